@@ -1,0 +1,1 @@
+"""Safelight: a node-based workflow editor for diffusion models."""

@@ -1,0 +1,106 @@
+"""What a node may ask of the run it is part of. The engine implements these protocols; tests may pass their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from .models import K, ModelRef, Source
+from .values import File
+
+if TYPE_CHECKING:
+    import torch
+
+    from .values import Image
+
+
+class Lease(Protocol):
+    """A component in memory, held until the `with` block ends.
+
+    `component` is the torch module or bundle of the recipe's kind, `device` and `dtype` where and how it computes.
+    Nobody changes a leased component in a way that outlives the lease.
+    """
+
+    @property
+    def component(self) -> Any: ...
+    @property
+    def device(self) -> torch.device: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+
+class Models(Protocol):
+    """The door to weights."""
+
+    def find(self, name: str) -> Source:
+        """The source behind a name that a user typed (`starter`, a hub id, a folder or file of the model folders).
+
+        Raises ProblemError when it is not there, naming what was searched and how to get it.
+        """
+        ...
+
+    def family(self, source: Source) -> str:
+        """The model family of a source (`sd1`, `sd2`, `sdxl`, ...), read from its configuration."""
+        ...
+
+    def lease(self, ref: ModelRef[K], scratch: int = 0) -> AbstractContextManager[Lease]:
+        """Loads what the recipe says and keeps it in memory for the block; `scratch` bytes are kept free beside it."""
+        ...
+
+
+class Files(Protocol):
+    """The input folder, read only."""
+
+    def path(self, name: str) -> Path:
+        """The real path of a file below the input folder; ProblemError when it is missing or points outside."""
+        ...
+
+
+class Context(Protocol):
+    """Given to a node that has a parameter of this type; never a port."""
+
+    @property
+    def models(self) -> Models: ...
+
+    @property
+    def files(self) -> Files: ...
+
+    def progress(self, step: int, total: int, preview: Image | None = None) -> None:
+        """Says that `step` of `total` is done. Cheap: call it at every step."""
+        ...
+
+    def wants_preview(self) -> bool:
+        """Whether anybody looks at previews now; making one is wasted otherwise."""
+        ...
+
+    def check_cancelled(self) -> None:
+        """Raises Cancelled when the run is to stop. Call it at every step of long work."""
+        ...
+
+    def restore(self) -> Mapping[str, Any] | None:
+        """The state that an earlier, interrupted run of the very same work left, or None."""
+        ...
+
+    def checkpoint_due(self, step: int, total: int) -> bool:
+        """Whether the state should be kept now: the run's interval has passed, or it is being cancelled."""
+        ...
+
+    def checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Keeps the state (scalars, tensors, lists, dictionaries of them) for `restore`; survives a killed process."""
+        ...
+
+    def save(
+        self,
+        data: bytes,
+        *,
+        name: str,
+        media_type: str,
+        width: int = 0,
+        height: int = 0,
+        keep: bool = True,
+        embed: Literal["workflow", "nothing"] = "workflow",
+    ) -> File:
+        """Keeps finished bytes by content and returns the value that names them; the host writes the file."""
+        ...

@@ -1,0 +1,94 @@
+"""Model recipes: what travels on a link instead of weights.
+
+A `ModelRef` says where weights come from, which part of them is meant, how they are to be held and what is patched
+onto them. It is small, frozen and hashable, so it can be compared, saved and sent to another machine; only the model
+store (`ctx.models.lease`) turns it into something that computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Generic, Literal, TypeVar
+
+from .marker import value
+
+
+class Kind:
+    """Base of the markers that say what a recipe yields when it is leased."""
+
+
+class Denoiser(Kind):
+    """Predicts the noise (or velocity) in a latent: a UNet or a transformer, with its scheduler's settings."""
+
+
+class TextEncoder(Kind):
+    """All tokenizers and text encoders of a family, leased together."""
+
+
+class VAE(Kind):
+    """Turns pictures into latents and back."""
+
+
+class ControlNet(Kind):
+    """Guides a denoiser by a picture of edges, depth, poses, ..."""
+
+
+class IPAdapter(Kind):
+    """Guides a denoiser by a picture's embedding, through extra attention weights."""
+
+
+class ImageEncoder(Kind):
+    """Turns a picture into an embedding (a CLIP image tower with its preprocessor)."""
+
+
+KINDS: tuple[type[Kind], ...] = (Denoiser, TextEncoder, VAE, ControlNet, IPAdapter, ImageEncoder)
+
+K = TypeVar("K", bound=Kind)
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Family = Literal["sd1", "sd2", "sdxl"]
+
+
+@value
+@dataclass(frozen=True)
+class Source:
+    """Where weights lie.
+
+    `place` is `starter`, `hub` (name is `org/name`), `folder` (diffusers layout) or `file` (one safetensors file).
+    `fingerprint` is a digest of the files themselves: two recipes are equal only if their weights are.
+    """
+
+    place: Literal["starter", "hub", "folder", "file"]
+    name: str
+    revision: str = ""
+    fingerprint: str = ""
+
+
+@value
+@dataclass(frozen=True)
+class Patch:
+    """A change to weights, applied in order when the recipe is leased. Today: a LoRA with its weight."""
+
+    type: Literal["lora"]
+    source: Source
+    weight: float = 1.0
+
+
+@value
+@dataclass(frozen=True)
+class ModelRef(Generic[K]):
+    """A recipe for one component. `K` tells type checkers, `kind` tells the graph, what it yields.
+
+    `component` is the subfolder of the diffusers layout (`unet`, `vae`, ...; empty for the top). `precision` `auto`
+    leaves the choice to the store, which knows the device.
+    """
+
+    kind: str
+    family: str
+    source: Source
+    component: str = ""
+    precision: Precision = "auto"
+    patches: tuple[Patch, ...] = ()
+
+    def patched(self, patch: Patch) -> ModelRef[K]:
+        """A new recipe with one more patch at the end."""
+        return replace(self, patches=(*self.patches, patch))

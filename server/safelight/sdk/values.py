@@ -1,0 +1,158 @@
+"""The values that travel on links. All are immutable; a node that wants a change makes a new one.
+
+Tensors are held on the CPU between nodes unless said otherwise, so a value can be hashed, saved and shared. The module
+imports torch for type checkers only: building a graph never loads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from .marker import value
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .models import ControlNet, IPAdapter, ModelRef
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Pictures. `pixels`: (B, H, W, C) float32 in 0..1, sRGB; C is 3 (RGB) or 4 (RGBA)."""
+
+    pixels: Tensor
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Masks. `coverage`: (B, H, W) float32 in 0..1; 1 is inside."""
+
+    coverage: Tensor
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """What a denoiser works on.
+
+    `samples`: (B, C, H, W) float32 as the denoiser sees them (already scaled by the family's factor).
+    `family` is the model family whose space this is; `downsampling` the pixels a latent cell stands for along one side;
+    `mask` (B, 1, H, W) float32, 1 where the sampler may paint, or None for everywhere.
+    """
+
+    samples: Tensor
+    family: str
+    downsampling: int = 8
+    mask: Tensor | None = None
+
+
+@value
+@dataclass(frozen=True)
+class Area:
+    """A rectangle in fractions of width and height, 0..1."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """One encoded text.
+
+    `embeddings`: (B, tokens, channels) float32. `pooled`: (B, channels) float32 where the family has one, else None.
+    `strength` weighs several prompts against each other; `area` and `mask` (B, H, W) say where, `start` and `end`
+    (0..1 of the schedule) when it speaks. `size` are a family's size conditions by name, such as SDXL's `original`,
+    `crop` and `target`, as (height, width) in pixels.
+    """
+
+    embeddings: Tensor
+    pooled: Tensor | None = None
+    strength: float = 1.0
+    area: Area | None = None
+    mask: Tensor | None = None
+    start: float = 0.0
+    end: float = 1.0
+    size: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Control:
+    """A ControlNet at work: `image` (B, H, W, 3) guides with `strength` 0..2 from `start` to `end` of the schedule."""
+
+    model: ModelRef[ControlNet]
+    image: Image
+    strength: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """An IP-Adapter at work.
+
+    `embeddings`: (B, images, ...) float32 image embeddings as the adapter's projection takes them, `negative` the same
+    shape for the unguided half. `scale` 0..2; `start` and `end` are fractions of the schedule.
+    """
+
+    model: ModelRef[IPAdapter]
+    embeddings: Tensor
+    negative: Tensor
+    scale: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Conditioning:
+    """All that guides a denoiser: encoded prompts, and the controls and adapters applied on top, in order."""
+
+    prompts: tuple[Prompt, ...]
+    controls: tuple[Control, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
+    family: str = ""
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Video:
+    """Moving pictures. `frames`: (T, H, W, C) float32 in 0..1; `fps` frames a second."""
+
+    frames: Tensor
+    fps: float = 24.0
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """Sound. `samples`: (channels, T) float32 in -1..1; `rate` in Hz."""
+
+    samples: Tensor
+    rate: int = 44100
+
+
+@value
+@dataclass(frozen=True)
+class File:
+    """A finished file, kept by content. Made by `ctx.save`; the host of the run writes it where the user wants it.
+
+    `name` is a pattern below the output folder (`{counter}` is filled in when it is written), `digest` names the bytes,
+    `keep` is False for previews, which are shown but not written. `embed` says that the workflow goes into the file.
+    """
+
+    name: str
+    media_type: str
+    digest: str
+    size: int
+    width: int = 0
+    height: int = 0
+    keep: bool = True
+    embed: Literal["workflow", "nothing"] = "workflow"

@@ -1,0 +1,173 @@
+"""How a value is typed in: the widget of a port, as data the editor draws and `check` enforces.
+
+A widget is written in the annotation of a node's parameter: `steps: Annotated[int, Slider(1, 150)] = 20`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+
+class Widget(msgspec.Struct, frozen=True, tag_field="widget"):
+    """Base of all widgets. `accepts` names the port types it can edit."""
+
+    def accepts(self) -> tuple[str, ...]:
+        return ()
+
+    def complaint(self, value: Any) -> tuple[str, str] | None:
+        """What is wrong with a value of the right type, and the remedy; None if nothing is."""
+        del value
+        return None
+
+
+def _range_complaint(value: float, low: float | None, high: float | None) -> tuple[str, str] | None:
+    if (low is None or value >= low) and (high is None or value <= high):
+        return None
+    if low is not None and high is not None:
+        return f"{value} is outside {low:g} to {high:g}.", f"Choose a value from {low:g} to {high:g}."
+    bound = f"at least {low:g}" if low is not None else f"at most {high:g}"
+    return f"{value} is out of range.", f"Choose a value of {bound}."
+
+
+class Slider(Widget, frozen=True, tag="slider"):
+    """A bounded number, dragged. The bounds are hard: `check` refuses what lies outside."""
+
+    min: float
+    max: float
+    step: float = 1
+
+    def accepts(self) -> tuple[str, ...]:
+        return ("int", "float")
+
+    def complaint(self, value: Any) -> tuple[str, str] | None:
+        return _range_complaint(value, self.min, self.max)
+
+
+class Number(Widget, frozen=True, tag="number"):
+    """A number that is typed in, with hard bounds where they are given."""
+
+    min: float | None = None
+    max: float | None = None
+    step: float | None = None
+    multiple_of: int | None = None
+
+    def accepts(self) -> tuple[str, ...]:
+        return ("int", "float")
+
+    def complaint(self, value: Any) -> tuple[str, str] | None:
+        if self.multiple_of and value % self.multiple_of:
+            near = max(self.multiple_of, round(value / self.multiple_of) * self.multiple_of)
+            return f"{value} is not a multiple of {self.multiple_of}.", f"The nearest one is {near}."
+        return _range_complaint(value, self.min, self.max)
+
+
+class Seed(Widget, frozen=True, tag="seed"):
+    """The start of a random sequence: a whole number from 0 to 2^63 - 1, with a dice beside it."""
+
+    def accepts(self) -> tuple[str, ...]:
+        return ("int",)
+
+    def complaint(self, value: Any) -> tuple[str, str] | None:
+        return _range_complaint(value, 0, 2**63 - 1)
+
+
+class Text(Widget, frozen=True, tag="text"):
+    """A line of text, or several. `prompt` turns on the helpers for writing prompts."""
+
+    multiline: bool = False
+    placeholder: str = ""
+    prompt: bool = False
+    max_length: int = 100_000
+
+    def accepts(self) -> tuple[str, ...]:
+        return ("str",)
+
+    def complaint(self, value: Any) -> tuple[str, str] | None:
+        if len(value) > self.max_length:
+            return f"The text has {len(value)} characters.", f"At most {self.max_length} are taken."
+        if "\0" in value:
+            return "The text holds a NUL character.", "Remove it."
+        return None
+
+
+class Toggle(Widget, frozen=True, tag="toggle"):
+    """On or off."""
+
+    def accepts(self) -> tuple[str, ...]:
+        return ("bool",)
+
+
+class Choice(Widget, frozen=True, tag="choice"):
+    """One of a fixed list; the list itself is the `Literal[...]` of the annotation."""
+
+    def accepts(self) -> tuple[str, ...]:
+        return ("choice",)
+
+
+class FilePick(Widget, frozen=True, tag="file"):
+    """A file of the input folder, by its path inside it. Its content is part of the cache key."""
+
+    kind: Literal["image", "video", "audio", "text", "any"] = "any"
+
+    def accepts(self) -> tuple[str, ...]:
+        return ("str",)
+
+    def complaint(self, value: Any) -> tuple[str, str] | None:
+        parts = value.replace("\\", "/").split("/")
+        if ".." in parts or value.startswith(("/", "\\", "~")) or re.match(r"^[A-Za-z]:", value) or "\0" in value:
+            return f"{value!r} is not a path inside the input folder.", "Give a name relative to it."
+        return None
+
+
+class ModelPick(Widget, frozen=True, tag="model"):
+    """A model by name: `starter`, a hub id such as `org/name`, or a folder or file below the model folders.
+
+    The state of its files is part of the cache key, so replaced weights are never mistaken for the old ones.
+    """
+
+    kind: str = "pipeline"
+
+    def accepts(self) -> tuple[str, ...]:
+        return ("str",)
+
+
+class Color(Widget, frozen=True, tag="color"):
+    """A colour as `#rrggbb`."""
+
+    def accepts(self) -> tuple[str, ...]:
+        return ("str",)
+
+    def complaint(self, value: Any) -> tuple[str, str] | None:
+        if re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+            return None
+        return f"{value!r} is not a colour.", "Write it as #rrggbb, for example #ff8800."
+
+
+class Items(Widget, frozen=True, tag="items"):
+    """A list of numbers or texts, one below the other."""
+
+    max_items: int = 1000
+
+    def accepts(self) -> tuple[str, ...]:
+        return ("list[int]", "list[float]", "list[str]", "list[bool]")
+
+    def complaint(self, value: Any) -> tuple[str, str] | None:
+        if len(value) > self.max_items:
+            return f"The list has {len(value)} entries.", f"At most {self.max_items} are taken."
+        return None
+
+
+AnyWidget = Slider | Number | Seed | Text | Toggle | Choice | FilePick | ModelPick | Color | Items
+
+
+def default_widget(type_name: str) -> AnyWidget | None:
+    """The plain widget for a type that names none, or None where the type cannot be typed in."""
+    if type_name in ("int", "float"):
+        return Number()
+    if type_name.startswith("list[") and type_name in Items().accepts():
+        return Items()
+    plain: dict[str, AnyWidget] = {"str": Text(), "bool": Toggle(), "choice": Choice()}
+    return plain.get(type_name)
