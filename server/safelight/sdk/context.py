@@ -20,6 +20,8 @@ class Lease(Protocol):
     """A component in memory, held until the `with` block ends.
 
     `component` is the torch module or bundle of the recipe's kind, `device` and `dtype` where and how it computes.
+    `settings` are configurations that belong to it but are no weights: a denoiser's `scheduler` as its file has it, and
+    `latent_rgb`, rows of red, green and blue (0..1) for each latent channel plus a last row added to all, where known.
     Nobody changes a leased component in a way that outlives the lease.
     """
 
@@ -29,6 +31,8 @@ class Lease(Protocol):
     def device(self) -> torch.device: ...
     @property
     def dtype(self) -> torch.dtype: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
 
 
 class Models(Protocol):
