@@ -1,0 +1,170 @@
+"""Text tower and image tower, learned together by the contrastive loss of CLIP (Radford et al., 2021).
+
+    python -m training.starter.clip --cache DIR --steps 3000
+
+The text tower's projection is the identity: its pooled state *is* the shared embedding (256 numbers), so
+``CLIPTextModel`` needs no extra weights. Writes ``DIR/model/text_encoder`` and ``DIR/model/image_encoder`` (float32).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import state
+from .captions import caption, draw_colour
+from .data import SIZE, default_cache, load
+from .tokenizer import LENGTH, VOCABULARY, encode
+
+WIDTH = 256
+MEAN = STD = (0.5, 0.5, 0.5)
+
+
+def towers(vocabulary: int = VOCABULARY) -> tuple[Any, Any]:
+    """``CLIPTextModel`` (3 layers of 256) and ``CLIPVisionModelWithProjection`` (4 layers of 192 on 64 patches)."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    text = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=vocabulary, hidden_size=WIDTH, intermediate_size=512, num_hidden_layers=3,
+            num_attention_heads=4, max_position_embeddings=LENGTH, projection_dim=WIDTH,
+            bos_token_id=vocabulary - 2, eos_token_id=vocabulary - 1, pad_token_id=vocabulary - 1,
+        )
+    )  # fmt: skip
+    image = CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=192, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4,
+            image_size=SIZE, patch_size=16, projection_dim=WIDTH,
+        )
+    )  # fmt: skip
+    return text, image
+
+
+class Batches:
+    """Draws batches of distinct subjects; a quarter comes twice, in another style or colour, with all of it said.
+
+    Those pairs make style and background count, the rest make the subject count.
+    """
+
+    def __init__(self, pictures: np.ndarray, index: dict[str, Any], size: int, seed: int) -> None:
+        import torch
+
+        self.pictures = torch.from_numpy(np.array(pictures))
+        self.subjects = index["subjects"]
+        self.styles = [p["style"] for p in index["pictures"]]
+        self.by_subject: dict[str, list[int]] = {}
+        for number, picture in enumerate(index["pictures"]):
+            self.by_subject.setdefault(picture["subject"], []).append(number)
+        self.keys = list(self.by_subject)
+        weight = np.sqrt([self.subjects[k]["weight"] for k in self.keys])
+        self.weight = weight / weight.sum()
+        self.size, self.seed = size, seed
+
+    def draw(self, step: int) -> tuple[Any, list[str]]:
+        """Pictures (B, 3, 128, 128) in -1..1 and their captions."""
+        import torch
+
+        rng = state.generator(self.seed, step)
+        twins = self.size // 5
+        chosen = rng.choice(len(self.keys), self.size - twins, replace=False, p=self.weight)
+        numbers: list[int] = []
+        texts: list[str] = []
+        colours: list[tuple[int, int, int]] = []
+        for place, key_number in enumerate([*chosen, *chosen[:twins]]):
+            key = self.keys[key_number]
+            options = self.by_subject[key]
+            number = options[int(rng.integers(len(options)))]
+            twin = place < twins or place >= len(chosen)
+            colour, rgb = draw_colour(rng, 0 if not twin and rng.random() < 0.4 else None)
+            numbers.append(number)
+            colours.append(rgb)
+            texts.append(caption(rng, self.subjects[key], self.styles[number], colour, explicit=twin))
+        rgba = self.pictures[numbers].permute(0, 3, 1, 2).float() / 255
+        back = torch.tensor(colours).float()[:, :, None, None] / 255
+        alpha = rgba[:, 3:]
+        return (rgba[:, :3] * alpha + back * (1 - alpha)) * 2 - 1, texts
+
+
+def learn(cache: Path, steps: int, batch: int, rate: float, minutes: float | None, seed: int = 1) -> None:
+    import torch
+    from transformers import CLIPTokenizer
+
+    torch.set_num_threads(2)
+    torch.manual_seed(seed)
+    pictures, index = load(cache)
+    tokenizer = CLIPTokenizer.from_pretrained(cache / "model" / "tokenizer")
+    batches = Batches(pictures, index, batch, seed)
+    text, image = towers(len(tokenizer))
+    scale = torch.nn.Parameter(torch.tensor(math.log(14.0)))
+    model = torch.nn.ModuleDict({"text": text, "image": image})
+    parameters = [*model.parameters(), scale]
+    optimiser = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.05)
+    average = state.Ema(model, 0.998)
+    path, step = cache / "clip.pt", 0
+    if found := state.read(path):
+        model.load_state_dict(found["model"])
+        optimiser.load_state_dict(found["optimiser"])
+        average.load_state_dict(found["average"])
+        scale.data.copy_(found["scale"])
+        step = found["step"]
+    clock, log = state.Clock(minutes), state.Log(cache / "clip.log")
+
+    def keep() -> None:
+        state.save(
+            path,
+            {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "scale": scale.data,
+             "average": average.state_dict(), "step": step},
+        )  # fmt: skip
+
+    recent: list[tuple[float, float]] = []
+    while step < steps and not clock.stop():
+        x, texts = batches.draw(step)
+        ids = encode(tokenizer, texts)
+        # Attention is causal: nothing after the end token reaches the pooled state.
+        ids = ids[:, : int((ids != tokenizer.eos_token_id).sum(1).max()) + 1]
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / 150) * max(0.03, (1 - (step / steps) ** 2))
+        with torch.autocast("cpu", torch.bfloat16):
+            a = text(input_ids=ids).pooler_output
+            b = image(pixel_values=x).image_embeds
+        a, b = (torch.nn.functional.normalize(v.float(), dim=-1) for v in (a, b))
+        logits = scale.exp().clamp(max=100) * a @ b.T
+        target = torch.arange(len(texts))
+        loss = (
+            torch.nn.functional.cross_entropy(logits, target) + torch.nn.functional.cross_entropy(logits.T, target)
+        ) / 2
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        average.update(model)
+        step += 1
+        recent.append((loss.item(), (logits.argmax(1) == target).float().mean().item()))
+        if step % 50 == 0:
+            log(step, loss=float(np.mean([r[0] for r in recent])), top1=float(np.mean([r[1] for r in recent])))
+            recent.clear()
+        if clock.due():
+            keep()
+    keep()
+    model.load_state_dict(average.shadow)
+    text.save_pretrained(cache / "model" / "text_encoder")
+    image.save_pretrained(cache / "model" / "image_encoder")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, default=default_cache())
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--minutes", type=float)
+    args = parser.parse_args()
+    learn(args.cache, args.steps, args.batch, args.rate, args.minutes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Fetch the emoji packages, render every subject in three styles, and write one array and one index.
+
+    python -m training.starter.data --cache DIR
+
+Writes ``pictures.npy`` (N, 128, 128, 4 uint8, straight alpha) and ``pictures.json`` (subjects, and per picture
+its subject and style). The packages come from the npm registry through ``npm pack`` at fixed versions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .captions import EVERYDAY, plain_name, rare_keywords
+
+SIZE = 128
+PACKAGES = {
+    "@lobehub/fluent-emoji-3d": ("1.1.0", "MIT"),
+    "@iconify-json/fluent-emoji-flat": ("1.2.6", "MIT"),
+    "@iconify-json/noto": ("1.2.9", "Apache-2.0"),
+    "unicode-emoji-json": ("0.9.0", "MIT"),
+    "emojilib": ("4.0.3", "MIT"),
+}
+
+GROUP_WEIGHT = {
+    "Smileys & Emotion": 0.8,
+    "People & Body": 0.2,
+    "Animals & Nature": 1.2,
+    "Food & Drink": 1.2,
+    "Travel & Places": 0.9,
+    "Activities": 0.8,
+    "Objects": 0.8,
+    "Symbols": 0.12,
+    "Flags": 0.03,
+}
+_DULL = re.compile(
+    r"o’clock|-thirty|arrow|button|moon$|mailbox|banknote|white (large|medium|small)|black (large|medium|small)"
+)
+
+
+def default_cache() -> Path:
+    return Path.home() / ".cache" / "safelight-training"
+
+
+def fetch(folder: Path) -> dict[str, Path]:
+    """Download and unpack the packages once; returns the folder of each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Path] = {}
+    for name, (version, _) in PACKAGES.items():
+        stem = f"{name.removeprefix('@').replace('/', '-')}-{version}"
+        archive, target = folder / f"{stem}.tgz", folder / stem
+        if not archive.exists():
+            subprocess.run(["npm", "pack", "--silent", f"{name}@{version}"], cwd=folder, check=True)
+        if not target.exists():
+            with tarfile.open(archive) as tar:
+                tar.extractall(target, filter="data")
+        found[name] = target / "package"
+    return found
+
+
+def code_points(text: str) -> str:
+    """The key all packages share: hexadecimal code points without the variation selector."""
+    return "-".join(f"{ord(c):x}" for c in text if ord(c) != 0xFE0F)
+
+
+def _short(key: str) -> str:
+    return "-".join(part for part in key.split("-") if part != "fe0f")
+
+
+def subjects(packages: dict[str, Path]) -> dict[str, dict[str, Any]]:
+    """Code points -> name, the ways to say it, group and sampling weight."""
+    base = json.loads((packages["unicode-emoji-json"] / "data-by-emoji.json").read_text())
+    words = json.loads((packages["emojilib"] / "dist" / "emoji-en-US.json").read_text())
+    keywords = rare_keywords({v["slug"]: words.get(c, []) for c, v in base.items() if v["group"] != "Flags"})
+    result: dict[str, dict[str, Any]] = {}
+    for char, entry in base.items():
+        name, slug, group = entry["name"], entry["slug"], entry["group"]
+        weight = GROUP_WEIGHT[group] * (0.15 if _DULL.search(name) else 1.0)
+        everyday = EVERYDAY.get(slug, ())
+        names = [plain_name(name), *everyday]
+        if everyday:
+            weight = max(weight, 0.8) * 2.5
+        elif name.endswith(" face") and group == "Animals & Nature":
+            names.append(plain_name(name.removesuffix(" face")))
+        result[code_points(char)] = {
+            "char": char, "slug": slug, "group": group, "weight": round(weight, 4),
+            "names": names, "keywords": [w for w in keywords.get(slug, []) if w not in names],
+        }  # fmt: skip
+    return result
+
+
+def _contain(picture: Any) -> np.ndarray:
+    """Resized to SIZE with premultiplied alpha, so that hidden colours do not bleed into the rim."""
+    from PIL import Image
+
+    rgba = np.asarray(picture.convert("RGBA"), dtype=np.float32) / 255
+    rgba[..., :3] *= rgba[..., 3:]
+    planes = [
+        Image.fromarray(rgba[..., i]).resize((SIZE, SIZE), Image.Resampling.LANCZOS) for i in range(4)
+    ]
+    small = np.clip(np.stack([np.asarray(p) for p in planes], -1), 0, 1)
+    alpha = small[..., 3:]
+    small[..., :3] = np.where(alpha > 1e-4, np.clip(small[..., :3] / np.maximum(alpha, 1e-4), 0, 1), 1.0)
+    return np.round(small * 255).astype(np.uint8)
+
+
+def _svg_style(package: Path) -> dict[str, bytes]:
+    """Code points -> SVG text of an Iconify set."""
+    icons = json.loads((package / "icons.json").read_text())
+    chars = json.loads((package / "chars.json").read_text())
+    result: dict[str, bytes] = {}
+    for key, name in chars.items():
+        icon = icons["icons"].get(name) or icons["icons"].get(icons["aliases"].get(name, {}).get("parent", ""))
+        if not icon:
+            continue
+        wide, high = icon.get("width", icons["width"]), icon.get("height", icons["height"])
+        head = (
+            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+            f'width="{SIZE * 2}" height="{SIZE * 2}" viewBox="0 0 {wide} {high}">'
+        )
+        result[_short(key)] = f"{head}{icon['body']}</svg>".encode()
+    return result
+
+
+def render(packages: dict[str, Path], known: dict[str, dict[str, Any]]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """All pictures, sorted by subject and style: (N, SIZE, SIZE, 4) and their index."""
+    import resvg_py
+    from PIL import Image
+
+    solid = {_short(p.stem): p for p in (packages["@lobehub/fluent-emoji-3d"] / "assets").glob("*.webp")}
+    flat = _svg_style(packages["@iconify-json/fluent-emoji-flat"])
+    drawn = _svg_style(packages["@iconify-json/noto"])
+    pictures: list[np.ndarray] = []
+    index: list[dict[str, Any]] = []
+    for key in known:
+        for style, source in enumerate((solid, flat, drawn)):
+            if key not in source:
+                continue
+            if style == 0:
+                picture = Image.open(solid[key])
+            else:
+                raw = resvg_py.svg_to_bytes(svg_string=source[key].decode())  # pyright: ignore[reportAttributeAccessIssue]
+                picture = Image.open(io.BytesIO(bytes(raw)))
+            array = _contain(picture)
+            if (array[..., 3] > 128).mean() < 0.02:
+                continue
+            pictures.append(array)
+            index.append({"subject": key, "style": style})
+    return np.stack(pictures), index
+
+
+def load(cache: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """The pictures (memory-mapped) and the index that ``main`` wrote."""
+    return np.load(cache / "pictures.npy", mmap_mode="r"), json.loads((cache / "pictures.json").read_text())
+
+
+def composite(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """Straight-alpha RGBA over a plain colour: (H, W, 3) uint8."""
+    rgba = picture.astype(np.float32)
+    alpha = rgba[..., 3:] / 255
+    return np.round(rgba[..., :3] * alpha + np.array(colour, np.float32) * (1 - alpha)).astype(np.uint8)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, default=default_cache())
+    cache: Path = parser.parse_args().cache
+    packages = fetch(cache / "downloads")
+    known = subjects(packages)
+    pictures, index = render(packages, known)
+    np.save(cache / "pictures.npy", pictures)
+    (cache / "pictures.json").write_text(json.dumps({"subjects": known, "pictures": index}, ensure_ascii=False))
+    print(f"{len(index)} pictures of {len({p['subject'] for p in index})} subjects")
+
+
+if __name__ == "__main__":
+    main()
