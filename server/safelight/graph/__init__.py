@@ -1,0 +1,27 @@
+"""Documents, their checking and planning: pure functions over data, without torch and without files."""
+
+from .check import Checked, Graph, GraphNode, Wire, check
+from .document import FORMAT, Document, InputPort, Link, Node, OutputPort, Port
+from .migrate import migrate
+from .plan import Keys, Memory, Plan, PlannedNode, plan
+
+__all__ = [
+    "FORMAT",
+    "Checked",
+    "Document",
+    "Graph",
+    "GraphNode",
+    "InputPort",
+    "Keys",
+    "Link",
+    "Memory",
+    "Node",
+    "OutputPort",
+    "Plan",
+    "PlannedNode",
+    "Port",
+    "Wire",
+    "check",
+    "migrate",
+    "plan",
+]

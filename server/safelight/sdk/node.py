@@ -7,6 +7,7 @@ import math
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from .context import Context
 from .problem import did_you_mean, one_of
 from .types import Described, PortType, describe
-from .widgets import AnyWidget, Widget, default_widget
+from .widgets import AnyWidget, Fault, Widget, default_widget
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ATTRIBUTE = "__safelight_node__"
@@ -82,9 +83,13 @@ class NodeType:
     named: bool
     migrations: dict[int, Migration]
 
-    @property
+    @cached_property
     def lazy(self) -> frozenset[str]:
         return frozenset(port.name for port in self.spec.inputs if port.lazy)
+
+    @cached_property
+    def ports(self) -> dict[str, InputSpec]:
+        return {port.name: port for port in self.spec.inputs}
 
 
 class NodeDefinitionError(TypeError):
@@ -207,7 +212,7 @@ def _input_spec(name: str, parameter: inspect.Parameter, described: Described) -
     if has_default and default is not None:
         fault = value_fault(described.type, widget, default)
         if fault:
-            raise TypeError(f"the default {default!r} does not fit: {fault[0]}")
+            raise TypeError(f"the default {default!r} does not fit: {fault.message}")
     if has_default and default is None and not described.optional:
         raise TypeError(f"the default is None, so write {type_name} | None.")
     return InputSpec(
@@ -258,38 +263,36 @@ def _help(extras: tuple[Any, ...]) -> str:
     return " ".join(extra for extra in extras if isinstance(extra, str))
 
 
-def value_fault(kind: PortType, widget: AnyWidget | None, given: Any) -> tuple[str, str] | None:
-    """What is wrong with a literal value for a port, and the remedy; None if it fits. Never raises."""
+def value_fault(kind: PortType, widget: AnyWidget | None, given: Any) -> Fault | None:
+    """What is wrong with a literal value for a port; None if it fits. Never raises."""
     if kind.name == "choice":
         if isinstance(given, str) and (given in kind.choices or not kind.choices):
             return None
-        known = did_you_mean(given, kind.choices) if isinstance(given, str) else ""
-        return f"{given!r} is not one of the choices.", known or f"Choose {one_of(kind.choices, 20)}."
+        close = did_you_mean(given, kind.choices) if isinstance(given, str) else ""
+        message = f"{given!r} is not one of the choices."
+        return Fault("not_a_choice", message, close or f"Choose {one_of(kind.choices, 20)}.")
     if kind.name == "list":
         if not isinstance(given, list | tuple):
-            return (
-                f"{given!r} is not a list.",
-                f"Give a list such as {_EXAMPLES.get(kind.innermost.name, '[...]')}.",
-            )
-        for element in given:
-            fault = value_fault(kind.args[0], None, element)
-            if fault:
-                return fault
-        return widget.complaint(given) if widget else None
-    wanted = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}.get(kind.name)
+            example = _EXAMPLES.get(kind.innermost.name, "[...]")
+            return Fault("wrong_type", f"{given!r} is not a list.", f"Give a list such as {example}.")
+        faults = (value_fault(kind.args[0], None, element) for element in given)
+        fault = next((fault for fault in faults if fault), None)
+        return fault or (widget.complaint(given) if widget else None)
+    wanted = _WANTED.get(kind.name)
     if wanted is None:
-        if kind.name == "Any" or kind.var:
-            return None if is_scalar(given) else (f"{given!r} cannot be typed in.", "Connect it instead.")
+        if kind.name != "Any" and not kind.var:
+            message = f"{given!r} was typed in, but {kind} comes only over a link."
+            return Fault("wrong_type", message, "Connect an output to this port.")
         return (
-            f"{given!r} was typed in, but {kind} comes only over a link.",
-            "Connect an output to this port.",
+            None if is_scalar(given) else Fault("wrong_type", f"{given!r} cannot be typed in.", "Connect it instead.")
         )
     if not _scalar_fits(kind.name, given):
-        hint = f"Give {wanted}" + (" without quotes." if isinstance(given, str) and wanted != "text" else ".")
-        return f"{given!r} is not {wanted}.", hint
+        hint = f"Give {wanted}" + (" without quotes." if isinstance(given, str) else ".")
+        return Fault("wrong_type", f"{given!r} is not {wanted}.", hint)
     return widget.complaint(given) if widget else None
 
 
+_WANTED = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
 _EXAMPLES = {"int": "[1, 2, 3]", "float": "[0.5, 1.0]", "str": '["a", "b"]', "bool": "[true, false]"}
 
 
@@ -303,7 +306,7 @@ def _scalar_fits(name: str, given: Any) -> bool:
     if isinstance(given, bool):
         return False
     if name == "int":
-        return isinstance(given, int)
+        return isinstance(given, int) and abs(given) < 2**63
     if name == "float":
         return isinstance(given, int | float) and math.isfinite(given)
     return isinstance(given, str)

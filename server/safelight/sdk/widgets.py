@@ -6,9 +6,17 @@ A widget is written in the annotation of a node's parameter: `steps: Annotated[i
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
+
+
+class Fault(NamedTuple):
+    """What is wrong with a value that was typed in: the code of the problem, the message and the remedy."""
+
+    code: str
+    message: str
+    hint: str
 
 
 class Widget(msgspec.Struct, frozen=True, tag_field="widget"):
@@ -17,19 +25,19 @@ class Widget(msgspec.Struct, frozen=True, tag_field="widget"):
     def accepts(self) -> tuple[str, ...]:
         return ()
 
-    def complaint(self, value: Any) -> tuple[str, str] | None:
-        """What is wrong with a value of the right type, and the remedy; None if nothing is."""
+    def complaint(self, value: Any) -> Fault | None:
+        """What is wrong with a value of the right type; None if nothing is."""
         del value
         return None
 
 
-def _range_complaint(value: float, low: float | None, high: float | None) -> tuple[str, str] | None:
+def _range_complaint(value: float, low: float | None, high: float | None) -> Fault | None:
     if (low is None or value >= low) and (high is None or value <= high):
         return None
     if low is not None and high is not None:
-        return f"{value} is outside {low:g} to {high:g}.", f"Choose a value from {low:g} to {high:g}."
+        return Fault("out_of_range", f"{value} is outside {low:g} to {high:g}.", f"Choose from {low:g} to {high:g}.")
     bound = f"at least {low:g}" if low is not None else f"at most {high:g}"
-    return f"{value} is out of range.", f"Choose a value of {bound}."
+    return Fault("out_of_range", f"{value} is out of range.", f"Choose a value of {bound}.")
 
 
 class Slider(Widget, frozen=True, tag="slider"):
@@ -42,7 +50,7 @@ class Slider(Widget, frozen=True, tag="slider"):
     def accepts(self) -> tuple[str, ...]:
         return ("int", "float")
 
-    def complaint(self, value: Any) -> tuple[str, str] | None:
+    def complaint(self, value: Any) -> Fault | None:
         return _range_complaint(value, self.min, self.max)
 
 
@@ -57,10 +65,11 @@ class Number(Widget, frozen=True, tag="number"):
     def accepts(self) -> tuple[str, ...]:
         return ("int", "float")
 
-    def complaint(self, value: Any) -> tuple[str, str] | None:
+    def complaint(self, value: Any) -> Fault | None:
         if self.multiple_of and value % self.multiple_of:
             near = max(self.multiple_of, round(value / self.multiple_of) * self.multiple_of)
-            return f"{value} is not a multiple of {self.multiple_of}.", f"The nearest one is {near}."
+            message = f"{value} is not a multiple of {self.multiple_of}."
+            return Fault("out_of_range", message, f"The nearest one is {near}.")
         return _range_complaint(value, self.min, self.max)
 
 
@@ -70,7 +79,7 @@ class Seed(Widget, frozen=True, tag="seed"):
     def accepts(self) -> tuple[str, ...]:
         return ("int",)
 
-    def complaint(self, value: Any) -> tuple[str, str] | None:
+    def complaint(self, value: Any) -> Fault | None:
         return _range_complaint(value, 0, 2**63 - 1)
 
 
@@ -85,11 +94,11 @@ class Text(Widget, frozen=True, tag="text"):
     def accepts(self) -> tuple[str, ...]:
         return ("str",)
 
-    def complaint(self, value: Any) -> tuple[str, str] | None:
+    def complaint(self, value: Any) -> Fault | None:
         if len(value) > self.max_length:
-            return f"The text has {len(value)} characters.", f"At most {self.max_length} are taken."
+            return Fault("bad_value", f"The text has {len(value)} characters.", f"At most {self.max_length} are taken.")
         if "\0" in value:
-            return "The text holds a NUL character.", "Remove it."
+            return Fault("bad_value", "The text holds a NUL character.", "Remove it.")
         return None
 
 
@@ -115,10 +124,11 @@ class FilePick(Widget, frozen=True, tag="file"):
     def accepts(self) -> tuple[str, ...]:
         return ("str",)
 
-    def complaint(self, value: Any) -> tuple[str, str] | None:
+    def complaint(self, value: Any) -> Fault | None:
         parts = value.replace("\\", "/").split("/")
         if ".." in parts or value.startswith(("/", "\\", "~")) or re.match(r"^[A-Za-z]:", value) or "\0" in value:
-            return f"{value!r} is not a path inside the input folder.", "Give a name relative to it."
+            message = f"{value!r} is not a path inside the input folder."
+            return Fault("bad_value", message, "Give a name relative to it.")
         return None
 
 
@@ -140,10 +150,10 @@ class Color(Widget, frozen=True, tag="color"):
     def accepts(self) -> tuple[str, ...]:
         return ("str",)
 
-    def complaint(self, value: Any) -> tuple[str, str] | None:
+    def complaint(self, value: Any) -> Fault | None:
         if re.fullmatch(r"#[0-9a-fA-F]{6}", value):
             return None
-        return f"{value!r} is not a colour.", "Write it as #rrggbb, for example #ff8800."
+        return Fault("bad_value", f"{value!r} is not a colour.", "Write it as #rrggbb, for example #ff8800.")
 
 
 class Items(Widget, frozen=True, tag="items"):
@@ -154,9 +164,9 @@ class Items(Widget, frozen=True, tag="items"):
     def accepts(self) -> tuple[str, ...]:
         return ("list[int]", "list[float]", "list[str]", "list[bool]")
 
-    def complaint(self, value: Any) -> tuple[str, str] | None:
+    def complaint(self, value: Any) -> Fault | None:
         if len(value) > self.max_items:
-            return f"The list has {len(value)} entries.", f"At most {self.max_items} are taken."
+            return Fault("bad_value", f"The list has {len(value)} entries.", f"At most {self.max_items} are taken.")
         return None
 
 

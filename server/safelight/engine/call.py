@@ -1,0 +1,122 @@
+"""Calling one node: its arguments put together, its function run, its outputs taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from safelight.graph import GraphNode, Wire
+from safelight.sdk.lazy import Lazy
+from safelight.sdk.node import NodeType, value_fault
+from safelight.sdk.problem import Problem, ProblemError
+
+
+class Demand(BaseException):
+    """Raised inside a choice node by a lazy input that is not there yet. Not an `Exception`: nodes must not catch it."""
+
+    def __init__(self, port: str) -> None:
+        super().__init__(port)
+        self.port = port
+
+
+def argument(node: GraphNode, port: str, wire: Wire, values: list[Any]) -> Any:
+    """The argument for a port: what was typed in, or the values that the links bring, as the port wants them."""
+    if not wire.sources:
+        value = wire.value
+        return list(value) if isinstance(value, tuple) else value
+    if wire.collect:
+        collected: list[Any] = []
+        for value, spread in zip(values, wire.spread, strict=True):
+            collected += value if spread else [value]
+        return _widened(collected) if wire.widen else collected
+    return _widened(values[0]) if wire.widen else values[0]
+
+
+def verify(node: GraphNode, port: str, value: Any) -> None:
+    """Holds a value that came over a link against the port's widget and choices, as `check` does with typed-in ones."""
+    spec = node.kind.ports[port]
+    if value is None or (spec.widget is None and not spec.choices):
+        return
+    fault = value_fault(node.kind.inputs[port], spec.widget, value)
+    if fault:
+        problem = Problem(code=fault.code, message=fault.message, hint=fault.hint, node=node.id, port=port, value=value)
+        raise ProblemError(problem)
+
+
+def call(kind: NodeType, arguments: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Runs a node's function and returns its outputs by port.
+
+    Raises:
+        ProblemError: `bad_result` when the function returns what its annotation does not say; and whatever it raises.
+    """
+    extra = {kind.context: context} if kind.context else {}
+    result = kind.function(**arguments, **extra)
+    names = list(kind.outputs)
+    if not names:
+        return {}
+    if not kind.named:
+        return {names[0]: result}
+    if not isinstance(result, tuple) or len(result) != len(names):
+        message = f"{kind.spec.id} returned {type(result).__name__}, not its {len(names)} outputs."
+        raise ProblemError(Problem(code="bad_result", message=message, hint="This is a fault of the node."))
+    return dict(zip(names, result, strict=True))
+
+
+def lazily(values: Mapping[str, Any], ports: frozenset[str]) -> dict[str, Lazy[Any]]:
+    """Lazy inputs: those whose values are there give them, the others raise `Demand`."""
+
+    def getter(port: str) -> Callable[[], Any]:
+        def get() -> Any:
+            if port not in values:
+                raise Demand(port)
+            return values[port]
+
+        return get
+
+    return {port: Lazy(getter(port)) for port in ports}
+
+
+def elements(node: GraphNode, arguments: Mapping[str, Any]) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    """The arguments of each element of a node that runs once per element, with its place in the nested lists.
+
+    Lists of several ports go in step; they must be of one length.
+    """
+    depths = {port: wire.depth for port, wire in node.wires.items() if wire.depth}
+    yield from _elements(node, dict(arguments), depths, ())
+
+
+def _elements(
+    node: GraphNode, arguments: dict[str, Any], depths: dict[str, int], place: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    mapped = {port: depth for port, depth in depths.items() if depth}
+    if not mapped:
+        yield place, arguments
+        return
+    lengths = {port: len(arguments[port]) for port in mapped}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{port} has {length}" for port, length in lengths.items())
+        message = f"The lists that come in are not of one length: {said}."
+        raise ProblemError(
+            Problem(code="length_mismatch", message=message, hint="Make them equally long.", node=node.id)
+        )
+    lower = {port: depth - 1 for port, depth in mapped.items()}
+    for number in range(next(iter(lengths.values()))):
+        chosen = {port: arguments[port][number] for port in mapped}
+        yield from _elements(node, arguments | chosen, lower, (*place, number))
+
+
+def nested(places: list[tuple[int, ...]], values: list[Any]) -> list[Any]:
+    """Values put back into nested lists by their places."""
+    result: list[Any] = []
+    for place, value in zip(places, values, strict=True):
+        at = result
+        for number in place[:-1]:
+            while len(at) <= number:
+                at.append([])
+            at = at[number]
+        at.append(value)
+    return result
+
+
+def _widened(value: Any) -> Any:
+    return [_widened(element) for element in value] if isinstance(value, list) else float(value)

@@ -1,0 +1,106 @@
+"""The context a node gets while the engine runs it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from safelight.sdk.context import Files, Models
+from safelight.sdk.problem import Cancelled
+from safelight.sdk.values import File, Image
+
+from .cache import Cache
+
+
+class Cancel:
+    """Asks a run to stop. May be set from any thread, or from a signal handler."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def check(self) -> None:
+        if self._event.is_set():
+            raise Cancelled
+
+
+@dataclass(frozen=True)
+class Services:
+    """What all nodes of a run share."""
+
+    cache: Cache
+    models: Models
+    files: Files
+
+
+@dataclass
+class NodeContext:
+    """Implements `sdk.Context` for one call of one node. `key` names the work, so that it can be taken up again."""
+
+    services: Services
+    key: str
+    cancel: Cancel
+    report: Callable[[int, int, Image | None], None]
+    previews: bool
+    checkpoint_seconds: float
+    saved: bool = False
+    _last: float = field(default_factory=time.monotonic)
+
+    @property
+    def models(self) -> Models:
+        return self.services.models
+
+    @property
+    def files(self) -> Files:
+        return self.services.files
+
+    def progress(self, step: int, total: int, preview: Image | None = None) -> None:
+        self.report(step, total, preview)
+
+    def wants_preview(self) -> bool:
+        return self.previews
+
+    def check_cancelled(self) -> None:
+        self.cancel.check()
+
+    def restore(self) -> Mapping[str, Any] | None:
+        state = self.services.cache.load_state(self.key)
+        self.saved = state is not None
+        return state
+
+    def checkpoint_due(self, step: int, total: int) -> bool:
+        if step >= total:
+            return False
+        return bool(self.cancel) or time.monotonic() - self._last >= self.checkpoint_seconds
+
+    def checkpoint(self, state: Mapping[str, Any]) -> None:
+        self.services.cache.save_state(self.key, state)
+        self.saved = True
+        self._last = time.monotonic()
+
+    def save(
+        self,
+        data: bytes,
+        *,
+        name: str,
+        media_type: str,
+        width: int = 0,
+        height: int = 0,
+        keep: bool = True,
+        embed: Literal["workflow", "nothing"] = "workflow",
+    ) -> File:
+        digest = self.services.cache.put_bytes(data)
+        return File(name, media_type, digest, len(data), width, height, keep, embed)
+
+    def finish(self) -> None:
+        """The work is done: what was kept for taking it up again can go."""
+        if self.saved:
+            self.services.cache.drop_state(self.key)

@@ -1,0 +1,73 @@
+"""What a run tells while it goes on. Each event names the run; those about a node name the node."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from safelight.sdk.problem import Problem
+from safelight.sdk.values import File
+
+RunStatus = Literal["done", "failed", "cancelled"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Base of all events. `run` is the id of the run."""
+
+    run: str
+
+
+class RunStarted(Event, frozen=True, tag="run_started"):
+    """`nodes` are the ids of all nodes of the graph, subgraphs inlined."""
+
+    nodes: tuple[str, ...]
+
+
+class NodeStarted(Event, frozen=True, tag="node_started"):
+    """The node's function is about to be called."""
+
+    node: str
+
+
+class NodeProgress(Event, frozen=True, tag="node_progress"):
+    """`step` of `total` is done. `preview` is a small picture for those who asked for one; it never goes into JSON."""
+
+    node: str
+    step: int
+    total: int
+    preview: Any = None
+
+
+class NodeFinished(Event, frozen=True, tag="node_finished"):
+    """`cached` results came from an earlier run. `bytes` is what the outputs hold in memory, `files` what was made."""
+
+    node: str
+    cached: bool
+    seconds: float
+    bytes: int
+    files: tuple[File, ...] = ()
+
+
+class NodeSkipped(Event, frozen=True, tag="node_skipped"):
+    """The node could not run because `because`, which it depends on, failed."""
+
+    node: str
+    because: str
+
+
+class NodeFailed(Event, frozen=True, tag="node_failed"):
+    """The node raised. Other branches go on."""
+
+    node: str
+    problem: Problem
+
+
+class RunFinished(Event, frozen=True, tag="run_finished"):
+    """The last event of a run."""
+
+    status: RunStatus
+    seconds: float
+
+
+AnyEvent = RunStarted | NodeStarted | NodeProgress | NodeFinished | NodeSkipped | NodeFailed | RunFinished

@@ -1,0 +1,75 @@
+"""What the planner and the runner know of earlier work: the action cache, and the state of files and models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from safelight.graph import GraphNode
+from safelight.graph.plan import Known
+from safelight.sdk.codec import hash_text
+from safelight.sdk.problem import Problem, ProblemError
+from safelight.sdk.values import File
+from safelight.sdk.widgets import AnyWidget, FilePick
+
+from .cache import MISSING, Cache, ValueRef
+from .context import Services
+
+_SMALL = 4096
+
+
+class CacheMemory:
+    """Implements `graph.Memory` on the caches of this process."""
+
+    def __init__(self, services: Services) -> None:
+        self._cache: Cache = services.cache
+        self._services = services
+        self._fingerprints: dict[tuple[type, str], str] = {}
+        self.lookup: Callable[[str], Any] = services.cache.lookup
+        self.digest: Callable[[Any], str] = services.cache.digest
+        self.last_seconds: Callable[[str], float | None] = services.cache.last_seconds
+
+    def available(self, node: GraphNode, known: Known) -> bool:
+        for ref in known.outputs.values():
+            if not self._cache.has(ref):
+                return False
+            if node.kind.spec.output and not all(self._cache.has_bytes(file.digest) for file in self.files(ref)):
+                return False
+        return True
+
+    def files(self, ref: ValueRef) -> list[File]:
+        """The finished files in a value; empty for values of other kinds."""
+        return list(files_in(self._cache.get(ref))) if ref.size < 1_000_000 else []
+
+    def scalar(self, ref: Any) -> Any:
+        value = self._cache.get(ref) if ref.size <= _SMALL else MISSING
+        if isinstance(value, bool | int | float | str):
+            return value
+        raise LookupError(ref.digest)
+
+    def fingerprint(self, widget: AnyWidget, value: str) -> str:
+        """Read once a run: files that change while it runs count from the next run on."""
+        known = self._fingerprints.get((type(widget), value))
+        if known is None:
+            known = self._fingerprints[type(widget), value] = self._read(widget, value)
+        return known
+
+    def _read(self, widget: AnyWidget, value: str) -> str:
+        if not isinstance(widget, FilePick):
+            return self._services.models.find(value).fingerprint
+        if not value:
+            return hash_text("")
+        try:
+            return self._cache.fingerprint(self._services.files.path(value))
+        except OSError as error:
+            message = f"The file {value!r} cannot be read: {error.strerror or error}."
+            raise ProblemError(Problem(code="file_unreadable", message=message, value=value)) from None
+
+
+def files_in(value: Any) -> Iterator[File]:
+    """The finished files in an output: one, or lists of them."""
+    if isinstance(value, File):
+        yield value
+    elif isinstance(value, list | tuple):
+        for element in value:
+            yield from files_in(element)

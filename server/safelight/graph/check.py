@@ -1,0 +1,450 @@
+"""Everything that is wrong with a document, at once; and, of what is sound, a graph ready to be planned.
+
+The whole pass is linear in nodes and links, and nothing recurses: ten thousand nodes in a chain are fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from safelight.sdk.node import InputSpec, NodeSpec, NodeType, is_scalar, value_fault
+from safelight.sdk.pack import Catalogue
+from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
+from safelight.sdk.types import PortType, can_connect
+
+from .document import Document
+from .expand import Flat, Source, Step, expand
+from .migrate import migrate
+
+
+@dataclass(slots=True)
+class Wire:
+    """How an input gets its value: typed in (`sources` empty), or over links.
+
+    `depth` is how many lists the source has too many: the node then runs once per element. `collect` says that the
+    input is a list put together from one or more links, `spread` which of them bring lists of their own; `widen`
+    that whole numbers become floats.
+    """
+
+    value: Any = None
+    sources: tuple[Source, ...] = ()
+    spread: tuple[bool, ...] = ()
+    depth: int = 0
+    collect: bool = False
+    widen: bool = False
+
+
+@dataclass(slots=True)
+class GraphNode:
+    """A node ready to run: its type, and a wire for every input. `lift` lists are wrapped around its outputs."""
+
+    id: str
+    kind: NodeType
+    wires: dict[str, Wire]
+    lift: int = 0
+    off: bool = False
+    types: dict[str, PortType] = field(default_factory=dict)
+
+
+@dataclass
+class Graph:
+    """A sound graph: nodes, an order in which sources come before what needs them, outputs and targets by number."""
+
+    nodes: list[GraphNode]
+    index: dict[str, int]
+    order: list[int]
+    outputs: dict[str, Source]
+    targets: list[int]
+
+
+@dataclass
+class Checked:
+    """The outcome of a check: every problem, and the graph when there is none that concerns it."""
+
+    document: Document
+    problems: list[Problem]
+    graph: Graph | None
+
+    def require(self) -> Graph:
+        """The graph, or all the problems raised together."""
+        if self.graph is None or self.problems:
+            raise ProblemError(self.problems)
+        return self.graph
+
+
+def check(document: Document, catalogue: Catalogue, targets: Sequence[str] | None = None) -> Checked:
+    """Checks a document against the installed nodes.
+
+    Args:
+        document: as read; nodes of older versions are migrated first.
+        catalogue: the installed nodes.
+        targets: ids of the nodes to run up to; by default all output nodes and all outputs of the workflow. With
+            targets, problems of nodes that these do not need are left out.
+    """
+    return _Check(migrate(document, catalogue), catalogue, targets).run()
+
+
+class _Check:
+    def __init__(self, document: Document, catalogue: Catalogue, targets: Sequence[str] | None) -> None:
+        self._document = document
+        self._catalogue = catalogue
+        self._targets = targets
+        self._flat: Flat = expand(document, catalogue)
+        self._problems: list[Problem] = list(self._flat.problems)
+        self._muted: set[int] = set()
+        self._bypassed_values: dict[tuple[int, str], Any] = {}
+
+    def run(self) -> Checked:
+        steps = self._flat.steps
+        for step in steps:
+            self._ports(step)
+        self._around_bypassed()
+        order = self._order()
+        nodes: list[GraphNode | None] = [None] * len(steps)
+        if order is not None:
+            for number in order:
+                nodes[number] = self._node(number, steps[number], nodes)
+        outputs = self._outputs()
+        targets = self._find_targets(outputs)
+        problems = self._relevant(targets)
+        if problems or order is None:
+            return Checked(self._document, problems, None)
+        sound = [node or GraphNode(step.id, _NOTHING, {}, off=True) for node, step in zip(nodes, steps, strict=True)]
+        return Checked(self._document, [], Graph(sound, self._flat.index, order, outputs, targets))
+
+    # Ports and values of one node, before links are looked at together.
+
+    def _ports(self, step: Step) -> None:
+        kind = step.kind
+        if kind is None:
+            self._unknown_type(step)
+            return
+        version = step.node.version
+        if version is not None and version > kind.spec.version:
+            message = (
+                f"The file was made with version {version} of {kind.spec.id}; version {kind.spec.version} is here."
+            )
+            self._say("newer_version", message, "Update the pack that brings this node.", step.id, value=version)
+        for port in [name for name in step.values if name not in kind.inputs]:
+            message = f"{kind.spec.id} has no input {port!r}."
+            self._say("unknown_port", message, _known(port, kind.inputs), step.id, port, step.values[port])
+        for port, sources in step.links.items():
+            if port not in kind.inputs:
+                message = f"A link ends at {step.id}.{port}, but {kind.spec.id} has no input {port!r}."
+                self._say("unknown_port", message, _known(port, kind.inputs), step.id, port)
+            elif len(sources) > 1 and kind.inputs[port].name != "list":
+                names = one_of([f"{self._flat.steps[source].id}.{output}" for source, output in sources])
+                message = f"{len(sources)} links end at {step.id}.{port}, which takes one ({names})."
+                self._say("duplicate_link", message, "Remove all but one.", step.id, port)
+        for port in [port for port in step.links if port not in kind.inputs]:
+            del step.links[port]
+        for port, sources in step.links.items():
+            sound = [source for source in sources if self._has_output(source, step, port)]
+            step.links[port] = sound
+
+    def _has_output(self, source: Source, step: Step, port: str) -> bool:
+        giver = self._flat.steps[source[0]]
+        if giver.kind is None or source[1] in giver.kind.outputs:
+            return True
+        known = giver.kind.outputs
+        hint = _known(source[1], known) if known else f"{giver.kind.spec.id} has no outputs."
+        message = f"The link into {step.id}.{port} comes from {giver.id}.{source[1]}, an output that does not exist."
+        self._say("unknown_output", message, hint, giver.id, source[1])
+        return False
+
+    def _unknown_type(self, step: Step) -> None:
+        given = step.node.type
+        hint = did_you_mean(given, self._catalogue) or _same_name(given, self._catalogue)
+        pack, slash, _ = given.partition("/")
+        states = [state for state in self._catalogue.packs if state.name == pack and state.reason]
+        if states:
+            hint = f"The pack {pack!r} did not load: {states[0].reason} {states[0].remedy}"
+        elif slash and not any(name.startswith(pack + "/") for name in self._catalogue):
+            hint = f"Install the pack {pack!r} that brings it."
+        message = f"There is no node type {given!r}."
+        self._say("unknown_type", message, hint or "`safelight nodes` lists all types.", step.id, value=given)
+
+    # Muted and bypassed nodes.
+
+    def _around_bypassed(self) -> None:
+        steps = self._flat.steps
+        if all(step.mode == "on" for step in steps):
+            return
+        for number, step in enumerate(steps):
+            for port, sources in step.links.items():
+                if all(steps[source].mode == "on" for source, _ in sources):
+                    continue
+                found = [reached for source in sources for reached in self._follow(source, number, port)]
+                step.links[port] = found
+                if not found and (number, port) not in self._bypassed_values:
+                    self._muted.add(number)
+
+    def _follow(self, source: Source, number: int, port: str) -> Iterator[Source]:
+        """Real sources behind one that may be muted (none) or bypassed (what its first fitting input gets)."""
+        steps = self._flat.steps
+        todo, seen = [source], set[Source]()
+        while todo:
+            at = todo.pop(0)
+            step = steps[at[0]]
+            if step.mode == "on":
+                yield at
+            if step.mode != "bypass" or at in seen or step.kind is None:
+                continue
+            seen.add(at)
+            wanted = step.kind.outputs.get(at[1])
+            for name, kind in step.kind.inputs.items():
+                if kind == wanted and step.links.get(name):
+                    todo += step.links[name]
+                    break
+                if kind == wanted and name in step.values:
+                    self._bypassed_values[number, port] = step.values[name]
+                    break
+
+    # Order.
+
+    def _order(self) -> list[int] | None:
+        steps = self._flat.steps
+        waiting = [0] * len(steps)
+        users: list[list[int]] = [[] for _ in steps]
+        for number, step in enumerate(steps):
+            for sources in step.links.values():
+                for source, _ in sources:
+                    waiting[number] += 1
+                    users[source].append(number)
+        order = [number for number, count in enumerate(waiting) if count == 0]
+        for number in order:  # grows while it is walked
+            for user in users[number]:
+                waiting[user] -= 1
+                if waiting[user] == 0:
+                    order.append(user)
+        if len(order) == len(steps):
+            return order
+        self._cycles(waiting)
+        return None
+
+    def _cycles(self, waiting: list[int]) -> None:
+        """One problem for each separate cycle, with its path."""
+        steps = self._flat.steps
+        done: set[int] = set()
+        for start in [number for number, count in enumerate(waiting) if count]:
+            path: list[int] = []
+            place: dict[int, int] = {}
+            at = start
+            while at not in place and at not in done:
+                place[at] = len(path)
+                path.append(at)
+                before = (source for sources in steps[at].links.values() for source, _ in sources)
+                at = next(source for source in before if waiting[source])
+            if at in place:
+                cycle = [steps[number].id for number in [*path[place[at] :], at]][::-1]
+                shown = cycle if len(cycle) <= 12 else [*cycle[:6], "...", *cycle[-5:]]
+                message = f"The links run in a circle: {' → '.join(shown)}."
+                self._say("cycle", message, "Remove one of these links.", cycle[0], value=cycle[:100])
+            done.update(path)
+
+    # Types, in order, so that lists and type variables are known when they are needed.
+
+    def _node(self, number: int, step: Step, nodes: list[GraphNode | None]) -> GraphNode | None:
+        kind = step.kind
+        if kind is None or step.mode != "on":
+            return None
+        made = GraphNode(step.id, kind, {})
+        bound: dict[str, PortType] = {}
+        complete = True
+        for port in kind.spec.inputs:
+            sources = step.links.get(port.name) or []
+            givers = [nodes[source] for source, _ in sources]
+            alive = [giver for giver in givers if giver is not None and not giver.off]
+            if sources and None in givers:
+                complete = False  # the fault lies further up, and has been said there
+            elif sources and not alive:
+                made.off = made.off or port.required
+                made.wires[port.name] = Wire(value=port.default)
+            elif sources:
+                wire = self._wire(step, port, sources, alive, bound)
+                complete = complete and wire is not None
+                made.wires[port.name] = wire or Wire()
+            else:
+                wire = self._typed_in(number, step, port, kind.inputs[port.name], bound)
+                if wire is None and number in self._muted:
+                    made.off = made.off or port.required
+                    wire = Wire(value=port.default)
+                complete = complete and wire is not None
+                made.wires[port.name] = wire or Wire()
+        if not complete:
+            return None
+        made.lift = max((wire.depth for wire in made.wires.values()), default=0)
+        for name, output in kind.outputs.items():
+            made.types[name] = output.bind(bound).lifted(made.lift) if bound or made.lift else output
+        return made
+
+    def _wire(
+        self, step: Step, port: InputSpec, sources: list[Source], givers: list[GraphNode], bound: dict[str, PortType]
+    ) -> Wire | None:
+        by_id = {giver.id: giver for giver in givers}
+        sources = [source for source in sources if self._flat.steps[source[0]].id in by_id]
+        wire = Wire(sources=tuple(sources))
+        several = len(sources) > 1
+        wanted = step.kind.inputs[port.name] if step.kind else PortType("Any")
+        for source in sources:
+            given = by_id[self._flat.steps[source[0]].id].types.get(source[1])
+            if given is None:
+                return None
+            if wanted.innermost.var:
+                inner = given
+                for _ in range(wanted.depth if given.depth >= wanted.depth else 0):
+                    inner = inner.args[0]
+                bound.setdefault(wanted.innermost.name, inner)
+                if given.depth < wanted.depth:
+                    wire.collect = True
+            target = wanted.bind(bound)
+            fit = can_connect(given, target)
+            if not fit.ok or (several and fit.depth):
+                giver = f"{self._flat.steps[source[0]].id}.{source[1]}"
+                reason = fit.reason or f"several links end here, so {given} cannot run the node once an element."
+                message = f"{giver} cannot feed {step.id}.{port.name}: {reason}"
+                self._say(
+                    "type_mismatch", message, f"{port.name} takes {target}, {giver} gives {given}.", step.id, port.name
+                )
+                return None
+            if port.lazy and fit.depth:
+                message = f"{step.id}.{port.name} takes one {target}, and {given} is a list."
+                self._say("type_mismatch", message, "Choose before the list is made.", step.id, port.name)
+                return None
+            wire.depth = max(wire.depth, fit.depth)
+            wire.spread += (fit.how != "wrap",)
+            wire.collect = wire.collect or several or fit.how == "wrap"
+            wire.widen = wire.widen or (given.innermost.name, target.innermost.name) == ("int", "float")
+        return wire
+
+    def _typed_in(
+        self, number: int, step: Step, port: InputSpec, wanted: PortType, bound: dict[str, PortType]
+    ) -> Wire | None:
+        if (number, port.name) in self._bypassed_values:
+            return Wire(value=self._bypassed_values[number, port.name])
+        if port.name not in step.values:
+            if not port.required:
+                return Wire(value=port.default)
+            if number not in self._muted:
+                message = f"{step.id} needs {_a(wanted)} at {port.name!r}."
+                self._say("missing_input", message, self._givers(wanted, port), step.id, port.name)
+            return None
+        value = step.values[port.name]
+        if value is None and not port.required and port.default is None:
+            return Wire()
+        fault = value_fault(wanted, port.widget, value)
+        if fault:
+            where = f"{step.id}.{port.name}: {fault.message}"
+            self._say(fault.code, where, fault.hint, step.id, port.name, value)
+            return None
+        if wanted.var and is_scalar(value):
+            bound.setdefault(
+                wanted.name, PortType(type(value).__name__ if type(value) in (bool, int, str) else "float")
+            )
+        return Wire(value=_coerced(wanted, value))
+
+    def _givers(self, wanted: PortType, port: InputSpec) -> str:
+        """Where such a value comes from: the first few node types with a fitting output."""
+        if port.widget is not None:
+            return "Type a value in, or connect an output."
+        names = [
+            f"{kind.spec.id}.{name}"
+            for kind in self._catalogue.values()
+            for name, given in kind.outputs.items()
+            if not given.innermost.var and can_connect(given, wanted).how == "same"
+        ]
+        return f"Connect {one_of(names, 3)}." if names else "No installed node gives one."
+
+    # Outputs and targets.
+
+    def _outputs(self) -> dict[str, Source]:
+        found: dict[str, Source] = {}
+        for name, sources in self._flat.outputs.items():
+            for source in sources[:1]:
+                step = self._flat.steps[source[0]]
+                if step.kind is None or source[1] in step.kind.outputs:
+                    found[name] = source
+                    continue
+                message = f"The workflow's output {name!r} comes from {step.id}.{source[1]}, which does not exist."
+                hint = _known(source[1], step.kind.outputs)
+                self._say("bad_workflow_output", message, hint, port=name, value=f"{step.id}.{source[1]}")
+        return found
+
+    def _find_targets(self, outputs: dict[str, Source]) -> list[int]:
+        steps = self._flat.steps
+        if self._targets is not None:
+            unknown = [name for name in self._targets if name not in self._flat.index]
+            for name in unknown:
+                hint = did_you_mean(name, self._flat.index) or "Name a node of the workflow."
+                self._say("unknown_node", f"The workflow has no node {name!r}.", hint, value=name)
+            return [self._flat.index[name] for name in self._targets if name not in unknown]
+        targets = {source[0] for source in outputs.values()}
+        targets |= {number for number, step in enumerate(steps) if step.kind and step.kind.spec.output}
+        if not targets:  # nothing is declared: what nobody uses is what is wanted
+            used = {source for step in steps for sources in step.links.values() for source, _ in sources}
+            targets = set(range(len(steps))) - used
+        if not steps:
+            hint = "Add nodes, or open a template."
+            self._say("no_output", "The workflow has no nodes, so there is nothing to run.", hint)
+        return sorted(number for number in targets if steps[number].mode == "on")
+
+    def _relevant(self, targets: list[int]) -> list[Problem]:
+        if self._targets is None:
+            return self._problems
+        needed, todo = set(targets), list(targets)
+        while todo:
+            for sources in self._flat.steps[todo.pop()].links.values():
+                for source, _ in sources:
+                    if source not in needed:
+                        needed.add(source)
+                        todo.append(source)
+        ids = {self._flat.steps[number].id for number in needed}
+        return [problem for problem in self._problems if problem.node is None or problem.node in ids]
+
+    def _say(
+        self, code: str, message: str, hint: str, node: str | None = None, port: str | None = None, value: Any = None
+    ) -> None:
+        self._problems.append(Problem(code=code, message=message, hint=hint, node=node, port=port, value=value))
+
+
+def _coerced(wanted: PortType, value: Any) -> Any:
+    """The literal in the type of the port, so that 1 and 1.0 are the same float and give the same key."""
+    if wanted.name == "float":
+        return float(value)
+    if wanted.name == "list":
+        return [_coerced(wanted.args[0], element) for element in value]
+    return value
+
+
+def _known(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    return did_you_mean(name, names) or (f"It has {one_of(names)}." if names else "It has none.")
+
+
+def _same_name(given: str, catalogue: Catalogue) -> str:
+    """`sampler.sample` → "Did you mean sampling.sample?": the same function in another family."""
+    tail = given.rsplit(".", 1)[-1]
+    names = [name for name in catalogue if name.rsplit(".", 1)[-1] == tail]
+    return f"Did you mean {one_of(names[:3])}?" if names else ""
+
+
+def _a(kind: PortType) -> str:
+    name = kind.args[0].name + " model" if kind.name == "ModelRef" else str(kind)
+    return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
+
+
+def _nothing() -> None:
+    """Stands in for nodes that are muted or bypassed."""
+
+
+_NOTHING = NodeType(
+    spec=NodeSpec(id="", version=1, title="", category="", help="", inputs=(), outputs=()),
+    function=_nothing,
+    inputs={},
+    outputs={},
+    context=None,
+    named=False,
+    migrations={},
+)

@@ -1,0 +1,291 @@
+"""Subgraphs inlined: a document with instances at any depth becomes one flat list of steps.
+
+The id of a step inside an instance is a path, `hires/sample`. Nothing here recurses, and a document that would grow
+past `MAX_NODES` steps is refused instead of unrolled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from safelight.sdk.node import NodeType
+from safelight.sdk.pack import Catalogue
+from safelight.sdk.problem import Problem, did_you_mean, one_of
+
+from .document import MAX_NODES, SUBGRAPH, Document, Mode, Node, Port
+
+Source = tuple[int, str]
+
+
+@dataclass(slots=True)
+class Step:
+    """A node of the flat graph. `links` are the sources of each linked input, in the order of the file."""
+
+    id: str
+    node: Node
+    kind: NodeType | None
+    mode: Mode
+    values: dict[str, Any]
+    links: dict[str, list[Source]] = field(default_factory=dict)
+
+
+@dataclass
+class Flat:
+    """The inlined document: steps in the order of the file, and the sources of the workflow's outputs."""
+
+    steps: list[Step]
+    index: dict[str, int]
+    outputs: dict[str, list[Source]]
+    problems: list[Problem]
+
+
+@dataclass
+class _Scope:
+    """One document or one instance of a subgraph, with what its node ids mean."""
+
+    path: str
+    document: Document
+    outer: _Scope | None
+    mode: Mode
+    node: Node | None = None
+    steps: dict[str, int] = field(default_factory=dict)
+    children: dict[str, _Scope] = field(default_factory=dict)
+    incoming: dict[Port, list[Port]] = field(default_factory=dict)
+
+    def name(self, node: str) -> str:
+        return f"{self.path}/{node}" if self.path else node
+
+    def definition(self, name: str) -> Document | None:
+        scope: _Scope | None = self
+        while scope is not None:
+            if name in scope.document.subgraphs:
+                return scope.document.subgraphs[name]
+            scope = scope.outer
+        return None
+
+    def within(self, definition: Document) -> bool:
+        scope: _Scope | None = self
+        while scope is not None:
+            if scope.document is definition:
+                return True
+            scope = scope.outer
+        return False
+
+
+def expand(document: Document, catalogue: Catalogue) -> Flat:
+    """Inlines every instance of a subgraph. Problems are collected, and what is sound is still returned."""
+    return _Expansion(catalogue).run(document)
+
+
+class _Expansion:
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._steps: list[Step] = []
+        self._problems: list[Problem] = []
+
+    def run(self, document: Document) -> Flat:
+        scopes = self._open_all(document)
+        for scope in scopes:
+            if scope.node is not None:
+                self._instance_values(scope, scope.node)
+        for scope in scopes:
+            self._links(scope)
+        outputs = self._outputs(scopes[0])
+        index = {step.id: number for number, step in enumerate(self._steps)}
+        return Flat(self._steps, index, outputs, self._problems)
+
+    def _open_all(self, document: Document) -> list[_Scope]:
+        scopes = [_Scope("", document, None, "on")]
+        for scope in scopes:  # grows while it is walked: instances open further scopes
+            for link in scope.document.links:
+                scope.incoming.setdefault(link.target, []).append(link.source)
+            for node_id, node in scope.document.nodes.items():
+                if len(self._steps) + len(scopes) > MAX_NODES:
+                    message = f"With its subgraphs inlined the workflow has more than {MAX_NODES:,} nodes."
+                    self._say("too_large", message, "Use fewer instances inside instances.")
+                    return scopes
+                mode = node.mode if scope.mode == "on" else "mute"
+                if node.type.startswith(SUBGRAPH):
+                    child = self._instance(scope, node_id, node, mode)
+                    if child is not None:
+                        scope.children[node_id] = child
+                        scopes.append(child)
+                    continue
+                scope.steps[node_id] = len(self._steps)
+                kind = self._catalogue.get(node.type)
+                self._steps.append(Step(scope.name(node_id), node, kind, mode, dict(node.values)))
+        return scopes
+
+    def _instance(self, scope: _Scope, node_id: str, node: Node, mode: Mode) -> _Scope | None:
+        name = node.type.removeprefix(SUBGRAPH)
+        definition = scope.definition(name)
+        if definition is None:
+            known = list(scope.document.subgraphs)
+            hint = did_you_mean(name, known) or (
+                f"The file defines {one_of(known)}." if known else "Define it under subgraphs."
+            )
+            self._say("unknown_subgraph", f"There is no subgraph {name!r} in the file.", hint, scope.name(node_id))
+            return None
+        if scope.within(definition):
+            message = f"The subgraph {name!r} contains itself."
+            self._say("recursive_subgraph", message, "Take the inner instance out.", scope.name(node_id))
+            return None
+        return _Scope(scope.name(node_id), definition, scope, mode, node)
+
+    def _instance_values(self, scope: _Scope, node: Node) -> None:
+        """Values typed into an instance: by the name of its input, or by the path of a port inside it."""
+        for key, value in node.values.items():
+            path, dot, port = key.rpartition(".")
+            if not dot:
+                targets = [entry.to for entry in scope.document.inputs if entry.name == key]
+                if not targets:
+                    known = [entry.name for entry in scope.document.inputs]
+                    hint = did_you_mean(key, known) or f"Its inputs are {one_of(known)}." if known else "It has none."
+                    message = f"The subgraph has no input {key!r}."
+                    self._say("unknown_port", message, hint, scope.path, key, value)
+                found = [target for entry in targets for target in self._targets(scope, entry)]
+            else:
+                inner, *rest = path.split("/")
+                at: _Scope | None = scope
+                for name in rest:
+                    at, inner = (at.children.get(inner) if at else None), name
+                found = list(self._targets(at, Port(inner, port))) if at else []
+                if not found:
+                    message = f"There is no node {path!r} inside the subgraph."
+                    self._say("unknown_port", message, "", scope.path, key, value)
+            for number, name in found:
+                self._steps[number].values[name] = value
+                self._steps[number].links.pop(name, None)
+
+    def _links(self, scope: _Scope) -> None:
+        overridden = self._overridden(scope)
+        for link in scope.document.links:
+            if link.target in overridden:
+                continue
+            sources = list(self._sources(scope, link.source, link.target))
+            known = False
+            for number, port in self._targets(scope, link.target):
+                known = True
+                self._steps[number].links.setdefault(port, []).extend(sources)
+            if not known:
+                self._dangling(scope, link.target, f"A link from {link.source} ends", "an input", link.source)
+
+    def _overridden(self, scope: _Scope) -> set[Port]:
+        """Inputs of this scope that got a value from an instance further out; a link into them no longer counts."""
+        taken: set[Port] = set()
+        at: _Scope | None = scope
+        while at is not None and at.node is not None:
+            for key in at.node.values:
+                path, dot, port = key.rpartition(".")
+                full = f"{at.path}/{path}" if dot else ""
+                node_path, _, node = full.rpartition("/")
+                if dot and node_path == scope.path:
+                    taken.add(Port(node, port))
+            at = at.outer
+        return taken
+
+    def _sources(self, scope: _Scope, port: Port, target: Port | None) -> Iterator[Source]:
+        """The outputs that a reference means: through instances, and around bypassed ones."""
+        todo = [(scope, port)]
+        seen: set[tuple[int, Port]] = set()
+        while todo:
+            at, here = todo.pop(0)
+            if (id(at), here) in seen:  # bypassed instances wired in a circle
+                continue
+            seen.add((id(at), here))
+            if here.node in at.steps:
+                yield at.steps[here.node], here.port
+                continue
+            child = at.children.get(here.node)
+            if child is None:
+                into = f" into {target}" if target else ""
+                self._dangling(at, here, f"A link{into} starts", "an output", target)
+                continue
+            inner = [entry.source for entry in child.document.outputs if entry.name == here.port]
+            if not inner:
+                known = [entry.name for entry in child.document.outputs]
+                hint = did_you_mean(here.port, known) or (f"It has {one_of(known)}." if known else "It has none.")
+                message = f"The subgraph has no output {here.port!r}."
+                self._say("unknown_output", message, hint, child.path, here.port)
+                continue
+            if child.mode == "bypass":
+                todo += [(at, source) for source in self._around(at, child, here.node, inner[0])]
+            else:
+                todo.append((child, inner[0]))
+
+    def _around(self, scope: _Scope, child: _Scope, node: str, output: Port) -> list[Port]:
+        """What a bypassed instance passes through: the links into its first input of the output's type."""
+        wanted = self._type(next(self._sources(child, output, None), None), "outputs")
+        for entry in child.document.inputs:
+            links = scope.incoming.get(Port(node, entry.name))
+            if links and self._type(next(self._targets(child, entry.to), None), "inputs") == wanted:
+                return links
+        return []
+
+    def _type(self, port: Source | None, side: str) -> Any:
+        kind = self._steps[port[0]].kind if port else None
+        return getattr(kind, side).get(port[1]) if kind and port else None
+
+    def _targets(self, scope: _Scope, port: Port) -> Iterator[Source]:
+        """The inputs that a reference means; an input of an instance may feed several inside it."""
+        todo = [(scope, port)]
+        while todo:
+            at, here = todo.pop(0)
+            if here.node in at.steps:
+                yield at.steps[here.node], here.port
+            elif here.node in at.children:
+                child = at.children[here.node]
+                todo += [(child, entry.to) for entry in child.document.inputs if entry.name == here.port]
+
+    def _outputs(self, top: _Scope) -> dict[str, list[Source]]:
+        found: dict[str, list[Source]] = {}
+        for entry in top.document.outputs:
+            if entry.name in found:
+                message = f"Two outputs of the workflow are named {entry.name!r}."
+                self._say("duplicate_name", message, "Rename one of them.", value=entry.name)
+            known = entry.source.node in top.steps or entry.source.node in top.children
+            if not known:
+                message = f"The workflow's output {entry.name!r} comes from {entry.source}, which is not in the file."
+                hint = did_you_mean(entry.source.node, top.document.nodes) or "Point it at a node of the file."
+                self._say("bad_workflow_output", message, hint, port=entry.name, value=str(entry.source))
+            found[entry.name] = list(self._sources(top, entry.source, None)) if known else []
+        names: set[str] = set()
+        for entry in top.document.inputs:
+            first = next(self._targets(top, entry.to), None)
+            kind = self._steps[first[0]].kind if first else None
+            if first is None or (kind is not None and first[1] not in kind.inputs):
+                message = f"The workflow's input {entry.name!r} goes to {entry.to}, which is not in the file."
+                hint = did_you_mean(entry.to.node, top.document.nodes) if first is None else ""
+                if kind and first:
+                    hint = did_you_mean(first[1], kind.inputs)
+                hint = hint or "Point it at an input of a node of the file."
+                self._say("bad_workflow_input", message, hint, port=entry.name, value=str(entry.to))
+            if entry.name in names and entry.to in [other.to for other in top.document.inputs if other is not entry]:
+                message = f"The workflow's input {entry.name!r} is declared twice for {entry.to}."
+                self._say("duplicate_name", message, "Take one of them out.", value=entry.name)
+            names.add(entry.name)
+        return found
+
+    def _dangling(self, scope: _Scope, port: Port, what: str, kind: str, other: Port | None) -> None:
+        nodes = scope.document.nodes
+        if port.node in nodes:
+            node = nodes[port.node]
+            if node.type.startswith(SUBGRAPH) and port.node in scope.children:
+                known = [entry.name for entry in scope.children[port.node].document.inputs]
+                hint = did_you_mean(port.port, known) or (f"It has {one_of(known)}." if known else "It has none.")
+                message = f"The subgraph has no input {port.port!r}."
+                self._say("unknown_port", message, hint, scope.name(port.node), port.port)
+            return  # an instance whose subgraph is unknown has been reported already
+        hint = (
+            did_you_mean(port.node, nodes) or f"Remove the link, or add a node {port.node!r} with {kind} {port.port!r}."
+        )
+        at = scope.name(other.node) if other and other.node in nodes else None
+        message = f"{what} at {port}, but there is no node {port.node!r}."
+        self._say("dangling_link", message, hint, at, other.port if at and other else None, str(port))
+
+    def _say(
+        self, code: str, message: str, hint: str, node: str | None = None, port: str | None = None, value: Any = None
+    ) -> None:
+        self._problems.append(Problem(code=code, message=message, hint=hint, node=node, port=port, value=value))

@@ -1,0 +1,78 @@
+"""Documents written for older nodes, brought to the installed versions, one version at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from safelight.sdk.node import Migration, NodeType
+from safelight.sdk.pack import Catalogue
+
+from .document import Document, Node, Port
+
+
+def migrate(document: Document, catalogue: Catalogue) -> Document:
+    """The document with every node at its installed version: ports renamed, values changed, links following.
+
+    Nodes of unknown types or of newer versions are left alone; `check` speaks of them. Returns the same object when
+    there is nothing to do.
+    """
+    subgraphs = {name: migrate(sub, catalogue) for name, sub in document.subgraphs.items()}
+    nodes: dict[str, Node] = {}
+    inputs: dict[Port, str] = {}
+    outputs: dict[Port, str] = {}
+    for node_id, node in document.nodes.items():
+        kind = catalogue.get(node.type)
+        if kind is None or node.version is None or node.version >= kind.spec.version:
+            continue
+        nodes[node_id] = _upgrade(node, kind)
+        for steps, renamed, names in ((_input_names, inputs, kind), (_output_names, outputs, kind)):
+            for old, new in steps(node.version, names).items():
+                renamed[Port(node_id, old)] = new
+    if not nodes and all(subgraphs[name] is sub for name, sub in document.subgraphs.items()):
+        return document
+
+    def target(port: Port) -> Port:
+        return Port(port.node, inputs.get(port, port.port))
+
+    def source(port: Port) -> Port:
+        return Port(port.node, outputs.get(port, port.port))
+
+    return replace(
+        document,
+        nodes={node_id: nodes.get(node_id, node) for node_id, node in document.nodes.items()},
+        links=tuple(replace(link, source=source(link.source), target=target(link.target)) for link in document.links),
+        inputs=tuple(replace(entry, to=target(entry.to)) for entry in document.inputs),
+        outputs=tuple(replace(entry, source=source(entry.source)) for entry in document.outputs),
+        subgraphs=subgraphs,
+    )
+
+
+def _upgrade(node: Node, kind: NodeType) -> Node:
+    values = dict(node.values)
+    for migration in _migrations(node.version or 1, kind):
+        values = {migration.inputs.get(name, name): value for name, value in values.items()}
+        if migration.values is not None:
+            values = migration.values(values)
+    return replace(node, version=kind.spec.version, values=values)
+
+
+def _migrations(version: int, kind: NodeType) -> list[Migration]:
+    return [kind.migrations[old] for old in range(version, kind.spec.version)]
+
+
+def _input_names(version: int, kind: NodeType) -> dict[str, str]:
+    return _chain([migration.inputs for migration in _migrations(version, kind)])
+
+
+def _output_names(version: int, kind: NodeType) -> dict[str, str]:
+    return _chain([migration.outputs for migration in _migrations(version, kind)])
+
+
+def _chain(renamings: list[dict[str, str]]) -> dict[str, str]:
+    """Old name to newest name, through renamings applied one after the other."""
+    chained: dict[str, str] = {}
+    for renaming in renamings:
+        chained = {old: renaming.get(new, new) for old, new in chained.items()}
+        current = set(chained.values())
+        chained |= {old: new for old, new in renaming.items() if old not in current and new not in current}
+    return chained

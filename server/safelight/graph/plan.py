@@ -1,0 +1,291 @@
+"""What a run will do, told before it is done.
+
+`plan` walks the graph twice, once forward to learn which results are already known and once backward to learn which
+of the rest are needed. It touches no files and runs no nodes; what it knows of caches it asks of a `Memory`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from safelight.sdk.codec import hash_text
+from safelight.sdk.node import NodeType
+from safelight.sdk.problem import Problem, ProblemError
+from safelight.sdk.widgets import AnyWidget, FilePick, ModelPick
+
+from .check import Graph, GraphNode, Wire
+
+Status = Literal["cached", "run", "unknown", "off", "unneeded"]
+_UNKNOWN = object()
+
+
+class Known(Protocol):
+    """A remembered result: the digest of each output, or, of a choice not finished, the input it asked for."""
+
+    @property
+    def outputs(self) -> Mapping[str, Any]: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def demands(self) -> str | None: ...
+
+
+class Memory(Protocol):
+    """What a plan asks of the caches."""
+
+    def lookup(self, key: str) -> Known | None: ...
+    def available(self, node: GraphNode, known: Known) -> bool:
+        """Whether the values themselves can be had, not only their digests."""
+        ...
+
+    def digest(self, value: Any) -> str: ...
+    def scalar(self, ref: Any) -> Any:
+        """A small plain value by reference; raises LookupError for anything else."""
+        ...
+
+    def fingerprint(self, widget: AnyWidget, value: Any) -> str:
+        """The state of the file or model that a value names. Raises ProblemError when there is none."""
+        ...
+
+    def last_seconds(self, node_type: str) -> float | None: ...
+
+
+class PlannedNode(msgspec.Struct, frozen=True, kw_only=True):
+    """What will become of one node. `seconds` is what it took last time, where that is known.
+
+    `run` holds unless an input turns out to be unchanged; `unknown` nodes lie below a choice not yet made.
+    """
+
+    status: Status
+    seconds: float | None = None
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole prediction. `seconds` adds up what is expected of the nodes that will run."""
+
+    nodes: dict[str, PlannedNode]
+    seconds: float
+    problems: tuple[Problem, ...] = ()
+
+
+def eager(node: GraphNode) -> list[tuple[str, Wire]]:
+    """The inputs that a node always needs, in the order of its declaration."""
+    lazy = node.kind.lazy
+    return [(port, wire) for port, wire in node.wires.items() if port not in lazy]
+
+
+class Keys:
+    """Makes the keys of nodes: digests over type, version, inputs, files and what else changes bits."""
+
+    def __init__(self, memory: Memory, numerics: str) -> None:
+        self._memory = memory
+        self._numerics = numerics
+        self._literals: dict[tuple[type, Any], str] = {}
+
+    def key(self, node: GraphNode, digests: Mapping[str, str]) -> str:
+        """The key of a node whose eager inputs have these digests."""
+        spec = node.kind.spec
+        parts = [spec.id, str(spec.version), self._numerics]
+        parts += [f"{port}={digest}" for port, digest in digests.items()]
+        return hash_text("\n".join(parts))
+
+    def element_wire(self, node: GraphNode, port: str, wire: Wire, value: Any) -> str:
+        """The digest of an input for one element of a list: what the element alone, linked, would give."""
+        digest = self._memory.digest(value)
+        widget = node.kind.ports[port].widget
+        if isinstance(widget, FilePick | ModelPick) and isinstance(value, str):
+            return f"{digest}@{self._memory.fingerprint(widget, value)}"
+        return f"float:{digest}" if wire.widen else digest
+
+    def choice(self, key: str, port: str, digest: str) -> str:
+        """The key of a choice that has seen one more of its lazy inputs."""
+        return hash_text(f"{key}\n{port}={digest}")
+
+    def wire(self, node: GraphNode, port: str, wire: Wire, refs: list[Any]) -> str:
+        """The digest of an input: of what was typed in, or of what the links bring, files and models included."""
+        if not wire.sources:
+            digest = self.literal(wire.value)
+        elif wire.collect:
+            digest = hash_text("collect:" + ",".join(ref.digest for ref in refs))
+        else:
+            digest = f"float:{refs[0].digest}" if wire.widen else refs[0].digest
+        widget = node.kind.ports[port].widget
+        if isinstance(widget, FilePick | ModelPick):
+            value = wire.value if not wire.sources else self._memory.scalar(refs[0])
+            if isinstance(value, str):
+                digest += "@" + self._memory.fingerprint(widget, value)
+        return digest
+
+    def literal(self, value: Any) -> str:
+        try:
+            known = self._literals.get((type(value), value))
+        except TypeError:  # lists do not hash
+            return self._memory.digest(value)
+        if known is None:
+            known = self._literals[type(value), value] = self._memory.digest(value)
+        return known
+
+
+def plan(
+    graph: Graph,
+    memory: Memory,
+    numerics: str = "",
+    *,
+    force: frozenset[str] = frozenset(),
+    choose: Callable[[NodeType, dict[str, Any]], str | None] | None = None,
+) -> Plan:
+    """Predicts a run.
+
+    Args:
+        graph: a checked graph.
+        memory: the caches.
+        numerics: what else changes bits: device, precision, versions.
+        force: ids of nodes that are to run even if their result is known.
+        choose: asks a choice node, given its eager inputs by name, which lazy input it wants first; None if it
+            cannot be said before the run.
+    """
+    return _Planner(graph, memory, numerics, force, choose).run()
+
+
+class _Planner:
+    def __init__(
+        self,
+        graph: Graph,
+        memory: Memory,
+        numerics: str,
+        force: frozenset[str],
+        choose: Callable[[NodeType, dict[str, Any]], str | None] | None,
+    ) -> None:
+        self._graph = graph
+        self._memory = memory
+        self._keys = Keys(memory, numerics)
+        self._force = force
+        self._choose = choose
+        self._known: list[Known | None] = [None] * len(graph.nodes)
+        self._chosen: dict[int, set[str] | None] = {}
+        self._problems: list[Problem] = []
+
+    def run(self) -> Plan:
+        for number in self._graph.order:
+            node = self._graph.nodes[number]
+            if not node.off:
+                self._known[number] = self._forward(number, node)
+        statuses = self._backward()
+        nodes: dict[str, PlannedNode] = {}
+        total = 0.0
+        for number, node in enumerate(self._graph.nodes):
+            status = statuses[number]
+            known = self._known[number]
+            seconds = known.seconds if known else self._memory.last_seconds(node.kind.spec.id)
+            total += (seconds or 0.0) if status == "run" else 0.0
+            nodes[node.id] = PlannedNode(status=status, seconds=seconds)
+        return Plan(nodes=nodes, seconds=total, problems=tuple(self._problems))
+
+    def _forward(self, number: int, node: GraphNode) -> Known | None:
+        """The remembered result of a node, if all that goes into it is known."""
+        digests: dict[str, str] = {}
+        port = None
+        try:
+            for port, wire in eager(node):
+                refs = self._refs(wire)
+                if refs is None:
+                    return None
+                digests[port] = self._keys.wire(node, port, wire, refs)
+        except ProblemError as error:
+            self._problems += [problem.at(node.id, port) for problem in error.problems]
+            return None
+        except LookupError:
+            return None
+        if not node.kind.spec.cache or node.id in self._force:
+            return None
+        key = self._keys.key(node, digests)
+        known = self._memory.lookup(key)
+        return self._follow(number, node, key, known) if node.kind.lazy else known
+
+    def _refs(self, wire: Wire) -> list[Any] | None:
+        refs: list[Any] = []
+        for source, output in wire.sources:
+            known = self._known[source]
+            if known is None:
+                return None
+            refs.append(known.outputs[output])
+        return refs
+
+    def _follow(self, number: int, node: GraphNode, key: str, known: Known | None) -> Known | None:
+        """Goes along the inputs that a choice asked for when it was last made, as far as it is remembered."""
+        asked: set[str] = set()
+        while known is not None and known.demands is not None:
+            port = known.demands
+            asked.add(port)
+            refs = self._refs(node.wires[port])
+            if refs is None:
+                self._chosen[number] = asked
+                return None
+            key = self._keys.choice(key, port, self._keys.wire(node, port, node.wires[port], refs))
+            known = self._memory.lookup(key)
+        if known is None and not asked:
+            port = self._ask(node)
+            self._chosen[number] = None if port is None else ({port} if port else set())
+        else:
+            self._chosen[number] = asked
+        return known
+
+    def _ask(self, node: GraphNode) -> str | None:
+        if self._choose is None:
+            return None
+        values: dict[str, Any] = {}
+        for port, wire in eager(node):
+            refs = self._refs(wire)
+            try:
+                values[port] = wire.value if not wire.sources else self._memory.scalar((refs or [])[0])
+            except LookupError:
+                return None
+        return self._choose(node.kind, values)
+
+    def _backward(self) -> list[Status]:
+        graph = self._graph
+        status: list[Status] = ["unneeded"] * len(graph.nodes)
+        wanted = set(graph.targets)
+        values = set(graph.targets)
+        for number in reversed(graph.order):
+            node = graph.nodes[number]
+            if node.off:
+                status[number] = "off"
+                continue
+            if number not in wanted:
+                continue
+            known = self._known[number]
+            if known is not None and (number not in values or self._memory.available(node, known)):
+                status[number] = "cached"
+                continue
+            if status[number] != "unknown":
+                status[number] = "run"
+            for port, wire in node.wires.items():
+                sources = {source for source, _ in wire.sources}
+                lazy = port in node.kind.lazy
+                chosen = self._chosen.get(number)
+                if lazy and chosen is not None and port not in chosen:
+                    continue
+                if (lazy and chosen is None) or status[number] == "unknown":
+                    for source in sources - wanted:
+                        status[source] = "unknown"
+                elif status[number] == "run":
+                    for source in sources:
+                        status[source] = "run"
+                wanted |= sources
+                values |= sources
+        self._mark_upstream(status, wanted)
+        return status
+
+    def _mark_upstream(self, status: list[Status], wanted: set[int]) -> None:
+        """What lies above a cached node is not needed now, but shown as cached where it is: nothing of it runs."""
+        above = {number for number in wanted if status[number] == "cached"}
+        for number in reversed(self._graph.order):
+            if number in above:
+                for wire in self._graph.nodes[number].wires.values():
+                    above |= {source for source, _ in wire.sources}
+                if status[number] == "unneeded" and self._known[number] is not None:
+                    status[number] = "cached"
