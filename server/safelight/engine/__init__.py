@@ -1,0 +1,43 @@
+"""Executes plans: the runner, its cache and its events. Knows no node by name and imports no torch."""
+
+from .cache import MISSING, Action, Cache, CacheInfo, ValueRef
+from .context import Cancel, NodeContext, Services
+from .events import (
+    AnyEvent,
+    Event,
+    NodeFailed,
+    NodeFinished,
+    NodeProgress,
+    NodeSkipped,
+    NodeStarted,
+    RunFinished,
+    RunStarted,
+)
+from .memory import CacheMemory, files_in
+from .run import NodeReport, RunOptions, RunResult, run
+
+__all__ = [
+    "MISSING",
+    "Action",
+    "AnyEvent",
+    "Cache",
+    "CacheInfo",
+    "CacheMemory",
+    "Cancel",
+    "Event",
+    "NodeContext",
+    "NodeFailed",
+    "NodeFinished",
+    "NodeProgress",
+    "NodeReport",
+    "NodeSkipped",
+    "NodeStarted",
+    "RunFinished",
+    "RunOptions",
+    "RunResult",
+    "RunStarted",
+    "Services",
+    "ValueRef",
+    "files_in",
+    "run",
+]

@@ -12,14 +12,14 @@ from safelight.sdk.problem import Problem, ProblemError
 
 
 class Demand(BaseException):
-    """Raised inside a choice node by a lazy input that is not there yet. Not an `Exception`: nodes must not catch it."""
+    """Raised inside a choice node by a lazy input that is not there yet; no `Exception`, so that no node catches it."""
 
     def __init__(self, port: str) -> None:
         super().__init__(port)
         self.port = port
 
 
-def argument(node: GraphNode, port: str, wire: Wire, values: list[Any]) -> Any:
+def argument(wire: Wire, values: list[Any]) -> Any:
     """The argument for a port: what was typed in, or the values that the links bring, as the port wants them."""
     if not wire.sources:
         value = wire.value

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
+from safelight.sdk.codec import is_tensor
 from safelight.sdk.problem import Problem, ProblemError
 
 
@@ -38,5 +39,5 @@ def tensors_in(value: Any) -> Iterator[Any]:
             todo += at.values()
         elif dataclasses.is_dataclass(at) and not isinstance(at, type):
             todo += [getattr(at, field.name) for field in dataclasses.fields(at)]
-        elif hasattr(at, "_version") and hasattr(at, "untyped_storage") and not at.is_inference():
+        elif is_tensor(at) and not at.is_inference():
             yield at

@@ -21,17 +21,27 @@ from safelight.graph.plan import eager
 from safelight.sdk.problem import Cancelled, Problem, ProblemError
 from safelight.sdk.values import File
 
-from . import events
 from .cache import MISSING, Action, ValueRef
 from .call import Demand, argument, call, elements, lazily, nested, verify
 from .context import Cancel, NodeContext, Services
+from .events import (
+    Event,
+    NodeFailed,
+    NodeFinished,
+    NodeProgress,
+    NodeSkipped,
+    NodeStarted,
+    RunFinished,
+    RunStarted,
+    RunStatus,
+)
 from .guard import Guard
 from .memory import CacheMemory, files_in
 
 log = logging.getLogger(__name__)
 
 NodeStatus = Literal["ran", "cached", "failed", "skipped", "off"]
-Emit = Callable[[events.Event], None]
+Emit = Callable[[Event], None]
 
 
 class NodeReport(msgspec.Struct, kw_only=True):
@@ -48,7 +58,7 @@ class RunResult:
     `files` are the finished files of each output node, in order.
     """
 
-    status: events.RunStatus
+    status: RunStatus
     seconds: float
     nodes: dict[str, NodeReport]
     outputs: dict[str, ValueRef]
@@ -105,7 +115,7 @@ def run(
     return _Run(graph, services, numerics, run_id, emit or _silent, cancel or Cancel(), options or RunOptions()).run()
 
 
-def _silent(event: events.Event) -> None:
+def _silent(event: Event) -> None:
     """For callers that want the result only."""
     del event
 
@@ -136,8 +146,8 @@ class _Run:
 
     def run(self) -> RunResult:
         started = time.perf_counter()
-        self._emit(events.RunStarted(run=self._id, nodes=tuple(node.id for node in self._graph.nodes)))
-        status: events.RunStatus = "done"
+        self._emit(RunStarted(run=self._id, nodes=tuple(node.id for node in self._graph.nodes)))
+        status: RunStatus = "done"
         self._count_users()
         try:
             for target in self._graph.targets:
@@ -147,7 +157,7 @@ class _Run:
             status = "cancelled"
         self._cache.flush()
         seconds = time.perf_counter() - started
-        self._emit(events.RunFinished(run=self._id, status=status, seconds=seconds))
+        self._emit(RunFinished(run=self._id, status=status, seconds=seconds))
         outputs: dict[str, ValueRef] = {}
         for name, (number, output) in self._graph.outputs.items():
             refs = self._states[number].refs
@@ -238,7 +248,7 @@ class _Run:
         if lost:
             because = self._graph.nodes[lost[0]].id
             self._states[number].report = NodeReport(status="skipped")
-            self._emit(events.NodeSkipped(run=self._id, node=self._graph.nodes[number].id, because=because))
+            self._emit(NodeSkipped(run=self._id, node=self._graph.nodes[number].id, because=because))
             self._release(number)
             return None
         return [source for source in dict.fromkeys(sources) if self._states[source].refs is None]
@@ -286,15 +296,12 @@ class _Run:
 
     def _execute(self, number: int, node: GraphNode, state: _State) -> None:
         ready = [*eager(node), *((port, node.wires[port]) for port in state.asked)]
-        arguments = {port: argument(node, port, wire, self._values(wire.sources)) for port, wire in ready}
+        arguments = {port: argument(wire, self._values(wire.sources)) for port, wire in ready}
         if not state.started:
             state.started = True
-            self._emit(events.NodeStarted(run=self._id, node=node.id))
+            self._emit(NodeStarted(run=self._id, node=node.id))
         started = time.perf_counter()
-        if node.lift:
-            outputs = self._execute_elements(node, arguments)
-        else:
-            outputs = self._call(node, state.key, arguments)
+        outputs = self._execute_elements(node, arguments) if node.lift else self._call(node, state.key, arguments)
         seconds = time.perf_counter() - started
         refs = {port: self._cache.put(value, seconds) for port, value in outputs.items()}
         if node.kind.spec.cache:
@@ -315,7 +322,7 @@ class _Run:
             key=key,
             cancel=self._cancel,
             report=lambda step, total, preview: self._emit(
-                events.NodeProgress(run=self._id, node=node.id, step=step, total=total, preview=preview)
+                NodeProgress(run=self._id, node=node.id, step=step, total=total, preview=preview)
             ),
             previews=self._options.previews,
             checkpoint_seconds=self._options.checkpoint_seconds,
@@ -381,9 +388,7 @@ class _Run:
             self._files[node.id] = files
         size = sum(ref.size for ref in refs.values())
         self._emit(
-            events.NodeFinished(
-                run=self._id, node=node.id, cached=cached, seconds=seconds, bytes=size, files=tuple(files)
-            )
+            NodeFinished(run=self._id, node=node.id, cached=cached, seconds=seconds, bytes=size, files=tuple(files))
         )
         self._release(number)
 
@@ -396,7 +401,7 @@ class _Run:
         state.report = NodeReport(status="failed")
         self._problems += problems
         for problem in problems:
-            self._emit(events.NodeFailed(run=self._id, node=node.id, problem=problem))
+            self._emit(NodeFailed(run=self._id, node=node.id, problem=problem))
         self._release(number)
 
     def _release(self, number: int) -> None:

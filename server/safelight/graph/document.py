@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 
-from . import jsontext
+from .jsontext import compact, depth_of, dumps, loads
 
 FORMAT = "safelight/1"
 MAX_NODES = 100_000
@@ -94,12 +94,12 @@ class Document:
         Raises:
             ProblemError: with every structural problem of the file.
         """
-        return cls.parse(jsontext.loads(text))
+        return cls.parse(loads(text))
 
     @classmethod
     def parse(cls, data: Any) -> Document:
         """Reads a document from parsed JSON; see `loads`."""
-        jsontext.depth_of(data)
+        depth_of(data)
         reader = _Reader()
         document = reader.document(data)
         if reader.problems or document is None:
@@ -108,7 +108,7 @@ class Document:
 
     def dumps(self) -> str:
         """Readable JSON text; reading it gives an equal document."""
-        return jsontext.dumps(self.data())
+        return dumps(self.data())
 
     def data(self, *, top: bool = True) -> dict[str, Any]:
         """The document as JSON data, known fields first and in a fixed order, then what was not known."""
@@ -376,7 +376,7 @@ class _Reader:
     def _wrong(self, found: Any, what: str, kind: type, where: str | None) -> None:
         self._say(
             "bad_shape",
-            f"The {what} is {jsontext.compact(_small(found))}, and should be {_KINDS[kind]}.",
+            f"The {what} is {compact(_small(found))}, and should be {_KINDS[kind]}.",
             f"Make it {_KINDS[kind]} or take it out.",
             node=where,
             value=_small(found),
@@ -393,7 +393,7 @@ def _rest(raw: dict[str, Any], known: set[str]) -> dict[str, Any]:
 def _small(found: Any) -> Any:
     """The value as it is shown in a problem: whole when it is short, cut when it is not."""
     if isinstance(found, dict | list):
-        text = jsontext.compact(found) if len(found) <= 20 else ""
+        text = compact(found) if len(found) <= 20 else ""
         if not text or len(text) > 200:
             return f"{'an object' if isinstance(found, dict) else 'a list'} of {len(found)} entries"
     return found[:200] if isinstance(found, str) else found

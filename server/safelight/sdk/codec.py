@@ -77,7 +77,7 @@ class Codec:
         if name is not None and self._classes.get(name) is type(value):
             fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
             return {"$type": name, **{key: self._encode(part, tensors) for key, part in fields.items()}}
-        if _is_tensor(value):
+        if is_tensor(value):
             key = f"t{len(tensors)}"
             tensors[key] = value.detach()
             return {"$tensor": key}
@@ -142,6 +142,6 @@ def _tensor_digest(tensor: Tensor) -> str:
     return f"{tensor.dtype}:{tuple(tensor.shape)}:{hash_bytes(tensor_bytes(tensor))}"
 
 
-def _is_tensor(value: Any) -> bool:
+def is_tensor(value: Any) -> bool:
     # By name, so that plain data is encoded without importing torch.
     return any(cls.__module__ == "torch" and cls.__name__ == "Tensor" for cls in type(value).__mro__)
