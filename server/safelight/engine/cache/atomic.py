@@ -1,0 +1,54 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import threading
+import zlib
+from collections.abc import Callable, Iterable
+from io import FileIO
+from pathlib import Path
+
+_counter = itertools.count()
+
+
+def write_file(path: Path, chunks: Iterable[bytes | memoryview], trailer: Callable[[int], bytes] | None = None) -> int:
+    """Writes a file whole or not at all, durable when it returns. Gives the CRC-32 of the chunks.
+
+    `trailer` makes what follows them from that CRC.
+
+    Raises:
+        OSError: the disk is full or cannot be written; nothing is left behind.
+    """
+    crc = 0
+    temporary = path.with_name(f".{os.getpid()}-{threading.get_ident()}-{next(_counter)}.tmp")
+    try:
+        with _create(temporary) as file:
+            for chunk in chunks:
+                _write(file, chunk)
+                crc = zlib.crc32(chunk, crc)
+            if trailer is not None:
+                _write(file, trailer(crc))
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    return crc
+
+
+def _create(path: Path) -> FileIO:
+    try:
+        return FileIO(path, "wb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileIO(path, "wb")
+
+
+def _write(file: FileIO, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]

@@ -1,0 +1,155 @@
+"""What the writer thread puts into the index, and what it takes out again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .container import Payload
+from .index import OVERHEAD, Index
+from .memory import CHEAPEST
+
+JSON, TENSORS, LIST, BLOB = range(4)
+INLINE_BYTES = 16 << 10
+"""Payloads up to this size stand in the index: a row is cheaper than a file with its fsync."""
+
+
+@dataclass(slots=True)
+class Keep:
+    """A payload to be written. `value` is what it was made of, served until it is on disk."""
+
+    id: str
+    kind: int
+    size: int
+    payload: Payload
+    seconds: float
+    parts: tuple[str, ...] = ()
+    value: Any = None
+
+
+@dataclass(slots=True)
+class Note:
+    key: str
+    body: bytes
+
+
+@dataclass(slots=True)
+class Row:
+    """Any other statement for the index."""
+
+    sql: str
+    values: tuple[Any, ...]
+
+
+Item = Keep | Note | Row
+
+
+def parts_of(data: bytes | None) -> tuple[str, ...]:
+    return tuple(json.loads(data)) if data else ()
+
+
+def insert(
+    connection: sqlite3.Connection,
+    batch: list[Item],
+    written: set[int],
+    used: dict[str, int],
+    action_rows: int,
+) -> None:
+    """Writes rows.
+
+    `written` holds the `id()` of each Keep whose payload is in place or goes into its row, `used` the reads by entry.
+    """
+    inflation = _total(connection, "inflation")
+    now = int(time.time())
+    for item in batch:
+        if isinstance(item, Note):
+            connection.execute(
+                "INSERT INTO action VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET at = ?2, body = ?3",
+                (item.key, now, item.body),
+            )
+        elif isinstance(item, Row):
+            connection.execute(item.sql, item.values)
+        elif id(item) in written:
+            payload = item.payload
+            body = b"".join(payload.chunks) if payload.length <= INLINE_BYTES else None
+            connection.execute(
+                "INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7 + max(?6, ?8) / (?4 + ?9), ?10, ?11) "
+                "ON CONFLICT (id) DO UPDATE SET kind = ?2, size = ?3, bytes = ?4, crc = ?5, "
+                "seconds = max(seconds, ?6), uses = uses + 1, "
+                "priority = ?7 + (uses + 1) * max(seconds, ?6, ?8) / (?4 + ?9), parts = ?10, body = ?11",
+                (
+                    item.id,
+                    item.kind,
+                    item.size,
+                    payload.length,
+                    payload.crc,
+                    item.seconds,
+                    inflation,
+                    CHEAPEST,
+                    OVERHEAD,
+                    json.dumps(item.parts).encode() if item.parts else None,
+                    body,
+                ),
+            )
+            for part in item.parts:
+                _use(connection, part, 0, item.seconds, inflation)
+        else:
+            _use(connection, item.id, 1, item.seconds, inflation)
+    for key, count in used.items():
+        _use(connection, key, count, 0.0, inflation)
+    excess = _total(connection, "actions") - action_rows
+    if excess > 0:
+        excess += action_rows // 10
+        connection.execute(
+            "DELETE FROM action WHERE key IN (SELECT key FROM action ORDER BY at LIMIT ?)", (int(excess),)
+        )
+
+
+def evict(index: Index, limit: int, path: Callable[[str], Path]) -> None:
+    """Removes what is worth least until the budget is met. Rows go first: a reader must not be promised a file."""
+    while True:
+        with index.writing() as connection:
+            excess = _total(connection, "bytes") - limit
+            if excess <= 0:
+                return
+            gone: list[str] = []
+            inflation = 0.0
+            for key, length, priority in connection.execute(
+                "SELECT id, bytes, priority FROM entry ORDER BY priority LIMIT 256"
+            ).fetchall():
+                gone.append(key)
+                inflation = priority
+                excess -= length + OVERHEAD
+                if excess <= 0:
+                    break
+            if not gone:
+                # The sum is wrong, as it may be after a damage: it is counted anew.
+                connection.execute(
+                    f"UPDATE total SET value = (SELECT coalesce(sum(bytes + {OVERHEAD}), 0) FROM entry) "
+                    "WHERE name = 'bytes'"
+                )
+                return
+            connection.executemany("DELETE FROM entry WHERE id = ?", [(key,) for key in gone])
+            connection.execute("UPDATE total SET value = max(value, ?) WHERE name = 'inflation'", (inflation,))
+        for key in gone:
+            with contextlib.suppress(OSError):
+                path(key).unlink()
+
+
+def _total(connection: sqlite3.Connection, name: str) -> float:
+    found = connection.execute("SELECT value FROM total WHERE name = ?", (name,)).fetchone()
+    return float(found[0]) if found else 0.0
+
+
+def _use(connection: sqlite3.Connection, key: str, count: int, seconds: float, inflation: float) -> None:
+    connection.execute(
+        "UPDATE entry SET uses = uses + ?1, seconds = max(seconds, ?2), "
+        "priority = ?3 + (uses + ?1) * max(seconds, ?2, ?4) / (bytes + ?5) WHERE id = ?6",
+        (count, seconds, inflation, CHEAPEST, OVERHEAD, key),
+    )

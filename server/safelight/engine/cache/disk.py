@@ -1,0 +1,309 @@
+"""The disk tier: payloads in files named by content, an SQLite index over them, a budget in bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import sqlite3
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from safelight.sdk.codec import Encoded
+
+from .atomic import write_file
+from .batch import BLOB, INLINE_BYTES, TENSORS, Item, Keep, Row, evict, insert, parts_of
+from .container import Damaged, read_all, unpack, unpack_text
+from .index import OVERHEAD, Index, NewerSchema, is_damage
+from .refs import Action
+from .writer import Writer
+
+log = logging.getLogger(__name__)
+
+STALE_SECONDS = 24 * 3600
+RETRY_SECONDS = 60.0
+
+
+class Entry(NamedTuple):
+    """A row of the index, without its payload unless it was asked for."""
+
+    kind: int
+    size: int
+    bytes: int
+    crc: int
+    parts: bytes | None
+    inline: bool
+
+
+class Loaded(NamedTuple):
+    """A payload that was read and verified, with what is needed to hold it in memory."""
+
+    kind: int
+    size: int
+    seconds: float
+    parts: tuple[str, ...]
+    content: Encoded | bytes
+
+
+class Disk:
+    """All methods may be called from any thread. Nothing here raises for a disk that fails: see `trouble`."""
+
+    def __init__(self, folder: Path, limit: int, *, queue_bytes: int, action_rows: int) -> None:
+        self.folder = folder
+        self.limit = limit
+        self.trouble = ""
+        self._action_rows = action_rows
+        self._retry_at = 0.0
+        self._warned = False
+        self._lock = threading.Lock()
+        self._used: dict[str, int] = {}
+        self._pending: dict[str, Keep] = {}
+        self._reader: Index | None = None
+        self._writing: Index | None = None
+        self._sweep_asked = False
+        self.writer: Writer[Item] = Writer(self._process, queue_bytes)
+        try:
+            self._reader = Index(folder)
+        except (OSError, sqlite3.Error, NewerSchema) as error:
+            self._fail(error, for_good=isinstance(error, NewerSchema))
+
+    # Reading
+
+    def rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._reader.read(sql, values) if self._reader is not None else []
+
+    def entry(self, key: str) -> Entry | None:
+        found = self.rows("SELECT kind, size, bytes, crc, parts, body IS NOT NULL FROM entry WHERE id = ?", (key,))
+        return Entry(*found[0]) if found else None
+
+    def pending(self, key: str) -> Keep | None:
+        return self._pending.get(key)
+
+    def whole(self, key: str) -> Entry | None:
+        """The entry, if its payload is there and as long as it should be."""
+        entry = self.entry(key)
+        if entry is None or entry.inline:
+            return entry
+        try:
+            return entry if self.path(key).stat().st_size == entry.bytes else None
+        except OSError:
+            return None
+
+    def action(self, key: str) -> Action | None:
+        found = self.rows("SELECT body, at FROM action WHERE key = ?", (key,))
+        if not found:
+            return None
+        body, at = found[0]
+        try:
+            action = msgspec.msgpack.decode(body, type=Action)
+        except (msgspec.DecodeError, TypeError):
+            self.write(Row("DELETE FROM action WHERE key = ?", (key,)))
+            return None
+        now = int(time.time())
+        if now - at > 3600:
+            self.write(Row("UPDATE action SET at = ? WHERE key = ?", (now, key)))
+        return action
+
+    def load(self, key: str) -> Loaded | None:
+        """The payload, verified. A damaged one is removed, so that it is written anew the next time."""
+        found = self.rows("SELECT kind, bytes, crc, body, size, seconds, parts FROM entry WHERE id = ?", (key,))
+        if not found:
+            return None
+        kind, length, crc, body, size, seconds, parts = found[0]
+        try:
+            if body is None:
+                with self.path(key).open("rb", buffering=0) as file:
+                    if os.fstat(file.fileno()).st_size != length:
+                        raise Damaged("the file has another length.")
+                    content = _read(file, kind, length, crc)
+            elif isinstance(body, bytes) and len(body) == length:
+                content = _read(io.BytesIO(body), kind, length, crc)
+            else:
+                raise Damaged("the row has another length.")
+        except (Damaged, OSError) as error:
+            if not isinstance(error, FileNotFoundError):
+                log.warning("cache entry %s cannot be read (%s): it will be computed anew.", key, error)
+            self.forget(key)
+            return None
+        with self._lock:
+            self._used[key] = self._used.get(key, 0) + 1
+        return Loaded(kind, size, seconds, parts_of(parts), content)
+
+    def forget(self, key: str) -> None:
+        """Removes an entry at once, so that nobody is told that it is there."""
+        with self._lock:
+            if self._reader is not None:
+                with contextlib.suppress(sqlite3.Error, OSError, NewerSchema), self._reader.writing() as connection:
+                    connection.execute("DELETE FROM entry WHERE id = ?", (key,))
+        with contextlib.suppress(OSError):
+            self.path(key).unlink()
+
+    def path(self, key: str) -> Path:
+        if key.startswith("b:"):
+            return self.folder / "blobs" / key[2:4] / key[2:]
+        return self.folder / "values" / key[:2] / (key + ".safetensors")
+
+    # Writing
+
+    def write(self, item: Item) -> None:
+        """Hands work to the writer thread; waits when too much is waiting already."""
+        if not self._may_write():
+            return
+        if isinstance(item, Keep):
+            if item.payload.length + OVERHEAD > self.limit:
+                return
+            with self._lock:
+                self._pending[item.id] = item
+            self.writer.submit(item, item.size)
+        else:
+            self.writer.submit(item, 500)
+
+    def flush(self) -> None:
+        if self._used:
+            self.write(Row("SELECT 1", ()))
+        self.writer.flush()
+
+    def close(self) -> None:
+        if self._used:
+            self.write(Row("SELECT 1", ()))
+        self.writer.close()
+        with self._lock:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+
+    def clear(self) -> None:
+        """Removes all entries and files. Other processes that read meanwhile see misses."""
+        self.flush()
+        with self._lock:
+            self._used.clear()
+            if self._reader is None:
+                return
+            try:
+                with self._reader.writing() as connection:
+                    for table in ("entry", "action", "pace", "file"):
+                        connection.execute(f"DELETE FROM {table}")
+            except (sqlite3.Error, OSError) as error:
+                log.warning("the cache could not be cleared: %s", error)
+                return
+            with contextlib.suppress(sqlite3.Error):
+                self._reader.vacuum()
+        for path in self._files():
+            # What another process is just writing is left to it.
+            if not path.name.startswith("."):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def _may_write(self) -> bool:
+        return not self.trouble or time.monotonic() >= self._retry_at
+
+    def _fail(self, error: BaseException, for_good: bool = False) -> None:
+        self.trouble = str(error) or type(error).__name__
+        self._retry_at = float("inf") if for_good else time.monotonic() + RETRY_SECONDS
+        if not self._warned:
+            self._warned = True
+            log.warning("the cache folder %s cannot be used (%s): results are kept in memory only.", self.folder, error)
+
+    def _process(self, batch: list[Item]) -> None:
+        """Files first, then one transaction for their rows and for the actions that name them."""
+        try:
+            if not self._may_write():
+                return
+            index = self._index()
+            written = [item for item in batch if isinstance(item, Keep) and self._write_payload(item)]
+            self._commit(index, batch, written)
+            evict(index, self.limit, self.path)
+            self._sweep(index)
+            self.trouble = ""
+        except (OSError, sqlite3.Error, NewerSchema) as error:
+            self._fail(error, for_good=isinstance(error, NewerSchema))
+        finally:
+            with self._lock:
+                for item in batch:
+                    if isinstance(item, Keep) and self._pending.get(item.id) is item:
+                        del self._pending[item.id]
+
+    def _index(self) -> Index:
+        if self._writing is None:
+            self._writing = Index(self.folder)
+        if self._writing.follow():
+            self._sweep_asked = True
+        with self._lock:
+            if self._reader is None:
+                self._reader = Index(self.folder)
+            else:
+                self._reader.follow()
+        return self._writing
+
+    def _write_payload(self, item: Keep) -> bool:
+        """Puts a payload into place. False when it is there already, or is small enough for the index."""
+        if item.payload.length <= INLINE_BYTES:
+            return True
+        if self.whole(item.id) is not None:
+            return False
+        path = self.path(item.id)
+        crc = write_file(path, item.payload.chunks)
+        if crc != item.payload.crc:
+            # The tensor was changed in place after it was digested: what lies on disk is not what its name says.
+            log.warning("a value was changed after a node had returned it; it is not kept on disk.")
+            path.unlink(missing_ok=True)
+            return False
+        return True
+
+    def _commit(self, index: Index, batch: list[Item], written: list[Keep]) -> None:
+        with self._lock:
+            used, self._used = self._used, {}
+        for attempt in (1, 2):
+            try:
+                with index.writing() as connection:
+                    insert(connection, batch, {id(item) for item in written}, used, self._action_rows)
+                return
+            except sqlite3.DatabaseError as error:
+                if attempt == 2 or not is_damage(error):
+                    raise
+                self._sweep_asked = True
+
+    def _sweep(self, index: Index) -> None:
+        """Once a day: removes temporary files of killed processes, and payloads that no row names."""
+        now = int(time.time())
+        due = index.read("SELECT value FROM total WHERE name = 'swept' AND value < ?", (now - STALE_SECONDS,))
+        if not due and not self._sweep_asked:
+            return
+        # After a damage all old payloads are orphans; an hour is enough for what others are writing.
+        grace = 3600 if self._sweep_asked else STALE_SECONDS
+        self._sweep_asked = False
+        with index.writing() as connection:
+            connection.execute("UPDATE total SET value = ? WHERE name = 'swept'", (now,))
+            connection.execute("DELETE FROM file WHERE at < ?", (now - 90 * STALE_SECONDS,))
+        for path in self._files():
+            with contextlib.suppress(OSError):
+                if now - path.stat().st_mtime < (STALE_SECONDS if path.name.startswith(".") else grace):
+                    continue
+                key = "b:" + path.name if path.parent.parent.name == "blobs" else path.stem
+                if path.name.startswith(".") or not index.read("SELECT 1 FROM entry WHERE id = ?", (key,)):
+                    path.unlink()
+
+    def _files(self) -> Iterator[Path]:
+        for kind in ("values", "blobs"):
+            for place, _, names in os.walk(self.folder / kind):
+                for name in names:
+                    yield Path(place, name)
+
+
+def _read(source: Any, kind: int, length: int, crc: int) -> Encoded | bytes:
+    if kind == TENSORS:
+        return unpack(source, length, crc)
+    data = read_all(source, length)
+    if kind == BLOB:
+        if zlib.crc32(data) != crc:
+            raise Damaged("the checksum differs.")
+        return data
+    return unpack_text(data, crc)

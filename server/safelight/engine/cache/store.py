@@ -1,0 +1,341 @@
+"""The cache: an action cache over a content-addressed store, in memory and on disk."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from safelight.sdk.codec import Codec, Encoded, hash_bytes
+
+from .batch import BLOB, JSON, LIST, TENSORS, Keep, Note, Row, parts_of
+from .container import Payload, encode_text, pack
+from .disk import Disk
+from .fingerprints import Fingerprints
+from .memory import Memory
+from .refs import MISSING, Action, CacheInfo, ValueRef
+from .states import States
+from .taken import ROOM, Taken, fresh, list_ref, take
+
+log = logging.getLogger(__name__)
+
+ACTIONS_IN_MEMORY = 50_000
+PACE_WEIGHT = 0.3
+
+
+class _Listed(tuple[ValueRef, ...]):
+    """In the place of a list that is kept as its elements."""
+
+    __slots__ = ()
+
+
+class Cache:
+    """Remembers what nodes gave (`record`, `lookup`) and the values themselves (`put`, `get`), under byte budgets.
+
+    Everything may be called from any thread, and any number of processes may use one folder at once. A disk that fails
+    is never an error: results then stay in memory, and `info().trouble` says why.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        codec: Codec,
+        *,
+        memory_bytes: int,
+        disk_bytes: int,
+        action_rows: int = 200_000,
+    ) -> None:
+        """`folder` None keeps everything in memory; `action_rows` bounds the actions remembered on disk."""
+        self._codec = codec
+        self._lock = threading.RLock()
+        self._memory = Memory(memory_bytes)
+        self._actions: OrderedDict[str, Action] = OrderedDict()
+        self._actions_limit = ACTIONS_IN_MEMORY if folder is not None else action_rows
+        self._pace: dict[str, float] | None = None
+        self._hits = self._misses = 0
+        self._disk: Disk | None = None
+        if folder is not None:
+            queue_bytes = max(64 << 20, min(memory_bytes // 4, 512 << 20))
+            self._disk = Disk(folder, disk_bytes, queue_bytes=queue_bytes, action_rows=action_rows)
+            # A program that ends without close() still keeps what it has computed.
+            self._close = weakref.finalize(self, self._disk.close)
+        self._states = States(folder, codec)
+        self._files = Fingerprints(self._disk)
+
+    # Actions
+
+    def lookup(self, key: str) -> Action | None:
+        with self._lock:
+            action = self._actions.get(key)
+            if action is not None:
+                self._actions.move_to_end(key)
+                return action
+        if self._disk is None:
+            return None
+        action = self._disk.action(key)
+        if action is not None:
+            self._remember(key, action)
+        return action
+
+    def record(self, key: str, action: Action) -> None:
+        """Visible at once in this process; in others, and after a crash, once it is flushed."""
+        self._remember(key, action)
+        if self._disk is not None:
+            self._disk.write(Note(key, msgspec.msgpack.encode(action)))
+
+    def last_seconds(self, node_type: str) -> float | None:
+        """What a node of this type usually takes, or None when none has been run."""
+        with self._lock:
+            return self._paces().get(node_type)
+
+    def note_seconds(self, node_type: str, seconds: float) -> None:
+        with self._lock:
+            paces = self._paces()
+            known = paces.get(node_type)
+            pace = seconds if known is None else known + PACE_WEIGHT * (seconds - known)
+            paces[node_type] = pace
+        if self._disk is not None:
+            self._disk.write(Row("INSERT OR REPLACE INTO pace VALUES (?, ?)", (node_type, pace)))
+
+    # Values
+
+    def digest(self, value: Any) -> str:
+        """The digest that `put` would give. Raises CodecError for what cannot be kept."""
+        return take(value, self._codec).ref.digest
+
+    def put(self, value: Any, seconds: float = 0.0) -> ValueRef:
+        """Keeps a value and gives its identity; `seconds` is what computing it took, which eviction weighs.
+
+        A value larger than both budgets is not kept. Waits when the disk lags far behind.
+
+        Raises:
+            CodecError: it holds something that cannot be kept.
+        """
+        taken = take(value, self._codec)
+        self._keep(taken, seconds)
+        return taken.ref
+
+    def get(self, ref: ValueRef) -> Any:
+        """The value, or MISSING when it was evicted or is damaged. Lists are new each time; tensors are shared."""
+        value = self._get(ref.digest)
+        if value is MISSING:
+            self._misses += 1
+        else:
+            self._hits += 1
+        return value
+
+    def has(self, ref: ValueRef) -> bool:
+        """Whether `get` should succeed. Looks at lengths, not at contents. A file counts only with its bytes."""
+        return self._has(ref.digest)
+
+    def elements(self, ref: ValueRef) -> list[ValueRef] | None:
+        """The elements of a kept list, without loading them; None when it is not there or is no list."""
+        held = self._held(ref.digest, count=False)
+        if isinstance(held, _Listed):
+            return list(held)
+        return [self.put(item) for item in held] if isinstance(held, list) else None
+
+    def compose(self, elements: Iterable[ValueRef], seconds: float = 0.0) -> ValueRef:
+        """The list of these kept values, made and kept without loading them."""
+        listed = _Listed(elements)
+        ref = list_ref(listed)
+        if not self._has(ref.digest):
+            self._keep_list(ref, listed, seconds)
+        return ref
+
+    # Bytes
+
+    def put_bytes(self, data: bytes, seconds: float = 0.0) -> str:
+        """Keeps finished bytes, such as an encoded picture, and gives their digest."""
+        digest = hash_bytes(data)
+        key = "b:" + digest
+        disk = self._disk
+        if disk is None or disk.trouble:
+            with self._lock:
+                self._memory.put(key, data, len(data) + ROOM, seconds)
+        elif disk.whole(key) is None:
+            disk.write(Keep(key, BLOB, len(data), Payload.of([data]), seconds, value=data))
+        return digest
+
+    def get_bytes(self, digest: str) -> bytes | None:
+        found = self._held("b:" + digest, count=True)
+        return found if isinstance(found, bytes) else None
+
+    def has_bytes(self, digest: str) -> bool:
+        return self._has("b:" + digest)
+
+    # Checkpoints and files
+
+    def save_state(self, key: str, state: Mapping[str, Any]) -> None:
+        """Keeps a checkpoint; it is durable when this returns, and replaces the one before it whole."""
+        self._states.save(key, state)
+
+    def load_state(self, key: str) -> Mapping[str, Any] | None:
+        return self._states.load(key)
+
+    def drop_state(self, key: str) -> None:
+        self._states.drop(key)
+
+    def fingerprint(self, path: Path) -> str:
+        """The digest of a file's content, remembered while its size, time and inode stay the same.
+
+        Raises:
+            FileNotFoundError, OSError: the file cannot be read.
+        """
+        return self._files.digest(path)
+
+    # The cache itself
+
+    def flush(self) -> None:
+        """Waits until all that was put and recorded is on disk."""
+        if self._disk is not None:
+            self._disk.flush()
+
+    def close(self) -> None:
+        if self._disk is not None:
+            self._close()
+
+    def clear(self) -> None:
+        """Forgets everything, checkpoints too. Other processes keep what they hold in memory."""
+        with self._lock:
+            self._memory.clear()
+            self._actions.clear()
+            self._pace = {}
+        self._files.clear()
+        self._states.clear()
+        if self._disk is not None:
+            self._disk.clear()
+
+    def info(self) -> CacheInfo:
+        disk = self._disk
+        totals = dict(disk.rows("SELECT name, value FROM total")) if disk is not None else {}
+        states, state_bytes = self._states.totals()
+        with self._lock:
+            return CacheInfo(
+                folder=str(disk.folder) if disk is not None else None,
+                memory_bytes=self._memory.used,
+                memory_limit=self._memory.limit,
+                memory_values=len(self._memory),
+                disk_bytes=int(totals.get("bytes", 0)),
+                disk_limit=disk.limit if disk is not None else 0,
+                disk_values=int(totals.get("entries", 0)),
+                actions=int(totals.get("actions", 0)) if disk is not None else len(self._actions),
+                states=states,
+                state_bytes=state_bytes,
+                pending=len(disk.writer) if disk is not None else 0,
+                hits=self._hits,
+                misses=self._misses,
+                trouble=disk.trouble if disk is not None else "",
+            )
+
+    def _remember(self, key: str, action: Action) -> None:
+        with self._lock:
+            self._actions[key] = action
+            self._actions.move_to_end(key)
+            if len(self._actions) > self._actions_limit:
+                self._actions.popitem(last=False)
+
+    def _paces(self) -> dict[str, float]:
+        if self._pace is None:
+            self._pace = dict(self._disk.rows("SELECT type, seconds FROM pace")) if self._disk is not None else {}
+        return self._pace
+
+    def _keep(self, taken: Taken, seconds: float) -> None:
+        key, size = taken.ref.digest, taken.ref.size
+        if taken.elements is not None:
+            for element in taken.elements:
+                self._keep(element, seconds / len(taken.elements))
+            self._keep_list(taken.ref, _Listed(element.ref for element in taken.elements), seconds)
+            return
+        value = fresh(taken.value)
+        with self._lock:
+            self._memory.put(key, value, size, self._cost(seconds, size), taken.live, taken.parts)
+            for part in taken.parts:
+                self._memory.raise_cost(part, seconds)
+        if self._disk is None or self._disk.pending(key) is not None or self._disk.whole(key) is not None:
+            return
+        kind = TENSORS if taken.tensors else JSON
+        payload = pack(taken.text, taken.tensors) if taken.tensors else Payload.of([encode_text(taken.text)])
+        self._disk.write(Keep(key, kind, size, payload, seconds, taken.parts, value))
+
+    def _keep_list(self, ref: ValueRef, listed: _Listed, seconds: float) -> None:
+        text = msgspec.json.encode(list(listed))
+        with self._lock:
+            self._memory.put(ref.digest, listed, ROOM + 100 * len(listed), self._cost(seconds, 0))
+        if self._disk is not None and self._disk.whole(ref.digest) is None:
+            self._disk.write(Keep(ref.digest, LIST, ref.size, Payload.of([text]), seconds, value=listed))
+
+    def _cost(self, seconds: float, size: int) -> float:
+        """Seconds that losing it from memory costs: what is on disk is read again, at about 1 GB/s."""
+        if self._disk is None or self._disk.trouble:
+            return seconds
+        return min(seconds, 1e-3 + size / 1e9)
+
+    def _has(self, key: str) -> bool:
+        with self._lock:
+            held = self._memory.peek(key, MISSING)
+            parts = self._memory.parts(key) if held is not MISSING else ()
+        if held is MISSING:
+            if self._disk is None:
+                return False
+            pending = self._disk.pending(key)
+            if pending is not None:
+                held, parts = pending.value, pending.parts
+            else:
+                entry = self._disk.whole(key)
+                if entry is None:
+                    return False
+                parts = parts_of(entry.parts)
+                held = self._held(key, count=False) if entry.kind == LIST else None
+        if isinstance(held, _Listed):
+            return all(self._has(element.digest) for element in held)
+        return held is not MISSING and all(self._has(part) for part in parts)
+
+    def _get(self, key: str) -> Any:
+        held = self._held(key, count=True)
+        if not isinstance(held, _Listed):
+            return fresh(held)
+        values: list[Any] = []
+        for element in held:
+            value = self._get(element.digest)
+            if value is MISSING:
+                return MISSING
+            values.append(value)
+        return values
+
+    def _held(self, key: str, *, count: bool) -> Any:
+        """The value as it is held, from memory, from the queue to the disk, or from the disk."""
+        with self._lock:
+            held = self._memory.get(key, MISSING) if count else self._memory.peek(key, MISSING)
+        if held is not MISSING or self._disk is None:
+            return held
+        pending = self._disk.pending(key)
+        if pending is not None:
+            return pending.value
+        loaded = self._disk.load(key)
+        if loaded is None:
+            return MISSING
+        if isinstance(loaded.content, bytes):
+            return loaded.content
+        try:
+            value, size, tensors = self._built(loaded.kind, loaded.content), loaded.size, loaded.content.tensors
+        except Exception as error:  # a pack was removed or has changed its classes since: as good as not there
+            log.warning("a cached value cannot be put together (%s): it will be computed anew.", error)
+            return MISSING
+        if isinstance(value, _Listed):
+            size = ROOM + 100 * len(value)
+        with self._lock:
+            cost = self._cost(loaded.seconds, size)
+            self._memory.put(key, value, size, cost, tensors.values(), loaded.parts)
+        return value
+
+    def _built(self, kind: int, content: Encoded) -> Any:
+        if kind == LIST:
+            return _Listed(msgspec.convert(content.json, list[ValueRef]))
+        return self._codec.decode(content)
