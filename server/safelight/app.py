@@ -1,0 +1,288 @@
+"""The one place that wires the parts: catalogue, cache, models, files. The command line, the server and Python use it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from safelight.engine import (
+    Cache,
+    CacheMemory,
+    Cancel,
+    RunOptions,
+    RunResult,
+    Services,
+    files_in,
+    run,
+)
+from safelight.engine.run import Emit
+from safelight.graph import Checked, Document, Graph, Plan, check, plan
+from safelight.interop.delivery import Delivered, deliver
+from safelight.models import ModelStore, numerics
+from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
+from safelight.sdk.node import NodeType
+from safelight.sdk.pack import Catalogue, load_packs
+from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
+from safelight.sdk.values import File, Image
+from safelight.sdk.widgets import FilePick, ModelPick
+
+log = logging.getLogger(__name__)
+
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """How many bytes the caches may hold, in memory and on disk."""
+
+    memory: int = 2 * _GIB
+    disk: int = 20 * _GIB
+
+
+@dataclass
+class Outcome:
+    """A finished run as its caller wants it: the result, and where each output of the workflow lies.
+
+    `outputs` has a list for each output of the workflow: `{path, media_type, width, height, ...}` for pictures,
+    `{value}` for scalars, `{type}` for what has no form outside the graph. `delivered` are all files by node.
+    """
+
+    result: RunResult
+    document: Document
+    graph: Graph
+    outputs: dict[str, list[dict[str, Any]]]
+    delivered: dict[str, list[Delivered]]
+
+
+class Studio:
+    """An open Safelight: everything that checking, planning and running a document needs."""
+
+    def __init__(self, home: Path, inputs: Sequence[Path], budgets: Budgets, *, allow_download: bool = False) -> None:
+        self.home = home
+        self._inputs = tuple(inputs)
+        self._budgets = budgets
+        self._allow_download = allow_download
+
+    @classmethod
+    def open(
+        cls,
+        home: Path | None = None,
+        inputs: Sequence[Path] = (),
+        budgets: Budgets | None = None,
+        *,
+        allow_download: bool = False,
+    ) -> Studio:
+        """Opens the studio on a data folder. Nothing is loaded before it is needed, torch least of all."""
+        folder = (home or data_folder()).resolve()
+        folders = [*inputs, folder / "input", shipped_workflows() / "input"]
+        return cls(folder, folders, budgets or Budgets(), allow_download=allow_download)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return load_packs()
+
+    @cached_property
+    def cache(self) -> Cache:
+        return Cache(
+            self.home / "cache",
+            self.catalogue.codec,
+            memory_bytes=self._budgets.memory,
+            disk_bytes=self._budgets.disk,
+        )
+
+    @cached_property
+    def models(self) -> ModelStore:
+        return ModelStore(self.home, fingerprint=self.cache.fingerprint, allow_download=self._allow_download)
+
+    @cached_property
+    def services(self) -> Services:
+        return Services(self.cache, self.models, InputFolders(self._inputs))
+
+    @cached_property
+    def numerics(self) -> str:
+        return numerics(self.home).text
+
+    def close(self) -> None:
+        if "cache" in self.__dict__:
+            self.cache.close()
+
+    def __enter__(self) -> Studio:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def read(self, what: str | Path) -> Document:
+        """A document by file, by picture that carries one, or by the name of a shipped workflow.
+
+        Raises:
+            ProblemError: it is not there, carries no workflow, or is not one.
+        """
+        path = Path(what)
+        names = shipped_names()
+        if not path.is_file() and str(what) in names:
+            path = names[str(what)]
+        try:
+            data = path.read_bytes()
+        except (OSError, ValueError):
+            kind = "a folder" if path.is_dir() else "no such file, and no shipped workflow of that name"
+            hint = did_you_mean(str(what), names) or f"Shipped workflows: {one_of(list(names), 40)}."
+            message = f"{str(what)!r}: {kind}."
+            raise ProblemError(Problem(code="workflow_missing", message=message, hint=hint, value=str(what))) from None
+        from safelight.interop.pictures import extract, sniff
+
+        if sniff(data) is None:
+            return Document.loads(data)
+        text = extract(data)
+        if text is None:
+            message = f"The picture {str(what)!r} carries no workflow."
+            hint = "Programs that send pictures often strip it; use the file that Safelight saved."
+            raise ProblemError(Problem(code="no_workflow_inside", message=message, hint=hint, value=str(what)))
+        return Document.loads(text)
+
+    def check(self, document: Document, targets: Sequence[str] | None = None) -> Checked:
+        """Every problem of a document, those of missing files and models included."""
+        checked = check(document, self.catalogue, targets)
+        if checked.graph is not None:
+            checked.problems += self._missing(checked.graph)
+        return checked
+
+    def _missing(self, graph: Graph) -> list[Problem]:
+        memory = CacheMemory(self.services)
+        problems: list[Problem] = []
+        for node in graph.nodes:
+            if node.off:
+                continue
+            for port, wire in node.wires.items():
+                widget = node.kind.ports[port].widget
+                if not isinstance(widget, FilePick | ModelPick) or wire.sources or not isinstance(wire.value, str):
+                    continue
+                try:
+                    memory.fingerprint(widget, wire.value)
+                except ProblemError as error:
+                    problems += [problem.at(node.id, port) for problem in error.problems]
+        return problems
+
+    def plan(self, graph: Graph, force: frozenset[str] = frozenset()) -> Plan:
+        """What running this graph now would do."""
+        return plan(graph, CacheMemory(self.services), self.numerics, force=force, choose=_first_choice)
+
+    def run(
+        self,
+        document: Document,
+        *,
+        output: Path,
+        targets: Sequence[str] | None = None,
+        emit: Emit | None = None,
+        cancel: Cancel | None = None,
+        options: RunOptions | None = None,
+        run_id: str = "run",
+    ) -> Outcome:
+        """Checks, runs and delivers.
+
+        Args:
+            document: what to run, with its inputs filled in.
+            output: the folder that finished files are written into.
+            targets: nodes to run up to; all outputs by default.
+            emit: gets every event.
+            cancel: asks the run to stop.
+            options: see `RunOptions`.
+            run_id: names the run in its events.
+
+        Raises:
+            ProblemError: the document is wrong; nothing has been run then.
+        """
+        checked = self.check(document, targets)
+        graph = checked.require()
+        result = run(graph, self.services, self.numerics, run_id=run_id, emit=emit, cancel=cancel, options=options)
+        text = msgspec.json.encode(document.data()).decode()
+        delivered = {node: self._deliver(files, output, text, result) for node, files in result.files.items()}
+        outputs = self._outputs(graph, document, result, delivered, output, text)
+        if result.problems and result.status == "done":
+            result.status = "failed"
+        return Outcome(result, document, graph, outputs, delivered)
+
+    def _deliver(self, files: Sequence[File], folder: Path, text: str, result: RunResult) -> list[Delivered]:
+        made: list[Delivered] = []
+        for file in files:
+            data = self.cache.get_bytes(file.digest) if file.keep else None
+            if data is None:
+                continue
+            try:
+                made.append(deliver(file, data, folder, text))
+            except ProblemError as error:
+                result.problems += error.problems
+        return made
+
+    def _outputs(
+        self,
+        graph: Graph,
+        document: Document,
+        result: RunResult,
+        delivered: Mapping[str, list[Delivered]],
+        folder: Path,
+        text: str,
+    ) -> dict[str, list[dict[str, Any]]]:
+        outputs: dict[str, list[dict[str, Any]]] = {}
+        for name, (number, port) in graph.outputs.items():
+            node = graph.nodes[number]
+            if name not in result.outputs:
+                outputs[name] = []
+            elif node.types[port].innermost.name == "File":
+                outputs[name] = [msgspec.to_builtins(file) for file in delivered.get(node.id, [])]
+            else:
+                value = self.cache.get(result.outputs[name])
+                pattern = f"{document.name or 'workflow'}_{name}_{{counter}}.png"
+                outputs[name] = self._shown(value, pattern, folder, text, result)
+        return outputs
+
+    def _shown(self, value: Any, pattern: str, folder: Path, text: str, result: RunResult) -> list[dict[str, Any]]:
+        if isinstance(value, list):
+            return [shown for element in value for shown in self._shown(element, pattern, folder, text, result)]
+        if value is None or isinstance(value, bool | int | float | str):
+            return [{"value": value}]
+        if isinstance(value, Image):
+            from safelight.interop.pixels import png_files
+
+            made: list[Delivered] = []
+            for data, width, height in png_files(value):
+                file = File(pattern, "image/png", "", len(data), width, height)
+                try:
+                    made.append(deliver(file, data, folder, text))
+                except ProblemError as error:
+                    result.problems += error.problems
+            return [msgspec.to_builtins(file) for file in made]
+        if any(True for _ in files_in(value)):
+            return []
+        return [{"type": type(value).__name__}]
+
+
+class _Asked(Exception):
+    def __init__(self, port: str) -> None:
+        super().__init__(port)
+        self.port = port
+
+
+def _first_choice(kind: NodeType, values: dict[str, Any]) -> str | None:
+    """Which lazy input a choice node asks for first: choice nodes are light, so a plan may ask them."""
+    from safelight.engine.call import Demand, lazily
+
+    if kind.context:
+        return None
+    try:
+        kind.function(**values, **lazily({}, kind.lazy))
+    except Demand as demand:
+        return demand.port
+    except Exception:
+        log.debug("choice node %s failed in a plan", kind.spec.id, exc_info=True)
+        return None
+    return ""

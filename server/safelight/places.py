@@ -1,0 +1,56 @@
+"""Where things lie on this machine: the data folder, the shipped workflows, the folders that inputs are read from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from safelight.sdk.problem import Problem, ProblemError, did_you_mean
+
+
+def data_folder() -> Path:
+    """`$SAFELIGHT_HOME`, else the platform's folder for user data."""
+    given = os.environ.get("SAFELIGHT_HOME")
+    if given:
+        return Path(given).expanduser().resolve()
+    from platformdirs import user_data_path
+
+    return user_data_path("safelight", appauthor=False)
+
+
+def shipped_workflows() -> Path:
+    """The folder of the workflows that come with the package; in a checkout, the one at its top."""
+    here = Path(__file__).resolve().parent
+    inside = here / "workflows"
+    return inside if inside.is_dir() else here.parents[1] / "workflows"
+
+
+def shipped_names() -> dict[str, Path]:
+    """Shipped workflows by name."""
+    return {path.stem: path for path in sorted(shipped_workflows().glob("*.json"))}
+
+
+@dataclass(frozen=True)
+class InputFolders:
+    """Implements `sdk.Files`: files are looked for in each folder in turn, and nowhere else."""
+
+    folders: tuple[Path, ...]
+
+    def path(self, name: str) -> Path:
+        if not name or "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise self._problem("bad_path", f"{name!r} is not a path inside the input folder.", name)
+        for folder in self.folders:
+            path = (folder / name).resolve()
+            if path.is_file():
+                if folder.resolve() not in path.parents:
+                    raise self._problem("bad_path", f"{name!r} leads out of the input folder.", name)
+                return path
+        raise self._problem("file_missing", f"There is no file {name!r} in the input folder.", name)
+
+    def _problem(self, code: str, message: str, name: str) -> ProblemError:
+        names = [entry.name for folder in self.folders if folder.is_dir() for entry in folder.iterdir()]
+        searched = ", ".join(str(folder) for folder in self.folders)
+        hint = did_you_mean(name, names) or f"Put it into {searched}." if len(self.folders) == 1 else ""
+        hint = hint or did_you_mean(name, names) or f"These folders were searched: {searched}."
+        return ProblemError(Problem(code=code, message=message, hint=hint, value=name))
