@@ -1,4 +1,4 @@
-"""The one place that wires the parts: catalogue, cache, models, files. The command line, the server and Python use it."""
+"""The one place that wires the parts. The command line, the server and Python all use it."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def node(
     """Marks a typed function as a node and returns it unchanged.
 
     Parameters before `*` are sockets, after it widgets. The module's and the function's name make the id. A string in
-    `Annotated[...]` is the help text of that port.
+    `Annotated[...]` is the help text of that port. `T | None` need not be connected, wherever it stands among the rest.
 
     Args:
         version: raised when saved documents need a migration.
@@ -219,7 +219,7 @@ def _input_spec(name: str, parameter: inspect.Parameter, described: Described) -
         name=name,
         type=type_name,
         socket=socket,
-        required=not has_default,
+        required=not has_default and not described.optional,
         lazy=described.lazy,
         default=default,
         choices=described.type.innermost.choices,

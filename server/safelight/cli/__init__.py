@@ -1,0 +1,35 @@
+"""The command line: `safelight run`, `check`, `plan`, `nodes`, `cache`, `models`.
+
+Exit codes: 0 done, 1 a node failed, 2 the workflow or the command is wrong, 130 cancelled. With `--json` standard
+output is one JSON object; progress and everything else for people goes to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from . import arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The `safelight` command. Returns the exit code."""
+    parser = arguments.parser()
+    given, rest = parser.parse_known_args(argv)
+    if not getattr(given, "command", None):
+        parser.print_help()
+        return 0
+    if rest and given.command not in ("run", "check", "plan"):
+        parser.error(f"unknown argument: {rest[0]}")
+    # Each command's imports stand in its own module, so that --help stays instant.
+    command = import_module(f"safelight.cli.{given.command}_command")
+    try:
+        return command.execute(given, rest)
+    except BrokenPipeError:  # the reader of a pipe has gone: `safelight nodes | head`
+        sys.stderr.close()
+        return 0
+
+
+def entry() -> None:
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""The arguments of all commands, without importing what the commands need."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+_WORKFLOW = "a workflow file (*.json), a picture that Safelight saved, or the name of a shipped workflow"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Usage errors end with 2, as the contract of the command line says, and name the command that explains."""
+
+    def error(self, message: str) -> Any:
+        self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    return _parsers()[0]
+
+
+def help_of(command: str) -> str:
+    return _parsers()[1][command].format_help()
+
+
+def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
+    top = _Parser(
+        prog="safelight",
+        description="Build, run and share workflows for diffusion models.",
+        epilog="Try: safelight run text_to_image --prompt 'a red apple'",
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    run = commands.add_parser("run", help="run a workflow", add_help=False)
+    add_workflow_arguments(run)
+    run.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("output"), help="where files are written")
+    run.add_argument("--to", metavar="NODE", action="append", help="run up to this node only (may be repeated)")
+    run.add_argument("--force", metavar="NODE", action="append", default=[], help="run this node even if it is cached")
+    run.add_argument("--download", action="store_true", help="fetch missing models from the hub")
+    run.add_argument("--checkpoint", metavar="SECONDS", type=float, default=5.0, help=argparse.SUPPRESS)
+    run.add_argument("-q", "--quiet", action="store_true", help="no progress")
+
+    check = commands.add_parser("check", help="name every problem of a workflow at once", add_help=False)
+    add_workflow_arguments(check)
+
+    plan = commands.add_parser("plan", help="say what is cached and what would run", add_help=False)
+    add_workflow_arguments(plan)
+    plan.add_argument("--to", metavar="NODE", action="append", help="plan up to this node only (may be repeated)")
+
+    nodes = commands.add_parser("nodes", help="list the nodes, or explain one")
+    nodes.add_argument("type", nargs="?", metavar="TYPE", help="the type of a node, such as sampling.sample")
+    nodes.add_argument("--json", action="store_true", help="print JSON")
+
+    cache = commands.add_parser("cache", help="show or clear the cache")
+    cache.add_argument("action", choices=["info", "clear"])
+    cache.add_argument("--json", action="store_true", help="print JSON")
+
+    models = commands.add_parser("models", help="list the models, or describe one")
+    models.add_argument("action", choices=["list", "info"])
+    models.add_argument("name", nargs="?", help="the model to describe")
+    models.add_argument("--json", action="store_true", help="print JSON")
+    return top, commands.choices
+
+
+def add_workflow_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("workflow", metavar="WORKFLOW", nargs="?", help=_WORKFLOW)
+    parser.add_argument(
+        "--set",
+        metavar="NODE.PORT=VALUE",
+        action="append",
+        default=[],
+        help="type a value into a port (may be repeated)",
+    )
+    parser.add_argument(
+        "--input", metavar="DIR", type=Path, default=Path(), help="where pictures to load are looked for"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("-h", "--help", action="store_true", help="show this help, with the inputs of the workflow")
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: reading package metadata takes longer than all the rest."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(0, f"safelight {version('safelight')}\n")

@@ -1,0 +1,185 @@
+"""The workflow a command is about: read, with the values of the command line typed in."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from safelight.app import Studio
+from safelight.graph import Document, Port
+from safelight.graph.expand import Flat, expand
+from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
+from safelight.sdk.types import PortType
+
+from .arguments import help_of
+
+
+def open_studio(given: argparse.Namespace) -> Studio:
+    inputs = [given.input.resolve()]
+    if given.workflow and Path(given.workflow).is_file():
+        inputs.append(Path(given.workflow).resolve().parent)
+    return Studio.open(inputs=inputs, allow_download=getattr(given, "download", False))
+
+
+def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Document:
+    """The document named on the command line, with `--set` and the flags of its inputs applied.
+
+    Raises:
+        ProblemError: the workflow cannot be read, or flags and values do not fit it; all of those at once.
+    """
+    document = studio.read(given.workflow)
+    flat = expand(document, studio.catalogue)
+    problems: list[Problem] = []
+    values: dict[Port, Any] = {}
+    for text in given.set:
+        try:
+            port, value = _assignment(text)
+            values[port] = _from_text(_type_of(flat, port), value, str(port))
+        except ProblemError as error:
+            problems += error.problems
+    types = {entry.name: _type_of(flat, entry.to, document) for entry in document.inputs}
+    inputs: dict[str, Any] = {}
+    for name, value in _flags(rest, types, problems):
+        try:
+            inputs[name] = _from_text(types[name], value, f"--{name}")
+        except ProblemError as error:
+            problems += error.problems
+    if problems:
+        raise ProblemError(problems)
+    return document.with_inputs(inputs).with_values(values)
+
+
+def print_help(studio: Studio, given: argparse.Namespace) -> None:
+    """The help of a workflow command; with a workflow named, its inputs as flags."""
+    print(help_of(given.command))
+    if not given.workflow:
+        print("Name a workflow to see its inputs: safelight run text_to_image --help")
+        return
+    document = studio.read(given.workflow)
+    flat = expand(document, studio.catalogue)
+    print(f"{document.name or given.workflow}: {document.description}\n\ninputs:")
+    for entry in document.inputs:
+        kind = _type_of(flat, entry.to, document)
+        default = _default(flat, entry.to, document)
+        shown = one_of(kind.choices, 8) if kind.choices else str(kind)
+        print(f"  --{entry.name:<14} {entry.help or ''} [{shown}]" + ("" if default is None else f" (now {default!r})"))
+    if not document.inputs:
+        print("  none")
+
+
+def report(problems: Iterable[Problem]) -> None:
+    """Problems for people, one below the other."""
+    for problem in problems:
+        where = ".".join(part for part in (problem.node, problem.port) if part)
+        print(
+            f"error: {f'{where}: ' if where and where not in problem.message else ''}{problem.message}", file=sys.stderr
+        )
+        if problem.hint:
+            print(f"       {problem.hint}", file=sys.stderr)
+
+
+def print_json(data: Any) -> None:
+    import msgspec
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
+
+
+def _flags(rest: Sequence[str], types: dict[str, PortType], problems: list[Problem]) -> Iterator[tuple[str, str]]:
+    """The `--name value` and `--name=value` pairs among what the command itself does not know."""
+    words = list(rest)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or (name.replace("-", "_") not in types and name not in types):
+            listed = f"Its inputs are {one_of([f'--{known}' for known in types])}." if types else "It has no inputs."
+            hint = did_you_mean(word, [f"--{known}" for known in types]) or listed
+            message = f"{word!r} is neither an option nor an input of the workflow."
+            problems.append(Problem(code="unknown_input", message=message, hint=hint, value=word))
+            if word.startswith("--") and not equals and words and not words[0].startswith("--"):
+                words.pop(0)
+            continue
+        name = name if name in types else name.replace("-", "_")
+        if equals:
+            yield name, value
+        elif words:
+            yield name, words.pop(0)
+        elif types[name].name == "bool":
+            yield name, "true"
+        else:
+            message = f"--{name} needs a value."
+            problems.append(Problem(code="missing_value", message=message, hint=f"Write --{name} VALUE.", value=word))
+
+
+def _assignment(text: str) -> tuple[Port, str]:
+    left, equals, value = text.partition("=")
+    node, dot, port = left.strip().rpartition(".")
+    if not (equals and node and dot and port):
+        message = f"{text!r} does not set a value."
+        raise ProblemError(Problem(code="bad_set", message=message, hint="Write --set NODE.PORT=VALUE.", value=text))
+    return Port(node, port), value
+
+
+def _type_of(flat: Flat, port: Port, document: Document | None = None) -> PortType:
+    """The type of a port, by which its text is read; text where it is unknown, and `check` will say why."""
+    number = flat.index.get(port.node)
+    if number is not None:
+        kind = flat.steps[number].kind
+        return kind.inputs.get(port.port, PortType("str")) if kind else PortType("str")
+    node = document.nodes.get(port.node) if document else None
+    if document and node:  # an input of a subgraph: the type is that of the port inside
+        sub = document.subgraphs.get(node.type.removeprefix("subgraph:"))
+        inner = [entry.to for entry in sub.inputs if entry.name == port.port] if sub else []
+        if inner:
+            return _type_of(flat, Port(f"{port.node}/{inner[0].node}", inner[0].port), None)
+    return PortType("str")
+
+
+def _default(flat: Flat, port: Port, document: Document) -> Any:
+    number = flat.index.get(port.node)
+    if number is None:
+        node = document.nodes.get(port.node)
+        return node.values.get(port.port) if node else None
+    step = flat.steps[number]
+    spec = step.kind.ports.get(port.port) if step.kind else None
+    return step.values.get(port.port, spec.default if spec else None)
+
+
+def _from_text(kind: PortType, text: str, where: str) -> Any:
+    """A value as it is typed on a command line, in the type of its port."""
+    if kind.name in ("str", "choice"):
+        return text
+    if kind.name == "bool":
+        known = {
+            "true": True,
+            "yes": True,
+            "on": True,
+            "1": True,
+            "false": False,
+            "no": False,
+            "off": False,
+            "0": False,
+        }
+        if text.lower() in known:
+            return known[text.lower()]
+        raise _bad(where, text, "true or false", "Write true or false.")
+    try:
+        if kind.name == "int":
+            return int(text)
+        if kind.name == "float":
+            return float(text)
+        if kind.name == "list" and not text.lstrip().startswith("["):
+            return [_from_text(kind.args[0], part.strip(), where) for part in text.split(",") if part.strip()]
+        return json.loads(text)
+    except ValueError:
+        wanted = {"int": "a whole number", "float": "a number"}.get(kind.name, f"a {kind}")
+        raise _bad(where, text, wanted, f"Give {wanted}.") from None
+
+
+def _bad(where: str, text: str, wanted: str, hint: str) -> ProblemError:
+    return ProblemError(
+        Problem(code="wrong_type", message=f"{where}: {text!r} is not {wanted}.", hint=hint, value=text)
+    )
