@@ -1,0 +1,355 @@
+"""Workflows inside pictures, and the texts that other programs put there. Pixels are neither decoded nor changed.
+
+Formats: PNG (W3C, third edition) in an iTXt chunk; JPEG (ITU-T T.81) in APP1 segments of our own; WebP (RFC 9649) in a
+tag of the EXIF chunk. All that is read comes from strangers: lengths are checked, and texts are bounded.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from safelight.sdk.problem import Problem, ProblemError
+
+from . import exif
+
+TEXT_LIMIT = 16 << 20
+"""Bytes of text that are read from a picture, or written into one."""
+_ENTRY_LIMIT = 1_000
+_KEYWORD = b"safelight"
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG_MARK = b"safelight\0"
+_JPEG_PIECE = 65_000
+_EXIF_FLAG, _ALPHA_FLAG = 0x08, 0x10
+_Chunk = tuple[bytes, bytes]
+
+
+def sniff(data: bytes) -> str | None:
+    """The media type by the first bytes: PNG, JPEG, WebP or GIF."""
+    if data.startswith(_PNG):
+        return "image/png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data[:6] in (b"GIF87a", b"GIF89a"):
+        return "image/gif"
+    return None
+
+
+def can_embed(media_type: str) -> bool:
+    return media_type in _EMBED
+
+
+def embed(data: bytes, media_type: str, document: str) -> bytes:
+    """The same picture with the document in it, in the place of one that was there.
+
+    Raises:
+        ProblemError: `picture_type` for a format that cannot carry one, `picture_damaged` for bytes that are not such
+            a picture, `picture_text_too_large` for a document beyond 16 MiB.
+    """
+    if media_type not in _EMBED:
+        raise _problem("picture_type", f"{media_type} cannot carry a workflow.", "Save as PNG, JPEG or WebP.")
+    if sniff(data) != media_type:
+        raise _damaged(f"the bytes are not {media_type}")
+    # A lone surrogate has no UTF-8; written as \uXXXX it is the same text to a JSON parser.
+    text = document.encode("utf-8", "backslashreplace")
+    if len(text) > TEXT_LIMIT:
+        raise _too_large()
+    return _EMBED[media_type](data, zlib.compress(text, 6))
+
+
+def extract(data: bytes) -> str | None:
+    """The document in a picture; None when there is none, or when the bytes are no picture that can carry one.
+
+    Raises:
+        ProblemError: `picture_damaged` when there is one that cannot be read, `picture_text_too_large` beyond 16 MiB.
+    """
+    packed = _EXTRACT.get(sniff(data) or "", lambda _: None)(data)
+    if packed is None:
+        return None
+    try:
+        return _inflate(packed, TEXT_LIMIT).decode("utf-8")
+    except (ValueError, zlib.error):
+        raise _damaged("the workflow in it cannot be read") from None
+
+
+def texts(data: bytes) -> dict[str, str]:
+    """Texts of other programs by their key, such as `parameters`, `prompt` and `workflow`.
+
+    PNG: tEXt, zTXt and iTXt chunks by keyword. JPEG and WebP: the EXIF UserComment as `parameters`, and EXIF texts that
+    start with `prompt:` or `workflow:`. The first of equal keys counts. Damaged entries are left out.
+
+    Raises:
+        ProblemError: `picture_text_too_large` when they are beyond 16 MiB together.
+    """
+    kind = sniff(data)
+    found: dict[str, str] = {}
+    left = TEXT_LIMIT
+    pairs = _png_texts(data) if kind == "image/png" else _exif_texts(data, kind)
+    for key, packed, encoding in pairs:
+        if key in found or len(found) >= _ENTRY_LIMIT:
+            continue
+        try:
+            raw = _inflate(packed[1:], left) if packed[:1] == b"z" else packed[1:]
+            text = raw.decode(encoding)
+        except (ValueError, zlib.error):
+            continue
+        if len(raw) > left:
+            raise _too_large()
+        left -= len(raw)
+        found[key] = text
+    return found
+
+
+# PNG
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, start and end (with length and CRC) of each chunk up to IEND, or up to where the file breaks off."""
+    place = len(_PNG)
+    while place + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        end = place + 12 + length
+        if length > 2**31 - 1 or end > len(data):
+            return
+        yield kind, place, end
+        if kind == b"IEND":
+            return
+        place = end
+
+
+def _embed_png(data: bytes, packed: bytes) -> bytes:
+    chunks = list(_png_chunks(data))
+    if not chunks or chunks[0][0] != b"IHDR" or chunks[-1][0] != b"IEND":
+        raise _damaged("it breaks off")
+    body = b"iTXt" + _KEYWORD + b"\0\1\0\0\0" + packed
+    ours = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    pieces = [data[: chunks[0][2]], ours]
+    pieces += [data[start:end] for kind, start, end in chunks[1:] if not _is_ours(data, kind, start)]
+    pieces.append(data[chunks[-1][2] :])
+    return b"".join(pieces)
+
+
+def _is_ours(data: bytes, kind: bytes, start: int) -> bool:
+    mark = _KEYWORD + b"\0"
+    return kind in (b"iTXt", b"tEXt", b"zTXt") and data[start + 8 : start + 8 + len(mark)] == mark
+
+
+def _extract_png(data: bytes) -> bytes | None:
+    for kind, start, end in _png_chunks(data):
+        if kind == b"iTXt" and _is_ours(data, kind, start):
+            (crc,) = struct.unpack_from(">I", data, end - 4)
+            head = data[start + 8 + len(_KEYWORD) : start + 8 + len(_KEYWORD) + 5]
+            if crc != zlib.crc32(memoryview(data)[start + 4 : end - 4]) or head != b"\0\1\0\0\0":
+                raise _damaged("the workflow in it cannot be read")
+            return data[start + 8 + len(_KEYWORD) + 5 : end - 4]
+    return None
+
+
+def _png_texts(data: bytes) -> Iterator[tuple[str, bytes, str]]:
+    """Key, bytes with a mark before them (z: deflated), encoding."""
+    for kind, start, end in _png_chunks(data):
+        if kind not in (b"tEXt", b"zTXt", b"iTXt") or _is_ours(data, kind, start):
+            continue
+        key, found, rest = data[start + 8 : end - 4].partition(b"\0")
+        if not found or not key:
+            continue
+        if kind == b"tEXt":
+            yield key.decode("latin-1"), b"-" + rest, "latin-1"
+        elif kind == b"zTXt":
+            yield key.decode("latin-1"), b"z" + rest[1:], "latin-1"
+        elif len(rest) >= 4:
+            text = rest[2:].split(b"\0", 2)
+            if len(text) == 3:
+                yield key.decode("latin-1"), (b"z" if rest[0] else b"-") + text[2], "utf-8"
+
+
+# JPEG
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment before the image data; the last one is where that starts (marker 0xDA)."""
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker == 0xFF:
+            place += 1
+            continue
+        (length,) = struct.unpack_from(">H", data, place + 2)
+        end = place + 2 + length
+        if length < 2 or end > len(data):
+            return
+        yield marker, place, end
+        if marker == 0xDA:
+            return
+        place = end
+
+
+def _embed_jpeg(data: bytes, packed: bytes) -> bytes:
+    segments = list(_jpeg_segments(data))
+    if not segments or segments[-1][0] != 0xDA:
+        raise _damaged("it breaks off")
+    count = -(-len(packed) // _JPEG_PIECE)
+    ours: list[bytes] = []
+    for number in range(count):
+        piece = packed[number * _JPEG_PIECE : (number + 1) * _JPEG_PIECE]
+        body = _JPEG_MARK + struct.pack(">HH", number, count) + piece
+        ours.append(struct.pack(">BBH", 0xFF, 0xE1, len(body) + 2) + body)
+    kept = [item for item in segments if not _is_our_segment(data, *item)]
+    # JFIF and EXIF want to be the first; what is ours follows the other application segments.
+    place = next(number for number, item in enumerate(kept) if not 0xE0 <= item[0] <= 0xEF)
+    before = [data[start:end] for _, start, end in kept[:place]]
+    after = [data[start:end] for _, start, end in kept[place:-1]]
+    return b"".join([data[:2], *before, *ours, *after, data[segments[-1][1] :]])
+
+
+def _is_our_segment(data: bytes, marker: int, start: int, end: int) -> bool:
+    return marker == 0xE1 and data[start + 4 : min(end, start + 4 + len(_JPEG_MARK))] == _JPEG_MARK
+
+
+def _extract_jpeg(data: bytes) -> bytes | None:
+    pieces: dict[int, bytes] = {}
+    count = 0
+    for marker, start, end in _jpeg_segments(data):
+        if _is_our_segment(data, marker, start, end):
+            place = start + 4 + len(_JPEG_MARK)
+            if end - place < 4:
+                raise _damaged("the workflow in it cannot be read")
+            number, count = struct.unpack_from(">HH", data, place)
+            pieces[number] = data[place + 4 : end]
+    if not pieces:
+        return None
+    if sorted(pieces) != list(range(count)):
+        raise _damaged("a part of the workflow in it is missing")
+    return b"".join(pieces[number] for number in range(count))
+
+
+# WebP
+
+
+def _webp_chunks(data: bytes) -> list[_Chunk]:
+    """Kind and content of each chunk, up to where the file breaks off."""
+    (size,) = struct.unpack_from("<I", data, 4)
+    limit = min(len(data), 8 + size)
+    place = 12
+    chunks: list[_Chunk] = []
+    while place + 8 <= limit:
+        kind, length = struct.unpack_from("<4sI", data, place)
+        if place + 8 + length > limit:
+            break
+        chunks.append((kind, data[place + 8 : place + 8 + length]))
+        place += 8 + length + length % 2
+    return chunks
+
+
+def _embed_webp(data: bytes, packed: bytes) -> bytes:
+    chunks = _webp_chunks(data)
+    (size,) = struct.unpack_from("<I", data, 4)
+    if 8 + size > len(data) or not chunks:
+        raise _damaged("it breaks off")
+    if chunks[0][0] == b"VP8X":
+        if len(chunks[0][1]) < 10:
+            raise _damaged("its header is too short")
+        header = chunks.pop(0)[1]
+    else:
+        header = _webp_header(*chunks[0])
+    header = bytes([header[0] | _EXIF_FLAG]) + header[1:]
+    old = next((content for kind, content in chunks if kind == b"EXIF"), b"")
+    chunks = [item for item in chunks if item[0] != b"EXIF"]
+    # The order is fixed: image data, EXIF, XMP.
+    place = next((number for number, item in enumerate(chunks) if item[0] == b"XMP "), len(chunks))
+    chunks.insert(place, (b"EXIF", exif.set_ours(old, packed)))
+    chunks.insert(0, (b"VP8X", header))
+    body = b"".join(
+        struct.pack("<4sI", kind, len(content)) + content + b"\0" * (len(content) % 2) for kind, content in chunks
+    )
+    return struct.pack("<4sI4s", b"RIFF", len(body) + 4, b"WEBP") + body + data[8 + size + size % 2 :]
+
+
+def _webp_header(kind: bytes, content: bytes) -> bytes:
+    """The extended header (flags, canvas size) of a file that consists of one plain bitstream."""
+    flags = 0
+    if kind == b"VP8 " and len(content) >= 10 and content[3:6] == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", content, 6)
+        width, height = width & 0x3FFF, height & 0x3FFF
+    elif kind == b"VP8L" and len(content) >= 5 and content[0] == 0x2F:
+        (bits,) = struct.unpack_from("<I", content, 1)
+        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        flags = _ALPHA_FLAG if bits >> 28 & 1 else 0
+    else:
+        raise _damaged("its image data cannot be recognised")
+    return bytes([flags, 0, 0, 0]) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+
+
+def _extract_webp(data: bytes) -> bytes | None:
+    for kind, content in _webp_chunks(data):
+        if kind == b"EXIF":
+            try:
+                return exif.get_ours(content)
+            except exif.Broken:
+                return None
+    return None
+
+
+def _exif_texts(data: bytes, kind: str | None) -> Iterator[tuple[str, bytes, str]]:
+    blocks: list[bytes] = []
+    if kind == "image/jpeg":
+        blocks = [data[start + 4 : end] for marker, start, end in _jpeg_segments(data) if marker == 0xE1]
+        blocks = [block for block in blocks if block.startswith(exif.PREFIX)]
+    elif kind == "image/webp":
+        blocks = [content for name, content in _webp_chunks(data) if name == b"EXIF"]
+    for block in blocks:
+        try:
+            tags = exif.read(block)
+        except exif.Broken:
+            continue
+        for number, value in tags.items():
+            if number == exif.USER_COMMENT:
+                yield "parameters", *_comment(value, block.removeprefix(exif.PREFIX).startswith(b"II"))
+                continue
+            key, found, text = value.partition(b":")
+            if found and key.lower() in (b"prompt", b"workflow"):
+                yield key.decode().lower(), b"-" + text.rstrip(b"\0"), "utf-8"
+
+
+def _comment(value: bytes, little: bool) -> tuple[bytes, str]:
+    """The bytes and encoding of a UserComment, which names its character set in its first 8 bytes."""
+    if value.startswith(b"UNICODE\0"):
+        text = value[8:]
+        # The order of bytes is not written down: some writers take that of the file, most take big-endian always.
+        zeros = text[:200:2].count(0), text[1:200:2].count(0)
+        small = zeros[1] > zeros[0] or (zeros[0] == zeros[1] and little)
+        return b"-" + text, "utf-16-le" if small else "utf-16-be"
+    if value.startswith((b"ASCII\0\0\0", b"\0" * 8)):
+        value = value[8:]
+    return b"-" + value.rstrip(b"\0"), "utf-8"
+
+
+def _inflate(packed: bytes, limit: int) -> bytes:
+    """Raises ProblemError beyond `limit` bytes, zlib.error or ValueError for damaged data."""
+    machine = zlib.decompressobj()
+    text = machine.decompress(packed, limit + 1)
+    if len(text) > limit:
+        raise _too_large()
+    if not machine.eof:
+        raise ValueError("the text breaks off.")
+    return text
+
+
+def _problem(code: str, message: str, hint: str) -> ProblemError:
+    return ProblemError(Problem(code=code, message=message, hint=hint))
+
+
+def _damaged(why: str) -> ProblemError:
+    return _problem("picture_damaged", f"The picture is damaged: {why}.", "Take another copy of the file.")
+
+
+def _too_large() -> ProblemError:
+    message = f"The text in the picture is larger than {TEXT_LIMIT >> 20} MiB."
+    return _problem("picture_text_too_large", message, "Load the workflow from a JSON file instead.")
+
+
+_EMBED = {"image/png": _embed_png, "image/jpeg": _embed_jpeg, "image/webp": _embed_webp}
+_EXTRACT = {"image/png": _extract_png, "image/jpeg": _extract_jpeg, "image/webp": _extract_webp}
