@@ -1,0 +1,256 @@
+"""One prediction of the denoiser from all prompts: one batched call, regions, and classifier-free guidance.
+
+Sources: Ho and Salimans 2022, https://arxiv.org/abs/2207.12598 (guidance); Lin et al. 2023,
+https://arxiv.org/abs/2305.08891, section 3.4 (rescaling it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from safelight.sdk import Conditioning, Latent, Problem, ProblemError, Prompt
+
+from .families import added_conditions, expanded, guidance_embedding, traits
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .adapters import Adapters
+    from .control import Controls
+
+
+@dataclass(frozen=True)
+class Part:
+    """A prompt's share of the batched call, and where it counts: `weight` (B or 1, 1, H, W), None for everywhere."""
+
+    prompt: Prompt
+    positive: bool
+    weight: Tensor | None
+
+
+@dataclass(frozen=True)
+class _Bundle:
+    """What the denoiser is given beside the latent, for one choice of active parts; made once and kept."""
+
+    text: Tensor
+    shares: list[Tensor | None]
+    added: dict[str, Tensor] | None
+    context: Any
+    guidance: Tensor | None
+
+
+@dataclass
+class Guide:
+    """Calls the denoiser. Made once a run.
+
+    `extra` (B, channels, H, W) is put behind the latent's channels for inpainting denoisers, None for others.
+    """
+
+    unet: Any
+    family: str
+    parts: Sequence[Part]
+    guidance: float
+    rescale: float
+    batch: int
+    size: tuple[int, int]
+    device: torch.device
+    dtype: torch.dtype
+    controls: Controls
+    adapters: Adapters
+    extra: Tensor | None = None
+    _bundles: dict[tuple[int, ...], _Bundle] = field(default_factory=dict)
+
+    def predict(self, model_input: Tensor, timestep: Tensor, window: tuple[float, float]) -> Tensor:
+        """The guided prediction (B, C, H, W) in float32 for an input already scaled by the scheduler."""
+        import torch
+
+        active = [place for place, part in enumerate(self.parts) if part.prompt.start <= window[0] < part.prompt.end]
+        bundle = self._bundle(tuple(active))
+        count = len(active)
+        model_input = model_input.to(self.dtype)
+        batched = torch.cat([model_input] * count) if count > 1 else model_input
+        sides = [self.parts[place].positive for place in active]
+        down, middle = self.controls.residuals(batched, timestep, bundle.text, bundle.added, sides, window)
+        self.adapters.set_window(window)
+        if self.extra is not None:
+            batched = torch.cat([batched, torch.cat([self.extra] * count)], dim=1)
+        found = self.unet(
+            batched,
+            timestep,
+            encoder_hidden_states=bundle.context,
+            timestep_cond=bundle.guidance,
+            added_cond_kwargs=bundle.added,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )[0].float()
+        wanted = unwanted = None
+        for positive, share, chunk in zip(sides, bundle.shares, found.chunk(count), strict=True):
+            weighed = chunk if share is None else chunk * share
+            if positive:
+                wanted = weighed if wanted is None else wanted + weighed
+            else:
+                unwanted = weighed if unwanted is None else unwanted + weighed
+        assert wanted is not None
+        if unwanted is None:
+            return wanted
+        guided = unwanted + self.guidance * (wanted - unwanted)
+        return _rescaled(guided, wanted, self.rescale) if self.rescale > 0 else guided
+
+    def _bundle(self, active: tuple[int, ...]) -> _Bundle:
+        import torch
+
+        found = self._bundles.get(active)
+        if found is not None:
+            return found
+        prompts = [self.parts[place].prompt for place in active]
+        tokens = math.lcm(*(prompt.embeddings.shape[1] for prompt in prompts))
+        text = torch.cat([_repeated(expanded(prompt.embeddings, self.batch), tokens) for prompt in prompts])
+        text = text.to(self.device, self.dtype)
+        width = self.unet.config.time_cond_proj_dim
+        bundle = _Bundle(
+            text=text,
+            shares=_shares([self.parts[place] for place in active]),
+            added=added_conditions(self.family, prompts, self.batch, self.size, self.device, self.dtype),
+            context=self.adapters.context(text, [self.parts[place].positive for place in active], self.batch),
+            guidance=guidance_embedding(self.guidance, len(text), width, self.device, self.dtype) if width else None,
+        )
+        self._bundles[active] = bundle
+        return bundle
+
+
+def make_parts(
+    unet: Any,
+    family: str,
+    positive: Conditioning,
+    negative: Conditioning | None,
+    latent: Latent,
+    guidance: float,
+    device: torch.device,
+) -> list[Part]:
+    """The parts of the batched call, the negative ones first, with guidance of 1 or less only the positive ones.
+
+    Raises:
+        ProblemError: the conditioning is of another family or shape than the model, or something is missing.
+    """
+    guided = guidance > 1 and unet.config.time_cond_proj_dim is None
+    problems: list[Problem] = []
+    sides = [("positive", positive)]
+    if guided and negative is None and traits(family).zero_negative:
+        negative = Conditioning((_silence(positive.prompts[0]),), family=family)
+    if guided and negative is None:
+        problems.append(
+            Problem(
+                code="negative_missing",
+                message=f"Guidance of {guidance:g} compares with a negative prompt, and none is connected.",
+                hint="Connect an encoded text (an empty one will do), or set guidance to 1.",
+                port="negative",
+            )
+        )
+    if guided and negative is not None:
+        sides.insert(0, ("negative", negative))
+    for port, side in sides:
+        problems += _faults(unet, family, side, latent, port)
+    if problems:
+        raise ProblemError(problems)
+    return [
+        Part(prompt, port == "positive", _weight(prompt, latent, device) if len(side.prompts) > 1 else None)
+        for port, side in sides
+        for prompt in side.prompts
+    ]
+
+
+def check_coverage(parts: Sequence[Part], windows: Sequence[tuple[float, float]]) -> None:
+    """Raises ProblemError where a step has no prompt on one side, which would leave the denoiser without direction."""
+    problems = []
+    for port, positive in (("positive", True), ("negative", False)):
+        spans = [(part.prompt.start, part.prompt.end) for part in parts if part.positive is positive]
+        silent = [window for window in windows if not any(start <= window[0] < end for start, end in spans)]
+        if spans and silent:
+            problems.append(
+                Problem(
+                    code="no_prompt_at_step",
+                    message=f"No {port} prompt speaks from {silent[0][0]:.0%} to {silent[-1][1]:.0%} of the schedule.",
+                    hint="Let the ranges of the prompts cover every step.",
+                    port=port,
+                )
+            )
+    if problems:
+        raise ProblemError(problems)
+
+
+def _faults(unet: Any, family: str, side: Conditioning, latent: Latent, port: str) -> list[Problem]:
+    found = []
+    if not side.prompts:
+        return [
+            Problem(code="no_prompt", message="This conditioning holds no prompt.", hint="Encode a text.", port=port)
+        ]
+    if side.family and side.family != family:
+        message = f"The text was encoded for {side.family}, and the model is of the family {family}."
+        hint = "Encode it with the text encoder that belongs to the model."
+        return [Problem(code="wrong_family", message=message, hint=hint, port=port, value=side.family)]
+    batch, channels = latent.samples.shape[0], unet.config.cross_attention_dim
+    for prompt in side.prompts:
+        width = prompt.embeddings.shape[-1]
+        if isinstance(channels, int) and width != channels:
+            message = f"The encoded text has {width} channels, and the model takes {channels}."
+            hint = "Encode it with the text encoder that belongs to the model."
+            found.append(Problem(code="wrong_family", message=message, hint=hint, port=port))
+        if prompt.embeddings.shape[0] not in (1, batch):
+            message = f"The conditioning is for {prompt.embeddings.shape[0]} pictures, and the latent holds {batch}."
+            found.append(Problem(code="wrong_batch", message=message, hint="Give one, or as many.", port=port))
+    return found
+
+
+def _silence(prompt: Prompt) -> Prompt:
+    import torch
+
+    pooled = None if prompt.pooled is None else torch.zeros_like(prompt.pooled)
+    return Prompt(torch.zeros_like(prompt.embeddings), pooled, size=prompt.size)
+
+
+def _weight(prompt: Prompt, latent: Latent, device: torch.device) -> Tensor:
+    import torch
+    from torch.nn.functional import interpolate
+
+    height, width = latent.samples.shape[-2:]
+    weight = torch.full((1, 1, height, width), float(prompt.strength))
+    if prompt.mask is not None:
+        weight = weight * interpolate(prompt.mask[:, None].float(), (height, width), mode="area")
+    if prompt.area is not None:
+        inside = torch.zeros(1, 1, height, width)
+        top, left = round(prompt.area.y * height), round(prompt.area.x * width)
+        bottom = max(top + 1, round((prompt.area.y + prompt.area.height) * height))
+        right = max(left + 1, round((prompt.area.x + prompt.area.width) * width))
+        inside[..., top:bottom, left:right] = 1
+        weight = weight * inside
+    return weight.to(device)
+
+
+def _repeated(text: Tensor, tokens: int) -> Tensor:
+    """Attention over a whole text twice is attention over it once, so prompts of unequal length can share a call."""
+    times = tokens // text.shape[1]
+    return text.repeat(1, times, 1) if times > 1 else text
+
+
+def _shares(parts: Sequence[Part]) -> list[Tensor | None]:
+    """Each part's share in the average of its side; where no prompt's area reaches, all of them count the same."""
+    found: list[Tensor | None] = []
+    for part in parts:
+        others = [other.weight for other in parts if other.positive is part.positive]
+        if len(others) == 1 or part.weight is None:
+            found.append(None)
+            continue
+        total: Any = sum(weight for weight in others if weight is not None)
+        found.append((part.weight / total).where(total > 0, 1 / len(others)))
+    return found
+
+
+def _rescaled(guided: Tensor, wanted: Tensor, amount: float) -> Tensor:
+    axes = tuple(range(1, guided.ndim))
+    matched = guided * (wanted.std(dim=axes, keepdim=True) / guided.std(dim=axes, keepdim=True))
+    return amount * matched + (1 - amount) * guided

@@ -1,0 +1,47 @@
+"""Random numbers: one generator for each picture of a batch, always on the CPU in float32.
+
+So picture k of a batch with seed s is the picture that seed s + k gives alone, on any device and in any precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+def generators(seed: int, batch: int) -> list[torch.Generator]:
+    import torch
+
+    return [torch.Generator().manual_seed(seed + place) for place in range(batch)]
+
+
+def draw(sources: Sequence[torch.Generator], shape: Sequence[int]) -> Tensor:
+    """Normal noise (batch, *shape), each picture from its own generator."""
+    import torch
+
+    return torch.cat([torch.randn((1, *shape), generator=source) for source in sources])
+
+
+class BrownianNoise:
+    """Noise along a Brownian path over sigma, one path a picture.
+
+    Any interval of a path has the same values however often and in whichever order it is asked for, so a resumed run
+    needs no state. Takes the place of the sampler that diffusers' DPMSolverSDEScheduler would make from the global
+    random state.
+    """
+
+    def __init__(self, shape: Sequence[int], sigmas: Tensor, seed: int, device: torch.device) -> None:
+        import torch
+        from diffusers.schedulers.scheduling_dpmsolver_sde import BrownianTreeNoiseSampler
+
+        low, high = sigmas[sigmas > 0].min().item(), sigmas.max().item()
+        seeds = [seed + place for place in range(shape[0])]
+        self._path = BrownianTreeNoiseSampler(torch.zeros(tuple(shape)), low, high, seeds)
+        self._device = device
+
+    def __call__(self, sigma: Any, sigma_next: Any) -> Tensor:
+        return self._path(sigma, sigma_next).to(self._device)

@@ -1,0 +1,102 @@
+"""Small helpers for pictures and masks as tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def flattened(pixels: Tensor, background: float) -> Tensor:
+    """(B, H, W, 3) from pictures with or without transparency, on a grey value from 0 (black) to 1 (white)."""
+    if pixels.shape[-1] == 3:
+        return pixels
+    alpha = pixels[..., 3:]
+    return pixels[..., :3] * alpha + background * (1 - alpha)
+
+
+def mask_like(coverage: Tensor, pixels: Tensor) -> Tensor:
+    """Masks (B, H, W) brought to the height and width of pictures (B, H, W, C)."""
+    from torch.nn.functional import interpolate
+
+    if coverage.shape[1:] == pixels.shape[1:3]:
+        return coverage
+    resized = interpolate(coverage[:, None], pixels.shape[1:3], mode="bilinear", antialias=True, align_corners=False)
+    return resized[:, 0].clamp(0, 1)
+
+
+def to_bytes(pixels: Tensor) -> Any:
+    """(H, W, C) in 0..1 to a numpy array of bytes."""
+    import torch
+
+    return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).contiguous().numpy()
+
+
+def resized(pixels: Tensor, height: int, width: int, fit: str, method: str) -> Tensor:
+    """(B, H, W, C) brought to `height` and `width`; `fit` is stretch, crop or pad (with zeros)."""
+    import torch
+
+    old_height, old_width = pixels.shape[1:3]
+    if fit == "stretch":
+        return _scaled(pixels, height, width, method)
+    factors = height / old_height, width / old_width
+    factor = max(factors) if fit == "crop" else min(factors)
+    inner = max(1, round(old_height * factor)), max(1, round(old_width * factor))
+    scaled = _scaled(pixels, *inner, method)
+    top, left = abs(inner[0] - height) // 2, abs(inner[1] - width) // 2
+    if fit == "crop":
+        return scaled[:, top : top + height, left : left + width].contiguous()
+    padded = torch.zeros(pixels.shape[0], height, width, pixels.shape[-1])
+    padded[:, top : top + inner[0], left : left + inner[1]] = scaled
+    return padded
+
+
+def _scaled(pixels: Tensor, height: int, width: int, method: str) -> Tensor:
+    import torch
+    from torch.nn.functional import interpolate
+
+    if pixels.shape[1:3] == (height, width):
+        return pixels
+    if method == "lanczos":
+        from PIL import Image
+
+        planes = [
+            [Image.fromarray(plane.numpy()).resize((width, height), Image.Resampling.LANCZOS) for plane in planes]
+            for planes in pixels.movedim(-1, 1).contiguous()
+        ]
+        import numpy
+
+        rows = [torch.stack([torch.from_numpy(numpy.array(plane)) for plane in row], dim=-1) for row in planes]
+        return torch.stack(rows).clamp(0, 1)
+    smooth = {} if method == "nearest" else {"antialias": True, "align_corners": False}
+    mode = "nearest-exact" if method == "nearest" else method
+    found = interpolate(pixels.movedim(-1, 1), (height, width), mode=mode, **smooth)
+    return found.clamp(0, 1).movedim(1, -1).contiguous()
+
+
+def grown(coverage: Tensor, pixels: int) -> Tensor:
+    """Masks (B, H, W) grown by a number of pixels in every direction, or shrunk by a negative one."""
+    from torch.nn.functional import max_pool2d
+
+    if not pixels:
+        return coverage
+    side = 2 * abs(pixels) + 1
+    given = coverage[:, None] if pixels > 0 else 1 - coverage[:, None]
+    found = max_pool2d(given, (side, 1), 1, (abs(pixels), 0))
+    found = max_pool2d(found, (1, side), 1, (0, abs(pixels)))[:, 0]
+    return found if pixels > 0 else 1 - found
+
+
+def blurred(coverage: Tensor, width: int) -> Tensor:
+    """Masks (B, H, W) softened by a Gaussian whose edge takes about `width` pixels."""
+    import torch
+    from torch.nn.functional import conv2d, pad
+
+    sigma = width / 3
+    reach = max(1, round(3 * sigma))
+    kernel = torch.exp(-torch.arange(-reach, reach + 1).float().square() / (2 * sigma**2))
+    kernel = kernel / kernel.sum()
+    given = pad(coverage[:, None], (reach,) * 4, mode="replicate")
+    found = conv2d(conv2d(given, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
+    return found[:, 0].clamp(0, 1)

@@ -1,0 +1,263 @@
+"""Pictures: reading, writing, showing and simple changes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NamedTuple
+
+from safelight.sdk import (
+    Choice,
+    Color,
+    Context,
+    File,
+    FilePick,
+    Image,
+    Mask,
+    Number,
+    Problem,
+    ProblemError,
+    Slider,
+    Text,
+    Toggle,
+    node,
+)
+
+_Quality = Annotated[
+    int, Slider(1, 100), "For JPEG and WebP: higher is better and larger. WebP with 100 keeps every pixel exactly."
+]
+
+
+class Loaded(NamedTuple):
+    """What a file holds."""
+
+    image: Image
+    mask: Annotated[Mask, "Opaque parts white; all white for a picture without transparency."]
+
+
+@node(version=1)
+def load(*, file: Annotated[str, FilePick("image"), "A picture in the input folder."], ctx: Context) -> Loaded:
+    """Read a picture from the input folder: PNG, JPEG, WebP, BMP, TIFF, GIF (its first frame) and more.
+
+    It is turned upright as its camera says, and its colours are brought to sRGB. Transparency is kept.
+    """
+    import torch
+
+    from ._files import read_picture
+
+    pixels = read_picture(ctx.files.path(file), file)
+    opaque = pixels[..., 3] if pixels.shape[-1] == 4 else torch.ones(pixels.shape[:2])
+    return Loaded(Image(pixels[None]), Mask(opaque[None].clone()))
+
+
+@node(version=1, output=True)
+def save(
+    image: Image,
+    *,
+    name: Annotated[
+        str,
+        Text(placeholder="flowers/apple_{counter}", max_length=200),
+        "Where below the output folder. {counter} becomes the next free number; a / makes a folder.",
+    ] = "safelight_{counter}",
+    format: Annotated[Literal["png", "webp", "jpeg"], Choice()] = "png",
+    quality: _Quality = 90,
+    embed_workflow: Annotated[
+        bool, Toggle(), "Put the workflow into the file, so that it can be opened from the picture."
+    ] = True,
+    ctx: Context,
+) -> list[File]:
+    """Save pictures in the output folder."""
+    from ._files import checked_name, encode_picture
+
+    pattern = checked_name(name, format)
+    count, height, width = image.pixels.shape[:3]
+    files = []
+    for place, pixels in enumerate(image.pixels):
+        numbered = pattern if count == 1 or "{counter}" in pattern else f"{pattern}_{place + 1}"
+        data, suffix, media_type = encode_picture(pixels, format, quality)
+        files.append(
+            ctx.save(
+                data,
+                name=numbered + suffix,
+                media_type=media_type,
+                width=width,
+                height=height,
+                embed="workflow" if embed_workflow else "nothing",
+            )
+        )
+    return files
+
+
+@node(version=1, output=True)
+def preview(image: Image, *, ctx: Context) -> list[File]:
+    """Show pictures without saving them."""
+    from ._files import encode_picture
+
+    height, width = image.pixels.shape[1:3]
+    files = []
+    for place, pixels in enumerate(image.pixels):
+        data, suffix, media_type = encode_picture(pixels, "png", 100)
+        name = f"preview_{place + 1}{suffix}"
+        files.append(
+            ctx.save(data, name=name, media_type=media_type, width=width, height=height, keep=False, embed="nothing")
+        )
+    return files
+
+
+@node(version=1)
+def resize(
+    image: Image,
+    *,
+    width: Annotated[int, Number(0, 16384), "In pixels. 0: in proportion to the height."] = 0,
+    height: Annotated[int, Number(0, 16384), "In pixels. 0: in proportion to the width."] = 0,
+    fit: Annotated[
+        Literal["stretch", "crop", "pad"],
+        "When the proportions differ: stretch the picture, cut off what is too much, or put black around it.",
+    ] = "stretch",
+    method: Annotated[Literal["lanczos", "bicubic", "bilinear", "nearest"], "How pixels are made from others."] = (
+        "lanczos"
+    ),
+) -> Image:
+    """Change the size of pictures. With both sides at 0 they stay as they are."""
+    from ._pixels import resized
+
+    old_height, old_width = image.pixels.shape[1:3]
+    if not width and not height:
+        return image
+    width = width or max(1, round(old_width * height / old_height))
+    height = height or max(1, round(old_height * width / old_width))
+    return Image(resized(image.pixels, height, width, fit, method))
+
+
+@node(version=1)
+def crop(
+    image: Image,
+    *,
+    left: Annotated[int, Number(0, 16384), "Pixels cut off on the left."] = 0,
+    top: Annotated[int, Number(0, 16384), "Pixels cut off at the top."] = 0,
+    width: Annotated[int, Number(0, 16384), "Width that is kept. 0: all that is left."] = 0,
+    height: Annotated[int, Number(0, 16384), "Height that is kept. 0: all that is left."] = 0,
+) -> Image:
+    """Cut a rectangle out of pictures."""
+    old_height, old_width = image.pixels.shape[1:3]
+    width, height = width or old_width - left, height or old_height - top
+    if left + width > old_width or top + height > old_height or width <= 0 or height <= 0:
+        raise ProblemError(
+            Problem(
+                code="area_outside",
+                message=f"{width} x {height} pixels from ({left}, {top}) reach outside {old_width} x {old_height}.",
+                hint="Make the rectangle smaller, or move it.",
+                port="left" if left + width > old_width else "top",
+            )
+        )
+    return Image(image.pixels[:, top : top + height, left : left + width].contiguous())
+
+
+@node(version=1)
+def flatten(image: Image, *, background: Annotated[str, Color()] = "#ffffff") -> Image:
+    """Put a colour behind transparent pictures."""
+    import torch
+
+    pixels = image.pixels
+    if pixels.shape[-1] == 3:
+        return image
+    color = torch.tensor([int(background[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+    alpha = pixels[..., 3:]
+    return Image(pixels[..., :3] * alpha + color * (1 - alpha))
+
+
+@node(version=1)
+def to_mask(
+    image: Image,
+    *,
+    channel: Annotated[
+        Literal["brightness", "red", "green", "blue", "alpha"], "What becomes white in the mask."
+    ] = "brightness",
+    invert: Annotated[bool, Toggle(), "Swap white and black."] = False,
+) -> Mask:
+    """Make a mask of a picture."""
+    import torch
+
+    pixels = image.pixels
+    if channel == "brightness":
+        # Rec. 709 luma, as sRGB is meant.
+        coverage = pixels[..., :3] @ torch.tensor([0.2126, 0.7152, 0.0722])
+    elif channel == "alpha":
+        coverage = pixels[..., 3].clone() if pixels.shape[-1] == 4 else torch.ones(pixels.shape[:3])
+    else:
+        coverage = pixels[..., ("red", "green", "blue").index(channel)].clone()
+    return Mask(1 - coverage if invert else coverage)
+
+
+@node(version=1)
+def from_mask(mask: Mask) -> Image:
+    """Show a mask as a picture in black and white."""
+    return Image(mask.coverage[..., None].repeat(1, 1, 1, 3))
+
+
+@node(version=1)
+def grow_mask(
+    mask: Mask,
+    *,
+    pixels: Annotated[int, Slider(-128, 128), "Outwards; below 0 inwards."] = 8,
+    blur: Annotated[int, Slider(0, 128), "Softens the edge over about so many pixels."] = 0,
+) -> Mask:
+    """Make masks larger or smaller, and soften their edges."""
+    from ._pixels import blurred, grown
+
+    coverage = grown(mask.coverage, pixels)
+    return Mask(blurred(coverage, blur) if blur else coverage)
+
+
+@node(version=1)
+def canny(
+    image: Image,
+    *,
+    low: Annotated[int, Slider(0, 255), "Weaker edges than this are left out."] = 100,
+    high: Annotated[int, Slider(0, 255), "Stronger edges than this begin a line."] = 200,
+) -> Image:
+    """Find edges, white on black: the hint of a canny ControlNet.
+
+    Source: Canny 1986, in OpenCV's implementation.
+    """
+    import cv2
+    import torch
+
+    from ._pixels import flattened, to_bytes
+
+    if low > high:
+        raise ProblemError(
+            Problem(
+                code="empty_range",
+                message=f"The lower threshold {low} is above the upper one {high}.",
+                hint="Let low be at most high.",
+                port="low",
+                value=low,
+            )
+        )
+    found = [cv2.Canny(to_bytes(pixels), low, high) for pixels in flattened(image.pixels, 1.0)]
+    edges = torch.stack([torch.from_numpy(edge) for edge in found]).float() / 255
+    return Image(edges[..., None].repeat(1, 1, 1, 3))
+
+
+@node(version=1)
+def batch(images: Annotated[list[Image], "Pictures of one size, in the order in which they were connected."]) -> Image:
+    """Put pictures of one size together as a batch."""
+    import torch
+
+    shapes = {tuple(image.pixels.shape[1:]) for image in images}
+    if len(shapes) != 1:
+        sizes = ", ".join(f"{width} x {height} ({channels} channels)" for height, width, channels in sorted(shapes))
+        raise ProblemError(
+            Problem(
+                code="wrong_batch",
+                message=f"The pictures differ: {sizes}." if shapes else "There are no pictures.",
+                hint="Bring them to one size with image.resize, and flatten transparent ones.",
+                port="images",
+            )
+        )
+    return Image(torch.cat([image.pixels for image in images]))
+
+
+@node(version=1)
+def split(image: Image) -> list[Image]:
+    """The pictures of a batch one by one. What is connected runs once for each."""
+    return [Image(pixels[None].clone()) for pixels in image.pixels]

@@ -1,0 +1,119 @@
+"""Latents: empty ones, and what can be done with them without a model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from safelight.sdk import VAE, Context, Latent, Mask, ModelRef, Number, Problem, ProblemError, Slider, node
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_Pixels = Number(0, 16384)
+
+
+@node(version=1)
+def empty(
+    vae: Annotated[ModelRef[VAE], "The VAE that will decode it: it decides channels and downsampling."],
+    *,
+    width: Annotated[int, _Pixels, "Width of the picture in pixels. 0: what the model was made for."] = 0,
+    height: Annotated[int, _Pixels, "Height of the picture in pixels. 0: what the model was made for."] = 0,
+    batch: Annotated[int, Slider(1, 64), "Number of pictures made at once."] = 1,
+    ctx: Context,
+) -> Latent:
+    """An empty latent: the canvas that a sampler fills."""
+    import torch
+
+    from ._diffusion.autoencoder import leased_codec
+
+    with leased_codec(ctx, vae) as codec:
+        factor, channels = codec.downsampling, codec.channels
+        native = codec.native_size
+    height, width = height or native[0], width or native[1]
+    problems = [
+        Problem(
+            code="size_not_a_multiple",
+            message=f"{given} is not a multiple of {factor}, the downsampling of this VAE.",
+            hint=f"The nearest one is {max(factor, round(given / factor) * factor)}.",
+            port=port,
+            value=given,
+        )
+        for port, given in (("width", width), ("height", height))
+        if given % factor
+    ]
+    if problems:
+        raise ProblemError(problems)
+    return Latent(torch.zeros(batch, channels, height // factor, width // factor), vae.family, factor)
+
+
+@node(version=1)
+def set_mask(latent: Latent, mask: Annotated[Mask, "White where the sampler may paint, black where not."]) -> Latent:
+    """Let the sampler paint inside a mask only."""
+    from ._diffusion.latents import latent_mask
+
+    count, batch = mask.coverage.shape[0], latent.samples.shape[0]
+    if count not in (1, batch):
+        raise ProblemError(
+            Problem(
+                code="wrong_batch",
+                message=f"There are {count} masks, and the latent holds {batch} pictures.",
+                hint="Give one mask, or as many as there are pictures.",
+                port="mask",
+            )
+        )
+    return replace(latent, mask=latent_mask(mask.coverage, latent.samples.shape[-2:]))
+
+
+@node(version=1)
+def resize(
+    latent: Latent,
+    *,
+    scale: Annotated[float, Slider(0.25, 4, step=0.05), "Factor for both sides; cells are rounded."] = 1.5,
+    method: Annotated[
+        Literal["bicubic", "bilinear", "nearest"], "How new cells are made from the old ones."
+    ] = "bicubic",
+) -> Latent:
+    """Scale a latent, to sample it again in a larger size. Sample with denoise of about 0.5 to sharpen it."""
+    from torch.nn.functional import interpolate
+
+    size = [max(1, round(side * scale)) for side in latent.samples.shape[-2:]]
+    smooth = {} if method == "nearest" else {"align_corners": False, "antialias": scale < 1}
+    samples = interpolate(latent.samples, size, mode=method, **smooth)
+    mask = None if latent.mask is None else interpolate(latent.mask, size, mode="bilinear", align_corners=False)
+    masked = None if latent.masked is None else interpolate(latent.masked, size, mode=method, **smooth)
+    return replace(latent, samples=samples, mask=mask, masked=masked)
+
+
+@node(version=1)
+def repeat(latent: Latent, *, times: Annotated[int, Slider(1, 64), "How many of each picture."] = 2) -> Latent:
+    """Repeat the pictures of a latent as a batch. Each then has its own seed in a sampler."""
+    samples = latent.samples.repeat_interleave(times, dim=0)
+
+    def spread(given: Tensor | None) -> Tensor | None:
+        return given if given is None or given.shape[0] == 1 else given.repeat_interleave(times, dim=0)
+
+    return replace(latent, samples=samples, mask=spread(latent.mask), masked=spread(latent.masked))
+
+
+@node(version=1)
+def select(
+    latent: Latent, *, index: Annotated[int, Number(0), "Which picture of the batch, counted from 0."] = 0
+) -> Latent:
+    """Take one picture out of a batch."""
+    batch = latent.samples.shape[0]
+    if index >= batch:
+        raise ProblemError(
+            Problem(
+                code="no_such_picture",
+                message=f"The latent holds {batch} pictures, so there is none with index {index}.",
+                hint=f"Choose 0 to {batch - 1}.",
+                port="index",
+                value=index,
+            )
+        )
+
+    def one(given: Tensor | None) -> Tensor | None:
+        return given if given is None or given.shape[0] == 1 else given[index : index + 1].clone()
+
+    return replace(latent, samples=latent.samples[index : index + 1].clone(), mask=one(latent.mask), masked=one(latent.masked))

@@ -1,0 +1,139 @@
+"""Between pictures and latents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from safelight.sdk import (
+    VAE,
+    Context,
+    Image,
+    Latent,
+    Mask,
+    ModelRef,
+    Number,
+    Problem,
+    ProblemError,
+    Seed,
+    Toggle,
+    node,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_Tile = Annotated[
+    int,
+    Number(0, 4096, step=64),
+    "Side of the tiles in pixels, for pictures that do not fit in memory at once. 0: whole up to about 1500 x 1500 "
+    "pixels, in tiles above that or when memory runs out.",
+]
+_Fit = Annotated[
+    Literal["crop", "resize", "refuse"],
+    "What to do when the size is not a multiple of the VAE's downsampling: cut off the edges, scale a little, or stop.",
+]
+
+
+@node(version=1)
+def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context) -> Image:
+    """Turn a latent into pictures."""
+    from ._diffusion.autoencoder import leased_codec
+
+    scratch = _scratch(latent.samples.shape[-2] * latent.downsampling, latent.samples.shape[-1] * latent.downsampling)
+    with leased_codec(ctx, vae, scratch) as codec:
+        if latent.samples.shape[1] != codec.channels:
+            raise ProblemError(
+                Problem(
+                    code="wrong_latent",
+                    message=f"The latent has {latent.samples.shape[1]} channels, and this VAE takes {codec.channels}.",
+                    hint="Use the VAE that belongs to the model that made the latent.",
+                    port="vae",
+                )
+            )
+        return Image(codec.decode(latent.samples, tile))
+
+
+@node(version=1)
+def encode(
+    vae: ModelRef[VAE],
+    image: Annotated[Image, "The pictures. Transparent parts become white."],
+    *,
+    fit: _Fit = "crop",
+    sampled: Annotated[
+        bool, Toggle(), "Draw from the distribution that the VAE gives instead of taking its mean."
+    ] = False,
+    seed: Annotated[int, Seed(), "Where the random draw starts; only used when `sampled` is on."] = 0,
+    tile: _Tile = 0,
+    ctx: Context,
+) -> Latent:
+    """Turn pictures into a latent, to change them with a denoiser."""
+    from ._diffusion.autoencoder import leased_codec
+    from ._diffusion.noise import generators
+    from ._pixels import flattened
+
+    with leased_codec(ctx, vae, _scratch(*image.pixels.shape[1:3])) as codec:
+        pixels = _fitted(flattened(image.pixels, 1.0), codec.downsampling, fit)
+        sources = generators(seed, len(pixels)) if sampled else None
+        return Latent(codec.encode(pixels, sources, tile), vae.family, codec.downsampling)
+
+
+@node(version=1)
+def encode_inpaint(
+    vae: ModelRef[VAE],
+    image: Annotated[Image, "The pictures. Transparent parts become white."],
+    mask: Annotated[Mask, "White where the sampler is to paint."],
+    *,
+    fit: _Fit = "crop",
+    tile: _Tile = 0,
+    ctx: Context,
+) -> Latent:
+    """Turn pictures and a mask into a latent of which only the masked part will be painted.
+
+    Works with every model: an ordinary one has the rest put back after each step, an inpainting model sees it.
+    """
+    from ._diffusion.autoencoder import leased_codec
+    from ._diffusion.latents import latent_mask
+    from ._pixels import flattened, mask_like
+
+    with leased_codec(ctx, vae, _scratch(*image.pixels.shape[1:3])) as codec:
+        whole = flattened(image.pixels, 1.0)
+        coverage = mask_like(mask.coverage, whole)
+        pixels = _fitted(whole, codec.downsampling, fit)
+        coverage = _fitted(coverage[..., None], codec.downsampling, fit)[..., 0]
+        grey = pixels.where(coverage[..., None] < 0.5, 0.5)
+        samples = codec.encode(pixels, tile=tile)
+        return Latent(
+            samples,
+            vae.family,
+            codec.downsampling,
+            mask=latent_mask(coverage, samples.shape[-2:]),
+            masked=codec.encode(grey, tile=tile),
+        )
+
+
+def _scratch(height: int, width: int) -> int:
+    """Bytes of activations: the widest layer at full size holds about 128 channels, a few of them at once."""
+    return height * width * 2500
+
+
+def _fitted(pixels: Tensor, factor: int, fit: str) -> Tensor:
+    from torch.nn.functional import interpolate
+
+    height, width = pixels.shape[1:3]
+    wanted = (max(1, height // factor) * factor, max(1, width // factor) * factor)
+    if (height, width) == wanted:
+        return pixels
+    if fit == "refuse" or height < factor or width < factor:
+        raise ProblemError(
+            Problem(
+                code="size_not_a_multiple",
+                message=f"The picture is {width} x {height} pixels, and the VAE takes multiples of {factor}.",
+                hint=f"Resize it to {wanted[1]} x {wanted[0]}, or let `fit` be crop or resize.",
+                port="image",
+            )
+        )
+    if fit == "crop":
+        top, left = (height - wanted[0]) // 2, (width - wanted[1]) // 2
+        return pixels[:, top : top + wanted[0], left : left + wanted[1]]
+    resized = interpolate(pixels.movedim(-1, 1), wanted, mode="bicubic", antialias=True, align_corners=False)
+    return resized.clamp(0, 1).movedim(1, -1)

@@ -1,0 +1,156 @@
+"""Values to type in, and small calculations with them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeVar
+
+from safelight.sdk import Items, Number, Problem, ProblemError, Seed, Text, node
+
+T = TypeVar("T")
+
+
+@node(version=1)
+def integer(*, value: Annotated[int, Number()] = 0) -> int:
+    """A whole number, for several inputs to share."""
+    return value
+
+
+@node(version=1)
+def number(*, value: Annotated[float, Number()] = 0.0) -> float:
+    """A number, for several inputs to share."""
+    return value
+
+
+@node(version=1)
+def text(*, value: Annotated[str, Text(multiline=True)] = "") -> str:
+    """A text, for several inputs to share."""
+    return value
+
+
+@node(version=1)
+def toggle(*, value: bool = True) -> bool:
+    """Yes or no, for several inputs to share."""
+    return value
+
+
+@node(version=1)
+def seed(*, value: Annotated[int, Seed()] = 0) -> int:
+    """A seed, for several samplers to share."""
+    return value
+
+
+@node(version=1)
+def integers(*, values: Annotated[list[int], Items()] = []) -> list[int]:  # noqa: B006 - a default of the widget
+    """A list of whole numbers. Connected to an input for one number, the node behind it runs once for each."""
+    return list(values)
+
+
+@node(version=1)
+def numbers(*, values: Annotated[list[float], Items()] = []) -> list[float]:  # noqa: B006 - as above
+    """A list of numbers. Connected to an input for one number, the node behind it runs once for each."""
+    return [float(value) for value in values]
+
+
+@node(version=1)
+def texts(*, values: Annotated[list[str], Items()] = []) -> list[str]:  # noqa: B006 - as above
+    """A list of texts. Connected to an input for one text, the node behind it runs once for each."""
+    return list(values)
+
+
+@node(version=1)
+def span(
+    *,
+    start: Annotated[float, Number(), "The first number."] = 0.0,
+    end: Annotated[float, Number(), "The last number."] = 1.0,
+    count: Annotated[int, Number(1, 1000), "How many numbers."] = 5,
+) -> list[float]:
+    """Evenly spaced numbers from the first to the last, for a grid over a parameter."""
+    if count == 1:
+        return [float(start)]
+    return [start + (end - start) * place / (count - 1) for place in range(count)]
+
+
+@node(version=1)
+def collect(items: Annotated[list[T], "Values of one type, in the order in which they were connected."]) -> list[T]:
+    """Several values as one list. Connected to an input for one value, the node behind it runs once for each."""
+    return list(items)
+
+
+@node(version=1)
+def pick(items: list[T], *, index: Annotated[int, Number(0), "Counted from 0."] = 0) -> T:
+    """One value out of a list."""
+    if index >= len(items):
+        raise ProblemError(
+            Problem(
+                code="no_such_element",
+                message=f"The list holds {len(items)} values, so there is none with index {index}.",
+                hint=f"Choose 0 to {len(items) - 1}." if items else "Put something in the list.",
+                port="index",
+                value=index,
+            )
+        )
+    return items[index]
+
+
+@node(version=1)
+def join(
+    texts: Annotated[list[str], "The texts in the order in which they were connected."],
+    *,
+    separator: Annotated[str, Text(), "What stands between two of them."] = ", ",
+) -> str:
+    """Join texts to one. Empty ones are left out."""
+    return separator.join(part for part in texts if part)
+
+
+@node(version=1)
+def replace(
+    text: str,
+    *,
+    find: Annotated[str, Text(), "The text to look for."] = "",
+    put: Annotated[str, Text(), "What takes its place."] = "",
+) -> str:
+    """Replace every occurrence of a text inside another."""
+    return text.replace(find, put) if find else text
+
+
+@node(version=1)
+def calculate(
+    a: float,
+    b: float,
+    *,
+    operation: Literal["add", "subtract", "multiply", "divide", "power", "minimum", "maximum"] = "add",
+) -> float:
+    """Calculate with two numbers."""
+    import math
+
+    if operation == "divide" and b == 0:
+        raise _no_result(f"{a:g} cannot be divided by zero.")
+    try:
+        found = {
+            "add": lambda: a + b,
+            "subtract": lambda: a - b,
+            "multiply": lambda: a * b,
+            "divide": lambda: a / b,
+            "power": lambda: a**b,
+            "minimum": lambda: min(a, b),
+            "maximum": lambda: max(a, b),
+        }[operation]()
+    except (OverflowError, ZeroDivisionError) as error:
+        raise _no_result(f"{operation} of {a:g} and {b:g} has no result.") from error
+    if isinstance(found, complex) or not math.isfinite(found):
+        raise _no_result(f"{operation} of {a:g} and {b:g} has no result.")
+    return float(found)
+
+
+@node(version=1, title="Round to integer")
+def to_integer(
+    value: float,
+    *,
+    multiple_of: Annotated[int, Number(1), "The result is a multiple of this, such as 8 for picture sizes."] = 1,
+) -> int:
+    """The nearest whole number, or the nearest multiple of one."""
+    return round(value / multiple_of) * multiple_of
+
+
+def _no_result(message: str) -> ProblemError:
+    return ProblemError(Problem(code="no_result", message=message, hint="Choose other numbers.", port="b"))

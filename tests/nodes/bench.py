@@ -1,0 +1,144 @@
+"""A bench for nodes: a context that leases the parts of a diffusers pipeline as they are and remembers what it hears."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+
+from safelight.sdk import Cancelled, File, Image, ModelRef, Problem, ProblemError, Source
+
+
+def recipe(kind: str, family: str, name: str) -> ModelRef[Any]:
+    return ModelRef(kind, family, Source("folder", name, fingerprint=name))
+
+
+@dataclass
+class Held:
+    """A lease."""
+
+    component: Any
+    device: Any
+    dtype: Any
+    settings: Mapping[str, Any]
+
+
+@dataclass
+class Shelf:
+    """Stands in for the model store: components by kind and name."""
+
+    held: dict[tuple[str, str], Held] = field(default_factory=dict)
+    families: dict[str, str] = field(default_factory=dict)
+    leased: list[ModelRef[Any]] = field(default_factory=list)
+
+    def put(self, kind: str, name: str, component: Any, settings: Mapping[str, Any] | None = None) -> None:
+        import torch
+
+        parameters = list(component.parameters()) if hasattr(component, "parameters") else []
+        dtype = parameters[0].dtype if parameters else torch.float32
+        self.held[kind, name] = Held(component, torch.device("cpu"), dtype, MappingProxyType(dict(settings or {})))
+
+    def find(self, name: str) -> Source:
+        return Source("folder", name, fingerprint=name)
+
+    def family(self, source: Source) -> str:
+        return self.families[source.name]
+
+    @contextmanager
+    def lease(self, ref: ModelRef[Any], scratch: int = 0) -> Iterator[Held]:
+        self.leased.append(ref)
+        yield self.held[ref.kind, ref.source.name]
+
+
+@dataclass
+class BenchContext:
+    """Implements `sdk.Context` in memory."""
+
+    models: Any = field(default_factory=Shelf)
+    folder: Path | None = None
+    previews: bool = False
+    cancel_at: int | None = None
+    keep_at: int | None = None
+    state: Mapping[str, Any] | None = None
+    steps: list[tuple[int, int]] = field(default_factory=list)
+    shown: list[Image] = field(default_factory=list)
+    kept: list[Mapping[str, Any]] = field(default_factory=list)
+    saved: dict[str, bytes] = field(default_factory=dict)
+    calls: int = 0
+
+    @property
+    def files(self) -> BenchContext:
+        return self
+
+    def path(self, name: str) -> Path:
+        assert self.folder is not None
+        if not (self.folder / name).exists():
+            raise ProblemError(Problem(code="file_missing", message=f"{name} is not there."))
+        return self.folder / name
+
+    def progress(self, step: int, total: int, preview: Image | None = None) -> None:
+        self.steps.append((step, total))
+        if preview is not None:
+            self.shown.append(preview)
+
+    def wants_preview(self) -> bool:
+        return self.previews
+
+    def check_cancelled(self) -> None:
+        self.calls += 1
+        if self.cancel_at is not None and self.calls > self.cancel_at:
+            raise Cancelled
+
+    def restore(self) -> Mapping[str, Any] | None:
+        return self.state
+
+    def checkpoint_due(self, step: int, total: int) -> bool:
+        return step == self.keep_at
+
+    def checkpoint(self, state: Mapping[str, Any]) -> None:
+        self.kept.append(state)
+
+    def save(self, data: bytes, *, name: str, media_type: str, **rest: Any) -> File:
+        digest = hashlib.sha256(data).hexdigest()
+        self.saved[digest] = data
+        return File(name=name, media_type=media_type, digest=digest, size=len(data), **rest)
+
+
+@dataclass(frozen=True)
+class Kit:
+    """One model on the shelf: a diffusers pipeline, and recipes for its parts."""
+
+    pipeline: Any
+    family: str
+    shelf: Shelf
+    denoiser: ModelRef[Any]
+    text: ModelRef[Any]
+    vae: ModelRef[Any]
+
+    @property
+    def context(self) -> BenchContext:
+        return BenchContext(self.shelf)
+
+
+def kit(pipeline: Any, family: str) -> Kit:
+    """Puts a pipeline's parts on a shelf, as the store would lease them."""
+    shelf = Shelf()
+    tokenizers = tuple(t for t in (pipeline.tokenizer, getattr(pipeline, "tokenizer_2", None)) if t is not None)
+    encoders = tuple(t for t in (pipeline.text_encoder, getattr(pipeline, "text_encoder_2", None)) if t is not None)
+    for module in (pipeline.unet, pipeline.vae, *encoders):
+        module.eval()
+    shelf.put("Denoiser", family, pipeline.unet, {"scheduler": dict(pipeline.scheduler.config)})
+    shelf.put("TextEncoder", family, SimpleNamespace(tokenizers=tokenizers, encoders=encoders))
+    shelf.put("VAE", family, pipeline.vae)
+    return Kit(
+        pipeline,
+        family,
+        shelf,
+        recipe("Denoiser", family, family),
+        recipe("TextEncoder", family, family),
+        recipe("VAE", family, family),
+    )
