@@ -116,4 +116,6 @@ def select(
     def one(given: Tensor | None) -> Tensor | None:
         return given if given is None or given.shape[0] == 1 else given[index : index + 1].clone()
 
-    return replace(latent, samples=latent.samples[index : index + 1].clone(), mask=one(latent.mask), masked=one(latent.masked))
+    return replace(
+        latent, samples=latent.samples[index : index + 1].clone(), mask=one(latent.mask), masked=one(latent.masked)
+    )

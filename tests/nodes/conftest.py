@@ -9,9 +9,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from typing import Any
 
 import pytest
-import tiny_models
 
-from bench import Kit, kit
+import tiny_models
+from node_bench import Kit, kit
 
 
 @pytest.fixture(scope="session", autouse=True)

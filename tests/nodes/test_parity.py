@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from bench import Kit
+
+from node_bench import Kit
 from safelight_nodes import latent, sampling, text, vae
 from safelight_nodes._diffusion.samplers import SAMPLERS, make_scheduler
 
@@ -51,9 +52,7 @@ def ours(kit: Kit, sampler: Any, batch: int = 1, spacing: Any = "model", **more:
     negative = text.encode(kit.text, text=NEGATIVE, ctx=ctx)
     start = latent.empty(kit.vae, batch=batch, ctx=ctx)
     given: dict[str, Any] = {"steps": 5, "guidance": 5.0, "seed": SEED, **more}
-    made = sampling.sample(
-        kit.denoiser, positive, negative, start, sampler=sampler, spacing=spacing, **given, ctx=ctx
-    )
+    made = sampling.sample(kit.denoiser, positive, negative, start, sampler=sampler, spacing=spacing, **given, ctx=ctx)
     return vae.decode(kit.vae, made, ctx=ctx).pixels.movedim(-1, 1)
 
 

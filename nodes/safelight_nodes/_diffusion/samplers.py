@@ -48,8 +48,9 @@ class SamplerKind:
     `noise` says where the noise of a step comes from: `none`, `generator` (a normal draw a step) or `brownian` (a
     Brownian path over the sigmas). `exploding` is True where the scheduler works on `x0 + sigma * noise`, False where
     it keeps the variance at one. `stages` is the number of model calls a step takes, `midpoint` that the second is made
-    between two sigmas of the schedule. `starts_anywhere` is False for schedulers whose warm-up goes wrong in diffusers unless it begins with the first step; see `plan_steps`.
-    `predictions` are the kinds of model output it understands, `arguments` go to each step.
+    between two sigmas of the schedule. `starts_anywhere` is False for schedulers whose warm-up goes wrong in diffusers
+    unless it begins with the first step; see `plan_steps`. `predictions` are the kinds of model output it understands,
+    `arguments` go to each step.
     """
 
     scheduler: str

@@ -1,4 +1,4 @@
-"""A bench for nodes: a context that leases the parts of a diffusers pipeline as they are and remembers what it hears."""
+"""A bench for nodes: a context that leases the parts of a diffusers pipeline and remembers what it is told."""
 
 from __future__ import annotations
 
