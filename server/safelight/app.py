@@ -20,6 +20,7 @@ from safelight.engine import (
     RunResult,
     Services,
     files_in,
+    first_choice,
     run,
 )
 from safelight.engine.run import Emit
@@ -27,7 +28,6 @@ from safelight.graph import Checked, Document, Graph, Plan, check, plan
 from safelight.interop.delivery import Delivered, deliver
 from safelight.models import ModelStore, numerics
 from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
-from safelight.sdk.node import NodeType
 from safelight.sdk.pack import Catalogue, load_packs
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.values import File, Image
@@ -174,7 +174,7 @@ class Studio:
 
     def plan(self, graph: Graph, force: frozenset[str] = frozenset()) -> Plan:
         """What running this graph now would do."""
-        return plan(graph, CacheMemory(self.services), self.numerics, force=force, choose=_first_choice)
+        return plan(graph, CacheMemory(self.services), self.numerics, force=force, choose=first_choice)
 
     def run(
         self,
@@ -264,25 +264,3 @@ class Studio:
         if any(True for _ in files_in(value)):
             return []
         return [{"type": type(value).__name__}]
-
-
-class _Asked(Exception):
-    def __init__(self, port: str) -> None:
-        super().__init__(port)
-        self.port = port
-
-
-def _first_choice(kind: NodeType, values: dict[str, Any]) -> str | None:
-    """Which lazy input a choice node asks for first: choice nodes are light, so a plan may ask them."""
-    from safelight.engine.call import Demand, lazily
-
-    if kind.context:
-        return None
-    try:
-        kind.function(**values, **lazily({}, kind.lazy))
-    except Demand as demand:
-        return demand.port
-    except Exception:
-        log.debug("choice node %s failed in a plan", kind.spec.id, exc_info=True)
-        return None
-    return ""

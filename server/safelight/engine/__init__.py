@@ -1,6 +1,7 @@
 """Executes plans: the runner, its cache and its events. Knows no node by name and imports no torch."""
 
 from .cache import MISSING, Action, Cache, CacheInfo, ValueRef
+from .call import first_choice
 from .context import Cancel, NodeContext, Services
 from .events import (
     AnyEvent,
@@ -39,5 +40,6 @@ __all__ = [
     "Services",
     "ValueRef",
     "files_in",
+    "first_choice",
     "run",
 ]

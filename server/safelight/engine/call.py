@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from safelight.graph import GraphNode, Wire
 from safelight.sdk.lazy import Lazy
 from safelight.sdk.node import NodeType, value_fault
 from safelight.sdk.problem import Problem, ProblemError
+
+log = logging.getLogger(__name__)
 
 
 class Demand(BaseException):
@@ -74,6 +77,22 @@ def lazily(values: Mapping[str, Any], ports: frozenset[str]) -> dict[str, Lazy[A
         return get
 
     return {port: Lazy(getter(port)) for port in ports}
+
+
+def first_choice(kind: NodeType, values: Mapping[str, Any]) -> str | None:
+    """Which lazy input a choice node asks for first, given its other inputs; None if it cannot be said.
+
+    Choice nodes are light and decide from their eager inputs, so a plan may ask them.
+    """
+    if kind.context:
+        return None
+    try:
+        kind.function(**values, **lazily({}, kind.lazy))
+    except Demand as demand:
+        return demand.port
+    except Exception:  # the node's own failure, which the run will tell
+        log.debug("choice node %s failed in a plan", kind.spec.id, exc_info=True)
+    return None
 
 
 def elements(node: GraphNode, arguments: Mapping[str, Any]) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:

@@ -353,7 +353,7 @@ class _Check:
             f"{kind.spec.id}.{name}"
             for kind in self._catalogue.values()
             for name, given in kind.outputs.items()
-            if not given.innermost.var and can_connect(given, wanted).how == "same"
+            if not given.innermost.var and can_connect(given, wanted).how in ("same", "wrap")
         ]
         return f"Connect {one_of(names, 3)}." if names else "No installed node gives one."
 

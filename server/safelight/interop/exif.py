@@ -94,7 +94,7 @@ def set_ours(exif: bytes, payload: bytes) -> bytes:
     entries = [ours]
     if tiff.first:
         (count,) = struct.unpack_from(order + "H", tiff.data, tiff.first)
-        entries += [tag.raw for tag in tiff.tags(tiff.first)]
+        entries += [tag.raw for tag in tiff.tags(tiff.first) if tag.number != _OURS][: 0xFFFF - 1]
         end = tiff.first + 2 + 12 * count
         if end + 4 <= len(tiff.data):
             (following,) = struct.unpack_from(order + "I", tiff.data, end)

@@ -191,8 +191,8 @@ def _port_type(annotation: Any) -> PortType:
         if inner.optional or inner.lazy:
             raise TypeError(f"{_name(annotation)}: the elements of a list can be neither optional nor lazy.")
         return PortType("list", (inner.type,))
-    if origin is ModelRef:
-        kind = args[0]
+    if origin is ModelRef or annotation is ModelRef:
+        kind = args[0] if args else None
         if isinstance(kind, type) and issubclass(kind, Kind) and kind is not Kind:
             return PortType("ModelRef", (PortType(kind.__name__),))
         raise TypeError(f"{_name(annotation)}: write the kind of model, for example ModelRef[Denoiser].")
