@@ -1,0 +1,35 @@
+# The tasks of a checkout. They use the Python of the active virtual environment.
+PYTHON ?= python
+
+.PHONY: help install test lint types layers format bench wheel ci
+
+help:  ## list the tasks
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install:  ## install for development
+	$(PYTHON) -m pip install -e ".[dev]"
+
+test:  ## run the tests on all cores
+	$(PYTHON) -m pytest -n auto
+
+lint:  ## lint, and check the formatting
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+types:  ## check the types of both packages
+	$(PYTHON) -m basedpyright
+
+layers:  ## hold who may import whom
+	lint-imports
+
+format:  ## format, and mend what can be mended
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+bench:  ## print the table of benchmarks
+	$(PYTHON) -m benchmarks
+
+wheel:  ## build the wheel
+	$(PYTHON) -m build
+
+ci: lint types layers test  ## what CI runs, in this environment
