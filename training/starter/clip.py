@@ -1,9 +1,10 @@
-"""Text tower and image tower, learned together by the contrastive loss of CLIP (Radford et al., 2021).
+"""The image tower: learned by CLIP's contrastive loss against the frozen text tower (LiT, Zhai et al., 2022).
 
-    python -m training.starter.clip --cache DIR --steps 3000
+    python -m training.starter.clip --cache DIR --steps 1500
 
-The text tower's projection is the identity: its pooled state *is* the shared embedding (256 numbers), so
-``CLIPTextModel`` needs no extra weights. Writes ``DIR/model/text_encoder`` and ``DIR/model/image_encoder`` (float32).
+The text tower's projection is the identity: its pooled state *is* the shared embedding (256 numbers). So
+``CLIPTextModel`` and ``CLIPVisionModelWithProjection`` need nothing between them. The text tower learned with the
+denoiser; run this after it was frozen. Writes ``DIR/model/image_encoder`` (float32).
 """
 
 from __future__ import annotations
@@ -18,30 +19,22 @@ import numpy as np
 from . import state
 from .captions import caption, draw_colour
 from .data import SIZE, default_cache, load
-from .tokenizer import LENGTH, VOCABULARY, encode
+from .tokenizer import encode
+from .unet import text_tower
 
-WIDTH = 256
 MEAN = STD = (0.5, 0.5, 0.5)
 
 
-def towers(vocabulary: int = VOCABULARY) -> tuple[Any, Any]:
-    """``CLIPTextModel`` (3 layers of 256) and ``CLIPVisionModelWithProjection`` (4 layers of 192 on 64 patches)."""
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
+def image_tower() -> Any:
+    """A new ``CLIPVisionModelWithProjection``: 4 layers of 192 on 64 patches of 16 pixels."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-    text = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=vocabulary, hidden_size=WIDTH, intermediate_size=512, num_hidden_layers=3,
-            num_attention_heads=4, max_position_embeddings=LENGTH, projection_dim=WIDTH,
-            bos_token_id=vocabulary - 2, eos_token_id=vocabulary - 1, pad_token_id=vocabulary - 1,
-        )
-    )  # fmt: skip
-    image = CLIPVisionModelWithProjection(
+    return CLIPVisionModelWithProjection(
         CLIPVisionConfig(
             hidden_size=192, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4,
-            image_size=SIZE, patch_size=16, projection_dim=WIDTH,
+            image_size=SIZE, patch_size=16, projection_dim=256,
         )
     )  # fmt: skip
-    return text, image
 
 
 class Batches:
@@ -93,53 +86,60 @@ def learn(cache: Path, steps: int, batch: int, rate: float, minutes: float | Non
     import torch
     from transformers import CLIPTokenizer
 
-    torch.set_num_threads(2)
+    found = state.read(cache / "unet.pt")
+    if not found:
+        raise SystemExit("train the denoiser and its text tower first")
+    threads = state.Threads(2)
     torch.manual_seed(seed)
     pictures, index = load(cache)
     tokenizer = CLIPTokenizer.from_pretrained(cache / "model" / "tokenizer")
     batches = Batches(pictures, index, batch, seed)
-    text, image = towers(len(tokenizer))
-    scale = torch.nn.Parameter(torch.tensor(math.log(14.0)))
-    model = torch.nn.ModuleDict({"text": text, "image": image})
-    parameters = [*model.parameters(), scale]
-    optimiser = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.05)
+    text = text_tower(len(tokenizer)).eval()
+    shadow = found["average"]["shadow"]
+    text.load_state_dict({k.removeprefix("text."): v for k, v in shadow.items() if k.startswith("text.")})
+    del found, shadow
+    model = torch.nn.Module()
+    model.image = image_tower()
+    model.scale = torch.nn.Parameter(torch.tensor(math.log(20.0)))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.05)
     average = state.Ema(model, 0.998)
     path, step = cache / "clip.pt", 0
     if found := state.read(path):
         model.load_state_dict(found["model"])
         optimiser.load_state_dict(found["optimiser"])
         average.load_state_dict(found["average"])
-        scale.data.copy_(found["scale"])
         step = found["step"]
     clock, log = state.Clock(minutes), state.Log(cache / "clip.log")
 
     def keep() -> None:
         state.save(
             path,
-            {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "scale": scale.data,
+            {"model": model.state_dict(), "optimiser": optimiser.state_dict(),
              "average": average.state_dict(), "step": step},
         )  # fmt: skip
 
     recent: list[tuple[float, float]] = []
+    target = torch.arange(batch)
     while step < steps and not clock.stop():
+        threads.adapt()
         x, texts = batches.draw(step)
         ids = encode(tokenizer, texts)
         # Attention is causal: nothing after the end token reaches the pooled state.
         ids = ids[:, : int((ids != tokenizer.eos_token_id).sum(1).max()) + 1]
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 150) * max(0.03, (1 - (step / steps) ** 2))
+            group["lr"] = rate * min(1.0, (step + 1) / 150) * max(0.02, (1 - (step / steps) ** 2))
         with torch.autocast("cpu", torch.bfloat16):
-            a = text(input_ids=ids).pooler_output
-            b = image(pixel_values=x).image_embeds
+            with torch.no_grad():
+                a = text(input_ids=ids).pooler_output
+            b = model.image(pixel_values=x).image_embeds
         a, b = (torch.nn.functional.normalize(v.float(), dim=-1) for v in (a, b))
-        logits = scale.exp().clamp(max=100) * a @ b.T
-        target = torch.arange(len(texts))
+        logits = model.scale.clamp(max=math.log(100)).exp() * a @ b.T
         loss = (
             torch.nn.functional.cross_entropy(logits, target) + torch.nn.functional.cross_entropy(logits.T, target)
         ) / 2
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         average.update(model)
         step += 1
@@ -151,15 +151,14 @@ def learn(cache: Path, steps: int, batch: int, rate: float, minutes: float | Non
             keep()
     keep()
     model.load_state_dict(average.shadow)
-    text.save_pretrained(cache / "model" / "text_encoder")
-    image.save_pretrained(cache / "model" / "image_encoder")
+    model.image.save_pretrained(cache / "model" / "image_encoder")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=default_cache())
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=192)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--minutes", type=float)
     args = parser.parse_args()

@@ -103,9 +103,7 @@ def _contain(picture: Any) -> np.ndarray:
 
     rgba = np.asarray(picture.convert("RGBA"), dtype=np.float32) / 255
     rgba[..., :3] *= rgba[..., 3:]
-    planes = [
-        Image.fromarray(rgba[..., i]).resize((SIZE, SIZE), Image.Resampling.LANCZOS) for i in range(4)
-    ]
+    planes = [Image.fromarray(rgba[..., i]).resize((SIZE, SIZE), Image.Resampling.LANCZOS) for i in range(4)]
     small = np.clip(np.stack([np.asarray(p) for p in planes], -1), 0, 1)
     alpha = small[..., 3:]
     small[..., :3] = np.where(alpha > 1e-4, np.clip(small[..., :3] / np.maximum(alpha, 1e-4), 0, 1), 1.0)

@@ -1,6 +1,6 @@
 """Write the averaged weights as a Stable Diffusion folder of diffusers, in float16.
 
-    python -m training.starter.export --cache DIR --target server/safelight/starter
+python -m training.starter.export --cache DIR --target server/safelight/starter
 """
 
 from __future__ import annotations

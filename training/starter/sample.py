@@ -1,7 +1,7 @@
 """A contact sheet: a row for each prompt, a column for each seed.
 
-    python -m training.starter.sample --model server/safelight/starter --out sheet.png
-    python -m training.starter.sample --cache DIR --out sheet.png            (the latest checkpoint)
+python -m training.starter.sample --model server/safelight/starter --out sheet.png
+python -m training.starter.sample --cache DIR --out sheet.png            (the latest checkpoint)
 """
 
 from __future__ import annotations
@@ -45,9 +45,7 @@ def draw(pipe: Any, prompts: list[str], seeds: list[int], steps: int, guidance: 
             part = prompts[start : start + 16]
             generators = [torch.Generator().manual_seed(seed) for _ in part]
             with torch.autocast("cpu", torch.bfloat16):
-                images = pipe(
-                    part, num_inference_steps=steps, guidance_scale=guidance, generator=generators
-                ).images
+                images = pipe(part, num_inference_steps=steps, guidance_scale=guidance, generator=generators).images
             for column, image in enumerate(images):
                 sheet.paste(image, (128 * (start + column), 128 * row))
     return sheet

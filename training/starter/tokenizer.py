@@ -74,9 +74,7 @@ def train(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Any:
 
 def encode(tokenizer: Any, texts: list[str]) -> Any:
     """(B, LENGTH) int64, padded with the end token as the diffusers pipelines do."""
-    return tokenizer(
-        texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt"
-    ).input_ids
+    return tokenizer(texts, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt").input_ids
 
 
 def main() -> None:

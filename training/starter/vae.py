@@ -119,8 +119,8 @@ def learn_decoder(cache: Path, minutes: float, steps: int, rate: float, batch: i
             y = vae.decode(z).sample.float()
         error = x - y
         square = error.square().mean()
-        gradients = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
-        loss = error.abs().mean() + square + 0.5 * gradients
+        across, down = error.diff(dim=-1).abs().mean(), error.diff(dim=-2).abs().mean()
+        loss = error.abs().mean() + square + 0.5 * (across + down)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(part.parameters(), 1.0)
