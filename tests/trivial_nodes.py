@@ -207,7 +207,7 @@ def catalogue() -> Catalogue:
     import sys
 
     kinds = Catalogue.of(
-        number, fraction, flag, words, add, scale, size, total, count, shout, paint, mix, frame, both, switch, fail, clock,
-        write, read, denoiser, vae, paint_with, anything, renamed,
+        number, fraction, flag, words, add, scale, size, total, count, shout, paint, mix, frame, both, switch, fail,
+        clock, write, read, denoiser, vae, paint_with, anything, renamed,
     )  # fmt: skip
     return Catalogue(kinds.values(), value_classes(sys.modules[__name__]))

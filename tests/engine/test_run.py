@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.engine_bench import Engine, doc
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from engine.engine_bench import Engine, doc
 from safelight.engine import (
     Cancel,
     NodeFailed,

@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 import pytest
-import trivial_nodes
 from hypothesis import given
 from hypothesis import strategies as st
+
+import trivial_nodes
 from safelight.graph import Document, Port, check, migrate
 from safelight.graph.expand import expand
 from safelight.sdk import ProblemError
@@ -54,7 +55,8 @@ def test_saving_and_reading_gives_the_same_document(nodes: dict[str, Any], extra
 
 
 def test_what_is_not_known_is_kept_as_it_was_written() -> None:
-    written = '{"format": "safelight/1", "nodes": {"a": {"type": "novel/x.y", "values": {"v": 1.50, "w": 1e-7}, "glow": 2.0}}}'
+    node = '{"type": "novel/x.y", "values": {"v": 1.50, "w": 1e-7}, "glow": 2.0}'
+    written = f'{{"format": "safelight/1", "nodes": {{"a": {node}}}}}'
     saved = Document.loads(written).dumps()
     for piece in ("1.50", "1e-7", '"glow": 2.0', "novel/x.y"):
         assert piece in saved

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 import pytest
+
 import trivial_nodes
 from safelight.sdk import (
     Catalogue,
@@ -58,11 +59,11 @@ class Outs(NamedTuple):
 def no_docstring(a: int) -> int: ...  # type: ignore[empty-body]
 
 
-def no_annotation(a) -> int:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def no_annotation(a) -> int:  # type: ignore[no-untyped-def]
     """x"""
 
 
-def no_return(a: int):  # noqa: ANN201
+def no_return(a: int):
     """x"""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 import trivial_nodes
 from safelight.sdk import PortType, can_connect
 

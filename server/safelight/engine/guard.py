@@ -30,14 +30,15 @@ class Guard:
 
 def tensors_in(value: Any) -> Iterator[Any]:
     """All tensors inside a value, however deep."""
-    todo = [value]
+    todo: list[Any] = [value]
     while todo:
         at = todo.pop()
         if isinstance(at, list | tuple):
             todo += at
         elif isinstance(at, dict):
             todo += at.values()
+        elif is_tensor(at):
+            if not at.is_inference():
+                yield at
         elif dataclasses.is_dataclass(at) and not isinstance(at, type):
             todo += [getattr(at, field.name) for field in dataclasses.fields(at)]
-        elif is_tensor(at) and not at.is_inference():
-            yield at

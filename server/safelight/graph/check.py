@@ -17,6 +17,7 @@ from safelight.sdk.types import PortType, can_connect
 from .document import Document
 from .expand import Flat, Source, Step, expand
 from .migrate import migrate
+from .order import topological
 
 
 @dataclass(slots=True)
@@ -101,7 +102,11 @@ class _Check:
         for step in steps:
             self._ports(step)
         self._around_bypassed()
-        order = self._order()
+        order, cycles = topological(self._flat.steps)
+        for path in cycles:
+            shown = path if len(path) <= 12 else [*path[:6], "...", *path[-5:]]
+            message = f"The links run in a circle: {' → '.join(shown)}."
+            self._say("cycle", message, "Remove one of these links.", path[0], value=path[:100])
         nodes: list[GraphNode | None] = [None] * len(steps)
         if order is not None:
             for number in order:
@@ -201,48 +206,6 @@ class _Check:
                 if kind == wanted and name in step.values:
                     self._bypassed_values[number, port] = step.values[name]
                     break
-
-    # Order.
-
-    def _order(self) -> list[int] | None:
-        steps = self._flat.steps
-        waiting = [0] * len(steps)
-        users: list[list[int]] = [[] for _ in steps]
-        for number, step in enumerate(steps):
-            for sources in step.links.values():
-                for source, _ in sources:
-                    waiting[number] += 1
-                    users[source].append(number)
-        order = [number for number, count in enumerate(waiting) if count == 0]
-        for number in order:  # grows while it is walked
-            for user in users[number]:
-                waiting[user] -= 1
-                if waiting[user] == 0:
-                    order.append(user)
-        if len(order) == len(steps):
-            return order
-        self._cycles(waiting)
-        return None
-
-    def _cycles(self, waiting: list[int]) -> None:
-        """One problem for each separate cycle, with its path."""
-        steps = self._flat.steps
-        done: set[int] = set()
-        for start in [number for number, count in enumerate(waiting) if count]:
-            path: list[int] = []
-            place: dict[int, int] = {}
-            at = start
-            while at not in place and at not in done:
-                place[at] = len(path)
-                path.append(at)
-                before = (source for sources in steps[at].links.values() for source, _ in sources)
-                at = next(source for source in before if waiting[source])
-            if at in place:
-                cycle = [steps[number].id for number in [*path[place[at] :], at]][::-1]
-                shown = cycle if len(cycle) <= 12 else [*cycle[:6], "...", *cycle[-5:]]
-                message = f"The links run in a circle: {' → '.join(shown)}."
-                self._say("cycle", message, "Remove one of these links.", cycle[0], value=cycle[:100])
-            done.update(path)
 
     # Types, in order, so that lists and type variables are known when they are needed.
 
