@@ -109,6 +109,13 @@ class Studio:
     def numerics(self) -> str:
         return numerics(self.home).text
 
+    def free(self) -> None:
+        """Lets go of the models and values that are held in memory; everything can be had again."""
+        if "models" in self.__dict__:
+            self.models.clear()
+        if "cache" in self.__dict__:
+            self.cache.free()
+
     def close(self) -> None:
         if "cache" in self.__dict__:
             self.cache.close()

@@ -49,7 +49,7 @@ class NodeContext:
     key: str
     cancel: Cancel
     report: Callable[[int, int, Image | None], None]
-    previews: bool
+    previews: bool | Callable[[], bool]
     checkpoint_seconds: float
     saved: bool = False
     _last: float = field(default_factory=time.monotonic)
@@ -66,7 +66,7 @@ class NodeContext:
         self.report(step, total, preview)
 
     def wants_preview(self) -> bool:
-        return self.previews
+        return self.previews() if callable(self.previews) else self.previews
 
     def check_cancelled(self) -> None:
         self.cancel.check()

@@ -71,9 +71,10 @@ class RunOptions:
     """How to run. `checkpoint_seconds` is how often long nodes keep their state; 0 is at every step.
 
     `force` names nodes that run even if their result is known, `strict` watches that no node changes its inputs.
+    `previews` may be asked anew at every step, where those who look come and go.
     """
 
-    previews: bool = False
+    previews: bool | Callable[[], bool] = False
     checkpoint_seconds: float = 5.0
     force: frozenset[str] = frozenset()
     strict: bool = False

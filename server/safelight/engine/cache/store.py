@@ -212,6 +212,12 @@ class Cache:
         if self._disk is not None:
             self._disk.clear()
 
+    def free(self) -> None:
+        """Lets go of the values in memory. What is on disk stays, and so does what is remembered of actions."""
+        self.flush()
+        with self._lock:
+            self._memory.clear()
+
     def info(self) -> CacheInfo:
         disk = self._disk
         totals = dict(disk.rows("SELECT name, value FROM total")) if disk is not None else {}
