@@ -1,0 +1,26 @@
+import reactHooks from "eslint-plugin-react-hooks";
+import tseslint from "typescript-eslint";
+
+export default tseslint.config(
+  { ignores: ["dist/", "node_modules/", "src/api/types.ts", "eslint.config.js"] },
+  ...tseslint.configs.recommended,
+  {
+    plugins: { "react-hooks": reactHooks },
+    rules: {
+      "react-hooks/rules-of-hooks": "error",
+      "react-hooks/exhaustive-deps": "error",
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
+      eqeqeq: "error",
+      "no-console": "error",
+      "max-lines": ["error", { max: 420 }],
+    },
+  },
+  {
+    // The graph model knows neither the page nor the libraries that draw it.
+    files: ["src/model/**"],
+    rules: {
+      "no-restricted-imports": ["error", { patterns: ["react", "react-dom", "@xyflow/*", "zustand*", "../*"] }],
+      "no-restricted-globals": ["error", "window", "document", "localStorage", "navigator"],
+    },
+  },
+);
