@@ -68,7 +68,8 @@ class Run(msgspec.Struct, kw_only=True):
 
     `status`: `queued` and `interrupted` (began, was cut off, will go on where it was) wait for a worker; `paused` waits for
     `resume`; `done`, `failed` and `cancelled` are final, and reached exactly once. `position` counts from 0 at the front of
-    the queue and is given by `GET /runs/{id}` and `GET /queue` only. `attempts` are starts, `deaths` the workers that died
+    the queue and is given by `GET /runs/{id}` and `GET /queue` only; the order is `interrupted` before `queued`, the higher
+    `priority` before the lower, the lower `rank` before the higher. `attempts` are starts, `deaths` the workers that died
     of it. `seconds` is the time of the last attempt, `estimate` what the whole is expected to take, `progress` 0..1.
     """
 
@@ -76,6 +77,7 @@ class Run(msgspec.Struct, kw_only=True):
     name: str
     status: RunState
     priority: int = 0
+    rank: float = 0.0
     position: int | None = None
     attempts: int = 0
     deaths: int = 0

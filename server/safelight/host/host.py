@@ -1,0 +1,521 @@
+"""The host: accepts runs, gives them to workers, keeps what becomes of them, and tells everybody who listens.
+
+All of it happens on one event loop, in short steps; SQLite, checking and hashing happen in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from safelight.app import Budgets, Studio
+from safelight.engine import (
+    NodeFailed,
+    NodeFinished,
+    NodeProgress,
+    NodeSkipped,
+    NodeStarted,
+    RunStarted,
+)
+from safelight.engine.events import AnyEvent
+from safelight.sdk.problem import Problem, ProblemError
+
+from . import runs
+from .database import Database
+from .graphs import Graphs
+from .lock import FolderLock
+from .pool import LocalPool, Pool, PoolOptions
+from .records import (
+    ENDED,
+    HostEvent,
+    NodeState,
+    OutputItem,
+    QueueChanged,
+    QueueInfo,
+    Run,
+    RunChanged,
+    RunDetail,
+    RunFile,
+    RunOrder,
+    RunRemoved,
+    Settings,
+    Snapshot,
+    WorkerChanged,
+    WorkerInfo,
+)
+from .stream import Listener, Stream
+from .wire import Begin, Ended, Made, Preview, Setup
+
+log = logging.getLogger(__name__)
+
+BOOT = 1 << 32
+"""Events a server may number before it is started again; the numbers of all starts fit into a JavaScript number."""
+_SNAPSHOT_RUNS = 500
+_QUEUE_PAUSE = 0.2
+_STOP_GRACE = 10.0
+
+
+@dataclass(frozen=True)
+class HostOptions:
+    """How to open a host. `workers` is the number of processes, `threads` what each may use (0: an equal share)."""
+
+    home: Path
+    inputs: tuple[Path, ...] = ()
+    workers: int = 1
+    threads: int = 0
+    budgets: Budgets = field(default_factory=Budgets)
+    allow_download: bool = False
+    warm: bool = True
+    silence: float = 120.0
+
+
+@dataclass
+class _Active:
+    """A run that a worker has."""
+
+    attempt: int
+    worker: str
+    nodes: dict[str, NodeState] = field(default_factory=dict)
+
+
+class Host:
+    """Open it, use it from one event loop, close it. Everything here raises ProblemError for what cannot be done."""
+
+    def __init__(self, options: HostOptions, pool: Pool | None = None) -> None:
+        self.options = options
+        self.home = options.home
+        self.output = options.home / "output"
+        self.id = secrets.token_hex(8)
+        self.opened = time.time()
+        self.settings = Settings()
+        self.closing = False
+        self.studio = Studio.open(options.home, options.inputs, options.budgets, allow_download=options.allow_download)
+        self.graphs = Graphs(self.studio)
+        self.lock = FolderLock(options.home)
+        self.pool: Pool = pool or LocalPool(self._pool_options())
+        self._database: Database | None = None
+        self._stream: Stream | None = None
+        self._live: dict[str, Run] = {}
+        self._active: dict[str, _Active] = {}
+        self._late_stops: dict[str, bool] = {}
+        self._paused = False
+        self._wake = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._queue_due: asyncio.TimerHandle | None = None
+        self._since_trim = 0
+
+    def _pool_options(self) -> PoolOptions:
+        options = self.options
+        setup = Setup(
+            home=str(options.home),
+            worker="",
+            inputs=tuple(str(folder) for folder in options.inputs),
+            memory=options.budgets.memory,
+            disk=options.budgets.disk,
+            allow_download=options.allow_download,
+            warm=options.warm,
+        )
+        return PoolOptions(setup, options.workers, options.threads, options.silence)
+
+    @property
+    def database(self) -> Database:
+        assert self._database is not None, "the host is open"
+        return self._database
+
+    @property
+    def stream(self) -> Stream:
+        assert self._stream is not None, "the host is open"
+        return self._stream
+
+    async def open(self) -> None:
+        """Takes the data folder, picks up what was pending there, and starts the workers.
+
+        Raises:
+            ProblemError: `folder_in_use`, `cannot_write`, `database_newer`, `database_damaged`.
+        """
+        self.lock.acquire()
+        try:
+            self._database = await asyncio.to_thread(Database, self.home / "server.sqlite")
+            boot, recovered = await self.database.write(_boot)
+            self._stream = Stream(boot * BOOT + 1, self.snapshot)
+            kept = await self.database.read(lambda connection: runs.setting(connection, "settings"))
+            if kept is not None:
+                with contextlib.suppress(msgspec.DecodeError):
+                    self.settings = msgspec.json.decode(kept, type=Settings)
+            self._paused = await self.database.read(runs.is_paused)
+            waiting = await self.database.read(
+                lambda connection: runs.listed(connection, ("interrupted", "queued", "paused"), 1_000_000)
+            )
+        except BaseException:
+            self.lock.release()
+            raise
+        self._live = {run.id: run for run in waiting}
+        if recovered:
+            log.info("%d runs that were cut off will go on", recovered)
+        await self.pool.start(self)
+        self.spawn(self._dispatch())
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Runs stop at their next step and are taken up again by the next server; then everything ends."""
+        self.closing = True
+        self.lock.note({})
+        await self.pool.stop(_STOP_GRACE)
+        self.stream.close()
+        # What workers have told last is still to be written.
+        pending = [task for task in self._tasks if task.get_name() != "dispatch"]
+        if pending:
+            await asyncio.wait(pending, timeout=5)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.to_thread(self.database.close)
+        await asyncio.to_thread(self.graphs.close)
+        self.lock.release()
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Runs something beside; its failure is logged, and it is waited for at the end."""
+        task = asyncio.create_task(work, name=work.__name__.strip("_"))
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("%s failed", task.get_name(), exc_info=task.exception())
+
+    # Runs
+
+    async def submit(self, orders: Sequence[RunOrder]) -> list[tuple[Run, bool]]:
+        """Accepts runs. When this returns they are on disk, and will be run whatever happens."""
+        if self.closing:
+            raise _closing()
+        found = await self.database.write(lambda connection: runs.add(connection, orders))
+        for run, new in found:
+            if new:
+                self._changed(run)
+        self._wake.set()
+        return found
+
+    async def run(self, run_id: str) -> RunDetail:
+        found = await self.database.read(lambda connection: runs.get(connection, run_id))
+        active = self._active.get(run_id)
+        if active is not None and found.status == "running":
+            found.nodes = {name: msgspec.structs.replace(state) for name, state in active.nodes.items()}
+            found.progress = _progress(active.nodes)
+        return found
+
+    async def cancel(self, run_id: str, *, hard: bool = False) -> Run:
+        return await self._ask(run_id, "cancel", hard=hard)
+
+    async def pause_run(self, run_id: str) -> Run:
+        return await self._ask(run_id, "pause")
+
+    async def resume_run(self, run_id: str) -> Run:
+        return await self._ask(run_id, "resume")
+
+    async def _ask(self, run_id: str, what: str, *, hard: bool = False) -> Run:
+        run, tell = await self.database.write(lambda connection: runs.ask(connection, run_id, what))
+        if tell:
+            if not self.pool.stop_run(run_id, hard=hard, grace=self.settings.cancel_grace):
+                self._late_stops[run_id] = hard
+        else:
+            self._changed(run)
+            self._wake.set()
+        return run
+
+    async def clear_queue(self) -> int:
+        """Cancels all that waits."""
+        cancelled = await self.database.write(runs.cancel_waiting)
+        for run in cancelled:
+            self._changed(run)
+        return len(cancelled)
+
+    async def edit(self, run_id: str, **changes: Any) -> Run:
+        run = await self.database.write(lambda connection: runs.edit(connection, run_id, **changes))
+        self._changed(run)
+        self._wake.set()
+        return run
+
+    async def remove(self, run_id: str) -> None:
+        await self.database.write(lambda connection: runs.remove(connection, run_id))
+        self._live.pop(run_id, None)
+        self.publish(RunRemoved(id=run_id))
+        self._queue_changed()
+
+    async def set_paused(self, paused: bool) -> None:
+        value = "true" if paused else "false"
+        await self.database.write(lambda connection: runs.set_setting(connection, "paused", value))
+        self._paused = paused
+        self._queue_changed()
+        self._wake.set()
+
+    async def change_settings(self, changes: dict[str, Any]) -> Settings:
+        settings = msgspec.structs.replace(self.settings, **changes)
+        text = msgspec.json.encode(settings).decode()
+        await self.database.write(lambda connection: runs.set_setting(connection, "settings", text))
+        self.settings = settings
+        return settings
+
+    # What is told
+
+    def publish(self, event: HostEvent) -> None:
+        self.stream.publish(event)
+
+    def snapshot(self) -> Snapshot:
+        order = sorted(self._live.values(), key=_place)
+        shown = [self._with_progress(run) for run in order[:_SNAPSHOT_RUNS]]
+        nodes = {run: active.nodes for run, active in self._active.items()}
+        return Snapshot(runs=shown, nodes=nodes, queue=self.queue(), workers=self.pool.workers())
+
+    def queue(self) -> QueueInfo:
+        waiting = [run for run in self._live.values() if run.status in ("queued", "interrupted")]
+        running = [run for run in self._live.values() if run.status == "running"]
+        known = [run.estimate for run in waiting if run.estimate is not None]
+        seconds = None
+        if known or not waiting:
+            left = sum(self._seconds_left(run) for run in running)
+            average = sum(known) / len(known) if known else 0.0
+            seconds = (left + average * len(waiting)) / max(1, self.options.workers)
+        return QueueInfo(paused=self._paused, waiting=len(waiting), running=len(running), seconds=seconds)
+
+    def _seconds_left(self, run: Run) -> float:
+        return max(0.0, (run.estimate or 0.0) - (time.time() - (run.started or time.time())))
+
+    def _with_progress(self, run: Run) -> Run:
+        active = self._active.get(run.id)
+        return run if active is None else msgspec.structs.replace(run, progress=_progress(active.nodes))
+
+    def watch(self, listener: Listener, wanted: Sequence[str]) -> None:
+        """Sets whose previews a listener wants, and tells the workers."""
+        listener.watch(wanted)
+        self._watch_all()
+
+    def leave(self, listener: Listener) -> None:
+        self.stream.drop(listener)
+        if listener.previews:
+            self._watch_all()
+
+    def _watch_all(self) -> None:
+        for run in self._active:
+            self.pool.watch(run, self.stream.watched(run))
+
+    def _changed(self, run: Run) -> None:
+        if run.status in ENDED:
+            self._live.pop(run.id, None)
+        else:
+            self._live[run.id] = run
+        self.publish(RunChanged(run=run))
+        self._queue_changed()
+
+    def _queue_changed(self) -> None:
+        """Tells of the queue's length, but not for each of a thousand runs."""
+        if self._queue_due is not None:
+            return
+
+        def tell() -> None:
+            self._queue_due = None
+            if not self.closing:
+                self.publish(QueueChanged(queue=self.queue()))
+
+        self._queue_due = asyncio.get_running_loop().call_later(_QUEUE_PAUSE, tell)
+
+    # From the queue to the workers
+
+    async def _dispatch(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while not self._paused and not self.closing and (worker := self.pool.idle()) is not None:
+                if not any(run.status in ("queued", "interrupted") for run in self._live.values()):
+                    break
+                try:
+                    if not await self._claim(worker):
+                        break
+                except ProblemError as error:
+                    log.error("the next run cannot be started: %s", error)
+                    await asyncio.sleep(1)
+
+    async def _claim(self, worker: str) -> bool:
+        claimed = await self.database.write(lambda connection: runs.claim(connection, worker))
+        if claimed is None:
+            return False
+        run, options = claimed.run, claimed.options
+        interval = options.checkpoint_seconds
+        begin = Begin(
+            run=run.id,
+            attempt=run.attempts,
+            document=claimed.document,
+            inputs=run.inputs,
+            targets=options.targets,
+            force=options.force,
+            checkpoint_seconds=self.settings.checkpoint_seconds if interval is None else interval,
+            previews=self.stream.watched(run.id),
+        )
+        if not self.pool.begin(worker, begin):
+            back = runs.End(status="interrupted")
+            returned = await self.database.write(lambda c: runs.stopped(c, run.id, run.attempts, back))
+            if returned is not None:
+                self._changed(returned)
+            return True
+        self._active[run.id] = _Active(run.attempts, worker)
+        self._changed(run)
+        late = self._late_stops.pop(run.id, None)
+        if late is not None:
+            self.pool.stop_run(run.id, hard=late, grace=self.settings.cancel_grace)
+        return True
+
+    # PoolListener
+
+    def told(self, run: str, attempt: int, events: Sequence[AnyEvent]) -> None:
+        active = self._active.get(run)
+        if active is None or active.attempt != attempt:
+            return
+        for event in events:
+            _follow(active.nodes, event)
+            if isinstance(event, NodeFailed):
+                event = msgspec.structs.replace(event, problem=runs.without_details(event.problem))  # noqa: PLW2901
+            self.publish(event)
+
+    def shown(self, preview: Preview) -> None:
+        self.stream.show(preview)
+
+    def ended(self, ended: Ended) -> None:
+        self.spawn(self._finish(ended))
+
+    def died(self, run: str, attempt: int, problem: Problem) -> None:
+        self.spawn(self._bury(run, attempt, problem))
+
+    def changed(self, worker: WorkerInfo) -> None:
+        if self._stream is not None and not self.closing:
+            self.publish(WorkerChanged(worker=worker))
+        if worker.state in ("idle", "warming"):
+            self._wake.set()
+
+    async def _finish(self, ended: Ended) -> None:
+        files = [self._file(made) for made in ended.files]
+        by_path = {made.path: file for made, file in zip(ended.files, files, strict=True)}
+        how = runs.End(
+            status="failed" if ended.status == "failed" else "done",
+            seconds=ended.seconds,
+            problems=ended.problems,
+            outputs={name: [_item(entry, by_path) for entry in items] for name, items in ended.outputs.items()},
+            files=files,
+            nodes={
+                name: NodeState(status=report.status, seconds=report.seconds) for name, report in ended.nodes.items()
+            },
+        )
+        write = runs.stopped if ended.status == "cancelled" else runs.end
+        run = await self._surely(lambda connection: write(connection, ended.run, ended.attempt, how))
+        self._ended(ended.run, ended.attempt, run)
+
+    async def _bury(self, run_id: str, attempt: int, problem: Problem) -> None:
+        limit = self.settings.max_deaths
+        if self.closing:
+            how = runs.End(status="interrupted")
+            run = await self._surely(lambda connection: runs.stopped(connection, run_id, attempt, how))
+        else:
+            run = await self._surely(lambda connection: runs.died(connection, run_id, attempt, problem, limit))
+        self._ended(run_id, attempt, run)
+
+    def _ended(self, run_id: str, attempt: int, run: Run | None) -> None:
+        active = self._active.get(run_id)
+        if active is not None and active.attempt == attempt:
+            del self._active[run_id]
+            self._late_stops.pop(run_id, None)
+        if run is not None:
+            self._changed(run)
+            log.info("%s after %.2f s", run.status, run.seconds or 0.0, extra={"run": run_id})
+        self._wake.set()
+        self._since_trim += 1
+        if self._since_trim >= 200 and not self.closing:
+            self._since_trim = 0
+            limit = self.settings.history_limit
+            self.spawn(self.database.write(lambda connection: runs.trim(connection, limit)))
+
+    async def _surely(self, work: Any) -> Any:
+        """A write that must not be lost to a disk that is full for a moment."""
+        for pause in (0.1, 0.5, 2.0, 5.0, 10.0):
+            try:
+                return await self.database.write(work)
+            except ProblemError as error:
+                if error.problems[0].code != "database_failed":
+                    raise
+                await asyncio.sleep(pause)
+        return await self.database.write(work)
+
+    def _file(self, made: Made) -> RunFile:
+        path = Path(made.path)
+        name = path.relative_to(self.output).as_posix() if path.is_relative_to(self.output) else path.name
+        picture = made.media_type.startswith("image/")
+        return RunFile(
+            name=name,
+            digest=made.digest,
+            media_type=made.media_type,
+            size=made.size,
+            width=made.width,
+            height=made.height,
+            node=made.node,
+            output=made.output,
+            url=f"/api/v1/blobs/{made.digest}",
+            thumbnail=f"/api/v1/thumbnails/{made.digest}" if picture else "",
+        )
+
+
+def _boot(connection: Any) -> tuple[int, int]:
+    boot = int(runs.setting(connection, "boots") or 0) + 1
+    runs.set_setting(connection, "boots", str(boot))
+    return boot, runs.recover(connection)
+
+
+def _item(entry: dict[str, Any], files: dict[str, RunFile]) -> OutputItem:
+    if "path" in entry:
+        return OutputItem(file=files.get(entry["path"]))
+    return OutputItem(value=entry.get("value"), type=entry.get("type"))
+
+
+def _place(run: Run) -> tuple[int, bool, int, float]:
+    group = {"running": 0, "paused": 2}.get(run.status, 1)
+    return group, run.status != "interrupted", -run.priority, run.rank
+
+
+def _follow(nodes: dict[str, NodeState], event: AnyEvent) -> None:
+    """Keeps the states of a run's nodes by its events."""
+    if isinstance(event, RunStarted):
+        nodes.clear()
+        nodes.update((name, NodeState()) for name in event.nodes)
+        return
+    node = getattr(event, "node", None)
+    if node is None:
+        return
+    state = nodes.setdefault(node, NodeState())
+    if isinstance(event, NodeStarted):
+        state.status = "running"
+    elif isinstance(event, NodeProgress):
+        state.status, state.step, state.total = "running", event.step, event.total
+    elif isinstance(event, NodeFinished):
+        state.status, state.seconds = "cached" if event.cached else "ran", event.seconds
+    elif isinstance(event, NodeSkipped):
+        state.status = "skipped"
+    elif isinstance(event, NodeFailed):
+        state.status = "failed"
+
+
+def _progress(nodes: dict[str, NodeState]) -> float | None:
+    if not nodes:
+        return None
+    over = sum(state.status not in ("waiting", "running") for state in nodes.values())
+    part = sum(state.step / state.total for state in nodes.values() if state.status == "running" and state.total)
+    return round(min(1.0, (over + part) / len(nodes)), 4)
+
+
+def _closing() -> ProblemError:
+    return ProblemError(Problem(code="shutting_down", message="The server is shutting down.", hint="Try again soon."))

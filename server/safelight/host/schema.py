@@ -1,0 +1,73 @@
+"""The tables of the server's database. A change is a new script at the end; those that were released never change."""
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+CREATE TABLE document (
+    digest TEXT PRIMARY KEY,        -- of the JSON text: the runs of a sweep and their retries share what is equal
+    body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE run (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,   -- "r" and this is the id
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    intent TEXT,                    -- what was asked of a running one: cancel or pause
+    priority INTEGER NOT NULL,
+    rank REAL NOT NULL,             -- the place among those of one priority
+    document TEXT NOT NULL REFERENCES document (digest),
+    workflow TEXT,
+    batch TEXT,
+    retry_of TEXT,
+    key TEXT UNIQUE,
+    options TEXT NOT NULL,          -- JSON: targets, force, checkpoint_seconds
+    inputs TEXT NOT NULL,           -- JSON
+    search TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    deaths INTEGER NOT NULL DEFAULT 0,
+    ends INTEGER NOT NULL DEFAULT 0,    -- how often it was given a final status: 0 or 1
+    created REAL NOT NULL,
+    started REAL,
+    finished REAL,
+    seconds REAL,
+    estimate REAL,
+    worker TEXT,
+    problems TEXT NOT NULL DEFAULT '[]',
+    outputs TEXT NOT NULL DEFAULT '{}',
+    files TEXT NOT NULL DEFAULT '[]',
+    nodes TEXT NOT NULL DEFAULT '{}'
+);
+CREATE INDEX run_waiting ON run (status, priority DESC, rank);
+CREATE INDEX run_batch ON run (batch) WHERE batch IS NOT NULL;
+CREATE INDEX run_workflow ON run (workflow) WHERE workflow IS NOT NULL;
+CREATE INDEX run_document ON run (document);
+CREATE TABLE file (
+    name TEXT NOT NULL,             -- below the output folder
+    digest TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    PRIMARY KEY (name, digest)
+) WITHOUT ROWID;
+CREATE INDEX file_digest ON file (digest);
+CREATE TABLE workflow (
+    name TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    created REAL NOT NULL,
+    modified REAL NOT NULL,
+    description TEXT NOT NULL,
+    nodes INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE revision (
+    workflow TEXT NOT NULL REFERENCES workflow (name) ON DELETE CASCADE ON UPDATE CASCADE,
+    number INTEGER NOT NULL,
+    document TEXT NOT NULL REFERENCES document (digest),
+    created REAL NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (workflow, number)
+) WITHOUT ROWID;
+CREATE INDEX revision_document ON revision (document);
+CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO setting VALUES ('boots', '0'), ('paused', 'false')
+""",
+)

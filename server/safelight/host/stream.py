@@ -1,0 +1,145 @@
+"""The stream of numbered events, shared by all who listen.
+
+An event is encoded once and kept for a while; each listener has nothing but the number it has come to, so a slow one costs
+no memory and holds nobody up. One that has fallen out of what is kept gets a snapshot instead. Events are handed on in
+batches: two hundred listeners of a run of a thousand nodes would otherwise keep the loop busy for seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from .records import HostEvent, Numbered, Snapshot
+from .wire import Preview
+
+KEEP = 20_000
+BATCH = 500
+PAUSE = 0.01
+"""Seconds between two deliveries."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Stream:
+    """`first` is the number of the first event; `snapshot` gives the whole state as of the latest one."""
+
+    def __init__(self, first: int, snapshot: Callable[[], Snapshot], keep: int = KEEP) -> None:
+        self._snapshot = snapshot
+        self._kept: deque[bytes] = deque()
+        self._keep = keep
+        self._last = first - 1
+        self._oldest = first
+        self._listeners: set[Listener] = set()
+        self._due: asyncio.TimerHandle | None = None
+        self._delivered = 0.0
+        self._frames: dict[tuple[int, int], bytes] = {}
+        self._snapshots: tuple[int, bytes] = (-1, b"")
+
+    @property
+    def last(self) -> int:
+        return self._last
+
+    def publish(self, data: HostEvent) -> int:
+        """Adds an event. To be called on the loop."""
+        self._last += 1
+        self._kept.append(_encode(Numbered(self._last, round(time.time(), 4), data)))
+        if len(self._kept) > self._keep:
+            self._kept.popleft()
+            self._oldest += 1
+        if self._listeners and self._due is None:
+            loop = asyncio.get_running_loop()
+            wait = max(0.0, self._delivered + PAUSE - loop.time())
+            self._due = loop.call_later(wait, self._deliver)
+        return self._last
+
+    def listen(self, after: int | None) -> Listener:
+        """A new listener that goes on after that number, or starts with a snapshot."""
+        resumed = after is not None and self._oldest - 1 <= after <= self._last
+        listener = Listener(self, after if after is not None and resumed else -1, resumed)
+        self._listeners.add(listener)
+        return listener
+
+    def watched(self, run: str) -> bool:
+        """Whether anybody wants previews of this run."""
+        return any(listener.wants(run) for listener in self._listeners)
+
+    def show(self, preview: Preview) -> None:
+        """Hands a preview to those who want it; the newest takes the place of one that was not fetched yet."""
+        for listener in self._listeners:
+            if listener.wants(preview.run):
+                listener.pictures[preview.run, preview.node] = preview
+                listener.woken.set()
+
+    def drop(self, listener: Listener) -> None:
+        self._listeners.discard(listener)
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+    def close(self) -> None:
+        """Ends all listeners."""
+        for listener in self._listeners:
+            listener.closed = True
+            listener.woken.set()
+
+    def frame(self, cursor: int) -> tuple[bytes, int]:
+        """The JSON array of what follows a number, and the number it goes to. Listeners that are equally far share it."""
+        if cursor < self._oldest - 1:
+            if self._snapshots[0] != self._last:
+                snapshot = Numbered(self._last, round(time.time(), 4), self._snapshot())
+                self._snapshots = self._last, b"[" + _encode(snapshot) + b"]"
+            return self._snapshots[1], self._last
+        end = min(self._last, cursor + BATCH)
+        known = self._frames.get((cursor, end))
+        if known is None:
+            start = cursor + 1 - self._oldest
+            known = b"[" + b",".join(self._kept[at] for at in range(start, end + 1 - self._oldest)) + b"]"
+            if len(self._frames) > 50:
+                self._frames.clear()
+            self._frames[cursor, end] = known
+        return known, end
+
+    def _deliver(self) -> None:
+        self._due = None
+        self._delivered = asyncio.get_running_loop().time()
+        self._frames.clear()
+        for listener in self._listeners:
+            listener.woken.set()
+
+
+@dataclass(eq=False)
+class Listener:
+    """One who listens. `number` is the last event it was given; below the oldest kept one it gets a snapshot."""
+
+    stream: Stream
+    number: int
+    resumed: bool
+    closed: bool = False
+    previews: frozenset[str] = frozenset()
+    pictures: dict[tuple[str, str], Preview] = field(default_factory=dict)
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wants(self, run: str) -> bool:
+        return bool(self.previews) and (run in self.previews or "*" in self.previews)
+
+    def watch(self, runs: Iterable[str]) -> None:
+        self.previews = frozenset(runs)
+
+    async def next(self) -> tuple[bytes | None, list[Preview]]:
+        """Waits for something new: a JSON array of events, or None, and previews. (None, []) when it is over."""
+        while not self.closed:
+            pictures, self.pictures = list(self.pictures.values()), {}
+            frame = None
+            if self.number < self.stream.last:
+                frame, self.number = self.stream.frame(self.number)
+            if frame is not None or pictures:
+                return frame, pictures
+            self.woken.clear()
+            await self.woken.wait()
+        return None, []

@@ -1,0 +1,1 @@
+"""A node pack for tests of the server: light nodes, and some that misbehave."""

@@ -1,0 +1,101 @@
+"""Nodes that do what a test of the server needs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from safelight.sdk import Context, File, node
+
+
+@node()
+def number(*, value: int = 0) -> int:
+    """A number."""
+    return value
+
+
+@node()
+def add(a: int, b: int = 1) -> int:
+    """The sum."""
+    return a + b
+
+
+@node()
+def text(a: int) -> str:
+    """The number as text."""
+    return str(a)
+
+
+@node(cache=False)
+def steps(a: int, *, count: int = 10, seconds: float = 0.05, ctx: Context) -> int:
+    """Takes its time, in steps that can be cancelled."""
+    for step in range(count):
+        ctx.check_cancelled()
+        time.sleep(seconds)
+        ctx.progress(step + 1, count)
+    return a
+
+
+@node()
+def resumable(a: int, *, count: int = 20, seconds: float = 0.05, journal: str = "", ctx: Context) -> int:
+    """Steps that go on where they were; each is written into a journal."""
+    state = ctx.restore()
+    done = int(state["done"]) if state is not None else 0
+    for step in range(done, count):
+        if ctx.checkpoint_due(step, count):
+            ctx.checkpoint({"done": step})
+        ctx.check_cancelled()
+        time.sleep(seconds)
+        with Path(journal).open("a", encoding="utf-8") as file:
+            file.write(f"{step}\n")
+        ctx.progress(step + 1, count)
+    return a
+
+
+@node(cache=False)
+def stubborn(a: int, *, seconds: float = 30.0) -> int:
+    """Takes long and cannot be cancelled."""
+    time.sleep(seconds)
+    return a
+
+
+@node(cache=False)
+def die(a: int, *, times: int = 1, journal: str = "") -> int:
+    """Ends its own process, the first few times."""
+    path = Path(journal)
+    before = len(path.read_text(encoding="utf-8")) if path.exists() else 0
+    if before < times:
+        path.write_text("x" * (before + 1), encoding="utf-8")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return a
+
+
+@node()
+def fail(a: int) -> int:
+    """Raises."""
+    raise ValueError(f"{a} is a bad number")
+
+
+@node(cache=False)
+def sampled(a: int, *, count: int = 20, seconds: float = 0.02, ctx: Context) -> int:
+    """Steps with previews."""
+    for step in range(count):
+        ctx.check_cancelled()
+        time.sleep(seconds)
+        preview = None
+        if ctx.wants_preview():
+            import torch
+
+            from safelight.sdk import Image
+
+            preview = Image(torch.full((1, 8, 8, 3), step / count))
+        ctx.progress(step + 1, count, preview)
+    return a
+
+
+@node(output=True)
+def save(value: int, *, name: str = "number_{counter}.txt", ctx: Context) -> File:
+    """Saves the number as a text file."""
+    return ctx.save(f"{value}\n".encode(), name=name, media_type="text/plain", embed="nothing")
