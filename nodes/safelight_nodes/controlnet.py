@@ -1,0 +1,50 @@
+"""ControlNets: guiding a denoiser by a picture of edges, depth, poses, ..."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, NamedTuple
+
+from safelight.sdk import Conditioning, Control, ControlNet, Image, ModelRef, Problem, ProblemError, Slider, node
+
+
+class Guided(NamedTuple):
+    """Both sides of guidance with the ControlNet on them."""
+
+    positive: Conditioning
+    negative: Annotated[Conditioning, "The negative conditioning; the positive one where none was connected."]
+
+
+@node(version=1)
+def apply(
+    positive: Conditioning,
+    controlnet: ModelRef[ControlNet],
+    image: Annotated[Image, "The hint: what the ControlNet was trained on, such as white edges on black."],
+    negative: Annotated[Conditioning | None, "Guided as well where it is connected, as is usual."] = None,
+    *,
+    strength: Annotated[float, Slider(0, 2, step=0.05), "How much it says. 0 is nothing."] = 1.0,
+    start: Annotated[float, Slider(0, 1, step=0.01), "From this fraction of the steps on."] = 0.0,
+    end: Annotated[float, Slider(0, 1, step=0.01), "Up to this fraction of the steps."] = 1.0,
+) -> Guided:
+    """Guide a denoiser by a picture. Several ControlNets, one node behind the other, add up.
+
+    The hint is scaled to the size of the picture being made. Transparent parts of it become black.
+    """
+    from ._pixels import flattened
+
+    if start >= end:
+        raise ProblemError(
+            Problem(
+                code="empty_range",
+                message=f"The range from {start:g} to {end:g} is empty.",
+                hint="Let start be below end.",
+                port="start",
+                value=start,
+            )
+        )
+    control = Control(controlnet, Image(flattened(image.pixels, 0.0)), strength, start, end)
+    sides = [
+        replace(side, controls=(*side.controls, control))
+        for side in (positive, positive if negative is None else negative)
+    ]
+    return Guided(*sides)

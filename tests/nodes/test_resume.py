@@ -1,0 +1,104 @@
+"""A run that was stopped goes on where it was and ends in the same bits as one that was never stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from node_bench import BenchContext, Kit
+
+from safelight.sdk import Cancelled, Conditioning, Latent
+from safelight.sdk.codec import Codec
+from safelight_nodes import latent, sampling, text
+from safelight_nodes._diffusion.samplers import SAMPLERS
+from safelight_nodes._diffusion.schedule import plan_steps
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def start(sd1: Kit) -> tuple[Conditioning, Conditioning, Latent]:
+    ctx = sd1.context
+    return (
+        text.encode(sd1.text, text="a red apple", ctx=ctx),
+        text.encode(sd1.text, text="", ctx=ctx),
+        latent.empty(sd1.vae, batch=2, ctx=ctx),
+    )
+
+
+def run(kit: Kit, start: Any, ctx: BenchContext, sampler: Any, **more: Any) -> torch.Tensor:
+    given: dict[str, Any] = {"steps": STEPS, "seed": 3, **more}
+    return sampling.sample(kit.denoiser, *start, sampler=sampler, **given, ctx=ctx).samples
+
+
+def calls(kit: Kit, sampler: Any, **more: Any) -> int:
+    return plan_steps(kit.shelf.held["Denoiser", "sd1"].settings["scheduler"], sampler, "model", STEPS, **more).calls
+
+
+def through_disk(state: Any) -> Any:
+    """As the engine keeps it: taken apart to JSON and tensors, and put together again from copies."""
+    codec = Codec([])
+    encoded = codec.encode(state)
+    storages = [tensor.untyped_storage().data_ptr() for tensor in encoded.tensors.values()]
+    assert len(set(storages)) == len(storages), "tensors of a state must not share memory"
+    encoded.tensors.update({name: tensor.clone() for name, tensor in encoded.tensors.items()})
+    return codec.decode(encoded)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_stopped_at_any_call_it_ends_in_the_same_bits(sd1: Kit, start: Any, sampler: str) -> None:
+    whole = run(sd1, start, sd1.context, sampler)
+    for call in range(1, calls(sd1, sampler)):
+        stopped = sd1.context
+        stopped.keep_at, stopped.cancel_at = call, call
+        with pytest.raises(Cancelled):
+            run(sd1, start, stopped, sampler)
+        assert len(stopped.kept) == 1, "the state is kept before the run stops"
+        resumed = sd1.context
+        resumed.state = through_disk(stopped.kept[0])
+        assert torch.equal(run(sd1, start, resumed, sampler), whole), f"differs after {call} calls"
+        assert stopped.steps + resumed.steps == [(step, STEPS) for step in range(1, STEPS + 1)]
+
+
+@pytest.mark.parametrize("sampler", ["pndm", "lms", "heun", "dpmpp_2m_sde"])
+def test_with_a_picture_to_start_from_and_a_mask(sd1: Kit, start: Any, sampler: str) -> None:
+    samples = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., 4:] = 1
+    begun = (*start[:2], Latent(samples, "sd1", 8, mask))
+    whole = run(sd1, begun, sd1.context, sampler, denoise=0.7)
+    assert torch.equal(whole[..., :4], samples[..., :4])
+    for call in range(1, calls(sd1, sampler, first=STEPS - 4)):
+        stopped = sd1.context
+        stopped.keep_at, stopped.cancel_at = call, call
+        with pytest.raises(Cancelled):
+            run(sd1, begun, stopped, sampler, denoise=0.7)
+        resumed = sd1.context
+        resumed.state = through_disk(stopped.kept[0])
+        assert torch.equal(run(sd1, begun, resumed, sampler, denoise=0.7), whole)
+
+
+def test_going_on_twice_from_one_state_gives_the_same(sd1: Kit, start: Any) -> None:
+    """PNDM adds to tensors in place: the kept state must not be what it adds to."""
+    stopped = sd1.context
+    stopped.keep_at, stopped.cancel_at = 3, 3
+    with pytest.raises(Cancelled):
+        run(sd1, start, stopped, "pndm")
+    ends = []
+    for _ in range(2):
+        resumed = sd1.context
+        resumed.state = stopped.kept[0]
+        ends.append(run(sd1, start, resumed, "pndm"))
+    assert torch.equal(*ends)
+
+
+def test_a_state_of_other_work_is_not_used(sd1: Kit, start: Any) -> None:
+    stopped = sd1.context
+    stopped.keep_at, stopped.cancel_at = 3, 3
+    with pytest.raises(Cancelled):
+        run(sd1, start, stopped, "euler")
+    resumed = sd1.context
+    resumed.state = stopped.kept[0]
+    assert torch.equal(run(sd1, start, resumed, "euler", steps=4), run(sd1, start, sd1.context, "euler", steps=4))
+    assert resumed.steps[0] == (1, 4)
