@@ -282,13 +282,20 @@ def test_changed_anywhere_nothing_worse_than_a_problem_happens(name: str, data: 
     survive(bytes(raw), media_type(name))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=300), st.sampled_from([b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"]))
 def test_any_exif_is_survived(body: bytes, head: bytes) -> None:
     payload = b"payload"
     changed = exif.set_ours(head + body, payload)
     assert exif.get_ours(changed) == payload
     assert exif.set_ours(changed, payload) == changed
+
+
+def test_a_foreign_tag_of_our_number_does_not_hide_ours() -> None:
+    tags = Image.Exif()
+    tags[65112] = b"of another program"
+    assert exif.get_ours(tags.tobytes()) is None
+    assert exif.get_ours(exif.set_ours(tags.tobytes(), b"payload")) == b"payload"
 
 
 def survive(data: bytes, kind: str) -> None:

@@ -37,6 +37,8 @@ class _Tiff:
         self.data = data
         self.order = "<" if data[:1] == b"I" else ">"
         (self.first,) = struct.unpack_from(self.order + "I", data, 4)
+        if self.first and not 8 <= self.first <= len(data) - 2:
+            raise Broken("the first directory lies outside.")
 
     def tags(self, offset: int) -> Iterator[_Tag]:
         """The tags of the directory at `offset`; those that point outside are left out."""
@@ -106,8 +108,6 @@ def set_ours(exif: bytes, payload: bytes) -> bytes:
 
 def _without_ours(data: bytes) -> _Tiff:
     tiff = _Tiff(data)
-    if tiff.first and not 8 <= tiff.first <= len(data) - 2:
-        raise Broken("the first directory lies outside.")
     for tag in tiff.tags(tiff.first):
         value = tiff.bytes_of(tag)
         if tag.number == _OURS and value.startswith(_MARK) and len(value) >= len(_MARK) + 8:
