@@ -79,7 +79,8 @@ def test_svg_pictures_render_on_a_clear_ground():
 
     from PIL import Image
 
-    svg = '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"><circle cx="32" cy="32" r="20" fill="red"/></svg>'
+    circle = '<circle cx="32" cy="32" r="20" fill="red"/>'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64">{circle}</svg>'
     picture = data._contain(Image.open(io.BytesIO(bytes(resvg.svg_to_bytes(svg_string=svg)))))
     assert picture.shape == (data.SIZE, data.SIZE, 4)
     assert picture[64, 64].tolist() == [255, 0, 0, 255]

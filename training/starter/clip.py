@@ -84,6 +84,7 @@ class Batches:
 
 def learn(cache: Path, steps: int, batch: int, rate: float, minutes: float | None, seed: int = 1) -> None:
     import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from transformers import CLIPTokenizer
 
     found = state.read(cache / "unet.pt")
@@ -102,55 +103,32 @@ def learn(cache: Path, steps: int, batch: int, rate: float, minutes: float | Non
     model.image = image_tower()
     model.scale = torch.nn.Parameter(torch.tensor(math.log(20.0)))
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=0.05)
-    average = state.Ema(model, 0.998)
-    path, step = cache / "clip.pt", 0
-    if found := state.read(path):
-        model.load_state_dict(found["model"])
-        optimiser.load_state_dict(found["optimiser"])
-        average.load_state_dict(found["average"])
-        step = found["step"]
+    run = state.Run(cache / "clip.pt", model, optimiser)
     clock, log = state.Clock(minutes), state.Log(cache / "clip.log")
-
-    def keep() -> None:
-        state.save(
-            path,
-            {"model": model.state_dict(), "optimiser": optimiser.state_dict(),
-             "average": average.state_dict(), "step": step},
-        )  # fmt: skip
-
     recent: list[tuple[float, float]] = []
     target = torch.arange(batch)
-    while step < steps and not clock.stop():
+    while run.step < steps and not clock.stop():
         threads.adapt()
-        x, texts = batches.draw(step)
+        x, texts = batches.draw(run.step)
         ids = encode(tokenizer, texts)
         # Attention is causal: nothing after the end token reaches the pooled state.
         ids = ids[:, : int((ids != tokenizer.eos_token_id).sum(1).max()) + 1]
-        for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 150) * max(0.02, (1 - (step / steps) ** 2))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
             with torch.no_grad():
                 a = text(input_ids=ids).pooler_output
             b = model.image(pixel_values=x).image_embeds
         a, b = (torch.nn.functional.normalize(v.float(), dim=-1) for v in (a, b))
         logits = model.scale.clamp(max=math.log(100)).exp() * a @ b.T
-        loss = (
-            torch.nn.functional.cross_entropy(logits, target) + torch.nn.functional.cross_entropy(logits.T, target)
-        ) / 2
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        average.update(model)
-        step += 1
+        loss = sum(torch.nn.functional.cross_entropy(v, target) for v in (logits, logits.T)) / 2
+        run.update(loss, rate * min(1.0, (run.step + 1) / 150) * max(0.02, 1 - (run.step / steps) ** 2))
         recent.append((loss.item(), (logits.argmax(1) == target).float().mean().item()))
-        if step % 50 == 0:
-            log(step, loss=float(np.mean([r[0] for r in recent])), top1=float(np.mean([r[1] for r in recent])))
+        if run.step % 50 == 0:
+            log(run.step, loss=float(np.mean([r[0] for r in recent])), top1=float(np.mean([r[1] for r in recent])))
             recent.clear()
         if clock.due():
-            keep()
-    keep()
-    model.load_state_dict(average.shadow)
+            run.keep()
+    run.keep()
+    model.load_state_dict(run.average.shadow)
     model.image.save_pretrained(cache / "model" / "image_encoder")
 
 

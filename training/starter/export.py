@@ -14,7 +14,13 @@ from . import state
 from .data import default_cache
 from .unet import CONFIG, SCHEDULE, text_tower
 
-SCHEDULER = {**SCHEDULE, "clip_sample": False, "set_alpha_to_one": True, "timestep_spacing": "trailing"}
+SCHEDULER = {
+    **SCHEDULE,
+    "clip_sample": False,
+    "set_alpha_to_one": True,
+    "steps_offset": 1,
+    "timestep_spacing": "trailing",
+}
 
 
 def pipeline(cache: Path, half: bool = True) -> Any:

@@ -70,6 +70,37 @@ class Ema:
             self.shadow[key].copy_(value)
 
 
+class Run:
+    """A module, its optimiser, its average and the step number, kept in one file."""
+
+    def __init__(self, path: Path, module: Any, optimiser: Any, decay: float = 0.998) -> None:
+        self.path, self.module, self.optimiser = path, module, optimiser
+        self.average = Ema(module, decay)
+        self.step = 0
+        if found := read(path):
+            module.load_state_dict(found["model"])
+            optimiser.load_state_dict(found["optimiser"])
+            self.average.load_state_dict(found["average"])
+            self.step = found["step"]
+
+    def keep(self) -> None:
+        state = {"model": self.module.state_dict(), "optimiser": self.optimiser.state_dict()}
+        save(self.path, {**state, "average": self.average.state_dict(), "step": self.step})
+
+    def update(self, loss: Any, rate: float) -> None:
+        """Backward pass, gradient norm at most 1, one step at this rate."""
+        import torch
+
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        self.optimiser.step()
+        self.average.update(self.module)
+        self.step += 1
+
+
 class Clock:
     """Says when to save and when to stop: after ``minutes`` of this process or at SIGTERM or SIGINT."""
 

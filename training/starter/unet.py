@@ -4,8 +4,8 @@
 
 v-prediction (Salimans & Ho, 2022) with its SNR + 1 weighting cut off at 5 (after Hang et al., 2023), 10 % empty
 captions, an exponential average of the weights, bfloat16 autocast. The text tower learns along, until
-``--freeze-text`` fixes it at its average. A run stopped at any point goes on from its checkpoint; given the same options
-it ends in the same weights as one that was never stopped.
+``--freeze-text`` fixes it at its average. A run stopped at any point goes on from its checkpoint; given the same
+options and threads it ends in the same weights as one that was never stopped.
 """
 
 from __future__ import annotations

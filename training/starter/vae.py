@@ -82,37 +82,22 @@ def learn_decoder(cache: Path, minutes: float, steps: int, rate: float, batch: i
     import torch
     from diffusers import AutoencoderKL
 
-    torch.set_num_threads(2)
+    threads = state.Threads(2)
     pictures, index = load(cache)
     weights = sampling_weights(index, 0.5)
     vae = AutoencoderKL.from_pretrained(cache / "model" / "vae", torch_dtype=torch.float32)
     vae.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue, reportArgumentType]
     part = torch.nn.ModuleDict({"decoder": vae.decoder, "post": vae.post_quant_conv})
-    average = state.Ema(part, 0.998)
     optimiser = torch.optim.AdamW(part.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01)
-    path, step = cache / "vae-decoder.pt", 0
-    if found := state.read(path):
-        part.load_state_dict(found["model"])
-        optimiser.load_state_dict(found["optimiser"])
-        average.load_state_dict(found["average"])
-        step = found["step"]
+    run = state.Run(cache / "vae-decoder.pt", part, optimiser)
     clock, log = state.Clock(minutes), state.Log(cache / "vae-decoder.log")
-
-    def keep() -> None:
-        state.save(
-            path,
-            {"model": part.state_dict(), "optimiser": optimiser.state_dict(),
-             "average": average.state_dict(), "step": step},
-        )  # fmt: skip
-
     recent: list[float] = []
-    while step < steps and not clock.stop():
-        rng = state.generator(seed, step)
+    while run.step < steps and not clock.stop():
+        threads.adapt()
+        rng = state.generator(seed, run.step)
         numbers = rng.choice(len(pictures), batch, p=weights)
         x = pictures_on_colours(pictures, numbers, rng, anywhere=bool(rng.random() < 0.5))
         x = x.to(memory_format=torch.channels_last)
-        for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 100) * max(0.02, 1 - (step / steps) ** 2)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
                 z = vae.encode(x).latent_dist.mode()
@@ -121,20 +106,15 @@ def learn_decoder(cache: Path, minutes: float, steps: int, rate: float, batch: i
         square = error.square().mean()
         across, down = error.diff(dim=-1).abs().mean(), error.diff(dim=-2).abs().mean()
         loss = error.abs().mean() + square + 0.5 * (across + down)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(part.parameters(), 1.0)
-        optimiser.step()
-        average.update(part)
-        step += 1
+        run.update(loss, rate * min(1.0, (run.step + 1) / 100) * max(0.02, 1 - (run.step / steps) ** 2))
         recent.append(square.item())
-        if step % 100 == 0:
-            log(step, mse=float(np.mean(recent)), psnr=10 * math.log10(4 / float(np.mean(recent))))
+        if run.step % 100 == 0:
+            log(run.step, mse=float(np.mean(recent)), psnr=10 * math.log10(4 / float(np.mean(recent))))
             recent.clear()
         if clock.due():
-            keep()
-    keep()
-    part.load_state_dict(average.shadow)
+            run.keep()
+    run.keep()
+    part.load_state_dict(run.average.shadow)
     vae.save_pretrained(cache / "model" / "vae-decoder")
 
 
