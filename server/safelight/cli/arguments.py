@@ -61,6 +61,8 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     models.add_argument("action", choices=["list", "info"])
     models.add_argument("name", nargs="?", help="the model to describe")
     models.add_argument("--json", action="store_true", help="print JSON")
+
+    _add_serve(commands.add_parser("serve", help="start the server and its editor"))
     return top, commands.choices
 
 
@@ -78,6 +80,31 @@ def add_workflow_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("-h", "--help", action="store_true", help="show this help, with the inputs of the workflow")
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
+    serve.add_argument("--port", type=int, default=8686, help="the port; 0 takes any free one (8686)")
+    serve.add_argument("--workers", metavar="N", type=_count, default=1, help="processes that run workflows (1)")
+    serve.add_argument("--threads", metavar="N", type=int, default=0, help="processor threads of each (an equal share)")
+    serve.add_argument("--memory", metavar="MIB", type=_count, default=2048, help="results each keeps in memory (2048)")
+    serve.add_argument("--disk", metavar="MIB", type=_count, default=20480, help="results kept on disk (20480)")
+    serve.add_argument(
+        "--input", metavar="DIR", type=Path, action="append", default=[], help="a further folder to read pictures from"
+    )
+    serve.add_argument("--token", help="what clients must know ($SAFELIGHT_TOKEN; made up for other addresses)")
+    serve.add_argument("--allow-host", metavar="NAME", action="append", default=[], help="a name of this server")
+    serve.add_argument("--allow-origin", metavar="URL", action="append", default=[], help="a site that may use the API")
+    serve.add_argument("--download", action="store_true", help="fetch missing models from the hub")
+    serve.add_argument("--open", action="store_true", help="open the editor in a browser")
+    serve.add_argument("--log", choices=["text", "json"], default="text", help="the form of the log (text)")
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("give 1 or more")
+    return number
 
 
 class _Version(argparse.Action):

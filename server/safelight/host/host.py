@@ -10,6 +10,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,7 @@ BOOT = 1 << 32
 _SNAPSHOT_RUNS = 500
 _QUEUE_PAUSE = 0.2
 _STOP_GRACE = 10.0
+_ANNOUNCED = 1_000
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Host:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._queue_due: asyncio.TimerHandle | None = None
         self._since_trim = 0
+        self._announced: OrderedDict[str, None] = OrderedDict()
 
     def _pool_options(self) -> PoolOptions:
         options = self.options
@@ -294,6 +297,10 @@ class Host:
         active = self._active.get(run.id)
         return run if active is None else msgspec.structs.replace(run, progress=_progress(active.nodes))
 
+    def announced(self, digest: str) -> bool:
+        """Whether an event has lately named this file: its bytes are on their way to the disk then."""
+        return digest in self._announced
+
     def watch(self, listener: Listener, wanted: Sequence[str]) -> None:
         """Sets whose previews a listener wants, and tells the workers."""
         listener.watch(wanted)
@@ -381,9 +388,13 @@ class Host:
             return
         for event in events:
             _follow(active.nodes, event)
-            if isinstance(event, NodeFailed):
+            if isinstance(event, NodeFinished):
+                self._announced.update((file.digest, None) for file in event.files)
+            elif isinstance(event, NodeFailed):
                 event = msgspec.structs.replace(event, problem=runs.without_details(event.problem))  # noqa: PLW2901
             self.publish(event)
+        while len(self._announced) > _ANNOUNCED:
+            self._announced.popitem(last=False)
 
     def shown(self, preview: Preview) -> None:
         self.stream.show(preview)

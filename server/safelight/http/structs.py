@@ -119,7 +119,7 @@ class SubmitBody(Body, kw_only=True):
     accepted the first time. `checkpoint_seconds` overrides the setting of the server.
     """
 
-    document: msgspec.Raw | None = None
+    document: msgspec.Raw = msgspec.Raw(b"null")
     workflow: Name | None = None
     inputs: dict[str, Any] = {}
     values: dict[str, Any] = {}

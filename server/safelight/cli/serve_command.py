@@ -1,0 +1,64 @@
+"""`safelight serve`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+
+from safelight.app import Budgets
+from safelight.host.host import HostOptions
+from safelight.host.logs import start_logging
+from safelight.http.security import is_loopback
+from safelight.http.server import ServeOptions, serve
+from safelight.places import data_folder
+from safelight.sdk.problem import ProblemError
+
+from .workflow import report
+
+_MIB = 1 << 20
+
+
+def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
+    del rest
+    os.environ["SAFELIGHT_LOG"] = given.log  # workers log in the same form
+    start_logging(given.log)
+    token = given.token or os.environ.get("SAFELIGHT_TOKEN") or None
+    if token is None and not is_loopback(given.host):
+        token = secrets.token_urlsafe(24)
+
+    def ready(url: str) -> None:
+        address = f"{url}/?token={token}" if token else url
+        print(f"Safelight is ready at {address}", flush=True)
+        if given.open:
+            import webbrowser
+
+            webbrowser.open(address)
+
+    options = ServeOptions(
+        host=HostOptions(
+            home=data_folder().resolve(),
+            inputs=tuple(folder.resolve() for folder in given.input),
+            workers=given.workers,
+            threads=given.threads,
+            budgets=Budgets(memory=given.memory * _MIB, disk=given.disk * _MIB),
+            allow_download=given.download,
+        ),
+        address=given.host,
+        port=given.port,
+        token=token,
+        names=tuple(given.allow_host),
+        origins=tuple(given.allow_origin),
+    )
+    try:
+        asyncio.run(serve(options, ready))
+    except ProblemError as error:
+        report(error.problems)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    sys.stderr.write("Stopped.\n")
+    return 0

@@ -1,0 +1,213 @@
+"""The aiohttp application: routes, and what happens around each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from safelight.host import runs
+from safelight.sdk.problem import ProblemError
+
+from . import events, file_routes, graph_routes, metrics, run_routes, static, system_routes, workflow_routes
+from .problems import Refused, answer_to, plain
+from .routing import Answer, Call, Route, decode_body, decode_query
+from .security import FILE_POLICY, HEADERS
+from .state import State
+from .structs import Health
+
+log = logging.getLogger(__name__)
+
+BASE = "/api/v1"
+ROUTES: tuple[Route, ...] = (
+    *graph_routes.ROUTES,
+    *run_routes.ROUTES,
+    *workflow_routes.ROUTES,
+    *file_routes.ROUTES,
+    *system_routes.ROUTES,
+)
+Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_BODY_SECONDS = 120.0
+_REASONS = {404: ("not_found", "There is nothing at {path}."), 405: ("wrong_method", "{path} does not take {method}.")}
+
+
+def application(state: State) -> web.Application:
+    """The application for one server; it starts and stops the host with itself."""
+
+    @web.middleware
+    async def around(request: web.Request, handler: Handle) -> web.StreamResponse:
+        return await _around(state, request, handler)
+
+    app = web.Application(middlewares=[around])
+    for route in ROUTES:
+        address = BASE + _pattern(route)
+        if route.method == "GET":
+            app.router.add_get(address, _handle(state, route))
+        else:
+            app.router.add_route(route.method, address, _handle(state, route))
+
+    addresses = [(route, re.compile(BASE + re.sub(r"{(\w+)(?::(.+?))?}", _part, _pattern(route)))) for route in ROUTES]
+
+    async def openapi(request: web.Request) -> web.Response:
+        del request
+        from .openapi import openapi_json
+
+        body = await asyncio.to_thread(openapi_json)
+        return web.Response(body=body, content_type="application/json")
+
+    async def socket(request: web.Request) -> web.StreamResponse:
+        return await events.events(request, state)
+
+    async def health(request: web.Request) -> web.Response:
+        del request
+        ready = any(worker.state in ("warming", "idle", "busy") for worker in state.host.pool.workers())
+        answer = Health(ready=ready, version=system_routes.version(), uptime=round(time.time() - state.started, 3))
+        return _json(answer, 200)
+
+    async def prometheus(request: web.Request) -> web.Response:
+        del request
+        counts = await state.host.database.read(runs.counts)
+        text = await state.host.graphs.call(lambda studio: metrics.render(state, counts, studio.cache.info()))
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    async def page(request: web.Request) -> web.StreamResponse:
+        return await static.page(request, state)
+
+    async def nothing(request: web.Request) -> web.StreamResponse:
+        allowed = {route.method for route, pattern in addresses if pattern.fullmatch(request.path)}
+        if not allowed:
+            raise web.HTTPNotFound
+        raise web.HTTPMethodNotAllowed(request.method, sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
+
+    app.router.add_get(f"{BASE}/openapi.json", openapi)
+    app.router.add_get(f"{BASE}/events", socket, allow_head=False)
+    app.router.add_get("/healthz", health)
+    app.router.add_get("/metrics", prometheus)
+    app.router.add_route("*", "/api/{rest:.*}", nothing)
+    app.router.add_get("/{rest:.*}", page)
+
+    async def start(_: web.Application) -> None:
+        await state.host.open()
+        state.probe = asyncio.create_task(state.watch_loop(), name="loop probe")
+        # What the first client will ask for is made before it asks.
+        state.host.spawn(graph_routes.catalogue_bytes(state))
+
+    async def shutdown(_: web.Application) -> None:
+        state.host.stream.close()
+
+    async def stop(_: web.Application) -> None:
+        if state.probe is not None:
+            state.probe.cancel()
+        await state.host.close()
+
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+        del request
+        for key, value in HEADERS.items():
+            response.headers.setdefault(key, value)
+        response.headers.setdefault("Content-Security-Policy", FILE_POLICY)
+        response.headers["Server"] = "safelight"  # versions are nobody's business
+
+    app.on_response_prepare.append(add_headers)
+    app.on_startup.append(start)
+    app.on_shutdown.append(shutdown)
+    app.on_cleanup.append(stop)
+    return app
+
+
+def _pattern(route: Route) -> str:
+    # Only names of files hold slashes.
+    return route.address.replace("{name}", "{name:.+}") if route.address.startswith("/files/") else route.address
+
+
+def _part(match: re.Match[str]) -> str:
+    return match[2] or "[^/]+"
+
+
+def _handle(state: State, route: Route) -> Handle:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        query = decode_query(route.query or _NoQuery, request)
+        body = None
+        if isinstance(route.body, type) and route.body is not str:
+            try:
+                async with asyncio.timeout(_BODY_SECONDS):
+                    body = await decode_body(route, request)
+            except TimeoutError:
+                raise Refused(408, "too_slow", f"The body did not come within {_BODY_SECONDS:g} seconds.") from None
+        path = dict(request.match_info)
+        if any("\0" in part for part in path.values()):
+            raise Refused(400, "bad_path", "The address holds a NUL character.")
+        answer = await route.handler(Call(state, request, path, query, body))
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        if isinstance(answer, Answer):
+            etag = answer.headers.get("ETag")
+            if etag is not None and request.method in ("GET", "HEAD") and request.headers.get("If-None-Match") == etag:
+                return web.Response(status=304, headers=answer.headers)
+            return _json(answer.data, answer.status or route.status, answer.headers)
+        return _json(answer, route.status)
+
+    return handle
+
+
+class _NoQuery(msgspec.Struct):
+    """For routes without parameters."""
+
+
+def _json(data: Any, status: int, headers: dict[str, str] | None = None) -> web.Response:
+    body = msgspec.json.encode(data)
+    return web.Response(
+        status=status, body=body, content_type="application/json", headers={"Cache-Control": "no-store", **(headers or {})}
+    )
+
+
+async def _around(state: State, request: web.Request, handler: Handle) -> web.StreamResponse:
+    """Security before the handler; problems, headers and counts after it."""
+    started = time.perf_counter()
+    try:
+        try:
+            state.guard.check(request)
+        except Refused as refused:
+            given = request.query.get("token", "")
+            may_try = refused.status == 401 and request.method == "GET" and not request.path.startswith("/api/")
+            if may_try and given and state.guard.is_token(given):
+                response: web.StreamResponse = static.signed_in(request, state)
+            elif may_try and "text/html" in request.headers.get("Accept", ""):
+                response = static.sign_in_page()
+            else:
+                raise
+        else:
+            response = await handler(request)
+    except ProblemError as error:
+        response = answer_to(error)
+    except web.HTTPException as error:
+        response = error if error.status < 400 else _from_aiohttp(request, error)
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception:
+        log.exception("%s %s failed", request.method, request.path)
+        response = plain(500, "internal_error", "The server made a mistake.", "Its log holds the details.")
+    _finish(state, request, response, time.perf_counter() - started)
+    return response
+
+
+def _from_aiohttp(request: web.Request, error: web.HTTPException) -> web.Response:
+    code, message = _REASONS.get(error.status, ("bad_request", "The request is not understood."))
+    message = message.format(path=repr(request.path[:200]), method=request.method)
+    allow = error.headers.get("Allow")
+    return plain(error.status, code, message, headers={"Allow": allow} if allow else None)
+
+
+def _finish(state: State, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
+    route = request.match_info.route.resource
+    name = route.canonical if route is not None else "none"
+    state.counts.requests[request.method if request.method in _METHODS else "OTHER", name, response.status] += 1
+    state.counts.seconds[request.method if request.method in _METHODS else "OTHER", name] += seconds
+
+
+_METHODS: Sequence[str] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -1,0 +1,238 @@
+"""Files of the input and output folders, finished bytes by digest, thumbnails, opening workflows out of pictures."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from safelight.graph import Document
+from safelight.host.files import Bytes, Found
+from safelight.host.records import FileChanged
+from safelight.host.uploads import MAX_BYTES, Upload, accept, workflow_in
+from safelight.sdk.problem import Problem, ProblemError
+
+from .problems import Refused
+from .ranges import send
+from .routing import Answer, Call, Route, read_body
+from .state import State
+from .structs import Done, FileInfo, FilePage, Opened, Uploaded
+
+_LEARN_WAIT = (0.0, 0.05, 0.1, 0.2, 0.4)
+
+
+class ListQuery(msgspec.Struct, kw_only=True):
+    search: Annotated[str, Meta(max_length=500)] = ""
+    offset: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
+class UploadQuery(msgspec.Struct, kw_only=True):
+    """`name` is the path below the input folder."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class SizeQuery(msgspec.Struct, kw_only=True):
+    size: Literal["64", "128", "256", "512", "1024"] = "256"
+
+
+async def listed(call: Call) -> FilePage:
+    folder, query, folders = _folder(call), call.query, call.state.folders
+    found, total = await asyncio.to_thread(folders.listed, folder, query.search, query.offset, query.limit)
+    infos = await _infos(call.state, folder, found)
+    end = query.offset + len(found)
+    return FilePage(files=infos, total=total, next=end if found and end < total else None)
+
+
+async def _infos(state: State, folder: str, found: list[Found]) -> list[FileInfo]:
+    known = await _known(state, [one.name for one in found]) if folder == "output" else {}
+
+    def work() -> list[FileInfo]:
+        made: list[FileInfo] = []
+        for one in found:
+            picture = one.media_type.startswith("image/")
+            digest = state.folders.digest(one) if picture else ""
+            row = known.get((one.name, digest))
+            made.append(
+                FileInfo(
+                    name=one.name,
+                    size=one.size,
+                    modified=one.modified,
+                    media_type=one.media_type,
+                    url=f"/api/v1/files/{folder}/{quote(one.name)}",
+                    thumbnail=f"/api/v1/thumbnails/{digest}" if digest else "",
+                    digest=digest,
+                    width=row["width"] if row else 0,
+                    height=row["height"] if row else 0,
+                    run=f"r{row['run']}" if row else None,
+                )
+            )
+        return made
+
+    return await asyncio.to_thread(work)
+
+
+async def _known(state: State, names: list[str]) -> dict[tuple[str, str], Any]:
+    marks = ", ".join("?" * len(names))
+    rows = await state.host.database.read(
+        lambda connection: connection.execute(f"SELECT * FROM file WHERE name IN ({marks})", names).fetchall()
+    )
+    return {(row["name"], row["digest"]): row for row in rows}
+
+
+async def get(call: Call) -> web.StreamResponse:
+    folder = _folder(call)
+    found = await _find(call, folder)
+    digest = await asyncio.to_thread(call.state.folders.digest, found)
+    source = Bytes(found.media_type, found.size, digest, found.path)
+    return await send(call.request, source, immutable=False, name=found.path.name)
+
+
+async def upload(call: Call) -> Answer:
+    state = call.state
+    wait = state.uploads.take(call.request.remote or "")
+    if wait:
+        headers = {"Retry-After": str(int(wait) + 1)}
+        raise Refused(429, "too_many_uploads", "Too many uploads in a short time.", "Wait a while.", headers=headers)
+    data = await read_body(call.request, MAX_BYTES)
+
+    def work() -> tuple[Upload, Found, bool, dict[str, Any] | None]:
+        accepted = accept(call.query.name, data)
+        found, new = state.folders.store(accepted)
+        return accepted, found, new, _document(accepted.workflow)
+
+    accepted, found, new, document = await asyncio.to_thread(work)
+    (info,) = await _infos(state, "input", [found])
+    info = msgspec.structs.replace(info, width=accepted.width, height=accepted.height)
+    if new:
+        state.host.publish(FileChanged(folder="input", name=found.name))
+    return Answer(Uploaded(file=info, document=document), 201 if new else 200)
+
+
+def _document(text: str | None) -> dict[str, Any] | None:
+    """The workflow that was in a picture; None when there is none that can be read."""
+    if text is None:
+        return None
+    try:
+        return Document.loads(text).data()
+    except ProblemError:
+        return None
+
+
+async def remove(call: Call) -> Done:
+    folder = _folder(call)
+    name = call.path["name"]
+    try:
+        await asyncio.to_thread(call.state.folders.remove, folder, name)
+    except ProblemError as error:
+        raise _as_missing(error) from None
+    call.state.host.publish(FileChanged(folder=folder, name=name, removed=True))
+    return Done()
+
+
+async def blob(call: Call) -> web.StreamResponse:
+    source = await _bytes(call.state, call.path["digest"])
+    return await send(call.request, source, immutable=True)
+
+
+async def thumbnail(call: Call) -> web.StreamResponse:
+    source = await _bytes(call.state, call.path["digest"])
+    side = int(call.query.size)
+    try:
+        data = await asyncio.to_thread(call.state.folders.small, source, side)
+    except ProblemError as error:
+        raise Refused(404, "no_thumbnail", error.problems[0].message) from None
+    small = Bytes("image/webp", len(data), f"{source.digest}-{side}", data=data)
+    return await send(call.request, small, immutable=True)
+
+
+async def _bytes(state: State, digest: str) -> Bytes:
+    if len(digest) != 40 or any(mark not in "0123456789abcdef" for mark in digest):
+        raise Refused(404, "blob_missing", f"{digest[:60]!r} is not a digest.")
+    rows = await state.host.database.read(
+        lambda connection: connection.execute("SELECT name FROM file WHERE digest = ?", (digest,)).fetchall()
+    )
+    names = [row[0] for row in rows]
+    # A worker writes behind: what an event has just announced may be a moment away.
+    waits = _LEARN_WAIT if state.host.announced(digest) else _LEARN_WAIT[:1]
+    for wait in waits:
+        await asyncio.sleep(wait)
+        found = await asyncio.to_thread(state.folders.bytes_of, digest, names)
+        if found is not None:
+            return found
+    await asyncio.to_thread(state.folders.learn)
+    found = await asyncio.to_thread(state.folders.bytes_of, digest, names)
+    if found is None:
+        hint = "It was deleted, or evicted from the cache."
+        raise Refused(404, "blob_missing", f"There is nothing with the digest {digest}.", hint)
+    return found
+
+
+async def open_workflow(call: Call) -> Opened:
+    data = await read_body(call.request, MAX_BYTES)
+
+    def work() -> Opened:
+        document = Document.loads(workflow_in(data))
+        return Opened(document=document.data())
+
+    return await call.state.host.graphs.call(lambda _: work())
+
+
+async def _find(call: Call, folder: str) -> Found:
+    try:
+        return await asyncio.to_thread(call.state.folders.find, folder, call.path["name"])
+    except ProblemError as error:
+        raise _as_missing(error) from None
+
+
+def _as_missing(error: ProblemError) -> ProblemError:
+    problem: Problem = error.problems[0]
+    if problem.code == "file_missing":
+        return Refused(404, problem.code, problem.message)
+    return error
+
+
+def _folder(call: Call) -> Literal["input", "output"]:
+    folder = call.path["folder"]
+    if folder == "input" or folder == "output":  # noqa: PLR1714  narrows the type
+        return folder
+    raise Refused(404, "folder_missing", f"There is no folder {folder[:50]!r}.", "There are input and output.")
+
+
+_BYTES = "application/octet-stream"
+ROUTES = [
+    Route("GET", "/files/{folder}", listed, "Files, newest first", "files", FilePage, query=ListQuery, errors=(404,)),
+    Route(
+        "POST",
+        "/files/input",
+        upload,
+        "Upload a picture or text",
+        "files",
+        Uploaded,
+        201,
+        _BYTES,
+        query=UploadQuery,
+        errors=(422,),
+        also=(200,),
+    ),
+    Route("GET", "/files/{folder}/{name}", get, "The bytes of a file", "files", _BYTES, errors=(404, 416), also=(206, 304)),
+    Route("DELETE", "/files/{folder}/{name}", remove, "Remove a file", "files", Done, errors=(404,)),
+    Route("GET", "/blobs/{digest}", blob, "Bytes by digest", "files", _BYTES, errors=(404, 416), also=(206, 304)),
+    Route(
+        "GET",
+        "/thumbnails/{digest}",
+        thumbnail,
+        "A small picture",
+        "files",
+        "image/webp",
+        query=SizeQuery,
+        errors=(404, 416),
+        also=(206, 304),
+    ),
+    Route("POST", "/open", open_workflow, "The workflow in a file", "files", Opened, 200, _BYTES, errors=(422,)),
+]

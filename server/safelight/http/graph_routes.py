@@ -1,0 +1,108 @@
+"""Catalogue, check and plan."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from safelight.graph import Checked
+from safelight.sdk.codec import hash_bytes
+from safelight.sdk.pack import Catalogue
+from safelight.sdk.problem import ProblemError
+from safelight.sdk.types import PortType, can_connect
+
+from .routing import Answer, Call, Route
+from .state import State
+from .structs import (
+    CatalogueAnswer,
+    CheckAnswer,
+    CheckBody,
+    Connection,
+    ConnectionRules,
+    PlanAnswer,
+    PlanBody,
+    PlanNode,
+)
+
+
+async def catalogue(call: Call) -> Answer:
+    body, digest = await catalogue_bytes(call.state)
+    return Answer(msgspec.Raw(body), headers={"ETag": f'"{digest}"', "Cache-Control": "no-cache"})
+
+
+async def catalogue_bytes(state: State) -> tuple[bytes, str]:
+    """The catalogue as JSON, made once, and its digest."""
+    if state.catalogue is None:
+        found = await state.host.graphs.catalogue()
+        state.catalogue = await asyncio.to_thread(_encode, found)
+    return state.catalogue
+
+
+def _encode(found: Catalogue) -> tuple[bytes, str]:
+    answer = CatalogueAnswer(
+        digest="",
+        nodes=[kind.spec for kind in found.values()],
+        packs=list(found.packs),
+        rules=connection_rules(found),
+    )
+    digest = hash_bytes(msgspec.json.encode(answer))
+    return msgspec.json.encode(msgspec.structs.replace(answer, digest=digest)), digest
+
+
+def connection_rules(catalogue: Catalogue) -> ConnectionRules:
+    """What `can_connect` says of every pair of innermost types that the installed nodes have."""
+    kinds: dict[str, PortType] = {}
+    variables: set[str] = set()
+    for node in catalogue.values():
+        for kind in (*node.inputs.values(), *node.outputs.values()):
+            inner = kind.innermost
+            if inner.var:
+                variables.add(inner.name)
+            elif inner.name != "Any":
+                kinds[str(inner)] = PortType("choice") if inner.name == "choice" else inner
+    table: dict[str, dict[str, Connection]] = {}
+    for source, given in sorted(kinds.items()):
+        row = table[source] = {}
+        for target, wanted in sorted(kinds.items()):
+            fit = can_connect(given, wanted)
+            row[target] = Connection("widen" if fit.how == "widen" else "same" if fit.ok else "no", fit.reason)
+    refusal = "{from} does not fit {to}."
+    return ConnectionRules(table=table, variables=sorted(variables), refusal=refusal)
+
+
+async def check(call: Call) -> CheckAnswer:
+    body: CheckBody = call.body
+    try:
+        checked = await call.state.host.graphs.check(bytes(body.document), body.targets)
+    except ProblemError as error:
+        return CheckAnswer(ok=False, problems=list(error.problems))
+    return CheckAnswer(ok=not checked.problems, problems=list(checked.problems), types=_types(checked))
+
+
+def _types(checked: Checked) -> dict[str, dict[str, str]]:
+    if checked.graph is None:
+        return {}
+    nodes = checked.graph.nodes
+    return {node.id: {port: str(kind) for port, kind in node.types.items()} for node in nodes if node.types}
+
+
+async def plan(call: Call) -> PlanAnswer:
+    body: PlanBody = call.body
+    try:
+        checked, found = await call.state.host.graphs.plan(
+            bytes(body.document), body.inputs, body.targets, body.force
+        )
+    except ProblemError as error:
+        return PlanAnswer(ok=False, nodes={}, seconds=0.0, problems=list(error.problems))
+    if found is None:
+        return PlanAnswer(ok=False, nodes={}, seconds=0.0, problems=list(checked.problems))
+    nodes = {name: PlanNode(status=node.status, seconds=node.seconds) for name, node in found.nodes.items()}
+    return PlanAnswer(ok=not found.problems, nodes=nodes, seconds=found.seconds, problems=list(found.problems))
+
+
+ROUTES = [
+    Route("GET", "/catalogue", catalogue, "All nodes, packs and rules of connecting", "graph", CatalogueAnswer),
+    Route("POST", "/check", check, "Every problem of a document", "graph", CheckAnswer, body=CheckBody),
+    Route("POST", "/plan", plan, "What running a document now would do", "graph", PlanAnswer, body=PlanBody),
+]

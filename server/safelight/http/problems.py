@@ -1,0 +1,74 @@
+"""Problems as answers: which status each has, and the one shape they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from safelight.host.runs import without_details
+from safelight.sdk.problem import Problem, ProblemError
+
+from .structs import Problems
+
+_STATUS = {
+    "run_missing": 404,
+    "workflow_missing": 404,
+    "revision_missing": 404,
+    "workflow_conflict": 409,
+    "name_taken": 409,
+    "run_ended": 409,
+    "run_busy": 409,
+    "run_not_waiting": 409,
+    "not_json": 400,
+    "too_deep": 400,
+    "duplicate_key": 400,
+    "bad_path": 400,
+    "not_ours": 403,
+    "upload_type": 415,
+    "upload_empty": 400,
+    "picture_too_large": 413,
+    "picture_text_too_large": 413,
+    "shutting_down": 503,
+    "database_failed": 503,
+    "cannot_write": 503,
+}
+
+
+class Refused(ProblemError):
+    """A request that cannot be served, with the status it is answered with."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        hint: str = "",
+        *,
+        value: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(Problem(code=code, message=message, hint=hint, value=value))
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+def answer_to(error: ProblemError) -> web.Response:
+    """The answer to a request that raised."""
+    if isinstance(error, Refused):
+        return problem_response(error.status, error.problems, error.headers)
+    status = _STATUS.get(error.problems[0].code, 422) if error.problems else 422
+    return problem_response(status, error.problems)
+
+
+def problem_response(
+    status: int, problems: Iterable[Problem], headers: Mapping[str, str] | None = None
+) -> web.Response:
+    body = msgspec.json.encode(Problems(problems=tuple(without_details(problem) for problem in problems)))
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def plain(status: int, code: str, message: str, hint: str = "", headers: Mapping[str, str] | None = None) -> web.Response:
+    return problem_response(status, [Problem(code=code, message=message, hint=hint)], headers)

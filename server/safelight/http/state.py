@@ -1,0 +1,53 @@
+"""What the handlers share: the host, the folders, and what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safelight.host.files import Folders
+from safelight.host.host import Host
+
+from .security import Guard
+from .throttle import Throttle
+
+_PROBE = 0.02
+
+
+@dataclass
+class Counts:
+    """What `/metrics` tells of requests. `seconds` are sums by route."""
+
+    requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    seconds: Counter[tuple[str, str]] = field(default_factory=Counter)
+    lags: deque[float] = field(default_factory=lambda: deque(maxlen=3000))
+    worst_lag: float = 0.0
+
+
+@dataclass
+class State:
+    """One server."""
+
+    host: Host
+    folders: Folders
+    guard: Guard
+    web: Path | None
+    loopback: bool = True
+    started: float = field(default_factory=time.time)
+    counts: Counts = field(default_factory=Counts)
+    uploads: Throttle = field(default_factory=lambda: Throttle(burst=60, per_second=2.0))
+    catalogue: tuple[bytes, str] | None = None
+    probe: asyncio.Task[None] | None = None
+
+    async def watch_loop(self) -> None:
+        """Measures how late the event loop is: what it blocks for, every client waits for."""
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(_PROBE)
+            lag = max(0.0, loop.time() - before - _PROBE)
+            self.counts.lags.append(lag)
+            self.counts.worst_lag = max(self.counts.worst_lag, lag)

@@ -1,0 +1,122 @@
+"""Models, cache, the machine, settings."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+import time
+from typing import Any
+
+import msgspec
+
+from safelight.app import Studio
+from safelight.engine import CacheInfo
+from safelight.host.machine import library_versions, memory_state, resident_bytes
+from safelight.host.pool import LocalPool
+from safelight.host.records import Settings
+
+from .problems import Refused
+from .routing import Call, Route
+from .structs import Device, Done, ModelInfo, ModelList, SettingsBody, SystemAnswer
+
+_EDITOR_BYTES = 64 << 10
+
+
+async def models(call: Call) -> ModelList:
+    return ModelList(models=await call.state.host.graphs.call(_models))
+
+
+def _models(studio: Studio) -> list[ModelInfo]:
+    fields = {"name", "kind", "family", "size"}
+    found: list[ModelInfo] = []
+    for entry in studio.models.listed():
+        data: dict[str, Any] = msgspec.to_builtins(entry)
+        known = {key: data[key] for key in fields if isinstance(data.get(key), str | int)}
+        found.append(ModelInfo(**known, details={key: item for key, item in data.items() if key not in fields}))
+    return found
+
+
+async def cache(call: Call) -> CacheInfo:
+    info = await call.state.host.graphs.call(lambda studio: studio.cache.info())
+    return info if call.state.loopback else msgspec.structs.replace(info, folder=None)
+
+
+async def cache_clear(call: Call) -> Done:
+    call.state.host.pool.free(cache=True)
+    await call.state.host.graphs.call(lambda studio: studio.cache.clear())
+    return Done()
+
+
+async def system(call: Call) -> SystemAnswer:
+    state = call.state
+    pool = state.host.pool
+    devices = pool.devices() if isinstance(pool, LocalPool) else []
+
+    def look(_: Studio) -> SystemAnswer:
+        memory, free = memory_state()
+        libraries = library_versions()
+        return SystemAnswer(
+            version=version(),
+            python=platform.python_version(),
+            libraries=libraries,
+            platform=f"{platform.system()} {platform.machine()}",
+            processors=_processors(),
+            memory=memory,
+            free=free,
+            server_memory=resident_bytes(),
+            folder=str(state.host.home) if state.loopback else None,
+            disk_free=shutil.disk_usage(state.host.home).free,
+            uptime=time.time() - state.started,
+            devices=[
+                Device(name=name, kind=name.partition(":")[0], memory=total, free=left)
+                for name, total, left in devices
+            ],
+            workers=pool.workers(),
+        )
+
+    return await state.host.graphs.call(look)
+
+
+def version() -> str:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as look
+
+    try:
+        return look("safelight")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _processors() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+async def free(call: Call) -> Done:
+    call.state.host.pool.free()
+    return Done(count=len(call.state.host.pool.workers()))
+
+
+async def settings(call: Call) -> Settings:
+    return call.state.host.settings
+
+
+async def change_settings(call: Call) -> Settings:
+    body: SettingsBody = call.body
+    changes = {key: value for key, value in msgspec.structs.asdict(body).items() if value is not None}
+    if body.editor is not None and len(msgspec.json.encode(body.editor)) > _EDITOR_BYTES:
+        raise Refused(413, "too_large", "The editor's settings are larger than 64 KiB.")
+    return await call.state.host.change_settings(changes)
+
+
+ROUTES = [
+    Route("GET", "/models", models, "Models that can be named", "system", ModelList),
+    Route("GET", "/cache", cache, "Usage of the cache", "system", CacheInfo),
+    Route("POST", "/cache/clear", cache_clear, "Forget everything that was computed", "system", Done),
+    Route("GET", "/system", system, "Versions, devices, memory, workers", "system", SystemAnswer),
+    Route("POST", "/system/free", free, "Let workers give memory back", "system", Done),
+    Route("GET", "/settings", settings, "Settings", "system", Settings),
+    Route("PATCH", "/settings", change_settings, "Change some", "system", Settings, body=SettingsBody),
+]
