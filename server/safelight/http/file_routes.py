@@ -57,7 +57,8 @@ async def _infos(state: State, folder: str, found: list[Found]) -> list[FileInfo
         for one in found:
             picture = one.media_type.startswith("image/")
             digest = state.folders.digest(one) if picture else ""
-            row = known.get((one.name, digest))
+            rows = [row for row in known.get(one.name, ()) if row["digest"] == digest or row["size"] == one.size]
+            row = max(rows, key=lambda row: (row["digest"] == digest, row["run"]), default=None)
             made.append(
                 FileInfo(
                     name=one.name,
@@ -66,7 +67,7 @@ async def _infos(state: State, folder: str, found: list[Found]) -> list[FileInfo
                     media_type=one.media_type,
                     url=f"/api/v1/files/{folder}/{quote(one.name)}",
                     thumbnail=f"/api/v1/thumbnails/{digest}" if digest else "",
-                    digest=digest,
+                    digest=digest or (row["digest"] if row else ""),
                     width=row["width"] if row else 0,
                     height=row["height"] if row else 0,
                     run=f"r{row['run']}" if row else None,
@@ -77,12 +78,16 @@ async def _infos(state: State, folder: str, found: list[Found]) -> list[FileInfo
     return await asyncio.to_thread(work)
 
 
-async def _known(state: State, names: list[str]) -> dict[tuple[str, str], Any]:
+async def _known(state: State, names: list[str]) -> dict[str, list[Any]]:
+    """What is on record of output files, by name."""
     marks = ", ".join("?" * len(names))
     rows = await state.host.database.read(
         lambda connection: connection.execute(f"SELECT * FROM file WHERE name IN ({marks})", names).fetchall()
     )
-    return {(row["name"], row["digest"]): row for row in rows}
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row["name"], []).append(row)
+    return found
 
 
 async def get(call: Call) -> web.StreamResponse:
