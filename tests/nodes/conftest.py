@@ -45,4 +45,15 @@ def _kit(family: str, factory: pytest.TempPathFactory) -> Kit:
     cls = StableDiffusionXLPipeline if family == "sdxl" else StableDiffusionPipeline
     pipeline = cls.from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
+    _listen(pipeline.unet)
     return kit(pipeline, family)
+
+
+def _listen(unet: Any) -> None:
+    """Makes a random denoiser care for its text: drawn at random, its attention sees nothing but the average word."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in unet.named_parameters():
+            if "attn2.to_k" in name or "attn2.to_v" in name:
+                parameter.mul_(8)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from node_bench import BenchContext, Kit
 
+from node_bench import BenchContext, Kit
 from safelight.sdk import Cancelled, Conditioning, Latent
 from safelight.sdk.codec import Codec
 from safelight_nodes import latent, sampling, text

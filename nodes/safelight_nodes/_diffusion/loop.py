@@ -52,8 +52,8 @@ class Run:
         scheduler, kind = schedule.scheduler, schedule.kind
         original = self.latent.samples.to(device)
         sources = generators(self.seed, original.shape[0])
-        noise = draw(sources, original.shape[1:])
-        samples = self._start(original, noise.to(device), sources)
+        noise = draw(sources, original.shape[1:]).to(device)
+        samples = self._start(original, noise, sources)
         arguments: dict[str, Any] = dict(kind.arguments)
         if kind.noise == "generator":
             arguments["generator"] = sources
@@ -77,7 +77,7 @@ class Run:
             if mask is not None and (done is not None or not kind.midpoint):
                 outside = original
                 if call + 1 < len(schedule.timesteps):
-                    outside = scheduler.add_noise(original, noise.to(device), _batched(schedule.timesteps[call + 1]))
+                    outside = scheduler.add_noise(original, noise, _batched(schedule.timesteps[call + 1]))
                 samples = (1 - mask) * outside + mask * samples
             if done is not None:
                 ctx.progress(min(done, schedule.steps), schedule.steps, preview)

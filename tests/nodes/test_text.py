@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node_bench import Kit
+from safelight.sdk import Area, Mask, ProblemError
+from safelight_nodes import text
+from safelight_nodes._diffusion.prompt_syntax import Piece, parse
+from safelight_nodes._diffusion.text_encoding import split
+
+LONG = " ".join(["a red apple on the table and a blue sea"] * 12)
+
+
+def pieces(prompt: str) -> list[tuple[str, float]]:
+    return [(piece.text, round(piece.weight, 6)) for piece in parse(prompt)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("", [("", 1.0)]),
+        ("a red apple", [("a red apple", 1.0)]),
+        ("a (red) apple", [("a ", 1.0), ("red", 1.1), (" apple", 1.0)]),
+        ("a ((red)) apple", [("a ", 1.0), ("red", 1.21), (" apple", 1.0)]),
+        ("a [red] apple", [("a ", 1.0), ("red", round(1 / 1.1, 6)), (" apple", 1.0)]),
+        ("a (red:1.5) apple", [("a ", 1.0), ("red", 1.5), (" apple", 1.0)]),
+        ("(red: 0.5 )", [("red", 0.5)]),
+        ("(red:-1)", [("red", -1.0)]),
+        ("(red:.5)", [("red", 0.5)]),
+        ("(a (b:2) c:0.5)", [("a ", 0.5), ("b", 1.0), (" c", 0.5)]),
+        ("(a (b:2):0.5)", [("a ", 0.5), ("b", 1.0)]),
+        (r"a \(red\) apple", [("a (red) apple", 1.0)]),
+        (r"(a \(b\):1.2)", [("a (b)", 1.2)]),
+        (r"C:\dir\file", [(r"C:\dir\file", 1.0)]),
+        ("a (red apple", [("a (red apple", 1.0)]),
+        ("a red) apple", [("a red) apple", 1.0)]),
+        ("a [red) apple]", [("a ", 1.0), ("red) apple", round(1 / 1.1, 6))]),
+        ("ratio 16:9", [("ratio 16:9", 1.0)]),
+        ("(16:9)", [("16", 9.0)]),
+        ("()", [("", 1.0)]),
+        (":)", [(":)", 1.0)]),
+    ],
+)
+def test_weights(prompt: str, expected: list[tuple[str, float]]) -> None:
+    assert pieces(prompt) == expected
+
+
+def test_break_begins_a_chunk() -> None:
+    assert parse("a BREAK b") == [Piece("a "), Piece(" b", starts_chunk=True)]
+    assert parse("(a BREAK b:2)") == [Piece("a ", 2.0), Piece(" b", 2.0, starts_chunk=True)]
+    assert parse("BREAKFAST and OUTBREAK") == [Piece("BREAKFAST and OUTBREAK")]
+
+
+@given(st.text(alphabet="ab:.12()[]\\ BREAK", max_size=40))
+def test_any_text_can_be_parsed(prompt: str) -> None:
+    parse(prompt)
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="()[]\\", exclude_categories=("Cs",)), max_size=60))
+def test_a_text_without_brackets_is_one_piece(prompt: str) -> None:
+    if "BREAK" not in prompt:
+        assert parse(prompt) == [Piece(prompt)]
+
+
+@pytest.mark.parametrize("prompt", ["a red apple on the table", "", "Äpfel, 16:9 — 苹果!"])
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_a_plain_prompt_is_encoded_as_the_pipeline_does(
+    family: str, prompt: str, request: pytest.FixtureRequest
+) -> None:
+    kit: Kit = request.getfixturevalue(family)
+    found = kit.pipeline.encode_prompt(prompt, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False)
+    made = text.encode(kit.text, text=prompt, ctx=kit.context)
+    (encoded,) = made.prompts
+    assert made.family == family
+    assert torch.equal(encoded.embeddings, found[0])
+    if family == "sdxl":
+        assert encoded.pooled is not None
+        assert torch.equal(encoded.pooled, found[2])
+    else:
+        assert encoded.pooled is None
+
+
+def test_clip_skip_reads_an_earlier_layer_through_the_last_norm(sd1: Kit) -> None:
+    encoder, tokenizer = sd1.pipeline.text_encoder, sd1.pipeline.tokenizer
+    ids = tokenizer("a red apple", padding="max_length", max_length=77, return_tensors="pt").input_ids
+    with torch.no_grad():
+        hidden = encoder(ids, output_hidden_states=True).hidden_states
+        norm = getattr(encoder, "text_model", encoder).final_layer_norm
+        for skip in (1, 2):
+            made = text.encode(sd1.text, text="a red apple", clip_skip=skip, ctx=sd1.context).prompts[0]
+            assert torch.equal(made.embeddings, norm(hidden[-1 - skip]))
+
+
+def test_clip_skip_of_sdxl_counts_from_its_own_layer(sdxl: Kit) -> None:
+    made = text.encode(sdxl.text, text="a red apple", clip_skip=1, ctx=sdxl.context).prompts[0]
+    found = sdxl.pipeline.encode_prompt(
+        "a red apple", device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False, clip_skip=1
+    )
+    assert torch.equal(made.embeddings, found[0])
+
+
+def test_clip_skip_beyond_the_encoder_is_a_problem(sd1: Kit) -> None:
+    with pytest.raises(ProblemError) as caught:
+        text.encode(sd1.text, text="a", clip_skip=3, ctx=sd1.context)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.port) == ("clip_skip_too_large", "clip_skip")
+    assert "3 layers" in problem.message
+
+
+def test_a_long_prompt_is_encoded_in_chunks_and_none_of_it_is_lost(sd1: Kit) -> None:
+    tokenizer = sd1.pipeline.tokenizer
+    chunks = split(tokenizer, parse(LONG))
+    assert [token for chunk in chunks for token in chunk.tokens] == tokenizer(LONG, add_special_tokens=False).input_ids
+    assert len(chunks) > 1
+    assert all(len(chunk.tokens) <= 75 for chunk in chunks)
+    for chunk in chunks:
+        assert tokenizer.convert_ids_to_tokens(chunk.tokens[-1]).endswith("</w>"), "words are not torn apart"
+    made = text.encode(sd1.text, text=LONG, ctx=sd1.context).prompts[0]
+    assert made.embeddings.shape[1] == 77 * len(chunks)
+
+
+def test_a_word_longer_than_a_chunk_is_still_encoded(sd1: Kit) -> None:
+    word = "q" * 200
+    chunks = split(sd1.pipeline.tokenizer, parse(word))
+    assert sum(len(chunk.tokens) for chunk in chunks) == 200
+
+
+def test_each_chunk_is_encoded_by_itself(sd1: Kit) -> None:
+    both = text.encode(sd1.text, text="a red apple BREAK the sea", ctx=sd1.context).prompts[0].embeddings
+    first = text.encode(sd1.text, text="a red apple", ctx=sd1.context).prompts[0].embeddings
+    second = text.encode(sd1.text, text="the sea", ctx=sd1.context).prompts[0].embeddings
+    assert torch.allclose(both, torch.cat([first, second], dim=1), atol=1e-6)
+
+
+def test_weights_move_embeddings_away_from_those_of_no_text(sd1: Kit) -> None:
+    def of(prompt: str) -> torch.Tensor:
+        return text.encode(sd1.text, text=prompt, ctx=sd1.context).prompts[0].embeddings
+
+    plain, empty = of("a red apple"), of("")
+    assert torch.allclose(of("a (red:1) apple"), plain, atol=1e-6)
+    half = of("a (red:0.5) apple")
+    assert torch.allclose(half[:, 2], (plain[:, 2] + empty[:, 2]) / 2, atol=1e-6)
+    others = [place for place in range(77) if place != 2]
+    assert torch.allclose(half[:, others], plain[:, others], atol=1e-6)
+    assert torch.allclose(of("a (red:0) apple")[:, 2], empty[:, 2], atol=1e-6)
+
+
+def test_combine_keeps_all_and_refuses_other_families(sd1: Kit, sdxl: Kit) -> None:
+    one = text.encode(sd1.text, text="a", ctx=sd1.context)
+    two = text.encode(sd1.text, text="b", ctx=sd1.context)
+    assert text.combine(one, two).prompts == (*one.prompts, *two.prompts)
+    with pytest.raises(ProblemError, match="sd1 and sdxl"):
+        text.combine(one, text.encode(sdxl.text, text="a", ctx=sdxl.context))
+
+
+def test_area_mask_range_and_size_are_noted(sd1: Kit) -> None:
+    one = text.encode(sd1.text, text="a", ctx=sd1.context)
+    assert text.set_area(one, x=0.5, width=0.5, height=1.0, strength=2.0).prompts[0].area == Area(0.5, 0.0, 0.5, 1.0)
+    mask = Mask(torch.ones(1, 8, 8))
+    assert text.set_mask(one, mask).prompts[0].mask is mask.coverage
+    ranged = text.set_range(one, start=0.2, end=0.6).prompts[0]
+    assert (ranged.start, ranged.end) == (0.2, 0.6)
+    sized = text.set_size(one, width=100, height=50, crop_left=3, crop_top=4).prompts[0]
+    assert sized.size == {"original": (50, 100), "crop": (4, 3)}
+    assert one.prompts[0].area is None, "the input is left as it was"
+
+
+def test_impossible_areas_and_ranges_are_problems(sd1: Kit) -> None:
+    one = text.encode(sd1.text, text="a", ctx=sd1.context)
+    with pytest.raises(ProblemError, match="120%"):
+        text.set_area(one, x=0.7, width=0.5)
+    with pytest.raises(ProblemError, match="empty"):
+        text.set_range(one, start=0.5, end=0.5)
