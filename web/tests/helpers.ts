@@ -1,0 +1,23 @@
+import { produce } from "immer";
+import { Catalogue, type Document, emptyDocument, type Graph, type NodeSpec, type Scene, scopesAt } from "../src/model";
+import nodes from "./fixtures/catalogue.json";
+
+export const catalogue = new Catalogue(nodes as unknown as NodeSpec[], ["T"]);
+
+/** A document made by edits, as the editor makes it. */
+export function edited(start: Document, recipe: (scene: Scene) => void, path: string[] = []): Document {
+  return produce(start, (draft: Document) => recipe(sceneOf(draft, path)));
+}
+
+export function sceneOf(document: Document, path: string[] = []): Scene {
+  const scopes = scopesAt(document, path);
+  return { scopes, graph: scopes[scopes.length - 1] as Graph, catalogue };
+}
+
+export function build(recipe: (scene: Scene) => void): Document {
+  return edited(emptyDocument("test"), recipe);
+}
+
+export function wires(graph: Graph): string[] {
+  return graph.links.map((link) => `${link.from} > ${link.to}`).sort();
+}

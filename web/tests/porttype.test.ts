@@ -1,0 +1,15 @@
+import { expect, test } from "vitest";
+import { canConnect, portType } from "../src/model";
+import table from "./fixtures/connect.json";
+
+test("what connects is what Python says, with its reason", () => {
+  const variables = new Set(["T"]);
+  const types = table.types.map((type) => portType(type.text, type.choices, variables));
+  expect(table.rows.length).toBe(types.length ** 2);
+  for (const [i, j, how, reason] of table.rows as [number, number, string, string?][]) {
+    const fit = canConnect(types[i]!, types[j]!);
+    const pair = `${table.types[i]?.text} into ${table.types[j]?.text}`;
+    expect([pair, fit.how, fit.reason]).toEqual([pair, how, reason ?? ""]);
+    expect(fit.ok).toBe(how !== "no");
+  }
+});
