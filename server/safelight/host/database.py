@@ -1,8 +1,8 @@
 """The server's SQLite file: one thread that writes, others that read, and nobody waits on the event loop.
 
-The standard library's `sqlite3` is used as it is. Asynchronous wrappers around it run every statement through a thread of
-their own, one after the other; here all writes that have come in while a transaction was being synced share the next one, so
-a thousand submissions cost a few dozen syncs, and readers (WAL) never wait for a writer.
+The standard library's `sqlite3` is used as it is. Asynchronous wrappers around it run every statement through a thread
+of their own, one after the other; here all writes that have come in while a transaction was being synced share the next
+one, so a thousand submissions cost a few dozen syncs, and readers (WAL) never wait for a writer.
 """
 
 from __future__ import annotations

@@ -80,9 +80,7 @@ class Graphs:
                         break
                     continue
                 estimate = _estimate(studio, graph)
-                made.append(
-                    msgspec.structs.replace(order, document=body, name=name, inputs=inputs, estimate=estimate)
-                )
+                made.append(msgspec.structs.replace(order, document=body, name=name, inputs=inputs, estimate=estimate))
             if problems:
                 raise ProblemError(problems)
             return made

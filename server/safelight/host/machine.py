@@ -1,4 +1,4 @@
-"""What the machine has: memory, devices, versions. Nothing here loads torch; what needs it looks whether it is there."""
+"""What the machine has: memory, devices, versions. Only `device_state` loads torch."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ from .wire import (
 log = logging.getLogger(__name__)
 
 SILENCE_SECONDS = 120.0
-"""A worker that has said nothing for so long is ended. Nodes that hold the interpreter lock may be silent for a while."""
+"""A worker that is silent for so long is ended. Nodes that hold the interpreter lock may be, for a while."""
 _BACKOFF = (0.0, 0.0, 0.5, 2.0, 5.0, 15.0, 30.0)
 _QUICK_DEATH = 10.0
 

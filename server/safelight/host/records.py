@@ -30,8 +30,9 @@ NodeStateName = Literal["waiting", "running", "ran", "cached", "failed", "skippe
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     """A finished file of a run. `name` is its path below the output folder, `digest` names its bytes.
 
-    `url` gives the bytes and `thumbnail` a small picture of them (empty where there is none); both are content-addressed
-    and may be kept for ever. `node` made it; `output` is set when it is a named output of the workflow.
+    `url` gives the bytes and `thumbnail` a small picture of them (empty where there is none); both are
+    content-addressed and may be kept for ever. `node` made it; `output` is set when it is a named output of the
+    workflow.
     """
 
     name: str
@@ -66,11 +67,12 @@ class NodeState(msgspec.Struct, kw_only=True):
 class Run(msgspec.Struct, kw_only=True):
     """A run, from its acceptance to its end.
 
-    `status`: `queued` and `interrupted` (began, was cut off, will go on where it was) wait for a worker; `paused` waits for
-    `resume`; `done`, `failed` and `cancelled` are final, and reached exactly once. `position` counts from 0 at the front of
-    the queue and is given by `GET /runs/{id}` and `GET /queue` only; the order is `interrupted` before `queued`, the higher
-    `priority` before the lower, the lower `rank` before the higher. `attempts` are starts, `deaths` the workers that died
-    of it. `seconds` is the time of the last attempt, `estimate` what the whole is expected to take, `progress` 0..1.
+    `status`: `queued` and `interrupted` (began, was cut off, will go on where it was) wait for a worker; `paused` waits
+    for `resume`; `done`, `failed` and `cancelled` are final, and reached exactly once. `position` counts from 0 at the
+    front of the queue and is given by `GET /runs/{id}` and `GET /queue` only; the order is `interrupted` before
+    `queued`, the higher `priority` before the lower, the lower `rank` before the higher. `attempts` are starts,
+    `deaths` the workers that died of it. `seconds` is the time of the last attempt, `estimate` what the whole is
+    expected to take, `progress` 0..1.
     """
 
     id: str
@@ -132,7 +134,8 @@ class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker process. `state`: `starting`, `warming` (takes runs, libraries are still loading), `idle`, `busy`, `dead`.
+    """A worker process. `state`: `starting`, `warming` (takes runs, libraries are still loading), `idle`, `busy`,
+    `dead`.
 
     `memory` is its resident memory in bytes.
     """
@@ -191,7 +194,7 @@ class Settings(msgspec.Struct, kw_only=True):
 
 
 class RunChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="run_changed"):
-    """A run was accepted, started, ended or edited. The end of a run is this event with a final status, never earlier."""
+    """A run was accepted, started, ended or edited. Its end is this event with a final status, never earlier."""
 
     run: Run
 

@@ -1,7 +1,7 @@
 """Queue and history: the runs as they stand on disk. Every function works on a connection, inside a transaction.
 
-A run's final status is written by one statement that demands that it is still running in that very attempt, so it is given
-once, whatever dies or repeats in between.
+A run's final status is written by one statement that demands that it is still running in that very attempt, so it is
+given once, whatever dies or repeats in between.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def number_of(run_id: str) -> int:
 
 
 def add(connection: sqlite3.Connection, orders: Iterable[RunOrder]) -> list[tuple[Run, bool]]:
-    """Accepts runs, at the end of the queue. With each comes whether it is new: a key that was used gives the old run."""
+    """Accepts runs, at the end of the queue, and says of each whether it is new: a used key gives the old run."""
     (rank,) = connection.execute("SELECT coalesce(max(rank), 0) FROM run").fetchone()
     found: list[tuple[Run, bool]] = []
     for order in orders:
@@ -122,7 +122,7 @@ def claim(connection: sqlite3.Connection, worker: str) -> Claimed | None:
 
 
 def end(connection: sqlite3.Connection, run_id: str, attempt: int, how: End) -> Run | None:
-    """Ends an attempt: with a final status, or back to waiting (`interrupted`, `paused`). None if it is over already."""
+    """Ends an attempt, with a final status or as `interrupted` or `paused`. None if it is over already."""
     number = number_of(run_id)
     final = how.status in ENDED
     cursor = connection.execute(

@@ -1,8 +1,8 @@
 """The stream of numbered events, shared by all who listen.
 
-An event is encoded once and kept for a while; each listener has nothing but the number it has come to, so a slow one costs
-no memory and holds nobody up. One that has fallen out of what is kept gets a snapshot instead. Events are handed on in
-batches: two hundred listeners of a run of a thousand nodes would otherwise keep the loop busy for seconds.
+An event is encoded once and kept for a while; each listener has nothing but the number it has come to, so a slow one
+costs no memory and holds nobody up. One that has fallen out of what is kept gets a snapshot instead. Events are handed
+on in batches: two hundred listeners of a run of a thousand nodes would otherwise keep the loop busy for seconds.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Stream:
             listener.woken.set()
 
     def frame(self, cursor: int) -> tuple[bytes, int]:
-        """The JSON array of what follows a number, and the number it goes to. Listeners that are equally far share it."""
+        """The JSON array of what follows a number, and the number it goes to. Equally far listeners share it."""
         if cursor < self._oldest - 1:
             if self._snapshots[0] != self._last:
                 snapshot = Numbered(self._last, round(time.time(), 4), self._snapshot())

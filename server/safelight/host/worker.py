@@ -18,7 +18,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -173,7 +173,7 @@ class Worker:
             if isinstance(event, NodeProgress) and event.preview is not None:
                 newest[event.run, event.node] = event
                 event = msgspec.structs.replace(event, preview=None)
-            told.append(event)  # type: ignore[arg-type]
+            told.append(cast(AnyEvent, event))
         found += [preview for event in newest.values() if (preview := self._preview(event)) is not None]
         return found
 

@@ -15,23 +15,17 @@ from aiohttp import web
 from safelight.host import runs
 from safelight.sdk.problem import ProblemError
 
-from . import events, file_routes, graph_routes, metrics, run_routes, static, system_routes, workflow_routes
+from . import events, graph_routes, metrics, static
 from .problems import Refused, answer_to, plain
 from .routing import Answer, Call, Route, decode_body, decode_query
 from .security import FILE_POLICY, HEADERS
 from .state import State
 from .structs import Health
+from .system_routes import version
+from .table import BASE, ROUTES
 
 log = logging.getLogger(__name__)
 
-BASE = "/api/v1"
-ROUTES: tuple[Route, ...] = (
-    *graph_routes.ROUTES,
-    *run_routes.ROUTES,
-    *workflow_routes.ROUTES,
-    *file_routes.ROUTES,
-    *system_routes.ROUTES,
-)
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _BODY_SECONDS = 120.0
 _REASONS = {404: ("not_found", "There is nothing at {path}."), 405: ("wrong_method", "{path} does not take {method}.")}
@@ -67,7 +61,7 @@ def application(state: State) -> web.Application:
     async def health(request: web.Request) -> web.Response:
         del request
         ready = any(worker.state in ("warming", "idle", "busy") for worker in state.host.pool.workers())
-        answer = Health(ready=ready, version=system_routes.version(), uptime=round(time.time() - state.started, 3))
+        answer = Health(ready=ready, version=version(), uptime=round(time.time() - state.started, 3))
         return _json(answer, 200)
 
     async def prometheus(request: web.Request) -> web.Response:
@@ -162,7 +156,10 @@ class _NoQuery(msgspec.Struct):
 def _json(data: Any, status: int, headers: dict[str, str] | None = None) -> web.Response:
     body = msgspec.json.encode(data)
     return web.Response(
-        status=status, body=body, content_type="application/json", headers={"Cache-Control": "no-store", **(headers or {})}
+        status=status,
+        body=body,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
     )
 
 

@@ -1,4 +1,4 @@
-"""The websocket of events. Each client has a task of its own that waits for its own connection, and for nobody else's."""
+"""The websocket of events. Each client has a task of its own that waits for its own connection alone."""
 
 from __future__ import annotations
 

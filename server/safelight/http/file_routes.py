@@ -225,7 +225,9 @@ ROUTES = [
         errors=(422,),
         also=(200,),
     ),
-    Route("GET", "/files/{folder}/{name}", get, "The bytes of a file", "files", _BYTES, errors=(404, 416), also=(206, 304)),
+    Route(
+        "GET", "/files/{folder}/{name}", get, "The bytes of a file", "files", _BYTES, errors=(404, 416), also=(206, 304)
+    ),
     Route("DELETE", "/files/{folder}/{name}", remove, "Remove a file", "files", Done, errors=(404,)),
     Route("GET", "/blobs/{digest}", blob, "Bytes by digest", "files", _BYTES, errors=(404, 416), also=(206, 304)),
     Route(

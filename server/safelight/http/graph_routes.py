@@ -90,9 +90,7 @@ def _types(checked: Checked) -> dict[str, dict[str, str]]:
 async def plan(call: Call) -> PlanAnswer:
     body: PlanBody = call.body
     try:
-        checked, found = await call.state.host.graphs.plan(
-            bytes(body.document), body.inputs, body.targets, body.force
-        )
+        checked, found = await call.state.host.graphs.plan(bytes(body.document), body.inputs, body.targets, body.force)
     except ProblemError as error:
         return PlanAnswer(ok=False, nodes={}, seconds=0.0, problems=list(error.problems))
     if found is None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-
+import inspect
 import sys
-
 import typing
 from typing import Any
 
@@ -12,9 +11,9 @@ import msgspec
 
 from safelight.host.records import HostEvent
 
-from .application import BASE, ROUTES
 from .routing import PATHS, Route
 from .structs import Events, Health, Hello, PreviewHeader, Problems, Watch
+from .table import BASE, ROUTES
 
 _REF = "#/components/schemas/{name}"
 _REASONS = {
@@ -161,7 +160,6 @@ def _health(schema: Any) -> dict[str, Any]:
         "security": [{}],
         "responses": {"200": {"description": "OK", "content": {"application/json": {"schema": schema}}}},
     }
-
 
 
 if __name__ == "__main__":

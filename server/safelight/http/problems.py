@@ -70,5 +70,7 @@ def problem_response(
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
-def plain(status: int, code: str, message: str, hint: str = "", headers: Mapping[str, str] | None = None) -> web.Response:
+def plain(
+    status: int, code: str, message: str, hint: str = "", headers: Mapping[str, str] | None = None
+) -> web.Response:
     return problem_response(status, [Problem(code=code, message=message, hint=hint)], headers)

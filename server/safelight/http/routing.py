@@ -1,4 +1,4 @@
-"""The route table: each route as data, from which requests are decoded, answers encoded and the OpenAPI document made."""
+"""Routes as data: requests are decoded by them, answers encoded, and the OpenAPI document made."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 @dataclass(frozen=True)
 class Route:
-    """`answer` is a struct type, or a media type for what is not JSON; `body` likewise. `path` says what parts may be."""
+    """`answer` and `body` are struct types, or media types for what is not JSON."""
 
     method: Method
     address: str

@@ -70,9 +70,7 @@ async def submit_batch(call: Call) -> BatchAnswer:
     order = msgspec.structs.replace(order, batch=batch, key=None)
     prepared = await call.state.host.graphs.prepare(order, body.values, rows)
     if body.key is not None:
-        prepared = [
-            msgspec.structs.replace(one, key=f"{body.key}#{number}") for number, one in enumerate(prepared, 1)
-        ]
+        prepared = [msgspec.structs.replace(one, key=f"{body.key}#{number}") for number, one in enumerate(prepared, 1)]
     accepted = await call.state.host.submit(prepared)
     return BatchAnswer(batch=accepted[0][0].batch or batch, runs=[run.id for run, _ in accepted])
 
@@ -223,7 +221,9 @@ async def queue_clear(call: Call) -> Done:
 _RUN = "/runs/{id}"
 ROUTES = [
     Route("POST", "/runs", submit, "Accept a run", "runs", Run, 201, SubmitBody, errors=(404, 422), also=(200,)),
-    Route("POST", "/runs/batch", submit_batch, "Accept a sweep", "runs", BatchAnswer, 201, BatchBody, errors=(404, 422)),
+    Route(
+        "POST", "/runs/batch", submit_batch, "Accept a sweep", "runs", BatchAnswer, 201, BatchBody, errors=(404, 422)
+    ),
     Route("GET", "/runs", listed, "History with search", "runs", RunPage, query=RunQuery, errors=(404,)),
     Route("GET", _RUN, detail, "One run", "runs", RunDetail, errors=(404,)),
     Route("GET", f"{_RUN}/document", document, "What it runs", "runs", dict[str, Any], errors=(404, 422)),
@@ -249,4 +249,3 @@ ROUTES = [
     Route("POST", "/queue/resume", queue_resume, "Go on", "queue", QueueAnswer),
     Route("POST", "/queue/clear", queue_clear, "Cancel all that waits", "queue", Done),
 ]
-

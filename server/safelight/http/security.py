@@ -1,8 +1,8 @@
 """Who may speak to the server, and what a browser may do with its answers.
 
 The dangers are of the browser: any page that the user visits can send requests to this machine. A name that resolves to
-it (DNS rebinding) is told by its Host, another site's script by its Origin, and without one by Sec-Fetch-Site. Beyond this
-machine a token is needed for everything.
+it (DNS rebinding) is told by its Host, another site's script by its Origin, and without one by Sec-Fetch-Site. Beyond
+this machine a token is needed for everything.
 """
 
 from __future__ import annotations

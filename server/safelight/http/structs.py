@@ -47,11 +47,11 @@ class Connection(msgspec.Struct, frozen=True):
 class ConnectionRules(msgspec.Struct, frozen=True, kw_only=True):
     """`can_connect` as data, for an editor that decides while a link is dragged.
 
-    Take the innermost types of both ends (what is inside `list[...]`). `table[from][to]` says what happens between them;
-    a pair that is not listed cannot be connected. `variables` (type variables) and a target of `Any` take everything.
-    Choices fit when each text of the source is among those of the target, or the source lists none. Then the depths
-    (how many `list[...]` are around): equal is as the table says; the target one deeper wraps into a list; the source
-    deeper maps the node over the elements; the target deeper by two or more is refused.
+    Take the innermost types of both ends (what is inside `list[...]`). `table[from][to]` says what happens between
+    them; a pair that is not listed cannot be connected. `variables` (type variables) and a target of `Any` take
+    everything. Choices fit when each text of the source is among those of the target, or the source lists none. Then
+    the depths (how many `list[...]` are around): equal is as the table says; the target one deeper wraps into a list;
+    the source deeper maps the node over the elements; the target deeper by two or more is refused.
     """
 
     table: dict[str, dict[str, Connection]]
@@ -112,6 +112,10 @@ class PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
 # Runs
 
 
+def _no_document() -> msgspec.Raw:
+    return msgspec.Raw(b"null")
+
+
 class SubmitBody(Body, kw_only=True):
     """A run to be queued: a document, or the name of a saved or shipped workflow, with values for its inputs.
 
@@ -119,7 +123,7 @@ class SubmitBody(Body, kw_only=True):
     accepted the first time. `checkpoint_seconds` overrides the setting of the server.
     """
 
-    document: msgspec.Raw = msgspec.Raw(b"null")
+    document: msgspec.Raw = msgspec.field(default_factory=_no_document)
     workflow: Name | None = None
     inputs: dict[str, Any] = {}
     values: dict[str, Any] = {}
@@ -132,7 +136,8 @@ class SubmitBody(Body, kw_only=True):
 
 
 class BatchBody(SubmitBody, kw_only=True):
-    """A sweep. `rows` are sets of input values, one run each; `sweep` lists values by input, and every combination runs.
+    """A sweep. `rows` are sets of input values, one run each; `sweep` lists values by input, and every combination
+    runs.
 
     With both, each row is combined with each combination. `values` and `inputs` hold for all. At most 10,000 runs.
     """
@@ -239,7 +244,7 @@ class FilePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an upload: the file as it lies in the input folder now, and the workflow that was in the picture."""
+    """The file as it lies in the input folder now, and the workflow that was in the picture."""
 
     file: FileInfo
     document: dict[str, Any] | None = None

@@ -69,8 +69,7 @@ async def system(call: Call) -> SystemAnswer:
             disk_free=shutil.disk_usage(state.host.home).free,
             uptime=time.time() - state.started,
             devices=[
-                Device(name=name, kind=name.partition(":")[0], memory=total, free=left)
-                for name, total, left in devices
+                Device(name=name, kind=name.partition(":")[0], memory=total, free=left) for name, total, left in devices
             ],
             workers=pool.workers(),
         )

@@ -12,7 +12,7 @@ from .openapi import openapi
 
 _HEAD = """\
 // Made by `python -m safelight.http.typescript`; do not edit. The source is the structs of the server.
-// Bodies are what is sent (fields with defaults may be left out), everything else what is received (all fields are there).
+// Bodies are what is sent (fields with defaults may be left out); of what is received all fields are there.
 
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -116,9 +116,7 @@ def _route(method: str, address: str, operation: dict[str, Any]) -> str:
         f"{_key(part['name'])}{'' if part['required'] else '?'}: {_type(part['schema'])}" for part in query
     )
     asked = f"{{ {fields} }}" if fields else "undefined"
-    return (
-        f'{comment}  "{method.upper()} {address}": {{\n    query: {asked};\n    body: {sent};\n    answer: {received};\n  }};\n'
-    )
+    return f'{comment}  "{method.upper()} {address}": {{\n    query: {asked};\n    body: {sent};\n    answer: {received};\n  }};\n'
 
 
 def _comment(text: str, indent: str) -> str:

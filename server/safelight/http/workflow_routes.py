@@ -69,9 +69,7 @@ async def save(call: Call) -> Answer:
 async def rename(call: Call) -> WorkflowInfo:
     old, new = call.path["name"], _checked_name(call.body.name)
     revision = call.body.revision
-    found = await call.state.host.database.write(
-        lambda connection: workflows.rename(connection, old, new, revision)
-    )
+    found = await call.state.host.database.write(lambda connection: workflows.rename(connection, old, new, revision))
     call.state.host.publish(WorkflowChanged(name=old, revision=0))
     call.state.host.publish(WorkflowChanged(name=new, revision=found.revision))
     return found
@@ -106,9 +104,7 @@ async def templates(call: Call) -> list[Template]:
             except (OSError, ProblemError):
                 continue
             title = document.name or name
-            found.append(
-                Template(name=name, title=title, description=document.description, nodes=len(document.nodes))
-            )
+            found.append(Template(name=name, title=title, description=document.description, nodes=len(document.nodes)))
         return found
 
     return await call.state.host.graphs.call(read)
@@ -143,9 +139,7 @@ ROUTES = [
     Route("GET", _ONE, get, "One with its document", "workflows", Workflow, errors=(404,)),
     Route("PUT", _ONE, save, "Save", "workflows", WorkflowInfo, body=SaveBody, errors=(409, 422), also=(201,)),
     Route("DELETE", _ONE, remove, "Delete", "workflows", Done, query=RevisionQuery, errors=(404, 409)),
-    Route(
-        "POST", f"{_ONE}/rename", rename, "Rename", "workflows", WorkflowInfo, body=RenameBody, errors=(404, 409)
-    ),
+    Route("POST", f"{_ONE}/rename", rename, "Rename", "workflows", WorkflowInfo, body=RenameBody, errors=(404, 409)),
     Route("GET", f"{_ONE}/revisions", revisions, "Its history", "workflows", list[RevisionInfo], errors=(404,)),
     Route("GET", _ONE + "/revisions/{number}", revision, "An earlier state", "workflows", Workflow, errors=(404,)),
     Route("GET", "/templates", templates, "What ships with the program", "workflows", list[Template]),

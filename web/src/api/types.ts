@@ -1,0 +1,1044 @@
+// Made by `python -m safelight.http.typescript`; do not edit. The source is the structs of the server.
+// Bodies are what is sent (fields with defaults may be left out); of what is received all fields are there.
+
+/** Any JSON value. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+/** A workflow document; see the documentation of the format. */
+export type WorkflowDocument = { [key: string]: Json };
+
+export interface BatchAnswer {
+  batch: string;
+  runs: string[];
+}
+
+/**
+ * A sweep. `rows` are sets of input values, one run each; `sweep` lists values by input, and every combination
+ * runs.
+ *
+ * With both, each row is combined with each combination. `values` and `inputs` hold for all. At most 10,000 runs.
+ */
+export interface BatchBody {
+  document?: WorkflowDocument;
+  workflow?: string | null;
+  inputs?: { [key: string]: Json };
+  values?: { [key: string]: Json };
+  targets?: string[] | null;
+  force?: string[];
+  name?: string;
+  priority?: number;
+  key?: string | null;
+  checkpoint_seconds?: number | null;
+  rows?: { [key: string]: Json }[];
+  sweep?: { [key: string]: Json[] };
+}
+
+/**
+ * The state of a cache. Sizes in bytes; counts on disk are those of all processes that share the folder.
+ *
+ * `trouble` says why nothing is written to disk any more; empty when all is well.
+ */
+export interface CacheInfo {
+  folder: string | null;
+  memory_bytes: number;
+  memory_limit: number;
+  memory_values: number;
+  disk_bytes: number;
+  disk_limit: number;
+  disk_values: number;
+  actions: number;
+  states: number;
+  state_bytes: number;
+  pending: number;
+  hits: number;
+  misses: number;
+  trouble: string;
+}
+
+/** `hard` ends the worker process at once instead of asking the node to stop. */
+export interface CancelBody {
+  hard?: boolean;
+}
+
+/** All installed nodes, the packs they came from, and the rules of connecting. `digest` changes with the content. */
+export interface CatalogueAnswer {
+  digest: string;
+  nodes: NodeSpec[];
+  packs: PackState[];
+  rules: ConnectionRules;
+}
+
+/** `types` has the types of the outputs of each node as they are in this graph (`node` → `output` → type). */
+export interface CheckAnswer {
+  ok: boolean;
+  problems: Problem[];
+  types: { [key: string]: { [key: string]: string } };
+}
+
+/** A document to be checked, as far as `targets` need it (default: all outputs). */
+export interface CheckBody {
+  document: WorkflowDocument;
+  targets?: string[] | null;
+}
+
+/** One of a fixed list; the list itself is the `Literal[...]` of the annotation. */
+export interface Choice {
+  widget: "choice";
+}
+
+/** A colour as `#rrggbb`. */
+export interface Color {
+  widget: "color";
+}
+
+/** What happens on a link between two innermost types. `how`: `same`, `widen` or `no`, with the reason in words. */
+export interface Connection {
+  how: "no" | "same" | "widen";
+  reason: string;
+}
+
+/**
+ * `can_connect` as data, for an editor that decides while a link is dragged.
+ *
+ * Take the innermost types of both ends (what is inside `list[...]`). `table[from][to]` says what happens between
+ * them; a pair that is not listed cannot be connected. `variables` (type variables) and a target of `Any` take
+ * everything. Choices fit when each text of the source is among those of the target, or the source lists none. Then
+ * the depths (how many `list[...]` are around): equal is as the table says; the target one deeper wraps into a list;
+ * the source deeper maps the node over the elements; the target deeper by two or more is refused.
+ */
+export interface ConnectionRules {
+  table: { [key: string]: { [key: string]: Connection } };
+  variables: string[];
+  refusal: string;
+}
+
+export interface Device {
+  name: string;
+  kind: string;
+  memory: number;
+  free: number;
+}
+
+/** It was done; `count` is how many things it touched. */
+export interface Done {
+  count: number;
+}
+
+/** Changes to a run that has not started. `ahead_of` and `behind` name another waiting run. */
+export interface EditRunBody {
+  name?: string | null;
+  priority?: number | null;
+  ahead_of?: string | null;
+  behind?: string | null;
+}
+
+/** Events in order. Each is `{"number", "at", "data"}`; `data.event` names it. */
+export interface Events {
+  message: "events";
+  events: NumberedEvent[];
+}
+
+/**
+ * A finished file, kept by content. Made by `ctx.save`; the host of the run writes it where the user wants it.
+ *
+ * `name` is a pattern below the output folder (`{counter}` is filled in when it is written), `digest` names the bytes,
+ * `keep` is False for previews, which are shown but not written. `embed` says that the workflow goes into the file.
+ */
+export interface File {
+  name: string;
+  media_type: string;
+  digest: string;
+  size: number;
+  width: number;
+  height: number;
+  keep: boolean;
+  embed: "nothing" | "workflow";
+}
+
+/** A file came into the input or output folder through the server, or was removed by it. */
+export interface FileChanged {
+  event: "file_changed";
+  folder: "input" | "output";
+  name: string;
+  removed: boolean;
+}
+
+/**
+ * A file of the input or output folder. `name` is its path in it; `run` made it, where that is known.
+ *
+ * `url` and `thumbnail` are addresses on this server; `digest` is empty where nobody has needed it yet.
+ */
+export interface FileInfo {
+  name: string;
+  size: number;
+  modified: number;
+  media_type: string;
+  url: string;
+  thumbnail: string;
+  digest: string;
+  width: number;
+  height: number;
+  run: string | null;
+}
+
+/** Files, the newest first. `next` is the value of `offset` for the following page; None at the end. */
+export interface FilePage {
+  files: FileInfo[];
+  total: number;
+  next: number | null;
+}
+
+/** A file of the input folder, by its path inside it. Its content is part of the cache key. */
+export interface FilePick {
+  widget: "file";
+  kind: "any" | "audio" | "image" | "text" | "video";
+}
+
+/** `ready`: there is a worker that takes runs. */
+export interface Health {
+  status: "ok";
+  ready: boolean;
+  version: string;
+  uptime: number;
+}
+
+/**
+ * The first message on the socket. `number` is the latest event; `resumed` says that nothing was missed since
+ * the `after` that was asked for.
+ */
+export interface Hello {
+  message: "hello";
+  server: string;
+  version: string;
+  number: number;
+  resumed: boolean;
+}
+
+/** An input as data. `socket` is True for what stands before `*`: it starts as a socket, not as a widget. */
+export interface InputSpec {
+  name: string;
+  type: string;
+  socket: boolean;
+  required: boolean;
+  lazy: boolean;
+  default: Json;
+  choices: string[];
+  widget: Slider | Number | Seed | Text | Toggle | Choice | FilePick | ModelPick | Color | Items | null;
+  help: string;
+}
+
+/** A list of numbers or texts, one below the other. */
+export interface Items {
+  widget: "items";
+  max_items: number;
+}
+
+/** A model that can be named in a model port. `details` is what the store knows of it beyond this. */
+export interface ModelInfo {
+  name: string;
+  kind: string;
+  family: string;
+  size: number;
+  details: { [key: string]: Json };
+}
+
+export interface ModelList {
+  models: ModelInfo[];
+}
+
+/**
+ * A model by name: `starter`, a hub id such as `org/name`, or a folder or file below the model folders.
+ *
+ * The state of its files is part of the cache key, so replaced weights are never mistaken for the old ones.
+ */
+export interface ModelPick {
+  widget: "model";
+  kind: string;
+}
+
+/** The node raised. Other branches go on. */
+export interface NodeFailed {
+  event: "node_failed";
+  node: string;
+  problem: Problem;
+  run: string;
+}
+
+/** `cached` results came from an earlier run. `bytes` is what the outputs hold in memory, `files` what was made. */
+export interface NodeFinished {
+  event: "node_finished";
+  node: string;
+  cached: boolean;
+  seconds: number;
+  bytes: number;
+  files: File[];
+  run: string;
+}
+
+/** `step` of `total` is done. `preview` is a small picture for those who asked for one; it never goes into JSON. */
+export interface NodeProgress {
+  event: "node_progress";
+  node: string;
+  step: number;
+  total: number;
+  preview: Json;
+  run: string;
+}
+
+/** The node could not run because `because`, which it depends on, failed. */
+export interface NodeSkipped {
+  event: "node_skipped";
+  node: string;
+  because: string;
+  run: string;
+}
+
+/** A node as data: what the editor draws and `check` holds a document against. `help` is the docstring. */
+export interface NodeSpec {
+  id: string;
+  version: number;
+  title: string;
+  category: string;
+  help: string;
+  inputs: InputSpec[];
+  outputs: OutputSpec[];
+  output: boolean;
+  cache: boolean;
+  pack: string;
+}
+
+/** The node's function is about to be called. */
+export interface NodeStarted {
+  event: "node_started";
+  node: string;
+  run: string;
+}
+
+/** Where one node of a run stands. `step` of `total` is its progress, `seconds` what it took (cached: took once). */
+export interface NodeState {
+  status: "cached" | "failed" | "off" | "ran" | "running" | "skipped" | "waiting";
+  step: number;
+  total: number;
+  seconds: number;
+}
+
+/** A number that is typed in, with hard bounds where they are given. */
+export interface Number {
+  widget: "number";
+  min: number | null;
+  max: number | null;
+  step: number | null;
+  multiple_of: number | null;
+}
+
+/** The workflow inside a file; `problems` are those of opening it. */
+export interface Opened {
+  document: WorkflowDocument;
+  problems: Problem[];
+}
+
+/** One element of an output of the workflow: a file, or a plain value, or the name of a type without such a form. */
+export interface OutputItem {
+  file?: RunFile | null;
+  value?: Json;
+  type?: string | null;
+}
+
+/** An output as data. */
+export interface OutputSpec {
+  name: string;
+  type: string;
+  choices: string[];
+  help: string;
+}
+
+/** A pack as the catalogue lists it. `reason` and `remedy` are filled in where a module of it did not load. */
+export interface PackState {
+  name: string;
+  version: string;
+  modules: string[];
+  reason: string;
+  remedy: string;
+}
+
+/** A prediction. `nodes` is empty when the document has problems that keep it from running. */
+export interface PlanAnswer {
+  ok: boolean;
+  nodes: { [key: string]: PlanNode };
+  seconds: number;
+  problems: Problem[];
+}
+
+/** A document to be planned. `inputs` are values for the workflow's own inputs, `force` nodes to run anyhow. */
+export interface PlanBody {
+  document: WorkflowDocument;
+  targets?: string[] | null;
+  inputs?: { [key: string]: Json };
+  force?: string[];
+}
+
+/**
+ * What will become of a node: `cached`, `run`, `unknown` (below a choice not yet made), `off`, `unneeded`.
+ *
+ * `seconds` is what it took last time.
+ */
+export interface PlanNode {
+  status: "cached" | "off" | "run" | "unknown" | "unneeded";
+  seconds: number | null;
+}
+
+/** The header of a binary frame: two bytes of its length (big-endian), this as JSON, then the picture itself. */
+export interface PreviewHeader {
+  run: string;
+  node: string;
+  step: number;
+  total: number;
+  media_type: string;
+  width: number;
+  height: number;
+}
+
+/**
+ * What is wrong, where, and what to do about it.
+ *
+ * `code` is stable and listed in docs/problems.md; `message` shows the offending value as the user typed it;
+ * `hint` names the remedy. `details` holds a traceback for the log and the details view, never the message.
+ */
+export interface Problem {
+  code: string;
+  message: string;
+  hint: string;
+  node: string | null;
+  port: string | null;
+  value: Json;
+  details: string | null;
+}
+
+/** The answer to everything that cannot be done: all that is wrong, at once. */
+export interface Problems {
+  problems: Problem[];
+}
+
+/** `running` in the order of their start, `waiting` in the order in which they will start (the first 1,000). */
+export interface QueueAnswer {
+  queue: QueueInfo;
+  running: Run[];
+  waiting: Run[];
+  paused: Run[];
+}
+
+/** The queue was paused or resumed, or its length changed. */
+export interface QueueChanged {
+  event: "queue_changed";
+  queue: QueueInfo;
+}
+
+/** The queue in numbers. `seconds` is what the runs that wait and run are expected to take still, on all workers. */
+export interface QueueInfo {
+  paused: boolean;
+  waiting: number;
+  running: number;
+  seconds: number | null;
+}
+
+export interface RenameBody {
+  name: string;
+  revision: number;
+}
+
+/** One saved state of a workflow. */
+export interface RevisionInfo {
+  revision: number;
+  created: number;
+  message: string;
+  digest: string;
+}
+
+/**
+ * A run, from its acceptance to its end.
+ *
+ * `status`: `queued` and `interrupted` (began, was cut off, will go on where it was) wait for a worker; `paused` waits
+ * for `resume`; `done`, `failed` and `cancelled` are final, and reached exactly once. `position` counts from 0 at the
+ * front of the queue and is given by `GET /runs/{id}` and `GET /queue` only; the order is `interrupted` before
+ * `queued`, the higher `priority` before the lower, the lower `rank` before the higher. `attempts` are starts,
+ * `deaths` the workers that died of it. `seconds` is the time of the last attempt, `estimate` what the whole is
+ * expected to take, `progress` 0..1.
+ */
+export interface Run {
+  id: string;
+  name: string;
+  status: "cancelled" | "done" | "failed" | "interrupted" | "paused" | "queued" | "running";
+  priority: number;
+  rank: number;
+  position: number | null;
+  attempts: number;
+  deaths: number;
+  created: number;
+  started: number | null;
+  finished: number | null;
+  seconds: number | null;
+  estimate: number | null;
+  progress: number | null;
+  workflow: string | null;
+  batch: string | null;
+  retry_of: string | null;
+  worker: string | null;
+  inputs: { [key: string]: Json };
+  problems: Problem[];
+  outputs: { [key: string]: OutputItem[] };
+  files: RunFile[];
+}
+
+/** A run was accepted, started, ended or edited. Its end is this event with a final status, never earlier. */
+export interface RunChanged {
+  event: "run_changed";
+  run: Run;
+}
+
+/** A run with what became of each node, and how it was asked for. */
+export interface RunDetail {
+  id: string;
+  name: string;
+  status: "cancelled" | "done" | "failed" | "interrupted" | "paused" | "queued" | "running";
+  priority: number;
+  rank: number;
+  position: number | null;
+  attempts: number;
+  deaths: number;
+  created: number;
+  started: number | null;
+  finished: number | null;
+  seconds: number | null;
+  estimate: number | null;
+  progress: number | null;
+  workflow: string | null;
+  batch: string | null;
+  retry_of: string | null;
+  worker: string | null;
+  inputs: { [key: string]: Json };
+  problems: Problem[];
+  outputs: { [key: string]: OutputItem[] };
+  files: RunFile[];
+  nodes: { [key: string]: NodeState };
+  targets: string[] | null;
+  force: string[];
+}
+
+/** The problems of a run with their tracebacks, for the details view. Given on the own machine only. */
+export interface RunDetails {
+  problems: Problem[];
+}
+
+/**
+ * A finished file of a run. `name` is its path below the output folder, `digest` names its bytes.
+ *
+ * `url` gives the bytes and `thumbnail` a small picture of them (empty where there is none); both are
+ * content-addressed and may be kept for ever. `node` made it; `output` is set when it is a named output of the
+ * workflow.
+ */
+export interface RunFile {
+  name: string;
+  digest: string;
+  media_type: string;
+  size: number;
+  width: number;
+  height: number;
+  node: string | null;
+  output: string | null;
+  url: string;
+  thumbnail: string;
+}
+
+/** The last event of a run. */
+export interface RunFinished {
+  event: "run_finished";
+  status: "cancelled" | "done" | "failed";
+  seconds: number;
+  run: string;
+}
+
+/** Runs, the newest first. `next` is the value of `before` for the following page; None at the end. */
+export interface RunPage {
+  runs: Run[];
+  total: number;
+  next: string | null;
+}
+
+/** A run was taken out of the history. */
+export interface RunRemoved {
+  event: "run_removed";
+  id: string;
+}
+
+/** `nodes` are the ids of all nodes of the graph, subgraphs inlined. */
+export interface RunStarted {
+  event: "run_started";
+  nodes: string[];
+  run: string;
+}
+
+/** `revision` is the one that was edited: 0 for a new workflow. Another one on disk is a conflict (409). */
+export interface SaveBody {
+  document: WorkflowDocument;
+  revision: number;
+  message?: string;
+}
+
+/** The start of a random sequence: a whole number from 0 to 2^63 - 1, with a dice beside it. */
+export interface Seed {
+  widget: "seed";
+}
+
+/**
+ * What the user may change while the server runs; kept on disk.
+ *
+ * `max_deaths`: a run is given up after so many workers died of it (1..20). `checkpoint_seconds`: how often long nodes
+ * keep their state (0 is every step). `cancel_grace`: seconds after which a worker that does not stop is ended.
+ * `history_limit`: ended runs kept. `editor` is the editor's own, up to 64 KiB.
+ */
+export interface Settings {
+  max_deaths: number;
+  checkpoint_seconds: number;
+  cancel_grace: number;
+  history_limit: number;
+  editor: { [key: string]: Json };
+}
+
+/** Only what is given is changed. */
+export interface SettingsBody {
+  max_deaths?: number | null;
+  checkpoint_seconds?: number | null;
+  cancel_grace?: number | null;
+  history_limit?: number | null;
+  editor?: { [key: string]: Json } | null;
+}
+
+/** A bounded number, dragged. The bounds are hard: `check` refuses what lies outside. */
+export interface Slider {
+  widget: "slider";
+  min: number;
+  max: number;
+  step: number;
+}
+
+/**
+ * The whole live state, for a client that has none or has fallen too far behind.
+ *
+ * `runs` are those that run, wait or are paused (the first 500), `nodes` the states of the nodes of the running ones.
+ */
+export interface Snapshot {
+  event: "snapshot";
+  runs: Run[];
+  nodes: { [key: string]: { [key: string]: NodeState } };
+  queue: QueueInfo;
+  workers: WorkerInfo[];
+}
+
+/**
+ * A run to be queued: a document, or the name of a saved or shipped workflow, with values for its inputs.
+ *
+ * `values` sets any port, by `node.port`. `key` makes the request repeatable: the same key gives the run that was
+ * accepted the first time. `checkpoint_seconds` overrides the setting of the server.
+ */
+export interface SubmitBody {
+  document?: WorkflowDocument;
+  workflow?: string | null;
+  inputs?: { [key: string]: Json };
+  values?: { [key: string]: Json };
+  targets?: string[] | null;
+  force?: string[];
+  name?: string;
+  priority?: number;
+  key?: string | null;
+  checkpoint_seconds?: number | null;
+}
+
+/** Versions, devices and memory, as they are now. `memory` and `free` are those of the machine, in bytes. */
+export interface SystemAnswer {
+  version: string;
+  python: string;
+  libraries: { [key: string]: string };
+  platform: string;
+  processors: number;
+  memory: number;
+  free: number;
+  server_memory: number;
+  folder: string | null;
+  disk_free: number;
+  uptime: number;
+  devices: Device[];
+  workers: WorkerInfo[];
+}
+
+/** A workflow that comes with the program. */
+export interface Template {
+  name: string;
+  title: string;
+  description: string;
+  nodes: number;
+}
+
+/** A line of text, or several. `prompt` turns on the helpers for writing prompts. */
+export interface Text {
+  widget: "text";
+  multiline: boolean;
+  placeholder: string;
+  prompt: boolean;
+  max_length: number;
+}
+
+/** On or off. */
+export interface Toggle {
+  widget: "toggle";
+}
+
+/** The file as it lies in the input folder now, and the workflow that was in the picture. */
+export interface Uploaded {
+  file: FileInfo;
+  document: WorkflowDocument | null;
+}
+
+/** From the client: send previews of these runs (`["*"]`: of all) as binary frames; an empty list stops them. */
+export interface Watch {
+  message: "watch";
+  previews: string[];
+}
+
+/** A worker became ready, died or was replaced. */
+export interface WorkerChanged {
+  event: "worker_changed";
+  worker: WorkerInfo;
+}
+
+/**
+ * A worker process. `state`: `starting`, `warming` (takes runs, libraries are still loading), `idle`, `busy`,
+ * `dead`.
+ *
+ * `memory` is its resident memory in bytes.
+ */
+export interface WorkerInfo {
+  id: string;
+  state: "busy" | "dead" | "idle" | "starting" | "stopping" | "warming";
+  device: string;
+  pid: number;
+  run: string | null;
+  memory: number;
+  started: number;
+  runs: number;
+  restarts: number;
+  note: string;
+}
+
+/** A saved workflow; `document` is what `safelight run` takes as a file. */
+export interface Workflow {
+  name: string;
+  revision: number;
+  created: number;
+  modified: number;
+  description: string;
+  nodes: number;
+  document: WorkflowDocument;
+}
+
+/** A saved workflow has a new revision, or is gone (`revision` 0). */
+export interface WorkflowChanged {
+  event: "workflow_changed";
+  name: string;
+  revision: number;
+}
+
+/** A saved workflow without its content. `revision` counts from 1 and grows with each save. */
+export interface WorkflowInfo {
+  name: string;
+  revision: number;
+  created: number;
+  modified: number;
+  description: string;
+  nodes: number;
+}
+
+/** What `data` of a numbered event may be. */
+export type HostEvent =
+  | RunChanged
+  | RunRemoved
+  | QueueChanged
+  | WorkerChanged
+  | WorkflowChanged
+  | FileChanged
+  | Snapshot
+  | RunStarted
+  | NodeStarted
+  | NodeProgress
+  | NodeFinished
+  | NodeSkipped
+  | NodeFailed
+  | RunFinished;
+
+/** An event with its place in the stream. */
+export interface NumberedEvent {
+  number: number;
+  at: number;
+  data: HostEvent;
+}
+
+/** Every route: its method and address, what is sent and what comes back. */
+export interface Routes {
+  /** All nodes, packs and rules of connecting. */
+  "GET /api/v1/catalogue": {
+    query: undefined;
+    body: undefined;
+    answer: CatalogueAnswer;
+  };
+  /** Every problem of a document. */
+  "POST /api/v1/check": {
+    query: undefined;
+    body: CheckBody;
+    answer: CheckAnswer;
+  };
+  /** What running a document now would do. */
+  "POST /api/v1/plan": {
+    query: undefined;
+    body: PlanBody;
+    answer: PlanAnswer;
+  };
+  /** Accept a run. */
+  "POST /api/v1/runs": {
+    query: undefined;
+    body: SubmitBody;
+    answer: Run;
+  };
+  /** History with search. */
+  "GET /api/v1/runs": {
+    query: { status?: string; search?: string; workflow?: string; batch?: string; before?: string; limit?: number };
+    body: undefined;
+    answer: RunPage;
+  };
+  /** Accept a sweep. */
+  "POST /api/v1/runs/batch": {
+    query: undefined;
+    body: BatchBody;
+    answer: BatchAnswer;
+  };
+  /** One run. */
+  "GET /api/v1/runs/{id}": {
+    query: undefined;
+    body: undefined;
+    answer: RunDetail;
+  };
+  /** Rename or move a waiting run. */
+  "PATCH /api/v1/runs/{id}": {
+    query: undefined;
+    body: EditRunBody;
+    answer: Run;
+  };
+  /** Take a run out of the list. */
+  "DELETE /api/v1/runs/{id}": {
+    query: undefined;
+    body: undefined;
+    answer: Done;
+  };
+  /** What it runs. */
+  "GET /api/v1/runs/{id}/document": {
+    query: undefined;
+    body: undefined;
+    answer: { [key: string]: Json };
+  };
+  /** Problems with tracebacks. */
+  "GET /api/v1/runs/{id}/details": {
+    query: undefined;
+    body: undefined;
+    answer: RunDetails;
+  };
+  /** Stop a run. */
+  "POST /api/v1/runs/{id}/cancel": {
+    query: undefined;
+    body: CancelBody | undefined;
+    answer: Run;
+  };
+  /** Pause a run; what is done is kept. */
+  "POST /api/v1/runs/{id}/pause": {
+    query: undefined;
+    body: undefined;
+    answer: Run;
+  };
+  /** Let a paused run go on. */
+  "POST /api/v1/runs/{id}/resume": {
+    query: undefined;
+    body: undefined;
+    answer: Run;
+  };
+  /** The same again, as a new run. */
+  "POST /api/v1/runs/{id}/retry": {
+    query: undefined;
+    body: undefined;
+    answer: Run;
+  };
+  /** The queue. */
+  "GET /api/v1/queue": {
+    query: undefined;
+    body: undefined;
+    answer: QueueAnswer;
+  };
+  /** Start nothing new. */
+  "POST /api/v1/queue/pause": {
+    query: undefined;
+    body: undefined;
+    answer: QueueAnswer;
+  };
+  /** Go on. */
+  "POST /api/v1/queue/resume": {
+    query: undefined;
+    body: undefined;
+    answer: QueueAnswer;
+  };
+  /** Cancel all that waits. */
+  "POST /api/v1/queue/clear": {
+    query: undefined;
+    body: undefined;
+    answer: Done;
+  };
+  /** Saved workflows. */
+  "GET /api/v1/workflows": {
+    query: { search?: string };
+    body: undefined;
+    answer: WorkflowInfo[];
+  };
+  /** One with its document. */
+  "GET /api/v1/workflows/{name}": {
+    query: undefined;
+    body: undefined;
+    answer: Workflow;
+  };
+  /** Save. */
+  "PUT /api/v1/workflows/{name}": {
+    query: undefined;
+    body: SaveBody;
+    answer: WorkflowInfo;
+  };
+  /** Delete. */
+  "DELETE /api/v1/workflows/{name}": {
+    query: { revision?: number };
+    body: undefined;
+    answer: Done;
+  };
+  /** Rename. */
+  "POST /api/v1/workflows/{name}/rename": {
+    query: undefined;
+    body: RenameBody;
+    answer: WorkflowInfo;
+  };
+  /** Its history. */
+  "GET /api/v1/workflows/{name}/revisions": {
+    query: undefined;
+    body: undefined;
+    answer: RevisionInfo[];
+  };
+  /** An earlier state. */
+  "GET /api/v1/workflows/{name}/revisions/{number}": {
+    query: undefined;
+    body: undefined;
+    answer: Workflow;
+  };
+  /** What ships with the program. */
+  "GET /api/v1/templates": {
+    query: undefined;
+    body: undefined;
+    answer: Template[];
+  };
+  /** One of them. */
+  "GET /api/v1/templates/{name}": {
+    query: undefined;
+    body: undefined;
+    answer: { [key: string]: Json };
+  };
+  /** Files, newest first. */
+  "GET /api/v1/files/{folder}": {
+    query: { search?: string; offset?: number; limit?: number };
+    body: undefined;
+    answer: FilePage;
+  };
+  /** Upload a picture or text. */
+  "POST /api/v1/files/input": {
+    query: { name: string };
+    body: Blob;
+    answer: Uploaded;
+  };
+  /** The bytes of a file. */
+  "GET /api/v1/files/{folder}/{name}": {
+    query: undefined;
+    body: undefined;
+    answer: Blob;
+  };
+  /** Remove a file. */
+  "DELETE /api/v1/files/{folder}/{name}": {
+    query: undefined;
+    body: undefined;
+    answer: Done;
+  };
+  /** Bytes by digest. */
+  "GET /api/v1/blobs/{digest}": {
+    query: undefined;
+    body: undefined;
+    answer: Blob;
+  };
+  /** A small picture. */
+  "GET /api/v1/thumbnails/{digest}": {
+    query: { size?: "1024" | "128" | "256" | "512" | "64" };
+    body: undefined;
+    answer: Blob;
+  };
+  /** The workflow in a file. */
+  "POST /api/v1/open": {
+    query: undefined;
+    body: Blob;
+    answer: Opened;
+  };
+  /** Models that can be named. */
+  "GET /api/v1/models": {
+    query: undefined;
+    body: undefined;
+    answer: ModelList;
+  };
+  /** Usage of the cache. */
+  "GET /api/v1/cache": {
+    query: undefined;
+    body: undefined;
+    answer: CacheInfo;
+  };
+  /** Forget everything that was computed. */
+  "POST /api/v1/cache/clear": {
+    query: undefined;
+    body: undefined;
+    answer: Done;
+  };
+  /** Versions, devices, memory, workers. */
+  "GET /api/v1/system": {
+    query: undefined;
+    body: undefined;
+    answer: SystemAnswer;
+  };
+  /** Let workers give memory back. */
+  "POST /api/v1/system/free": {
+    query: undefined;
+    body: undefined;
+    answer: Done;
+  };
+  /** Settings. */
+  "GET /api/v1/settings": {
+    query: undefined;
+    body: undefined;
+    answer: Settings;
+  };
+  /** Change some. */
+  "PATCH /api/v1/settings": {
+    query: undefined;
+    body: SettingsBody;
+    answer: Settings;
+  };
+  /** Whether the server is there. */
+  "GET /healthz": {
+    query: undefined;
+    body: undefined;
+    answer: Health;
+  };
+}

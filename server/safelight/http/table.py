@@ -1,0 +1,15 @@
+"""All routes of the API."""
+
+from __future__ import annotations
+
+from . import file_routes, graph_routes, run_routes, system_routes, workflow_routes
+from .routing import Route
+
+BASE = "/api/v1"
+ROUTES: tuple[Route, ...] = (
+    *graph_routes.ROUTES,
+    *run_routes.ROUTES,
+    *workflow_routes.ROUTES,
+    *file_routes.ROUTES,
+    *system_routes.ROUTES,
+)
