@@ -4,61 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
-import sys
-import textwrap
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from safelight.engine.cache import MISSING, Action, Cache, ValueRef
+from engine.cache_tools import Open, folder_of, index_of, open_cache, payload, run_python, same
+from safelight.engine.cache import MISSING, Action, ValueRef
 from safelight.sdk import Conditioning, File, Image, Latent, Prompt
-from safelight.sdk.codec import Codec, CodecError, hash_bytes
-from safelight.sdk.pack import value_classes
+from safelight.sdk.codec import CodecError, hash_bytes
 
 torch = pytest.importorskip("torch")
-
-Open = Callable[..., Cache]
-
-
-def make_codec() -> Codec:
-    return Codec(value_classes(sys.modules[File.__module__]))
-
-
-@pytest.fixture
-def open_cache(tmp_path: Path) -> Iterator[Open]:
-    opened: list[Cache] = []
-
-    def open_(folder: Path | None = tmp_path / "cache", **options: Any) -> Cache:
-        cache = Cache(folder, make_codec(), **{"memory_bytes": 1 << 26, "disk_bytes": 1 << 28, **options})
-        opened.append(cache)
-        return cache
-
-    yield open_
-    for cache in opened:
-        cache.close()
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equal, with tensors compared bit by bit and types compared too."""
-    if isinstance(a, torch.Tensor):
-        return (
-            isinstance(b, torch.Tensor)
-            and (a.dtype, a.shape) == (b.dtype, b.shape)
-            and torch.equal(a.contiguous().reshape(-1).view(torch.uint8), b.contiguous().reshape(-1).view(torch.uint8))
-        )
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if hasattr(a, "__dataclass_fields__"):
-        return all(same(getattr(a, key), getattr(b, key)) for key in a.__dataclass_fields__)
-    return a == b or repr(a) == repr(b) == "nan"
+__all__ = ["open_cache"]
 
 
 def values() -> list[Any]:
@@ -292,7 +250,7 @@ def test_bytes(open_cache: Open) -> None:
 
 
 def test_a_file_without_its_bytes_is_missing(open_cache: Open) -> None:
-    cache = open_cache()
+    cache = open_cache(memory_bytes=0)
     digest = cache.put_bytes(os.urandom(100_000))
     file = File("a.png", "image/png", digest, 100_000)
     one, several = cache.put(file, 1.0), cache.put({"files": [(file,)]}, 1.0)
@@ -425,30 +383,3 @@ def test_one_warning_and_no_exception_when_the_folder_cannot_be_used(
         len([entry for entry in caplog.records if "memory only" in entry.message and "cache folder" in entry.message])
         == 1
     )
-
-
-def run_python(code: str, *arguments: str) -> None:
-    paths = os.pathsep.join(path for path in sys.path if path)
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *arguments],
-        check=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": paths},
-    )
-
-
-def folder_of(cache: Cache) -> Path:
-    folder = cache.info().folder
-    assert folder is not None
-    return Path(folder)
-
-
-def payload(cache: Cache, key: str) -> Path:
-    (path,) = folder_of(cache).rglob(key.removeprefix("b:") + "*")
-    return path
-
-
-def index_of(cache: Cache) -> Any:
-    import sqlite3
-
-    return sqlite3.connect(folder_of(cache) / "index.sqlite")

@@ -5,38 +5,42 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import struct
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .container import Payload
+import msgspec
+
+from .container import INLINE_BYTES, Payload
 from .index import OVERHEAD, Index
 from .memory import CHEAPEST
+from .refs import Action
 
 JSON, TENSORS, LIST, BLOB = range(4)
-INLINE_BYTES = 16 << 10
-"""Payloads up to this size stand in the index: a row is cheaper than a file with its fsync."""
 
 
 @dataclass(slots=True)
 class Keep:
-    """A payload to be written. `value` is what it was made of, served until it is on disk."""
+    """A payload to be written. `value` is what it was made of, with its tensors, served until it is on disk."""
 
     id: str
     kind: int
     size: int
     payload: Payload
     seconds: float
+    value: Any
     parts: tuple[str, ...] = ()
-    value: Any = None
+    tensors: tuple[Any, ...] = ()
 
 
 @dataclass(slots=True)
 class Note:
     key: str
-    body: bytes
+    action: Action
 
 
 @dataclass(slots=True)
@@ -52,6 +56,22 @@ Item = Keep | Note | Row
 
 def parts_of(data: bytes | None) -> tuple[str, ...]:
     return tuple(json.loads(data)) if data else ()
+
+
+def pack_action(key: str, action: Action) -> bytes:
+    """The action behind a CRC-32 of it and its key: a flipped bit must not name another port, or answer another key."""
+    body = msgspec.msgpack.encode(action)
+    return struct.pack("<I", zlib.crc32(body, zlib.crc32(key.encode()))) + body
+
+
+def unpack_action(key: str, data: bytes) -> Action | None:
+    """The action of a row, or None when the row is damaged."""
+    try:
+        if struct.unpack_from("<I", data)[0] == zlib.crc32(data[4:], zlib.crc32(key.encode())):
+            return msgspec.msgpack.decode(data[4:], type=Action)
+    except (struct.error, TypeError, ValueError):
+        pass
+    return None
 
 
 def insert(
@@ -71,18 +91,18 @@ def insert(
         if isinstance(item, Note):
             connection.execute(
                 "INSERT INTO action VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET at = ?2, body = ?3",
-                (item.key, now, item.body),
+                (item.key, now, pack_action(item.key, item.action)),
             )
         elif isinstance(item, Row):
             connection.execute(item.sql, item.values)
         elif id(item) in written:
             payload = item.payload
-            body = b"".join(payload.chunks) if payload.length <= INLINE_BYTES else None
+            body = bytes(payload.chunks[0]) if payload.length <= INLINE_BYTES else None
             connection.execute(
-                "INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7 + max(?6, ?8) / (?4 + ?9), ?10, ?11) "
+                "INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7 + 1.0 * max(?6, ?8) / (?4 + ?9), ?10, ?11) "
                 "ON CONFLICT (id) DO UPDATE SET kind = ?2, size = ?3, bytes = ?4, crc = ?5, "
                 "seconds = max(seconds, ?6), uses = uses + 1, "
-                "priority = ?7 + (uses + 1) * max(seconds, ?6, ?8) / (?4 + ?9), parts = ?10, body = ?11",
+                "priority = ?7 + 1.0 * (uses + 1) * max(seconds, ?6, ?8) / (?4 + ?9), parts = ?10, body = ?11",
                 (
                     item.id,
                     item.kind,
@@ -150,6 +170,6 @@ def _total(connection: sqlite3.Connection, name: str) -> float:
 def _use(connection: sqlite3.Connection, key: str, count: int, seconds: float, inflation: float) -> None:
     connection.execute(
         "UPDATE entry SET uses = uses + ?1, seconds = max(seconds, ?2), "
-        "priority = ?3 + (uses + ?1) * max(seconds, ?2, ?4) / (bytes + ?5) WHERE id = ?6",
+        "priority = ?3 + 1.0 * (uses + ?1) * max(seconds, ?2, ?4) / (bytes + ?5) WHERE id = ?6",
         (count, seconds, inflation, CHEAPEST, OVERHEAD, key),
     )

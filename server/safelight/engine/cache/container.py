@@ -42,6 +42,10 @@ _NAMES = {
 }
 
 
+INLINE_BYTES = 16 << 10
+"""Payloads up to this size stand in the index: a row is cheaper than a file with its fsync."""
+
+
 class Damaged(Exception):
     """Bytes that are not what was written."""
 
@@ -70,6 +74,8 @@ class Payload:
         for chunk in chunks:
             crc = zlib.crc32(chunk, crc)
             length += len(chunk)
+        if length <= INLINE_BYTES:
+            chunks = [b"".join(chunks)]
         return cls(chunks, length, crc)
 
 

@@ -10,18 +10,16 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import msgspec
 
 from safelight.sdk.codec import Encoded
 
 from .atomic import write_file
-from .batch import BLOB, INLINE_BYTES, TENSORS, Item, Keep, Row, evict, insert, parts_of
-from .container import Damaged, read_all, unpack, unpack_text
-from .index import OVERHEAD, Index, NewerSchema, is_damage
+from .batch import BLOB, TENSORS, Item, Keep, Row, evict, insert, parts_of, unpack_action
+from .container import INLINE_BYTES, Damaged, read_all, unpack, unpack_text
+from .index import OVERHEAD, Index, NewerSchema, is_busy, is_damage
 from .refs import Action
 from .writer import Writer
 
@@ -29,6 +27,8 @@ log = logging.getLogger(__name__)
 
 STALE_SECONDS = 24 * 3600
 RETRY_SECONDS = 60.0
+ROW_BYTES = 500
+_NOTHING = Row("SELECT 1", ())
 
 
 class Entry(NamedTuple):
@@ -55,11 +55,15 @@ class Loaded(NamedTuple):
 class Disk:
     """All methods may be called from any thread. Nothing here raises for a disk that fails: see `trouble`."""
 
-    def __init__(self, folder: Path, limit: int, *, queue_bytes: int, action_rows: int) -> None:
+    def __init__(
+        self, folder: Path, limit: int, *, queue_bytes: int, action_rows: int, lost: Callable[[Keep], None]
+    ) -> None:
+        """`lost` is told of what was to be written and could not be."""
         self.folder = folder
         self.limit = limit
         self.trouble = ""
         self._action_rows = action_rows
+        self._lost = lost
         self._retry_at = 0.0
         self._warned = False
         self._lock = threading.Lock()
@@ -78,7 +82,15 @@ class Disk:
 
     def rows(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
-            return self._reader.read(sql, values) if self._reader is not None else []
+            if self._reader is None:
+                return []
+            try:
+                return self._reader.read(sql, values)
+            except (OSError, sqlite3.Error, NewerSchema) as error:
+                self._reader.close()
+                self._reader = None
+                self._fail(error, for_good=isinstance(error, NewerSchema))
+                return []
 
     def entry(self, key: str) -> Entry | None:
         found = self.rows("SELECT kind, size, bytes, crc, parts, body IS NOT NULL FROM entry WHERE id = ?", (key,))
@@ -102,9 +114,8 @@ class Disk:
         if not found:
             return None
         body, at = found[0]
-        try:
-            action = msgspec.msgpack.decode(body, type=Action)
-        except (msgspec.DecodeError, TypeError):
+        action = unpack_action(key, body)
+        if action is None:
             self.write(Row("DELETE FROM action WHERE key = ?", (key,)))
             return None
         now = int(time.time())
@@ -157,23 +168,20 @@ class Disk:
         """Hands work to the writer thread; waits when too much is waiting already."""
         if not self._may_write():
             return
-        if isinstance(item, Keep):
-            if item.payload.length + OVERHEAD > self.limit:
-                return
+        if not isinstance(item, Keep):
+            self.writer.submit(item, ROW_BYTES)
+        elif item.payload.length + OVERHEAD <= self.limit:
             with self._lock:
                 self._pending[item.id] = item
-            self.writer.submit(item, item.size)
-        else:
-            self.writer.submit(item, 500)
+            if not self.writer.submit(item, item.size):
+                self._done([item])
 
     def flush(self) -> None:
-        if self._used:
-            self.write(Row("SELECT 1", ()))
         self.writer.flush()
 
     def close(self) -> None:
         if self._used:
-            self.write(Row("SELECT 1", ()))
+            self.write(_NOTHING)  # the batch it makes carries the counts of use with it
         self.writer.close()
         with self._lock:
             if self._reader is not None:
@@ -214,22 +222,29 @@ class Disk:
 
     def _process(self, batch: list[Item]) -> None:
         """Files first, then one transaction for their rows and for the actions that name them."""
+        kept = [item for item in batch if isinstance(item, Keep)]
+        done = False
         try:
             if not self._may_write():
                 return
             index = self._index()
-            written = [item for item in batch if isinstance(item, Keep) and self._write_payload(item)]
-            self._commit(index, batch, written)
+            self._commit(index, batch, [item for item in kept if self._write_payload(item)])
+            done = True
             evict(index, self.limit, self.path)
             self._sweep(index)
             self.trouble = ""
         except (OSError, sqlite3.Error, NewerSchema) as error:
             self._fail(error, for_good=isinstance(error, NewerSchema))
         finally:
-            with self._lock:
-                for item in batch:
-                    if isinstance(item, Keep) and self._pending.get(item.id) is item:
-                        del self._pending[item.id]
+            for item in () if done else kept:
+                self._lost(item)
+            self._done(kept)
+
+    def _done(self, kept: list[Keep]) -> None:
+        with self._lock:
+            for item in kept:
+                if self._pending.get(item.id) is item:
+                    del self._pending[item.id]
 
     def _index(self) -> Index:
         if self._writing is None:
@@ -261,15 +276,15 @@ class Disk:
     def _commit(self, index: Index, batch: list[Item], written: list[Keep]) -> None:
         with self._lock:
             used, self._used = self._used, {}
-        for attempt in (1, 2):
+        for attempt in (1, 2, 3):
             try:
                 with index.writing() as connection:
                     insert(connection, batch, {id(item) for item in written}, used, self._action_rows)
                 return
             except sqlite3.DatabaseError as error:
-                if attempt == 2 or not is_damage(error):
+                if attempt == 3 or not (is_damage(error) or is_busy(error)):
                     raise
-                self._sweep_asked = True
+                self._sweep_asked = self._sweep_asked or is_damage(error)
 
     def _sweep(self, index: Index) -> None:
         """Once a day: removes temporary files of killed processes, and payloads that no row names."""

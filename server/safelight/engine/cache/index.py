@@ -86,14 +86,18 @@ class Index:
         self._open()
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Rows; none when the file is damaged (it is then made anew) or locked for too long."""
+        """Rows; none when the file is damaged (it is then made anew) or locked for too long.
+
+        Raises:
+            OSError, sqlite3.Error, NewerSchema: the file cannot be used.
+        """
         try:
             return self._handle().execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
             if is_damage(error):
                 self._mend(error)
-            elif not _is_busy(error):
-                log.warning("cache index: %s", error)
+            elif not is_busy(error):
+                raise
             return []
 
     @contextlib.contextmanager
@@ -179,7 +183,7 @@ class Index:
                 connection.execute("PRAGMA journal_mode = WAL").fetchone()
                 break
             except sqlite3.OperationalError as error:
-                if not _is_busy(error) or time.monotonic() > deadline:
+                if not is_busy(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
         connection.execute("BEGIN IMMEDIATE")
@@ -215,15 +219,16 @@ class Index:
 
 def is_damage(error: BaseException) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
-    # A table that is not there was lost: nobody but this module makes or drops them.
+    # A table that is not there was lost, since nobody but this module makes or drops them; texts are written as UTF-8.
     return isinstance(error, sqlite3.DatabaseError) and (
         (code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
         or "no such table" in str(error)
         or "no such column" in str(error)
+        or "decode to UTF-8" in str(error)
     )
 
 
-def _is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: sqlite3.Error) -> bool:
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 

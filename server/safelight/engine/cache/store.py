@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from safelight.sdk.codec import Codec, Encoded, hash_bytes
+from safelight.sdk.codec import Codec, CodecError, Encoded, hash_bytes
 
 from .batch import BLOB, JSON, LIST, TENSORS, Keep, Note, Row, parts_of
 from .container import Payload, encode_text, pack
@@ -62,7 +62,14 @@ class Cache:
         self._disk: Disk | None = None
         if folder is not None:
             queue_bytes = max(64 << 20, min(memory_bytes // 4, 512 << 20))
-            self._disk = Disk(folder, disk_bytes, queue_bytes=queue_bytes, action_rows=action_rows)
+            rescue = weakref.WeakMethod(self._rescue)
+
+            def lost(item: Keep) -> None:
+                method = rescue()
+                if method is not None:
+                    method(item)
+
+            self._disk = Disk(folder, disk_bytes, queue_bytes=queue_bytes, action_rows=action_rows, lost=lost)
             # A program that ends without close() still keeps what it has computed.
             self._close = weakref.finalize(self, self._disk.close)
         self._states = States(folder, codec)
@@ -87,7 +94,7 @@ class Cache:
         """Visible at once in this process; in others, and after a crash, once it is flushed."""
         self._remember(key, action)
         if self._disk is not None:
-            self._disk.write(Note(key, msgspec.msgpack.encode(action)))
+            self._disk.write(Note(key, action))
 
     def last_seconds(self, node_type: str) -> float | None:
         """What a node of this type usually takes, or None when none has been run."""
@@ -155,12 +162,12 @@ class Cache:
         """Keeps finished bytes, such as an encoded picture, and gives their digest."""
         digest = hash_bytes(data)
         key = "b:" + digest
+        size = len(data) + ROOM
+        with self._lock:
+            self._memory.put(key, data, size, self._cost(seconds, size))
         disk = self._disk
-        if disk is None or disk.trouble:
-            with self._lock:
-                self._memory.put(key, data, len(data) + ROOM, seconds)
-        elif disk.whole(key) is None:
-            disk.write(Keep(key, BLOB, len(data), Payload.of([data]), seconds, value=data))
+        if disk is not None and disk.pending(key) is None and disk.whole(key) is None:
+            disk.write(Keep(key, BLOB, size, Payload.of([data]), seconds, data))
         return digest
 
     def get_bytes(self, digest: str) -> bytes | None:
@@ -268,14 +275,19 @@ class Cache:
             return
         kind = TENSORS if taken.tensors else JSON
         payload = pack(taken.text, taken.tensors) if taken.tensors else Payload.of([encode_text(taken.text)])
-        self._disk.write(Keep(key, kind, size, payload, seconds, taken.parts, value))
+        self._disk.write(Keep(key, kind, size, payload, seconds, value, taken.parts, taken.live))
 
     def _keep_list(self, ref: ValueRef, listed: _Listed, seconds: float) -> None:
         text = msgspec.json.encode(list(listed))
         with self._lock:
             self._memory.put(ref.digest, listed, ROOM + 100 * len(listed), self._cost(seconds, 0))
         if self._disk is not None and self._disk.whole(ref.digest) is None:
-            self._disk.write(Keep(ref.digest, LIST, ref.size, Payload.of([text]), seconds, value=listed))
+            self._disk.write(Keep(ref.digest, LIST, ref.size, Payload.of([text]), seconds, listed))
+
+    def _rescue(self, item: Keep) -> None:
+        """What could not be written may have left the memory tier already: it is put back there."""
+        with self._lock:
+            self._memory.put(item.id, item.value, item.size, item.seconds, item.tensors, item.parts)
 
     def _cost(self, seconds: float, size: int) -> float:
         """Seconds that losing it from memory costs: what is on disk is read again, at about 1 GB/s."""
@@ -331,8 +343,12 @@ class Cache:
             return loaded.content
         try:
             value, size, tensors = self._built(loaded.kind, loaded.content), loaded.size, loaded.content.tensors
-        except Exception as error:  # a pack was removed or has changed its classes since: as good as not there
+        except CodecError as error:  # its pack is not installed, or fails to import today
             log.warning("a cached value cannot be put together (%s): it will be computed anew.", error)
+            return MISSING
+        except Exception as error:  # its class has changed since, or the row says what it is not
+            log.warning("a cached value is of no use any more (%s): it will be computed anew.", error)
+            self._disk.forget(key)
             return MISSING
         if isinstance(value, _Listed):
             size = ROOM + 100 * len(value)

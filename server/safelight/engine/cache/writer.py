@@ -38,12 +38,13 @@ class Writer(Generic[T]):
     def __len__(self) -> int:
         return self._submitted - self._done
 
-    def submit(self, item: T, size: int = 0) -> None:
+    def submit(self, item: T, size: int = 0) -> bool:
+        """False when the writer is closed, and the item will not be processed."""
         with self._changed:
-            if self._closed:
-                return
             while self._bytes and self._bytes + size > self._limit and not self._closed:
                 self._changed.wait(1.0)
+            if self._closed:
+                return False
             self._queue.append((item, size))
             self._bytes += size
             self._submitted += 1
@@ -53,6 +54,7 @@ class Writer(Generic[T]):
             # The thread is woken when it has nothing to do, or too much; in between it wakes by itself.
             if len(self._queue) == 1 or self._bytes > self._limit // 2:
                 self._changed.notify_all()
+            return True
 
     def flush(self, timeout: float | None = None) -> bool:
         """Waits until all that was submitted before is processed. False when `timeout` seconds were not enough."""
@@ -62,7 +64,8 @@ class Writer(Generic[T]):
             self._urgent = max(self._urgent, wanted)
             self._changed.notify_all()
             while self._done < wanted:
-                if deadline is not None and time.monotonic() > deadline:
+                late = deadline is not None and time.monotonic() > deadline
+                if late or self._thread is None or not self._thread.is_alive():
                     return False
                 self._changed.wait(0.5)
         return True
