@@ -12,6 +12,10 @@ from typing import Any
 
 from safelight.sdk import Cancelled, File, Image, ModelRef, Problem, ProblemError, Source
 
+PROMPT, NEGATIVE, SEED = "a red apple on the table", "dark photo", 5
+CLOSE = 1e-5
+"""Largest difference of two pictures, 0..1, that pass for equal: rounding in another order of additions."""
+
 
 def recipe(kind: str, family: str, name: str) -> ModelRef[Any]:
     return ModelRef(kind, family, Source("folder", name, fingerprint=name))
@@ -142,3 +146,33 @@ def kit(pipeline: Any, family: str) -> Kit:
         recipe("TextEncoder", family, family),
         recipe("VAE", family, family),
     )
+
+
+def sources(batch: int, seed: int = SEED) -> list[Any]:
+    """One generator a picture, as the sampler seeds them."""
+    import torch
+
+    return [torch.Generator().manual_seed(seed + place) for place in range(batch)]
+
+
+def swapped(kit: Kit, sampler: Any, spacing: Any = "model", batch: int = 1) -> Any:
+    """The pipeline's own scheduler swapped for another class, as diffusers does it."""
+    from safelight_nodes._diffusion.samplers import make_scheduler
+
+    made = make_scheduler(kit.shelf.held["Denoiser", kit.family].settings["scheduler"], sampler, spacing)
+    wanted = {key: made.config[key] for key in made.config if not key.startswith("_")}
+    found = type(made).from_config(kit.pipeline.scheduler.config, **wanted)
+    if sampler == "dpmpp_sde":
+        found.noise_sampler_seed = [SEED + place for place in range(batch)]
+    return found
+
+
+def pipeline_parts(kit: Kit) -> dict[str, Any]:
+    """What another pipeline class is made of, from the kit's own."""
+    if kit.family == "sdxl":
+        return kit.pipeline.components
+    return {**kit.pipeline.components, "requires_safety_checker": False}
+
+
+def distance(one: Any, other: Any) -> float:
+    return float((one - other).abs().max())

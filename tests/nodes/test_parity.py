@@ -7,32 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from node_bench import Kit
+from node_bench import CLOSE, NEGATIVE, PROMPT, SEED, Kit, distance, sources, swapped
 from safelight_nodes import latent, sampling, text, vae
-from safelight_nodes._diffusion.samplers import SAMPLERS, make_scheduler
-
-PROMPT, NEGATIVE = "a red apple on the table", "dark photo"
-SEED = 5
-CLOSE = 1e-5
-
-
-def sources(batch: int, seed: int = SEED) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed + place) for place in range(batch)]
-
-
-def scheduler(kit: Kit, sampler: Any, spacing: Any = "model", batch: int = 1) -> Any:
-    """The pipeline's own scheduler swapped for another class."""
-    made = make_scheduler(kit.shelf.held["Denoiser", kit.family].settings["scheduler"], sampler, spacing)
-    swapped = type(made).from_config(
-        kit.pipeline.scheduler.config, **{key: made.config[key] for key in made.config if not key.startswith("_")}
-    )
-    if sampler == "dpmpp_sde":
-        swapped.noise_sampler_seed = [SEED + place for place in range(batch)]
-    return swapped
+from safelight_nodes._diffusion.samplers import SAMPLERS
 
 
 def theirs(kit: Kit, sampler: str, batch: int = 1, spacing: str = "model", **more: Any) -> torch.Tensor:
-    kit.pipeline.scheduler = scheduler(kit, sampler, spacing, batch)
+    kit.pipeline.scheduler = swapped(kit, sampler, spacing, batch)
     given: dict[str, Any] = {
         "prompt": [PROMPT] * batch,
         "negative_prompt": [NEGATIVE] * batch,
@@ -56,10 +37,6 @@ def ours(kit: Kit, sampler: Any, batch: int = 1, spacing: Any = "model", **more:
     return vae.decode(kit.vae, made, ctx=ctx).pixels.movedim(-1, 1)
 
 
-def distance(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).abs().max())
-
-
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
 def test_every_sampler_with_guidance(family: str, sampler: str, request: pytest.FixtureRequest) -> None:
@@ -70,3 +47,26 @@ def test_every_sampler_with_guidance(family: str, sampler: str, request: pytest.
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_without_guidance(sd1: Kit, sampler: str) -> None:
     assert distance(ours(sd1, sampler, guidance=1.0), theirs(sd1, sampler, guidance_scale=1.0)) <= CLOSE
+
+
+@pytest.mark.parametrize(
+    ("sampler", "spacing"), [(name, spacing) for name, kind in SAMPLERS.items() for spacing in kind.spacings[1:]]
+)
+def test_every_spacing(sd1: Kit, sampler: str, spacing: str) -> None:
+    made = ours(sd1, sampler, spacing=spacing, guidance=1.0)
+    assert distance(made, theirs(sd1, sampler, spacing=spacing, guidance_scale=1.0)) <= CLOSE
+
+
+@pytest.mark.parametrize("steps", [1, 2, 40])
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "dpmpp_3m_sde", "pndm", "heun", "unipc", "lms"])
+def test_few_and_many_steps(sd2: Kit, sampler: str, steps: int) -> None:
+    made = ours(sd2, sampler, steps=steps, guidance=2.0)
+    assert distance(made, theirs(sd2, sampler, num_inference_steps=steps, guidance_scale=2.0)) <= CLOSE
+
+
+def test_pictures_depend_on_prompt_guidance_and_sampler(sd1: Kit) -> None:
+    """So that equality above means something."""
+    made = ours(sd1, "euler")
+    assert distance(made, ours(sd1, "euler", guidance=4.0)) > 1e-2
+    assert distance(made, ours(sd1, "dpmpp_2m")) > 1e-2
+    assert distance(made, theirs(sd1, "euler", prompt=["blue sea"])) > 1e-2

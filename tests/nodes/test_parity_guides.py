@@ -10,21 +10,15 @@ import torch
 from PIL import Image as Pictures
 
 import tiny_models
-from node_bench import Kit, recipe
+from node_bench import CLOSE, NEGATIVE, PROMPT, SEED, Kit, distance, recipe, sources
 from safelight.sdk import Conditioning, Image, Latent
 from safelight_nodes import controlnet, ip_adapter, latent, sampling, text, vae
-
-PROMPT, NEGATIVE, SEED, CLOSE = "a red apple on the table", "dark photo", 5, 1e-5
 
 
 def noise_picture(seed: int, batch: int = 1) -> Image:
     """Pixels on the grid of bytes, so that a picture file would hold them exactly."""
     drawn = torch.rand(batch, 64, 64, 3, generator=torch.Generator().manual_seed(seed))
     return Image((drawn * 255).round() / 255)
-
-
-def sources(batch: int) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(SEED + place) for place in range(batch)]
 
 
 def conditioning(kit: Kit) -> tuple[Conditioning, Conditioning]:
@@ -56,10 +50,6 @@ def call(pipeline: Any, kit: Kit, batch: int, **more: Any) -> torch.Tensor:
         **more,
     }
     return pipeline(**given).images
-
-
-def distance(one: torch.Tensor, other: torch.Tensor) -> float:
-    return float((one - other).abs().max())
 
 
 def parts(kit: Kit) -> dict[str, Any]:

@@ -1,0 +1,150 @@
+"""Pictures to start from and to fill in: equal to the diffusers pipelines that do the same.
+
+Left out where this and the pipelines part on purpose. PNDM and LMS starting late: the pipelines leave noise in the
+picture (see test_sampling). Filling in with samplers whose second stage lies between two noise levels (dpm2,
+dpm2_ancestral, dpmpp_sde): the pipeline puts the original back there too, with the noise of another level.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from node_bench import CLOSE, NEGATIVE, PROMPT, SEED, Kit, distance, kit, pipeline_parts, sources, swapped
+from safelight.sdk import Image, Latent, Mask
+from safelight_nodes import sampling, text, vae
+from safelight_nodes._diffusion.samplers import SAMPLERS
+
+STEPS = 5
+LATE = [name for name, kind in SAMPLERS.items() if kind.starts_anywhere]
+FILLING = [name for name, kind in SAMPLERS.items() if not kind.midpoint]
+
+
+def call(pipeline: Any, kit: Kit, sampler: str, **more: Any) -> torch.Tensor:
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.scheduler = swapped(kit, sampler, batch=2)
+    return pipeline(
+        prompt=[PROMPT] * 2,
+        negative_prompt=[NEGATIVE] * 2,
+        num_inference_steps=STEPS,
+        guidance_scale=5.0,
+        generator=sources(2),
+        eta=SAMPLERS[sampler].arguments.get("eta", 0.0),
+        output_type="pt",
+        **more,
+    ).images
+
+
+def ours(kit: Kit, start: Latent, sampler: Any, denoise: float) -> torch.Tensor:
+    ctx = kit.context
+    positive, negative = (text.encode(kit.text, text=given, ctx=ctx) for given in (PROMPT, NEGATIVE))
+    made = sampling.sample(
+        kit.denoiser,
+        positive,
+        negative,
+        start,
+        steps=STEPS,
+        guidance=5.0,
+        sampler=sampler,
+        seed=SEED,
+        denoise=denoise,
+        ctx=ctx,
+    )
+    return vae.decode(kit.vae, made, ctx=ctx).pixels.movedim(-1, 1)
+
+
+@pytest.mark.parametrize("sampler", LATE)
+def test_image_to_image(sd1: Kit, sampler: str) -> None:
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    samples = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(9))
+    pipeline = StableDiffusionImg2ImgPipeline(**pipeline_parts(sd1))
+    for strength in (0.8, 0.45):
+        wanted = call(pipeline, sd1, sampler, image=samples, strength=strength)
+        assert distance(ours(sd1, Latent(samples, "sd1"), sampler, strength), wanted) <= CLOSE
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "ddim", "heun", "euler_ancestral"])
+def test_image_to_image_of_sdxl(sdxl: Kit, sampler: str) -> None:
+    from diffusers import StableDiffusionXLImg2ImgPipeline
+
+    samples = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(9))
+    wanted = call(StableDiffusionXLImg2ImgPipeline(**pipeline_parts(sdxl)), sdxl, sampler, image=samples, strength=0.8)
+    assert distance(ours(sdxl, Latent(samples, "sdxl"), sampler, 0.8), wanted) <= CLOSE
+
+
+def picture_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
+    pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    mask = torch.zeros(2, 1, 64, 64)
+    mask[..., 32:] = 1
+    return pixels, mask
+
+
+@pytest.fixture
+def mean_of_the_vae(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipelines draw from the VAE's distribution with the generator of the noise; the node takes its mean."""
+    import diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint as module
+
+    monkeypatch.setattr(module, "retrieve_latents", lambda found, generator=None: found.latent_dist.mode())
+
+
+@pytest.mark.usefixtures("mean_of_the_vae")
+@pytest.mark.parametrize("sampler", FILLING)
+def test_filling_in_with_an_ordinary_denoiser(sd1: Kit, sampler: str) -> None:
+    from diffusers import StableDiffusionInpaintPipeline
+
+    pixels, mask = picture_and_mask()
+    start = vae.encode_inpaint(sd1.vae, Image(pixels.movedim(1, -1)), Mask(mask[:, 0]), ctx=sd1.context)
+    pipeline = StableDiffusionInpaintPipeline(**pipeline_parts(sd1))
+    for strength in (1.0, 0.6):
+        if strength < 1 and sampler not in LATE:
+            continue
+        wanted = call(
+            pipeline, sd1, sampler, image=pixels * 2 - 1, mask_image=mask, strength=strength, height=64, width=64
+        )
+        assert distance(ours(sd1, start, sampler, strength), wanted) <= CLOSE
+
+
+@pytest.mark.usefixtures("mean_of_the_vae")
+@pytest.mark.parametrize("sampler", ["euler", "ddim"])
+def test_filling_in_with_an_inpainting_denoiser(sd1: Kit, sampler: str) -> None:
+    from diffusers import StableDiffusionInpaintPipeline, UNet2DConditionModel
+
+    torch.manual_seed(0)
+    unet = UNet2DConditionModel.from_config({**sd1.pipeline.unet.config, "in_channels": 9}).eval()
+    pipeline = StableDiffusionInpaintPipeline(**{**pipeline_parts(sd1), "unet": unet})
+    inpainting = kit(pipeline, "sd1")
+    pixels, mask = picture_and_mask()
+    start = vae.encode_inpaint(inpainting.vae, Image(pixels.movedim(1, -1)), Mask(mask[:, 0]), ctx=inpainting.context)
+    for strength in (1.0, 0.6):
+        wanted = call(
+            pipeline, inpainting, sampler, image=pixels * 2 - 1, mask_image=mask, strength=strength, height=64, width=64
+        )
+        assert distance(ours(inpainting, start, sampler, strength), wanted) <= CLOSE
+
+
+def test_an_inpainting_denoiser_needs_the_picture_around_the_mask(sd1: Kit) -> None:
+    from diffusers import UNet2DConditionModel
+
+    from safelight.sdk import ProblemError
+
+    unet = UNet2DConditionModel.from_config({**sd1.pipeline.unet.config, "in_channels": 9}).eval()
+    inpainting = kit(type(sd1.pipeline)(**{**pipeline_parts(sd1), "unet": unet}), "sd1")
+    with pytest.raises(ProblemError, match="encode_inpaint"):
+        ours(inpainting, Latent(torch.zeros(2, 4, 8, 8), "sd1"), "euler", 1.0)
+
+
+@pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - set(FILLING)))
+def test_what_is_outside_the_mask_comes_out_as_it_went_in(sd1: Kit, sampler: Any) -> None:
+    samples = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(9))
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., 4:] = 1
+    ctx = sd1.context
+    positive, negative = (text.encode(sd1.text, text=given, ctx=ctx) for given in (PROMPT, NEGATIVE))
+    made = sampling.sample(
+        sd1.denoiser, positive, negative, Latent(samples, "sd1", 8, mask), steps=3, sampler=sampler, ctx=ctx
+    ).samples
+    assert torch.equal(made[..., :4], samples[..., :4])
+    assert not torch.allclose(made[..., 4:], samples[..., 4:], atol=0.1)
