@@ -1,0 +1,150 @@
+"""Which model family weights belong to, told from their configuration or from the names and shapes in their header."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from safelight.sdk.models import Family
+from safelight.sdk.problem import Problem, ProblemError
+
+from .headers import Header
+
+SUPPORTED = "Stable Diffusion 1, 2 and XL"
+_WIDTHS: dict[int, Family] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
+"""Channels of the text embeddings that each family's denoiser attends to."""
+
+_ARCHITECTURES: tuple[tuple[str, Family], ...] = (
+    ("stable-diffusion-xl", "sdxl"),
+    ("stable-diffusion-v2", "sd2"),
+    ("stable-diffusion-v1", "sd1"),
+    ("sdxl", "sdxl"),
+    ("sd_v2", "sd2"),
+    ("sd_v1", "sd1"),
+)
+"""What the metadata `modelspec.architecture` (https://github.com/Stability-AI/ModelSpec) and `ss_base_model_version`
+(kohya-ss/sd-scripts) begin with."""
+
+_LDM = "model.diffusion_model."
+
+
+def of_pipeline(name: str, index: Mapping[str, Any], unet: Mapping[str, Any]) -> Family:
+    """The family of a diffusers pipeline, from its `model_index.json` and the configuration of its UNet.
+
+    Raises:
+        ProblemError: `unsupported_family`, when it is none that can be run.
+    """
+    pipeline = str(index.get("_class_name", ""))
+    if not pipeline.startswith(("StableDiffusion", "LatentConsistencyModel")) or pipeline.startswith(
+        "StableDiffusion3"
+    ):
+        raise unsupported(name, f"is a {pipeline or 'pipeline without a class'}")
+    family = of_denoiser(name, unet)
+    if family == "sdxl" and not _given(index, "text_encoder"):
+        raise unsupported(name, "is the refiner of Stable Diffusion XL")
+    return family
+
+
+def of_denoiser(name: str, config: Mapping[str, Any]) -> Family:
+    """The family of a UNet or a ControlNet, from its `config.json`."""
+    kind = str(config.get("_class_name", ""))
+    if kind not in ("UNet2DConditionModel", "ControlNetModel"):
+        raise unsupported(name, f"holds a {kind or 'model without a class'}")
+    if config.get("addition_embed_type") == "text_time":
+        return "sdxl"
+    known = _WIDTHS.get(config.get("cross_attention_dim") or 0)
+    # Models of other widths are told apart by what version 2 introduced.
+    return known or ("sd2" if config.get("use_linear_projection") else "sd1")
+
+
+def of_vae(name: str, config: Mapping[str, Any]) -> Family:
+    """The family of a VAE on its own. Those of versions 1 and 2 are interchangeable and count as version 1."""
+    kind = str(config.get("_class_name", ""))
+    if kind != "AutoencoderKL":
+        raise unsupported(name, f"holds a {kind or 'model without a class'}")
+    return "sdxl" if abs(config.get("scaling_factor", 0.18215) - 0.13025) < 1e-6 else "sd1"
+
+
+def predicts_velocity(scheduler: Mapping[str, Any]) -> bool:
+    return scheduler.get("prediction_type") == "v_prediction"
+
+
+def is_checkpoint(header: Header) -> bool:
+    """Whether a file is a whole model in the layout of the original releases."""
+    return f"{_LDM}input_blocks.0.0.weight" in header.tensors
+
+
+def of_checkpoint(name: str, header: Header) -> Family:
+    """The family of a whole model in one file."""
+    if f"{_LDM}label_emb.0.0.weight" in header.tensors:
+        if "conditioner.embedders.1.model.ln_final.weight" not in header.tensors:
+            raise unsupported(name, "is the refiner of Stable Diffusion XL")
+        return "sdxl"
+    key = f"{_LDM}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+    width = (header.shape(key) or (0, 0))[-1]
+    if width in (768, 1024):
+        return _WIDTHS[width]
+    raise unsupported(name, f"attends to a text of {width} channels, which no supported family does")
+
+
+def is_original_vae(header: Header) -> bool:
+    """Whether a file is a VAE in the layout of the original releases."""
+    return "decoder.up.0.block.0.conv1.weight" in header.tensors and "encoder.conv_in.weight" in header.tensors
+
+
+def of_original_vae(stem: str, header: Header) -> str:
+    """The family of a VAE in one file. Those of all families have the same shapes, so its name has to tell."""
+    return _from_metadata(header) or ("sdxl" if "xl" in stem.lower() else "sd1")
+
+
+def is_ip_adapter(header: Header) -> bool:
+    return any(key.startswith("ip_adapter.") for key in header.tensors)
+
+
+def of_ip_adapter(header: Header) -> str:
+    """The family of an IP-Adapter; the empty string when nothing tells."""
+    told = _from_metadata(header)
+    widths = {t.shape[-1] for key, t in header.tensors.items() if key.endswith("to_k_ip.weight")}
+    return told or (_WIDTHS.get(widths.pop(), "") if len(widths) == 1 else "")
+
+
+def is_lora(header: Header) -> bool:
+    marks = ("lora_A.", "lora_down.", ".lora.down.", "_lora.down.", "lora_linear_layer.down.")
+    return any(mark in key for key in header.tensors for mark in marks)
+
+
+def of_lora(header: Header) -> str:
+    """The family of a LoRA; the empty string when nothing tells.
+
+    Told by its metadata, by a second text encoder, or by the channels that its attention to the text takes in.
+    """
+    told = _from_metadata(header)
+    if told:
+        return told
+    names = header.tensors
+    if any(key.startswith(("lora_te2_", "text_encoder_2.")) for key in names):
+        return "sdxl"
+    for key, tensor in names.items():
+        down = any(mark in key for mark in ("lora_A.", "lora_down.", ".down."))
+        if down and "attn2" in key and ("to_k" in key or "to_v" in key) and len(tensor.shape) >= 2:
+            return _WIDTHS.get(tensor.shape[1], "")
+    return ""
+
+
+def unsupported(name: str, what: str) -> ProblemError:
+    hint = f"Supported are {SUPPORTED}, and what is made for them."
+    return ProblemError(Problem(code="unsupported_family", message=f"{name!r} {what}.", hint=hint, value=name))
+
+
+def _from_metadata(header: Header) -> str:
+    for field in ("modelspec.architecture", "ss_base_model_version"):
+        told = header.metadata.get(field, "").lower()
+        for start, family in _ARCHITECTURES:
+            if told.startswith(start):
+                return family
+    return ""
+
+
+def _given(index: Mapping[str, Any], part: str) -> bool:
+    entry = index.get(part)
+    return isinstance(entry, list) and len(entry) == 2 and entry[0] is not None

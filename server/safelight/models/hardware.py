@@ -1,0 +1,223 @@
+"""What this machine computes with: device, precision, memory, threads. Never imports torch by itself.
+
+Which precision is fastest is measured once (see `probe`) and remembered in the data folder, so a process without torch
+can read it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from safelight.sdk.codec import hash_text
+from safelight.sdk.problem import Problem, ProblemError, one_of
+
+from .measured import PRECISIONS, Computed, Measured
+
+REMEMBERED = "hardware.json"
+_LIBRARIES = ("torch", "diffusers", "transformers")
+
+
+class Numerics(msgspec.Struct, frozen=True, kw_only=True):
+    """How models are computed here when a recipe leaves it open.
+
+    `device` is `cpu`, `mps`, `cuda` or `cuda:1`; `precision` is for denoisers and encoders, `vae` for VAEs. `text` says
+    all that changes bits: it is part of every cache key.
+    """
+
+    device: str
+    precision: Computed
+    vae: Computed
+    text: str
+
+
+def numerics(folder: Path, environ: Mapping[str, str] | None = None) -> Numerics:
+    """Device and precision of this machine; measured the first time, in a process of its own unless torch is here.
+
+    `SAFELIGHT_DEVICE` and `SAFELIGHT_PRECISION` go before what was measured.
+
+    Raises:
+        ProblemError: `bad_setting`, when one of them names what is not there.
+    """
+    given = os.environ if environ is None else environ
+    device, precision = _wished(given)
+    if device == "cpu" and precision:
+        found = Measured(device="cpu", precision=precision, vae=precision)
+    else:
+        found = _measured(folder, device, given)
+    if precision:
+        found = msgspec.structs.replace(found, precision=precision, vae=precision)
+    kind = found.device.partition(":")[0]
+    libraries = " ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
+    text = f"{kind} {found.precision} vae {found.vae} {libraries}"
+    return Numerics(device=found.device, precision=found.precision, vae=found.vae, text=text)
+
+
+def free_memory() -> int:
+    """Bytes of main memory that can be had now without swapping; within a container, within its limit."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
+    if limit is not None and used is not None:
+        # What the group's page cache holds can be taken back.
+        free = min(free, limit - used + (_cgroup_stat("inactive_file") or 0))
+    return max(0, free)
+
+
+def total_memory() -> int:
+    """Bytes of main memory of this machine or container."""
+    import psutil
+
+    limit = _cgroup("memory.max")
+    return min(psutil.virtual_memory().total, limit or sys.maxsize)
+
+
+def thread_count(environ: Mapping[str, str]) -> int:
+    """Threads to compute with: `OMP_NUM_THREADS`, else the cores that this process may use."""
+    with contextlib.suppress(KeyError, ValueError):
+        return max(1, int(environ["OMP_NUM_THREADS"]))
+    import psutil
+
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        cores = min(cores, len(os.sched_getaffinity(0)))
+    # torch sees the whole machine; a container with a share of it would be slowed down by its own threads.
+    with contextlib.suppress(OSError, ValueError):
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cores = min(cores, max(1, round(int(quota) / int(period))))
+    return cores
+
+
+def _wished(environ: Mapping[str, str]) -> tuple[str, Computed | None]:
+    device = environ.get("SAFELIGHT_DEVICE", "").strip().lower()
+    if device in ("", "auto"):
+        device = ""
+    elif not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise _bad_setting("SAFELIGHT_DEVICE", device, "Set it to cpu, cuda, cuda:1 or mps, or leave it out.")
+    wish = environ.get("SAFELIGHT_PRECISION", "").strip().lower()
+    if wish in ("", "auto"):
+        return device, None
+    if wish not in PRECISIONS:
+        raise _bad_setting("SAFELIGHT_PRECISION", wish, f"Set it to auto, {one_of(PRECISIONS)}.")
+    return device, cast(Computed, wish)
+
+
+def _measured(folder: Path, device: str, environ: Mapping[str, str]) -> Measured:
+    key = _machine(device, environ)
+    path = folder / REMEMBERED
+    known = _remembered(path)
+    with contextlib.suppress(KeyError, msgspec.ValidationError):
+        return msgspec.convert(known[key], Measured)
+    found = _probe(device)
+    _remember(path, {**known, key: msgspec.to_builtins(found)})
+    return found
+
+
+def _probe(device: str) -> Measured:
+    if "torch" in sys.modules:
+        from .probe import measure
+
+        return measure(device)
+    done = subprocess.run(
+        [sys.executable, "-m", f"{__package__}.probe", device],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    with contextlib.suppress(msgspec.MsgspecError):
+        answer = msgspec.json.decode(done.stdout)
+        if "problem" in answer:
+            raise ProblemError(msgspec.convert(answer["problem"], Problem))
+        return msgspec.convert(answer, Measured)
+    message = "torch could not be started to measure this machine."
+    hint = "Set SAFELIGHT_DEVICE and SAFELIGHT_PRECISION, or mend the installation of torch."
+    raise ProblemError(Problem(code="torch_broken", message=message, hint=hint, details=done.stderr[-4000:]))
+
+
+def _machine(device: str, environ: Mapping[str, str]) -> str:
+    """A name for this machine and its torch: what is remembered holds for it alone."""
+    facts = [
+        device,
+        platform.node(),
+        platform.machine(),
+        _processor(),
+        str(os.cpu_count()),
+        environ.get("CUDA_VISIBLE_DEVICES", ""),
+        _read("/proc/driver/nvidia/version"),
+        _version("torch"),
+        "1",  # raised when the probe changes
+    ]
+    return hash_text("\n".join(facts))
+
+
+def _processor() -> str:
+    facts: dict[str, str] = {}
+    for line in _read("/proc/cpuinfo").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("model name", "flags", "Features"):
+            facts.setdefault(key.strip(), value.strip())
+    return " ".join(facts.values()) or platform.processor()
+
+
+def _remembered(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remember(path: Path, known: dict[str, Any]) -> None:
+    # Without a place to keep it, it is measured again next time; that is no reason to stop.
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
+            json.dump(known, file, indent=1)
+        Path(file.name).replace(path)
+
+
+def _cgroup(name: str) -> int | None:
+    text = _read(f"/sys/fs/cgroup/{name}").strip()
+    return int(text) if text.isdigit() else None
+
+
+def _cgroup_stat(name: str) -> int | None:
+    for line in _read("/sys/fs/cgroup/memory.stat").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and value.isdigit():
+            return int(value)
+    return None
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _bad_setting(name: str, given: str, hint: str) -> ProblemError:
+    message = f"{name} is {given!r}."
+    return ProblemError(Problem(code="bad_setting", message=message, hint=hint, value=given))

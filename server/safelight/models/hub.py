@@ -1,0 +1,200 @@
+"""Models of the Hugging Face hub: the local cache first, the network only on request.
+
+Layout of the cache: https://huggingface.co/docs/huggingface_hub/guides/manage-cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safelight.sdk.problem import Problem, ProblemError
+
+Progress = Callable[[str, int, int], None]
+"""Told of a download: the file, the bytes that are there, the bytes in all."""
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_BLOB = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
+_PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
+_SETTINGS = ("*.json", "*.txt")
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where huggingface_hub keeps its files. Told by the same variables, without importing it."""
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if environ.get(variable):
+            return Path(environ[variable]).expanduser()
+    home = environ.get("HF_HOME")
+    if home:
+        return Path(home).expanduser() / "hub"
+    return Path(environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "huggingface" / "hub"
+
+
+def offline(environ: Mapping[str, str]) -> bool:
+    return any(
+        environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE")
+        for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    )
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """`org/name/path/inside` as repository and path; two empty strings when it cannot be one."""
+    parts = name.split("/")
+    repository = "/".join(parts[:2])
+    if len(parts) < 2 or not _REPOSITORY.fullmatch(repository) or ".." in repository or not all(parts):
+        return "", ""
+    return repository, "/".join(parts[2:])
+
+
+def command(repository: str, revision: str = "", inside: str = "") -> str:
+    """The command that brings a repository, or one folder or file of it, into the cache."""
+    words = ["hf download", repository]
+    if inside.endswith(".safetensors"):
+        words.append(inside)
+    if revision:
+        words.append(f"--revision {revision}")
+    if inside and not inside.endswith(".safetensors"):
+        words.append(f'--include "{inside}/*"')
+    return " ".join(words)
+
+
+def storage(cache: Path, repository: str) -> Path:
+    return cache / ("models--" + repository.replace("/", "--"))
+
+
+def snapshot(cache: Path, repository: str, revision: str) -> Path | None:
+    """The folder of a repository's files at a revision (branch, tag or commit), if the cache has it."""
+    folder = storage(cache, repository)
+    wanted = revision or "main"
+    commit = wanted
+    with contextlib.suppress(OSError):
+        commit = (folder / "refs" / wanted).read_text().strip()
+    found = folder / "snapshots" / commit
+    if "/" in commit or commit in ("", ".", "..") or not found.is_dir():
+        return None
+    return found
+
+
+def repositories(cache: Path) -> Iterator[tuple[str, Path]]:
+    """Every repository of the cache that has files, and their folder at the newest revision it knows."""
+    for folder in sorted(cache.glob("models--*--*")):
+        repository = folder.name.removeprefix("models--").replace("--", "/", 1)
+        branch = snapshot(cache, repository, "")
+        others = sorted((folder / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime)
+        found = branch or (others[-1] if others else None)
+        if found is not None:
+            yield repository, found
+
+
+def blob_digest(path: Path) -> str:
+    """The digest that the cache names a file by (SHA-256, or Git's SHA-1 for small ones), or the empty string."""
+    target = path.resolve()
+    if target.parent.name == "blobs" and _BLOB.fullmatch(target.name) and target != path:
+        return target.name
+    return ""
+
+
+def wanted_files(names: Sequence[str], inside: str = "") -> list[str]:
+    """Those files of a repository that Safelight reads: settings, and one set of safetensors.
+
+    Of two sets, the `fp16` one is taken: half the bytes, and no more than that is computed with.
+    `inside` is a folder or file of the repository, where it holds more than one model.
+    """
+    if inside and inside in names:
+        folder = inside.rpartition("/")[0]
+        beside = f"{folder}/image_encoder" if folder else "image_encoder"
+        if "vit-h" in inside.lower() and "models/image_encoder/config.json" in names:
+            beside = "models/image_encoder"
+        return [inside, *_one_folder(names, beside)]
+    if inside:
+        return _one_folder(names, inside)
+    if "model_index.json" in names:
+        found = [name for name in names if name in ("model_index.json", "latent_rgb.json")]
+        return found + [name for part in _PARTS for name in _one_folder(names, part)]
+    return _one_folder(names, "")
+
+
+def _one_folder(names: Sequence[str], folder: str) -> list[str]:
+    prefix = f"{folder}/" if folder else ""
+    inside = [name for name in names if name.startswith(prefix) and "/" not in name.removeprefix(prefix)]
+    settings = [name for name in inside if any(fnmatch.fnmatch(name, pattern) for pattern in _SETTINGS)]
+    weights = [name for name in inside if name.endswith(".safetensors") and ".non_ema" not in name]
+    half = [name for name in weights if ".fp16" in name]
+    return settings + (half or weights)
+
+
+def download(
+    repository: str,
+    revision: str,
+    inside: str,
+    cache: Path,
+    progress: Progress | None = None,
+    endpoint: str | None = None,
+) -> None:
+    """Brings a repository's files (see `wanted_files`) into the cache.
+
+    Raises:
+        ProblemError: `model_missing` or `download_failed`, with what the hub says.
+    """
+    from huggingface_hub import HfApi, hf_hub_download
+
+    api = HfApi(endpoint=endpoint)
+    try:
+        facts = api.model_info(repository, revision=revision or None, files_metadata=True)
+        sizes = {file.rfilename: file.size or 0 for file in facts.siblings or ()}
+        names = wanted_files(list(sizes), inside)
+        if not names:
+            what = f"{repository}/{inside}" if inside else repository
+            hint = "It may hold pickles only; look for a repository with safetensors."
+            message = f"{what!r} has no settings or safetensors on the hub."
+            raise ProblemError(Problem(code="model_missing", message=message, hint=hint, value=repository))
+        for name in names:
+            hf_hub_download(
+                repository,
+                name,
+                # By branch or tag, so that the cache learns what it points to.
+                revision=revision or None,
+                cache_dir=cache,
+                endpoint=endpoint,
+                tqdm_class=_teller(name, sizes[name], progress),
+            )
+    except ProblemError:
+        raise
+    except Exception as error:  # network, disk, rights: all mean that the model is not there, and why is in the text
+        raise _failed(repository, error) from error
+
+
+def _failed(repository: str, error: Exception) -> ProblemError:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    code, hint = "download_failed", "Try again when the network is there; files that have arrived are kept."
+    if isinstance(error, GatedRepoError):
+        hint = f"Accept its licence on https://huggingface.co/{repository}, then run `hf auth login`."
+    elif isinstance(error, RepositoryNotFoundError | RevisionNotFoundError):
+        code, hint = "model_missing", "Check the spelling; for a private one run `hf auth login`."
+    message = f"{repository!r} could not be downloaded: {reason}"
+    return ProblemError(Problem(code=code, message=message, hint=hint, value=repository))
+
+
+def _teller(name: str, size: int, progress: Progress | None) -> Any:
+    """A progress bar that draws nothing and tells `progress` instead."""
+    from tqdm.auto import tqdm
+
+    class Teller(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            options.pop("name", None)
+            super().__init__(*args, **{**options, "disable": True})
+            self.here = int(options.get("initial") or 0)
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.here += int(n or 0)
+            if progress is not None:
+                progress(name, self.here, max(size, self.here))
+            return None
+
+    return Teller

@@ -1,0 +1,319 @@
+"""Names to models: the starter, the model folders, and the hub's local cache. Never imports torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from safelight.sdk.models import Source
+from safelight.sdk.problem import Problem, ProblemError, did_you_mean
+
+from .headers import read_header
+from .hub import (
+    Progress,
+    blob_digest,
+    cache_folder,
+    command,
+    download,
+    offline,
+    repositories,
+    snapshot,
+    split_name,
+)
+from .layout import Layout, Reader, read_json
+
+STARTER = "starter"
+CLIP = "openai/clip-vit-large-patch14"
+CLIP_VOCABULARY = 49408
+
+
+class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as it is listed.
+
+    `place` is where it was found (see `Source`), `components` the bytes on disk of each part, `precision` the type that
+    most of its weights are kept in (`F16`, `BF16`, `F32`). `problem` says why it cannot be used, if so.
+    """
+
+    name: str
+    place: Literal["starter", "hub", "folder", "file"]
+    kind: str = ""
+    family: str = ""
+    components: dict[str, int] = {}
+    bytes: int = 0
+    precision: str = ""
+    path: str
+    problem: Problem | None = None
+
+
+def model_folders(home: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """The folders of the user's models: `$SAFELIGHT_MODELS`, several separated as in PATH; else `models` in `home`."""
+    given = [part for part in environ.get("SAFELIGHT_MODELS", "").split(os.pathsep) if part]
+    return tuple(Path(part).expanduser() for part in given) or (home / "models",)
+
+
+def starter_folder() -> Path:
+    """Where the miniature model lies in the package."""
+    spec = find_spec("safelight")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / STARTER
+
+
+class Library:
+    """Finds models and tells what they are. `digest` gives the digest of a file's content, and may remember it."""
+
+    def __init__(
+        self,
+        folders: tuple[Path, ...],
+        *,
+        digest: Callable[[Path], str],
+        cache: Path | None = None,
+        starter: Path | None = None,
+        allow_download: bool = False,
+        allow_pickle: bool = False,
+        progress: Progress | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        self.folders = folders
+        self.cache = cache or cache_folder(os.environ)
+        self.starter = starter or starter_folder()
+        self._digest = digest
+        self._allow_download = allow_download
+        self._progress = progress
+        self._endpoint = endpoint
+        self._reader = Reader(self._inside, allow_pickle)
+
+    def find(self, name: str) -> Source:
+        """The source behind a name as a user types it: `starter`, a path below the model folders, or `org/name`, with
+        `/path/inside` and `@revision` where they are needed. What lies in the model folders goes before the hub.
+
+        Raises:
+            ProblemError: it is not there, leads out of the model folders, or is no model that can be used.
+        """
+        source, layout = self._open(name)
+        return replace(source, fingerprint=layout.fingerprint(self._content))
+
+    def layout(self, source: Source) -> Layout:
+        """The files of a source that was found before.
+
+        Raises:
+            ProblemError: it is gone, or (`model_changed`) no longer the same files.
+        """
+        name = _full_name(source)
+        layout = self._open(name, source.place)[1]
+        if source.fingerprint and layout.fingerprint(self._content) != source.fingerprint:
+            message = f"The files of {name!r} have changed since this work began."
+            raise ProblemError(Problem(code="model_changed", message=message, hint="Run it again.", value=name))
+        return layout
+
+    def family(self, source: Source) -> str:
+        """The family of a source (`sd1`, `sd2`, `sdxl`); empty for a LoRA or adapter that does not tell."""
+        return self._open(_full_name(source), source.place)[1].family
+
+    def describe(self, name: str) -> ModelEntry:
+        """What is known of a model.
+
+        Raises:
+            ProblemError: as `find`.
+        """
+        source, layout = self._open(name)
+        return _entry(source, layout)
+
+    def list_models(self) -> list[ModelEntry]:
+        """Every model that can be named: the starter, the model folders', and the hub cache's. Broken ones say why."""
+        found: list[ModelEntry] = []
+        for name, place, path in self._all():
+            try:
+                source, layout = self._open(name, place)
+                found.append(_entry(source, layout))
+            except ProblemError as error:
+                # The cache holds models of every sort; those that are none of ours need no mention.
+                if place != "hub":
+                    found.append(ModelEntry(name=name, place=place, path=str(path), problem=error.problems[0]))
+        return found
+
+    def clip_vocabulary(self) -> Path | None:
+        """The folder of a tokenizer with the vocabulary of CLIP, from any model that has one."""
+        for folder in self._tokenizers():
+            names = {"vocab.json", "merges.txt"}
+            if all((folder / name).is_file() and self._inside(folder / name) for name in names):
+                size = len(read_json(folder / "vocab.json"))
+                if size == CLIP_VOCABULARY:
+                    return folder
+        return None
+
+    def _tokenizers(self) -> Iterator[Path]:
+        for repository, path in repositories(self.cache):
+            if repository == CLIP:
+                yield path
+        for _, _, path in self._all():
+            yield from (path / "tokenizer", path / "tokenizer_2")
+
+    def _open(self, name: str, place: str | None = None) -> tuple[Source, Layout]:
+        name = name.strip()
+        if name == STARTER and place in (None, STARTER):
+            return self._starter()
+        self._refuse_strange(name)
+        local = self._local(name) if place in (None, "folder", "file") else None
+        if local is not None:
+            path, shown = local
+            layout = self._read(shown, path)
+            return Source("file" if path.is_file() else "folder", shown), layout
+        bare, _, revision = name.partition("@")
+        repository, inside = split_name(bare)
+        if not repository or place in ("folder", "file"):
+            raise self._missing(name)
+        root = self._hub_root(repository, revision, inside)
+        if root is None:
+            raise self._missing(name, command(repository, revision, inside))
+        return Source("hub", bare, revision), self._read(bare, root, command(repository, revision, inside))
+
+    def _starter(self) -> tuple[Source, Layout]:
+        if not (self.starter / "model_index.json").is_file():
+            message = "The starter model is not part of this installation."
+            hint = f"Install a released package of Safelight; its weights belong in {self.starter}."
+            raise ProblemError(Problem(code="model_missing", message=message, hint=hint, value=STARTER))
+        return Source(STARTER, STARTER), self._reader.read(STARTER, self.starter)
+
+    def _refuse_strange(self, name: str) -> None:
+        parts = name.replace("\\", "/").split("/")
+        if not name or "\0" in name or ".." in parts or name.startswith("~"):
+            message = f"{name!r} is not the name of a model."
+            hint = "Give `starter`, a path below the model folders, or a hub id such as org/name."
+            raise ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
+
+    def _local(self, name: str) -> tuple[Path, str] | None:
+        """The path below the model folders that a name means, and the name relative to its folder."""
+        for folder in self.folders:
+            if Path(name).is_absolute() and not Path(name).is_relative_to(folder):
+                continue
+            path = folder / name
+            if not path.exists() or path == folder:
+                continue
+            if not self._inside(path):
+                raise self._outside(name, path.resolve())
+            return path, path.relative_to(folder).as_posix()
+        if Path(name).is_absolute() and not any(Path(name).is_relative_to(folder) for folder in self.folders):
+            raise self._outside(name, Path(name))
+        return None
+
+    def _outside(self, name: str, real: Path) -> ProblemError:
+        message = (
+            f"{name!r} leads out of the model folders ({os.pathsep.join(str(folder) for folder in self.folders)})."
+        )
+        hint = f"Move it there, or add {real.parent} to SAFELIGHT_MODELS."
+        return ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
+
+    def _hub_root(self, repository: str, revision: str, inside: str) -> Path | None:
+        """The folder or file of the cache that is meant; downloaded where that is allowed and something is missing."""
+        found = self._cached(repository, revision, inside)
+        if not self._allow_download or offline(os.environ):
+            return found
+        if found is not None:
+            try:
+                self._reader.read(repository, found)
+                return found
+            except ProblemError as error:
+                if error.problems[0].code not in ("model_incomplete", "not_a_model"):
+                    return found
+        download(repository, revision, inside, self.cache, self._progress, self._endpoint)
+        return self._cached(repository, revision, inside)
+
+    def _cached(self, repository: str, revision: str, inside: str) -> Path | None:
+        folder = snapshot(self.cache, repository, revision)
+        if folder is None:
+            return None
+        root = folder / inside if inside else folder
+        return root if root.exists() else None
+
+    def _read(self, name: str, root: Path, get: str = "") -> Layout:
+        try:
+            layout = self._reader.read(name, root)
+        except ProblemError as error:
+            problem = error.problems[0]
+            if get and problem.code == "model_incomplete":
+                raise ProblemError(msgspec.structs.replace(problem, hint=f"To get the rest: `{get}`.")) from None
+            raise
+        for file in layout.files():
+            if not self._inside(file):
+                message = f"{file.name} of {name!r} is a link that leads out of the model folders."
+                hint = f"Put the file itself there, or add {file.resolve().parent} to SAFELIGHT_MODELS."
+                raise ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
+        return layout
+
+    def _inside(self, path: Path) -> bool:
+        real = path.resolve()
+        roots = (*self.folders, self.starter, self.cache)
+        return any(real.is_relative_to(root.resolve()) for root in roots)
+
+    def _content(self, path: Path) -> str:
+        """The digest of a file. The hub's cache names its files by digest, so they need not be read."""
+        named = blob_digest(path) if path.is_relative_to(self.cache) else ""
+        return named or self._digest(path)
+
+    def _missing(self, name: str, get: str = "") -> ProblemError:
+        searched = [str(folder) for folder in self.folders]
+        known = [STARTER, *(model for model, _, _ in self._all())]
+        hints = [did_you_mean(name, known)]
+        if get:
+            searched.append(str(self.cache))
+            hints.append(f"To get it: `{get}`.")
+        else:
+            hints.append("Put it into a model folder, or give a hub id such as org/name.")
+        message = f"There is no model {name!r} on this machine. Searched: {', '.join(searched)}."
+        return ProblemError(
+            Problem(code="model_missing", message=message, hint=" ".join(filter(None, hints)), value=name)
+        )
+
+    def _all(self) -> Iterator[tuple[str, Literal["starter", "hub", "folder", "file"], Path]]:
+        if (self.starter / "model_index.json").is_file():
+            yield STARTER, "starter", self.starter
+        for folder in self.folders:
+            yield from _models_below(folder, folder)
+        for repository, path in repositories(self.cache):
+            yield repository, "hub", path
+
+
+def _models_below(folder: Path, top: Path, depth: int = 0) -> Iterator[tuple[str, Literal["folder", "file"], Path]]:
+    """Models of a folder and of the folders in it, which people sort them into."""
+    if depth > 4 or not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        name = path.relative_to(top).as_posix()
+        if path.name.startswith("."):
+            continue
+        if path.is_file() and path.suffix == ".safetensors":
+            yield name, "file", path
+        elif (path / "model_index.json").is_file() or (path / "config.json").is_file():
+            yield name, "folder", path
+        elif path.is_dir():
+            yield from _models_below(path, top, depth + 1)
+
+
+def _full_name(source: Source) -> str:
+    return f"{source.name}@{source.revision}" if source.revision else source.name
+
+
+def _entry(source: Source, layout: Layout) -> ModelEntry:
+    sizes = {
+        part or "weights": sum(file.stat().st_size for file in files.weights)
+        for part, files in layout.parts.items()
+        if files.weights
+    }
+    weights = [file for part in layout.parts.values() for file in part.weights if file.suffix == ".safetensors"]
+    largest = max(weights, key=lambda file: file.stat().st_size, default=None)
+    return ModelEntry(
+        name=_full_name(source),
+        place=source.place,
+        kind=layout.kind,
+        family=layout.family,
+        components=sizes,
+        bytes=layout.bytes(),
+        precision=read_header(largest).dtypes() if largest else "",
+        path=str(layout.root),
+    )

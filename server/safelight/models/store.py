@@ -1,0 +1,378 @@
+"""The model store: the only place that turns recipes into something that computes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from safelight.sdk.context import Lease
+from safelight.sdk.models import K, ModelRef, Patch, Source
+from safelight.sdk.problem import Problem, ProblemError
+
+from .hardware import Numerics, numerics, thread_count
+from .hub import Progress, cache_folder, offline
+from .layout import Layout, read_json
+from .library import Library, ModelEntry, model_folders
+from .memory import SPARE, Memory, give_back, is_out_of_memory
+from .shelf import Entry, Shelf
+
+if TYPE_CHECKING:
+    import torch
+
+    from .components import Loaded
+    from .weights import Target
+
+log = logging.getLogger(__name__)
+
+
+class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A component that is in memory now. `bytes` include its LoRAs; `leased` is how many hold it."""
+
+    name: str
+    kind: str
+    device: str
+    precision: str
+    bytes: int
+    leased: int
+    loras: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What makes two leases share a component: everything but the patches."""
+
+    kind: str
+    source: Source
+    component: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Implements `sdk.Lease`."""
+
+    component: Any
+    device: torch.device
+    dtype: torch.dtype
+    settings: Mapping[str, Any]
+
+
+class ModelStore:
+    """Implements `sdk.Models`. Making one is cheap and imports nothing heavy; the first lease loads torch.
+
+    Args:
+        home: the data folder. Models are looked for in its `models`, or in the folders of `$SAFELIGHT_MODELS`.
+        fingerprint: the digest of a file's content; it may remember it.
+        allow_download: whether a hub id that is not in the local cache is fetched.
+        allow_pickle: whether weights that are pickles are read; `$SAFELIGHT_ALLOW_PICKLE` by default.
+        progress: told of downloads: file, bytes done, bytes in all.
+        memory: what may be taken; by default, what the machine has.
+        environ: the environment; the process's own by default.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        fingerprint: Callable[[Path], str],
+        allow_download: bool = False,
+        allow_pickle: bool | None = None,
+        progress: Progress | None = None,
+        memory: Memory | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environ = os.environ if environ is None else environ
+        if allow_pickle is None:
+            allow_pickle = self._environ.get("SAFELIGHT_ALLOW_PICKLE", "").lower() in ("1", "true", "yes", "on")
+        self._home = home
+        self._library = Library(
+            model_folders(home, self._environ),
+            digest=fingerprint,
+            cache=cache_folder(self._environ),
+            allow_download=allow_download and not offline(self._environ),
+            allow_pickle=allow_pickle,
+            progress=progress,
+        )
+        self._memory = memory or Memory()
+        self._lock = threading.RLock()
+        self._shelf = Shelf()
+        self._numerics: Numerics | None = None
+
+    def find(self, name: str) -> Source:
+        return self._library.find(name)
+
+    def family(self, source: Source) -> str:
+        return self._library.family(source)
+
+    def describe(self, name: str) -> ModelEntry:
+        """What is known of a model on disk. Raises ProblemError when it is not there."""
+        return self._library.describe(name)
+
+    def list_models(self) -> list[ModelEntry]:
+        """Every model on this machine that can be named."""
+        return self._library.list_models()
+
+    def loaded(self) -> list[LoadedModel]:
+        """What is in memory now, least recently used first."""
+        with self._lock:
+            return [_loaded(entry) for entry in self._shelf]
+
+    def clear(self) -> None:
+        """Gives back the memory of every component that nobody holds."""
+        with self._lock:
+            for entry in list(self._shelf):
+                if not entry.users:
+                    self._drop(entry)
+            give_back()
+
+    @contextmanager
+    def lease(self, ref: ModelRef[K], scratch: int = 0) -> Iterator[Lease]:
+        """Loads what the recipe says and keeps it in memory for the block; `scratch` bytes are kept free beside it.
+
+        Leases of one recipe share its component. A recipe whose component is in use with other patches gets a copy of
+        its own, so that no lease sees another's LoRA.
+
+        Raises:
+            ProblemError: the files are not there or do not fit, or (`out_of_memory`) there is no room.
+        """
+        with self._lock:
+            entry = self._take(ref, scratch)
+        try:
+            value: Loaded = entry.value.loaded
+            held = _Held(value.component, value.device, value.dtype, MappingProxyType(dict(value.settings)))
+            yield held
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise self._no_room(ref, None, scratch) from error
+        finally:
+            with self._lock:
+                entry.users -= 1
+                if not entry.users and entry.state:
+                    entry.value.attached.turn_off()
+                    entry.state = ()
+
+    def _take(self, ref: ModelRef[Any], scratch: int) -> Entry:
+        patches = tuple(patch for patch in ref.patches if patch.weight)
+        target, layout = self._target(ref)
+        key = _Key(ref.kind, ref.source, ref.component, str(target.dtype))
+        idle = [entry for entry in self._shelf.of(key) if not entry.users]
+        shared = [entry for entry in self._shelf.of(key) if entry.users and entry.state == patches]
+        entry = (shared or idle or [None])[0]
+        if entry is None:
+            entry = self._load(ref, key, target, layout or self._library.layout(ref.source), scratch)
+        # Held from here on, so that making room for its LoRAs does not take it away.
+        entry.users += 1
+        try:
+            self._bring_near(entry, ref, target, scratch)
+            if not shared:
+                self._patch(entry, ref, patches)
+        except BaseException:
+            entry.users -= 1
+            if not entry.users:
+                self._drop(entry)
+            raise
+        self._shelf.touch(entry)
+        return entry
+
+    def _target(self, ref: ModelRef[Any]) -> tuple[Target, Layout | None]:
+        """How a recipe's weights are to lie in memory; its layout too, where it had to be read for that."""
+        import torch
+
+        from .weights import Target
+
+        here = self._here()
+        layout = None
+        precision: str = ref.precision
+        if precision == "auto":
+            precision = here.vae if ref.kind == "VAE" else here.precision
+            if ref.kind == "VAE" and precision == "float16":
+                layout = self._library.layout(ref.source)
+                part = layout.parts.get("vae") or layout.parts[""]
+                # Its activations leave the range of float16, as its makers say.
+                if layout.single or (part.config and read_json(part.config).get("force_upcast", True)):
+                    precision = "float32"
+        device = torch.device(here.device)
+        dtype = cast("torch.dtype", getattr(torch, precision))
+        # Tensor cores read kernels channel by channel; on CPUs the order was measured to make no difference, and the
+        # weights can stay where they are mapped.
+        return Target(dtype, device, channels_last=device.type == "cuda" and dtype != torch.float32), layout
+
+    def _here(self) -> Numerics:
+        if self._numerics is None:
+            import torch
+
+            self._numerics = numerics(self._home, self._environ)
+            count = thread_count(self._environ)
+            if count < torch.get_num_threads():
+                torch.set_num_threads(count)
+        return self._numerics
+
+    def _load(self, ref: ModelRef[Any], key: _Key, target: Target, layout: Layout, scratch: int) -> Entry:
+        from .components import weights_of
+        from .loading import load
+        from .quiet import quiet
+        from .weights import stored_bytes
+
+        files = [file for part in weights_of(ref.kind, layout) for file in part.weights]
+        size = stored_bytes(files, target.dtype.itemsize)
+        self._ensure(ref, size, scratch, target.device)
+
+        def attempt() -> Loaded:
+            with quiet():
+                return load(ref.kind, layout, target, self._library.clip_vocabulary)
+
+        loaded = self._retried(attempt, ref, size, scratch)
+        from .lora import Attached
+
+        entry = Entry(key, _Value(loaded, Attached(loaded)), loaded.bytes(), state=())
+        self._shelf.add(entry)
+        log.info("loaded %s of %s: %.0f MB in %s", ref.kind, ref.source.name, entry.bytes / 1e6, target.dtype)
+        return entry
+
+    def _retried(self, attempt: Callable[[], Any], ref: ModelRef[Any], size: int, scratch: int) -> Any:
+        """What `attempt` gives; when memory runs out, once more with everything idle let go."""
+        try:
+            return attempt()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the handler: the error holds the frames, and so the tensors, of the attempt that failed.
+        self.clear()
+        try:
+            return attempt()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise self._no_room(ref, size, scratch) from error
+
+    def _ensure(self, ref: ModelRef[Any], size: int, scratch: int, device: torch.device) -> None:
+        """Makes room for `size` bytes of weights and `scratch` beside them.
+
+        Raises:
+            ProblemError: `out_of_memory`, when there is none even with everything idle let go.
+        """
+        own = device.type != "cpu"
+
+        def fits() -> bool:
+            budget = self._memory.budget(own) - self._shelf.bytes(near=True) >= size
+            return budget and self._memory.free(device) >= size + scratch + (SPARE if own else 0)
+
+        if self._shelf.make_room(True, fits, self._put_away if own else self._drop):
+            return
+        give_back()
+        if self._memory.free(device) + self._memory.swap(device) < size + scratch:
+            raise self._no_room(ref, size, scratch)
+
+    def _put_away(self, entry: Entry) -> None:
+        """From the device to main memory, or out of it where there is no room for it either."""
+        import torch
+
+        def fits() -> bool:
+            room = self._memory.budget(False) - self._shelf.bytes(near=False)
+            return min(room, self._memory.free(torch.device("cpu"))) >= entry.total
+
+        if self._shelf.make_room(False, fits, self._drop):
+            entry.value.loaded.move(torch.device("cpu"))
+            entry.near = False
+        else:
+            self._drop(entry)
+
+    def _bring_near(self, entry: Entry, ref: ModelRef[Any], target: Target, scratch: int) -> None:
+        if entry.near:
+            return
+        self._ensure(ref, entry.total, scratch, target.device)
+        self._retried(lambda: entry.value.loaded.move(target.device), ref, entry.total, scratch)
+        entry.near = True
+
+    def _patch(self, entry: Entry, ref: ModelRef[Any], patches: tuple[Patch, ...]) -> None:
+        from .quiet import quiet
+
+        attached = entry.value.attached
+        for source in {patch.source: None for patch in patches}:
+            if source in attached.sources:
+                continue
+            layout = self._lora(source, ref)
+            with quiet():
+                attached.attach(source, layout.parts[""].weights[0], ref.family)
+            entry.extras[source] = entry.value.loaded.bytes() - entry.total
+        if patches:
+            attached.turn_on(patches)
+        entry.state = patches
+        self._trim_loras(entry, patches)
+
+    def _lora(self, source: Source, ref: ModelRef[Any]) -> Layout:
+        layout = self._library.layout(source)
+        if layout.kind != "lora":
+            message = f"{source.name!r} is no LoRA."
+            raise ProblemError(Problem(code="wrong_model", message=message, hint="Choose a LoRA.", value=source.name))
+        if layout.family and ref.family and layout.family != ref.family:
+            raise wrong_family(source.name, layout.family, ref.family)
+        return layout
+
+    def _trim_loras(self, entry: Entry, patches: tuple[Patch, ...]) -> None:
+        """Lets go of LoRAs that have not been used for long once they weigh more than half of what they lie on."""
+        used = {patch.source for patch in patches}
+        for source in used:
+            entry.extras[source] = entry.extras.pop(source)
+        for source in [source for source in entry.extras if source not in used]:
+            if sum(entry.extras.values()) * 2 <= entry.bytes:
+                break
+            entry.value.attached.detach(source)
+            del entry.extras[source]
+
+    def _drop(self, entry: Entry) -> None:
+        self._shelf.remove(entry)
+        entry.value = None
+
+    def _no_room(self, ref: ModelRef[Any], size: int | None, scratch: int) -> ProblemError:
+        import torch
+
+        device = torch.device(self._here().device)
+        free = self._memory.free(device) / 1e9
+        held = sum(entry.total for entry in self._shelf if entry.users) / 1e9
+        need = f"{((size or 0) + scratch) / 1e9:.1f} GB are needed, " if size or scratch else ""
+        message = (
+            f"The memory of {device.type} is too small for {ref.source.name!r} ({ref.kind}): "
+            f"{need}{free:.1f} GB are free, models in use hold {held:.1f} GB."
+        )
+        hint = (
+            "Make the picture or the batch smaller, use a smaller model or a half precision, or close other programs."
+        )
+        return ProblemError(Problem(code="out_of_memory", message=message, hint=hint, value=ref.source.name))
+
+
+@dataclass
+class _Value:
+    loaded: Loaded
+    attached: Any
+
+
+def wrong_family(name: str, given: str, wanted: str) -> ProblemError:
+    message = f"{name!r} was made for {given}, and the model is of the family {wanted}."
+    return ProblemError(
+        Problem(code="wrong_family", message=message, hint=f"Choose one that was made for {wanted}.", value=name)
+    )
+
+
+def _loaded(entry: Entry) -> LoadedModel:
+    key = cast(_Key, entry.key)
+    value: Loaded = entry.value.loaded
+    return LoadedModel(
+        name=key.source.name,
+        kind=key.kind,
+        device=str(value.device),
+        precision=key.precision.removeprefix("torch."),
+        bytes=entry.total,
+        leased=entry.users,
+        loras=tuple(source.name for source in entry.value.attached.sources),
+    )

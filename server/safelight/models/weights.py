@@ -1,0 +1,183 @@
+"""Weights from safetensors files into a module that was built without any."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
+
+from safelight.sdk.problem import Problem, ProblemError
+
+from .headers import Header, TensorEntry, read_header
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+Rename = Callable[[str], str]
+
+_TYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+}
+
+
+class Target:
+    """How weights are to lie in memory. `channels_last` is for the kernels of convolutions."""
+
+    def __init__(self, dtype: torch.dtype, device: torch.device, channels_last: bool = False) -> None:
+        self.dtype = dtype
+        self.device = device
+        self.channels_last = channels_last
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """The tensor on the device and in the type; itself where it is so already."""
+        import torch
+
+        dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
+        if self.channels_last and tensor.dim() == 4:
+            return tensor.to(self.device, dtype, memory_format=torch.channels_last)
+        return tensor.to(self.device, dtype)
+
+
+def tensors(files: Iterable[Path], target: Target, wanted: Callable[[str], bool] | None = None) -> Iterator[Any]:
+    """(name, tensor) of every tensor of the files, in the target's type and on its device.
+
+    A tensor that is kept as it is on disk is mapped, not read: it takes no memory of its own until it is used, and the
+    system may drop it again. One that changes its type is read by itself, so that never more than one lies in memory
+    twice.
+    """
+    for file in files:
+        if file.suffix == ".safetensors":
+            yield from _safetensors(file, target, wanted)
+        elif file.suffix != ".json":
+            yield from _pickle(file, target, wanted)
+
+
+def _safetensors(file: Path, target: Target, wanted: Callable[[str], bool] | None) -> Iterator[tuple[str, Tensor]]:
+    import torch
+    from safetensors import safe_open
+
+    header = read_header(file)
+    names = sorted(header.tensors, key=lambda name: header.tensors[name].data_offsets)
+    with safe_open(file, framework="pt") as mapped, file.open("rb", buffering=0) as raw:
+        scratch = torch.empty(0, dtype=torch.uint8)
+        for name in names:
+            entry = header.tensors[name]
+            if wanted is not None and not wanted(name):
+                continue
+            dtype = _dtype(file, entry)
+            if dtype == target.dtype or not dtype.is_floating_point:
+                yield name, target.place(mapped.get_tensor(name))
+                continue
+            size = entry.data_offsets[1] - entry.data_offsets[0]
+            if scratch.numel() < size:
+                scratch = torch.empty(size, dtype=torch.uint8)
+            _read(raw, header, entry, scratch)
+            # The scratch space is written again for the next tensor, so this one must not share it.
+            yield name, target.place(scratch[:size].view(dtype).view(entry.shape))
+
+
+def _read(raw: Any, header: Header, entry: TensorEntry, into: Tensor) -> None:
+    size = entry.data_offsets[1] - entry.data_offsets[0]
+    view = memoryview(into.numpy().data)[:size]
+    raw.seek(header.start + entry.data_offsets[0])
+    done = 0
+    while done < size:
+        count = raw.readinto(view[done:])
+        if not count:
+            raise OSError("the file was cut off while it was read")
+        done += count
+
+
+def _dtype(file: Path, entry: TensorEntry) -> torch.dtype:
+    import torch
+
+    dtype = getattr(torch, _TYPES.get(entry.dtype, ""), None)
+    if dtype is not None:
+        return dtype
+    message = f"{file} holds weights of the type {entry.dtype}, which cannot be read."
+    hint = "Use a version in F32, F16 or BF16."
+    raise ProblemError(Problem(code="unsupported_weights", message=message, hint=hint, value=str(file)))
+
+
+def _pickle(file: Path, target: Target, wanted: Callable[[str], bool] | None) -> Iterator[tuple[str, Tensor]]:
+    """Tensors of a pickle, by an unpickler that makes nothing but tensors. Only reached when the user allows it."""
+    import torch
+
+    # Files older than torch 1.6 are no archives, and cannot be mapped.
+    found = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
+    for name, tensor in found.items():
+        if wanted is None or wanted(name):
+            yield name, target.place(tensor)
+
+
+def fill(module: Any, given: Iterable[tuple[str, Tensor]], shown: str, rename: Rename | None = None) -> None:
+    """Puts tensors into a module that was built on the meta device, in place of its empty parameters.
+
+    Raises:
+        ProblemError: `weights_mismatch`, when some are missing or of another shape than its configuration says.
+    """
+    empty: Mapping[str, Tensor] = module.state_dict()
+    missing = set(empty)
+    wrong: list[str] = []
+    for given_name, tensor in given:
+        name = given_name if given_name in empty or rename is None else rename(given_name)
+        if name not in empty:
+            log.debug("%s: %s is not part of the model", shown, given_name)
+        elif empty[name].shape != tensor.shape:
+            wrong.append(f"{name} is {tuple(tensor.shape)} instead of {tuple(empty[name].shape)}")
+            missing.discard(name)
+        else:
+            _assign(module, name, tensor)
+            missing.discard(name)
+    wrong += [f"{name} is missing" for name in sorted(missing)]
+    if wrong:
+        more = f" (and {len(wrong) - 3} more)" if len(wrong) > 3 else ""
+        message = f"The weights of {shown} do not fit its configuration: {', '.join(wrong[:3])}{more}."
+        hint = "Get its files again; configuration and weights must be of one model."
+        raise ProblemError(Problem(code="weights_mismatch", message=message, hint=hint, value=shown))
+
+
+def _assign(module: Any, name: str, tensor: Tensor) -> None:
+    import torch
+
+    path, _, last = name.rpartition(".")
+    owner = module.get_submodule(path)
+    if last in owner._parameters:
+        owner._parameters[last] = torch.nn.Parameter(tensor, requires_grad=False)
+    else:
+        owner._buffers[last] = tensor
+
+
+def module_bytes(module: Any) -> int:
+    """Bytes of a module's parameters and buffers, shared ones counted once."""
+    seen = {tensor.data_ptr(): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return sum(tensor.numel() * tensor.element_size() for tensor in seen.values())
+
+
+def stored_bytes(files: Iterable[Path], itemsize: int) -> int:
+    """Bytes that the weights of these files will take in memory, `itemsize` bytes a number."""
+    total = 0
+    for file in files:
+        if file.suffix == ".safetensors":
+            entries = read_header(file).tensors.values()
+            total += sum(math.prod(entry.shape) for entry in entries) * itemsize
+        elif file.suffix != ".json":
+            total += file.stat().st_size
+    return total
