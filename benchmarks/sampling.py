@@ -135,5 +135,5 @@ def rows(full: bool) -> Iterator[Row]:
             shown = f"{gain:.2f} × ({auto_s:.2f} s against {float_s:.2f} s)"
             bar = "≥ 1.8 ×" if model == "full" else ""
             yield Row(f"float32 against default precision, {what}", shown, bar, gain >= 1.8 if bar else None)
-            studio.models.free()
+            studio.models.clear()
         studio.close()

@@ -217,18 +217,19 @@ class _Check:
         bound: dict[str, PortType] = {}
         complete = True
         for port in kind.spec.inputs:
-            sources = step.links.get(port.name) or []
-            givers = [nodes[source] for source, _ in sources]
-            alive = [giver for giver in givers if giver is not None and not giver.off]
-            if sources and None in givers:
-                complete = False  # the fault lies further up, and has been said there
-            elif sources and not alive:
-                made.off = made.off or port.required
-                made.wires[port.name] = Wire(value=port.default)
-            elif sources:
-                wire = self._wire(step, port, sources, alive, bound)
-                complete = complete and wire is not None
-                made.wires[port.name] = wire or Wire()
+            sources = step.links.get(port.name)
+            if sources:
+                givers = [(source, nodes[source[0]]) for source in sources]
+                alive = [(source, giver) for source, giver in givers if giver is not None and not giver.off]
+                if any(giver is None for _, giver in givers):
+                    complete = False  # the fault lies further up, and has been said there
+                elif not alive:
+                    made.off = made.off or port.required
+                    made.wires[port.name] = Wire(value=port.default)
+                else:
+                    wire = self._wire(step, port, kind.inputs[port.name], alive, bound)
+                    complete = complete and wire is not None
+                    made.wires[port.name] = wire or Wire()
             else:
                 wire = self._typed_in(number, step, port, kind.inputs[port.name], bound)
                 if wire is None and number in self._muted:
@@ -244,25 +245,28 @@ class _Check:
         return made
 
     def _wire(
-        self, step: Step, port: InputSpec, sources: list[Source], givers: list[GraphNode], bound: dict[str, PortType]
+        self,
+        step: Step,
+        port: InputSpec,
+        wanted: PortType,
+        givers: list[tuple[Source, GraphNode]],
+        bound: dict[str, PortType],
     ) -> Wire | None:
-        by_id = {giver.id: giver for giver in givers}
-        sources = [source for source in sources if self._flat.steps[source[0]].id in by_id]
-        wire = Wire(sources=tuple(sources))
-        several = len(sources) > 1
-        wanted = step.kind.inputs[port.name] if step.kind else PortType("Any")
-        for source in sources:
-            given = by_id[self._flat.steps[source[0]].id].types.get(source[1])
+        wire = Wire(sources=tuple([source for source, _ in givers]))
+        several = len(givers) > 1
+        generic = wanted.innermost.var
+        for source, node in givers:
+            given = node.types.get(source[1])
             if given is None:
                 return None
-            if wanted.innermost.var:
+            if generic:
                 inner = given
                 for _ in range(wanted.depth if given.depth >= wanted.depth else 0):
                     inner = inner.args[0]
                 bound.setdefault(wanted.innermost.name, inner)
                 if given.depth < wanted.depth:
                     wire.collect = True
-            target = wanted.bind(bound)
+            target = wanted.bind(bound) if generic else wanted
             fit = can_connect(given, target)
             if not fit.ok or (several and fit.depth):
                 giver = f"{self._flat.steps[source[0]].id}.{source[1]}"
@@ -279,7 +283,8 @@ class _Check:
             wire.depth = max(wire.depth, fit.depth)
             wire.spread += (fit.how != "wrap",)
             wire.collect = wire.collect or several or fit.how == "wrap"
-            wire.widen = wire.widen or (given.innermost.name, target.innermost.name) == ("int", "float")
+            if target.innermost.name == "float":
+                wire.widen = wire.widen or given.innermost.name == "int"
         return wire
 
     def _typed_in(

@@ -74,6 +74,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def eager(node: GraphNode) -> list[tuple[str, Wire]]:
     """The inputs that a node always needs, in the order of its declaration."""
     lazy = node.kind.lazy
+    if not lazy:
+        return list(node.wires.items())
     return [(port, wire) for port, wire in node.wires.items() if port not in lazy]
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 DIGEST_BYTES = 20
 
+# Made once: json.dumps with options makes a new encoder for each call, which is most of the time of a small value.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 
 class CodecError(TypeError):
     """A value of a kind that cannot be kept: it is neither plain data, nor a tensor, nor a class marked @value."""
@@ -114,7 +117,7 @@ class Codec:
 
 def canonical(data: Any) -> str:
     """JSON with sorted keys and no spaces: one text for one content."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _CANONICAL.encode(data)
 
 
 def hash_text(text: str) -> str:

@@ -69,6 +69,7 @@ class Fit(msgspec.Struct, frozen=True):
 
 
 ANY = PortType("Any")
+_SAME = Fit(True, "same")
 _SCALARS = {int: "int", float: "float", str: "str", bool: "bool"}
 _GIVES = {
     "Image": "pictures",
@@ -85,10 +86,12 @@ _GIVES = {
 
 def can_connect(source: PortType, target: PortType) -> Fit:
     """Whether an output of type `source` may feed an input of type `target`."""
+    if source == target and not source.choices:
+        return _SAME
     if target.innermost.var or source.innermost.var:
-        return Fit(True, "same")
+        return _SAME
     if target.name == "Any":
-        return Fit(True, "same")
+        return _SAME
     excess = source.depth - target.depth
     inner = _inner_fit(source.innermost, target.innermost)
     if not inner.ok:
@@ -106,15 +109,15 @@ def _inner_fit(source: PortType, target: PortType) -> Fit:
     if source.name == target.name and source.name == "choice":
         missing = [choice for choice in source.choices if choice not in target.choices]
         if not missing or not source.choices:
-            return Fit(True, "same")
+            return _SAME
         return Fit(False, "no", f"the choice {missing[0]!r} is not among those that the input takes.")
     if source.name == target.name and source.args == target.args:
-        return Fit(True, "same")
+        return _SAME
     if (source.name, target.name) == ("int", "float"):
         return Fit(True, "widen")
     # A text may turn out to be one of the choices: that is seen, and said, when the value is there.
     if (source.name, target.name) in (("choice", "str"), ("str", "choice")):
-        return Fit(True, "same")
+        return _SAME
     if source.name == target.name == "ModelRef":
         given, wanted = source.args[0].name, target.args[0].name
         return Fit(False, "no", f"this is a {given} model, and the input needs a {wanted}.")
