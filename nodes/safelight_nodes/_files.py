@@ -12,7 +12,7 @@ from safelight.sdk import Problem, ProblemError
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_PIXELS = 100_000_000
+MOST_PIXELS = 80_000_000
 SUFFIXES = {"png": (".png", "image/png"), "webp": (".webp", "image/webp"), "jpeg": (".jpg", "image/jpeg")}
 _KNOWN_SUFFIXES = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
@@ -31,22 +31,14 @@ def read_picture(path: Path, shown: str) -> Tensor:
     try:
         with Image.open(path) as opened:
             if opened.width * opened.height > MOST_PIXELS:
-                raise ProblemError(
-                    Problem(
-                        code="picture_too_large",
-                        message=f"{shown} has {opened.width} x {opened.height} pixels.",
-                        hint=f"At most {MOST_PIXELS // 1_000_000} million are read. Scale it down first.",
-                        port="file",
-                        value=shown,
-                    )
-                )
+                raise _too_large(shown, f"{opened.width} x {opened.height}")
             picture = ImageOps.exif_transpose(opened)
             picture.load()
             array = _array(picture)
     except UnidentifiedImageError as error:
         raise _unreadable(shown, "it is no picture of a known format") from error
     except Image.DecompressionBombError as error:
-        raise _unreadable(shown, "it unpacks to far too many pixels") from error
+        raise _too_large(shown, "far too many") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise _unreadable(shown, str(error) or "it is damaged") from error
     return torch.from_numpy(array)
@@ -89,6 +81,18 @@ def _unreadable(shown: str, why: str) -> ProblemError:
             code="picture_unreadable",
             message=f"{shown} cannot be read: {why.rstrip('.')}.",
             hint="Open and save it with another program, or choose another file.",
+            port="file",
+            value=shown,
+        )
+    )
+
+
+def _too_large(shown: str, size: str) -> ProblemError:
+    return ProblemError(
+        Problem(
+            code="picture_too_large",
+            message=f"{shown} has {size} pixels.",
+            hint=f"At most {MOST_PIXELS // 1_000_000} million are read. Scale it down first.",
             port="file",
             value=shown,
         )

@@ -123,6 +123,8 @@ def calculate(
     """Calculate with two numbers."""
     import math
 
+    # Whole numbers have no limit in Python, and a power of large ones would take for ever.
+    a, b = float(a), float(b)
     if operation == "divide" and b == 0:
         raise _no_result(f"{a:g} cannot be divided by zero.")
     try:

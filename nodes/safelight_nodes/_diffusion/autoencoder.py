@@ -61,7 +61,7 @@ class Codec:
         import torch
 
         found = []
-        for place, one in enumerate(pixels.movedim(-1, 1) * 2 - 1):
+        for place, one in enumerate(pixels.movedim(-1, 1).contiguous() * 2 - 1):
             moments = self._tiled(one[None], tile, self._moments, 1 / self.downsampling)
             mean, log_variance = moments.chunk(2, dim=1)
             if sources is not None:

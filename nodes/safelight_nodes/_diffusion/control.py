@@ -167,7 +167,7 @@ def _same(one: Control, other: Control) -> bool:
 def _hint(control: Control, size: tuple[int, int]) -> Tensor:
     from torch.nn.functional import interpolate
 
-    pixels = control.image.pixels[..., :3].movedim(-1, 1)
+    pixels = control.image.pixels[..., :3].movedim(-1, 1).contiguous()
     if pixels.shape[-2:] == size:
         return pixels
     return interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)

@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image as Pictures
+from PIL import ImageCms
+
+from node_bench import BenchContext
+from safelight.sdk import Image, Mask, ProblemError
+from safelight_nodes import _files, image
+from safelight_nodes._files import checked_name
+
+
+@pytest.fixture
+def ctx(tmp_path: Path) -> BenchContext:
+    return BenchContext(folder=tmp_path)
+
+
+def bytes_picture(height: int = 6, width: int = 5, channels: int = 3, seed: int = 0) -> torch.Tensor:
+    drawn = torch.rand(1, height, width, channels, generator=torch.Generator().manual_seed(seed))
+    return (drawn * 255).round() / 255
+
+
+def written(picture: Pictures.Image, ctx: BenchContext, name: str, **more: object) -> str:
+    assert ctx.folder is not None
+    picture.save(ctx.folder / name, **more)
+    return name
+
+
+def code(caught: pytest.ExceptionInfo[ProblemError]) -> tuple[str, str | None]:
+    (one,) = caught.value.problems
+    return one.code, one.port
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize(("kind", "suffix"), [("png", ".png"), ("webp", ".webp")])
+def test_what_is_saved_without_loss_is_read_back_exactly(
+    ctx: BenchContext, kind: str, suffix: str, channels: int
+) -> None:
+    given = bytes_picture(channels=channels)
+    (file,) = image.save(Image(given), name="a/b_{counter}", format=kind, quality=100, ctx=ctx)  # type: ignore[arg-type]
+    assert (file.name, file.width, file.height, file.keep, file.embed) == (
+        "a/b_{counter}" + suffix,
+        5,
+        6,
+        True,
+        "workflow",
+    )
+    assert ctx.folder is not None
+    (ctx.folder / "back").write_bytes(ctx.saved[file.digest])
+    back = image.load(file="back", ctx=ctx)
+    assert torch.equal(back.image.pixels, given)
+    assert back.image.pixels.dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", ["png", "webp", "jpeg"])
+def test_the_same_pixels_give_the_same_bytes(ctx: BenchContext, kind: str) -> None:
+    given = Image(bytes_picture(40, 30))
+    first, second = (image.save(given, format=kind, ctx=ctx)[0] for _ in range(2))  # type: ignore[arg-type]
+    assert first == second
+    assert len(ctx.saved) == 1
+
+
+def test_jpeg_puts_white_behind_transparency_and_obeys_quality(ctx: BenchContext) -> None:
+    clear = Image(torch.zeros(1, 16, 16, 4))
+    (file,) = image.save(clear, format="jpeg", ctx=ctx)
+    assert (file.media_type, file.name) == ("image/jpeg", "safelight_{counter}.jpg")
+    with Pictures.open(io.BytesIO(ctx.saved[file.digest])) as back:
+        assert back.getpixel((3, 3)) == (255, 255, 255)
+    noisy = Image(bytes_picture(64, 64))
+    sizes = [image.save(noisy, format="jpeg", quality=quality, ctx=ctx)[0].size for quality in (10, 50, 95)]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[2]
+
+
+def test_a_batch_becomes_several_files_with_names_of_their_own(ctx: BenchContext) -> None:
+    given = Image(torch.cat([bytes_picture(seed=seed) for seed in range(3)]))
+    files = image.save(given, name="fixed", ctx=ctx)
+    assert [file.name for file in files] == ["fixed_1.png", "fixed_2.png", "fixed_3.png"]
+    assert [file.name for file in image.save(given, ctx=ctx)] == ["safelight_{counter}.png"] * 3
+    assert len({file.digest for file in files}) == 3
+
+
+def test_previews_are_not_kept(ctx: BenchContext) -> None:
+    (file,) = image.preview(Image(bytes_picture()), ctx=ctx)
+    assert (file.keep, file.embed, file.media_type) == (False, "nothing", "image/png")
+
+
+def test_values_are_rounded_and_clipped_to_bytes(ctx: BenchContext) -> None:
+    given = torch.tensor([-1.0, 0.0, 0.4999 / 255, 0.5001 / 255, 1.0, 2.0]).view(1, 1, 6, 1).repeat(1, 1, 1, 3)
+    (file,) = image.save(Image(given), ctx=ctx)
+    with Pictures.open(io.BytesIO(ctx.saved[file.digest])) as back:
+        assert [back.getpixel((x, 0))[0] for x in range(6)] == [0, 0, 0, 1, 255, 255]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "a_{counter}", "a/b/c", "été 苹果", "v1.2", " padded ", "a.b_{counter}", "x.png"]
+)
+def test_names_that_are_fine(name: str) -> None:
+    assert checked_name(name, "png") == name.strip().removesuffix(".png")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "  ", "../a", "a/../b", "..", "a/..", "/etc/passwd", "\\a", "a\\b", "a\\..\\b", "~/a", "C:/a", "c:a"),
+        *("a\0b", "a\nb", "a:b", "a*b", "a?b", 'a"b', "a<b", "a|b", "con", "CON.png", "a/nul", "com1", "lpt9.x"),
+        *("a/", "a//b", "./a", "a/./b", "a.", "a /b", "a/ b", "{nope}", "{counter", "a" * 151, "a.jpg", "a.webp"),
+    ],
+)
+def test_names_that_are_not(ctx: BenchContext, name: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        image.save(Image(bytes_picture()), name=name, ctx=ctx)
+    assert code(caught) == ("bad_file_name", "name")
+    assert caught.value.problems[0].hint
+    assert ctx.saved == {}
+
+
+def test_a_camera_that_was_turned_is_turned_back(ctx: BenchContext) -> None:
+    picture = Pictures.new("RGB", (4, 2))
+    picture.putpixel((0, 0), (255, 0, 0))
+    exif = Pictures.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise
+    found = image.load(file=written(picture, ctx, "a.png", exif=exif), ctx=ctx).image.pixels
+    assert tuple(found.shape) == (1, 4, 2, 3)
+    assert found[0, 0, 1].tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "channels"),
+    [
+        ("1", 3),
+        ("L", 3),
+        ("LA", 4),
+        ("P", 3),
+        ("RGB", 3),
+        ("RGBA", 4),
+        ("CMYK", 3),
+        ("YCbCr", 3),
+        ("I;16", 3),
+        ("F", 3),
+    ],
+)
+def test_every_kind_of_picture_becomes_rgb_or_rgba(ctx: BenchContext, mode: str, channels: int) -> None:
+    grey = Pictures.linear_gradient("L").resize((32, 32))
+    picture = Pictures.new("I;16", (32, 32)) if mode == "I;16" else grey.convert(mode)
+    found = image.load(file=written(picture, ctx, "a.tiff"), ctx=ctx)
+    assert tuple(found.image.pixels.shape) == (1, 32, 32, channels)
+    assert float(found.image.pixels.min()) >= 0
+    assert float(found.image.pixels.max()) <= 1
+
+
+def test_sixteen_bits_are_kept(ctx: BenchContext) -> None:
+    import numpy
+
+    values = numpy.array([[0, 1, 257, 65535]], dtype=numpy.uint16)
+    found = image.load(file=written(Pictures.fromarray(values), ctx, "a.png"), ctx=ctx).image.pixels[0, 0, :, 0]
+    assert torch.allclose(found * 65535, torch.tensor([0.0, 1.0, 257.0, 65535.0]), atol=0.01)
+
+
+def test_a_palette_with_transparency_keeps_it(ctx: BenchContext) -> None:
+    picture = Pictures.new("P", (2, 1))
+    picture.putpalette([255, 0, 0, 0, 255, 0])
+    picture.putpixel((1, 0), 1)
+    found = image.load(file=written(picture, ctx, "a.png", transparency=1), ctx=ctx)
+    assert found.image.pixels[0, 0].tolist() == [[1, 0, 0, 1], [0, 1, 0, 0]]
+    assert found.mask.coverage[0, 0].tolist() == [1, 0]
+
+
+def test_the_mask_of_an_opaque_picture_is_white(ctx: BenchContext) -> None:
+    found = image.load(file=written(Pictures.new("RGB", (2, 3)), ctx, "a.png"), ctx=ctx)
+    assert torch.equal(found.mask.coverage, torch.ones(1, 3, 2))
+
+
+def test_colours_are_brought_to_srgb(ctx: BenchContext) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    kept = image.load(file=written(Pictures.new("RGB", (2, 2), (9, 9, 9)), ctx, "a.png", icc_profile=profile), ctx=ctx)
+    assert kept.image.pixels[0, 0, 0].tolist() == pytest.approx([9 / 255] * 3), "a profile that does not fit is ignored"
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    same = image.load(file=written(Pictures.new("RGB", (2, 2), (9, 99, 199)), ctx, "b.png", icc_profile=srgb), ctx=ctx)
+    assert (same.image.pixels[0, 0, 0] * 255).round().tolist() == pytest.approx([9, 99, 199], abs=1)
+
+
+def test_the_first_frame_of_a_moving_picture_is_read(ctx: BenchContext) -> None:
+    frames = [Pictures.new("RGB", (2, 2), color) for color in ((255, 0, 0), (0, 255, 0))]
+    name = written(frames[0], ctx, "a.gif", save_all=True, append_images=frames[1:])
+    assert image.load(file=name, ctx=ctx).image.pixels[0, 0, 0, :3].tolist() == [1, 0, 0]
+
+
+def test_pictures_with_too_many_pixels_are_not_unpacked(ctx: BenchContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_files, "MOST_PIXELS", 100)
+    with pytest.raises(ProblemError, match="20 x 20") as caught:
+        image.load(file=written(Pictures.new("RGB", (20, 20)), ctx, "a.png"), ctx=ctx)
+    assert code(caught) == ("picture_too_large", "file")
+
+
+def test_a_decompression_bomb_is_a_problem(ctx: BenchContext) -> None:
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    assert ctx.folder is not None
+    head = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    (ctx.folder / "bomb.png").write_bytes(data)
+    with pytest.raises(ProblemError) as caught:
+        image.load(file="bomb.png", ctx=ctx)
+    assert code(caught) == ("picture_too_large", "file")
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_picture_is_a_problem(ctx: BenchContext, data: bytes) -> None:
+    assert ctx.folder is not None
+    (ctx.folder / "a.png").write_bytes(data)
+    with pytest.raises(ProblemError, match=r"a\.png") as caught:
+        image.load(file="a.png", ctx=ctx)
+    assert code(caught) == ("picture_unreadable", "file")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.gif", "a.tiff"])
+def test_a_file_that_ends_early_is_a_problem(ctx: BenchContext, name: str) -> None:
+    assert ctx.folder is not None
+    picture = Pictures.effect_noise((64, 64), 50).convert("RGB")
+    written(picture, ctx, name)
+    data = (ctx.folder / name).read_bytes()
+    (ctx.folder / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ProblemError) as caught:
+        image.load(file=name, ctx=ctx)
+    assert code(caught) == ("picture_unreadable", "file")
+
+
+@pytest.mark.parametrize("method", ["lanczos", "bicubic", "bilinear", "nearest"])
+def test_resizing(method: str) -> None:
+    flat = Image(torch.full((2, 10, 20, 4), 0.25))
+    made = image.resize(flat, width=30, method=method).pixels  # type: ignore[arg-type]
+    assert tuple(made.shape) == (2, 15, 30, 4)
+    assert torch.allclose(made, torch.tensor(0.25), atol=1e-5)
+    assert image.resize(flat) is flat
+
+
+@pytest.mark.parametrize("method", ["lanczos", "bicubic", "bilinear"])
+def test_shrinking_averages_fine_patterns(method: str) -> None:
+    stripes = torch.zeros(1, 64, 64, 3)
+    stripes[:, :, ::2] = 1
+    made = image.resize(Image(stripes), width=16, height=16, method=method).pixels  # type: ignore[arg-type]
+    assert float((made[:, :, 2:-2] - 0.5).abs().max()) < 0.05
+
+
+def test_lanczos_is_that_of_pillow() -> None:
+    given = bytes_picture(20, 30)
+    made = image.resize(Image(given), width=12, height=9).pixels
+    picture = Pictures.fromarray((given[0] * 255).to(torch.uint8).numpy()).resize((12, 9), Pictures.Resampling.LANCZOS)
+    import numpy
+
+    wanted = torch.from_numpy(numpy.array(picture)).float() / 255
+    assert float((made[0] - wanted).abs().max()) < 3 / 255
+
+
+def test_fitting_by_cutting_or_padding() -> None:
+    wide = torch.zeros(1, 10, 20, 3)
+    wide[:, :, 10:] = 1
+    cut = image.resize(Image(wide), width=10, height=10, fit="crop", method="nearest").pixels
+    assert tuple(cut.shape) == (1, 10, 10, 3)
+    assert cut[0, 0, :, 0].tolist() == [0] * 5 + [1] * 5
+    padded = image.resize(Image(torch.ones(1, 10, 20, 3)), width=20, height=20, fit="pad", method="nearest").pixels
+    assert padded[0, :, 0, 0].tolist() == [0] * 5 + [1] * 10 + [0] * 5
+
+
+def test_cropping() -> None:
+    given = bytes_picture()
+    assert torch.equal(image.crop(Image(given), left=1, top=2, width=3).pixels, given[:, 2:, 1:4])
+    with pytest.raises(ProblemError) as caught:
+        image.crop(Image(given), left=4, width=3)
+    assert code(caught) == ("area_outside", "left")
+
+
+def test_masks_and_pictures() -> None:
+    given = bytes_picture(channels=4)
+    assert torch.equal(image.to_mask(Image(given), channel="alpha").coverage, given[..., 3])
+    assert torch.equal(image.to_mask(Image(given), channel="red", invert=True).coverage, 1 - given[..., 0])
+    assert torch.allclose(image.to_mask(Image(torch.ones(1, 2, 2, 3))).coverage, torch.ones(1, 2, 2))
+    assert torch.equal(image.to_mask(Image(given[..., :3]), channel="alpha").coverage, torch.ones(1, 6, 5))
+    shown = image.from_mask(Mask(given[..., 3])).pixels
+    assert torch.equal(shown[..., 0], given[..., 3]) and shown.shape[-1] == 3
+    flat = image.flatten(Image(torch.zeros(1, 1, 1, 4)), background="#ff8000").pixels
+    assert torch.allclose(flat[0, 0, 0], torch.tensor([1, 128 / 255, 0]))
+
+
+def test_masks_grow_shrink_and_soften() -> None:
+    mask = torch.zeros(1, 21, 21)
+    mask[:, 10, 10] = 1
+    grown = image.grow_mask(Mask(mask), pixels=3).coverage
+    assert int(grown.sum()) == 49
+    assert torch.equal(image.grow_mask(Mask(grown), pixels=-3).coverage, mask)
+    soft = image.grow_mask(Mask(grown), pixels=0, blur=6).coverage
+    assert float(soft.sum()) == pytest.approx(49, rel=1e-3)
+    assert 0 < float(soft[0, 10, 6]) < float(soft[0, 10, 8]) < 1
+    whole = torch.ones(1, 8, 8)
+    assert torch.allclose(image.grow_mask(Mask(whole), pixels=0, blur=20).coverage, whole)
+
+
+def test_edges_are_white_lines_on_black() -> None:
+    given = torch.zeros(2, 32, 32, 3)
+    given[:, :, 16:] = 1
+    made = image.canny(Image(given)).pixels
+    assert tuple(made.shape) == (2, 32, 32, 3)
+    assert set(made.unique().tolist()) == {0.0, 1.0}
+    columns = made[0, :, :, 0].sum(dim=0)
+    assert columns.argmax() in (15, 16) and int((columns > 0).sum()) == 1
+    with pytest.raises(ProblemError):
+        image.canny(Image(given), low=200, high=100)
+
+
+def test_batches_are_put_together_and_taken_apart() -> None:
+    one, two = bytes_picture(seed=1), bytes_picture(seed=2)
+    both = image.batch([Image(one), Image(two)])
+    assert [torch.equal(part.pixels, wanted) for part, wanted in zip(image.split(both), (one, two), strict=True)] == [
+        True,
+        True,
+    ]
+    with pytest.raises(ProblemError, match="5 x 6") as caught:
+        image.batch([Image(one), Image(bytes_picture(7, 7))])
+    assert code(caught) == ("wrong_batch", "images")
+    with pytest.raises(ProblemError, match="no pictures"):
+        image.batch([])
+
+
+def test_inputs_are_left_as_they_are(ctx: BenchContext) -> None:
+    pixels, coverage = bytes_picture(32, 32, 4), torch.rand(1, 32, 32)
+    before = (pixels._version, coverage._version, pixels.clone(), coverage.clone())
+    given, mask = Image(pixels), Mask(coverage)
+    for kind in ("png", "webp", "jpeg"):
+        image.save(given, format=kind, ctx=ctx)  # type: ignore[arg-type]
+    image.preview(given, ctx=ctx)
+    for method in ("lanczos", "nearest", "bicubic"):
+        image.resize(given, width=7, fit="pad", method=method)  # type: ignore[arg-type]
+    image.crop(given, left=2)
+    image.flatten(given)
+    image.canny(given)
+    image.to_mask(given, invert=True)
+    image.grow_mask(mask, pixels=2, blur=2)
+    image.from_mask(mask)
+    assert (pixels._version, coverage._version) == before[:2]
+    assert torch.equal(pixels, before[2]) and torch.equal(coverage, before[3])
