@@ -215,6 +215,7 @@ def test_plain_data_never_loads_torch(open_cache: Open, tmp_path: Path) -> None:
         cache = Cache(Path(sys.argv[1]), Codec([File]), memory_bytes=1 << 20, disk_bytes=1 << 20)
         got = [cache.get(ref) for ref in cache.lookup("k").outputs.values()]
         assert got[:3] == [1, "two", [3.0, {"four": (5,)}]] and got[3].name == "a.png", got
+        assert cache.load_state("s") == {"step": 1}
         cache.put([1, 2, "x"]); cache.digest({"a": 1}); cache.info(); cache.put_bytes(b"x"); cache.close()
         assert not any(name.split(".")[0] in ("torch", "numpy") for name in sys.modules)
     """

@@ -21,6 +21,8 @@ from .memory import CHEAPEST
 from .refs import Action
 
 JSON, TENSORS, LIST, BLOB = range(4)
+BLOB_MARK = "b:"
+"""Before the digest of a blob, so that it is never taken for a value of the same digest."""
 
 
 @dataclass(slots=True)

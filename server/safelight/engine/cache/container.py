@@ -139,8 +139,6 @@ def unpack(source: Source, length: int, crc: int | None) -> Encoded:
     Raises:
         Damaged: the bytes are too few, or do not add up to `crc`.
     """
-    import torch
-
     seen = 0
     try:
         start = _fill(source, bytearray(8))
@@ -161,7 +159,7 @@ def unpack(source: Source, length: int, crc: int | None) -> Encoded:
             # Checked before memory is asked for: a flipped bit must not become an allocation of terabytes.
             if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > left:
                 raise Damaged("a tensor is larger than the file.")
-            tensor = torch.empty(shape, dtype=dtype)
+            tensor = _empty(shape, dtype)
             if tensor.numel():
                 seen = zlib.crc32(_fill(source, _view(tensor)), seen)
                 left -= tensor.numel() * dtype.itemsize
@@ -201,6 +199,12 @@ def _fill(source: Source, buffer: B) -> B:
             raise Damaged("the file ends early.")
         done += count
     return buffer
+
+
+def _empty(shape: list[int], dtype: torch.dtype) -> Tensor:
+    import torch  # here, so that reading a checkpoint without tensors does not load it
+
+    return torch.empty(shape, dtype=dtype)
 
 
 def _view(tensor: Tensor) -> memoryview:

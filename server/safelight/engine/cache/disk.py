@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from safelight.sdk.codec import Encoded
 
 from .atomic import write_file
-from .batch import BLOB, TENSORS, Item, Keep, Row, evict, insert, parts_of, unpack_action
+from .batch import BLOB, BLOB_MARK, TENSORS, Item, Keep, Row, evict, insert, parts_of, unpack_action
 from .container import INLINE_BYTES, Damaged, read_all, unpack, unpack_text
 from .index import OVERHEAD, Index, NewerSchema, is_busy, is_damage
 from .refs import Action
@@ -130,6 +130,8 @@ class Disk:
             return None
         kind, length, crc, body, size, seconds, parts = found[0]
         try:
+            if (kind == BLOB) != key.startswith(BLOB_MARK):
+                raise Damaged("it is not of the kind that its name says.")
             if body is None:
                 with self.path(key).open("rb", buffering=0) as file:
                     if os.fstat(file.fileno()).st_size != length:
@@ -158,8 +160,9 @@ class Disk:
             self.path(key).unlink()
 
     def path(self, key: str) -> Path:
-        if key.startswith("b:"):
-            return self.folder / "blobs" / key[2:4] / key[2:]
+        if key.startswith(BLOB_MARK):
+            name = key.removeprefix(BLOB_MARK)
+            return self.folder / "blobs" / name[:2] / name
         return self.folder / "values" / key[:2] / (key + ".safetensors")
 
     # Writing
@@ -184,9 +187,10 @@ class Disk:
             self.write(_NOTHING)  # the batch it makes carries the counts of use with it
         self.writer.close()
         with self._lock:
-            if self._reader is not None:
-                self._reader.close()
-                self._reader = None
+            for index in (self._reader, self._writing):
+                if index is not None:
+                    index.close()
+            self._reader = self._writing = None
 
     def clear(self) -> None:
         """Removes all entries and files. Other processes that read meanwhile see misses."""
@@ -302,7 +306,7 @@ class Disk:
             with contextlib.suppress(OSError):
                 if now - path.stat().st_mtime < (STALE_SECONDS if path.name.startswith(".") else grace):
                     continue
-                key = "b:" + path.name if path.parent.parent.name == "blobs" else path.stem
+                key = BLOB_MARK + path.name if path.parent.parent.name == "blobs" else path.stem
                 if path.name.startswith(".") or not index.read("SELECT 1 FROM entry WHERE id = ?", (key,)):
                     path.unlink()
 

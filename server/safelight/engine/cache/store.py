@@ -14,7 +14,7 @@ import msgspec
 
 from safelight.sdk.codec import Codec, CodecError, Encoded, hash_bytes
 
-from .batch import BLOB, JSON, LIST, TENSORS, Keep, Note, Row, parts_of
+from .batch import BLOB, BLOB_MARK, JSON, LIST, TENSORS, Keep, Note, Row, parts_of
 from .container import Payload, encode_text, pack
 from .disk import Disk
 from .fingerprints import Fingerprints
@@ -161,7 +161,7 @@ class Cache:
     def put_bytes(self, data: bytes, seconds: float = 0.0) -> str:
         """Keeps finished bytes, such as an encoded picture, and gives their digest."""
         digest = hash_bytes(data)
-        key = "b:" + digest
+        key = BLOB_MARK + digest
         size = len(data) + ROOM
         with self._lock:
             self._memory.put(key, data, size, self._cost(seconds, size))
@@ -171,11 +171,11 @@ class Cache:
         return digest
 
     def get_bytes(self, digest: str) -> bytes | None:
-        found = self._held("b:" + digest, count=True)
+        found = self._held(BLOB_MARK + digest, count=True)
         return found if isinstance(found, bytes) else None
 
     def has_bytes(self, digest: str) -> bool:
-        return self._has("b:" + digest)
+        return self._has(BLOB_MARK + digest)
 
     # Checkpoints and files
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk import File
 from safelight.sdk.codec import Codec, Encoded, canonical, hash_text
 
+from .batch import BLOB_MARK
 from .container import on_cpu
 from .refs import ValueRef
 
@@ -89,6 +90,6 @@ def _blobs(data: Any) -> Iterator[str]:
             yield from _blobs(item)
     elif isinstance(data, dict):
         if data.get("$type") == File.__name__ and isinstance(data.get("digest"), str):
-            yield "b:" + data["digest"]
+            yield BLOB_MARK + data["digest"]
         for item in data.values():
             yield from _blobs(item)
