@@ -39,8 +39,8 @@ def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context)
     """Turn a latent into pictures."""
     from ._diffusion.autoencoder import leased_codec
 
-    scratch = _scratch(latent.samples.shape[-2] * latent.downsampling, latent.samples.shape[-1] * latent.downsampling)
-    with leased_codec(ctx, vae, scratch) as codec:
+    height, width = (side * latent.downsampling for side in latent.samples.shape[-2:])
+    with leased_codec(ctx, vae, (height, width)) as codec:
         if latent.samples.shape[1] != codec.channels:
             raise ProblemError(
                 Problem(
@@ -71,7 +71,7 @@ def encode(
     from ._diffusion.noise import generators
     from ._pixels import flattened
 
-    with leased_codec(ctx, vae, _scratch(*image.pixels.shape[1:3])) as codec:
+    with leased_codec(ctx, vae, (image.pixels.shape[1], image.pixels.shape[2])) as codec:
         pixels = _fitted(flattened(image.pixels, 1.0), codec.downsampling, fit)
         sources = generators(seed, len(pixels)) if sampled else None
         return Latent(codec.encode(pixels, sources, tile), vae.family, codec.downsampling)
@@ -95,7 +95,7 @@ def encode_inpaint(
     from ._diffusion.latents import latent_mask
     from ._pixels import flattened, mask_like
 
-    with leased_codec(ctx, vae, _scratch(*image.pixels.shape[1:3])) as codec:
+    with leased_codec(ctx, vae, (image.pixels.shape[1], image.pixels.shape[2])) as codec:
         whole = flattened(image.pixels, 1.0)
         coverage = mask_like(mask.coverage, whole)
         pixels = _fitted(whole, codec.downsampling, fit)
@@ -109,11 +109,6 @@ def encode_inpaint(
             mask=latent_mask(coverage, samples.shape[-2:]),
             masked=codec.encode(grey, tile=tile),
         )
-
-
-def _scratch(height: int, width: int) -> int:
-    """Bytes of activations: the widest layer at full size holds about 128 channels, a few of them at once."""
-    return height * width * 2500
 
 
 def _fitted(pixels: Tensor, factor: int, fit: str) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from node_bench import BenchContext, Kit, Shelf, recipe
-from safelight.sdk import Image, Latent, Mask, ProblemError
+from safelight.sdk import Image, Latent, Mask, Problem, ProblemError
 from safelight_nodes import latent, vae
 from safelight_nodes._diffusion import autoencoder
 from safelight_nodes._diffusion.autoencoder import Codec, blend_tiles
@@ -178,6 +178,22 @@ def test_running_out_of_memory_leads_to_tiles(sd1: Kit, monkeypatch: pytest.Monk
     made = vae.decode(sd1.vae, Latent(torch.randn(1, 4, 16, 16), "sd1"), ctx=sd1.context)
     assert tuple(made.pixels.shape) == (1, 128, 128, 3)
     assert sizes[0] == 16 and max(sizes[1:]) == 8
+
+
+def test_where_there_is_no_room_for_the_whole_there_may_be_for_tiles(sd1: Kit) -> None:
+    asked: list[int] = []
+
+    class Small(Shelf):
+        def lease(self, ref: Any, scratch: int = 0) -> Any:
+            asked.append(scratch)
+            if scratch > 2_000_000_000:
+                raise ProblemError(Problem(code="out_of_memory", message="There is no room."))
+            return super().lease(ref, scratch)
+
+    small = BenchContext(Small(sd1.shelf.held))
+    given = Latent(torch.zeros(1, 4, 8, 8), "sd1", downsampling=256)
+    assert vae.decode(sd1.vae, given, ctx=small).pixels.shape[0] == 1
+    assert len(asked) == 2 and asked[1] < asked[0]
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(sd1: Kit, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import VAE, Context, ModelRef
+from safelight.sdk import VAE, Context, Lease, ModelRef, ProblemError
 
 if TYPE_CHECKING:
     import torch
@@ -118,19 +118,40 @@ class Codec:
         return torch.tensor(config.latents_mean).view(shape), torch.tensor(config.latents_std).view(shape)
 
 
+def scratch_bytes(height: int, width: int) -> int:
+    """Bytes of activations for a picture: the widest layers have about 128 channels, and a few of them live at once."""
+    return height * width * 128 * 4 * 5
+
+
 @contextmanager
-def leased_codec(ctx: Context, vae: ModelRef[VAE], scratch: int = 0) -> Iterator[Codec]:
-    """Leases an autoencoder. One that overflows in float16, as its configuration says, is leased in float32."""
+def leased_codec(ctx: Context, vae: ModelRef[VAE], size: tuple[int, int] = (0, 0)) -> Iterator[Codec]:
+    """Leases an autoencoder with room for pictures of `size` (height, width), or for tiles where there is no more.
+
+    One that overflows in float16, as its configuration says, is leased in float32.
+    """
     import torch
 
-    with ctx.models.lease(vae, scratch=scratch) as lease:
+    with _with_room(ctx, vae, size) as lease:
         upcast = lease.dtype == torch.float16 and lease.component.config.force_upcast
         if not upcast:
             with torch.no_grad():
                 yield Codec(lease.component, lease.device, lease.dtype)
             return
-    with ctx.models.lease(replace(vae, precision="float32"), scratch=2 * scratch) as lease, torch.no_grad():
+    with _with_room(ctx, replace(vae, precision="float32"), size) as lease, torch.no_grad():
         yield Codec(lease.component, lease.device, lease.dtype)
+
+
+@contextmanager
+def _with_room(ctx: Context, vae: ModelRef[VAE], size: tuple[int, int]) -> Iterator[Lease]:
+    wanted, least = scratch_bytes(*size), scratch_bytes(TILE_PIXELS // 2, TILE_PIXELS // 2)
+    with ExitStack() as stack:
+        try:
+            lease = stack.enter_context(ctx.models.lease(vae, scratch=wanted))
+        except ProblemError as error:
+            if wanted <= least or all(problem.code != "out_of_memory" for problem in error.problems):
+                raise
+            lease = stack.enter_context(ctx.models.lease(vae, scratch=least))
+        yield lease
 
 
 def blend_tiles(given: Tensor, side: int, overlap: int, convert: Callable[[Tensor], Tensor], scale: float) -> Tensor:

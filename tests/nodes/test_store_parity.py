@@ -1,0 +1,156 @@
+"""Through the real store: models, LoRAs, ControlNets and IP-Adapters from files make the pictures of diffusers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tiny_models
+from node_bench import CLOSE, NEGATIVE, PROMPT, BenchContext, distance, sources
+from safelight.models import ModelStore
+from safelight.sdk import Image
+from safelight_nodes import controlnet, ip_adapter, latent, models, sampling, text, vae
+
+
+@dataclass
+class Home:
+    """A data folder with one tiny model of each kind, and a store on it."""
+
+    family: str
+    folder: Path
+    store: ModelStore
+
+    @property
+    def ctx(self) -> BenchContext:
+        return BenchContext(self.store)
+
+
+@pytest.fixture(scope="module", params=["sd1", "sdxl"])
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    family = request.param
+    folder = tmp_path_factory.mktemp("home")
+    shelf = folder / "models"
+    getattr(tiny_models, f"tiny_{family}")(shelf / "model")
+    tiny_models.tiny_controlnet(shelf / "net", family)
+    tiny_models.tiny_ip_adapter(shelf / "adapter", family)
+    tiny_models.tiny_lora(shelf / "lora.safetensors", family)
+    tiny_models.tiny_lora(shelf / "kohya.safetensors", family, seed=16, style="kohya")
+    store = ModelStore(
+        folder, fingerprint=lambda path: hashlib.sha256(path.read_bytes()).hexdigest(), environ={"HF_HUB_OFFLINE": "1"}
+    )
+    return Home(family, folder, store)
+
+
+def pipeline(home: Home, **more: Any) -> Any:
+    import diffusers
+
+    names = {
+        ("sd1", False): "StableDiffusionPipeline",
+        ("sd1", True): "StableDiffusionControlNetPipeline",
+        ("sdxl", False): "StableDiffusionXLPipeline",
+        ("sdxl", True): "StableDiffusionXLControlNetPipeline",
+    }
+    cls = getattr(diffusers, names[home.family, "controlnet" in more])
+    made = cls.from_pretrained(home.folder / "models" / "model", **more)
+    made.set_progress_bar_config(disable=True)
+    made.scheduler = diffusers.DDIMScheduler.from_config({**made.scheduler.config, "clip_sample": False})
+    return made
+
+
+def theirs(made: Any, **more: Any) -> torch.Tensor:
+    return made(
+        prompt=PROMPT,
+        negative_prompt=NEGATIVE,
+        num_inference_steps=4,
+        guidance_scale=5.0,
+        generator=sources(1),
+        output_type="pt",
+        **more,
+    ).images
+
+
+def ours(home: Home, loaded: Any, change: Any = lambda positive, negative: (positive, negative)) -> torch.Tensor:
+    ctx = home.ctx
+    positive = text.encode(loaded.text, text=PROMPT, ctx=ctx)
+    negative = text.encode(loaded.text, text=NEGATIVE, ctx=ctx)
+    positive, negative = change(positive, negative)
+    start = latent.empty(loaded.vae, ctx=ctx)
+    made = sampling.sample(
+        loaded.model, positive, negative, start, steps=4, guidance=5.0, sampler="ddim", seed=5, ctx=ctx
+    )
+    return vae.decode(loaded.vae, made, ctx=ctx).pixels.movedim(-1, 1)
+
+
+def load(home: Home) -> Any:
+    return models.load(model="model", precision="float32", ctx=home.ctx)
+
+
+def with_lora(home: Home, loaded: Any, *loras: tuple[str, float]) -> Any:
+    for lora, weight in loras:
+        patched = models.apply_lora(
+            loaded.model, loaded.text, lora=f"{lora}.safetensors", weight=weight, text_weight=weight, ctx=home.ctx
+        )
+        loaded = loaded._replace(model=patched.model, text=patched.text)
+    return loaded
+
+
+def test_a_model_from_a_folder(home: Home) -> None:
+    assert distance(ours(home, load(home)), theirs(pipeline(home))) <= CLOSE
+
+
+@pytest.mark.parametrize("name", ["lora", "kohya"])
+@pytest.mark.parametrize("weight", [1.0, 0.6])
+def test_a_lora(home: Home, name: str, weight: float) -> None:
+    made = ours(home, with_lora(home, load(home), (name, weight)))
+    other = pipeline(home)
+    other.load_lora_weights(str(home.folder / "models"), weight_name=f"{name}.safetensors", adapter_name="one")
+    other.set_adapters("one", weight)
+    assert distance(made, theirs(other)) <= CLOSE
+    assert distance(made, ours(home, load(home))) > 1e-3, "the LoRA has an effect"
+
+
+def test_two_loras_add_up(home: Home) -> None:
+    made = ours(home, with_lora(home, load(home), ("lora", 0.8), ("kohya", -0.5)))
+    other = pipeline(home)
+    for name in ("lora", "kohya"):
+        other.load_lora_weights(str(home.folder / "models"), weight_name=f"{name}.safetensors", adapter_name=name)
+    other.set_adapters(["lora", "kohya"], [0.8, -0.5])
+    assert distance(made, theirs(other)) <= CLOSE
+
+
+def noise_picture(seed: int) -> Image:
+    drawn = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(seed))
+    return Image((drawn * 255).round() / 255)
+
+
+def test_controlnet_ip_adapter_and_lora_together(home: Home) -> None:
+    from diffusers import ControlNetModel
+    from PIL import Image as Pictures
+    from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+    hint, picture, ctx = noise_picture(1), noise_picture(2), home.ctx
+    net = models.load_controlnet(controlnet="net", precision="float32", ctx=ctx)
+    adapter = models.load_ip_adapter(adapter="adapter/ip_adapter.safetensors", precision="float32", ctx=ctx)
+
+    def guided(positive: Any, negative: Any) -> Any:
+        sides = controlnet.apply(positive, net, hint, negative, strength=0.8)
+        return ip_adapter.apply(sides.positive, *adapter, picture, scale=0.7, ctx=ctx), sides.negative
+
+    made = ours(home, with_lora(home, load(home), ("lora", 0.8)), guided)
+    folder = home.folder / "models"
+    other = pipeline(home, controlnet=ControlNetModel.from_pretrained(folder / "net"))
+    other.image_encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "adapter" / "image_encoder")
+    other.feature_extractor = CLIPImageProcessor.from_pretrained(folder / "adapter" / "image_encoder")
+    other.load_ip_adapter(str(folder / "adapter"), subfolder="", weight_name="ip_adapter.safetensors")
+    other.set_ip_adapter_scale(0.7)
+    other.load_lora_weights(str(folder), weight_name="lora.safetensors", adapter_name="one")
+    other.set_adapters("one", 0.8)
+    shown = Pictures.fromarray((picture.pixels[0] * 255).round().to(torch.uint8).numpy())
+    wanted = theirs(other, image=hint.pixels.movedim(-1, 1), controlnet_conditioning_scale=0.8, ip_adapter_image=shown)
+    assert distance(made, wanted) <= CLOSE
+    assert distance(ours(home, load(home)), theirs(pipeline(home))) <= CLOSE, "nothing of it is left behind"
