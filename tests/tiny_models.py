@@ -153,7 +153,7 @@ def tiny_ip_adapter(folder: Path | str, family: Family = "sd1", seed: int = 5) -
     CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(
         folder / "image_encoder"
     )
-    save_file(tensors, folder / "ip_adapter.safetensors")
+    save_file(tensors, folder / "ip_adapter.safetensors", _metadata(family, "ip-adapter"))
     return folder
 
 
@@ -184,8 +184,14 @@ def tiny_lora(
                     tensors[f"{key}.lora_down.weight"] = down
                     tensors[f"{key}.lora_up.weight"] = up
                     tensors[f"{key}.alpha"] = torch.tensor(alpha)
-    save_file(tensors, file)
+    save_file(tensors, file, _metadata(family, "lora"))
     return file
+
+
+def _metadata(family: Family, part: str) -> dict[str, str]:
+    """What says the family of a file too narrow to tell it by its shapes: github.com/Stability-AI/ModelSpec."""
+    names = {"sd1": "stable-diffusion-v1", "sd2": "stable-diffusion-v2-768-v", "sdxl": "stable-diffusion-xl-v1-base"}
+    return {"format": "pt", "modelspec.architecture": f"{names[family]}/{part}"}
 
 
 def _lora_layers(family: Family) -> list[tuple[str, str, list[tuple[str, Any]]]]:

@@ -10,7 +10,7 @@ import msgspec
 
 from safelight.sdk.problem import Problem, ProblemError
 
-from .layout import LATENT_RGB, Layout, Part, read_json
+from .layout import LATENT_RGB, SAID, Layout, Part, read_json
 from .weights import Target, fill, module_bytes, tensors
 
 if TYPE_CHECKING:
@@ -24,14 +24,7 @@ _FITS = {
     "IPAdapter": ("ip_adapter",),
     "ImageEncoder": ("ip_adapter", "image_encoder"),
 }
-_SAID = {
-    "pipeline": "a whole model",
-    "unet": "a UNet",
-    "vae": "a VAE",
-    "controlnet": "a ControlNet",
-    "lora": "a LoRA",
-    "ip_adapter": "an IP-Adapter",
-    "image_encoder": "an image encoder",
+_NEEDED = {
     "Denoiser": "a denoiser",
     "TextEncoder": "text encoders",
     "VAE": "a VAE",
@@ -101,7 +94,7 @@ def weights_of(kind: str, layout: Layout) -> list[Part]:
         ProblemError: `wrong_model`, when the model has nothing of the kind.
     """
     if layout.kind not in _FITS[kind]:
-        message = f"{layout.root.name!r} is {_SAID[layout.kind]}, and {_SAID[kind]} is needed here."
+        message = f"{layout.root.name!r} is {SAID[layout.kind]}, and {_NEEDED[kind]} is needed here."
         raise ProblemError(Problem(code="wrong_model", message=message, hint="Choose another model.", value=kind))
     if layout.single:
         return [layout.parts[""]]

@@ -29,6 +29,15 @@ from .headers import Header, read_header
 
 ModelKind = Literal["pipeline", "unet", "vae", "controlnet", "lora", "ip_adapter", "image_encoder"]
 
+SAID: dict[str, str] = {
+    "pipeline": "a whole model",
+    "unet": "a UNet",
+    "vae": "a VAE",
+    "controlnet": "a ControlNet",
+    "lora": "a LoRA",
+    "ip_adapter": "an IP-Adapter",
+    "image_encoder": "an image encoder",
+}
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 LATENT_RGB = "latent_rgb.json"
 """Optional file beside `model_index.json`: rows of red, green and blue for each latent channel, and a last row that is

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from safelight.sdk.models import Source
-from safelight.sdk.problem import Problem, ProblemError, did_you_mean
+from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 
 from .headers import read_header
 from .hub import (
@@ -26,9 +26,11 @@ from .hub import (
     snapshot,
     split_name,
 )
-from .layout import Layout, Reader, read_json
+from .layout import SAID, Layout, Reader, read_json
 
 STARTER = "starter"
+TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline")}
+"""What may be named where a model of a kind is asked for, if that is more than the kind itself."""
 CLIP = "openai/clip-vit-large-patch14"
 CLIP_VOCABULARY = 49408
 
@@ -88,14 +90,20 @@ class Library:
         self._endpoint = endpoint
         self._reader = Reader(self._inside, allow_pickle)
 
-    def find(self, name: str) -> Source:
+    def find(self, name: str, kind: str = "") -> Source:
         """The source behind a name as a user types it: `starter`, a path below the model folders, or `org/name`, with
         `/path/inside` and `@revision` where they are needed. What lies in the model folders goes before the hub.
+        `kind` is what is looked for (`pipeline`, `vae`, `controlnet`, `lora`, `ip_adapter`; empty for anything).
 
         Raises:
             ProblemError: it is not there, leads out of the model folders, or is no model that can be used.
         """
         source, layout = self._open(name)
+        if kind and layout.kind not in TAKES.get(kind, (kind,)):
+            message = f"{name!r} is {SAID[layout.kind]}, and {SAID.get(kind, kind)} is needed here."
+            known = [entry.name for entry in self.list_models() if entry.kind in TAKES.get(kind, (kind,))]
+            hint = f"There are {one_of(known)}." if known else "Choose another one."
+            raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, value=name))
         return replace(source, fingerprint=layout.fingerprint(self._content))
 
     def layout(self, source: Source) -> Layout:

@@ -52,7 +52,6 @@ class _Key:
 
     kind: str
     source: Source
-    component: str
     precision: str
 
 
@@ -107,8 +106,8 @@ class ModelStore:
         self._shelf = Shelf()
         self._numerics: Numerics | None = None
 
-    def find(self, name: str) -> Source:
-        return self._library.find(name)
+    def find(self, name: str, kind: str = "") -> Source:
+        return self._library.find(name, kind)
 
     def family(self, source: Source) -> str:
         return self._library.family(source)
@@ -164,7 +163,7 @@ class ModelStore:
     def _take(self, ref: ModelRef[Any], scratch: int) -> Entry:
         patches = tuple(patch for patch in ref.patches if patch.weight)
         target, layout = self._target(ref)
-        key = _Key(ref.kind, ref.source, ref.component, str(target.dtype))
+        key = _Key(ref.kind, ref.source, str(target.dtype))
         idle = [entry for entry in self._shelf.of(key) if not entry.users]
         shared = [entry for entry in self._shelf.of(key) if entry.users and entry.state == patches]
         entry = (shared or idle or [None])[0]

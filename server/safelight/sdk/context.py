@@ -38,10 +38,11 @@ class Lease(Protocol):
 class Models(Protocol):
     """The door to weights."""
 
-    def find(self, name: str) -> Source:
+    def find(self, name: str, kind: str = "") -> Source:
         """The source behind a name that a user typed (`starter`, a hub id, a folder or file of the model folders).
 
-        Raises ProblemError when it is not there, naming what was searched and how to get it.
+        `kind` is that of the `ModelPick` it was typed into. Raises ProblemError when it is not there, naming what was
+        searched and how to get it, and when it is of another kind.
         """
         ...
 
