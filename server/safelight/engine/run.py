@@ -113,7 +113,9 @@ def run(
     Never raises for what a node does: a failure is an event and a problem of the result. `emit` is called in this
     thread and should return at once.
     """
-    return _Run(graph, services, numerics, run_id, emit or _silent, cancel or Cancel(), options or RunOptions()).run()
+    # A Cancel that is not set is false: `or` would put another one in its place.
+    cancel = Cancel() if cancel is None else cancel
+    return _Run(graph, services, numerics, run_id, emit or _silent, cancel, options or RunOptions()).run()
 
 
 def _silent(event: Event) -> None:

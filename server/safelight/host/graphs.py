@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -11,12 +12,14 @@ import msgspec
 
 from safelight.app import Studio
 from safelight.graph import Checked, Document, Graph, Plan, Port
+from safelight.models.hardware import REMEMBERED
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import Problem, ProblemError
 
 from .records import RunOrder
 
 T = TypeVar("T")
+_MEASURE_SECONDS = 30.0
 
 
 class Graphs:
@@ -25,6 +28,7 @@ class Graphs:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="graphs")
+        self._measured = asyncio.Event()
 
     async def call(self, work: Callable[[Studio], T]) -> T:
         """Runs something with the studio in a thread."""
@@ -48,7 +52,18 @@ class Graphs:
             _must_exist(force, checked.graph)
             return checked, studio.plan(checked.graph, frozenset(force))
 
+        await self._numerics()
         return await self.call(work)
+
+    def measured(self) -> None:
+        """A worker is warm: what its processor computes with is known by now."""
+        self._measured.set()
+
+    async def _numerics(self) -> None:
+        """The first start on a machine measures its processor. Workers do, so this process need not."""
+        if not self._measured.is_set() and not (self._studio.home / REMEMBERED).exists():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._measured.wait(), _MEASURE_SECONDS)
 
     async def prepare(
         self, order: RunOrder, values: Mapping[str, Any], rows: Sequence[Mapping[str, Any]] = ({},)

@@ -408,6 +408,8 @@ class Host:
     def changed(self, worker: WorkerInfo) -> None:
         if self._stream is not None and not self.closing:
             self.publish(WorkerChanged(worker=worker))
+        if worker.state in ("idle", "busy") and worker.device:
+            self.graphs.measured()
         if worker.state in ("idle", "warming"):
             self._wake.set()
 

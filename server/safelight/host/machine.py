@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from safelight.models.hardware import free_memory, total_memory
+
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "safetensors", "aiohttp", "msgspec", "pillow")
 
 
@@ -27,14 +29,6 @@ def resident_bytes() -> int:
     return psutil.Process().memory_info().rss
 
 
-def memory_state() -> tuple[int, int]:
-    """Bytes of memory the machine has, and how many can be had."""
-    import psutil
-
-    state = psutil.virtual_memory()
-    return state.total, state.available
-
-
 def device_state() -> dict[str, Any]:
     """The device that nodes compute on, its memory and what is free of it. Loads torch: for workers only."""
     import torch
@@ -44,8 +38,7 @@ def device_state() -> dict[str, Any]:
         return {"device": f"cuda: {torch.cuda.get_device_name()}", "memory": total, "free": free}
     if torch.backends.mps.is_available():
         return {"device": "mps", "memory": 0, "free": 0}
-    total, free = memory_state()
-    return {"device": "cpu", "memory": total, "free": free}
+    return {"device": "cpu", "memory": total_memory(), "free": free_memory()}
 
 
 def out_of_memory_kills() -> int:

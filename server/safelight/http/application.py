@@ -46,15 +46,6 @@ def application(state: State) -> web.Application:
         else:
             app.router.add_route(route.method, address, _handle(state, route))
 
-    addresses = [(route, re.compile(BASE + re.sub(r"{(\w+)(?::(.+?))?}", _part, _pattern(route)))) for route in ROUTES]
-
-    async def openapi(request: web.Request) -> web.Response:
-        del request
-        from .openapi import openapi_json
-
-        body = await asyncio.to_thread(openapi_json)
-        return web.Response(body=body, content_type="application/json")
-
     async def socket(request: web.Request) -> web.StreamResponse:
         return await events.events(request, state)
 
@@ -73,17 +64,11 @@ def application(state: State) -> web.Application:
     async def page(request: web.Request) -> web.StreamResponse:
         return await static.page(request, state)
 
-    async def nothing(request: web.Request) -> web.StreamResponse:
-        allowed = {route.method for route, pattern in addresses if pattern.fullmatch(request.path)}
-        if not allowed:
-            raise web.HTTPNotFound
-        raise web.HTTPMethodNotAllowed(request.method, sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
-
-    app.router.add_get(f"{BASE}/openapi.json", openapi)
+    app.router.add_get(f"{BASE}/openapi.json", _openapi)
     app.router.add_get(f"{BASE}/events", socket, allow_head=False)
     app.router.add_get("/healthz", health)
     app.router.add_get("/metrics", prometheus)
-    app.router.add_route("*", "/api/{rest:.*}", nothing)
+    app.router.add_route("*", "/api/{rest:.*}", _nothing)
     app.router.add_get("/{rest:.*}", page)
 
     async def start(_: web.Application) -> None:
@@ -100,14 +85,7 @@ def application(state: State) -> web.Application:
             state.probe.cancel()
         await state.host.close()
 
-    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-        del request
-        for key, value in HEADERS.items():
-            response.headers.setdefault(key, value)
-        response.headers.setdefault("Content-Security-Policy", FILE_POLICY)
-        response.headers["Server"] = "safelight"  # versions are nobody's business
-
-    app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(_add_headers)
     app.on_startup.append(start)
     app.on_shutdown.append(shutdown)
     app.on_cleanup.append(stop)
@@ -115,8 +93,35 @@ def application(state: State) -> web.Application:
 
 
 def _pattern(route: Route) -> str:
-    # Only names of files hold slashes.
-    return route.address.replace("{name}", "{name:.+}") if route.address.startswith("/files/") else route.address
+    # Names of files and models hold slashes, other names do not.
+    slashes = route.address.startswith(("/files/", "/models/"))
+    return route.address.replace("{name}", "{name:.+}") if slashes else route.address
+
+
+async def _openapi(request: web.Request) -> web.Response:
+    del request
+    from .openapi import openapi_json
+
+    return web.Response(body=await asyncio.to_thread(openapi_json), content_type="application/json")
+
+
+async def _nothing(request: web.Request) -> web.StreamResponse:
+    """Everything below /api that no route serves: a wrong method where the address is known."""
+    allowed: set[str] = set()
+    for route in ROUTES:
+        if re.fullmatch(BASE + re.sub(r"{(\w+)(?::(.+?))?}", _part, _pattern(route)), request.path):
+            allowed |= {route.method, "HEAD"} if route.method == "GET" else {route.method}
+    if allowed:
+        raise web.HTTPMethodNotAllowed(request.method, sorted(allowed))
+    raise web.HTTPNotFound
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    del request
+    for key, value in HEADERS.items():
+        response.headers.setdefault(key, value)
+    response.headers.setdefault("Content-Security-Policy", FILE_POLICY)
+    response.headers["Server"] = "safelight"  # versions are nobody's business
 
 
 def _part(match: re.Match[str]) -> str:

@@ -15,6 +15,7 @@ from .structs import Problems
 
 _STATUS = {
     "run_missing": 404,
+    "model_missing": 404,
     "workflow_missing": 404,
     "revision_missing": 404,
     "workflow_conflict": 409,

@@ -258,13 +258,20 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that can be named in a model port. `details` is what the store knows of it beyond this."""
+    """A model that can be named in a model port. `place`: `starter`, `hub`, `folder` or `file`.
+
+    `components` are the bytes on disk of each part, `precision` the type that most weights are kept in. `problem` says
+    why it cannot be used, if so.
+    """
 
     name: str
+    place: str
     kind: str = ""
     family: str = ""
     size: int = 0
-    details: dict[str, Any] = {}
+    components: dict[str, int] = {}
+    precision: str = ""
+    problem: Problem | None = None
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):

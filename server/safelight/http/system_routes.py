@@ -6,15 +6,17 @@ import platform
 import shutil
 import sys
 import time
-from typing import Any
 
 import msgspec
 
 from safelight.app import Studio
 from safelight.engine import CacheInfo
-from safelight.host.machine import library_versions, memory_state, resident_bytes
+from safelight.host.machine import library_versions, resident_bytes
 from safelight.host.pool import LocalPool
 from safelight.host.records import Settings
+from safelight.host.runs import without_details
+from safelight.models import ModelEntry
+from safelight.models.hardware import free_memory, total_memory
 
 from .problems import Refused
 from .routing import Call, Route
@@ -28,13 +30,25 @@ async def models(call: Call) -> ModelList:
 
 
 def _models(studio: Studio) -> list[ModelInfo]:
-    fields = {"name", "kind", "family", "size"}
-    found: list[ModelInfo] = []
-    for entry in studio.models.listed():
-        data: dict[str, Any] = msgspec.to_builtins(entry)
-        known = {key: data[key] for key in fields if isinstance(data.get(key), str | int)}
-        found.append(ModelInfo(**known, details={key: item for key, item in data.items() if key not in fields}))
-    return found
+    return [_model(entry) for entry in studio.models.list_models()]
+
+
+async def model(call: Call) -> ModelInfo:
+    name = call.path["name"]
+    return _model(await call.state.host.graphs.call(lambda studio: studio.models.describe(name)))
+
+
+def _model(entry: ModelEntry) -> ModelInfo:
+    return ModelInfo(
+        name=entry.name,
+        place=entry.place,
+        kind=entry.kind,
+        family=entry.family,
+        size=entry.bytes,
+        components=entry.components,
+        precision=entry.precision,
+        problem=without_details(entry.problem) if entry.problem is not None else None,
+    )
 
 
 async def cache(call: Call) -> CacheInfo:
@@ -54,7 +68,6 @@ async def system(call: Call) -> SystemAnswer:
     devices = pool.devices() if isinstance(pool, LocalPool) else []
 
     def look(_: Studio) -> SystemAnswer:
-        memory, free = memory_state()
         libraries = library_versions()
         return SystemAnswer(
             version=version(),
@@ -62,8 +75,8 @@ async def system(call: Call) -> SystemAnswer:
             libraries=libraries,
             platform=f"{platform.system()} {platform.machine()}",
             processors=_processors(),
-            memory=memory,
-            free=free,
+            memory=total_memory(),
+            free=free_memory(),
             server_memory=resident_bytes(),
             folder=str(state.host.home) if state.loopback else None,
             disk_free=shutil.disk_usage(state.host.home).free,
@@ -112,6 +125,7 @@ async def change_settings(call: Call) -> Settings:
 
 ROUTES = [
     Route("GET", "/models", models, "Models that can be named", "system", ModelList),
+    Route("GET", "/models/{name}", model, "One model", "system", ModelInfo, errors=(404, 422)),
     Route("GET", "/cache", cache, "Usage of the cache", "system", CacheInfo),
     Route("POST", "/cache/clear", cache_clear, "Forget everything that was computed", "system", Done),
     Route("GET", "/system", system, "Versions, devices, memory, workers", "system", SystemAnswer),

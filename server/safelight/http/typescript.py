@@ -116,7 +116,8 @@ def _route(method: str, address: str, operation: dict[str, Any]) -> str:
         f"{_key(part['name'])}{'' if part['required'] else '?'}: {_type(part['schema'])}" for part in query
     )
     asked = f"{{ {fields} }}" if fields else "undefined"
-    return f'{comment}  "{method.upper()} {address}": {{\n    query: {asked};\n    body: {sent};\n    answer: {received};\n  }};\n'
+    head = f'{comment}  "{method.upper()} {address}": {{\n'
+    return head + f"    query: {asked};\n    body: {sent};\n    answer: {received};\n  }};\n"
 
 
 def _comment(text: str, indent: str) -> str:

@@ -233,13 +233,21 @@ export interface Items {
   max_items: number;
 }
 
-/** A model that can be named in a model port. `details` is what the store knows of it beyond this. */
+/**
+ * A model that can be named in a model port. `place`: `starter`, `hub`, `folder` or `file`.
+ *
+ * `components` are the bytes on disk of each part, `precision` the type that most weights are kept in. `problem` says
+ * why it cannot be used, if so.
+ */
 export interface ModelInfo {
   name: string;
+  place: string;
   kind: string;
   family: string;
   size: number;
-  details: { [key: string]: Json };
+  components: { [key: string]: number };
+  precision: string;
+  problem: Problem | null;
 }
 
 export interface ModelList {
@@ -998,6 +1006,12 @@ export interface Routes {
     query: undefined;
     body: undefined;
     answer: ModelList;
+  };
+  /** One model. */
+  "GET /api/v1/models/{name}": {
+    query: undefined;
+    body: undefined;
+    answer: ModelInfo;
   };
   /** Usage of the cache. */
   "GET /api/v1/cache": {

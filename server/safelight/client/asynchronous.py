@@ -1,0 +1,333 @@
+"""A client of the server, for programs: `Client` blocks, `AsyncClient` is for asyncio. Both speak in the server's
+structs.
+
+    with Client("http://127.0.0.1:8686") as client:
+        run = client.run(workflow="text_to_image", inputs={"prompt": "a red apple"})
+        client.download(run, Path("pictures"))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from safelight.graph import Document
+from safelight.host.records import (
+    ENDED,
+    HostEvent,
+    Run,
+    RunChanged,
+    RunDetail,
+    RunFile,
+    Snapshot,
+    Workflow,
+    WorkflowInfo,
+)
+from safelight.http.structs import (
+    BatchAnswer,
+    CatalogueAnswer,
+    CheckAnswer,
+    FilePage,
+    Health,
+    Hello,
+    Opened,
+    PlanAnswer,
+    Problems,
+    QueueAnswer,
+    RunPage,
+    SystemAnswer,
+    Uploaded,
+)
+from safelight.sdk.problem import Problem, ProblemError
+
+Documented = Document | Mapping[str, Any] | None
+_RETRIES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class _Event(msgspec.Struct, frozen=True):
+    number: int
+    at: float
+    data: HostEvent
+
+
+class _Events(msgspec.Struct, frozen=True):
+    events: list[_Event]
+
+
+class AsyncClient:
+    """Talks to one server. To be used as `async with`, on one event loop.
+
+    Every method raises ProblemError: with the server's problems, or `server_unreachable`.
+    """
+
+    def __init__(self, url: str, token: str | None = None, *, patience: float = 10.0) -> None:
+        """`token` is that of the server, `$SAFELIGHT_TOKEN` by default; `patience` how long to try to reach it."""
+        self._url = url.rstrip("/")
+        self._token = token or os.environ.get("SAFELIGHT_TOKEN") or None
+        self._patience = patience
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> AsyncClient:
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        # A long run says nothing for a while: only connecting has a limit.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
+        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    # Requests
+
+    async def request(
+        self,
+        method: str,
+        address: str,
+        kind: Any = Any,
+        body: Any = None,
+        *,
+        data: bytes | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Any route: `address` below `/api/v1`, the answer as `kind`."""
+        content = msgspec.json.encode(body) if body is not None else data
+        headers = {"Content-Type": "application/json" if body is not None else "application/octet-stream"}
+        status, answer = await self._send(method, "/api/v1" + address, content, headers, query or {})
+        return self._decoded(status, answer, kind)
+
+    async def _send(
+        self, method: str, address: str, content: bytes | None, headers: Mapping[str, str], query: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._patience
+        for pause in (*_RETRIES, 5.0, 5.0, 5.0):
+            try:
+                async with self._open.request(
+                    method, self._url + address, data=content, headers=headers, params=query
+                ) as response:
+                    return response.status, await response.read()
+            except aiohttp.ClientConnectorError as error:
+                # Nothing was sent, so the same request may be made again.
+                if loop.time() + pause > deadline:
+                    raise self._unreachable(error) from None
+                await asyncio.sleep(pause)
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                raise self._unreachable(error) from None
+        raise self._unreachable(ConnectionError("it does not answer"))
+
+    def _unreachable(self, error: BaseException) -> ProblemError:
+        message = f"The server {self._url} cannot be reached: {str(error) or type(error).__name__}."
+        hint = "Start it with `safelight serve`, or check the address."
+        return ProblemError(Problem(code="server_unreachable", message=message, hint=hint, value=self._url))
+
+    @property
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("use the client in a with block.")
+        return self._session
+
+    @staticmethod
+    def _decoded(status: int, answer: bytes, kind: Any) -> Any:
+        if status < 400:
+            return msgspec.json.decode(answer, type=kind)
+        try:
+            problems = msgspec.json.decode(answer, type=Problems).problems
+        except msgspec.DecodeError:
+            message = f"The server answered with status {status}."
+            problems = (Problem(code="bad_answer", message=message, hint="Is this a Safelight server?"),)
+        raise ProblemError(problems)
+
+    # What there is
+
+    async def health(self) -> Health:
+        status, answer = await self._send("GET", "/healthz", None, {}, {})
+        return self._decoded(status, answer, Health)
+
+    async def catalogue(self) -> CatalogueAnswer:
+        return await self.request("GET", "/catalogue", CatalogueAnswer)
+
+    async def system(self) -> SystemAnswer:
+        return await self.request("GET", "/system", SystemAnswer)
+
+    async def check(self, document: Documented, targets: Sequence[str] | None = None) -> CheckAnswer:
+        return await self.request("POST", "/check", CheckAnswer, {"document": _data(document), "targets": targets})
+
+    async def plan(
+        self,
+        document: Documented,
+        inputs: Mapping[str, Any] | None = None,
+        targets: Sequence[str] | None = None,
+        force: Sequence[str] = (),
+    ) -> PlanAnswer:
+        body = {"document": _data(document), "inputs": inputs or {}, "targets": targets, "force": force}
+        return await self.request("POST", "/plan", PlanAnswer, body)
+
+    # Runs
+
+    async def submit(self, document: Documented = None, **how: Any) -> Run:
+        """Has a run accepted. `how` are the fields of the request: `workflow`, `inputs`, `values`, `key`, ...
+
+        Safe to be repeated after a lost connection: the request carries a key, made up if none is given.
+        """
+        body = _body(document, how)
+        body.setdefault("key", secrets.token_hex(12))
+        return await self.request("POST", "/runs", Run, body)
+
+    async def submit_batch(self, document: Documented = None, **how: Any) -> BatchAnswer:
+        """Has a sweep accepted: `rows`, `sweep`, and what `submit` takes."""
+        body = _body(document, how)
+        body.setdefault("key", secrets.token_hex(12))
+        return await self.request("POST", "/runs/batch", BatchAnswer, body)
+
+    async def get(self, run: str) -> RunDetail:
+        return await self.request("GET", f"/runs/{run}", RunDetail)
+
+    async def runs(self, **query: str | int) -> RunPage:
+        return await self.request("GET", "/runs", RunPage, query={key: str(value) for key, value in query.items()})
+
+    async def queue(self) -> QueueAnswer:
+        return await self.request("GET", "/queue", QueueAnswer)
+
+    async def cancel(self, run: str, *, hard: bool = False) -> Run:
+        return await self.request("POST", f"/runs/{run}/cancel", Run, {"hard": hard})
+
+    async def retry(self, run: str) -> Run:
+        return await self.request("POST", f"/runs/{run}/retry", Run)
+
+    async def events(self, after: int | None = None) -> AsyncGenerator[tuple[int, HostEvent], None]:
+        """Events with their numbers, for ever. Connects again by itself, and misses nothing."""
+        failures = 0
+        while True:
+            try:
+                query = {"after": str(after)} if after is not None else {}
+                async with self._open.ws_connect(
+                    self._url + "/api/v1/events", params=query, heartbeat=30, max_msg_size=0
+                ) as socket:
+                    failures = 0
+                    async for message in socket:
+                        if message.type is not aiohttp.WSMsgType.TEXT:
+                            continue
+                        if '"message":"hello"' in message.data[:40]:
+                            msgspec.json.decode(message.data, type=Hello)
+                            continue
+                        for event in msgspec.json.decode(message.data, type=_Events).events:
+                            after = event.number
+                            yield event.number, event.data
+            except aiohttp.WSServerHandshakeError as error:
+                message = f"The server refused the connection (status {error.status})."
+                raise ProblemError(Problem(code="refused", message=message, hint="Is the token right?")) from None
+            except aiohttp.ClientError as error:
+                failures += 1
+                if failures > 20:
+                    raise self._unreachable(error) from None
+            await asyncio.sleep(min(2.0, 0.1 * 2**failures))
+
+    async def run(
+        self, document: Documented = None, on_event: Callable[[HostEvent], None] | None = None, **how: Any
+    ) -> RunDetail:
+        """Has a run accepted, waits for its end and gives it with all its results. `on_event` is told its events."""
+        stream = self.events()
+        try:
+            await anext(stream)  # the snapshot: from here on nothing is missed
+            accepted = await self.submit(document, **how)
+            if accepted.status in ENDED:
+                return await self.get(accepted.id)
+            async for _, event in stream:
+                if isinstance(event, Snapshot):
+                    # The connection was lost for long; the run may have ended meanwhile.
+                    if accepted.id not in {run.id for run in event.runs}:
+                        found = await self.get(accepted.id)
+                        if found.status in ENDED:
+                            return found
+                    continue
+                ours = getattr(event, "run", None)
+                if isinstance(event, RunChanged):
+                    if event.run.id == accepted.id and event.run.status in ENDED:
+                        if on_event is not None:
+                            on_event(event)
+                        break
+                elif ours == accepted.id and on_event is not None:
+                    on_event(event)
+        finally:
+            await stream.aclose()
+        return await self.get(accepted.id)
+
+    # Files and workflows
+
+    async def upload(self, path: Path, name: str | None = None) -> Uploaded:
+        """Puts a picture or text into the server's input folder."""
+        data = await asyncio.to_thread(path.read_bytes)
+        return await self.request("POST", "/files/input", Uploaded, data=data, query={"name": name or path.name})
+
+    async def files(self, folder: str = "output", **query: str | int) -> FilePage:
+        given = {key: str(value) for key, value in query.items()}
+        return await self.request("GET", f"/files/{folder}", FilePage, query=given)
+
+    async def download(self, run: Run, folder: Path) -> list[Path]:
+        """Writes all files of a run into a folder, under free names, and says where."""
+        return [await self.fetch(file, folder) for file in run.files]
+
+    async def fetch(self, file: RunFile, folder: Path) -> Path:
+        """Writes one file of a run. The same bytes under its name are left as they are."""
+        async with self._open.get(self._url + file.url) as response:
+            data = await response.read()
+            if response.status >= 400:
+                self._decoded(response.status, data, Any)
+        return await asyncio.to_thread(_write, folder, file.name, data)
+
+    async def open(self, path: Path) -> Opened:
+        """The workflow in a file or picture."""
+        return await self.request("POST", "/open", Opened, data=await asyncio.to_thread(path.read_bytes))
+
+    async def workflows(self, search: str = "") -> list[WorkflowInfo]:
+        return await self.request("GET", "/workflows", list[WorkflowInfo], query={"search": search})
+
+    async def workflow(self, name: str) -> Workflow:
+        return await self.request("GET", f"/workflows/{quote(name, safe='')}", Workflow)
+
+    async def save(self, name: str, document: Documented, revision: int = 0, message: str = "") -> WorkflowInfo:
+        """Raises ProblemError `workflow_conflict` when another revision is there."""
+        body = {"document": _data(document), "revision": revision, "message": message}
+        return await self.request("PUT", f"/workflows/{quote(name, safe='')}", WorkflowInfo, body)
+
+
+def _data(document: Documented) -> Any:
+    return document.data() if isinstance(document, Document) else document
+
+
+def _body(document: Documented, how: Mapping[str, Any]) -> dict[str, Any]:
+    body = {key: value for key, value in how.items() if value is not None}
+    if document is not None:
+        body["document"] = _data(document)
+    return body
+
+
+def _write(folder: Path, name: str, data: bytes) -> Path:
+    """The name comes from a server: only its last parts count, and only below the folder."""
+    parts = [part for part in PurePosixPath(name).parts if part not in ("", "/", "..", ".")]
+    target = folder.joinpath(*parts) if parts else folder / "file"
+    if folder.resolve() not in target.resolve().parents:
+        target = folder / target.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    path = target
+    while path.exists():
+        if path.read_bytes() == data:
+            return path
+        number += 1
+        path = target.with_name(f"{target.stem}_{number}{target.suffix}")
+    with path.open("xb") as file:
+        file.write(data)
+    return path

@@ -1,0 +1,247 @@
+"""The input and output folders, and finished bytes by their digest. Everything here blocks: call it in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from safelight.app import Studio
+from safelight.interop.pictures import sniff
+from safelight.sdk.problem import Problem, ProblemError
+
+from .uploads import Upload, clean_name, thumbnail
+
+_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".mp3": "audio/mpeg",
+    ".txt": "text/plain",
+    ".md": "text/plain",
+    ".csv": "text/csv",
+    ".json": "application/json",
+}
+SIDES = (64, 128, 256, 512, 1024)
+_MANY = 200_000
+_KNOWN = 50_000
+_THUMBNAIL_SOURCE = 256 << 20
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file below one of the folders."""
+
+    name: str
+    path: Path
+    size: int
+    modified: float
+    media_type: str
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Finished bytes: a file on disk, or what the cache holds."""
+
+    media_type: str
+    size: int
+    digest: str
+    path: Path | None = None
+    data: bytes = b""
+
+    def open(self) -> IO[bytes]:
+        """Raises OSError when the file is gone by now."""
+        import io
+
+        return io.BytesIO(self.data) if self.path is None else self.path.open("rb")
+
+
+def media_type(name: str) -> str:
+    return _TYPES.get(Path(name).suffix.lower(), "application/octet-stream")
+
+
+class Folders:
+    """Files by folder and name, with no way out of the folders, and by digest."""
+
+    def __init__(self, studio: Studio, inputs: Sequence[Path]) -> None:
+        home = studio.home
+        self._studio = studio
+        self.uploads = home / "input"
+        # Further input folders are readable, as workflows may read them; uploads go into the first.
+        self._roots = {"input": [*inputs, self.uploads], "output": [home / "output"]}
+        self._thumbnails = home / "thumbnails"
+        self._by_digest: OrderedDict[str, tuple[Path, str]] = OrderedDict()
+
+    def listed(self, folder: str, search: str, offset: int, limit: int) -> tuple[list[Found], int]:
+        """A page of files, the newest first, and how many there are."""
+        words = search.casefold().split()
+        found: dict[str, Found] = {}
+        for root in self._roots[folder]:
+            for one in _walk(root):
+                if one.name not in found and all(word in one.name.casefold() for word in words):
+                    found[one.name] = one
+        ordered = sorted(found.values(), key=lambda one: (-one.modified, one.name))
+        return ordered[offset : offset + limit], len(ordered)
+
+    def find(self, folder: str, name: str) -> Found:
+        """One file. Raises ProblemError `bad_path` or `file_missing`."""
+        parts = name.split("/")
+        if not name or "\0" in name or "\\" in name or name.startswith("/") or any(p in ("", ".", "..") for p in parts):
+            raise _problem("bad_path", f"{name[:200]!r} is not a path inside the {folder} folder.", name)
+        for root in self._roots[folder]:
+            path = root / name
+            try:
+                real = path.resolve(strict=True)
+                inside = root.resolve() in real.parents
+                state = real.stat()
+            except (OSError, RuntimeError, ValueError):
+                continue
+            if not inside:
+                raise _problem("bad_path", f"{name!r} leads out of the {folder} folder.", name)
+            if real.is_file() and not any(part.startswith(".") for part in parts):
+                return Found(name, real, state.st_size, state.st_mtime, media_type(name))
+        raise _problem("file_missing", f"There is no file {name[:200]!r} in the {folder} folder.", name)
+
+    def digest(self, found: Found) -> str:
+        """The digest of a file's content, remembered; empty when it cannot be read."""
+        try:
+            digest = self._studio.cache.fingerprint(found.path)
+        except OSError:
+            return ""
+        self.remember(digest, found.path, found.media_type)
+        return digest
+
+    def remember(self, digest: str, path: Path, kind: str) -> None:
+        self._by_digest[digest] = path, kind
+        self._by_digest.move_to_end(digest)
+        if len(self._by_digest) > _KNOWN:
+            self._by_digest.popitem(last=False)
+
+    def store(self, upload: Upload) -> tuple[Found, bool]:
+        """Keeps an upload. A taken name gets a number; the same bytes under such a name are found again (False)."""
+        name = clean_name(upload.name)
+        target = self.uploads / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if self.uploads.resolve() not in (target.parent.resolve(), *target.parent.resolve().parents):
+            raise _problem("bad_path", f"{name!r} leads out of the input folder.", name)
+        temporary = target.parent / f".{secrets.token_hex(8)}.part"
+        try:
+            with temporary.open("wb") as file:
+                file.write(upload.data)
+                file.flush()
+                os.fsync(file.fileno())
+            for number in range(1, 100_000):
+                path = target if number == 1 else target.with_name(f"{target.stem}_{number}{target.suffix}")
+                if path.is_symlink():
+                    continue
+                if path.exists():
+                    if path.stat().st_size == len(upload.data) and path.read_bytes() == upload.data:
+                        return self.find("input", path.relative_to(self.uploads).as_posix()), False
+                    continue
+                with contextlib.suppress(FileExistsError):
+                    os.link(temporary, path)
+                    return self.find("input", path.relative_to(self.uploads).as_posix()), True
+            raise _problem("name_taken", f"There are too many files named like {name!r}.", name)
+        except OSError as error:
+            message = f"The file {name!r} cannot be kept: {error.strerror or error}."
+            raise ProblemError(Problem(code="cannot_write", message=message, hint="Make room on the disk.")) from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def remove(self, folder: str, name: str) -> None:
+        """Removes a file. Only uploads and outputs: other input folders belong to the user alone."""
+        found = self.find(folder, name)
+        own = self.uploads if folder == "input" else self._roots["output"][0]
+        if own.resolve() not in found.path.parents:
+            raise _problem("not_ours", f"{name!r} does not lie in the folder of uploads.", name)
+        try:
+            found.path.unlink()
+        except OSError as error:
+            raise _problem("cannot_write", f"{name!r} cannot be removed: {error.strerror or error}.", name) from None
+
+    def bytes_of(self, digest: str, outputs: Sequence[str]) -> Bytes | None:
+        """Finished bytes by digest. `outputs` are names below the output folder that had it once."""
+        for name in outputs:
+            with contextlib.suppress(ProblemError):
+                found = self.find("output", name)
+                if self.digest(found) == digest:
+                    return Bytes(found.media_type, found.size, digest, found.path)
+        known = self._by_digest.get(digest)
+        if known is not None:
+            with contextlib.suppress(OSError):
+                if self._studio.cache.fingerprint(known[0]) == digest:
+                    return Bytes(known[1], known[0].stat().st_size, digest, known[0])
+        data = self._studio.cache.get_bytes(digest)
+        if data is not None:
+            return Bytes(sniff(data) or "application/octet-stream", len(data), digest, data=data)
+        return None
+
+    def learn(self) -> None:
+        """Digests all pictures of the input folder, so that they can be found by digest."""
+        for root in self._roots["input"]:
+            for one in _walk(root):
+                if one.media_type.startswith("image/"):
+                    self.digest(one)
+
+    def small(self, source: Bytes, side: int) -> bytes:
+        """The thumbnail of a picture, made once and kept."""
+        path = self._thumbnails / source.digest[:2] / f"{source.digest}-{side}.webp"
+        with contextlib.suppress(OSError):
+            return path.read_bytes()
+        if source.size > _THUMBNAIL_SOURCE:
+            raise _problem("picture_too_large", "The file is too large for a thumbnail.", source.size)
+        with source.open() as file:
+            made = thumbnail(file.read(), side)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".{secrets.token_hex(6)}.part")
+            temporary.write_bytes(made)
+            temporary.replace(path)
+        return made
+
+
+def _walk(root: Path) -> Iterator[Found]:
+    """The files below a folder, hidden ones left out, links followed only where they stay inside."""
+    real_root = root.resolve()
+    todo, count = [(root, "")], 0
+    while todo:
+        folder, prefix = todo.pop()
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            try:
+                if entry.is_symlink() and real_root not in Path(entry.path).resolve().parents:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    todo.append((Path(entry.path), f"{prefix}{entry.name}/"))
+                elif entry.is_file():
+                    state = entry.stat()
+                    name = prefix + entry.name
+                    yield Found(name, Path(entry.path), state.st_size, state.st_mtime, media_type(name))
+                    count += 1
+            except OSError:
+                continue
+            if count > _MANY:
+                return
+
+
+def _problem(code: str, message: str, value: object) -> ProblemError:
+    return ProblemError(Problem(code=code, message=message, value=value))
+
+
+__all__ = ["SIDES", "Bytes", "Folders", "Found", "media_type"]
