@@ -48,7 +48,9 @@ def test_again_nothing_runs_and_the_file_is_the_same(used: Any) -> None:
     before = path.read_bytes()
     again = command.json(*RUN, "--seed", "1", "-o", "out")
     assert set(statuses(again).values()) == {"cached"}
-    assert [entry["path"] for entry in again["outputs"]["image"]] == [entry["path"] for entry in first["outputs"]["image"]]
+    assert [entry["path"] for entry in again["outputs"]["image"]] == [
+        entry["path"] for entry in first["outputs"]["image"]
+    ]
     assert path.read_bytes() == before
     assert len(list((command.folder / "out").iterdir())) == len({*(command.folder / "out").iterdir()})
 
@@ -58,7 +60,9 @@ def test_another_seed_runs_only_what_depends_on_it_as_planned(used: Any) -> None
     plan = command.json("plan", *RUN[1:], "--seed", "2")
     expected = {"sample", "decode", "save"}
     assert {name for name, entry in plan["nodes"].items() if entry["status"] == "run"} == expected
-    assert {name for name, entry in plan["nodes"].items() if entry["status"] == "cached"} == set(plan["nodes"]) - expected
+    assert {name for name, entry in plan["nodes"].items() if entry["status"] == "cached"} == set(
+        plan["nodes"]
+    ) - expected
     assert plan["seconds"] > 0
     report = command.json(*RUN, "--seed", "2", "-o", "out")
     assert {name for name, status in statuses(report).items() if status == "ran"} == expected
@@ -130,7 +134,9 @@ def test_the_catalogue(safelight: Command) -> None:
     listed = safelight.json("nodes")
     assert {"sampling.sample", "models.load"} <= {spec["id"] for spec in listed["nodes"]}
     assert safelight.json("nodes", "sampling.sample")["outputs"][0]["type"] == "Latent"
-    assert safelight.json("nodes", "sampling.sampel", code=2)["problems"][0]["hint"] == "Did you mean sampling.sample?"
+    assert safelight.json("nodes", "sampling.sampel", code=2)["problems"][0]["hint"].startswith(
+        "Did you mean sampling.sample"
+    )
 
 
 def test_cache_and_models(used: Any) -> None:
@@ -140,7 +146,7 @@ def test_cache_and_models(used: Any) -> None:
     assert command.json("models", "info", "starter")["family"] == "sd1"
 
 
-LONG = ("run", "text_to_image", "--prompt", "a red apple", "--steps", "150", "--seed", "5", "--checkpoint", "0")
+LONG = ("run", "text_to_image", "--prompt", "a red apple", "--steps", "60", "--seed", "5", "--checkpoint", "0")
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +157,8 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-@pytest.mark.parametrize("sampler", ["euler"])
 def test_a_stopped_run_goes_on_where_it_was_and_ends_in_the_same_bits(
-    safelight: Command, how: signal.Signals, sampler: str, uninterrupted: bytes
+    safelight: Command, how: signal.Signals, uninterrupted: bytes
 ) -> None:
     states = safelight.folder / "home" / "cache" / "states"
     process = safelight.start(*LONG, "-o", "out")
@@ -162,15 +167,13 @@ def test_a_stopped_run_goes_on_where_it_was_and_ends_in_the_same_bits(
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    time.sleep(0.5)
+    time.sleep(0.2)
     process.send_signal(how)
     process.communicate(timeout=60)
     assert process.returncode == (-9 if how is signal.SIGKILL else 130)
     assert any(path.is_file() for path in states.rglob("*")), "the state of the sampler is kept"
-    started = time.monotonic()
     report = safelight.json(*LONG, "-o", "out")
     assert report["nodes"]["sample"]["status"] == "ran"
-    del started
     made = safelight.folder / report["outputs"]["image"][0]["path"]
     assert made.read_bytes() == uninterrupted
     assert not any(path.is_file() for path in states.rglob("*")), "and dropped when the work is done"
