@@ -1,2 +1,34 @@
 import { createRoot } from "react-dom/client";
-createRoot(document.getElementById("root")!).render(<p>Safelight</p>);
+import { App } from "./app/App";
+import { trackPointer } from "./app/commands";
+import { startKeys } from "./app/keys";
+import { stage } from "./canvas/stage";
+import { view } from "./canvas/view";
+import { emptyDocument } from "./model";
+import { openTab } from "./state/documents";
+import { restore, startPersisting } from "./state/persist";
+import { useApp } from "./state/store";
+import { connect, startSync } from "./state/sync";
+import "./styles/base.css";
+import "./styles/canvas.css";
+import "./styles/app.css";
+
+declare global {
+  interface Window {
+    /** For the browser tests: places and states that are painted, not in the page. */
+    __safelight?: { view: typeof view; stage: typeof stage; app: typeof useApp };
+  }
+}
+window.__safelight = { view, stage, app: useApp };
+
+async function start(): Promise<void> {
+  if (!(await restore())) openTab({ document: emptyDocument() });
+  startPersisting();
+  startKeys();
+  window.addEventListener("pointermove", trackPointer, { passive: true });
+  createRoot(document.getElementById("root") as HTMLElement).render(<App />);
+  await connect();
+  startSync();
+}
+
+void start();

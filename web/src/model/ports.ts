@@ -167,24 +167,63 @@ export function linkFit(
 
 /** Whether data flows from `start` to `end`. */
 export function reaches(graph: Graph, start: string, end: string): boolean {
-  if (start === end) return true;
+  return connected(graph, start, "down").has(end);
+}
+
+/** All ports that `port` could be linked with: inputs for an output, outputs for an input. One pass over the graph. */
+export function fittingPorts(
+  scopes: readonly Graph[],
+  catalogue: Catalogue,
+  port: string,
+  side: "output" | "input",
+  found: FoundTypes = {},
+): Set<string> {
+  const graph = scopes[scopes.length - 1];
+  const { node: own, port: name } = splitPort(port);
+  const data = graph?.nodes[own];
+  const fits = new Set<string>();
+  if (!graph || !data) return fits;
+  const ports = portsOf(scopes, own, data, catalogue);
+  const output = ports.outputs.find((entry) => entry.name === name);
+  const input = ports.inputs.find((entry) => entry.name === name);
+  const closed = connected(graph, own, side === "output" ? "up" : "down");
+  for (const [id, node] of Object.entries(graph.nodes)) {
+    if (closed.has(id)) continue;
+    const other = portsOf(scopes, id, node, catalogue);
+    if (side === "output" && output) {
+      const type = outputType(output, catalogue, found[own]?.[name]);
+      for (const entry of other.inputs) {
+        if (canConnect(type, inputType(entry, catalogue)).ok) fits.add(`${id}.${entry.name}`);
+      }
+    } else if (side === "input" && input) {
+      const type = inputType(input, catalogue);
+      for (const entry of other.outputs) {
+        if (canConnect(outputType(entry, catalogue, found[id]?.[entry.name]), type).ok) fits.add(`${id}.${entry.name}`);
+      }
+    }
+  }
+  return fits;
+}
+
+/** A node with all that it depends on (`up`), or all that depends on it (`down`). */
+export function connected(graph: Graph, start: string, direction: "up" | "down"): Set<string> {
   const next = new Map<string, string[]>();
   for (const link of graph.links) {
     const from = splitPort(link.from).node;
-    const list = next.get(from);
-    if (list) list.push(splitPort(link.to).node);
-    else next.set(from, [splitPort(link.to).node]);
+    const to = splitPort(link.to).node;
+    const [key, value] = direction === "up" ? [to, from] : [from, to];
+    const list = next.get(key);
+    if (list) list.push(value);
+    else next.set(key, [value]);
   }
   const seen = new Set([start]);
   const todo = [start];
   for (let at = todo.pop(); at !== undefined; at = todo.pop()) {
     for (const id of next.get(at) ?? []) {
-      if (id === end) return true;
-      if (!seen.has(id)) {
-        seen.add(id);
-        todo.push(id);
-      }
+      if (seen.has(id)) continue;
+      seen.add(id);
+      todo.push(id);
     }
   }
-  return false;
+  return seen;
 }

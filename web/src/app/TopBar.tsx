@@ -1,0 +1,138 @@
+import { duration, type TextKey, useT } from "../i18n";
+import { emptyDocument } from "../model";
+import { closeTab, isUnsaved, openTab, showTab, tabTitle } from "../state/documents";
+import { forecast } from "../state/status";
+import { type Panel, tabOf, useApp } from "../state/store";
+import { cancelRun, isActive, run } from "../state/sync";
+import { execute, togglePanel } from "./commands";
+
+export function TopBar() {
+  const t = useT();
+  const form = useApp((state) => state.form);
+  return (
+    <header className="top-bar">
+      <span className="brand" aria-label="Safelight">
+        <i aria-hidden="true" />
+      </span>
+      <Tabs />
+      <nav className="panels" aria-label={t("menu")}>
+        {(["templates", "gallery", "queue", "outline"] as const).map((panel) => (
+          <PanelButton key={panel} panel={panel} />
+        ))}
+        <ProblemsButton />
+        <button type="button" aria-pressed={form} onClick={() => execute("form")}>
+          {t(form ? "form.graph" : "form.title")}
+        </button>
+        <button type="button" className="icon" aria-label={t("commands.label")} title={`${t("commands.label")} (Ctrl+K)`} onClick={() => execute("palette")}>
+          ⌘
+        </button>
+        <button type="button" className="icon" aria-label={t("settings.title")} title={t("settings.title")} onClick={() => execute("settings")}>
+          ⚙
+        </button>
+        <button type="button" className="icon" aria-label={t("shortcuts.title")} title={`${t("shortcuts.title")} (?)`} onClick={() => execute("shortcuts")}>
+          ?
+        </button>
+      </nav>
+      <RunButton />
+    </header>
+  );
+}
+
+function Tabs() {
+  const t = useT();
+  const tabs = useApp((state) => state.tabs);
+  const active = useApp((state) => state.active);
+  return (
+    <div className="tabs" role="tablist" aria-label={t("tabs")}>
+      {tabs.map((tab) => (
+        <div key={tab.id} className={`tab${tab.id === active ? " active" : ""}`} role="presentation">
+          <button
+            type="button"
+            role="tab"
+            aria-selected={tab.id === active}
+            onClick={() => showTab(tab.id)}
+            onAuxClick={(event) => event.button === 1 && closeTab(tab.id)}
+            onDoubleClick={() => execute("saveAs")}
+          >
+            {tabTitle(tab)}
+            {isUnsaved(tab) && <i className="unsaved" title={t("tab.unsaved")} aria-label={t("tab.unsaved")} />}
+          </button>
+          <button type="button" className="icon" tabIndex={-1} aria-label={t("tab.close", { name: tabTitle(tab) })} onClick={() => closeTab(tab.id)}>
+            ✕
+          </button>
+        </div>
+      ))}
+      <button type="button" className="icon new-tab" aria-label={t("tab.new")} title={t("tab.new")} onClick={() => openTab({ document: emptyDocument() })}>
+        +
+      </button>
+    </div>
+  );
+}
+
+function PanelButton({ panel }: { panel: Exclude<Panel, null> }) {
+  const t = useT();
+  const shown = useApp((state) => state.panel === panel);
+  const busy = useApp((state) => (panel === "queue" ? state.queue.waiting + state.queue.running : 0));
+  return (
+    <button type="button" aria-pressed={shown} data-panel={panel} onClick={() => togglePanel(panel)}>
+      {t(`panel.${panel}` as TextKey)}
+      {busy > 0 && <span className="count">{busy}</span>}
+    </button>
+  );
+}
+
+function ProblemsButton() {
+  const t = useT();
+  const count = useApp((state) => tabOf(state).problems.length);
+  const shown = useApp((state) => state.panel === "problems");
+  if (!count && !shown) return null;
+  return (
+    <button type="button" aria-pressed={shown} data-panel="problems" className="problems-button" onClick={() => togglePanel("problems")}>
+      {count === 1 ? t("problems.one") : t("problems.many", { count })}
+    </button>
+  );
+}
+
+function RunButton() {
+  const t = useT();
+  const expected = useApp((state) => forecast(state)?.count ?? -1);
+  const seconds = useApp((state) => forecast(state)?.seconds ?? 0);
+  const problems = useApp((state) => tabOf(state).problems.length);
+  const ready = useApp((state) => state.ready);
+  const current = useApp((state) => {
+    const id = tabOf(state).run;
+    return id ? state.runs[id] : undefined;
+  });
+  const progress = useApp((state) => {
+    const nodes = Object.values(state.runNodes[tabOf(state).run ?? ""] ?? {}).filter((node) => node.status !== "off");
+    if (!nodes.length) return 0;
+    const done = nodes.map((node) => (node.status === "running" ? node.step / (node.total || 1) : node.status === "waiting" ? 0 : 1));
+    return Math.round((done.reduce((sum, part) => sum + part, 0) / nodes.length) * 100);
+  });
+  const active = current && isActive(current);
+  const detail =
+    expected > 0 ? `${t("run.count", { count: expected })}${seconds >= 0.1 ? ` · ${t("run.seconds", { time: duration(seconds) })}` : ""}` : expected === 0 ? t("run.nothing") : "";
+  return (
+    <div className="run">
+      {active && (
+        <button type="button" className="cancel" onClick={() => void cancelRun()} title="Ctrl+Alt+Enter">
+          {current.status === "queued" ? t("run.waiting") : `${progress} %`} · {t("run.cancel")}
+        </button>
+      )}
+      <button
+        type="button"
+        className="primary run-button"
+        disabled={!ready}
+        data-will-run={expected}
+        onClick={(event) => void run({ front: event.shiftKey })}
+        title={problems ? t("run.problems", { count: problems }) : "Ctrl+Enter"}
+      >
+        <svg viewBox="0 0 12 12" width="11" height="11" aria-hidden="true">
+          <path d="M2 1 11 6 2 11Z" fill="currentColor" />
+        </svg>
+        <span>{t("run")}</span>
+        {detail && <small>{detail}</small>}
+      </button>
+    </div>
+  );
+}

@@ -1,0 +1,65 @@
+/** Keys to commands, by the table in `commands.ts`. */
+
+import { useApp } from "../state/store";
+import { commands, nudge, nudges } from "./commands";
+
+const MAC = navigator.platform.startsWith("Mac");
+
+/** Whether an event is the key combination `keys`: `$mod+Shift+z`, `?`, `Shift+Digit1`. */
+export function matches(event: KeyboardEvent, keys: string): boolean {
+  const parts = keys.split(/\+(?!$)/);
+  const key = parts.pop() as string;
+  const has = (name: string) => parts.includes(name);
+  const control = has("Control") || (has("$mod") && !MAC);
+  const meta = has("Meta") || (has("$mod") && MAC);
+  if (event.ctrlKey !== control || event.metaKey !== meta || event.altKey !== has("Alt")) return false;
+  // A sign such as ? or + needs Shift on some keyboards and not on others.
+  const sign = key.length === 1 && !/[a-z0-9.]/i.test(key);
+  if (!sign && event.shiftKey !== has("Shift")) return false;
+  return event.key.toLowerCase() === key.toLowerCase() || event.code === key || (event.altKey && event.code === `Key${key.toUpperCase()}`);
+}
+
+export function readable(keys: string): string {
+  const names: Record<string, string> = {
+    $mod: MAC ? "⌘" : "Ctrl",
+    Digit1: "1",
+    Digit0: "0",
+    ArrowUp: "↑",
+    Escape: "Esc",
+    Delete: "Del",
+  };
+  return keys
+    .split(/\+(?!$)/)
+    .map((part) => names[part] ?? (part.length === 1 ? part.toUpperCase() : part))
+    .join(MAC ? "" : "+");
+}
+
+export function startKeys(): () => void {
+  const press = (event: KeyboardEvent) => {
+    const target = event.target as HTMLElement;
+    if (event.isComposing || target.closest("dialog, .popup")) return;
+    const typing = target.closest("input, textarea, select, [contenteditable]") !== null;
+    const inControl = target.closest("[role=slider], [role=spinbutton], button, [role=tab], [role=treeitem], [role=option], a") !== null;
+    if (useApp.getState().form && !event.ctrlKey && !event.metaKey && !/^F\d/.test(event.key)) return;
+    for (const command of commands) {
+      if (!command.keys?.some((keys) => matches(event, keys))) continue;
+      if (typing && !command.inText) continue;
+      // Tab walks through the controls of the page; on the canvas itself it adds a node. Enter presses buttons.
+      if ((event.key === "Tab" || event.key === "Enter") && !event.ctrlKey && !event.metaKey && !event.altKey) {
+        if (inControl || !(target.id === "canvas" || target === document.body)) continue;
+      }
+      if (command.when && !command.when()) continue;
+      event.preventDefault();
+      void command.run();
+      return;
+    }
+    const by = nudges[event.key];
+    if (by && !typing && !inControl && !event.ctrlKey && !event.altKey && !event.metaKey && useApp.getState().overlay === null) {
+      event.preventDefault();
+      const size = event.shiftKey ? 10 : 1;
+      nudge(by[0] * size, by[1] * size);
+    }
+  };
+  window.addEventListener("keydown", press);
+  return () => window.removeEventListener("keydown", press);
+}

@@ -1,0 +1,35 @@
+/** What a right click offers: commands, by what lies under the pointer. */
+
+import { frameAt, wireAt } from "../canvas/geometry";
+import { stage } from "../canvas/stage";
+import { view } from "../canvas/view";
+import { frameKey, linkKey } from "../model";
+import { select } from "../state/edits";
+import { activeTab, useApp } from "../state/store";
+
+const NODE = ["runTo", "-", "copy", "duplicate", "rename", "swap", "color", "-", "mute", "bypass", "collapse", "pin", "-", "frame", "subgraph", "enter", "unpack", "-", "dissolve", "delete"];
+const CANVAS = ["add", "note", "paste", "-", "selectAll", "fitAll", "layout", "-", "save", "open", "copyJson", "export"];
+const ITEM = ["rename", "duplicate", "delete"];
+
+export function openMenu(event: MouseEvent): void {
+  const target = event.target as HTMLElement;
+  const screen = { x: event.clientX, y: event.clientY };
+  const widget = target.closest<HTMLElement>("[data-widget]")?.dataset.widget;
+  const key = target.closest<HTMLElement>("[data-key]")?.dataset.key;
+  if (key !== undefined) {
+    if (!activeTab().selection.includes(key)) select([key]);
+    const items = key.startsWith("/") ? ITEM : NODE;
+    useApp.setState({ overlay: { kind: "menu", screen, items: widget ? [`port:${widget}`, "-", ...items] : items } });
+    return;
+  }
+  const at = view.toGraph(screen);
+  const wire = wireAt(stage.geometry, at, 7 / view.zoom);
+  const frame = frameAt(stage.geometry, at, view.zoom);
+  if (wire) {
+    select([linkKey(wire.wire.id)]);
+    useApp.setState({ overlay: { kind: "menu", screen, items: ["delete"] } });
+  } else if (frame) {
+    select([frameKey(frame.frame.id)]);
+    useApp.setState({ overlay: { kind: "menu", screen, items: ITEM } });
+  } else useApp.setState({ overlay: { kind: "menu", screen, items: CANVAS } });
+}

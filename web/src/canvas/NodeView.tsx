@@ -1,0 +1,247 @@
+/** A node near enough to be worked with. Drawn by `layoutNode`, so its sockets lie where the wires end. */
+
+import { memo, useEffect, useMemo, useRef, useState } from "react";
+import { Markdown } from "../app/Markdown";
+import { Popup } from "../app/Popup";
+import { duration, type TextKey, useLanguage, useT } from "../i18n";
+import { type InputSpec, labelOf, lookOf, setLook, setTitle, SUBGRAPH } from "../model";
+import { edit } from "../state/edits";
+import { enterSubgraph } from "../state/documents";
+import { flatId, nodeProblem, nodeStatus, type Status } from "../state/status";
+import { graphOf, tabOf, useApp } from "../state/store";
+import { WidgetView } from "../widgets/WidgetView";
+import type { NodeBox } from "./geometry";
+import { ResultView, Socket } from "./items";
+import { stage } from "./stage";
+
+interface Props {
+  box: NodeBox;
+  selected: boolean;
+  linked: string;
+  exposed: string;
+}
+
+export const NodeView = memo(function NodeView({ box, selected, linked, exposed }: Props) {
+  const t = useT();
+  const { id, rect, layout, ports } = box;
+  const node = useApp((state) => graphOf(state).nodes[id]);
+  const look = useApp((state) => lookOf(graphOf(state), id));
+  const path = useApp((state) => tabOf(state).path);
+  const tab = useApp((state) => state.active);
+  const flat = flatId(path, id);
+  const status = useApp((state) => nodeStatus(state, flat));
+  const problem = useApp((state) => nodeProblem(state, flat));
+  const texts = useLanguage((state) => state.nodes[node?.type ?? ""]);
+  const [help, setHelp] = useState<Element | null>(null);
+  const linkedSet = useMemo(() => new Set(linked.split("\n")), [linked]);
+  const exposedSet = useMemo(() => new Set(exposed.split("\n")), [exposed]);
+  if (!node) return null;
+
+  const title = node.title || texts?.title || ports.title;
+  const mode = node.mode ?? "on";
+  const byName = new Map(ports.inputs.map((input) => [input.name, input]));
+  const isSubgraph = node.type.startsWith(SUBGRAPH);
+  const wanting = (input: InputSpec) =>
+    input.required && input.socket && !linkedSet.has(input.name) && node.values?.[input.name] === undefined;
+
+  return (
+    <div
+      className={`node ${status.kind} mode-${mode}${selected ? " selected" : ""}${look.collapsed ? " collapsed" : ""}${ports.missing ? " missing" : ""}`}
+      data-key={id}
+      data-node={id}
+      data-status={status.kind}
+      role="group"
+      aria-label={`${title}, ${t(`status.${status.kind}` as TextKey) || node.type}`}
+      style={{ transform: `translate(${rect.x}px, ${rect.y}px)`, width: layout.w, height: layout.h }}
+      ref={(element) => {
+        if (element) stage.elements.set(id, element);
+        else stage.elements.delete(id);
+      }}
+    >
+      <header
+        style={look.color ? { background: look.color, color: "#fff" } : undefined}
+        onDoubleClick={(event) => {
+          event.stopPropagation();
+          if (isSubgraph && !(event.target as HTMLElement).closest(".node-title")) enterSubgraph(id);
+        }}
+      >
+        <button
+          type="button"
+          className="fold nodrag"
+          tabIndex={-1}
+          aria-label={look.collapsed ? t("node.expand") : t("node.collapse")}
+          onClick={() => edit("collapse", ({ graph }) => setLook(graph, [id], { collapsed: look.collapsed ? undefined : true }))}
+        >
+          <svg viewBox="0 0 10 10" width="10" height="10" aria-hidden="true">
+            <path d={look.collapsed ? "M3 1.5 7 5 3 8.5" : "M1.5 3 5 7 8.5 3"} fill="none" stroke="currentColor" strokeWidth="1.6" />
+          </svg>
+        </button>
+        <Title id={id} title={title} own={node.title ?? ""} />
+        <Badge status={status} mode={mode} pinned={look.pinned ?? false} />
+        {ports.help && (
+          <button type="button" className="ask nodrag" tabIndex={-1} aria-label={t("node.help")} onClick={(event) => setHelp(event.currentTarget)}>
+            ?
+          </button>
+        )}
+      </header>
+      {status.kind === "running" && (
+        <progress className="steps" max={status.total || 1} {...(status.total ? { value: status.step } : {})} aria-label={t("status.running")} />
+      )}
+      {layout.rows.map((row, index) => {
+        if (row.kind === "sockets") {
+          const input = row.input !== undefined ? byName.get(row.input) : undefined;
+          const output = ports.outputs.find((port) => port.name === row.output);
+          return (
+            <div className="row" key={index} style={{ top: row.y, height: row.h }}>
+              {input && (
+                <span className={`in${wanting(input) ? " wanting" : ""}${input.required ? "" : " optional"}`} title={input.help}>
+                  {portLabel(input.name, texts)}
+                </span>
+              )}
+              {output && (
+                <span className="out" title={output.help}>
+                  {portLabel(output.name, texts)}
+                </span>
+              )}
+            </div>
+          );
+        }
+        if (row.kind === "preview") return <ResultView key={index} tab={tab} id={flat} y={row.y} h={row.h} />;
+        if (row.kind === "message") {
+          return (
+            <div className="row message" key={index} style={{ top: row.y, height: row.h }}>
+              {t(`node.missing.${ports.missing || "type"}` as TextKey, { type: node.type })}
+            </div>
+          );
+        }
+        const input = byName.get(row.input ?? "");
+        if (!input) return null;
+        const isSocket = linkedSet.has(input.name) || (look.sockets?.includes(input.name) ?? false);
+        return (
+          <div
+            className={`row widget${exposedSet.has(input.name) ? " exposed" : ""}`}
+            key={input.name}
+            style={{ top: row.y, height: row.h }}
+            data-widget={`${id}.${input.name}`}
+          >
+            {isSocket ? (
+              <span className="in">{portLabel(input.name, texts)}</span>
+            ) : (
+              <WidgetView id={id} input={input} value={node.values?.[input.name]} label={portLabel(input.name, texts)} invalid={problem?.port === input.name} />
+            )}
+          </div>
+        );
+      })}
+      {Object.entries(layout.inputs).map(([name, at]) => {
+        const input = byName.get(name);
+        if (!input) return null;
+        const shown = input.socket || linkedSet.has(name) || (look.sockets?.includes(name) ?? false);
+        if (!shown && look.collapsed) return null;
+        return (
+          <span key={name} className={shown ? undefined : "latent-socket"}>
+            <Socket port={`${id}.${name}`} name={portLabel(name, texts)} type={input.type} side="input" at={at} linked={linkedSet.has(name)} wanting={wanting(input)} />
+          </span>
+        );
+      })}
+      {Object.entries(layout.outputs).map(([name, at]) => {
+        const type = ports.outputs.find((port) => port.name === name)?.type ?? "?";
+        return <Socket key={name} port={`${id}.${name}`} name={portLabel(name, texts)} type={type} side="output" at={at} linked wanting={false} />;
+      })}
+      {problem && !look.collapsed && (
+        <div className="node-problem" role="alert" title={problem.hint}>
+          {problem.message} {problem.hint}
+        </div>
+      )}
+      {!look.collapsed && <span className="grip" data-resize={id} />}
+      {help && (
+        <Popup anchor={help} onClose={() => setHelp(null)} className="help" label={t("node.help")}>
+          <h3>{title}</h3>
+          <code>{node.type}</code>
+          <Markdown text={texts?.help ?? ports.help} />
+          <dl>
+            {[...ports.inputs, ...ports.outputs]
+              .filter((port) => port.help)
+              .map((port) => (
+                <div key={port.name}>
+                  <dt>{portLabel(port.name, texts)}</dt>
+                  <dd>{port.help}</dd>
+                </div>
+              ))}
+          </dl>
+        </Popup>
+      )}
+    </div>
+  );
+});
+
+function portLabel(name: string, texts: { ports?: Record<string, string> } | undefined): string {
+  return texts?.ports?.[name] ?? labelOf(name);
+}
+
+function Title({ id, title, own }: { id: string; title: string; own: string }) {
+  const t = useT();
+  const [editing, setEditing] = useState(false);
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    const rename = (event: Event) => {
+      if ((event as CustomEvent<string>).detail === id) setEditing(true);
+    };
+    window.addEventListener("safelight:rename", rename);
+    return () => window.removeEventListener("safelight:rename", rename);
+  }, [id]);
+  useEffect(() => field.current?.select(), [editing]);
+  if (!editing) {
+    return (
+      <span
+        className="node-title"
+        onDoubleClick={(event) => {
+          event.stopPropagation();
+          setEditing(true);
+        }}
+      >
+        {title}
+      </span>
+    );
+  }
+  return (
+    <input
+      ref={field}
+      className="nodrag node-title"
+      aria-label={t("node.rename")}
+      defaultValue={own || title}
+      autoFocus
+      onKeyDown={(event) => {
+        event.stopPropagation();
+        if (event.key === "Enter") event.currentTarget.blur();
+        if (event.key === "Escape") setEditing(false);
+      }}
+      onBlur={(event) => {
+        const value = event.currentTarget.value;
+        setEditing(false);
+        if (value !== title) edit("rename", ({ graph }) => setTitle(graph, id, value));
+      }}
+    />
+  );
+}
+
+function Badge({ status, mode, pinned }: { status: Status; mode: string; pinned: boolean }) {
+  const t = useT();
+  if (mode !== "on") return <span className="badge quiet">{t(mode === "mute" ? "mode.mute" : "mode.bypass")}</span>;
+  const { kind, seconds, step, total } = status;
+  let text = "";
+  if (kind === "running") text = total ? t("run.step", { step, total }) : "…";
+  else if (kind === "done" || (kind === "will-run" && seconds)) text = seconds !== null && seconds >= 0.05 ? duration(seconds) : "";
+  const name = t(`status.${kind}` as TextKey);
+  return (
+    <>
+      {pinned && <span className="badge quiet" aria-label={t("command.pin")}>⌖</span>}
+      {kind !== "none" && (
+        <span className={`badge ${kind}`} title={name}>
+          {text}
+          <i aria-hidden="true" />
+        </span>
+      )}
+    </>
+  );
+}
+

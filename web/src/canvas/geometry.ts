@@ -1,0 +1,279 @@
+/** Where everything of the graph on screen lies: boxes and sockets of nodes, curves of wires, and what is under a point. */
+
+import * as m from "../model";
+
+export interface Wire {
+  id: string;
+  link: m.Link;
+  type: string;
+  from: string;
+  to: string;
+  /** Points that the curve runs through, from the output to the input. */
+  points: m.Point[];
+}
+
+export interface NodeBox {
+  id: string;
+  rect: m.Rect;
+  layout: m.NodeLayout;
+  ports: m.NodePorts;
+}
+
+export interface Geometry {
+  nodes: Map<string, NodeBox>;
+  /** In the order of drawing. */
+  order: string[];
+  wires: Wire[];
+  frames: readonly m.Frame[];
+  notes: readonly m.Note[];
+  linked: Map<string, Set<string>>;
+}
+
+interface Cached {
+  node: m.NodeData;
+  look: m.NodeLook;
+  sockets: string;
+  preview: boolean;
+  ports: m.NodePorts;
+  box: NodeBox;
+}
+
+const EMPTY: ReadonlySet<string> = new Set();
+
+/** Computes the geometry of a graph; nodes that did not change are taken from the call before. */
+export class Geometer {
+  #cache = new Map<string, Cached>();
+
+  compute(scene: m.Scene, previews: ReadonlySet<string>): Geometry {
+    const { graph } = scene;
+    const linked = new Map<string, Set<string>>();
+    for (const link of graph.links) {
+      const { node, port } = m.splitPort(link.to);
+      const set = linked.get(node);
+      if (set) set.add(port);
+      else linked.set(node, new Set([port]));
+    }
+    const nodes = new Map<string, NodeBox>();
+    const cache = new Map<string, Cached>();
+    for (const [id, node] of Object.entries(graph.nodes)) {
+      const entry = this.#node(scene, id, node, linked.get(id) ?? EMPTY, previews.has(id));
+      cache.set(id, entry);
+      nodes.set(id, entry.box);
+    }
+    this.#cache = cache;
+    const wires: Wire[] = [];
+    for (const link of graph.links) {
+      const wire = wireOf(link, nodes, scene);
+      if (wire) wires.push(wire);
+    }
+    return {
+      nodes,
+      order: Object.keys(graph.nodes),
+      wires,
+      frames: graph.ui?.frames ?? [],
+      notes: graph.ui?.notes ?? [],
+      linked,
+    };
+  }
+
+  #node(scene: m.Scene, id: string, node: m.NodeData, linked: ReadonlySet<string>, result: boolean): Cached {
+    const look = m.lookOf(scene.graph, id);
+    const ports = m.portsOf(scene.scopes, id, node, scene.catalogue);
+    const sockets = [...linked, ...(look.sockets ?? [])].join("\n");
+    const preview = (look.preview ?? true) && (result || ports.output);
+    const known = this.#cache.get(id);
+    const same =
+      known?.node === node &&
+      known.look === look &&
+      known.ports === ports &&
+      known.sockets === sockets &&
+      known.preview === preview;
+    if (known && same) return known;
+    const layout = m.layoutNode(ports, look, { sockets: new Set([...linked, ...(look.sockets ?? [])]), preview });
+    const box = { id, rect: { x: look.x, y: look.y, w: layout.w, h: layout.h }, layout, ports };
+    return { node, look, sockets, preview, ports, box };
+  }
+}
+
+function wireOf(link: m.Link, nodes: Map<string, NodeBox>, scene: m.Scene): Wire | undefined {
+  const source = m.splitPort(link.from);
+  const target = m.splitPort(link.to);
+  const from = nodes.get(source.node);
+  const to = nodes.get(target.node);
+  if (!from || !to) return undefined;
+  const start = from.layout.outputs[source.port] ?? { x: from.rect.w, y: m.HEADER / 2 };
+  const end = to.layout.inputs[target.port] ?? { x: 0, y: m.HEADER / 2 };
+  const output = from.ports.outputs.find((port) => port.name === source.port);
+  return {
+    id: m.linkId(link),
+    link,
+    type: scene.types?.[source.node]?.[source.port] ?? output?.type ?? "?",
+    from: source.node,
+    to: target.node,
+    points: [
+      { x: from.rect.x + start.x, y: from.rect.y + start.y },
+      ...(link.bend ?? []).map(([x, y]) => ({ x, y })),
+      { x: to.rect.x + end.x, y: to.rect.y + end.y },
+    ],
+  };
+}
+
+/** The Bézier curve between two points of a wire: it leaves to the right and arrives from the left. */
+export function curve(a: m.Point, b: m.Point): [m.Point, m.Point, m.Point, m.Point] {
+  const dx = b.x - a.x;
+  const reach = dx > 0 ? Math.min(Math.max(dx * 0.5, 24), 220) : Math.min(60 + Math.abs(dx) * 0.35, 260);
+  return [a, { x: a.x + reach, y: a.y }, { x: b.x - reach, y: b.y }, b];
+}
+
+export function pointOn([a, b, c, d]: readonly [m.Point, m.Point, m.Point, m.Point], t: number): m.Point {
+  const s = 1 - t;
+  const mix = (p: number, q: number, r: number, u: number) =>
+    s * s * s * p + 3 * s * s * t * q + 3 * s * t * t * r + t * t * t * u;
+  return { x: mix(a.x, b.x, c.x, d.x), y: mix(a.y, b.y, c.y, d.y) };
+}
+
+const SAMPLES = 20;
+
+/** How far a point is from a wire, and between which of its points. */
+export function wireDistance(wire: Wire, at: m.Point): { distance: number; segment: number } {
+  let best = { distance: Infinity, segment: 0 };
+  for (let i = 0; i + 1 < wire.points.length; i++) {
+    const line = curve(wire.points[i] as m.Point, wire.points[i + 1] as m.Point);
+    const xs = line.map((point) => point.x);
+    const ys = line.map((point) => point.y);
+    const out =
+      Math.max(Math.min(...xs) - at.x, at.x - Math.max(...xs), 0) +
+      Math.max(Math.min(...ys) - at.y, at.y - Math.max(...ys), 0);
+    if (out > 60 || out >= best.distance) continue;
+    let last = line[0];
+    for (let step = 1; step <= SAMPLES; step++) {
+      const next = pointOn(line, step / SAMPLES);
+      const distance = segmentDistance(at, last, next);
+      if (distance < best.distance) best = { distance, segment: i };
+      last = next;
+    }
+  }
+  return best;
+}
+
+function segmentDistance(p: m.Point, a: m.Point, b: m.Point): number {
+  const dx = b.x - a.x;
+  const dy = b.y - a.y;
+  const length = dx * dx + dy * dy;
+  const t = length ? Math.max(0, Math.min(1, ((p.x - a.x) * dx + (p.y - a.y) * dy) / length)) : 0;
+  return Math.hypot(p.x - a.x - t * dx, p.y - a.y - t * dy);
+}
+
+export function wireAt(geometry: Geometry, at: m.Point, reach: number): { wire: Wire; segment: number } | undefined {
+  let best: { wire: Wire; segment: number } | undefined;
+  let least = reach;
+  for (const wire of geometry.wires) {
+    const { distance, segment } = wireDistance(wire, at);
+    if (distance <= least) {
+      least = distance;
+      best = { wire, segment };
+    }
+  }
+  return best;
+}
+
+export function bendAt(geometry: Geometry, at: m.Point, reach: number): { wire: Wire; index: number } | undefined {
+  for (const wire of geometry.wires) {
+    for (let i = 1; i + 1 < wire.points.length; i++) {
+      const point = wire.points[i] as m.Point;
+      if (Math.hypot(point.x - at.x, point.y - at.y) <= reach) return { wire, index: i - 1 };
+    }
+  }
+  return undefined;
+}
+
+export function nodeAt(geometry: Geometry, at: m.Point): NodeBox | undefined {
+  for (let i = geometry.order.length - 1; i >= 0; i--) {
+    const box = geometry.nodes.get(geometry.order[i] ?? "");
+    if (box && inside(box.rect, at)) return box;
+  }
+  return undefined;
+}
+
+/** The nearest socket within `reach`: `node.port`, and of which side. */
+export function socketAt(
+  geometry: Geometry,
+  at: m.Point,
+  reach: number,
+  side?: "input" | "output",
+): { port: string; side: "input" | "output"; point: m.Point } | undefined {
+  let found: { port: string; side: "input" | "output"; point: m.Point } | undefined;
+  let least = reach;
+  for (const { id, rect, layout } of geometry.nodes.values()) {
+    const near = { x: rect.x - reach, y: rect.y - reach, w: rect.w + 2 * reach, h: rect.h + 2 * reach };
+    if (!inside(near, at)) continue;
+    const look = (places: Record<string, m.Point>, which: "input" | "output") => {
+      if (side && side !== which) return;
+      for (const [name, place] of Object.entries(places)) {
+        const point = { x: rect.x + place.x, y: rect.y + place.y };
+        const distance = Math.hypot(point.x - at.x, point.y - at.y);
+        if (distance > least) continue;
+        least = distance;
+        found = { port: `${id}.${name}`, side: which, point };
+      }
+    };
+    look(layout.inputs, "input");
+    look(layout.outputs, "output");
+  }
+  return found;
+}
+
+export function frameAt(geometry: Geometry, at: m.Point, zoom: number): { frame: m.Frame; part: "title" | "corner" } | undefined {
+  for (let i = geometry.frames.length - 1; i >= 0; i--) {
+    const frame = geometry.frames[i] as m.Frame;
+    const corner = { x: frame.x + frame.w - 18 / zoom, y: frame.y + frame.h - 18 / zoom, w: 22 / zoom, h: 22 / zoom };
+    if (inside(corner, at)) return { frame, part: "corner" };
+    if (inside({ x: frame.x, y: frame.y, w: frame.w, h: FRAME_TITLE }, at)) return { frame, part: "title" };
+  }
+  return undefined;
+}
+
+export const FRAME_TITLE = 30;
+
+export function inside(rect: m.Rect, at: m.Point): boolean {
+  return at.x >= rect.x && at.x <= rect.x + rect.w && at.y >= rect.y && at.y <= rect.y + rect.h;
+}
+
+export function overlaps(a: m.Rect, b: m.Rect): boolean {
+  return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+}
+
+/** Whether the straight line from `a` to `b` crosses a wire. */
+export function crosses(wire: Wire, a: m.Point, b: m.Point): boolean {
+  for (let i = 0; i + 1 < wire.points.length; i++) {
+    const line = curve(wire.points[i] as m.Point, wire.points[i + 1] as m.Point);
+    let last = line[0];
+    for (let step = 1; step <= SAMPLES; step++) {
+      const next = pointOn(line, step / SAMPLES);
+      if (meet(a, b, last, next)) return true;
+      last = next;
+    }
+  }
+  return false;
+}
+
+function meet(a: m.Point, b: m.Point, c: m.Point, d: m.Point): boolean {
+  const side = (p: m.Point, q: m.Point, r: m.Point) => Math.sign((q.x - p.x) * (r.y - p.y) - (q.y - p.y) * (r.x - p.x));
+  return side(a, b, c) !== side(a, b, d) && side(c, d, a) !== side(c, d, b);
+}
+
+/** Boxes of the chosen keys (all by default), frames and notes included. */
+export function boxes(geometry: Geometry, keys?: readonly string[]): Record<string, m.Rect> {
+  const all: Record<string, m.Rect> = {};
+  const wanted = keys && new Set(keys);
+  for (const [id, box] of geometry.nodes) if (!wanted || wanted.has(id)) all[id] = box.rect;
+  for (const frame of geometry.frames) {
+    const key = m.frameKey(frame.id);
+    if (!wanted || wanted.has(key)) all[key] = frame;
+  }
+  for (const note of geometry.notes) {
+    const key = m.noteKey(note.id);
+    if (!wanted || wanted.has(key)) all[key] = note;
+  }
+  return all;
+}

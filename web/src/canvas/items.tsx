@@ -1,0 +1,118 @@
+/** Sockets, results and notes: the small parts inside and beside nodes. */
+
+import { memo, useState } from "react";
+import { blobUrl, thumbnailUrl } from "../api/client";
+import { useT } from "../i18n";
+import { changeNote, noteKey, type Note, type Point } from "../model";
+import { edit } from "../state/edits";
+import { resultKey, useResults } from "../state/status";
+import { useApp } from "../state/store";
+import { Markdown } from "../app/Markdown";
+import { stage, useConnecting } from "./stage";
+import { typeLabel, typeStyle } from "./typeStyle";
+
+interface SocketProps {
+  port: string;
+  name: string;
+  type: string;
+  side: "input" | "output";
+  at: Point;
+  linked: boolean;
+  wanting: boolean;
+}
+
+export const Socket = memo(function Socket({ port, name, type, side, at, linked, wanting }: SocketProps) {
+  const style = typeStyle(type);
+  const lit = useConnecting(({ connecting }) => {
+    if (!connecting) return "";
+    if (connecting.port === port) return " held";
+    return connecting.fits.has(port) ? (connecting.over === port ? " lit over" : " lit") : " dim";
+  });
+  return (
+    <button
+      type="button"
+      tabIndex={-1}
+      data-port={port}
+      data-side={side}
+      className={`socket ${side} ${style.shape}${linked ? " linked" : ""}${wanting ? " wanting" : ""}${lit}`}
+      style={{ left: at.x, top: at.y, color: `var(${style.variable})` }}
+      aria-label={`${name}: ${typeLabel(type)}`}
+      title={`${name}: ${typeLabel(type)}`}
+    >
+      <i />
+    </button>
+  );
+});
+
+/** What a node made: pictures, or the preview of the one that is being made. */
+export function ResultView({ tab, id, y, h }: { tab: string; id: string; y: number; h: number }) {
+  const t = useT();
+  const result = useResults((state) => state.results[resultKey(tab, id)]);
+  const pictures = (result?.files ?? []).filter((file) => file.media_type.startsWith("image/"));
+  const open = (index: number) =>
+    useApp.setState({ overlay: { kind: "viewer", pictures: pictures.map((file) => blobUrl(file.digest)), index } });
+  return (
+    <div className="result" style={{ top: y, height: h }}>
+      {result?.live ? (
+        <img className="live" src={result.live} alt="" draggable={false} />
+      ) : pictures.length ? (
+        pictures.slice(0, 9).map((file, index) => (
+          <img
+            key={file.digest}
+            src={thumbnailUrl(file.digest, 512)}
+            alt={file.name}
+            draggable={false}
+            className={(file.width ?? 512) <= 256 ? "small" : ""}
+            style={{ flexBasis: pictures.length === 1 ? "100%" : pictures.length <= 4 ? "50%" : "33%" }}
+            onDoubleClick={() => open(index)}
+          />
+        ))
+      ) : (
+        <span className="hint">{t("node.preview")}</span>
+      )}
+    </div>
+  );
+}
+
+export const NoteView = memo(function NoteView({ note, selected }: { note: Note; selected: boolean }) {
+  const t = useT();
+  const [editing, setEditing] = useState(note.text === "");
+  const key = noteKey(note.id);
+  return (
+    <div
+      className={`note${selected ? " selected" : ""}`}
+      data-key={key}
+      role="note"
+      style={{ transform: `translate(${note.x}px, ${note.y}px)`, width: note.w, height: note.h }}
+      ref={(element) => {
+        if (element) stage.elements.set(key, element);
+        else stage.elements.delete(key);
+      }}
+      onDoubleClick={(event) => {
+        event.stopPropagation();
+        setEditing(true);
+      }}
+    >
+      {editing ? (
+        <textarea
+          className="nodrag"
+          autoFocus
+          defaultValue={note.text}
+          placeholder={t("note.placeholder")}
+          aria-label={t("note.new")}
+          onKeyDown={(event) => {
+            event.stopPropagation();
+            if (event.key === "Escape") event.currentTarget.blur();
+          }}
+          onBlur={(event) => {
+            const text = event.currentTarget.value;
+            edit("note", ({ graph }) => changeNote(graph, note.id, { text }));
+            setEditing(false);
+          }}
+        />
+      ) : (
+        <Markdown text={note.text || t("note.placeholder")} />
+      )}
+    </div>
+  );
+});

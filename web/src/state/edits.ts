@@ -1,0 +1,108 @@
+/** The only way documents change: each call is one step of undo, unless it belongs to the group of the one before. */
+
+import * as m from "../model";
+import { activeTab, historyOf, patchTab, sceneOf, useApp } from "./store";
+
+interface Options {
+  /** Edits with the same group in short succession are one step: typing, nudging. */
+  group?: string;
+  /** The second half of one gesture: part of the step before, however long ago that was. */
+  join?: boolean;
+  /** What is selected afterwards. */
+  select?: (() => string[]) | string[];
+}
+
+/** Applies an edit to the graph on screen. Returns whether anything changed. */
+export function edit(label: string, recipe: (scene: m.Scene) => void, options: Options = {}): boolean {
+  const tab = activeTab();
+  const history = historyOf(tab);
+  const changed = history.edit(label, (draft) => recipe(sceneOf(useApp.getState(), draft)), {
+    group: options.group ? `${tab.path.join("/")}:${options.group}` : "",
+    time: options.join ? 0 : performance.now() / 1000,
+    selection: tab.selection,
+  });
+  if (!changed) return false;
+  const wanted = typeof options.select === "function" ? options.select() : options.select;
+  const selection = stillThere(wanted ?? tab.selection, m.graphAt(history.document, tab.path));
+  history.select(selection);
+  patchTab(tab.id, { document: history.document, selection });
+  return true;
+}
+
+/** An edit of the whole document, wherever the screen is. */
+export function editDocument(label: string, recipe: (document: m.Document) => void): void {
+  const tab = activeTab();
+  const history = historyOf(tab);
+  if (history.edit(label, recipe, { selection: tab.selection })) patchTab(tab.id, { document: history.document });
+}
+
+export function seal(): void {
+  historyOf(activeTab()).seal();
+}
+
+export function undo(): void {
+  const tab = activeTab();
+  const entry = historyOf(tab).undo();
+  if (entry) show(entry.before, entry.selectionBefore);
+}
+
+export function redo(): void {
+  const tab = activeTab();
+  const entry = historyOf(tab).redo();
+  if (entry) show(entry.after, entry.selectionAfter);
+}
+
+function show(document: m.Document, selection: readonly string[]): void {
+  const tab = activeTab();
+  const path = tab.path.slice(0, m.scopesAt(document, tab.path).length - 1);
+  patchTab(tab.id, { document, path, selection: stillThere(selection, m.graphAt(document, path)) });
+}
+
+export function select(keys: readonly string[]): void {
+  const tab = activeTab();
+  if (keys.length === tab.selection.length && keys.every((key, index) => key === tab.selection[index])) return;
+  patchTab(tab.id, { selection: [...keys] });
+}
+
+export function toggleSelected(key: string): void {
+  const { selection } = activeTab();
+  select(selection.includes(key) ? selection.filter((other) => other !== key) : [...selection, key]);
+}
+
+export function selectedNodes(): string[] {
+  const tab = activeTab();
+  const graph = m.graphAt(tab.document, tab.path);
+  return tab.selection.filter((key) => key in graph.nodes);
+}
+
+function stillThere(keys: readonly string[], graph: m.Graph): string[] {
+  const links = new Set(graph.links.map((link) => m.linkKey(m.linkId(link))));
+  const items = new Set([
+    ...(graph.ui?.frames ?? []).map((frame) => m.frameKey(frame.id)),
+    ...(graph.ui?.notes ?? []).map((note) => m.noteKey(note.id)),
+  ]);
+  return keys.filter((key) => key in graph.nodes || links.has(key) || items.has(key));
+}
+
+/** Removes whatever is selected, as one step. */
+export function removeSelected(dissolve = false): void {
+  const { selection } = activeTab();
+  const keys = new Set(selection);
+  const links = new Set(selection.filter((key) => m.keyKind(key) === "link").map(m.keyId));
+  edit(
+    dissolve ? "dissolve" : "delete",
+    (scene) => {
+      const nodes = new Set(selection.filter((key) => key in scene.graph.nodes));
+      if (dissolve) m.dissolve(scene, nodes);
+      else m.removeNodes(scene.graph, nodes);
+      if (links.size) m.removeLinks(scene.graph, (link) => links.has(m.linkId(link)));
+      m.removeItems(scene.graph, keys);
+      m.dropUnused(scene);
+    },
+    { select: [] },
+  );
+}
+
+export function setValue(id: string, port: string, value: unknown): void {
+  edit("value", ({ graph }) => m.setValue(graph, id, port, value), { group: `value:${id}.${port}` });
+}

@@ -1,0 +1,113 @@
+/** Files of the input and output folders, and files that arrive from outside. */
+
+import { fileUrl, request } from "../api/client";
+import type { FileInfo } from "../api/shapes";
+import { t } from "../i18n";
+import * as m from "../model";
+import { openFile, openTab, placed } from "./documents";
+import { edit } from "./edits";
+import { toast, useApp } from "./store";
+
+export async function refreshFiles(): Promise<void> {
+  const page = await request<{ files: FileInfo[] }>("GET", "/files/input?limit=200");
+  useApp.setState({ files: page.files });
+}
+
+export async function uploadFile(file: File): Promise<{ file: FileInfo; document: unknown }> {
+  const answer = await request<{ file: FileInfo; document: unknown }>(
+    "POST",
+    `/files/input?name=${encodeURIComponent(file.name || "pasted.png")}`,
+    file,
+  );
+  void refreshFiles();
+  return answer;
+}
+
+/** The name under which a picture is dragged inside the editor. */
+export const DRAG_OUTPUT = "application/x-safelight-output";
+export const DRAG_NODE = "application/x-safelight-node";
+
+export async function receiveDrop(event: DragEvent, at: m.Point): Promise<void> {
+  const data = event.dataTransfer;
+  if (!data) return;
+  const type = data.getData(DRAG_NODE);
+  if (type) {
+    let id = "";
+    edit("add", (scene) => void (id = m.addNode(scene, type, at)), { select: () => [id] });
+    return;
+  }
+  const output = data.getData(DRAG_OUTPUT);
+  if (output) return void (await loadOutput(output, at));
+  const file = data.files[0];
+  if (file) return receiveFile(file, at);
+  const part = m.readPart(data.getData("text/plain"));
+  if (part) paste(part, at);
+}
+
+/** A file dropped or pasted: a workflow is opened; a picture with one in it asks; another is loaded. */
+export async function receiveFile(file: File, at: m.Point): Promise<void> {
+  if (!file.type.startsWith("image/")) {
+    await openFile(file);
+    return;
+  }
+  if (await holdsWorkflow(file)) useApp.setState({ overlay: { kind: "drop", file, at } });
+  else await loadPicture(file, at);
+}
+
+async function holdsWorkflow(file: File): Promise<boolean> {
+  try {
+    await request("POST", "/open", file);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Uploads a picture and makes a node that loads it. */
+export async function loadPicture(file: File, at: m.Point): Promise<void> {
+  try {
+    const answer = await uploadFile(file);
+    addLoader(answer.file.name, at);
+  } catch (error) {
+    toast(t("file.failed", { message: (error as Error).message }), "error");
+  }
+}
+
+function addLoader(name: string, at: m.Point): void {
+  const { catalogue } = useApp.getState();
+  const picks = (spec: m.NodeSpec) => spec.inputs.find((input) => input.widget?.widget === "file" && input.widget.kind === "image");
+  const spec = catalogue.get("image.load") ?? catalogue.nodes.find(picks);
+  const port = spec && picks(spec);
+  if (!spec || !port) return;
+  let id = "";
+  edit(
+    "load",
+    (scene) => {
+      id = m.addNode(scene, spec.id, at);
+      m.setValue(scene.graph, id, port.name, name);
+    },
+    { select: () => [id] },
+  );
+}
+
+/** A picture of the gallery becomes an input: a copy of it in the input folder. */
+export async function loadOutput(name: string, at: m.Point): Promise<void> {
+  const blob = await (await fetch(fileUrl("output", name))).blob();
+  await loadPicture(new File([blob], name.split("/").pop() ?? name, { type: blob.type }), at);
+}
+
+export async function openOutput(name: string): Promise<void> {
+  const blob = await (await fetch(fileUrl("output", name))).blob();
+  await openFile(blob);
+}
+
+export function paste(part: m.Document, at: m.Point, outside: { from: string; to: string }[] = []): void {
+  let keys: string[] = [];
+  edit("paste", (scene) => void (keys = m.pastePart(scene, part, at, outside)), { select: () => keys });
+}
+
+export async function openText(text: string): Promise<boolean> {
+  const part = m.readPart(text);
+  if (part) openTab({ document: await placed(part) });
+  return part !== undefined;
+}

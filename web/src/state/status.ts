@@ -1,0 +1,134 @@
+/** What is said on a node: what it will do, does, or has done. */
+
+import { create } from "zustand";
+import type { NodeFile, Problem } from "../api/shapes";
+import { type AppState, tabOf } from "./store";
+
+export type StatusKind =
+  | "none"
+  | "cached"
+  | "will-run"
+  | "maybe"
+  | "waiting"
+  | "running"
+  | "done"
+  | "failed"
+  | "skipped"
+  | "problem";
+
+export interface Status {
+  kind: StatusKind;
+  step: number;
+  total: number;
+  seconds: number | null;
+}
+
+const NONE: Status = { kind: "none", step: 0, total: 0, seconds: null };
+const interned = new Map<string, Status>();
+
+/** Equal states are one object, so that a node is drawn again only when its state changes. */
+function status(kind: StatusKind, seconds: number | null = null, step = 0, total = 0): Status {
+  const key = `${kind} ${seconds} ${step} ${total}`;
+  let found = interned.get(key);
+  if (!found) {
+    if (interned.size > 5000) interned.clear();
+    interned.set(key, (found = { kind, step, total, seconds }));
+  }
+  return found;
+}
+
+/** The id of a node in the flat graph that runs: with the instances that lead to it. */
+export function flatId(path: readonly string[], id: string): string {
+  return path.length ? `${path.join("/")}/${id}` : id;
+}
+
+/** `id` is flat; for an instance of a subgraph the states inside are summed up. */
+export function nodeStatus(state: AppState, id: string): Status {
+  const tab = tabOf(state);
+  const run = tab.run ? state.runs[tab.run] : undefined;
+  const nodes = tab.run ? state.runNodes[tab.run] : undefined;
+  const active = run !== undefined && (run.status === "running" || run.status === "queued" || run.status === "interrupted");
+  if (nodes && (active || tab.runDocument === tab.document)) {
+    const own = nodes[id];
+    if (own) return ofRun(own, active);
+    const inner = Object.entries(nodes).filter(([key]) => key.startsWith(`${id}/`));
+    if (inner.length) return sum(inner.map(([, node]) => ofRun(node, active)));
+  }
+  if (tab.problems.some((problem) => problem.node === id || problem.node?.startsWith(`${id}/`))) return status("problem");
+  const plan = tab.plan?.nodes;
+  if (!plan) return NONE;
+  const own = plan[id];
+  if (own) return ofPlan(own.status, own.seconds);
+  const inner = Object.entries(plan).filter(([key]) => key.startsWith(`${id}/`));
+  return inner.length ? sum(inner.map(([, node]) => ofPlan(node.status, node.seconds))) : NONE;
+}
+
+function ofRun(node: { status: string; step: number; total: number; seconds: number }, active: boolean): Status {
+  switch (node.status) {
+    case "running":
+      return active ? status("running", null, node.step, node.total) : NONE;
+    case "ran":
+      return status("done", node.seconds);
+    case "cached":
+      return status("cached", node.seconds);
+    case "failed":
+      return status("failed");
+    case "skipped":
+      return status("skipped");
+    case "waiting":
+      return active ? status("waiting") : NONE;
+    default:
+      return NONE;
+  }
+}
+
+function ofPlan(planned: string, seconds: number | null): Status {
+  if (planned === "cached") return status("cached", seconds);
+  if (planned === "run") return status("will-run", seconds);
+  return planned === "unknown" ? status("maybe", seconds) : NONE;
+}
+
+const ORDER: StatusKind[] = ["failed", "running", "problem", "waiting", "will-run", "maybe", "skipped", "done", "cached"];
+
+function sum(parts: Status[]): Status {
+  const kind = ORDER.find((candidate) => parts.some((part) => part.kind === candidate)) ?? "none";
+  if (kind === "running") {
+    const running = parts.find((part) => part.kind === "running");
+    return status(kind, null, running?.step, running?.total);
+  }
+  const times = parts.filter((part) => part.kind === kind).map((part) => part.seconds ?? 0);
+  return status(kind, times.reduce((total, time) => total + time, 0));
+}
+
+export function nodeProblem(state: AppState, id: string): Problem | undefined {
+  const tab = tabOf(state);
+  const failed = tab.run && tab.runDocument === tab.document ? state.runNodes[tab.run]?.[id]?.problem : undefined;
+  return failed ?? tab.problems.find((problem) => problem.node === id);
+}
+
+/** How many nodes will run, and about how long; null while it is not known. */
+export function forecast(state: AppState): { count: number; seconds: number } | null {
+  const plan = tabOf(state).plan;
+  if (!plan?.ok) return null;
+  const count = Object.values(plan.nodes).filter((node) => node.status === "run").length;
+  return { count, seconds: plan.seconds };
+}
+
+/** Results and live previews by tab and flat id of the node; they live as long as the page. */
+export interface Result {
+  files: NodeFile[];
+  /** Object URL of the newest preview while sampling. */
+  live?: string;
+}
+
+export const useResults = create<{ results: Record<string, Result> }>()(() => ({ results: {} }));
+
+export const resultKey = (tab: string, id: string) => `${tab}:${id}`;
+
+export function setResult(key: string, change: Partial<Result>): void {
+  useResults.setState(({ results }) => {
+    const before = results[key];
+    if (before?.live && before.live !== change.live && "live" in change) URL.revokeObjectURL(before.live);
+    return { results: { ...results, [key]: { ...(before ?? { files: [] }), ...change } } };
+  });
+}

@@ -1,0 +1,280 @@
+/** What goes to the server by itself and comes back: check and plan at every change, runs, events. */
+
+import { ApiError, request, Unreachable } from "../api/client";
+import type { CatalogueAnswer, CheckAnswer, ModelInfo, NodeState, Plan, Run, ServerEvent, Template, WorkflowInfo } from "../api/shapes";
+import { EventStream } from "../api/socket";
+import { t } from "../i18n";
+import * as m from "../model";
+import { randomSeed } from "../widgets/values";
+import { edit, selectedNodes } from "./edits";
+import { refreshFiles } from "./files";
+import { flatId, resultKey, setResult } from "./status";
+import { activeTab, patchTab, tabOf, toast, useApp } from "./store";
+
+const PLAN_DELAY = 180;
+
+let stream: EventStream | null = null;
+
+export async function loadServerData(): Promise<void> {
+  const catalogue = await request<CatalogueAnswer>("GET", "/catalogue");
+  useApp.setState({ catalogue: new m.Catalogue(catalogue.nodes, catalogue.rules.variables), ready: true, connection: "online" });
+  await Promise.allSettled([
+    request<WorkflowInfo[]>("GET", "/workflows").then((workflows) => useApp.setState({ workflows })),
+    request<Template[]>("GET", "/templates").then((templates) => useApp.setState({ templates })),
+    request<{ models: ModelInfo[] }>("GET", "/models").then(({ models }) => useApp.setState({ models })),
+    refreshFiles(),
+  ]);
+}
+
+export function startSync(): () => void {
+  let timer = 0;
+  const schedule = () => {
+    clearTimeout(timer);
+    timer = window.setTimeout(() => void checkAndPlan(), PLAN_DELAY);
+  };
+  const stop = useApp.subscribe((state, before) => {
+    const now = tabOf(state);
+    const was = tabOf(before);
+    if (now.document !== was.document || now.id !== was.id || state.ready !== before.ready) schedule();
+  });
+  stream = new EventStream({
+    onEvent: (event) => receive(event),
+    onPreview: (header, picture) => {
+      const tab = useApp.getState().tabs.find((candidate) => candidate.run === header.run);
+      if (tab) setResult(resultKey(tab.id, header.node), { live: URL.createObjectURL(picture) });
+    },
+    onState: (online) => {
+      const before = useApp.getState().connection;
+      if (online === (before === "online")) return;
+      useApp.setState({ connection: online ? "online" : "offline" });
+      if (online && before === "offline") {
+        toast(t("connection.back"));
+        void loadServerData().catch(() => undefined);
+        schedule();
+      }
+    },
+  });
+  stream.connect();
+  schedule();
+  return () => {
+    stop();
+    clearTimeout(timer);
+    stream?.close();
+  };
+}
+
+let asked: AbortController | null = null;
+
+/** Asks what is wrong and what would run; an answer to an older document is thrown away. */
+export async function checkAndPlan(): Promise<void> {
+  const { ready } = useApp.getState();
+  const { id, document } = activeTab();
+  if (!ready || !id) return;
+  asked?.abort();
+  const own = (asked = new AbortController());
+  const sent = forServer(document);
+  try {
+    const [checked, plan] = await Promise.all([
+      request<CheckAnswer>("POST", "/check", { document: sent }, own.signal),
+      request<Plan>("POST", "/plan", { document: sent }, own.signal),
+    ]);
+    if (own.signal.aborted || useApp.getState().tabs.find((tab) => tab.id === id)?.document !== document) return;
+    const problems = checked.problems.length ? checked.problems : plan.problems;
+    patchTab(id, { problems, types: checked.types, plan });
+  } catch (error) {
+    if ((error as Error).name === "AbortError") return;
+    if (error instanceof ApiError) patchTab(id, { problems: error.problems, plan: null });
+    else if (!(error instanceof Unreachable)) throw error;
+  }
+}
+
+/** The server needs no places of nodes to check a graph; what is left out need not be sent at each key press. */
+function forServer(document: m.Document): m.Document {
+  const { ui: _, ...rest } = document;
+  return rest as m.Document;
+}
+
+export interface RunOptions {
+  front?: boolean;
+  targets?: string[];
+  inputs?: Record<string, unknown>;
+}
+
+export async function run({ front = false, targets, inputs }: RunOptions = {}): Promise<void> {
+  const tab = activeTab();
+  const { document } = tab;
+  try {
+    const accepted = await request<Run>("POST", "/runs", {
+      document,
+      name: tab.name || document.name || t("tab.untitled"),
+      key: `${tab.id}:${crypto.randomUUID()}`,
+      ...(front ? { priority: 10 } : {}),
+      ...(targets ? { targets } : {}),
+      ...(inputs ? { inputs } : {}),
+    });
+    useApp.setState((state) => ({ runs: { ...state.runs, [accepted.id]: { ...accepted, ...state.runs[accepted.id] } } }));
+    patchTab(tab.id, { run: accepted.id, runDocument: document });
+    turnSeeds();
+  } catch (error) {
+    if (error instanceof ApiError) patchTab(tab.id, { problems: error.problems });
+    toast(t("run.refused", { message: (error as Error).message }), "error");
+  }
+}
+
+export function runSelected(): Promise<void> {
+  const { path } = activeTab();
+  return run({ targets: selectedNodes().map((id) => flatId(path, id)) });
+}
+
+/** Seeds that are to change after each run do so now: what is on screen is what the next run will use. */
+function turnSeeds(): void {
+  const { graph } = { graph: activeTab().document };
+  const turning = Object.entries(graph.ui?.nodes ?? {}).filter(([id, look]) => id in graph.nodes && look.seeds);
+  if (!turning.length) return;
+  const { catalogue } = useApp.getState();
+  edit("seed", (scene) => {
+    const top = scene.scopes[0] as m.Graph;
+    for (const [id, look] of turning) {
+      const node = top.nodes[id];
+      const spec = node && catalogue.get(node.type);
+      for (const [port, mode] of Object.entries(look.seeds ?? {})) {
+        const now = Number(node?.values?.[port] ?? spec?.inputs.find((input) => input.name === port)?.default ?? 0);
+        if (mode === "random") m.setValue(top, id, port, randomSeed());
+        if (mode === "step") m.setValue(top, id, port, now + 1);
+      }
+    }
+  });
+}
+
+export async function cancelRun(id = activeTab().run): Promise<void> {
+  if (!id) return;
+  const running = useApp.getState().runs[id];
+  if (!running || !isActive(running)) return;
+  await request("POST", `/runs/${id}/cancel`, {}).catch((error: Error) => toast(error.message, "error"));
+}
+
+export function isActive(run: Run): boolean {
+  return run.status === "queued" || run.status === "running" || run.status === "interrupted" || run.status === "paused";
+}
+
+function receive(event: ServerEvent): void {
+  switch (event.event) {
+    case "snapshot": {
+      const ended = Object.values(useApp.getState().runs).filter((run) => !isActive(run));
+      useApp.setState({
+        runs: Object.fromEntries([...ended, ...event.runs].map((run) => [run.id, run])),
+        runNodes: { ...useApp.getState().runNodes, ...event.nodes },
+        queue: event.queue,
+      });
+      void catchUp();
+      break;
+    }
+    case "run_changed":
+      takeRun(event.run);
+      break;
+    case "run_removed":
+      useApp.setState((state) => ({ runs: Object.fromEntries(Object.entries(state.runs).filter(([id]) => id !== event.id)) }));
+      break;
+    case "queue_changed":
+      useApp.setState({ queue: event.queue });
+      break;
+    case "workflow_changed":
+      void request<WorkflowInfo[]>("GET", "/workflows").then((workflows) => useApp.setState({ workflows }), () => undefined);
+      break;
+    case "file_changed":
+      if (event.folder === "output") useApp.setState((state) => ({ filesVersion: state.filesVersion + 1 }));
+      else void refreshFiles().catch(() => undefined);
+      break;
+    case "run_started":
+      setNodes(event.run, () => Object.fromEntries(event.nodes.map((id) => [id, waiting()])));
+      break;
+    case "node_started":
+      setNode(event.run, event.node, { status: "running", step: 0, total: 0 });
+      break;
+    case "node_progress":
+      setNode(event.run, event.node, { status: "running", step: event.step, total: event.total });
+      break;
+    case "node_finished":
+      setNode(event.run, event.node, {
+        status: event.cached ? "cached" : "ran",
+        seconds: event.seconds,
+        files: event.files ?? [],
+      });
+      showFiles(event.run, event.node, event.files ?? []);
+      break;
+    case "node_skipped":
+      setNode(event.run, event.node, { status: "skipped" });
+      break;
+    case "node_failed":
+      setNode(event.run, event.node, { status: "failed", problem: event.problem });
+      break;
+    default:
+      break;
+  }
+}
+
+const waiting = (): NodeState => ({ status: "waiting", step: 0, total: 0, seconds: 0 });
+
+function setNodes(run: string, change: (before: Record<string, NodeState>) => Record<string, NodeState>): void {
+  useApp.setState((state) => ({ runNodes: { ...state.runNodes, [run]: change(state.runNodes[run] ?? {}) } }));
+}
+
+function setNode(run: string, node: string, change: Partial<NodeState>): void {
+  setNodes(run, (before) => ({ ...before, [node]: { ...waiting(), ...before[node], ...change } }));
+}
+
+function showFiles(run: string, node: string, files: NodeState["files"]): void {
+  const tab = useApp.getState().tabs.find((candidate) => candidate.run === run);
+  if (!tab) return;
+  const key = resultKey(tab.id, node);
+  setResult(key, { live: undefined, ...(files?.length ? { files } : {}) } as Parameters<typeof setResult>[1]);
+}
+
+function takeRun(run: Run): void {
+  useApp.setState((state) => ({ runs: { ...state.runs, [run.id]: run } }));
+  if (isActive(run)) return;
+  const tab = useApp.getState().tabs.find((candidate) => candidate.run === run.id);
+  if (!tab) return;
+  for (const file of run.files) {
+    if (file.node) {
+      const all = run.files.filter((other) => other.node === file.node);
+      setResult(resultKey(tab.id, file.node), { files: all, live: undefined } as Parameters<typeof setResult>[1]);
+    }
+  }
+  if (run.status === "failed") {
+    const problem = run.problems[0];
+    toast(t("run.failed", { message: problem ? problem.message : "" }), "error");
+  }
+  if (tab.id === useApp.getState().active) void checkAndPlan();
+}
+
+/** After a gap: how did the runs of our tabs end? */
+async function catchUp(): Promise<void> {
+  for (const tab of useApp.getState().tabs) {
+    if (!tab.run) continue;
+    try {
+      const detail = await request<Run & { nodes: Record<string, NodeState> }>("GET", `/runs/${tab.run}`);
+      setNodes(tab.run, (before) => ({
+        ...Object.fromEntries(Object.entries(detail.nodes).map(([id, node]) => [id, { ...before[id], ...node }])),
+      }));
+      takeRun(detail);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) patchTab(tab.id, { run: null, runDocument: null });
+    }
+  }
+}
+
+/** Tries until the server answers: the page may have been opened before it was ready. */
+export async function connect(): Promise<void> {
+  for (let wait = 300; ; wait = Math.min(4000, wait * 1.6)) {
+    try {
+      await loadServerData();
+      return;
+    } catch (error) {
+      if (!(error instanceof Unreachable) && !(error instanceof ApiError)) throw error;
+      useApp.setState({ connection: "offline" });
+      await new Promise((done) => setTimeout(done, wait));
+    }
+  }
+}
+
