@@ -26,6 +26,12 @@ _ARCHITECTURES: tuple[tuple[str, Family], ...] = (
 (kohya-ss/sd-scripts) begin with."""
 
 _LDM = "model.diffusion_model."
+CHECKPOINT_PARTS = {
+    "Denoiser": (_LDM,),
+    "VAE": ("first_stage_model.", "encoder.", "decoder."),
+    "TextEncoder": ("cond_stage_model.", "conditioner."),
+}
+"""How the names of each part begin in a whole model's file."""
 
 
 def of_pipeline(name: str, index: Mapping[str, Any], unet: Mapping[str, Any]) -> Family:

@@ -56,23 +56,24 @@ def read_header(path: Path) -> Header:
     with path.open("rb") as file:
         first = file.read(8)
         if first.startswith(b"version "):
-            raise _damaged(path, "holds a Git LFS pointer instead of weights", "Run `git lfs pull` in its folder.")
+            raise damaged(path, "holds a Git LFS pointer instead of weights", "Run `git lfs pull` in its folder.")
         length = struct.unpack("<Q", first)[0] if len(first) == 8 else 0
         if not 2 <= length <= min(_LONGEST, size - 8):
-            raise _damaged(path, "is not a whole safetensors file")
+            raise damaged(path, "is not a whole safetensors file")
         text = file.read(length)
     try:
-        parts: dict[str, Any] = msgspec.json.decode(text)
+        parts = msgspec.json.decode(text, type=dict[str, Any])
         metadata = msgspec.convert(parts.pop("__metadata__", {}), dict[str, str])
         tensors = msgspec.convert(parts, dict[str, TensorEntry])
-    except (msgspec.MsgspecError, AttributeError, UnicodeDecodeError):
-        raise _damaged(path, "is not a safetensors file") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise damaged(path, "is not a safetensors file") from None
     end = max((tensor.data_offsets[1] for tensor in tensors.values()), default=0)
     if 8 + length + end > size:
         missing = (8 + length + end - size) / 1e6
-        raise _damaged(path, f"is cut off: {missing:,.1f} MB are missing")
+        raise damaged(path, f"is cut off: {missing:,.1f} MB are missing")
     return Header(tensors, metadata, 8 + length)
 
 
-def _damaged(path: Path, what: str, hint: str = "Copy or download it again.") -> ProblemError:
+def damaged(path: Path, what: str, hint: str = "Copy or download it again.") -> ProblemError:
+    """The problem of a file of weights that is not whole; `what` goes on from its path."""
     return ProblemError(Problem(code="weights_damaged", message=f"{path} {what}.", hint=hint, value=str(path)))

@@ -21,7 +21,6 @@ from .hub import (
     cache_folder,
     command,
     download,
-    offline,
     repositories,
     snapshot,
     split_name,
@@ -220,7 +219,7 @@ class Library:
     def _hub_root(self, repository: str, revision: str, inside: str) -> Path | None:
         """The folder or file of the cache that is meant; downloaded where that is allowed and something is missing."""
         found = self._cached(repository, revision, inside)
-        if not self._allow_download or offline(os.environ):
+        if not self._allow_download:
             return found
         if found is not None:
             try:

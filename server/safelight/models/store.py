@@ -18,6 +18,7 @@ from safelight.sdk.context import Lease
 from safelight.sdk.models import K, ModelRef, Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
 
+from .families import CHECKPOINT_PARTS
 from .hardware import Numerics, numerics, thread_count
 from .hub import Progress, cache_folder, offline
 from .layout import Layout, read_json
@@ -75,6 +76,7 @@ class ModelStore:
         allow_pickle: whether weights that are pickles are read; `$SAFELIGHT_ALLOW_PICKLE` by default.
         progress: told of downloads: file, bytes done, bytes in all.
         memory: what may be taken; by default, what the machine has.
+        here: device and precision, for one of several workers; measured by default (see `numerics`).
         environ: the environment; the process's own by default.
     """
 
@@ -87,6 +89,7 @@ class ModelStore:
         allow_pickle: bool | None = None,
         progress: Progress | None = None,
         memory: Memory | None = None,
+        here: Numerics | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self._environ = os.environ if environ is None else environ
@@ -104,7 +107,7 @@ class ModelStore:
         self._memory = memory or Memory()
         self._lock = threading.RLock()
         self._shelf = Shelf()
-        self._numerics: Numerics | None = None
+        self._numerics = here
 
     def find(self, name: str, kind: str = "") -> Source:
         return self._library.find(name, kind)
@@ -223,7 +226,8 @@ class ModelStore:
         from .weights import stored_bytes
 
         files = [file for part in weights_of(ref.kind, layout) for file in part.weights]
-        size = stored_bytes(files, target.dtype.itemsize)
+        prefixes = CHECKPOINT_PARTS[ref.kind] if layout.single else ("",)
+        size = stored_bytes(files, target.dtype.itemsize, prefixes)
         self._ensure(ref, size, scratch, target.device)
 
         def attempt() -> Loaded:

@@ -6,12 +6,13 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
 
 from safelight.sdk.problem import Problem, ProblemError
 
-from .headers import Header, TensorEntry, read_header
+from .headers import Header, TensorEntry, damaged, read_header
 
 if TYPE_CHECKING:
     import torch
@@ -71,11 +72,15 @@ def tensors(files: Iterable[Path], target: Target, wanted: Callable[[str], bool]
 
 def _safetensors(file: Path, target: Target, wanted: Callable[[str], bool] | None) -> Iterator[tuple[str, Tensor]]:
     import torch
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     header = read_header(file)
     names = sorted(header.tensors, key=lambda name: header.tensors[name].data_offsets)
-    with safe_open(file, framework="pt") as mapped, file.open("rb", buffering=0) as raw:
+    try:
+        opened = safe_open(file, framework="pt")
+    except SafetensorError as error:
+        raise damaged(file, f"is not a safetensors file ({error})") from None
+    with opened as mapped, file.open("rb", buffering=0) as raw:
         scratch = torch.empty(0, dtype=torch.uint8)
         for name in names:
             entry = header.tensors[name]
@@ -101,7 +106,7 @@ def _read(raw: Any, header: Header, entry: TensorEntry, into: Tensor) -> None:
     while done < size:
         count = raw.readinto(view[done:])
         if not count:
-            raise OSError("the file was cut off while it was read")
+            raise damaged(Path(raw.name), "was cut off while it was read")
         done += count
 
 
@@ -121,7 +126,12 @@ def _pickle(file: Path, target: Target, wanted: Callable[[str], bool] | None) ->
     import torch
 
     # Files older than torch 1.6 are no archives, and cannot be mapped.
-    found = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
+    except UnpicklingError as error:
+        message = f"{file} holds more than tensors, and is not opened: {str(error).splitlines()[0]}"
+        hint = "Use a safetensors version."
+        raise ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=str(file))) from None
     for name, tensor in found.items():
         if wanted is None or wanted(name):
             yield name, target.place(tensor)
@@ -171,13 +181,16 @@ def module_bytes(module: Any) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in seen.values())
 
 
-def stored_bytes(files: Iterable[Path], itemsize: int) -> int:
-    """Bytes that the weights of these files will take in memory, `itemsize` bytes a number."""
+def stored_bytes(files: Iterable[Path], itemsize: int, prefixes: tuple[str, ...] = ("",)) -> int:
+    """Bytes that the weights of these files will take in memory, at `itemsize` bytes a number.
+
+    Only tensors whose names begin with one of `prefixes` count.
+    """
     total = 0
     for file in files:
         if file.suffix == ".safetensors":
-            entries = read_header(file).tensors.values()
-            total += sum(math.prod(entry.shape) for entry in entries) * itemsize
+            tensors = read_header(file).tensors.items()
+            total += sum(math.prod(entry.shape) for name, entry in tensors if name.startswith(prefixes)) * itemsize
         elif file.suffix != ".json":
             total += file.stat().st_size
     return total
