@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
 from safelight.app import Studio
 from safelight.engine import RunOptions
 from safelight.graph import Document, Port

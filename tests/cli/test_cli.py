@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.safelight_command import Command
 from PIL import Image
+
+from cli.safelight_command import Command
 
 RUN = ("run", "text_to_image", "--prompt", "a red apple", "--steps", "6")
 

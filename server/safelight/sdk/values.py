@@ -40,8 +40,9 @@ class Latent:
 
     `samples`: (B, C, H, W) float32 as the denoiser sees them (already scaled by the family's factor).
     `family` is the model family whose space this is; `downsampling` the pixels a latent cell stands for along one side;
-    `mask` (B or 1, 1, H, W) float32, 1 where the sampler may paint, or None for everywhere; `masked` (B or 1, C, H, W) is
-    the latent of the picture with the painted part greyed out, which inpainting denoisers with extra channels look at.
+    `mask` (B or 1, 1, H, W) float32, 1 where the sampler may paint, or None for everywhere; `masked`
+    (B or 1, C, H, W) is the latent of the picture with the painted part greyed out, which inpainting denoisers with
+    extra channels look at.
     `noise` is the standard deviation (sigma) of the noise left in by a sampler that stopped early: the samples are then
     the clean latent plus noise times sigma, whichever sampler made them. 0 is a finished latent.
     """
