@@ -8,6 +8,7 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from safelight.app import Budgets
 from safelight.host.host import HostOptions
@@ -31,7 +32,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
         token = secrets.token_urlsafe(24)
 
     def ready(url: str) -> None:
-        address = f"{url}/?token={token}" if token else url
+        address = f"{url}/?token={quote(token)}" if token else url
         print(f"Safelight is ready at {address}", flush=True)
         if given.open:
             import webbrowser

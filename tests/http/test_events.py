@@ -1,0 +1,199 @@
+"""The websocket: two hundred clients, one that does not read, one that comes back, and previews."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from safelight.client import AsyncClient, Client
+from safelight.host.records import RunChanged
+from serving import Server, chain, saving, single
+
+CLIENTS = 200
+
+
+async def listen(session: aiohttp.ClientSession, server: Server, after: int | None = None) -> Any:
+    query = "" if after is None else f"?after={after}"
+    return await session.ws_connect(f"{server.url}/api/v1/events{query}", max_msg_size=0)
+
+
+async def hello_of(socket: Any) -> dict[str, Any]:
+    hello = json.loads((await socket.receive(timeout=10)).data)
+    assert hello["message"] == "hello"
+    return hello
+
+
+async def events_until(socket: Any, run: str, seconds: float = 60) -> list[dict[str, Any]]:
+    """All events up to the end of a run."""
+    found: list[dict[str, Any]] = []
+    async with asyncio.timeout(seconds):
+        while True:
+            message = await socket.receive()
+            assert message.type is aiohttp.WSMsgType.TEXT, message
+            for event in json.loads(message.data)["events"]:
+                found.append(event)
+                data = event["data"]
+                if data["event"] == "run_changed" and data["run"]["id"] == run and is_over(data["run"]):
+                    return found
+
+
+def is_over(run: dict[str, Any]) -> bool:
+    return run["status"] in ("done", "failed", "cancelled")
+
+
+def long_chain(start: int) -> dict[str, Any]:
+    return chain(400, start)
+
+
+def about_runs(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [event for event in events if event["data"]["event"] != "snapshot"]
+
+
+async def submitted(server: Server, document: dict[str, Any]) -> str:
+    status, run = await asyncio.to_thread(server.call, "POST", "/runs", {"document": document})
+    assert status == 201, run
+    return run["id"]
+
+
+def test_two_hundred_clients_see_the_same_events_in_order(server: Server) -> None:
+    async def work() -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            sockets = [await listen(session, server) for _ in range(CLIENTS)]
+            # One that never reads: its client takes nothing from the connection.
+            deaf = await listen(session, server)
+            deaf._response.connection.transport.pause_reading()
+            for socket in sockets:
+                await hello_of(socket)
+            started = time.perf_counter()
+            run = await submitted(server, long_chain(5_000_000))
+            seen = await asyncio.gather(*(events_until(socket, run) for socket in sockets))
+            seconds = time.perf_counter() - started
+            first = about_runs(seen[0])
+            ours = [event for event in first if event["data"].get("run") == run]
+            assert len(ours) == 2 * 400 + 2
+            for events in seen:
+                numbers = [event["number"] for event in about_runs(events)]
+                assert numbers == list(range(numbers[0], numbers[-1] + 1))
+                mine = [event for event in events if event["data"].get("run") == run]
+                assert mine == ours
+            assert seconds < 20
+            for socket in sockets:
+                await socket.close()
+            deaf._response.close()  # it would wait for an answer that it does not read
+
+    asyncio.run(work())
+
+
+def test_a_client_that_comes_back_misses_nothing(server: Server) -> None:
+    async def work() -> None:
+        async with aiohttp.ClientSession() as session:
+            steady, flighty = await listen(session, server), await listen(session, server)
+            await hello_of(steady)
+            number = (await hello_of(flighty))["number"]
+            # Only what follows the snapshot counts for both.
+            await flighty.receive()
+            await flighty.close()
+            run = await submitted(server, long_chain(6_000_000))
+            await asyncio.sleep(0.05)
+            again = await listen(session, server, number)
+            hello = await hello_of(again)
+            assert hello["resumed"]
+            wanted = [event for event in about_runs(await events_until(steady, run)) if event["number"] > number]
+            assert await events_until(again, run) == wanted
+
+    asyncio.run(work())
+
+
+def test_a_client_of_an_earlier_start_gets_a_snapshot(server: Server) -> None:
+    async def work() -> None:
+        async with aiohttp.ClientSession() as session:
+            socket = await listen(session, server, 17)
+            assert not (await hello_of(socket))["resumed"]
+            (event,) = json.loads((await socket.receive(timeout=10)).data)["events"]
+            assert event["data"]["event"] == "snapshot" and event["data"]["workers"]
+
+    asyncio.run(work())
+
+
+def test_previews_come_to_those_who_ask(server: Server) -> None:
+    async def work() -> None:
+        async with aiohttp.ClientSession() as session:
+            watching, other = await listen(session, server), await listen(session, server)
+            await watching.send_json({"message": "watch", "previews": ["*"]})
+            await asyncio.sleep(0.1)
+            run = await submitted(server, single("sampled", count=40, seconds=0.05))
+            pictures: list[dict[str, Any]] = []
+            async with asyncio.timeout(60):
+                while True:
+                    message = await watching.receive()
+                    if message.type is aiohttp.WSMsgType.BINARY:
+                        (length,) = struct.unpack(">H", message.data[:2])
+                        header = json.loads(message.data[2 : 2 + length])
+                        assert message.data[2 + length :].startswith(b"\xff\xd8\xff")
+                        pictures.append(header)
+                    elif message.data and f'"id":"{run}"' in message.data and '"status":"done"' in message.data:
+                        break
+            assert len(pictures) >= 3 and {picture["run"] for picture in pictures} == {run}
+            steps = [picture["step"] for picture in pictures]
+            assert steps == sorted(steps) and pictures[0]["width"] == 8
+            while (message := await other.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
+                if f'"id":"{run}"' in message.data and '"status":"done"' in message.data:
+                    break
+            assert message.type is aiohttp.WSMsgType.TEXT, "nobody else gets binary frames"
+
+    asyncio.run(work())
+
+
+def test_what_is_no_message_is_answered_and_ignored(server: Server) -> None:
+    async def work() -> None:
+        async with aiohttp.ClientSession() as session:
+            socket = await listen(session, server)
+            await hello_of(socket)
+            for text in ("nonsense", "[" * 50_000, '{"message": "watch"}', '{"message": "other"}'):
+                await socket.send_str(text)
+                async with asyncio.timeout(10):
+                    while "problems" not in (answer := json.loads((await socket.receive()).data)):
+                        pass
+                assert answer["problems"][0]["code"] == "bad_message"
+            async with session.get(f"{server.url}/api/v1/events?after=x") as refused:
+                assert refused.status == 400
+
+    asyncio.run(work())
+
+
+# The clients of the package
+
+
+def test_the_client_runs_waits_and_downloads(server: Server, tmp_path: Path) -> None:
+    with Client(server.url) as client:
+        heard: list[str] = []
+        run = client.run(saving(), inputs={"value": 424242}, on_event=lambda event: heard.append(type(event).__name__))
+        assert run.status == "done" and heard[0] == "RunStarted" and "NodeFinished" in heard
+        (path,) = client.download(run, tmp_path)
+        assert path.read_text(encoding="utf-8") == "424242\n"
+        assert client.download(run, tmp_path) == [path], "the same bytes are not written twice"
+        assert client.check(chain(3)).ok
+        assert client.plan(chain(3)).nodes
+        assert "trivial/work.add" in {node.id for node in client.catalogue().nodes}
+        assert client.health().ready
+
+
+def test_the_async_client_follows_events(server: Server) -> None:
+    async def work() -> None:
+        async with AsyncClient(server.url) as client:
+            stream = client.events()
+            await anext(stream)
+            accepted = await client.submit(chain(3), inputs={"value": 77})
+            async for _, event in stream:
+                if isinstance(event, RunChanged) and event.run.id == accepted.id and event.run.status == "done":
+                    assert event.run.outputs["result"][0].value == 79
+                    break
+            await stream.aclose()
+
+    asyncio.run(work())
