@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -300,10 +301,13 @@ def test_fingerprints(open_cache: Open, tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "weights"
     with pytest.raises(FileNotFoundError):
         cache.fingerprint(path)
+    now = time.time_ns()
     path.write_bytes(b"one")
+    os.utime(path, ns=(now, now))
     assert cache.fingerprint(path) == hash_bytes(b"one")
     # Within one tick of the clock, with the same size: the content decides.
     path.write_bytes(b"two")
+    os.utime(path, ns=(now, now))
     assert cache.fingerprint(path) == hash_bytes(b"two")
     os.utime(path, (1, 1))
     cache.fingerprint(path)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.cache_tools import Open, folder_of, index_of, open_cache, same
-from safelight.engine.cache import MISSING, Cache, ValueRef
+from safelight.engine.cache import MISSING, Action, Cache, ValueRef
 from safelight.engine.cache.memory import Memory, worth
 from safelight.engine.cache.writer import Writer
 from safelight.sdk import Image
@@ -46,6 +46,12 @@ def test_memory_keeps_what_is_used_often(open_cache: Open) -> None:
     for _ in range(3):
         cache.put(picture(), seconds=1.5)
     assert cache.has(often) and not cache.has(rarely)
+
+
+def test_of_equals_the_oldest_goes(open_cache: Open) -> None:
+    cache = open_cache(None, memory_bytes=500_000)
+    refs = [cache.put(picture(), seconds=1) for _ in range(6)]
+    assert [cache.has(ref) for ref in refs] == [False, False, True, True, True, True]
 
 
 def test_what_is_dear_but_never_used_grows_old(open_cache: Open) -> None:
@@ -93,6 +99,13 @@ def test_memory_charges_a_shared_storage_once_and_to_the_last(open_cache: Open) 
     assert "large" not in memory and memory.used == 0
 
 
+def test_what_is_larger_than_memory_pushes_nothing_out(open_cache: Open) -> None:
+    cache = open_cache(None, memory_bytes=200_000)
+    small = cache.put(picture(), seconds=0.1)
+    assert not cache.has(cache.put(picture(150), seconds=100))
+    assert cache.has(small)
+
+
 def test_memory_forgets_ranks_that_are_out_of_date() -> None:
     memory = Memory(10_000)
     memory.put("a", 1, 100, 1.0)
@@ -126,6 +139,18 @@ def test_disk_evicts_what_is_cheapest_and_keeps_to_its_budget(open_cache: Open) 
     assert len(files) == info.disk_values == 4
     gone = cache.get(refs[1])
     assert gone is MISSING
+
+
+def test_what_is_dear_but_never_used_grows_old_on_disk_too(open_cache: Open) -> None:
+    cache = open_cache(memory_bytes=0, disk_bytes=500_000)
+    dear = cache.put(picture(), seconds=4)
+    for number in range(60):
+        cache.put(picture(), seconds=1)
+        cache.flush()
+        if not cache.has(dear):
+            assert number > 5
+            return
+    raise AssertionError("it stayed for good")
 
 
 def test_disk_counts_uses_across_processes(open_cache: Open) -> None:
@@ -165,8 +190,6 @@ def test_what_is_larger_than_the_disk_is_not_written(open_cache: Open) -> None:
 
 
 def test_actions_outlive_the_values_they_name(open_cache: Open) -> None:
-    from safelight.engine.cache import Action
-
     cache = open_cache(memory_bytes=0, disk_bytes=300_000)
     for number in range(10):
         cache.record(str(number), Action({"image": cache.put(picture(), seconds=number)}))
@@ -193,6 +216,24 @@ def test_a_value_on_its_way_to_the_disk_can_be_got(open_cache: Open, monkeypatch
     cache.flush()
     assert cache.info().pending == 0
     assert same(cache.get(ref), [value, 3]) and not cache._disk._pending
+
+
+def test_an_action_is_seen_only_when_its_values_are_on_disk(open_cache: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, other = open_cache(), open_cache()
+    assert cache._disk is not None
+    write = cache._disk._write_payload
+    seen: list[Action | None] = []
+
+    def look_and_write(item: Any) -> bool:
+        seen.append(other.lookup("key"))
+        return write(item)
+
+    monkeypatch.setattr(cache._disk, "_write_payload", look_and_write)
+    ref = cache.put(picture())
+    cache.record("key", Action({"image": ref}))
+    cache.flush()
+    assert seen == [None]
+    assert other.lookup("key") is not None and other.has(ref)
 
 
 def test_the_writer_holds_back_who_hands_over_too_much() -> None:
@@ -289,7 +330,10 @@ def test_what_was_pushed_out_of_memory_and_could_not_be_written_is_saved(
     value = picture()
     first = cache.put(value, seconds=100)
     for _ in range(2):
-        cache.put(picture(), seconds=0)
+        other = cache.put(picture(), seconds=100)
+        cache.get(other)
+    with cache._lock:
+        assert first.digest not in cache._memory
     gate.set()
     cache.flush()
     assert same(cache.get(first), value)
@@ -316,8 +360,6 @@ def test_opening_is_quick_and_reads_no_folders(open_cache: Open, monkeypatch: py
 
 
 def test_look_up_and_record_are_quick(open_cache: Open, tmp_path: Path) -> None:
-    from safelight.engine.cache import Action
-
     best = 1.0
     for attempt in range(5):
         cache = open_cache(tmp_path / str(attempt))

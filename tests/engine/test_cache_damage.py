@@ -284,7 +284,7 @@ def test_a_value_changed_after_it_was_put_is_not_kept_on_disk(
     gate.set()
     cache.close()
     cache = open_cache()
-    assert cache.get(refs[0]) is MISSING and not cache.has(refs[0])
+    assert not cache.has(refs[0]) and cache.get(refs[0]) is MISSING
     assert same(cache.get(refs[1]), torch.zeros(10)), "small ones were copied when they were put"
 
 
@@ -385,10 +385,10 @@ HAMMER = """
         if number % 8 == 1:
             cache.save_state("shared", {"step": which, "latents": [which] * 5000})
         state = cache.load_state("shared")
-        assert state is not None and state["latents"] == [state["step"]] * 5000
+        assert state is None or state["latents"] == [state["step"]] * 5000
         if source.random() < 0.05:
             cache.flush()
-        if source.random() < 0.02:
+        if source.random() < 0.05:
             cache.clear() if "clear" in sys.argv else cache.info()
     cache.close()
     assert not cache.info().trouble, cache.info().trouble
@@ -407,9 +407,10 @@ def finish(process: subprocess.Popen[str]) -> None:
     assert not errors, "nor was there anything to warn of"
 
 
-def test_processes_share_a_folder(open_cache: Open, tmp_path: Path) -> None:
+@pytest.mark.parametrize("also", ["info", "clear"])
+def test_processes_share_a_folder(open_cache: Open, tmp_path: Path, also: str) -> None:
     folder = tmp_path / "cache"
-    processes = [start(HAMMER, folder, seed, 80) for seed in range(3)]
+    processes = [start(HAMMER, folder, seed, 60, also) for seed in range(3)]
     for process in processes:
         finish(process)
     check_all(open_cache(memory_bytes=0))
@@ -451,6 +452,49 @@ def test_a_writer_killed_at_any_moment_leaves_what_can_be_read(open_cache: Open,
         cache.close()
         assert same(open_cache(disk_bytes=400_000).get(ref), value)
     assert found > 0
+
+
+def test_a_disk_that_takes_no_more_is_no_error(open_cache: Open, tmp_path: Path) -> None:
+    code = """
+        import resource, sys
+        from pathlib import Path
+        from safelight.engine.cache import Action, Cache
+        from safelight.sdk.codec import Codec
+        cache = Cache(Path(sys.argv[1]), Codec([]), memory_bytes=1 << 26, disk_bytes=1 << 26)
+        first = cache.put("first")
+        cache.record("first", Action({"v": first}))
+        cache.flush()
+        size = int(sys.argv[2])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        refs = []
+        for number in range(300):
+            refs.append(cache.put(f"{number}" * (50 if number % 2 else 50_000)))
+            cache.record(f"{number}", Action({"v": refs[-1]}))
+            if number % 50 == 0:
+                cache.flush()
+                cache.save_state("state", {"step": number, "latents": [1] * 100_000})
+        cache.flush()
+        assert cache.info().trouble
+        assert all(cache.get(ref).startswith(str(number)) for number, ref in enumerate(refs))
+        assert cache.load_state("state")["step"] == 250
+        assert cache.lookup("first") and cache.get(first) == "first"
+        cache.close()
+    """
+    for size in (0, 90_000):
+        process = start(code, tmp_path / "cache", size)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        assert errors.count("kept in memory") <= 2
+        cache = open_cache()
+        action = cache.lookup("first")
+        assert action is not None and cache.get(action.outputs["v"]) == "first"
+        for number in range(300):
+            action = cache.lookup(str(number))
+            assert action is None or cache.get(action.outputs["v"]) in (
+                MISSING,
+                f"{number}" * (50 if number % 2 else 50_000),
+            )
+        cache.close()
 
 
 def test_a_checkpoint_is_durable_when_save_returns(open_cache: Open, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class _Entry:
     storages: tuple[tuple[int, int], ...]
     seconds: float
     uses: int = 1
-    priority: float = 0.0
+    rank: tuple[float, int] = (0.0, 0)
     parts: tuple[str, ...] = field(default=())
 
 
@@ -46,7 +46,8 @@ class Memory:
         self.used = 0
         self._entries: dict[str, _Entry] = {}
         self._storages: dict[int, list[int]] = {}
-        self._heap: list[tuple[float, str]] = []
+        self._heap: list[tuple[tuple[float, int], str]] = []
+        self._ranked = 0
         self._inflation = 0.0
 
     def __contains__(self, key: str) -> bool:
@@ -134,18 +135,20 @@ class Memory:
         self._rank(key, entry)
 
     def _rank(self, key: str, entry: _Entry) -> None:
-        entry.priority = worth(self._inflation, entry.uses, entry.seconds, entry.size)
-        heapq.heappush(self._heap, (entry.priority, key))
+        self._ranked += 1
+        # Of two that are worth the same, the one goes that was used longer ago.
+        entry.rank = (worth(self._inflation, entry.uses, entry.seconds, entry.size), self._ranked)
+        heapq.heappush(self._heap, (entry.rank, key))
         # Ranks are never taken out of the heap when they change, only skipped; so it is rebuilt now and then.
         if len(self._heap) > 4 * len(self._entries) + 64:
-            self._heap = [(found.priority, name) for name, found in self._entries.items()]
+            self._heap = [(found.rank, name) for name, found in self._entries.items()]
             heapq.heapify(self._heap)
 
     def _evict(self) -> None:
         while True:
-            priority, key = heapq.heappop(self._heap)
+            rank, key = heapq.heappop(self._heap)
             entry = self._entries.get(key)
-            if entry is not None and entry.priority == priority:
+            if entry is not None and entry.rank == rank:
                 break
-        self._inflation = priority
+        self._inflation = rank[0]
         self.drop(key)
