@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from safelight.engine import Cache, CacheMemory, Services, run
+from safelight.engine import Cache, CacheMemory, RunOptions, Services, run
 from safelight.graph import Document, check, plan
 from safelight.places import InputFolders
 from safelight.sdk import Catalogue, node
@@ -65,7 +65,10 @@ def rows() -> Iterator[Row]:
                 plan(check(document, CATALOGUE).require(), CacheMemory(opened))
 
             graph = check(document, CATALOGUE).require()
-            first = seconds(lambda graph=graph, opened=opened: run(graph, opened, ""))
+            everything = RunOptions(force=frozenset(document.nodes))
+            first = median(
+                lambda graph=graph, opened=opened, options=everything: run(graph, opened, "", options=options)
+            )
             times[length] = median(look), median(lambda graph=graph, opened=opened: run(graph, opened, ""))
             opened.cache.close()
             if length == 1_000:
