@@ -330,7 +330,7 @@ def test_what_was_pushed_out_of_memory_and_could_not_be_written_is_saved(
     value = picture()
     first = cache.put(value, seconds=100)
     for _ in range(2):
-        other = cache.put(picture(), seconds=100)
+        other = cache.put(picture(), seconds=1)
         cache.get(other)
     with cache._lock:
         assert first.digest not in cache._memory
