@@ -292,6 +292,8 @@ class ModelStore:
 
     def _bring_near(self, entry: Entry, ref: ModelRef[Any], target: Target, scratch: int) -> None:
         if entry.near:
+            if scratch:
+                self._ensure(ref, 0, scratch, target.device)
             return
         self._ensure(ref, entry.total, scratch, target.device)
         self._retried(lambda: entry.value.loaded.move(target.device), ref, entry.total, scratch)
@@ -308,10 +310,10 @@ class ModelStore:
             with quiet():
                 attached.attach(source, layout.parts[""].weights[0], ref.family)
             entry.extras[source] = entry.value.loaded.bytes() - entry.total
+        self._trim_loras(entry, patches)
         if patches:
             attached.turn_on(patches)
         entry.state = patches
-        self._trim_loras(entry, patches)
 
     def _lora(self, source: Source, ref: ModelRef[Any]) -> Layout:
         layout = self._library.layout(source)

@@ -176,9 +176,8 @@ def _assign(module: Any, name: str, tensor: Tensor) -> None:
 
 
 def module_bytes(module: Any) -> int:
-    """Bytes of a module's parameters and buffers, shared ones counted once."""
-    seen = {tensor.data_ptr(): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return sum(tensor.numel() * tensor.element_size() for tensor in seen.values())
+    """Bytes of a module's parameters and buffers."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))
 
 
 def stored_bytes(files: Iterable[Path], itemsize: int, prefixes: tuple[str, ...] = ("",)) -> int:
