@@ -154,3 +154,21 @@ def test_controlnet_ip_adapter_and_lora_together(home: Home) -> None:
     wanted = theirs(other, image=hint.pixels.movedim(-1, 1), controlnet_conditioning_scale=0.8, ip_adapter_image=shown)
     assert distance(made, wanted) <= CLOSE
     assert distance(ours(home, load(home)), theirs(pipeline(home))) <= CLOSE, "nothing of it is left behind"
+
+
+def test_everything_runs_in_half_precision(home: Home) -> None:
+    hint, picture, ctx = noise_picture(1), noise_picture(2), home.ctx
+    made = {}
+    for precision in ("float32", "bfloat16"):
+        net = models.load_controlnet(controlnet="net", precision=precision, ctx=ctx)
+        adapter = models.load_ip_adapter(adapter="adapter/ip_adapter.safetensors", precision=precision, ctx=ctx)
+
+        def guided(positive: Any, negative: Any, net: Any = net, adapter: Any = adapter) -> Any:
+            sides = controlnet.apply(positive, net, hint, negative, strength=0.5)
+            return ip_adapter.apply(sides.positive, *adapter, picture, scale=0.5, ctx=ctx), sides.negative
+
+        loaded = models.load(model="model", precision=precision, ctx=ctx)
+        made[precision] = ours(home, with_lora(home, loaded, ("lora", 0.5)), guided)
+        assert made[precision].dtype == torch.float32
+    gap = (made["float32"] - made["bfloat16"]).abs().mean()
+    assert 0 < float(gap) < 0.05
