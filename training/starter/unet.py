@@ -61,12 +61,12 @@ class Data:
     """Latents, the captions' ingredients and the weights; a batch is a pure function of (seed, step)."""
 
     def __init__(
-        self, latents: np.ndarray, colours: np.ndarray, index: dict[str, Any], seed: int, focus: float = 1.0
+        self, latents: np.ndarray, colours: np.ndarray, index: dict[str, Any], seed: int, weights: np.ndarray
     ) -> None:
         self.latents, self.colours, self.seed = latents, colours, seed
         self.pictures = index["pictures"]
         self.subjects = index["subjects"]
-        self.edges = np.cumsum(sampling_weights(index, focus))
+        self.edges = np.cumsum(weights)
 
     def draw(self, step: int, size: int, white: float = 0.4, empty: float = 0.1) -> tuple[Any, list[str]]:
         """Latents (B, 16, 8, 8) float32 and captions."""
@@ -185,10 +185,7 @@ def rate_factor(step: int, warm: int, fall_from: int | None, fall_to: int | None
     return factor
 
 
-def main() -> None:
-    import torch
-    from transformers import CLIPTokenizer
-
+def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, default=default_cache())
     parser.add_argument("--steps", type=int, default=1_000_000, help="stop at this step")
@@ -198,16 +195,26 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=300)
     parser.add_argument("--fall-from", type=int, help="start lowering the rate at this step, to end at --steps")
     parser.add_argument("--focus", type=float, default=1.0, help="power of the weights; over 1: everyday subjects")
+    parser.add_argument("--solid", type=float, default=1.33, help="how much more often 3d than flat or drawn")
+    parser.add_argument("--everyday", type=float, help="share of the draws that goes to everyday subjects")
     parser.add_argument("--decay", type=float, default=0.9995, help="of the average")
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--threads", type=int, default=2, help="at most; one while other processes are busy")
     parser.add_argument("--freeze-text", action="store_true")
     parser.add_argument("--compile", action="store_true", help="needs a C++ compiler; other rounding")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    import torch
+    from transformers import CLIPTokenizer
+
+    args = options()
     threads = state.Threads(args.threads)
     cache: Path = args.cache
     _, index = load(cache)
-    data = Data(np.load(cache / "latents.npy"), np.load(cache / "colours.npy"), index, args.seed, args.focus)
+    weights = sampling_weights(index, args.focus, args.solid, args.everyday)
+    data = Data(np.load(cache / "latents.npy"), np.load(cache / "colours.npy"), index, args.seed, weights)
     tokenizer = CLIPTokenizer.from_pretrained(cache / "model" / "tokenizer")
     torch.manual_seed(args.seed)
     trainer = Trainer(CONFIG, text_tower(len(tokenizer)), args.rate, args.seed, args.decay)

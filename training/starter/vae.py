@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import state
-from .captions import draw_colour
+from .captions import EVERYDAY, draw_colour
 from .data import composite, default_cache, load
 
 
@@ -68,12 +68,20 @@ def standardise(vae: Any, latents: Any) -> None:
     vae.register_to_config(scaling_factor=1.0)
 
 
-def sampling_weights(index: dict[str, Any], power: float = 1.0) -> np.ndarray:
-    """Probability of each picture: its subject's weight, a third more for 3d."""
-    weight = np.array(
-        [index["subjects"][p["subject"]]["weight"] * (1.33 if p["style"] == 0 else 1.0) for p in index["pictures"]]
-    )
-    weight = weight**power
+def sampling_weights(
+    index: dict[str, Any], power: float = 1.0, solid: float = 1.33, everyday: float | None = None
+) -> np.ndarray:
+    """Probability of each picture: its subject's weight to a power, 3d ``solid`` times as often as flat or drawn.
+
+    With ``everyday`` in 0..1 that share of the draws goes to subjects with everyday names.
+    """
+    subjects = [index["subjects"][p["subject"]] for p in index["pictures"]]
+    styles = np.array([p["style"] for p in index["pictures"]])
+    weight = np.array([s["weight"] for s in subjects]) ** power * np.where(styles == 0, solid, 1.0)
+    if everyday is not None:
+        common = np.array([s["slug"] in EVERYDAY for s in subjects])
+        weight[common] *= everyday / weight[common].sum()
+        weight[~common] *= (1 - everyday) / weight[~common].sum()
     return weight / weight.sum()
 
 
