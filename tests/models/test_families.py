@@ -1,0 +1,117 @@
+"""Families, told from configurations and from headers without weights: names and shapes of published files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from safelight.models import families
+from safelight.models.headers import Header, TensorEntry
+from safelight.sdk import ProblemError
+
+
+def header(shapes: dict[str, tuple[int, ...]], **metadata: str) -> Header:
+    named = {key.replace("__", "."): value for key, value in metadata.items()}
+    return Header({name: TensorEntry("F16", shape, (0, 0)) for name, shape in shapes.items()}, named, 8)
+
+
+LDM = "model.diffusion_model."
+ENTRY = {f"{LDM}input_blocks.0.0.weight": (320, 4, 3, 3)}
+ATTENTION = f"{LDM}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+LABELS = {f"{LDM}label_emb.0.0.weight": (1280, 2816)}
+KOHYA = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
+PEFT = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.lora_A.weight"
+
+
+@pytest.mark.parametrize(
+    ("config", "family"),
+    [
+        ({"cross_attention_dim": 768, "attention_head_dim": 8}, "sd1"),
+        ({"cross_attention_dim": 768, "in_channels": 9}, "sd1"),
+        ({"cross_attention_dim": 1024, "use_linear_projection": True}, "sd2"),
+        ({"cross_attention_dim": 2048, "addition_embed_type": "text_time", "use_linear_projection": True}, "sdxl"),
+        ({"cross_attention_dim": 256}, "sd1"),
+        ({"cross_attention_dim": 256, "use_linear_projection": True}, "sd2"),
+    ],
+)
+def test_denoisers_and_controlnets(config: dict[str, Any], family: str) -> None:
+    for made in ("UNet2DConditionModel", "ControlNetModel"):
+        assert families.of_denoiser("m", {"_class_name": made, **config}) == family
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        ({"_class_name": "FluxPipeline"}, "FluxPipeline"),
+        ({"_class_name": "StableDiffusion3Pipeline"}, "StableDiffusion3Pipeline"),
+        ({}, "without a class"),
+        ({"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None]}, "refiner"),
+    ],
+)
+def test_pipelines_that_are_not_supported_are_named(index: dict[str, Any], said: str) -> None:
+    unet = {"_class_name": "UNet2DConditionModel", "addition_embed_type": "text_time"}
+    with pytest.raises(ProblemError) as caught:
+        families.of_pipeline("some/model", index, unet)
+    (problem,) = caught.value.problems
+    assert problem.code == "unsupported_family"
+    assert said in problem.message and "'some/model'" in problem.message and "XL" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("shapes", "family"),
+    [
+        ({**ENTRY, ATTENTION: (320, 768)}, "sd1"),
+        ({**ENTRY, ATTENTION: (320, 1024)}, "sd2"),
+        ({**ENTRY, **LABELS, "conditioner.embedders.1.model.ln_final.weight": (1280,)}, "sdxl"),
+    ],
+)
+def test_whole_models_in_one_file(shapes: dict[str, tuple[int, ...]], family: str) -> None:
+    found = header(shapes)
+    assert families.is_checkpoint(found) and not families.is_lora(found)
+    assert families.of_checkpoint("m", found) == family
+
+
+@pytest.mark.parametrize("shapes", [{**ENTRY, **LABELS}, {**ENTRY, ATTENTION: (320, 5120)}, ENTRY])
+def test_whole_models_that_are_not_supported(shapes: dict[str, tuple[int, ...]]) -> None:
+    with pytest.raises(ProblemError) as caught:
+        families.of_checkpoint("m", header(shapes))
+    assert caught.value.problems[0].code == "unsupported_family"
+
+
+@pytest.mark.parametrize(
+    ("found", "family"),
+    [
+        (header({KOHYA: (16, 768)}), "sd1"),
+        (header({KOHYA: (16, 1024)}), "sd2"),
+        (header({KOHYA: (16, 2048)}), "sdxl"),
+        (header({PEFT: (4, 768)}), "sd1"),
+        (header({PEFT: (4, 2048)}), "sdxl"),
+        (header({PEFT.replace("lora_A", "lora.down"): (4, 1024)}), "sd2"),
+        (header({"lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": (8, 1280)}), "sdxl"),
+        (header({KOHYA: (16, 32)}), ""),
+        (header({KOHYA: (16, 32)}, ss_base_model_version="sdxl_base_v1-0"), "sdxl"),
+        (header({KOHYA: (16, 32)}, ss_base_model_version="sd_v2"), "sd2"),
+        (header({KOHYA: (16, 32)}, modelspec__architecture="stable-diffusion-v1/lora"), "sd1"),
+        (header({KOHYA: (16, 768)}, modelspec__architecture="flux-1-dev/lora"), "sd1"),
+    ],
+)
+def test_loras(found: Header, family: str) -> None:
+    assert families.is_lora(found) and not families.is_ip_adapter(found)
+    assert families.of_lora(found) == family
+
+
+@pytest.mark.parametrize(("width", "family"), [(768, "sd1"), (1024, "sd2"), (2048, "sdxl"), (32, "")])
+def test_ip_adapters(width: int, family: str) -> None:
+    found = header({"image_proj.proj.weight": (4 * width, 1024), "ip_adapter.1.to_k_ip.weight": (320, width)})
+    assert families.is_ip_adapter(found) and not families.is_lora(found)
+    assert families.of_ip_adapter(found) == family
+
+
+def test_vaes() -> None:
+    assert families.of_vae("m", {"_class_name": "AutoencoderKL", "scaling_factor": 0.13025}) == "sdxl"
+    assert families.of_vae("m", {"_class_name": "AutoencoderKL"}) == "sd1"
+    found = header({"decoder.up.0.block.0.conv1.weight": (128, 256, 3, 3), "encoder.conv_in.weight": (128, 3, 3, 3)})
+    assert families.is_original_vae(found)
+    assert families.of_original_vae("sdxl_vae", found) == "sdxl"
+    assert families.of_original_vae("vae-ft-mse-840000-ema-pruned", found) == "sd1"
