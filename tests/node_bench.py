@@ -128,7 +128,7 @@ class Kit:
         return BenchContext(self.shelf)
 
 
-def kit(pipeline: Any, family: str) -> Kit:
+def stocked(pipeline: Any, family: str) -> Kit:
     """Puts a pipeline's parts on a shelf, as the store would lease them."""
     shelf = Shelf()
     tokenizers = tuple(t for t in (pipeline.tokenizer, getattr(pipeline, "tokenizer_2", None)) if t is not None)
@@ -176,3 +176,32 @@ def pipeline_parts(kit: Kit) -> dict[str, Any]:
 
 def distance(one: Any, other: Any) -> float:
     return float((one - other).abs().max())
+
+
+def said(kit: Kit, prompt: str) -> Any:
+    """The conditioning of a prompt."""
+    from safelight_nodes import text
+
+    return text.encode(kit.text, text=prompt, ctx=kit.context)
+
+
+def sampled(kit: Kit, ctx: BenchContext | None = None, **more: Any) -> Any:
+    """The latent that `sampling.sample` makes: four steps of euler on an empty latent, unless `more` says otherwise."""
+    from safelight_nodes import latent, sampling
+
+    given: dict[str, Any] = {
+        "model": kit.denoiser,
+        "positive": more.pop("positive", None) or said(kit, "a red apple"),
+        "negative": said(kit, "dark photo"),
+        "latent": more.pop("start", None) or latent.empty(kit.vae, ctx=kit.context),
+        "steps": 4,
+        "seed": 7,
+        "sampler": "euler",
+        **more,
+    }
+    return sampling.sample(**given, ctx=ctx or kit.context)
+
+
+def codes(caught: Any) -> list[tuple[str, str | None]]:
+    """Code and port of every problem of a caught ProblemError."""
+    return [(problem.code, problem.port) for problem in caught.value.problems]

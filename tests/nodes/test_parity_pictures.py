@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from node_bench import CLOSE, NEGATIVE, PROMPT, SEED, Kit, distance, kit, pipeline_parts, sources, swapped
+from node_bench import CLOSE, NEGATIVE, PROMPT, SEED, Kit, distance, pipeline_parts, sources, stocked, swapped
 from safelight.sdk import Image, Latent, Mask
 from safelight_nodes import sampling, text, vae
 from safelight_nodes._diffusion.samplers import SAMPLERS
@@ -115,7 +115,7 @@ def test_filling_in_with_an_inpainting_denoiser(sd1: Kit, sampler: str) -> None:
     torch.manual_seed(0)
     unet = UNet2DConditionModel.from_config({**sd1.pipeline.unet.config, "in_channels": 9}).eval()
     pipeline = StableDiffusionInpaintPipeline(**{**pipeline_parts(sd1), "unet": unet})
-    inpainting = kit(pipeline, "sd1")
+    inpainting = stocked(pipeline, "sd1")
     pixels, mask = picture_and_mask()
     start = vae.encode_inpaint(inpainting.vae, Image(pixels.movedim(1, -1)), Mask(mask[:, 0]), ctx=inpainting.context)
     for strength in (1.0, 0.6):
@@ -131,7 +131,7 @@ def test_an_inpainting_denoiser_needs_the_picture_around_the_mask(sd1: Kit) -> N
     from safelight.sdk import ProblemError
 
     unet = UNet2DConditionModel.from_config({**sd1.pipeline.unet.config, "in_channels": 9}).eval()
-    inpainting = kit(type(sd1.pipeline)(**{**pipeline_parts(sd1), "unet": unet}), "sd1")
+    inpainting = stocked(type(sd1.pipeline)(**{**pipeline_parts(sd1), "unet": unet}), "sd1")
     with pytest.raises(ProblemError, match="encode_inpaint"):
         ours(inpainting, Latent(torch.zeros(2, 4, 8, 8), "sd1"), "euler", 1.0)
 

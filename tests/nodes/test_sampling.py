@@ -8,42 +8,13 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from node_bench import BenchContext, Kit, kit
-from safelight.sdk import Conditioning, Latent, Mask, ProblemError
-from safelight_nodes import latent, sampling, text
+from node_bench import BenchContext, Kit, codes, said, sampled, stocked
+from safelight.sdk import Latent, ProblemError
+from safelight_nodes import latent, text
 from safelight_nodes._diffusion.samplers import SAMPLERS, SIGMA_SPACINGS, Sampler, make_scheduler
 from safelight_nodes._diffusion.schedule import plan_steps
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
-ONE_STEP = ["ddim", "euler", "euler_ancestral", "heun", "dpm2", "dpm2_ancestral", "dpmpp_sde", "ddpm", "lcm", "tcd"]
-"""Samplers whose step depends on the samples alone, not on earlier predictions."""
-
-
-def said(kit: Kit, prompt: str) -> Conditioning:
-    return text.encode(kit.text, text=prompt, ctx=kit.context)
-
-
-def run(kit: Kit, ctx: BenchContext | None = None, **more: Any) -> Latent:
-    ctx = ctx or kit.context
-    given: dict[str, Any] = {
-        "model": kit.denoiser,
-        "positive": more.pop("positive", None) or said(kit, "a red apple"),
-        "negative": said(kit, "dark photo"),
-        "latent": more.pop("start", None) or latent.empty(kit.vae, ctx=kit.context),
-        "steps": 4,
-        "seed": 7,
-        "sampler": "euler",
-        **more,
-    }
-    return sampling.sample(**given, ctx=ctx)
-
-
-def part(kit: Kit, start: Latent, **more: Any) -> Latent:
-    given: dict[str, Any] = {"steps": 6, "seed": 7, **more}
-    given.setdefault("positive", said(kit, "a red apple"))
-    return sampling.sample_part(
-        kit.denoiser, given.pop("positive"), said(kit, "dark photo"), start, **given, ctx=kit.context
-    )
 
 
 def drawn(seed: int = 1, batch: int = 1) -> Latent:
@@ -52,10 +23,6 @@ def drawn(seed: int = 1, batch: int = 1) -> Latent:
 
 def distance(one: Latent, other: Latent) -> float:
     return float((one.samples - other.samples).abs().max())
-
-
-def problems(caught: pytest.ExceptionInfo[ProblemError]) -> list[tuple[str, str | None]]:
-    return [(problem.code, problem.port) for problem in caught.value.problems]
 
 
 def test_the_table_names_every_sampler_and_what_its_scheduler_offers() -> None:
@@ -73,9 +40,9 @@ def test_the_table_names_every_sampler_and_what_its_scheduler_offers() -> None:
 
 @pytest.mark.parametrize("sampler", ["euler", "euler_ancestral", "dpmpp_2m_sde", "dpmpp_sde", "ddpm", "dpm2_ancestral"])
 def test_picture_k_of_a_batch_is_that_of_seed_plus_k(sd1: Kit, sampler: str) -> None:
-    together = run(sd1, start=latent.empty(sd1.vae, batch=3, ctx=sd1.context), sampler=sampler, seed=40).samples
+    together = sampled(sd1, start=latent.empty(sd1.vae, batch=3, ctx=sd1.context), sampler=sampler, seed=40).samples
     for place in range(3):
-        alone = run(sd1, sampler=sampler, seed=40 + place).samples
+        alone = sampled(sd1, sampler=sampler, seed=40 + place).samples
         assert torch.allclose(together[place : place + 1], alone, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(together[0], together[1], atol=0.1)
 
@@ -83,31 +50,31 @@ def test_picture_k_of_a_batch_is_that_of_seed_plus_k(sd1: Kit, sampler: str) -> 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_the_same_seed_gives_the_same_bits_whatever_else_draws_numbers(sd1: Kit, sampler: str) -> None:
     torch.manual_seed(1)
-    first = run(sd1, sampler=sampler).samples
+    first = sampled(sd1, sampler=sampler).samples
     torch.manual_seed(2)
-    assert torch.equal(run(sd1, sampler=sampler).samples, first)
-    assert not torch.equal(run(sd1, sampler=sampler, seed=8).samples, first)
+    assert torch.equal(sampled(sd1, sampler=sampler).samples, first)
+    assert not torch.equal(sampled(sd1, sampler=sampler, seed=8).samples, first)
 
 
 def test_the_largest_seed_works(sd1: Kit) -> None:
     start = latent.empty(sd1.vae, batch=2, ctx=sd1.context)
     for sampler in ("euler_ancestral", "dpmpp_sde"):
-        assert run(sd1, seed=2**63 - 1, start=start, sampler=sampler).samples.isfinite().all()
+        assert sampled(sd1, seed=2**63 - 1, start=start, sampler=sampler).samples.isfinite().all()
 
 
 def test_guidance_of_one_does_not_look_at_the_negative(sd1: Kit) -> None:
-    assert distance(run(sd1, guidance=1.0), run(sd1, guidance=1.0, negative=None)) == 0
-    assert distance(run(sd1, guidance=0.0), run(sd1, guidance=1.0)) == 0
+    assert distance(sampled(sd1, guidance=1.0), sampled(sd1, guidance=1.0, negative=None)) == 0
+    assert distance(sampled(sd1, guidance=0.0), sampled(sd1, guidance=1.0)) == 0
 
 
 def test_guidance_without_a_negative_is_a_problem_where_the_family_has_no_silence(sd1: Kit) -> None:
     with pytest.raises(ProblemError) as caught:
-        run(sd1, negative=None)
-    assert problems(caught) == [("negative_missing", "negative")]
+        sampled(sd1, negative=None)
+    assert codes(caught) == [("negative_missing", "negative")]
 
 
 def test_an_unconnected_negative_of_sdxl_is_zeros_as_in_the_pipeline(sdxl: Kit) -> None:
-    made = run(sdxl, negative=None, guidance=5.0, sampler="ddim")
+    made = sampled(sdxl, negative=None, guidance=5.0, sampler="ddim")
     sdxl.pipeline.scheduler = make_scheduler(sdxl.shelf.held["Denoiser", "sdxl"].settings["scheduler"], "ddim", "model")
     wanted = sdxl.pipeline(
         "a red apple",
@@ -121,7 +88,7 @@ def test_an_unconnected_negative_of_sdxl_is_zeros_as_in_the_pipeline(sdxl: Kit) 
 
 def test_sizes_of_sdxl_reach_the_denoiser(sdxl: Kit) -> None:
     sized = text.set_size(said(sdxl, "a red apple"), width=32, height=16, crop_left=4, crop_top=8)
-    made = run(sdxl, positive=sized, negative=None, guidance=5.0, sampler="ddim")
+    made = sampled(sdxl, positive=sized, negative=None, guidance=5.0, sampler="ddim")
     sdxl.pipeline.scheduler = make_scheduler(sdxl.shelf.held["Denoiser", "sdxl"].settings["scheduler"], "ddim", "model")
     wanted = sdxl.pipeline(
         "a red apple",
@@ -137,7 +104,7 @@ def test_sizes_of_sdxl_reach_the_denoiser(sdxl: Kit) -> None:
 
 @pytest.mark.parametrize("sampler", ["ddim", "euler", "dpmpp_2m"])
 def test_guidance_rescale(sd2: Kit, sampler: str) -> None:
-    made = run(sd2, guidance=9.0, guidance_rescale=0.7, sampler=sampler)
+    made = sampled(sd2, guidance=9.0, guidance_rescale=0.7, sampler=sampler)
     sd2.pipeline.scheduler = make_scheduler(sd2.shelf.held["Denoiser", "sd2"].settings["scheduler"], sampler, "model")
     wanted = sd2.pipeline(
         "a red apple",
@@ -149,7 +116,7 @@ def test_guidance_rescale(sd2: Kit, sampler: str) -> None:
         output_type="latent",
     ).images
     assert torch.allclose(made.samples, wanted, atol=1e-5)
-    assert distance(made, run(sd2, guidance=9.0, sampler=sampler)) > 1e-2
+    assert distance(made, sampled(sd2, guidance=9.0, sampler=sampler)) > 1e-2
 
 
 @pytest.mark.parametrize("sampler", ["euler", "ddim", "dpmpp_2m", "unipc", "euler_ancestral"])
@@ -161,7 +128,7 @@ def test_zero_terminal_snr_and_trailing_steps_come_from_the_models_settings(sd2:
     }
     shelf = type(sd2.shelf)(dict(sd2.shelf.held))
     shelf.put("Denoiser", "sd2", sd2.pipeline.unet, {"scheduler": settings})
-    made = run(sd2, BenchContext(shelf, previews=True), sampler=sampler, guidance=3.0)
+    made = sampled(sd2, BenchContext(shelf, previews=True), sampler=sampler, guidance=3.0)
     sd2.pipeline.scheduler = make_scheduler(settings, sampler, "model")  # type: ignore[arg-type]
     assert float(sd2.pipeline.scheduler.alphas_cumprod[-1]) < 1e-6
     wanted = sd2.pipeline(
@@ -177,8 +144,8 @@ def test_zero_terminal_snr_and_trailing_steps_come_from_the_models_settings(sd2:
 
 def test_a_spacing_that_the_sampler_does_not_have_is_a_problem_that_names_what_there_is(sd1: Kit) -> None:
     with pytest.raises(ProblemError) as caught:
-        run(sd1, sampler="ddim", spacing="karras")
-    assert problems(caught) == [("spacing_not_offered", "spacing")]
+        sampled(sd1, sampler="ddim", spacing="karras")
+    assert codes(caught) == [("spacing_not_offered", "spacing")]
     hint = caught.value.problems[0].hint
     assert "linspace" in hint and "dpmpp_2m" in hint
 
@@ -186,7 +153,7 @@ def test_a_spacing_that_the_sampler_does_not_have_is_a_problem_that_names_what_t
 def test_a_sampler_that_cannot_use_the_models_prediction_is_a_problem_too() -> None:
     with pytest.raises(ProblemError) as caught:
         make_scheduler({**BETAS, "prediction_type": "sample"}, "pndm", "beta")
-    assert problems(caught) == [("spacing_not_offered", "spacing"), ("sampler_not_for_model", "sampler")]
+    assert codes(caught) == [("spacing_not_offered", "spacing"), ("sampler_not_for_model", "sampler")]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -208,15 +175,15 @@ def test_predictions_are_as_the_table_says(sampler: Any) -> None:
 
 def test_distilled_samplers_refuse_more_steps_than_their_schedule_has(sd1: Kit) -> None:
     with pytest.raises(ProblemError) as caught:
-        run(sd1, sampler="lcm", steps=51)
-    assert problems(caught) == [("too_many_steps", "steps")]
+        sampled(sd1, sampler="lcm", steps=51)
+    assert codes(caught) == [("too_many_steps", "steps")]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_progress_counts_the_steps_that_were_asked_for(sd1: Kit, sampler: str) -> None:
     ctx = sd1.context
     ctx.previews = True
-    run(sd1, ctx, sampler=sampler)
+    sampled(sd1, ctx, sampler=sampler)
     assert ctx.steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert [tuple(image.pixels.shape) for image in ctx.shown] == [(1, 8, 8, 3)] * 4
     assert all(image.pixels.isfinite().all() for image in ctx.shown)
@@ -231,7 +198,7 @@ def test_the_preview_shows_the_latent_that_the_denoiser_has_in_mind(
     kit: Kit = request.getfixturevalue(family)
     ctx = kit.context
     ctx.previews = True
-    made = run(kit, ctx, sampler=sampler, steps=8)
+    made = sampled(kit, ctx, sampler=sampler, steps=8)
     from safelight_nodes._diffusion.families import traits
     from safelight_nodes._diffusion.preview import Previewer
 
@@ -243,7 +210,7 @@ def test_the_preview_shows_the_latent_that_the_denoiser_has_in_mind(
 
 def test_no_preview_is_made_when_nobody_looks_or_the_colours_are_unknown(sd1: Kit) -> None:
     ctx = sd1.context
-    run(sd1, ctx)
+    sampled(sd1, ctx)
     assert ctx.shown == []
     from safelight_nodes._diffusion.preview import Previewer
 
@@ -256,26 +223,26 @@ def test_the_models_own_preview_colours_are_used(sd1: Kit) -> None:
     rows = [[0.0, 0.0, 0.0]] * 4 + [[0.25, 0.5, 0.75]]
     shelf.put("Denoiser", "sd1", sd1.pipeline.unet, {**settings, "latent_rgb": rows})
     ctx = BenchContext(shelf, previews=True)
-    run(sd1, ctx)
+    sampled(sd1, ctx)
     assert torch.equal(ctx.shown[0].pixels[0, 0, 0], torch.tensor([0.25, 0.5, 0.75]))
 
 
 def test_denoise_of_zero_changes_nothing_and_a_little_makes_one_step(sd1: Kit) -> None:
     start = drawn()
-    assert run(sd1, start=start, denoise=0.0) is start
+    assert sampled(sd1, start=start, denoise=0.0) is start
     ctx = sd1.context
-    run(sd1, ctx, start=start, denoise=0.01)
+    sampled(sd1, ctx, start=start, denoise=0.01)
     assert ctx.steps == [(1, 1)]
 
 
 def test_less_denoise_stays_nearer_to_the_picture(sd1: Kit) -> None:
     start = drawn()
-    gaps = [distance(run(sd1, start=start, denoise=amount, steps=10), start) for amount in (0.1, 0.4, 0.9)]
+    gaps = [distance(sampled(sd1, start=start, denoise=amount, steps=10), start) for amount in (0.1, 0.4, 0.9)]
     assert gaps == sorted(gaps)
 
 
 def test_full_denoise_takes_only_the_size_from_the_latent(sd1: Kit) -> None:
-    assert distance(run(sd1, start=drawn(1)), run(sd1, start=drawn(2))) == 0
+    assert distance(sampled(sd1, start=drawn(1)), sampled(sd1, start=drawn(2))) == 0
 
 
 @pytest.mark.parametrize("first", [0, 1, 2, 10, 15, 19])
@@ -297,130 +264,24 @@ def test_a_denoiser_that_knows_the_noise_finds_the_picture_from_any_step_on(samp
     assert float((samples - clean).std()) < 0.035
 
 
-@pytest.mark.parametrize("sampler", ONE_STEP)
-def test_parts_put_together_make_the_whole(sd1: Kit, sampler: Any) -> None:
-    start = latent.empty(sd1.vae, batch=2, ctx=sd1.context)
-    whole = run(sd1, start=start, sampler=sampler, steps=6)
-    first = part(sd1, start, sampler=sampler, end_step=2)
-    second = part(sd1, first, sampler=sampler, start_step=2, end_step=5)
-    third = part(sd1, second, sampler=sampler, start_step=5)
-    assert first.noise > second.noise > 0
-    assert third.noise == 0
-    assert distance(third, whole) < 1e-4 * float(whole.samples.abs().max())
-
-
-@pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - set(ONE_STEP)))
-def test_parts_of_samplers_with_a_memory_stay_near_the_whole(sd1: Kit, sampler: Any) -> None:
-    start = latent.empty(sd1.vae, ctx=sd1.context)
-    whole = run(sd1, start=start, sampler=sampler, steps=30, guidance=1.0)
-    first = part(sd1, start, sampler=sampler, steps=30, end_step=15, guidance=1.0)
-    second = part(sd1, first, sampler=sampler, steps=30, start_step=15, guidance=1.0)
-    assert distance(second, whole) < 0.15 * float(whole.samples.abs().max())
-
-
-@pytest.mark.parametrize(
-    ("first", "second"), [("euler", "ddim"), ("ddim", "euler"), ("ddim", "pndm"), ("heun", "ddim")]
-)
-def test_one_sampler_goes_on_where_another_stopped(sd1: Kit, first: Any, second: Any) -> None:
-    """Each scheduler has its own scale for noisy latents; between parts there is one for all."""
-    start = latent.empty(sd1.vae, ctx=sd1.context)
-    same: dict[str, Any] = {"steps": 20, "spacing": "leading", "guidance": 1.0}
-    begun = part(sd1, start, sampler=first, end_step=10, **same)
-    mixed = part(sd1, begun, sampler=second, start_step=10, **same)
-    pure = run(sd1, start=start, sampler="ddim", **same)
-    assert distance(mixed, pure) < 0.1 * float(pure.samples.abs().max())
-
-
-def test_a_part_can_hand_on_a_clean_latent(sd1: Kit) -> None:
-    made = part(sd1, latent.empty(sd1.vae, ctx=sd1.context), sampler="euler", end_step=3, leave_noise=False)
-    assert made.noise == 0
-
-
-def test_a_part_that_does_not_fit_the_noise_in_the_latent_is_a_problem(sd1: Kit) -> None:
-    begun = part(sd1, latent.empty(sd1.vae, ctx=sd1.context), sampler="euler", end_step=2)
-    with pytest.raises(ProblemError) as caught:
-        part(sd1, begun, sampler="euler", start_step=3)
-    assert problems(caught) == [("wrong_noise_level", "start_step")]
-    with pytest.raises(ProblemError) as caught:
-        run(sd1, start=begun)
-    assert problems(caught) == [("latent_is_noisy", "latent")]
-    with pytest.raises(ProblemError) as caught:
-        part(sd1, begun, start_step=4, end_step=4)
-    assert problems(caught) == [("no_steps_left", "start_step")]
-
-
-def test_prompts_side_by_side_each_rule_their_half(sd1: Kit) -> None:
-    apple, sea = said(sd1, "a red apple"), said(sd1, "blue sea and sky")
-    both = text.combine(
-        text.set_area(apple, x=0.0, width=0.5, height=1.0), text.set_area(sea, x=0.5, width=0.5, height=1.0)
-    )
-    same: dict[str, Any] = {"steps": 1, "sampler": "ddim", "spacing": "trailing", "guidance": 1.0}
-    mixed = run(sd1, positive=both, **same).samples
-    left, right = run(sd1, positive=apple, **same).samples, run(sd1, positive=sea, **same).samples
-    assert torch.allclose(mixed[..., :4], left[..., :4], atol=1e-3)
-    assert torch.allclose(mixed[..., 4:], right[..., 4:], atol=1e-3)
-    assert float((left - right).abs().mean()) > 0.1
-
-
-def test_masked_prompts_share_by_strength_and_what_none_covers_is_shared_evenly(sd1: Kit) -> None:
-    apple, sea = said(sd1, "a red apple"), said(sd1, "blue sea and sky")
-    mask = torch.zeros(1, 64, 64)
-    mask[:, :32] = 1
-    both = text.combine(text.set_mask(apple, Mask(mask), strength=3.0), text.set_mask(sea, Mask(mask), strength=1.0))
-    same: dict[str, Any] = {"steps": 1, "sampler": "ddim", "spacing": "trailing", "guidance": 1.0}
-    mixed = run(sd1, positive=both, **same).samples
-    one, two = run(sd1, positive=apple, **same).samples, run(sd1, positive=sea, **same).samples
-    assert torch.allclose(mixed[..., :4, :], (0.75 * one + 0.25 * two)[..., :4, :], atol=1e-3)
-    assert torch.allclose(mixed[..., 4:, :], ((one + two) / 2)[..., 4:, :], atol=1e-3)
-
-
-def test_prompts_one_after_the_other(sd1: Kit) -> None:
-    apple, sea = said(sd1, "a red apple"), said(sd1, "blue sea and sky")
-    both = text.combine(text.set_range(apple, end=0.5), text.set_range(sea, start=0.5))
-    mixed = run(sd1, positive=both, steps=6)
-    start = latent.empty(sd1.vae, ctx=sd1.context)
-    begun = part(sd1, start, positive=apple, sampler="euler", end_step=3)
-    ended = part(sd1, begun, positive=sea, sampler="euler", start_step=3)
-    assert distance(mixed, ended) < 1e-4 * float(mixed.samples.abs().max())
-
-
-def test_a_step_without_a_prompt_is_a_problem(sd1: Kit) -> None:
-    with pytest.raises(ProblemError) as caught:
-        run(sd1, positive=text.set_range(said(sd1, "a"), start=0.5))
-    assert problems(caught) == [("no_prompt_at_step", "positive")]
-    assert "0% to 50%" in caught.value.problems[0].message
-
-
-def test_prompts_of_unequal_length_share_a_call(sd1: Kit) -> None:
-    """Guidance is linear in both sides, so each can be computed alone with its own length."""
-    long, short = said(sd1, "a red apple on the table " * 20), said(sd1, "dark")
-    assert long.prompts[0].embeddings.shape[1] > 2 * short.prompts[0].embeddings.shape[1]
-    same: dict[str, Any] = {"steps": 1, "sampler": "ddim", "spacing": "trailing"}
-    mixed = run(sd1, positive=long, negative=short, guidance=3.0, **same).samples
-    alone = run(sd1, positive=long, guidance=1.0, **same).samples
-    opposed = run(sd1, positive=short, guidance=1.0, **same).samples
-    assert torch.allclose(mixed, opposed + 3 * (alone - opposed), atol=2e-3)
-    assert float((alone - opposed).abs().mean()) > 0.1
-
-
 def test_things_that_do_not_belong_together_are_problems(sd1: Kit, sdxl: Kit) -> None:
     with pytest.raises(ProblemError) as caught:
-        run(sd1, positive=said(sdxl, "a"), negative=said(sdxl, "b"))
-    assert problems(caught) == [("wrong_family", "negative"), ("wrong_family", "positive")]
+        sampled(sd1, positive=said(sdxl, "a"), negative=said(sdxl, "b"))
+    assert codes(caught) == [("wrong_family", "negative"), ("wrong_family", "positive")]
     with pytest.raises(ProblemError) as caught:
-        run(sd1, start=Latent(torch.zeros(1, 16, 8, 8), "sd1"))
-    assert problems(caught) == [("wrong_latent", "latent")]
+        sampled(sd1, start=Latent(torch.zeros(1, 16, 8, 8), "sd1"))
+    assert codes(caught) == [("wrong_latent", "latent")]
     with pytest.raises(ProblemError) as caught:
-        run(sd1, start=Latent(torch.zeros(1, 4, 8, 8), "sdxl"))
-    assert problems(caught) == [("wrong_latent", "latent")]
+        sampled(sd1, start=Latent(torch.zeros(1, 4, 8, 8), "sdxl"))
+    assert codes(caught) == [("wrong_latent", "latent")]
     wide = replace(said(sd1, "a"), prompts=(replace(said(sd1, "a").prompts[0], embeddings=torch.zeros(2, 77, 32)),))
     with pytest.raises(ProblemError) as caught:
-        run(sd1, positive=wide, start=latent.empty(sd1.vae, batch=3, ctx=sd1.context))
-    assert problems(caught) == [("wrong_batch", "positive")]
+        sampled(sd1, positive=wide, start=latent.empty(sd1.vae, batch=3, ctx=sd1.context))
+    assert codes(caught) == [("wrong_batch", "positive")]
 
 
 def test_latents_of_sd1_and_sd2_are_of_one_space(sd1: Kit, sd2: Kit) -> None:
-    assert run(sd2, start=latent.empty(sd1.vae, ctx=sd1.context)).samples.isfinite().all()
+    assert sampled(sd2, start=latent.empty(sd1.vae, ctx=sd1.context)).samples.isfinite().all()
 
 
 def test_inputs_are_left_as_they_are(sd1: Kit) -> None:
@@ -429,7 +290,7 @@ def test_inputs_are_left_as_they_are(sd1: Kit) -> None:
     tensors = [positive.prompts[0].embeddings, negative.prompts[0].embeddings, start.samples, start.mask]
     before = [(tensor._version, tensor.clone()) for tensor in tensors if tensor is not None]
     for sampler in SAMPLERS:
-        run(sd1, positive=positive, negative=negative, start=start, denoise=0.5, sampler=sampler)
+        sampled(sd1, positive=positive, negative=negative, start=start, denoise=0.5, sampler=sampler)
     after = [tensor for tensor in tensors if tensor is not None]
     assert all(now._version == version for now, (version, _) in zip(after, before, strict=True))
     assert all(torch.equal(now, copy) for now, (_, copy) in zip(after, before, strict=True))
@@ -443,8 +304,8 @@ def test_a_distilled_denoiser_is_told_the_guidance(sd1: Kit) -> None:
     unet = UNet2DConditionModel.from_config({**sd1.pipeline.unet.config, "time_cond_proj_dim": 16}).eval()
     pipeline = type(sd1.pipeline)(**{**sd1.pipeline.components, "unet": unet, "requires_safety_checker": False})
     pipeline.set_progress_bar_config(disable=True)
-    distilled = kit(pipeline, "sd1")
-    made = run(distilled, sampler="lcm", guidance=6.0, negative=None)
+    distilled = stocked(pipeline, "sd1")
+    made = sampled(distilled, sampler="lcm", guidance=6.0, negative=None)
     pipeline.scheduler = make_scheduler(distilled.shelf.held["Denoiser", "sd1"].settings["scheduler"], "lcm", "model")
     wanted = pipeline(
         "a red apple",
@@ -454,4 +315,4 @@ def test_a_distilled_denoiser_is_told_the_guidance(sd1: Kit) -> None:
         output_type="latent",
     ).images
     assert torch.allclose(made.samples, wanted, atol=1e-5)
-    assert distance(made, run(distilled, sampler="lcm", guidance=2.0, negative=None)) > 1e-3
+    assert distance(made, sampled(distilled, sampler="lcm", guidance=2.0, negative=None)) > 1e-3

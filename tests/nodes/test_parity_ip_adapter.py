@@ -1,0 +1,191 @@
+"""IP-Adapters, alone and with ControlNets: equal to the diffusers pipelines that do the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image as Pictures
+
+from node_bench import CLOSE, SEED, Kit, distance, recipe
+from node_guides import call, conditioning, finish, noise_picture, parts
+from safelight.sdk import Conditioning, Image, Latent, ProblemError
+from safelight_nodes import controlnet, ip_adapter, latent, sampling
+
+
+def _plus(width: int) -> dict[str, torch.Tensor]:
+    """The projection of a random IP-Adapter Plus, which reads the encoder's patches, under its published names."""
+    hidden, queries, given = 64, 4, 32
+    source = torch.Generator().manual_seed(8)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=source) / shape[-1] ** 0.5
+
+    found = {
+        "latents": drawn(1, queries, hidden),
+        "proj_in.weight": drawn(hidden, given),
+        "proj_in.bias": drawn(hidden),
+        "proj_out.weight": drawn(width, hidden),
+        "proj_out.bias": drawn(width),
+        "norm_out.weight": torch.ones(width),
+        "norm_out.bias": drawn(width),
+    }
+    for layer in range(4):
+        for norm in ("0.norm1", "0.norm2", "1.0"):
+            found |= {f"layers.{layer}.{norm}.weight": torch.ones(hidden), f"layers.{layer}.{norm}.bias": drawn(hidden)}
+        found |= {
+            f"layers.{layer}.0.to_q.weight": drawn(64, hidden),
+            f"layers.{layer}.0.to_kv.weight": drawn(128, hidden),
+            f"layers.{layer}.0.to_out.weight": drawn(hidden, 64),
+            f"layers.{layer}.1.1.weight": drawn(4 * hidden, hidden),
+            f"layers.{layer}.1.3.weight": drawn(hidden, 4 * hidden),
+        }
+    return found
+
+
+def _attention(weights: Any) -> dict[str, Any]:
+    return {"ip_adapter": weights["ip_adapter"]}
+
+
+def _with_adapter(
+    kit: Kit, adapter: Any, folder: Path, name: str, batch: int, shown: Image, **more: Any
+) -> torch.Tensor:
+    """The picture of the pipeline with an IP-Adapter at 0.7; the shared denoiser is left without it."""
+    pipeline = more.pop("pipeline", None) or type(kit.pipeline)(**parts(kit))
+    pipeline.image_encoder, pipeline.feature_extractor = adapter.encoder, adapter.processor
+    plain = dict(kit.pipeline.unet.attn_processors)
+    pipeline.load_ip_adapter(str(folder), subfolder="", weight_name=name)
+    pipeline.set_ip_adapter_scale(0.7)
+    try:
+        return call(pipeline, kit, batch, ip_adapter_image=[pictures(shown)], **more)
+    finally:
+        pipeline.unload_ip_adapter()
+        kit.pipeline.unet.set_attn_processor(plain)
+
+
+def pictures(image: Image) -> list[Any]:
+    return [Pictures.fromarray((one * 255).round().to(torch.uint8).numpy()) for one in image.pixels]
+
+
+def steps_of(kit: Kit, positive: Conditioning, negative: Conditioning, start: Latent, **more: Any) -> Latent:
+    return sampling.sample_part(
+        kit.denoiser, positive, negative, start, steps=6, sampler="ddim", seed=SEED, **more, ctx=kit.context
+    )
+
+
+@pytest.mark.parametrize(("images", "batch"), [(1, 1), (1, 2), (2, 1)])
+def test_ip_adapter(kit: Kit, adapter: Any, images: int, batch: int) -> None:
+    image = noise_picture(3, images)
+    positive, negative = conditioning(kit)
+    guided = ip_adapter.apply(positive, *adapter.refs, image, scale=0.7, ctx=kit.context)
+    made = finish(kit, guided, negative, batch)
+    wanted = _with_adapter(kit, adapter, adapter.folder, "ip_adapter.safetensors", batch, image)
+    assert distance(made, wanted) <= CLOSE
+    assert distance(made, finish(kit, positive, negative, batch)) > 1e-3, "the adapter has an effect"
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_ip_adapter_plus(kit: Kit, adapter: Any, images: int, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    plain_weights = kit.shelf.held["IPAdapter", "adapter"].component
+    weights = {"image_proj": _plus(plain_weights["image_proj"]["norm.weight"].shape[0]), **_attention(plain_weights)}
+    kit.shelf.put("IPAdapter", "plus", weights)
+    flat = {f"{part}.{name}": tensor for part, named in weights.items() for name, tensor in named.items()}
+    save_file(flat, tmp_path / "plus.safetensors")
+    image = noise_picture(3, images)
+    positive, negative = conditioning(kit)
+    guided = ip_adapter.apply(
+        positive, recipe("IPAdapter", kit.family, "plus"), adapter.refs[1], image, scale=0.7, ctx=kit.context
+    )
+    assert guided.adapters[0].embeddings.ndim == 4
+    made = finish(kit, guided, negative, 2)
+    assert distance(made, _with_adapter(kit, adapter, tmp_path, "plus.safetensors", 2, image)) <= CLOSE
+
+
+def test_an_adapter_of_faces_is_a_problem(kit: Kit, adapter: Any) -> None:
+    kit.shelf.put("IPAdapter", "face", {"image_proj": {"norm.weight": torch.ones(1), "proj.0.weight": torch.ones(1)}})
+    face = recipe("IPAdapter", kit.family, "face")
+    with pytest.raises(ProblemError, match="face") as caught:
+        ip_adapter.apply(conditioning(kit)[0], face, adapter.refs[1], noise_picture(1), ctx=kit.context)
+    assert caught.value.problems[0].port == "adapter"
+
+
+def test_the_denoiser_is_left_as_it_was(kit: Kit, adapter: Any) -> None:
+    unet = kit.pipeline.unet
+    positive, negative = conditioning(kit)
+    before = finish(kit, positive, negative, 1)
+    processors, keys = dict(unet.attn_processors), list(unet.state_dict())
+    guided = ip_adapter.apply(positive, *adapter.refs, noise_picture(3), ctx=kit.context)
+    finish(kit, guided, negative, 1)
+    assert unet.attn_processors == processors
+    assert list(unet.state_dict()) == keys
+    assert torch.equal(finish(kit, positive, negative, 1), before)
+
+
+def test_the_denoiser_is_left_as_it_was_when_a_run_fails(kit: Kit, adapter: Any) -> None:
+    from safelight.sdk import Cancelled
+
+    processors = dict(kit.pipeline.unet.attn_processors)
+    positive, negative = conditioning(kit)
+    guided = ip_adapter.apply(positive, *adapter.refs, noise_picture(3), ctx=kit.context)
+    ctx = kit.context
+    ctx.cancel_at = 2
+    with pytest.raises(Cancelled):
+        sampling.sample(kit.denoiser, guided, negative, latent.empty(kit.vae, ctx=kit.context), steps=4, ctx=ctx)
+    assert kit.pipeline.unet.attn_processors == processors
+
+
+def test_ip_adapter_and_controlnet_together(kit: Kit, adapter: Any, nets: list[Any], control_pipeline: Any) -> None:
+    hint, image = noise_picture(1), noise_picture(3)
+    positive, negative = conditioning(kit)
+    sides = controlnet.apply(positive, recipe("ControlNet", kit.family, "net4"), hint, negative)
+    guided = ip_adapter.apply(sides.positive, *adapter.refs, image, scale=0.7, ctx=kit.context)
+    made = finish(kit, guided, sides.negative, 1)
+    wanted = _with_adapter(
+        kit,
+        adapter,
+        adapter.folder,
+        "ip_adapter.safetensors",
+        1,
+        image,
+        pipeline=control_pipeline(**parts(kit), controlnet=nets[0]),
+        image=hint.pixels.movedim(-1, 1),
+    )
+    assert distance(made, wanted) <= CLOSE
+
+
+@pytest.mark.parametrize("guide", ["controlnet", "adapter"])
+def test_guides_act_in_their_range_of_the_steps_only(kit: Kit, nets: list[Any], adapter: Any, guide: str) -> None:
+    positive, negative = conditioning(kit)
+
+    def guided(start: float, end: float) -> tuple[Conditioning, Conditioning]:
+        if guide == "adapter":
+            return ip_adapter.apply(
+                positive, *adapter.refs, noise_picture(3), start=start, end=end, ctx=kit.context
+            ), negative
+        net = recipe("ControlNet", kit.family, "net4")
+        return tuple(controlnet.apply(positive, net, noise_picture(1), negative, start=start, end=end))  # type: ignore[return-value]
+
+    empty = latent.empty(kit.vae, ctx=kit.context)
+    whole = steps_of(kit, *guided(0.5, 1.0), empty)
+    first = steps_of(kit, positive, negative, empty, end_step=3)
+    second = steps_of(kit, *guided(0.0, 1.0), first, start_step=3)
+    assert distance(whole.samples, second.samples) < 1e-4 * float(whole.samples.abs().max())
+    assert distance(whole.samples, steps_of(kit, *guided(0.0, 1.0), empty).samples) > 1e-2
+
+
+def test_an_adapter_on_the_negative_side_gives_pictures_to_steer_away_from(kit: Kit, adapter: Any) -> None:
+    positive, negative = conditioning(kit)
+
+    def guided(side: Conditioning, seed: int) -> Conditioning:
+        return ip_adapter.apply(side, *adapter.refs, noise_picture(seed), ctx=kit.context)
+
+    plain = finish(kit, guided(positive, 3), negative, 1)
+    away = finish(kit, guided(positive, 3), guided(negative, 4), 1)
+    assert distance(plain, away) > 1e-3
+    with pytest.raises(ProblemError) as caught:
+        finish(kit, positive, guided(negative, 4), 1)
+    assert caught.value.problems[0].code == "adapter_on_negative_only"
