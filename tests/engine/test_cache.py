@@ -296,6 +296,18 @@ def test_a_damaged_state_is_none(open_cache: Open, damage: str, caplog: pytest.L
     assert "checkpoint" in caplog.text
 
 
+def test_old_states_give_way_to_new_ones(open_cache: Open) -> None:
+    cache = open_cache(disk_bytes=400_000)
+    for number in range(5):
+        cache.save_state(str(number), {"noise": torch.rand(10_000)})
+        for path in folder_of(cache).joinpath("states").iterdir():
+            os.utime(path, (path.stat().st_mtime - 100,) * 2)
+    cache.close()
+    cache = open_cache(disk_bytes=400_000)
+    cache.save_state("new", {"noise": torch.rand(10_000)})
+    assert [cache.load_state(key) is not None for key in ("0", "1", "2", "3", "4", "new")] == [False] * 4 + [True] * 2
+
+
 def test_fingerprints(open_cache: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = open_cache()
     path = tmp_path / "weights"

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from io import FileIO
 from pathlib import Path
 
+STALE_SECONDS = 24 * 3600
+"""A temporary file older than this was left by a process that was killed."""
 _counter = itertools.count()
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from safelight.sdk.codec import Encoded
 
-from .atomic import write_file
+from .atomic import STALE_SECONDS, write_file
 from .batch import BLOB, BLOB_MARK, TENSORS, Item, Keep, Row, evict, insert, parts_of, unpack_action
 from .container import INLINE_BYTES, Damaged, read_all, unpack, unpack_text
 from .index import OVERHEAD, Index, NewerSchema, is_busy, is_damage
@@ -25,7 +25,6 @@ from .writer import Writer
 
 log = logging.getLogger(__name__)
 
-STALE_SECONDS = 24 * 3600
 RETRY_SECONDS = 60.0
 ROW_BYTES = 500
 _NOTHING = Row("SELECT 1", ())

@@ -13,7 +13,7 @@ from typing import Any
 
 from safelight.sdk.codec import Codec, canonical, hash_text
 
-from .atomic import write_file
+from .atomic import STALE_SECONDS, write_file
 from .container import Damaged, on_cpu, pack, unpack
 
 log = logging.getLogger(__name__)
@@ -29,9 +29,11 @@ class States:
     They stand apart from the index: a checkpoint is worth most when the machine has just failed.
     """
 
-    def __init__(self, folder: Path | None, codec: Codec) -> None:
+    def __init__(self, folder: Path | None, codec: Codec, limit: int) -> None:
+        """`limit`: bytes on disk above which the oldest go."""
         self._folder = folder / "states" if folder is not None else None
         self._codec = codec
+        self._limit = limit
         self._memory: dict[str, Mapping[str, Any]] = {}
         self._warned = False
         self._tidied = False
@@ -89,12 +91,19 @@ class States:
                 path.unlink()
 
     def tidy(self) -> None:
-        """Removes what nobody came back for, and temporary files of killed processes."""
+        """Removes what nobody came back for, what is beyond the limit, and temporary files of killed processes."""
         now = time.time()
+        found: list[tuple[float, int, Path]] = []
         for path in self._files(temporary=True):
             with contextlib.suppress(OSError):
-                limit = 24 * 3600 if path.name.startswith(".") else KEEP_SECONDS
-                if now - path.stat().st_mtime > limit:
+                look = path.stat()
+                found.append((now - look.st_mtime, look.st_size, path))
+        total = 0
+        for number, (age, size, path) in enumerate(sorted(found)):
+            total += size
+            old = age > (STALE_SECONDS if path.name.startswith(".") else KEEP_SECONDS)
+            if old or (number and total > self._limit and not path.name.startswith(".")):
+                with contextlib.suppress(OSError):
                     path.unlink()
 
     def totals(self) -> tuple[int, int]:

@@ -72,7 +72,7 @@ class Cache:
             self._disk = Disk(folder, disk_bytes, queue_bytes=queue_bytes, action_rows=action_rows, lost=lost)
             # A program that ends without close() still keeps what it has computed.
             self._close = weakref.finalize(self, self._disk.close)
-        self._states = States(folder, codec)
+        self._states = States(folder, codec, disk_bytes // 4)
         self._files = Fingerprints(self._disk)
 
     # Actions
