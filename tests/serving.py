@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 import psutil
 
 PACK = Path(__file__).parent / "host" / "pack"
-_MAIN = "import sys; from safelight.cli import main; sys.exit(main())"
+MAIN = "import sys; from safelight.cli import main; sys.exit(main())"
 
 
 class Server:
@@ -30,7 +30,7 @@ class Server:
         self.log = home.parent / f"{home.name}.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _MAIN, "serve", "--port", "0", *arguments],
+                [sys.executable, "-c", MAIN, "serve", "--port", "0", *arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=test_environment(home) | environment,

@@ -39,6 +39,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     run.add_argument("--to", metavar="NODE", action="append", help="run up to this node only (may be repeated)")
     run.add_argument("--force", metavar="NODE", action="append", default=[], help="run this node even if it is cached")
     run.add_argument("--download", action="store_true", help="fetch missing models from the hub")
+    run.add_argument("--server", metavar="URL", help="run it there; files are fetched from it ($SAFELIGHT_TOKEN)")
     run.add_argument("--checkpoint", metavar="SECONDS", type=float, default=5.0, help=argparse.SUPPRESS)
     run.add_argument("-q", "--quiet", action="store_true", help="no progress")
 

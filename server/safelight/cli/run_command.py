@@ -28,6 +28,10 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
                 print_help(studio, given)
                 return 0 if given.help else 2
             document = read_workflow(studio, given, rest)
+            if given.server:
+                from .remote import run_there
+
+                return run_there(studio, document, given)
             progress = Progress(quiet=given.quiet or given.json)
             options = RunOptions(checkpoint_seconds=given.checkpoint, force=frozenset(given.force))
             with interruptible() as cancel:

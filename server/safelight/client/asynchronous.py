@@ -235,13 +235,19 @@ class AsyncClient:
             await asyncio.sleep(min(2.0, 0.1 * 2**failures))
 
     async def run(
-        self, document: Documented = None, on_event: Callable[[HostEvent], None] | None = None, **how: Any
+        self,
+        document: Documented = None,
+        on_event: Callable[[HostEvent], None] | None = None,
+        on_accepted: Callable[[Run], None] | None = None,
+        **how: Any,
     ) -> RunDetail:
         """Has a run accepted, waits for its end and gives it with all its results. `on_event` is told its events."""
         stream = self.events()
         try:
             await anext(stream)  # the snapshot: from here on nothing is missed
             accepted = await self.submit(document, **how)
+            if on_accepted is not None:
+                on_accepted(accepted)
             if accepted.status in ENDED:
                 return await self.get(accepted.id)
             async for _, event in stream:

@@ -108,9 +108,13 @@ class Client:
             self._do(stream.aclose())
 
     def run(
-        self, document: Documented = None, on_event: Callable[[HostEvent], None] | None = None, **how: Any
+        self,
+        document: Documented = None,
+        on_event: Callable[[HostEvent], None] | None = None,
+        on_accepted: Callable[[Run], None] | None = None,
+        **how: Any,
     ) -> RunDetail:
-        return self._do(self._client.run(document, on_event, **how))
+        return self._do(self._client.run(document, on_event, on_accepted, **how))
 
     def upload(self, path: Path, name: str | None = None) -> Uploaded:
         return self._do(self._client.upload(path, name))
