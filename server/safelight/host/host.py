@@ -114,6 +114,7 @@ class Host:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._queue_due: asyncio.TimerHandle | None = None
         self._since_trim = 0
+        self._incoming = 0
         self._announced: OrderedDict[str, None] = OrderedDict()
 
     def _pool_options(self) -> PoolOptions:
@@ -201,7 +202,13 @@ class Host:
         """Accepts runs. When this returns they are on disk, and will be run whatever happens."""
         if self.closing:
             raise _closing()
-        found = await self.database.write(lambda connection: runs.add(connection, orders))
+        # The dispatcher is woken before the runs are there: its claim then shares their transaction, and its sync.
+        self._incoming += 1
+        self._wake.set()
+        try:
+            found = await self.database.write(lambda connection: runs.add(connection, orders))
+        finally:
+            self._incoming -= 1
         for run, new in found:
             if new:
                 self._changed(run)
@@ -342,7 +349,8 @@ class Host:
             await self._wake.wait()
             self._wake.clear()
             while not self._paused and not self.closing and (worker := self.pool.idle()) is not None:
-                if not any(run.status in ("queued", "interrupted") for run in self._live.values()):
+                waiting = any(run.status in ("queued", "interrupted") for run in self._live.values())
+                if not waiting and not self._incoming:
                     break
                 try:
                     if not await self._claim(worker):

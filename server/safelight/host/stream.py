@@ -20,8 +20,8 @@ from .wire import Preview
 
 KEEP = 20_000
 BATCH = 500
-PAUSE = 0.01
-"""Seconds between two deliveries."""
+PAUSE, PAUSE_EACH, PAUSE_MOST = 0.001, 0.0001, 0.025
+"""Seconds between two deliveries: at least, more for each listener, and at most."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -54,7 +54,8 @@ class Stream:
             self._oldest += 1
         if self._listeners and self._due is None:
             loop = asyncio.get_running_loop()
-            wait = max(0.0, self._delivered + PAUSE - loop.time())
+            pause = min(PAUSE + PAUSE_EACH * len(self._listeners), PAUSE_MOST)
+            wait = max(0.0, self._delivered + pause - loop.time())
             self._due = loop.call_later(wait, self._deliver)
         return self._last
 
