@@ -4,10 +4,11 @@ import { trackPointer } from "./app/commands";
 import { startKeys } from "./app/keys";
 import { stage } from "./canvas/stage";
 import { view } from "./canvas/view";
-import { emptyDocument } from "./model";
+import { emptyDocument, writeDocument } from "./model";
 import { openTab } from "./state/documents";
 import { restore, startPersisting } from "./state/persist";
-import { useApp } from "./state/store";
+import { openText } from "./state/files";
+import { activeTab, useApp } from "./state/store";
 import { connect, startSync } from "./state/sync";
 import "./styles/base.css";
 import "./styles/canvas.css";
@@ -16,10 +17,10 @@ import "./styles/app.css";
 declare global {
   interface Window {
     /** For the browser tests: places and states that are painted, not in the page. */
-    __safelight?: { view: typeof view; stage: typeof stage; app: typeof useApp };
+    __safelight?: { view: typeof view; stage: typeof stage; app: typeof useApp; open: typeof openText; write: () => string };
   }
 }
-window.__safelight = { view, stage, app: useApp };
+window.__safelight = { view, stage, app: useApp, open: openText, write: () => writeDocument(activeTab().document) };
 
 async function start(): Promise<void> {
   if (!(await restore())) openTab({ document: emptyDocument() });

@@ -16,6 +16,7 @@ export function App() {
   const t = useT();
   const { theme, language, minimap } = useApp((state) => state.preferences);
   const form = useApp((state) => state.form);
+  const empty = useApp((state) => !Object.keys(graphOf(state).nodes).length);
   useEffect(() => void setLanguage(language), [language]);
   useEffect(() => {
     const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -37,7 +38,7 @@ export function App() {
       <main>
         {form ? <FormView /> : <Canvas />}
         {!form && <Breadcrumb />}
-        {!form && minimap && <Minimap />}
+        {!form && minimap && !empty && <Minimap />}
         {!form && <EmptyHint />}
         <SidePanel />
       </main>

@@ -52,7 +52,8 @@ export function Popup({ anchor, onClose, children, className = "", label }: Prop
       className={`popup ${className}`}
       role="dialog"
       aria-label={label}
-      style={place ?? { left: 0, top: 0, visibility: "hidden" }}
+      // Not `visibility: hidden`, which would refuse the focus to the field inside.
+      style={place ?? { left: 0, top: 0, opacity: 0 }}
       onKeyDown={(event) => {
         event.stopPropagation();
         if (event.key === "Escape") onClose();

@@ -116,7 +116,7 @@ function Templates() {
         {templates.map((template) => (
           <li key={template.name}>
             <button type="button" className="card" data-template={template.name} onClick={() => void openTemplate(template.name)}>
-              <strong>{template.title || labelOf(template.name)}</strong>
+              <strong>{template.title === template.name ? labelOf(template.name) : template.title}</strong>
               <span>{template.description}</span>
               <small>{t("templates.nodes", { count: template.nodes })}</small>
             </button>

@@ -45,7 +45,7 @@ export function Canvas() {
   const previews = useResults(
     useShallow((state) =>
       Object.keys(state.results)
-        .filter((key) => key.startsWith(`${tab}:${prefix}`))
+        .filter((key) => key.startsWith(`${tab}:${prefix}`) && (state.results[key]?.live || state.results[key]?.files.length))
         .map((key) => key.slice(tab.length + 1 + prefix.length)),
     ),
   );

@@ -76,7 +76,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
             <path d={look.collapsed ? "M3 1.5 7 5 3 8.5" : "M1.5 3 5 7 8.5 3"} fill="none" stroke="currentColor" strokeWidth="1.6" />
           </svg>
         </button>
-        <Title id={id} title={title} own={node.title ?? ""} />
+        <Title id={id} title={title} own={node.title ?? ""} kind={node.title ? "" : ports.category} />
         <Badge status={status} mode={mode} pinned={look.pinned ?? false} />
         {ports.help && (
           <button type="button" className="ask nodrag" tabIndex={-1} aria-label={t("node.help")} onClick={(event) => setHelp(event.currentTarget)}>
@@ -178,7 +178,7 @@ function portLabel(name: string, texts: { ports?: Record<string, string> } | und
   return texts?.ports?.[name] ?? labelOf(name);
 }
 
-function Title({ id, title, own }: { id: string; title: string; own: string }) {
+function Title({ id, title, own, kind }: { id: string; title: string; own: string; kind: string }) {
   const t = useT();
   const [editing, setEditing] = useState(false);
   const field = useRef<HTMLInputElement>(null);
@@ -200,6 +200,7 @@ function Title({ id, title, own }: { id: string; title: string; own: string }) {
         }}
       >
         {title}
+        {kind && <small>{labelOf(kind)}</small>}
       </span>
     );
   }

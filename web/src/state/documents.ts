@@ -62,8 +62,9 @@ export async function openWorkflow(name: string): Promise<void> {
 
 export async function openTemplate(name: string): Promise<void> {
   await opening(async () => {
-    const answer = await request<{ document: unknown }>("GET", `/templates/${encodeURIComponent(name)}`);
-    openTab({ document: await placed(m.asDocument(answer.document)) });
+    const document = m.asDocument(await request("GET", `/templates/${encodeURIComponent(name)}`));
+    openTab({ document: await placed(document) });
+    useApp.setState((state) => ({ panel: state.panel === "templates" ? null : state.panel }));
   });
 }
 

@@ -118,7 +118,7 @@ export function forecast(state: AppState): { count: number; seconds: number } | 
 export interface Result {
   files: NodeFile[];
   /** Object URL of the newest preview while sampling. */
-  live?: string;
+  live?: string | undefined;
 }
 
 export const useResults = create<{ results: Record<string, Result> }>()(() => ({ results: {} }));
@@ -128,6 +128,7 @@ export const resultKey = (tab: string, id: string) => `${tab}:${id}`;
 export function setResult(key: string, change: Partial<Result>): void {
   useResults.setState(({ results }) => {
     const before = results[key];
+    if (!before && !change.live && !change.files?.length) return {};
     if (before?.live && before.live !== change.live && "live" in change) URL.revokeObjectURL(before.live);
     return { results: { ...results, [key]: { ...(before ?? { files: [] }), ...change } } };
   });

@@ -70,6 +70,11 @@ export async function checkAndPlan(): Promise<void> {
   const { ready } = useApp.getState();
   const { id, document } = activeTab();
   if (!ready || !id) return;
+  if (!Object.keys(document.nodes).length) {
+    // An empty canvas is a beginning, not a mistake.
+    patchTab(id, { problems: [], types: {}, plan: null });
+    return;
+  }
   asked?.abort();
   const own = (asked = new AbortController());
   const sent = forServer(document);
@@ -226,8 +231,7 @@ function setNode(run: string, node: string, change: Partial<NodeState>): void {
 function showFiles(run: string, node: string, files: NodeState["files"]): void {
   const tab = useApp.getState().tabs.find((candidate) => candidate.run === run);
   if (!tab) return;
-  const key = resultKey(tab.id, node);
-  setResult(key, { live: undefined, ...(files?.length ? { files } : {}) } as Parameters<typeof setResult>[1]);
+  setResult(resultKey(tab.id, node), { live: undefined, ...(files?.length ? { files } : {}) });
 }
 
 function takeRun(run: Run): void {
@@ -238,7 +242,7 @@ function takeRun(run: Run): void {
   for (const file of run.files) {
     if (file.node) {
       const all = run.files.filter((other) => other.node === file.node);
-      setResult(resultKey(tab.id, file.node), { files: all, live: undefined } as Parameters<typeof setResult>[1]);
+      setResult(resultKey(tab.id, file.node), { files: all, live: undefined });
     }
   }
   if (run.status === "failed") {

@@ -242,7 +242,7 @@ function FileField({ input, value, label, set, kind }: Simple & { kind: string }
 }
 
 const SEED_MODES: SeedMode[] = ["fixed", "random", "step"];
-const SEED_SIGNS: Record<SeedMode, string> = { fixed: "⏸", random: "⤨", step: "+1" };
+const SEED_SIGNS: Record<SeedMode, string> = { fixed: "=", random: "?", step: "+1" };
 
 function SeedField({ id, input, value, label, set }: FieldProps) {
   const t = useT();
