@@ -31,10 +31,11 @@ const any = () => activeTab().selection.length > 0;
 const one = () => selectedNodes().length === 1;
 const instance = () => one() && activeGraph().nodes[selectedNodes()[0] ?? ""]?.type.startsWith(m.SUBGRAPH) === true;
 
-/** Where the pointer is over the canvas, else its middle. */
+/** Where the pointer is over the canvas, or was when it opened a menu there; else the canvas's middle. */
 let pointer: m.Point | null = null;
-export function trackPointer(event: PointerEvent): void {
-  pointer = (event.target as HTMLElement).closest?.("#canvas") ? { x: event.clientX, y: event.clientY } : null;
+export function trackPointer({ target, clientX, clientY }: PointerEvent): void {
+  if (!(target instanceof Element) || target.closest('[role="menu"]')) return;
+  pointer = target.closest("#canvas") ? { x: clientX, y: clientY } : null;
 }
 const here = () => pointer ?? view.center;
 
