@@ -1,0 +1,149 @@
+"""Whole models in one file give the same components as their folders.
+
+The configurations of the releases are replaced by those of the tiny models; the way through names is the real one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tiny_models
+from models.original_layout import write_original
+from models.recipes import ref
+from safelight.models import ModelStore, library, single_file
+from safelight.sdk import ProblemError
+
+
+def tiny(folder: Path, part: str) -> dict[str, Any]:
+    config = json.loads((folder / part / "config.json").read_text())
+    return {key: value for key, value in config.items() if not key.startswith("_") and key != "architectures"}
+
+
+@pytest.fixture(params=["sd1", "sdxl"])
+def both(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_store: Callable[..., ModelStore]) -> Any:
+    """A store with a model as a folder and as a file, and the model's family."""
+    family: str = request.param
+    folder = (tiny_models.tiny_sdxl if family == "sdxl" else tiny_models.tiny_sd1)(tmp_path / "models" / "folder")
+    write_original(folder, tmp_path / "models" / "one.safetensors", family, layers=1)
+    monkeypatch.setattr(single_file, "UNETS", {family: tiny(folder, "unet")})
+    monkeypatch.setattr(single_file, "VAE", tiny(folder, "vae"))
+    monkeypatch.setattr(single_file, "CLIP_L", tiny(folder, "text_encoder"))
+    if family == "sdxl":
+        monkeypatch.setattr(single_file, "CLIP_BIG_G", tiny(folder, "text_encoder_2"))
+    # Their headers have shapes that no release has.
+    monkeypatch.setattr("safelight.models.layout.of_checkpoint", lambda name, header: family)
+    size = len(json.loads((folder / "tokenizer" / "vocab.json").read_text()))
+    monkeypatch.setattr(library, "CLIP_VOCABULARY", size)
+    return make_store(tmp_path), family
+
+
+def test_each_component_is_that_of_the_folder(both: Any) -> None:
+    store, family = both
+    assert store.describe("one.safetensors").kind == "pipeline"
+    for kind in ("Denoiser", "VAE", "TextEncoder"):
+        with store.lease(ref(store, kind, "folder")) as wanted, store.lease(ref(store, kind, "one.safetensors")) as got:
+            pairs = [(got.component, wanted.component)]
+            if kind == "TextEncoder":
+                pairs = list(zip(got.component.encoders, wanted.component.encoders, strict=True))
+                assert len(pairs) == (2 if family == "sdxl" else 1)
+                for one, other in zip(got.component.tokenizers, wanted.component.tokenizers, strict=True):
+                    texts = ("a red apple", "")
+                    assert one(texts, padding="max_length") == other(texts, padding="max_length")
+            for component, model in pairs:
+                given, expected = component.state_dict(), model.state_dict()
+                assert given.keys() == expected.keys()
+                assert all(torch.equal(given[name], tensor) for name, tensor in expected.items())
+            if kind == "Denoiser":
+                scheduler = got.settings["scheduler"]
+                assert scheduler["prediction_type"] == "epsilon"
+                for key in ("beta_start", "beta_end", "beta_schedule", "steps_offset"):
+                    assert scheduler[key] == wanted.settings["scheduler"][key]
+
+
+def test_without_a_vocabulary_the_way_to_get_one_is_told(both: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, _ = both
+    monkeypatch.setattr(library, "CLIP_VOCABULARY", 1)
+    with pytest.raises(ProblemError) as caught, store.lease(ref(store, "TextEncoder", "one.safetensors")):
+        pass
+    (problem,) = caught.value.problems
+    assert problem.code == "model_incomplete" and "hf download openai/clip-vit-large-patch14" in problem.hint
+
+
+def test_a_file_without_a_part_says_so(both: Any, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    store, _ = both
+    weights = load_file(tmp_path / "models" / "one.safetensors")
+    save_file({name: t for name, t in weights.items() if "model.diff" in name}, tmp_path / "models" / "u.safetensors")
+    for kind, said in (("VAE", "no VAE"), ("TextEncoder", "no text encoder")):
+        with pytest.raises(ProblemError) as caught, store.lease(ref(store, kind, "u.safetensors")):
+            pass
+        assert said in caught.value.problems[0].message
+    with store.lease(ref(store, "Denoiser", "u.safetensors")):
+        pass
+
+
+def test_a_vae_in_one_file(both: Any, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    store, family = both
+    weights = load_file(tmp_path / "models" / "one.safetensors")
+    name = "sdxl_vae.safetensors" if family == "sdxl" else "vae.safetensors"
+    start = "first_stage_model."
+    save_file(
+        {key.removeprefix(start): tensor for key, tensor in weights.items() if key.startswith(start)},
+        tmp_path / "models" / name,
+    )
+    assert store.describe(name).kind == "vae"
+    with store.lease(ref(store, "VAE", "folder")) as wanted, store.lease(ref(store, "VAE", name)) as got:
+        expected = wanted.component.state_dict()
+        assert all(torch.equal(tensor, expected[key]) for key, tensor in got.component.state_dict().items())
+        assert got.component.config.scaling_factor == wanted.component.config.scaling_factor
+
+
+def test_velocity_is_told_by_the_file(both: Any, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    store, _ = both
+    weights = load_file(tmp_path / "models" / "one.safetensors")
+    save_file({**weights, "v_pred": torch.tensor([])}, tmp_path / "models" / "v.safetensors")
+    with store.lease(ref(store, "Denoiser", "v.safetensors")) as lease:
+        assert lease.settings["scheduler"]["prediction_type"] == "v_prediction"
+
+
+def test_version_2_has_to_say_what_it_predicts() -> None:
+    from safelight.models.headers import Header
+    from safelight.models.layout import Layout
+
+    layout = Layout("pipeline", "sd2", Path("m.safetensors"), {}, single=True)
+    with pytest.raises(ProblemError) as caught:
+        single_file._predicts_velocity(layout, Header({}, {}, 8))
+    assert caught.value.problems[0].code == "model_incomplete"
+    told = Header({}, {"modelspec.prediction_type": "v"}, 8)
+    assert single_file._predicts_velocity(layout, told)
+    assert not single_file._predicts_velocity(layout, Header({}, {"modelspec.prediction_type": "epsilon"}, 8))
+
+
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_the_configurations_are_those_of_the_releases(family: str) -> None:
+    """Numbers of parameters as published, in millions: the UNet's, the text encoders', the VAE's."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    from safelight.models.components import empty
+
+    def millions(make: Callable[[], Any]) -> float:
+        return round(sum(parameter.numel() for parameter in empty(make).parameters()) / 1e6, 2)
+
+    unet = millions(lambda: UNet2DConditionModel(**single_file.UNETS[family]))
+    assert unet == {"sd1": 859.52, "sd2": 865.91, "sdxl": 2567.46}[family]
+    assert millions(lambda: AutoencoderKL(**single_file.VAE, **single_file.VAE_OF_FAMILY[family])) == 83.65
+    assert millions(lambda: CLIPTextModel(CLIPTextConfig(**single_file.CLIP_L))) == 123.06
+    assert millions(lambda: CLIPTextModel(CLIPTextConfig(**single_file.CLIP_H))) == 340.39
+    assert millions(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**single_file.CLIP_BIG_G))) == 694.66
