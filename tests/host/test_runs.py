@@ -192,6 +192,31 @@ def test_a_save_of_an_older_revision_is_a_conflict(connection: sqlite3.Connectio
     assert [one.revision for one in workflows.revisions(connection, "v")] == [2, 1]
 
 
+def test_autosaves_leave_one_revision_every_five_minutes(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(at: float, *, autosave: bool = True) -> None:
+        nonlocal count
+        monkeypatch.setattr("safelight.host.workflows.time.time", lambda: at)
+        body = b'{"n":%d}' % count
+        made = workflows.save(
+            connection, "w", body, revision=count, message="", description="", nodes=0, autosave=autosave
+        )
+        count += 1
+        assert made.revision == count
+
+    count = 0
+    for at in (0.0, 10.0, 20.0, 290.0, 310.0, 320.0, 330.0):
+        save(at)
+    found = [(one.revision, one.created) for one in workflows.revisions(connection, "w")]
+    assert found == [(7, 330.0), (4, 290.0), (1, 0.0)]
+    save(331.0, autosave=False)
+    save(332.0)
+    save(333.0)
+    assert [one.revision for one in workflows.revisions(connection, "w")] == [10, 8, 7, 4, 1]
+    assert workflows.get(connection, "w").document == {"n": 9}
+
+
 def test_writes_that_come_together_share_a_transaction_and_fail_alone(tmp_path: Path) -> None:
     async def work() -> tuple[list[object], int]:
         database = Database(tmp_path / "d.sqlite")

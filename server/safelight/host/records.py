@@ -170,11 +170,12 @@ class Workflow(WorkflowInfo, frozen=True, kw_only=True):
 
 
 class RevisionInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One saved state of a workflow."""
+    """One saved state of a workflow. `autosave`: the editor saved it by itself, and later ones may take its place."""
 
     revision: int
     created: float
     message: str = ""
+    autosave: bool = False
     digest: str = ""
 
 

@@ -70,4 +70,5 @@ CREATE INDEX revision_document ON revision (document);
 CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 INSERT INTO setting VALUES ('boots', '0'), ('paused', 'false')
 """,
+    "ALTER TABLE revision ADD COLUMN autosave INTEGER NOT NULL DEFAULT 0",
 )

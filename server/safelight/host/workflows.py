@@ -13,6 +13,7 @@ from .records import RevisionInfo, Workflow, WorkflowInfo
 from .runs import keep_document
 
 KEEP_REVISIONS = 200
+AUTOSAVE_SECONDS = 300.0
 _COLUMNS = "name, revision, created, modified, description, nodes"
 
 
@@ -25,8 +26,12 @@ def save(
     message: str,
     description: str,
     nodes: int,
+    autosave: bool = False,
 ) -> WorkflowInfo:
     """Saves a new revision. `revision` is the one that was edited, 0 for a new workflow.
+
+    An `autosave` takes the place of the autosave before it, except where more than `AUTOSAVE_SECONDS` would then lie
+    between two revisions: a day of typing leaves one every five minutes, and those saved by hand all stay.
 
     Raises:
         ProblemError: `workflow_conflict`; `value` is the revision that is there (0: it was deleted).
@@ -47,9 +52,22 @@ def save(
         "ON CONFLICT (name) DO UPDATE SET revision = ?2, modified = ?3, description = ?4, nodes = ?5",
         (name, there + 1, now, description, nodes),
     )
-    connection.execute("INSERT INTO revision VALUES (?, ?, ?, ?, ?)", (name, there + 1, digest, now, message))
+    if autosave:
+        _thin(connection, name, there, now)
+    connection.execute(
+        "INSERT INTO revision VALUES (?, ?, ?, ?, ?, ?)", (name, there + 1, digest, now, message, autosave)
+    )
     connection.execute("DELETE FROM revision WHERE workflow = ? AND number <= ?", (name, there + 1 - KEEP_REVISIONS))
     return info(connection, name)
+
+
+def _thin(connection: sqlite3.Connection, name: str, last: int, now: float) -> None:
+    """Drops the last revision when it is an autosave and the one before it is young."""
+    rows = connection.execute(
+        "SELECT number, created, autosave FROM revision WHERE workflow = ? ORDER BY number DESC LIMIT 2", (name,)
+    ).fetchall()
+    if len(rows) == 2 and rows[0]["autosave"] and now - rows[1]["created"] < AUTOSAVE_SECONDS:
+        connection.execute("DELETE FROM revision WHERE workflow = ? AND number = ?", (name, last))
 
 
 def rename(connection: sqlite3.Connection, name: str, new: str, revision: int) -> WorkflowInfo:
@@ -109,11 +127,11 @@ def listed(connection: sqlite3.Connection, search: str = "") -> list[WorkflowInf
 def revisions(connection: sqlite3.Connection, name: str) -> list[RevisionInfo]:
     info(connection, name)
     rows = connection.execute(
-        "SELECT number AS revision, created, message, document AS digest FROM revision WHERE workflow = ? "
+        "SELECT number AS revision, created, message, autosave, document AS digest FROM revision WHERE workflow = ? "
         "ORDER BY number DESC",
         (name,),
     ).fetchall()
-    return [RevisionInfo(**dict(row)) for row in rows]
+    return [RevisionInfo(**{**dict(row), "autosave": bool(row["autosave"])}) for row in rows]
 
 
 def _missing(connection: sqlite3.Connection, name: str) -> ProblemError:

@@ -193,11 +193,15 @@ class QueueAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SaveBody(Body, kw_only=True):
-    """`revision` is the one that was edited: 0 for a new workflow. Another one on disk is a conflict (409)."""
+    """`revision` is the one that was edited: 0 for a new workflow. Another one on disk is a conflict (409).
+
+    An `autosave` takes the place of the autosave before it, but leaves one every five minutes.
+    """
 
     document: msgspec.Raw
     revision: Annotated[int, Meta(ge=0, le=1 << 53)]
     message: Annotated[str, Meta(max_length=500)] = ""
+    autosave: bool = False
 
 
 class RenameBody(Body, kw_only=True):

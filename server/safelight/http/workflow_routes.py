@@ -60,6 +60,7 @@ async def save(call: Call) -> Answer:
             message=body.message,
             description=description,
             nodes=nodes,
+            autosave=body.autosave,
         )
     )
     call.state.host.publish(WorkflowChanged(name=name, revision=found.revision))

@@ -454,11 +454,12 @@ export interface RenameBody {
   revision: number;
 }
 
-/** One saved state of a workflow. */
+/** One saved state of a workflow. `autosave`: the editor saved it by itself, and later ones may take its place. */
 export interface RevisionInfo {
   revision: number;
   created: number;
   message: string;
+  autosave: boolean;
   digest: string;
 }
 
@@ -585,11 +586,16 @@ export interface RunStarted {
   run: string;
 }
 
-/** `revision` is the one that was edited: 0 for a new workflow. Another one on disk is a conflict (409). */
+/**
+ * `revision` is the one that was edited: 0 for a new workflow. Another one on disk is a conflict (409).
+ *
+ * An `autosave` takes the place of the autosave before it, but leaves one every five minutes.
+ */
 export interface SaveBody {
   document: WorkflowDocument;
   revision: number;
   message?: string;
+  autosave?: boolean;
 }
 
 /** The start of a random sequence: a whole number from 0 to 2^63 - 1, with a dice beside it. */
