@@ -1,0 +1,161 @@
+"""The judge's pieces: colour differences, features, the fairness of the gallery, the choice of prompts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from training.judge import features, gallery, prompts, report, scores
+
+SUBJECTS = {
+    "1": {"slug": "cat", "group": "Animals & Nature", "names": ["cat", "cat"], "keywords": []},
+    "2": {"slug": "cat_face", "group": "Animals & Nature", "names": ["cat face", "cat", "kitten"], "keywords": []},
+    "3": {"slug": "rocket", "group": "Travel & Places", "names": ["rocket", "rocket"], "keywords": []},
+    "4": {"slug": "flag_norway", "group": "Flags", "names": ["flag norway"], "keywords": []},
+}
+INDEX = {"subjects": SUBJECTS, "pictures": [{"subject": k, "style": s} for k in SUBJECTS for s in range(3)]}
+
+
+def _pictures() -> np.ndarray:
+    """(N, 128, 128, 4): a disc, ring or bar of its own colour in the middle, clear around it."""
+    rng = np.random.default_rng(3)
+    found = np.zeros((len(INDEX["pictures"]), 128, 128, 4), np.uint8)
+    y, x = np.mgrid[:128, :128] - 64
+    for picture in found:
+        angle, size = rng.uniform(0, np.pi), rng.integers(12, 50)
+        across = np.abs(np.cos(angle) * x + np.sin(angle) * y)
+        inside = (np.hypot(x, y) < 55) & (across < size)
+        picture[inside] = (*rng.integers(0, 256, 3), 255)
+    return found
+
+
+def _over(picture: np.ndarray, rgb: tuple[float, float, float]) -> np.ndarray:
+    alpha = picture[..., 3:].astype(np.float32) / 255
+    return picture[..., :3] / np.float32(255) * alpha + np.array(rgb, np.float32) * (1 - alpha)
+
+
+@pytest.mark.parametrize(
+    ("rgb", "lab"),
+    [
+        ((1, 1, 1), (100, 0, 0)),
+        ((0, 0, 0), (0, 0, 0)),
+        ((1, 0, 0), (53.24, 80.09, 67.20)),
+        ((0, 0, 1), (32.30, 79.19, -107.86)),
+        ((128 / 255,) * 3, (53.59, 0, 0)),
+    ],
+)
+def test_lab_of_known_colours(rgb: tuple[float, ...], lab: tuple[float, ...]):
+    assert features.lab(np.array([rgb], np.float32))[0] == pytest.approx(lab, abs=0.06)
+
+
+def test_colour_difference_of_known_pairs():
+    white, black, red = (np.array([c], np.float32) for c in ((1, 1, 1), (0, 0, 0), (1, 0, 0)))
+    assert features.delta_e(white, black)[0] == pytest.approx(100, abs=0.05)
+    assert features.delta_e(red, red)[0] == 0
+    assert features.delta_e(red, black)[0] == pytest.approx(np.sqrt(53.24**2 + 80.09**2 + 67.20**2), abs=0.1)
+
+
+def test_features_over_a_colour_are_those_of_the_composited_picture():
+    pictures = _pictures()
+    rgb = (0.2, 0.7, 0.4)
+    quick = features.Clear(pictures).describe(rgb)
+    slow = features.describe_pictures(np.stack([_over(picture, rgb) for picture in pictures]))
+    assert np.abs(quick[0] - slow[0]).max() < 0.02
+    assert np.abs(quick[1] - slow[1]).max() < 0.01
+
+
+def test_gradient_histogram_tells_directions_apart_and_not_their_sign():
+    rising = np.tile(np.linspace(0, 1, features.EDGE, dtype=np.float32), (features.EDGE, 1))
+    both = features.describe(np.zeros((3, 16, 16, 3), np.float32), np.stack([rising, rising[:, ::-1], rising.T]))[1]
+    assert both[0] @ both[1] > 0.99
+    assert both[0] @ both[2] < 0.01
+
+
+def test_an_identical_picture_is_the_nearest_on_every_ground(tmp_path: Path):
+    pictures = _pictures()
+    shown = gallery.Gallery(pictures, INDEX, tmp_path)
+    asked = prompts.prompts(SUBJECTS, INDEX["pictures"], prompts.every(SUBJECTS), 9)
+    assert len(asked) == 9
+    made = []
+    for one in asked:
+        number = next(
+            n for n, p in enumerate(INDEX["pictures"]) if p["style"] == one.style and p["subject"] in one.right
+        )
+        made.append(_over(pictures[number], gallery.ground(one.colour)))
+    found = scores.judge(made, asked, shown, None)
+    assert [one.plain_rank for one in found] == [1] * 9
+    assert all(one.corner < 0.5 for one in found)
+    total = scores.Scores.of(found)
+    assert (total.plain, total.background, total.clip) == (1, 1, None)
+
+
+def test_another_subject_is_not_taken_for_the_right_one(tmp_path: Path):
+    pictures = _pictures()
+    shown = gallery.Gallery(pictures, INDEX, tmp_path)
+    asked = [one for one in prompts.prompts(SUBJECTS, INDEX["pictures"], prompts.every(SUBJECTS), 9)]
+    rocket = next(one for one in asked if one.name == "rocket")
+    cat = next(n for n, p in enumerate(INDEX["pictures"]) if p["style"] == rocket.style and p["subject"] == "1")
+    found = scores.judge([_over(pictures[cat], gallery.ground(rocket.colour))], [rocket], shown, None)
+    assert found[0].plain_rank > 1
+
+
+def test_the_farthest_corner_counts():
+    picture = np.full((64, 64, 3), 0.5, np.float32)
+    assert features.corner_distance(picture, (0.5, 0.5, 0.5)) == 0
+    picture[-4:, :4] = (1, 1, 1)
+    assert features.corner_distance(picture, (0.5, 0.5, 0.5)) > 40
+
+
+def test_prompts_are_fixed_and_a_few_are_the_first_of_many():
+    names = prompts.every(SUBJECTS)
+    many = prompts.prompts(SUBJECTS, INDEX["pictures"], names, 9)
+    assert prompts.prompts(SUBJECTS, INDEX["pictures"], names, 4) == many[:4]
+    assert len({(one.style, one.name) for one in many}) == len(many)
+    assert not any("flag" in one.text for one in many)
+
+
+def test_a_name_is_right_for_every_subject_that_bears_it():
+    asked = prompts.prompts(SUBJECTS, INDEX["pictures"], prompts.frequent(SUBJECTS))
+    assert {one.name for one in asked} == {"cat", "rocket"}
+    assert len(asked) == 6
+    assert next(one for one in asked if one.name == "cat").right == {"1", "2"}
+
+
+def test_unseen_grounds_keep_away_from_the_palette():
+    found = scores.unseen_grounds(40, np.random.default_rng(0)).astype(np.float32) / 255
+    palette = np.array(gallery.GROUNDS, np.float32) / 255
+    assert features.delta_e(found[:, None], palette[None]).min() > 10
+
+
+def test_history_grows_by_a_row_below_its_table(tmp_path: Path):
+    path = tmp_path / "scores.md"
+    path.write_text("# Scores\n")
+    full = scores.Scores(200, 0.625, 0.41, 0.96)
+    for note in ("first", "second | better"):
+        report.remember(path, report.line(27.123, full, scores.Scores(200, None, 0.4, 0.9), note))
+    lines = path.read_text().splitlines()
+    assert lines[-2].endswith("| 27.12 | 62.5 % | 41.0 % | 96.0 % | -, 40.0 %, 90.0 % | first |")
+    assert lines[-1].endswith("second / better |")
+    assert sum(line.startswith("| date") for line in lines) == 1
+
+
+def test_the_painter_makes_the_same_pictures_in_any_batch():
+    pytest.importorskip("torch")
+    from training.judge.painter import Painter, Settings
+
+    starter = Path(__file__).parents[2] / "server" / "safelight" / "starter"
+    if not (starter / "unet").is_dir():
+        pytest.skip("the starter model is not in this checkout")
+    settings = Settings(steps=2)
+    with Painter(starter) as painter:
+        both = painter.paint(["a cat", "a red apple"], 7, settings)
+        alone = painter.paint(["a red apple"], 8, settings)
+        kept = painter.reconstruct(both)
+    assert both.shape == (2, 128, 128, 3)
+    assert np.abs(both[1] - alone[0]).mean() < 0.02
+    assert kept.shape == both.shape

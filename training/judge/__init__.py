@@ -1,0 +1,1 @@
+"""Measures a model by what its pictures show. See `training/README.md`."""

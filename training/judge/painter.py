@@ -1,0 +1,95 @@
+"""Pictures from a model folder, made by the product itself: its nodes, its sampler, its default precision."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How pictures are sampled. A guidance of 1 looks at no negative prompt."""
+
+    steps: int = 20
+    guidance: float = 4.0
+    sampler: str = "dpmpp_2m"
+
+
+class Painter:
+    """An open model, and a LoRA on it if one is named."""
+
+    def __init__(self, model: Path, lora: Path | None = None, weight: float = 1.0) -> None:
+        import os
+
+        from safelight.app import Budgets, Studio
+        from safelight.engine import Cancel, NodeContext, Services
+        from safelight.models import ModelStore
+        from safelight_nodes import models
+
+        self._home = tempfile.TemporaryDirectory(prefix="judge-")
+        home = Path(self._home.name)
+        self._studio = Studio.open(home, budgets=Budgets(memory=1 << 20, disk=1 << 20))
+        model = model.resolve()
+        folders = [model.parent, *([lora.resolve().parent] if lora else [])]
+        environ = {**os.environ, "SAFELIGHT_MODELS": os.pathsep.join(str(folder) for folder in folders)}
+        store = ModelStore(home, fingerprint=self._studio.cache.fingerprint, environ=environ)
+        services = Services(self._studio.cache, store, self._studio.services.files)
+        self._ctx: Any = NodeContext(services, "judge", Cancel(), lambda *_: None, False, 1e9)
+        self._parts = models.load(model=str(model), ctx=self._ctx)
+        if lora:
+            name = str(lora.resolve())
+            changed = models.apply_lora(self._parts.model, self._parts.text, lora=name, weight=weight, ctx=self._ctx)
+            self._parts = self._parts._replace(model=changed.model, text=changed.text)
+
+    def __enter__(self) -> Painter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._studio.close()
+        self._home.cleanup()
+
+    def paint(self, prompts: Sequence[str], seed: int, settings: Settings) -> NDArray[np.float32]:
+        """(N, H, W, 3) in 0..1, all at once. Picture k has the noise of seed + k, in whatever batch it is made."""
+        import torch
+
+        from safelight.sdk import Conditioning
+        from safelight_nodes import latent, sampling, text, vae
+
+        parts, ctx = self._parts, self._ctx
+        said = [text.encode(parts.text, text=prompt, ctx=ctx) for prompt in prompts]
+        first = [one.prompts[0] for one in said]
+        # One batch of different prompts: a node that takes a single prompt would make them one by one.
+        together = replace(
+            first[0],
+            embeddings=torch.cat([one.embeddings for one in first]),
+            pooled=None if first[0].pooled is None else torch.cat([one.pooled for one in first]),
+        )
+        made = sampling.sample(
+            parts.model,
+            Conditioning((together,), family=said[0].family),
+            text.encode(parts.text, text="", ctx=ctx) if settings.guidance > 1 else None,
+            latent.empty(parts.vae, batch=len(prompts), ctx=ctx),
+            steps=settings.steps,
+            guidance=settings.guidance,
+            sampler=settings.sampler,  # pyright: ignore[reportArgumentType]
+            seed=seed,
+            ctx=ctx,
+        )
+        return vae.decode(parts.vae, made, ctx=ctx).pixels.numpy()
+
+    def reconstruct(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The autoencoder's version of pictures (N, H, W, 3) in 0..1, its mean as latent."""
+        import torch
+
+        from safelight.sdk import Image
+        from safelight_nodes import vae
+
+        encoded = vae.encode(self._parts.vae, Image(torch.from_numpy(pixels)), ctx=self._ctx)
+        return vae.decode(self._parts.vae, encoded, ctx=self._ctx).pixels.numpy()

@@ -1,0 +1,76 @@
+"""Which prompts the judge asks for: fixed, whatever the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from training.starter.captions import COLOURS, EVERYDAY, STYLES
+
+COUNT = 200
+_ORDER = 2026  # seeds the order of prompts; a new value starts a new history
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One prompt: `style` and `colour` are numbers, `right` the subjects (keys) that bear the prompt's name."""
+
+    text: str
+    name: str
+    style: int
+    colour: int
+    right: frozenset[str]
+
+
+def frequent(subjects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Key -> name of the subjects that training draws most often.
+
+    Those are the 134 with a name of everyday speech: they weigh 2 and more, all others at most 1.2. No flag, letter or
+    sign is among them. The name is the everyday one, as a person would type it.
+    """
+    return {key: entry["names"][1] for key, entry in subjects.items() if entry["slug"] in EVERYDAY}
+
+
+def every(subjects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Key -> official name of all subjects but flags and symbols, to see what is known beyond the frequent ones."""
+    return {k: v["names"][0] for k, v in subjects.items() if v["group"] not in ("Flags", "Symbols")}
+
+
+def prompts(
+    subjects: Mapping[str, Mapping[str, Any]],
+    pictures: Sequence[Mapping[str, Any]],
+    names: Mapping[str, str],
+    count: int = COUNT,
+) -> list[Asked]:
+    """Up to `count` different prompts "<style> <name>, <colour> background", styles and colours evenly spread.
+
+    A subject is asked for only in styles it has a picture in. Fewer prompts are the first of more. A picture shows the
+    named subject when its subject bears that name, whichever of its names that is: "cat" is the cat and the cat's face.
+    """
+    bearers: dict[str, set[str]] = {}
+    for key, entry in subjects.items():
+        for name in entry["names"]:
+            bearers.setdefault(name, set()).add(key)
+    pairs = {(entry["style"], names[entry["subject"]]) for entry in pictures if entry["subject"] in names}
+    rng = np.random.default_rng(_ORDER)
+    by_style: list[list[str]] = []
+    for style in range(len(STYLES)):
+        own = sorted(name for s, name in pairs if s == style)
+        by_style.append([own[place] for place in rng.permutation(len(own))])
+    asked: list[Asked] = []
+    colours: list[int] = []
+    place = 0
+    while len(asked) < count and place < len(STYLES) * max(len(own) for own in by_style):
+        style, number = place % len(STYLES), place // len(STYLES)
+        place += 1
+        if number >= len(by_style[style]):
+            continue
+        if not colours:
+            colours = rng.permutation(len(COLOURS)).tolist()
+        name, colour = by_style[style][number], colours.pop()
+        text = f"{STYLES[style]} {name}, {COLOURS[colour]} background"
+        asked.append(Asked(text, name, style, colour, frozenset(bearers[name])))
+    return asked
