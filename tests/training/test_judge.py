@@ -97,7 +97,7 @@ def test_an_identical_picture_is_the_nearest_on_every_ground(tmp_path: Path):
 def test_another_subject_is_not_taken_for_the_right_one(tmp_path: Path):
     pictures = _pictures()
     shown = gallery.Gallery(pictures, INDEX, tmp_path)
-    asked = [one for one in prompts.prompts(SUBJECTS, INDEX["pictures"], prompts.every(SUBJECTS), 9)]
+    asked = prompts.prompts(SUBJECTS, INDEX["pictures"], prompts.every(SUBJECTS), 9)
     rocket = next(one for one in asked if one.name == "rocket")
     cat = next(n for n, p in enumerate(INDEX["pictures"]) if p["style"] == rocket.style and p["subject"] == "1")
     found = scores.judge([_over(pictures[cat], gallery.ground(rocket.colour))], [rocket], shown, None)

@@ -115,7 +115,7 @@ def cosine_order(wanted: Floats, gallery: Floats) -> NDArray[np.int64]:
 
 
 def corner_distance(pixels: Floats, rgb: Sequence[float]) -> float:
-    """The largest ΔE to a colour among the four corners of a picture (H, W, 3) in 0..1, each the mean of 4 x 4 pixels."""
+    """The largest ΔE to a colour among the four corners of a picture (H, W, 3) in 0..1, each 4 x 4 pixels."""
     c = _CORNER
     corners = [pixels[:c, :c], pixels[:c, -c:], pixels[-c:, :c], pixels[-c:, -c:]]
     means = np.stack([corner.mean((0, 1)) for corner in corners])
