@@ -16,6 +16,18 @@ def flattened(pixels: Tensor, background: float) -> Tensor:
     return pixels[..., :3] * alpha + background * (1 - alpha)
 
 
+def brightness(pixels: Tensor) -> Tensor:
+    """(..., H, W) of pictures (..., H, W, 3 or 4): Rec. 709 luma, as sRGB is meant."""
+    return pixels[..., :3] @ pixels.new_tensor([0.2126, 0.7152, 0.0722])
+
+
+def opaque(pixels: Tensor) -> Tensor:
+    """(B, H, W, 4) from pictures with or without transparency."""
+    import torch
+
+    return pixels if pixels.shape[-1] == 4 else torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
+
+
 def mask_like(coverage: Tensor, pixels: Tensor) -> Tensor:
     """Masks (B, H, W) brought to the height and width of pictures (B, H, W, C)."""
     from torch.nn.functional import interpolate

@@ -48,6 +48,22 @@ def load(*, file: Annotated[str, FilePick("image"), "A picture in the input fold
     return Loaded(Image(pixels[None]), Mask(opaque[None].clone()))
 
 
+@node(version=1)
+def load_mask(
+    *, file: Annotated[str, FilePick("mask"), "A picture in the input folder: white is chosen, black is not."], ctx: Context
+) -> Mask:
+    """Read a mask from the input folder, or paint one in the editor.
+
+    Colours count by their brightness, and transparent parts as black.
+    """
+    from ._files import read_picture
+    from ._pixels import brightness
+
+    pixels = read_picture(ctx.files.path(file), file)
+    coverage = brightness(pixels)
+    return Mask((coverage * pixels[..., 3] if pixels.shape[-1] == 4 else coverage)[None])
+
+
 @node(version=1, output=True)
 def save(
     image: Image,
@@ -176,10 +192,11 @@ def to_mask(
     """Make a mask of a picture."""
     import torch
 
+    from ._pixels import brightness
+
     pixels = image.pixels
     if channel == "brightness":
-        # Rec. 709 luma, as sRGB is meant.
-        coverage = pixels[..., :3] @ torch.tensor([0.2126, 0.7152, 0.0722])
+        coverage = brightness(pixels)
     elif channel == "alpha":
         coverage = pixels[..., 3].clone() if pixels.shape[-1] == 4 else torch.ones(pixels.shape[:3])
     else:
@@ -205,6 +222,40 @@ def grow_mask(
 
     coverage = grown(mask.coverage, pixels)
     return Mask(blurred(coverage, blur) if blur else coverage)
+
+
+@node(version=1)
+def composite(
+    base: Annotated[Image, "Stays where the mask is black, pixel for pixel."],
+    over: Annotated[Image, "Covers it where the mask is white; brought to its size."],
+    mask: Annotated[Mask, "Grey mixes the two; brought to the same size."],
+) -> Image:
+    """Put one picture over another inside a mask, as after painting a part of it anew.
+
+    One picture or mask serves a whole batch of the others.
+    """
+    import torch
+
+    from ._pixels import mask_like, opaque, resized
+
+    below = base.pixels
+    height, width = below.shape[1:3]
+    above = resized(over.pixels, height, width, "stretch", "bicubic")
+    if below.shape[-1] != above.shape[-1]:
+        below, above = opaque(below), opaque(above)
+    coverage = mask_like(mask.coverage, below)[..., None]
+    counts = {len(given) for given in (below, above, coverage)} - {1}
+    if len(counts) > 1:
+        raise ProblemError(
+            Problem(
+                code="wrong_batch",
+                message=f"There are {len(below)} pictures below, {len(above)} above and {len(coverage)} masks.",
+                hint="Give one of each, or as many as there are of the others.",
+                port="over",
+            )
+        )
+    # Not a difference added to the lower picture: only so are both ends exact.
+    return Image(torch.mul(below, 1 - coverage) + torch.mul(above, coverage))
 
 
 @node(version=1)

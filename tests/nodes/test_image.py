@@ -278,6 +278,31 @@ def test_cropping() -> None:
     assert code(caught) == ("area_outside", "left")
 
 
+def test_a_mask_is_read_by_its_brightness(ctx: BenchContext) -> None:
+    grey = Pictures.frombytes("L", (2, 2), bytes([0, 51, 204, 255]))
+    read = image.load_mask(file=written(grey, ctx, "grey.png"), ctx=ctx).coverage
+    assert torch.allclose(read, torch.tensor([[[0.0, 0.2], [0.8, 1.0]]]), atol=1e-6)
+    clear = Pictures.new("RGBA", (2, 1), "white")
+    clear.putpixel((0, 0), (255, 255, 255, 0))
+    read = image.load_mask(file=written(clear, ctx, "clear.png"), ctx=ctx).coverage
+    assert torch.allclose(read, torch.tensor([[[0.0, 1.0]]]), atol=1e-6)
+
+
+def test_compositing_keeps_what_the_mask_leaves_out() -> None:
+    base, over = bytes_picture(), torch.rand(1, 6, 5, 3)
+    coverage = torch.zeros(1, 6, 5)
+    coverage[0, :3] = 1
+    coverage[0, 3, 0] = 0.5
+    made = image.composite(Image(base), Image(over), Mask(coverage)).pixels
+    assert torch.equal(made[:, 4:], base[:, 4:]) and torch.equal(made[:, :3], over[:, :3])
+    assert torch.allclose(made[0, 3, 0], (base[0, 3, 0] + over[0, 3, 0]) / 2)
+    small = image.composite(Image(base), Image(torch.ones(2, 3, 3, 4)), Mask(torch.ones(1, 12, 10))).pixels
+    assert tuple(small.shape) == (2, 6, 5, 4) and torch.allclose(small, torch.ones_like(small))
+    with pytest.raises(ProblemError) as caught:
+        image.composite(Image(base.repeat(2, 1, 1, 1)), Image(over.repeat(3, 1, 1, 1)), Mask(coverage))
+    assert code(caught) == ("wrong_batch", "over")
+
+
 def test_masks_and_pictures() -> None:
     given = bytes_picture(channels=4)
     assert torch.equal(image.to_mask(Image(given), channel="alpha").coverage, given[..., 3])
@@ -344,5 +369,6 @@ def test_inputs_are_left_as_they_are(ctx: BenchContext) -> None:
     image.to_mask(given, invert=True)
     image.grow_mask(mask, pixels=2, blur=2)
     image.from_mask(mask)
+    image.composite(given, given, mask)
     assert (pixels._version, coverage._version) == before[:2]
     assert torch.equal(pixels, before[2]) and torch.equal(coverage, before[3])

@@ -119,7 +119,7 @@ class Choice(Widget, frozen=True, tag="choice"):
 class FilePick(Widget, frozen=True, tag="file"):
     """A file of the input folder, by its path inside it. Its content is part of the cache key."""
 
-    kind: Literal["image", "video", "audio", "text", "any"] = "any"
+    kind: Literal["image", "mask", "video", "audio", "text", "any"] = "any"
 
     def accepts(self) -> tuple[str, ...]:
         return ("str",)
