@@ -54,6 +54,17 @@ def test_the_catalogue_lists_nodes_and_packs_and_is_not_sent_twice(server: Serve
     assert (status, body) == (304, b"")
 
 
+def test_nodes_are_told_in_other_languages_and_what_is_missing_stays_english(server: Server) -> None:
+    _, _, body = raw(server, "GET", "/api/v1/texts?language=zh")
+    texts = json.loads(body)["texts"]
+    assert texts["Turn a latent into pictures."] == "把潜变量变成图片。"
+    assert texts["A picture from a prompt."] == "由提示词生成图片。"
+    _, _, body = raw(server, "GET", "/api/v1/texts?language=tlh")
+    assert json.loads(body) == {"language": "tlh", "texts": {}}
+    status, _, body = raw(server, "GET", "/api/v1/texts?language=../../secret")
+    assert (status, code_of(json.loads(body))) == (400, "bad_request")
+
+
 def decide(rules: Any, given: str, wanted: str, choices: tuple[list[str], list[str]]) -> str:
     """What docs/api.md says an editor does with the rules."""
 

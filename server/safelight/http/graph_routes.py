@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from safelight.graph import Checked
+from safelight.places import shipped_workflows
 from safelight.sdk.codec import hash_bytes
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import ProblemError
+from safelight.sdk.texts import pack_texts, read_texts
 from safelight.sdk.types import PortType, can_connect
 
 from .routing import Answer, Call, Route
@@ -23,7 +28,14 @@ from .structs import (
     PlanAnswer,
     PlanBody,
     PlanNode,
+    TextsAnswer,
 )
+
+
+class TextsQuery(msgspec.Struct, kw_only=True):
+    """`language` is a tag such as `zh`."""
+
+    language: Annotated[str, Meta(pattern="^[a-zA-Z]{2,8}(-[a-zA-Z0-9]{1,8}){0,3}$")]
 
 
 async def catalogue(call: Call) -> Answer:
@@ -71,6 +83,17 @@ def connection_rules(catalogue: Catalogue) -> ConnectionRules:
     return ConnectionRules(table=table, variables=sorted(variables), refusal=refusal)
 
 
+async def texts(call: Call) -> Answer:
+    language = call.query.language
+    found = await call.state.host.graphs.catalogue()
+
+    def work() -> dict[str, str]:
+        return read_texts(shipped_workflows() / "locale", language) | pack_texts(found.packs, language)
+
+    answer = TextsAnswer(language=language, texts=await asyncio.to_thread(work))
+    return Answer(answer, headers={"Cache-Control": "no-cache"})
+
+
 async def check(call: Call) -> CheckAnswer:
     body: CheckBody = call.body
     try:
@@ -101,6 +124,7 @@ async def plan(call: Call) -> PlanAnswer:
 
 ROUTES = [
     Route("GET", "/catalogue", catalogue, "All nodes, packs and rules of connecting", "graph", CatalogueAnswer),
+    Route("GET", "/texts", texts, "Names and help of nodes in a language", "graph", TextsAnswer, query=TextsQuery),
     Route("POST", "/check", check, "Every problem of a document", "graph", CheckAnswer, body=CheckBody),
     Route("POST", "/plan", plan, "What running a document now would do", "graph", PlanAnswer, body=PlanBody),
 ]

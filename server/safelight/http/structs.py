@@ -68,6 +68,16 @@ class CatalogueAnswer(msgspec.Struct, frozen=True, kw_only=True):
     rules: ConnectionRules
 
 
+class TextsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said in a language: from the English text, as the catalogue and the templates have it, to the other.
+
+    A text that is not there is shown in English.
+    """
+
+    language: str
+    texts: dict[str, str]
+
+
 class CheckBody(Body, kw_only=True):
     """A document to be checked, as far as `targets` need it (default: all outputs)."""
 
@@ -368,6 +378,7 @@ __all__ = [
     "BatchBody",
     "CancelBody",
     "CatalogueAnswer",
+    "TextsAnswer",
     "CheckAnswer",
     "CheckBody",
     "Connection",

@@ -191,7 +191,7 @@ export interface FilePage {
 /** A file of the input folder, by its path inside it. Its content is part of the cache key. */
 export interface FilePick {
   widget: "file";
-  kind: "any" | "audio" | "image" | "text" | "video";
+  kind: "any" | "audio" | "image" | "mask" | "text" | "video";
 }
 
 /** `ready`: there is a worker that takes runs. */
@@ -701,6 +701,16 @@ export interface Text {
   max_length: number;
 }
 
+/**
+ * What is said in a language: from the English text, as the catalogue and the templates have it, to the other.
+ *
+ * A text that is not there is shown in English.
+ */
+export interface TextsAnswer {
+  language: string;
+  texts: { [key: string]: string };
+}
+
 /** On or off. */
 export interface Toggle {
   widget: "toggle";
@@ -802,6 +812,12 @@ export interface Routes {
     query: undefined;
     body: undefined;
     answer: CatalogueAnswer;
+  };
+  /** Names and help of nodes in a language. */
+  "GET /api/v1/texts": {
+    query: { language: string };
+    body: undefined;
+    answer: TextsAnswer;
   };
   /** Every problem of a document. */
   "POST /api/v1/check": {
