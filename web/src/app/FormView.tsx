@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { blobUrl } from "../api/client";
-import { useT } from "../i18n";
-import { hidePort, type InputSpec, labelOf, orderPort, portsOf, splitPort } from "../model";
+import { said, saidName, useT, useWords } from "../i18n";
+import { hidePort, type InputSpec, orderPort, portsOf, splitPort } from "../model";
 import { request } from "../api/client";
 import { edit, setValue } from "../state/edits";
 import { resultKey, useResults } from "../state/status";
@@ -11,6 +11,7 @@ import { Field } from "../widgets/WidgetView";
 /** The workflow as a page with fields and results, for those who do not build graphs. */
 export function FormView() {
   const t = useT();
+  useWords();
   const tab = useApp(tabOf);
   const catalogue = useApp((state) => state.catalogue);
   const results = useResults((state) => state.results);
@@ -28,15 +29,15 @@ export function FormView() {
     <div className="form-view">
       <section className="form-fields" aria-label={t("form.inputs")}>
         <h1>{document.name || tab.name || t("form.title")}</h1>
-        {document.description && <p className="hint">{document.description}</p>}
+        {document.description && <p className="hint">{said(document.description)}</p>}
         {!fields.length && <p className="hint">{t("form.empty")}</p>}
         {fields.map(({ entry, index, node, port, spec, value }) => (
           <div className="form-field" key={`${entry.name}:${entry.to}`}>
-            <h2>{labelOf(entry.name)}</h2>
-            {(entry.help || spec?.help) && <p className="hint">{entry.help || spec?.help}</p>}
+            <h2>{saidName(entry.name)}</h2>
+            {(entry.help || spec?.help) && <p className="hint">{said(entry.help || spec?.help || "")}</p>}
             {spec && (
               <div className={`form-widget ${spec.widget?.widget === "text" && spec.widget.multiline ? "tall" : ""}`}>
-                <Field id={node} input={spec} value={value ?? spec.default} label={labelOf(entry.name)} set={(next) => setValue(node, port, next)} />
+                <Field id={node} input={spec} value={value ?? spec.default} label={saidName(entry.name)} set={(next) => setValue(node, port, next)} />
               </div>
             )}
             <div className="form-tools">
@@ -94,7 +95,7 @@ function Sweep({ names }: { names: { name: string; spec: InputSpec }[] }) {
     const labels: string[] = [];
     let rest = row;
     for (const [name, values] of batch.axes.slice(0, -1).reverse()) {
-      labels.unshift(`${labelOf(name)} ${String(values[rest % values.length])}`);
+      labels.unshift(`${saidName(name)} ${String(values[rest % values.length])}`);
       rest = Math.floor(rest / values.length);
     }
     return labels.join(", ");
@@ -105,7 +106,7 @@ function Sweep({ names }: { names: { name: string; spec: InputSpec }[] }) {
       <p className="hint">{t("sweep.hint")}</p>
       {names.map(({ name }) => (
         <label key={name} className="setting">
-          <span>{labelOf(name)}</span>
+          <span>{saidName(name)}</span>
           <input value={texts[name] ?? ""} onChange={(event) => setTexts({ ...texts, [name]: event.target.value })} />
         </label>
       ))}
@@ -118,7 +119,7 @@ function Sweep({ names }: { names: { name: string; spec: InputSpec }[] }) {
             <tr>
               <th />
               {columns[1].map((value) => (
-                <th key={String(value)} scope="col">{`${labelOf(columns[0])} ${String(value)}`}</th>
+                <th key={String(value)} scope="col">{`${saidName(columns[0])} ${String(value)}`}</th>
               ))}
             </tr>
           </thead>

@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef } from "react";
 import { stage } from "../canvas/stage";
 import { typeLabel, typeStyle } from "../canvas/typeStyle";
 import { view } from "../canvas/view";
-import { t as translate, type TextKey, useLanguage, useT } from "../i18n";
+import { said, saidName, t as translate, type TextKey, useT, useWords } from "../i18n";
 import * as m from "../model";
 import { openFile } from "../state/documents";
 import { edit } from "../state/edits";
@@ -47,7 +47,7 @@ function AddNode({ overlay }: { overlay: Extract<Overlay, { kind: "add" }> }) {
   const t = useT();
   const { from, to, swap, screen } = overlay;
   const catalogue = useApp((state) => state.catalogue);
-  const texts = useLanguage((state) => state.nodes);
+  const words = useWords();
   const options = useMemo(() => {
     const scene = activeScene();
     const fitting = from || to ? new Set(m.fittingTypes(scene, { ...(from ? { from } : {}), ...(to ? { to } : {}) })) : null;
@@ -59,18 +59,19 @@ function AddNode({ overlay }: { overlay: Extract<Overlay, { kind: "add" }> }) {
     const nodes = catalogue.nodes
       .filter((spec) => !fitting || fitting.has(spec.id))
       .map((spec): Option => {
-        const local = texts[spec.id];
+        const help = said(spec.help);
         return {
           id: spec.id,
-          title: local?.title ?? spec.title,
-          also: `${spec.id} ${spec.title} ${spec.category} ${local?.help ?? ""} ${spec.help} ${spec.outputs.map((port) => typeLabel(port.type)).join(" ")}`,
-          group: m.labelOf(spec.category),
-          detail: (local?.help ?? spec.help).split(/\n|(?<=[.。])\s?/)[0],
+          title: said(spec.title),
+          also: `${spec.id} ${spec.title} ${saidName(spec.category)} ${help} ${help === spec.help ? "" : spec.help} ${spec.outputs.map((port) => typeLabel(port.type)).join(" ")}`,
+          group: saidName(spec.category),
+          detail: help.split(/\n|(?<=[.。])\s?/)[0],
           aside: <TypeDots types={spec.outputs.map((port) => port.type)} />,
         };
       });
     return fitting ? nodes : [...nodes, ...subgraphs];
-  }, [catalogue, from, to, t, texts]);
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- `said` reads the words
+  }, [catalogue, from, to, t, words]);
 
   const choose = (type: string) => {
     close();
@@ -149,7 +150,7 @@ function CommandPalette() {
 /** Nodes with their titles, types and values, for searching. */
 export function nodeOptions(graph: m.Graph): Option[] {
   return Object.entries(graph.nodes).map(([id, node]): Option => {
-    const title = node.title || stage.geometry.nodes.get(id)?.ports.title || id;
+    const title = node.title || said(stage.geometry.nodes.get(id)?.ports.title ?? "") || id;
     const values = Object.values(node.values ?? {}).filter((value) => ["string", "number"].includes(typeof value));
     return { id, title, also: `${id} ${node.type} ${values.join(" ").slice(0, 2000)}`, detail: `${id} · ${node.type}` };
   });

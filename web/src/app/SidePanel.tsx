@@ -2,8 +2,7 @@ import { useEffect, useMemo, useRef, useState } from "react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { request } from "../api/client";
 import type { Run } from "../api/shapes";
-import { duration, type TextKey, useT } from "../i18n";
-import { labelOf } from "../model";
+import { duration, said, saidName, type TextKey, useT, useWords } from "../i18n";
 import { openTemplate, openWorkflow } from "../state/documents";
 import { flatId, nodeStatus } from "../state/status";
 import { graphOf, tabOf, toast, useApp } from "../state/store";
@@ -94,7 +93,7 @@ function Problems() {
         {all.map((problem, index) => (
           <li key={index}>
             <button type="button" onClick={() => problem.node && jumpTo(problem.node)}>
-              <strong>{[problem.node, problem.port && labelOf(problem.port)].filter(Boolean).join(" · ")}</strong>
+              <strong>{[problem.node, problem.port && saidName(problem.port)].filter(Boolean).join(" · ")}</strong>
               <span>{problem.message}</span>
               {problem.hint && <em>{problem.hint}</em>}
             </button>
@@ -107,6 +106,7 @@ function Problems() {
 
 function Templates() {
   const t = useT();
+  useWords();
   const templates = useApp((state) => state.templates);
   const workflows = useApp((state) => state.workflows);
   return (
@@ -116,8 +116,8 @@ function Templates() {
         {templates.map((template) => (
           <li key={template.name}>
             <button type="button" className="card" data-template={template.name} onClick={() => void openTemplate(template.name)}>
-              <strong>{template.title === template.name ? labelOf(template.name) : template.title}</strong>
-              <span>{template.description}</span>
+              <strong>{template.title === template.name ? saidName(template.name) : said(template.title)}</strong>
+              <span>{said(template.description)}</span>
               <small>{t("templates.nodes", { count: template.nodes })}</small>
             </button>
           </li>

@@ -5,7 +5,7 @@
  */
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import { useT } from "../i18n";
+import { said, useT, useWords } from "../i18n";
 import { useShallow } from "zustand/react/shallow";
 import { boundsOf, joinPort, labelOf, noteKey, type Rect, scopesAt } from "../model";
 import { flatId, nodeStatus, useResults } from "../state/status";
@@ -41,6 +41,7 @@ export function Canvas() {
   const tab = useApp((state) => state.active);
   const theme = useApp((state) => state.preferences.theme);
   const farView = useApp((state) => state.preferences.farView);
+  const words = useWords();
   const prefix = path.length ? `${path.join("/")}/` : "";
   const previews = useResults(
     useShallow((state) =>
@@ -69,7 +70,7 @@ export function Canvas() {
       const tabNow = tabOf(state);
       const look = {
         selection: new Set(tabNow.selection),
-        titleOf: (id: string) => now.nodes[id]?.title || stage.geometry.nodes.get(id)?.ports.title || labelOf(id),
+        titleOf: (id: string) => now.nodes[id]?.title || said(stage.geometry.nodes.get(id)?.ports.title ?? "") || labelOf(id),
         colorOf: (id: string) => now.ui?.nodes?.[id]?.color,
         statusOf: (id: string) => nodeStatus(state, flatId(tabNow.path, id)).kind,
         modeOf: (id: string) => now.nodes[id]?.mode ?? "on",
@@ -85,7 +86,7 @@ export function Canvas() {
     stage.invalidate();
     return stop;
   }, [theme]);
-  useEffect(() => stage.invalidate(), [geometry, selection, far]);
+  useEffect(() => stage.invalidate(), [geometry, selection, far, words]);
   useEffect(
     () =>
       useApp.subscribe((state, before) => {

@@ -3,8 +3,8 @@
 import { memo, useEffect, useMemo, useRef, useState } from "react";
 import { Markdown } from "../app/Markdown";
 import { Popup } from "../app/Popup";
-import { duration, type TextKey, useLanguage, useT } from "../i18n";
-import { type InputSpec, labelOf, lookOf, setLook, setTitle, SUBGRAPH } from "../model";
+import { duration, said, saidName, type TextKey, useT, useWords } from "../i18n";
+import { type InputSpec, lookOf, setLook, setTitle, SUBGRAPH } from "../model";
 import { edit } from "../state/edits";
 import { enterSubgraph } from "../state/documents";
 import { flatId, nodeProblem, nodeStatus, type Status } from "../state/status";
@@ -31,13 +31,13 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
   const flat = flatId(path, id);
   const status = useApp((state) => nodeStatus(state, flat));
   const problem = useApp((state) => nodeProblem(state, flat));
-  const texts = useLanguage((state) => state.nodes[node?.type ?? ""]);
+  useWords();
   const [help, setHelp] = useState<Element | null>(null);
   const linkedSet = useMemo(() => new Set(linked.split("\n")), [linked]);
   const exposedSet = useMemo(() => new Set(exposed.split("\n")), [exposed]);
   if (!node) return null;
 
-  const title = node.title || texts?.title || ports.title;
+  const title = node.title || said(ports.title);
   const mode = node.mode ?? "on";
   const byName = new Map(ports.inputs.map((input) => [input.name, input]));
   const isSubgraph = node.type.startsWith(SUBGRAPH);
@@ -94,13 +94,13 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
           return (
             <div className="row" key={index} style={{ top: row.y, height: row.h }}>
               {input && (
-                <span className={`in${wanting(input) ? " wanting" : ""}${input.required ? "" : " optional"}`} title={input.help}>
-                  {portLabel(input.name, texts)}
+                <span className={`in${wanting(input) ? " wanting" : ""}${input.required ? "" : " optional"}`} title={said(input.help)}>
+                  {saidName(input.name)}
                 </span>
               )}
               {output && (
-                <span className="out" title={output.help}>
-                  {portLabel(output.name, texts)}
+                <span className="out" title={said(output.help)}>
+                  {saidName(output.name)}
                 </span>
               )}
             </div>
@@ -125,9 +125,9 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
             data-widget={`${id}.${input.name}`}
           >
             {isSocket ? (
-              <span className="in">{portLabel(input.name, texts)}</span>
+              <span className="in">{saidName(input.name)}</span>
             ) : (
-              <WidgetView id={id} input={input} value={node.values?.[input.name]} label={portLabel(input.name, texts)} invalid={problem?.port === input.name} />
+              <WidgetView id={id} input={input} value={node.values?.[input.name]} label={saidName(input.name)} invalid={problem?.port === input.name} />
             )}
           </div>
         );
@@ -139,13 +139,13 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
         if (!shown && look.collapsed) return null;
         return (
           <span key={name} className={shown ? undefined : "latent-socket"}>
-            <Socket port={`${id}.${name}`} name={portLabel(name, texts)} type={input.type} side="input" at={at} linked={linkedSet.has(name)} wanting={wanting(input)} />
+            <Socket port={`${id}.${name}`} name={saidName(name)} type={input.type} side="input" at={at} linked={linkedSet.has(name)} wanting={wanting(input)} />
           </span>
         );
       })}
       {Object.entries(layout.outputs).map(([name, at]) => {
         const type = ports.outputs.find((port) => port.name === name)?.type ?? "?";
-        return <Socket key={name} port={`${id}.${name}`} name={portLabel(name, texts)} type={type} side="output" at={at} linked wanting={false} />;
+        return <Socket key={name} port={`${id}.${name}`} name={saidName(name)} type={type} side="output" at={at} linked wanting={false} />;
       })}
       {problem && !look.collapsed && (
         <div className="node-problem" role="alert" title={problem.hint}>
@@ -157,14 +157,14 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
         <Popup anchor={help} onClose={() => setHelp(null)} className="help" label={t("node.help")}>
           <h3>{title}</h3>
           <code>{node.type}</code>
-          <Markdown text={texts?.help ?? ports.help} />
+          <Markdown text={said(ports.help)} />
           <dl>
             {[...ports.inputs, ...ports.outputs]
               .filter((port) => port.help)
               .map((port) => (
                 <div key={port.name}>
-                  <dt>{portLabel(port.name, texts)}</dt>
-                  <dd>{port.help}</dd>
+                  <dt>{saidName(port.name)}</dt>
+                  <dd>{said(port.help)}</dd>
                 </div>
               ))}
           </dl>
@@ -173,10 +173,6 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
     </div>
   );
 });
-
-function portLabel(name: string, texts: { ports?: Record<string, string> } | undefined): string {
-  return texts?.ports?.[name] ?? labelOf(name);
-}
 
 function Title({ id, title, own, kind }: { id: string; title: string; own: string; kind: string }) {
   const t = useT();
@@ -200,7 +196,7 @@ function Title({ id, title, own, kind }: { id: string; title: string; own: strin
         }}
       >
         {title}
-        {kind && <small>{labelOf(kind)}</small>}
+        {kind && <small>{saidName(kind)}</small>}
       </span>
     );
   }

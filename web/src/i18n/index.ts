@@ -4,31 +4,59 @@
  */
 
 import { create } from "zustand";
+import { ApiError, request, Unreachable } from "../api/client";
+import { labelOf } from "../model";
 import { en, type TextKey } from "./en";
 
 export type { TextKey };
 export type Texts = Record<TextKey, string>;
 export type Language = "en" | "zh";
 
-/** Titles, help and names of ports of nodes, by type; what is not there stays as the server says it. */
-export type NodeTexts = Record<string, { title?: string; help?: string; ports?: Record<string, string> } | undefined>;
+/** What the server says (names and help of nodes, templates), from English; what is not there stays English. */
+export type Words = Record<string, string>;
 
 interface State {
   language: Language;
   texts: Texts;
-  nodes: NodeTexts;
+  words: Words;
 }
 
-export const useLanguage = create<State>()(() => ({ language: "en", texts: en, nodes: {} }));
+export const useLanguage = create<State>()(() => ({ language: "en", texts: en, words: {} }));
 
 export async function setLanguage(wanted: Language | "system"): Promise<void> {
   const language = wanted === "system" ? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en") : wanted;
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  if (language === "en") useLanguage.setState({ language, texts: en, nodes: {} });
-  else {
-    const { zh, zhNodes } = await import("./zh");
-    useLanguage.setState({ language, texts: zh, nodes: zhNodes });
+  const texts = language === "en" ? en : (await import("./zh")).zh;
+  useLanguage.setState({ language, texts, words: {} });
+  await loadWords();
+}
+
+/** Fetches what packs and templates say in this language; without a server they speak English until it is there. */
+export async function loadWords(): Promise<void> {
+  const { language } = useLanguage.getState();
+  if (language === "en") return;
+  try {
+    const { texts } = await request<{ texts: Words }>("GET", `/texts?language=${language}`);
+    if (useLanguage.getState().language === language) useLanguage.setState({ words: texts });
+  } catch (error) {
+    if (!(error instanceof Unreachable) && !(error instanceof ApiError)) throw error;
   }
+}
+
+/** A text of the server in the user's language. Components that show one follow it by `useWords`. */
+export function said(text: string): string {
+  return useLanguage.getState().words[text] ?? text;
+}
+
+/** The label of a port or a family of nodes by its name. */
+export function saidName(name: string): string {
+  const plain = name.replace(/_/g, " ");
+  return useLanguage.getState().words[plain.charAt(0).toUpperCase() + plain.slice(1)] ?? labelOf(name);
+}
+
+/** Draws a component again when what `said` says has changed. */
+export function useWords(): Words {
+  return useLanguage((state) => state.words);
 }
 
 export function fill(text: string, values: Record<string, string | number>): string {

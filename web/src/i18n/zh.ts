@@ -1,6 +1,6 @@
 /** Simplified Chinese. */
 
-import type { NodeTexts, Texts } from "./index";
+import type { Texts } from "./index";
 
 export const zh: Texts = {
   "run": "运行",
@@ -263,22 +263,4 @@ export const zh: Texts = {
   "mouse.zoom": "滚轮|以指针为中心缩放",
   "mouse.box": "拖动画布|框选；按 Shift 增选",
   "mouse.scrub": "拖动数字|修改；按 Shift 微调",
-};
-
-/** Titles of the built-in nodes and the names of their most used ports. */
-export const zhNodes: NodeTexts = {
-  "sampling.sample": {
-    title: "采样",
-    help: "在条件引导下，逐步把噪声变成图片的潜变量。相同的输入和种子给出相同的结果。",
-    ports: { model: "模型", positive: "正向条件", negative: "负向条件", latent: "潜变量", steps: "步数", guidance: "引导强度", sampler: "采样器", spacing: "步距", seed: "种子", denoise: "降噪", guidance_rescale: "引导重缩放" },
-  },
-  "text.encode": { title: "编码文本", help: "把提示词变成采样用的条件。", ports: { text: "文本", conditioning: "条件", encoder: "文本编码器", model: "模型" } },
-  "latent.empty": { title: "空潜变量", help: "新图片的起点。", ports: { width: "宽", height: "高", count: "数量", latent: "潜变量", batch: "批量" } },
-  "vae.decode": { title: "解码", help: "把潜变量变成图片。", ports: { latent: "潜变量", image: "图片", vae: "VAE" } },
-  "vae.encode": { title: "编码", help: "把图片变成潜变量。", ports: { latent: "潜变量", image: "图片", vae: "VAE" } },
-  "image.save": { title: "保存图片", help: "把图片保存到输出文件夹。", ports: { image: "图片", name: "名称", format: "格式", quality: "质量" } },
-  "image.preview": { title: "预览图片", ports: { image: "图片" } },
-  "image.load": { title: "载入图片", ports: { file: "文件", image: "图片", mask: "遮罩" } },
-  "image.resize": { title: "缩放图片", ports: { image: "图片", width: "宽", height: "高" } },
-  "image.crop": { title: "裁剪图片", ports: { image: "图片" } },
 };

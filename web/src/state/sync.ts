@@ -3,7 +3,7 @@
 import { ApiError, request, Unreachable } from "../api/client";
 import type { CatalogueAnswer, CheckAnswer, ModelInfo, NodeState, Plan, Run, ServerEvent, Template, WorkflowInfo } from "../api/shapes";
 import { EventStream } from "../api/socket";
-import { t } from "../i18n";
+import { loadWords, t } from "../i18n";
 import * as m from "../model";
 import { randomSeed } from "../widgets/values";
 import { edit, selectedNodes } from "./edits";
@@ -19,6 +19,7 @@ export async function loadServerData(): Promise<void> {
   const catalogue = await request<CatalogueAnswer>("GET", "/catalogue");
   useApp.setState({ catalogue: new m.Catalogue(catalogue.nodes, catalogue.rules.variables), ready: true, connection: "online" });
   await Promise.allSettled([
+    loadWords(),
     request<WorkflowInfo[]>("GET", "/workflows").then((workflows) => useApp.setState({ workflows })),
     request<Template[]>("GET", "/templates").then((templates) => useApp.setState({ templates })),
     request<{ models: ModelInfo[] }>("GET", "/models").then(({ models }) => useApp.setState({ models })),

@@ -4,7 +4,7 @@ import { useState } from "react";
 import { Popup } from "../app/Popup";
 import { type Option, SearchList } from "../app/SearchList";
 import { thumbnailUrl } from "../api/client";
-import { t as translate, useT } from "../i18n";
+import { said, t as translate, useT } from "../i18n";
 import { type InputSpec, lookOf, type SeedMode, setLook } from "../model";
 import { seal, setValue } from "../state/edits";
 import { edit } from "../state/edits";
@@ -45,7 +45,7 @@ interface FieldProps {
 export function Field({ id, input, value, label, set }: FieldProps) {
   const { widget } = input;
   const whole = input.type === "int";
-  const help = input.help;
+  const help = said(input.help);
   switch (widget?.widget) {
     case "slider":
       return (
@@ -70,7 +70,7 @@ export function Field({ id, input, value, label, set }: FieldProps) {
       return <SeedField id={id} input={input} value={value} label={label} set={set} />;
     case "text":
       return (
-        <TextField label={label} value={value} multiline={widget.multiline} prompt={widget.prompt} placeholder={widget.placeholder} help={help} onChange={set} onEnd={seal} />
+        <TextField label={label} value={value} multiline={widget.multiline} prompt={widget.prompt} placeholder={said(widget.placeholder)} help={help} onChange={set} onEnd={seal} />
       );
     case "toggle":
       return <Toggle label={label} value={value === true} help={help} set={set} />;
@@ -133,10 +133,10 @@ function Opener({ label, shown, help, children }: { label: string; shown: string
 function ChoiceField({ input, value, label, set }: Simple) {
   const t = useT();
   return (
-    <Opener label={label} shown={String(value ?? "")} help={input.help}>
+    <Opener label={label} shown={said(String(value ?? ""))} help={said(input.help)}>
       {(close) => (
         <SearchList
-          options={input.choices.map((choice) => ({ id: choice, title: choice }))}
+          options={input.choices.map((choice) => ({ id: choice, title: said(choice), also: choice }))}
           current={String(value)}
           label={label}
           placeholder={t("choice.search")}
@@ -162,7 +162,7 @@ function ModelField({ input, value, label, set }: Simple) {
     detail: [model.family, model.kind, model.size ? bytes(model.size) : ""].filter(Boolean).join(" · "),
   }));
   return (
-    <Opener label={label} shown={String(value ?? "")} help={input.help}>
+    <Opener label={label} shown={String(value ?? "")} help={said(input.help)}>
       {(close) => (
         <SearchList
           options={options}
@@ -208,7 +208,7 @@ function FileField({ input, value, label, set, kind }: Simple & { kind: string }
         void take(event.dataTransfer.files[0]);
       }}
     >
-      <Opener label={label} shown={String(value || t("file.none"))} help={input.help}>
+      <Opener label={label} shown={String(value || t("file.none"))} help={said(input.help)}>
         {(close) => (
           <div className="files">
             <label className="upload button">
@@ -255,7 +255,7 @@ function SeedField({ id, input, value, label, set }: FieldProps) {
   };
   return (
     <div className="seed-field">
-      <NumberField label={label} value={value} step={1} min={0} max={Number.MAX_SAFE_INTEGER} whole multipleOf={null} help={input.help} onChange={set} onEnd={seal} />
+      <NumberField label={label} value={value} step={1} min={0} max={Number.MAX_SAFE_INTEGER} whole multipleOf={null} help={said(input.help)} onChange={set} onEnd={seal} />
       <button type="button" className="icon nodrag" aria-label={t("seed.roll")} title={t("seed.roll")} onClick={() => set(randomSeed())}>
         <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
           <rect x="1.5" y="1.5" width="13" height="13" rx="3" fill="none" stroke="currentColor" strokeWidth="1.4" />
@@ -286,7 +286,7 @@ function ItemsField({ input, value, label, set }: Simple) {
     seal();
   };
   return (
-    <div className="field text multiline" title={input.help || t("items.help")}>
+    <div className="field text multiline" title={said(input.help) || t("items.help")}>
       <textarea
         className="nodrag"
         aria-label={label}
