@@ -50,7 +50,9 @@ def load(*, file: Annotated[str, FilePick("image"), "A picture in the input fold
 
 @node(version=1)
 def load_mask(
-    *, file: Annotated[str, FilePick("mask"), "A picture in the input folder: white is chosen, black is not."], ctx: Context
+    *,
+    file: Annotated[str, FilePick("mask"), "A picture in the input folder: white is chosen, black is not."],
+    ctx: Context,
 ) -> Mask:
     """Read a mask from the input folder, or paint one in the editor.
 

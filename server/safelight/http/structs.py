@@ -378,7 +378,6 @@ __all__ = [
     "BatchBody",
     "CancelBody",
     "CatalogueAnswer",
-    "TextsAnswer",
     "CheckAnswer",
     "CheckBody",
     "Connection",
@@ -410,6 +409,7 @@ __all__ = [
     "SubmitBody",
     "SystemAnswer",
     "Template",
+    "TextsAnswer",
     "Uploaded",
     "Watch",
 ]
