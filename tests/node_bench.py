@@ -72,6 +72,7 @@ class BenchContext:
     shown: list[Image] = field(default_factory=list)
     kept: list[Mapping[str, Any]] = field(default_factory=list)
     saved: dict[str, bytes] = field(default_factory=dict)
+    curve: list[tuple[int, float]] = field(default_factory=list)
     calls: int = 0
 
     @property
@@ -84,8 +85,10 @@ class BenchContext:
             raise ProblemError(Problem(code="file_missing", message=f"{name} is not there."))
         return self.folder / name
 
-    def progress(self, step: int, total: int, preview: Image | None = None) -> None:
+    def progress(self, step: int, total: int, preview: Image | None = None, curve: Any = None) -> None:
         self.steps.append((step, total))
+        if curve:
+            self.curve = list(curve)
         if preview is not None:
             self.shown.append(preview)
 

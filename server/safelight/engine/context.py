@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,7 +48,7 @@ class NodeContext:
     services: Services
     key: str
     cancel: Cancel
-    report: Callable[[int, int, Image | None], None]
+    report: Callable[[int, int, Image | None, tuple[tuple[int, float], ...]], None]
     previews: bool | Callable[[], bool]
     checkpoint_seconds: float
     saved: bool = False
@@ -62,8 +62,14 @@ class NodeContext:
     def files(self) -> Files:
         return self.services.files
 
-    def progress(self, step: int, total: int, preview: Image | None = None) -> None:
-        self.report(step, total, preview)
+    def progress(
+        self,
+        step: int,
+        total: int,
+        preview: Image | None = None,
+        curve: Sequence[tuple[int, float]] | None = None,
+    ) -> None:
+        self.report(step, total, preview, tuple(curve or ()))
 
     def wants_preview(self) -> bool:
         return self.previews() if callable(self.previews) else self.previews

@@ -31,12 +31,17 @@ class NodeStarted(Event, frozen=True, tag="node_started"):
 
 
 class NodeProgress(Event, frozen=True, tag="node_progress"):
-    """`step` of `total` is done. `preview` is a small picture for those who asked for one; it never goes into JSON."""
+    """`step` of `total` is done. `preview` is a small picture for those who asked for one; it never goes into JSON.
+
+    `curve` are (step, value) points of something watched over the steps, such as a loss: all of it so far, or nothing
+    where it has not changed since it was last told.
+    """
 
     node: str
     step: int
     total: int
     preview: Any = None
+    curve: tuple[tuple[int, float], ...] = ()
 
 
 class NodeFinished(Event, frozen=True, tag="node_finished"):

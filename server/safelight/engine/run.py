@@ -324,8 +324,8 @@ class _Run:
             services=self._services,
             key=key,
             cancel=self._cancel,
-            report=lambda step, total, preview: self._emit(
-                NodeProgress(run=self._id, node=node.id, step=step, total=total, preview=preview)
+            report=lambda step, total, preview, curve: self._emit(
+                NodeProgress(run=self._id, node=node.id, step=step, total=total, preview=preview, curve=curve)
             ),
             previews=self._options.previews,
             checkpoint_seconds=self._options.checkpoint_seconds,

@@ -522,6 +522,7 @@ def _follow(nodes: dict[str, NodeState], event: AnyEvent) -> None:
         state.status = "running"
     elif isinstance(event, NodeProgress):
         state.status, state.step, state.total = "running", event.step, event.total
+        state.curve = event.curve or state.curve
     elif isinstance(event, NodeFinished):
         state.status, state.seconds = "cached" if event.cached else "ran", event.seconds
     elif isinstance(event, NodeSkipped):

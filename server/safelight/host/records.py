@@ -56,12 +56,16 @@ class OutputItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NodeState(msgspec.Struct, kw_only=True):
-    """Where one node of a run stands. `step` of `total` is its progress, `seconds` what it took (cached: took once)."""
+    """Where one node of a run stands. `step` of `total` is its progress, `seconds` what it took (cached: took once).
+
+    `curve` is the latest one that the node has told (see `node_progress`).
+    """
 
     status: NodeStateName = "waiting"
     step: int = 0
     total: int = 0
     seconds: float = 0.0
+    curve: tuple[tuple[int, float], ...] = ()
 
 
 class Run(msgspec.Struct, kw_only=True):

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +23,7 @@ from .hardware import Numerics, numerics, thread_count
 from .hub import Progress, cache_folder, offline
 from .layout import Layout, read_json
 from .library import Library, ModelEntry, model_folders
+from .making import created
 from .memory import SPARE, Memory, give_back, is_out_of_memory
 from .shelf import Entry, Shelf
 
@@ -135,6 +136,15 @@ class ModelStore:
                 if not entry.users:
                     self._drop(entry)
             give_back()
+
+    def device(self) -> tuple[torch.device, torch.dtype]:
+        import torch
+
+        here = self._here()
+        return torch.device(here.device), cast("torch.dtype", getattr(torch, here.precision))
+
+    def create(self, name: str) -> AbstractContextManager[Path]:
+        return created(self._library.folders[0], name)
 
     @contextmanager
     def lease(self, ref: ModelRef[K], scratch: int = 0) -> Iterator[Lease]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -54,6 +54,18 @@ class Models(Protocol):
         """Loads what the recipe says and keeps it in memory for the block; `scratch` bytes are kept free beside it."""
         ...
 
+    def device(self) -> tuple[torch.device, torch.dtype]:
+        """What models compute on here, and the precision that is fastest on it without visible harm."""
+        ...
+
+    def create(self, name: str) -> AbstractContextManager[Path]:
+        """A new model: the block writes its files into the folder it is given, which then takes the place of the model
+        `name` (a path below the first model folder) in one step. When the block raises, nothing has changed.
+
+        Raises ProblemError when the name leads elsewhere or nothing can be written there.
+        """
+        ...
+
 
 class Files(Protocol):
     """The input folder, read only."""
@@ -72,8 +84,18 @@ class Context(Protocol):
     @property
     def files(self) -> Files: ...
 
-    def progress(self, step: int, total: int, preview: Image | None = None) -> None:
-        """Says that `step` of `total` is done. Cheap: call it at every step."""
+    def progress(
+        self,
+        step: int,
+        total: int,
+        preview: Image | None = None,
+        curve: Sequence[tuple[int, float]] | None = None,
+    ) -> None:
+        """Says that `step` of `total` is done. Cheap: call it at every step.
+
+        `curve` are (step, value) points of something that is watched while it falls or rises, such as a loss: the whole
+        of it, thinned to a few hundred points. The editor draws it in the node; give it when it has changed visibly.
+        """
         ...
 
     def wants_preview(self) -> bool:

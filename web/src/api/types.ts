@@ -283,13 +283,19 @@ export interface NodeFinished {
   run: string;
 }
 
-/** `step` of `total` is done. `preview` is a small picture for those who asked for one; it never goes into JSON. */
+/**
+ * `step` of `total` is done. `preview` is a small picture for those who asked for one; it never goes into JSON.
+ *
+ * `curve` are (step, value) points of something watched over the steps, such as a loss: all of it so far, or nothing
+ * where it has not changed since it was last told.
+ */
 export interface NodeProgress {
   event: "node_progress";
   node: string;
   step: number;
   total: number;
   preview: Json;
+  curve: [number, number][];
   run: string;
 }
 
@@ -322,12 +328,17 @@ export interface NodeStarted {
   run: string;
 }
 
-/** Where one node of a run stands. `step` of `total` is its progress, `seconds` what it took (cached: took once). */
+/**
+ * Where one node of a run stands. `step` of `total` is its progress, `seconds` what it took (cached: took once).
+ *
+ * `curve` is the latest one that the node has told (see `node_progress`).
+ */
 export interface NodeState {
   status: "cached" | "failed" | "off" | "ran" | "running" | "skipped" | "waiting";
   step: number;
   total: number;
   seconds: number;
+  curve: [number, number][];
 }
 
 /** A number that is typed in, with hard bounds where they are given. */

@@ -1,0 +1,43 @@
+"""New models are written whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from safelight.models.making import created
+from safelight.sdk import ProblemError
+
+
+def test_what_was_written_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
+    for text in ("first", "second"):
+        with created(tmp_path, "trained/mine") as folder:
+            (folder / "config.json").write_text(text)
+    assert (tmp_path / "trained/mine/config.json").read_text() == "second"
+    assert [path.name for path in (tmp_path / "trained").iterdir()] == ["mine"]
+
+
+def test_a_failure_leaves_the_old_model_and_nothing_beside_it(tmp_path: Path) -> None:
+    with created(tmp_path, "mine") as folder:
+        (folder / "config.json").write_text("old")
+    with pytest.raises(ZeroDivisionError), created(tmp_path, "mine") as folder:
+        (folder / "config.json").write_text("new")
+        raise ZeroDivisionError
+    assert (tmp_path / "mine/config.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "starter", "/abs", "../up", "a/../../b", ".hidden", "a/.b", "nul\0"])
+def test_names_that_lead_elsewhere_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ProblemError) as caught, created(tmp_path / "models", name):
+        pass
+    assert caught.value.problems[0].code == "bad_path"
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_place_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file, not a folder")
+    with pytest.raises(ProblemError) as caught, created(tmp_path / "models", "mine"):
+        pass
+    assert caught.value.problems[0].code == "cannot_write"
