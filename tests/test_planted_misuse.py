@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,10 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 
-@pytest.mark.skipif(shutil.which("basedpyright") is None, reason="basedpyright is not installed (extra: dev)")
+@pytest.mark.skipif(find_spec("basedpyright") is None, reason="basedpyright is not installed (extra: dev)")
 def test_planted_misuse_is_found() -> None:
     planted = HERE / "planted" / "misuse.py"
-    command = ["basedpyright", "--outputjson", "--pythonpath", sys.executable, str(planted)]
+    command = [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable, str(planted)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=HERE.parent)
     found = json.loads(done.stdout)["generalDiagnostics"]
     errors = {entry["range"]["start"]["line"] for entry in found if entry["severity"] == "error"}

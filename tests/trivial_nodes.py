@@ -106,6 +106,12 @@ def count(*, numbers: Annotated[list[int], Items()] = []) -> list[int]:  # noqa:
 
 
 @node()
+def below(*, end: int = 3) -> list[int]:
+    """The whole numbers from 0 to below the end."""
+    return list(range(end))
+
+
+@node()
 def shout(*, text: str = "", seed: Annotated[int, Seed()] = 0) -> str:
     """Makes it loud."""
     return f"{text.upper()}!{seed}"
@@ -207,7 +213,7 @@ def catalogue() -> Catalogue:
     import sys
 
     kinds = Catalogue.of(
-        number, fraction, flag, words, add, scale, size, total, count, shout, paint, mix, frame, both, switch, fail,
-        clock, write, read, denoiser, vae, paint_with, anything, renamed,
+        number, fraction, flag, words, add, scale, size, total, count, below, shout, paint, mix, frame, both, switch,
+        fail, clock, write, read, denoiser, vae, paint_with, anything, renamed,
     )  # fmt: skip
     return Catalogue(kinds.values(), value_classes(sys.modules[__name__]))

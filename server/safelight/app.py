@@ -25,7 +25,7 @@ from safelight.engine import (
 )
 from safelight.engine.run import Emit
 from safelight.graph import Checked, Document, Graph, Plan, check, plan
-from safelight.interop.delivery import Delivered, deliver
+from safelight.interop.delivery import Delivered, deliver, require_writable
 from safelight.models import ModelStore, numerics
 from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
 from safelight.sdk.pack import Catalogue, load_packs
@@ -141,13 +141,17 @@ class Studio:
         try:
             data = path.read_bytes()
         except (OSError, ValueError):
-            kind = "a folder" if path.is_dir() else "no such file, and no shipped workflow of that name"
+            found = "a folder, not a workflow" if path.is_dir() else "neither a file nor the name of a shipped workflow"
             hint = did_you_mean(str(what), names) or f"Shipped workflows: {one_of(list(names), 40)}."
-            message = f"{str(what)!r}: {kind}."
+            message = f"{str(what)!r} is {found}."
             raise ProblemError(Problem(code="workflow_missing", message=message, hint=hint, value=str(what))) from None
         from safelight.interop.pictures import extract, sniff
 
         if sniff(data) is None:
+            if path.suffix != ".json" and not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+                message = f"{str(what)!r} is no workflow: it is neither JSON nor a picture."
+                hint = "Give a *.json file, or a picture that Safelight saved."
+                raise ProblemError(Problem(code="not_workflow", message=message, hint=hint, value=str(what)))
             return Document.loads(data)
         text = extract(data)
         if text is None:
@@ -206,10 +210,13 @@ class Studio:
             run_id: names the run in its events.
 
         Raises:
-            ProblemError: the document is wrong; nothing has been run then.
+            ProblemError: the document, a target or the output folder is wrong; nothing has been run then.
         """
+        options = options or RunOptions()
         checked = self.check(document, targets)
         graph = checked.require()
+        graph.must_have(sorted(options.force))
+        require_writable(output)
         result = run(graph, self.services, self.numerics, run_id=run_id, emit=emit, cancel=cancel, options=options)
         text = msgspec.json.encode(document.data()).decode()
         delivered = {node: self._deliver(files, output, text, result) for node, files in result.files.items()}

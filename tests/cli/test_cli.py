@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cli.safelight_command import Command
+from safelight.cli import main
 
 RUN = ("run", "text_to_image", "--prompt", "a red apple", "--steps", "6")
 
@@ -116,6 +117,37 @@ def test_a_missing_workflow_names_the_shipped_ones(safelight: Command) -> None:
     assert safelight("fly").returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["--prompt", "a red apple", "text_to_image"], "'a red apple' is neither a file", "The workflow comes first"),
+        ([__file__], "neither JSON nor a picture", "*.json"),
+        (["."], "'.' is a folder", "text_to_image"),
+        (["text_to_image", "--outptu", "x"], "'--outptu'", "Did you mean --output"),
+        (["text_to_image", "--ste", "5"], "'--ste'", "Did you mean --steps"),
+        (["text_to_image", "--force", "sampel"], "no node 'sampel'", "Did you mean sample"),
+        (["text_to_image", "-o", __file__], "cannot be used", "Choose another"),
+    ],
+)
+def test_what_was_meant_is_told_before_anything_runs(
+    words: list[str], message: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("SAFELIGHT_HOME", str(tmp_path))
+    assert main(["run", *words, "--json"]) == 2
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert message in problem["message"]
+    assert hint in problem["hint"]
+
+
+def test_a_key_pressed_outside_a_run_is_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("safelight.cli.nodes_command.execute", interrupt)
+    assert main(["nodes"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_a_failing_node_ends_with_1(safelight: Command) -> None:
     (safelight.folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
     report = safelight.json("run", "image_to_image", "--image", "broken.png", code=1)
@@ -147,7 +179,7 @@ def test_cache_and_models(used: Any) -> None:
     assert command.json("models", "info", "starter")["family"] == "sd1"
 
 
-LONG = ("run", "text_to_image", "--prompt", "a red apple", "--steps", "60", "--seed", "5", "--checkpoint", "0")
+LONG = ("run", "text_to_image", "--prompt", "a red apple", "--steps", "60", "--seed", "5")
 
 
 @pytest.fixture(scope="module")

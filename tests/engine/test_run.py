@@ -145,6 +145,14 @@ def test_a_list_runs_a_node_once_per_element(engine: Engine) -> None:
     assert engine.output(engine.run(longer), "each") == [13, 12, 11, 17]
 
 
+def test_lists_inside_lists_keep_their_shape(engine: Engine) -> None:
+    links = [("l.values", "u.end"), ("u.values", "b.a")]
+    for ends in ([2, 0, 3, 0], [0, 0], []):
+        nodes = {"l": ("count", {"numbers": ends}), "u": "below", "b": ("add", {"plus": 10})}
+        result = engine.run(doc(nodes, links, {"r": "b.value"}))
+        assert engine.output(result, "r") == [[10 + number for number in range(end)] for end in ends]
+
+
 def test_lists_go_in_step(engine: Engine) -> None:
     nodes = {"x": ("count", {"numbers": [1, 2]}), "y": ("count", {"numbers": [10, 20]}), "b": "add"}
     document = doc(nodes, [("x.values", "b.a"), ("y.values", "b.b")], {"r": "b.value"})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 WHOLE_PIXELS = 1536 * 1536
 """Pictures up to this many pixels go through the autoencoder whole, unless memory runs out."""
 TILE_PIXELS = 1024
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 OVERLAP = 4
 """Neighbouring tiles share one part in so many of their side, and fade into each other there."""
 
@@ -205,4 +206,5 @@ def _out_of_memory(error: BaseException) -> bool:
     import torch
 
     kinds = (MemoryError, torch.OutOfMemoryError)
-    return isinstance(error, kinds) or "can't allocate memory" in str(error)
+    # torch's allocators for the CPU and for MPS have no exception of their own.
+    return isinstance(error, kinds) or any(said in str(error) for said in _NO_MEMORY)

@@ -5,6 +5,7 @@ So picture k of a batch with seed s is the picture that seed s + k gives alone, 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -44,4 +45,7 @@ class BrownianNoise:
         self._device = device
 
     def __call__(self, sigma: Any, sigma_next: Any) -> Tensor:
-        return self._path(sigma, sigma_next).to(self._device)
+        with warnings.catch_warnings():
+            # torchsde clips the ends of the path by the last bit of a float, and says so each time.
+            warnings.filterwarnings("ignore", message="Should have t", module="torchsde")
+            return self._path(sigma, sigma_next).to(self._device)

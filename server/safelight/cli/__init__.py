@@ -7,6 +7,7 @@ output is one JSON object; progress and everything else for people goes to stand
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -15,6 +16,8 @@ from . import arguments
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The `safelight` command. Returns the exit code."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # what libraries remark to programmers is no message to users
     parser = arguments.parser()
     given, rest = parser.parse_known_args(argv)
     if not getattr(given, "command", None):
@@ -26,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = import_module(f"safelight.cli.{given.command}_command")
     try:
         return command.execute(given, rest)
+    except KeyboardInterrupt:  # before a run has begun, or after it; `run` cancels cleanly in between
+        sys.stderr.write("\nInterrupted.\n")
+        return 130
     except BrokenPipeError:  # the reader of a pipe has gone: `safelight nodes | head`
         sys.stderr.close()
         return 0

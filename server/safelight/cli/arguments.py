@@ -10,7 +10,13 @@ _WORKFLOW = "a workflow file (*.json), a picture that Safelight saved, or the na
 
 
 class _Parser(argparse.ArgumentParser):
-    """Usage errors end with 2, as the contract of the command line says, and name the command that explains."""
+    """Usage errors end with 2, as the contract of the command line says, and name the command that explains.
+
+    Options are written in full: a shortened one might be the name of a workflow's input.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
 
     def error(self, message: str) -> Any:
         self.exit(2, f"{self.prog}: {message}\nSee `{self.prog} --help`.\n")
@@ -22,6 +28,11 @@ def parser() -> argparse.ArgumentParser:
 
 def help_of(command: str) -> str:
     return _parsers()[1][command].format_help()
+
+
+def options_of(command: str) -> list[str]:
+    """The long options of a command."""
+    return [name for action in _parsers()[1][command]._actions for name in action.option_strings if name[:2] == "--"]
 
 
 def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
@@ -40,7 +51,13 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     run.add_argument("--force", metavar="NODE", action="append", default=[], help="run this node even if it is cached")
     run.add_argument("--download", action="store_true", help="fetch missing models from the hub")
     run.add_argument("--server", metavar="URL", help="run it there; files are fetched from it ($SAFELIGHT_TOKEN)")
-    run.add_argument("--checkpoint", metavar="SECONDS", type=float, default=5.0, help=argparse.SUPPRESS)
+    run.add_argument(
+        "--checkpoint",
+        metavar="SECONDS",
+        type=_seconds,
+        default=5.0,
+        help="keep the state of long nodes at least so often, to go on from it; 0: at every step (5)",
+    )
     run.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
     check = commands.add_parser("check", help="name every problem of a workflow at once", add_help=False)
@@ -99,6 +116,13 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--download", action="store_true", help="fetch missing models from the hub")
     serve.add_argument("--open", action="store_true", help="open the editor in a browser")
     serve.add_argument("--log", choices=["text", "json"], default="text", help="the form of the log (text)")
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not number >= 0:
+        raise argparse.ArgumentTypeError("give 0 or more")
+    return number
 
 
 def _count(text: str) -> int:

@@ -9,13 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from safelight.app import Studio
 from safelight.graph import Document, Port
 from safelight.graph.expand import Flat, expand
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.types import PortType
 
-from .arguments import help_of
+from .arguments import help_of, options_of
 
 
 def open_studio(given: argparse.Namespace) -> Studio:
@@ -31,7 +33,7 @@ def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]
     Raises:
         ProblemError: the workflow cannot be read, or flags and values do not fit it; all of those at once.
     """
-    document = studio.read(given.workflow)
+    document = _read(studio, given, rest)
     flat = expand(document, studio.catalogue)
     problems: list[Problem] = []
     values: dict[Port, Any] = {}
@@ -43,7 +45,7 @@ def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]
             problems += error.problems
     types = {entry.name: _type_of(flat, entry.to, document) for entry in document.inputs}
     inputs: dict[str, Any] = {}
-    for name, value in _flags(rest, types, problems):
+    for name, value in _flags(given.command, rest, types, problems):
         try:
             inputs[name] = _from_text(types[name], value, f"--{name}")
         except ProblemError as error:
@@ -51,6 +53,17 @@ def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]
     if problems:
         raise ProblemError(problems)
     return document.with_inputs(inputs).with_values(values)
+
+
+def _read(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Document:
+    try:
+        return studio.read(given.workflow)
+    except ProblemError as error:
+        # `safelight run --prompt "a red apple" text_to_image`: the prompt has been taken for the workflow.
+        if not rest or all(problem.code != "workflow_missing" for problem in error.problems):
+            raise
+        hint = f"The workflow comes first, then its inputs: safelight {given.command} WORKFLOW {rest[0]} ..."
+        raise ProblemError(msgspec.structs.replace(problem, hint=hint) for problem in error.problems) from None
 
 
 def print_help(studio: Studio, given: argparse.Namespace) -> None:
@@ -83,12 +96,12 @@ def report(problems: Iterable[Problem]) -> None:
 
 
 def print_json(data: Any) -> None:
-    import msgspec
-
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
 
 
-def _flags(rest: Sequence[str], types: dict[str, PortType], problems: list[Problem]) -> Iterator[tuple[str, str]]:
+def _flags(
+    command: str, rest: Sequence[str], types: dict[str, PortType], problems: list[Problem]
+) -> Iterator[tuple[str, str]]:
     """The `--name value` and `--name=value` pairs among what the command itself does not know."""
     words = list(rest)
     while words:
@@ -96,7 +109,7 @@ def _flags(rest: Sequence[str], types: dict[str, PortType], problems: list[Probl
         name, equals, value = word.removeprefix("--").partition("=")
         if not word.startswith("--") or (name.replace("-", "_") not in types and name not in types):
             listed = f"Its inputs are {one_of([f'--{known}' for known in types])}." if types else "It has no inputs."
-            hint = did_you_mean(word, [f"--{known}" for known in types]) or listed
+            hint = did_you_mean(word, [*(f"--{known}" for known in types), *options_of(command)]) or listed
             message = f"{word!r} is neither an option nor an input of the workflow."
             problems.append(Problem(code="unknown_input", message=message, hint=hint, value=word))
             if word.startswith("--") and not equals and words and not words[0].startswith("--"):

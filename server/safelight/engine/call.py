@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from safelight.graph import GraphNode, Wire
@@ -95,21 +95,19 @@ def first_choice(kind: NodeType, values: Mapping[str, Any]) -> str | None:
     return None
 
 
-def elements(node: GraphNode, arguments: Mapping[str, Any]) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
-    """The arguments of each element of a node that runs once per element, with its place in the nested lists.
+def elements(node: GraphNode, arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The arguments of each element of a node that runs once per element, in order.
 
     Lists of several ports go in step; they must be of one length.
     """
     depths = {port: wire.depth for port, wire in node.wires.items() if wire.depth}
-    yield from _elements(node, dict(arguments), depths, ())
+    yield from _elements(node, dict(arguments), depths)
 
 
-def _elements(
-    node: GraphNode, arguments: dict[str, Any], depths: dict[str, int], place: tuple[int, ...]
-) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+def _elements(node: GraphNode, arguments: dict[str, Any], depths: dict[str, int]) -> Iterator[dict[str, Any]]:
     mapped = {port: depth for port, depth in depths.items() if depth}
     if not mapped:
-        yield place, arguments
+        yield arguments
         return
     lengths = {port: len(arguments[port]) for port in mapped}
     if len(set(lengths.values())) > 1:
@@ -121,20 +119,18 @@ def _elements(
     lower = {port: depth - 1 for port, depth in mapped.items()}
     for number in range(next(iter(lengths.values()))):
         chosen = {port: arguments[port][number] for port in mapped}
-        yield from _elements(node, arguments | chosen, lower, (*place, number))
+        yield from _elements(node, arguments | chosen, lower)
 
 
-def nested(places: list[tuple[int, ...]], values: list[Any]) -> list[Any]:
-    """Values put back into nested lists by their places."""
-    result: list[Any] = []
-    for place, value in zip(places, values, strict=True):
-        at = result
-        for number in place[:-1]:
-            while len(at) <= number:
-                at.append([])
-            at = at[number]
-        at.append(value)
-    return result
+def nested(node: GraphNode, arguments: Mapping[str, Any], values: Iterable[Any]) -> list[Any]:
+    """What the elements gave, in lists like those that came in; empty ones stay where they were."""
+    deepest = next(port for port, wire in node.wires.items() if wire.depth == node.lift)
+    left = iter(values)
+
+    def shaped(like: Any, depth: int) -> Any:
+        return [shaped(element, depth - 1) for element in like] if depth else next(left)
+
+    return shaped(arguments[deepest], node.lift)
 
 
 def _widened(value: Any) -> Any:

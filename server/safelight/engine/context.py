@@ -14,6 +14,11 @@ from safelight.sdk.values import File, Image
 
 from .cache import Cache
 
+CHECKPOINT_SECONDS = 0.01
+"""What keeping a state is taken to cost until it has been done once."""
+CHECKPOINT_PAYS = 100
+"""A state is kept whenever so many times what keeping one costs has passed: it never takes more than a hundredth."""
+
 
 class Cancel:
     """Asks a run to stop. May be set from any thread, or from a signal handler."""
@@ -53,6 +58,7 @@ class NodeContext:
     checkpoint_seconds: float
     saved: bool = False
     _last: float = field(default_factory=time.monotonic)
+    _cost: float = CHECKPOINT_SECONDS
 
     @property
     def models(self) -> Models:
@@ -85,12 +91,15 @@ class NodeContext:
     def checkpoint_due(self, step: int, total: int) -> bool:
         if step >= total:
             return False
-        return bool(self.cancel) or time.monotonic() - self._last >= self.checkpoint_seconds
+        waited = time.monotonic() - self._last
+        return bool(self.cancel) or waited >= min(self.checkpoint_seconds, CHECKPOINT_PAYS * self._cost)
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
+        started = time.monotonic()
         self.services.cache.save_state(self.key, state)
         self.saved = True
         self._last = time.monotonic()
+        self._cost = self._last - started
 
     def save(
         self,

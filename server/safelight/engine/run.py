@@ -68,7 +68,8 @@ class RunResult:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run. `checkpoint_seconds` is how often long nodes keep their state; 0 is at every step.
+    """How to run. `checkpoint_seconds` is the longest that long nodes go without keeping their state, which they do
+    more often where it costs next to nothing; 0 is at every step.
 
     `force` names nodes that run even if their result is known, `strict` watches that no node changes its inputs.
     `previews` may be asked anew at every step, where those who look come and go.
@@ -344,17 +345,15 @@ class _Run:
         """Runs a node once per element of its lists; elements that were done before come from the cache."""
         fixed = {port: wire for port, wire in eager(node) if not wire.depth}
         digests = {port: self._keys.wire(node, port, wire, self._refs(wire.sources)) for port, wire in fixed.items()}
-        places: list[tuple[int, ...]] = []
         results: list[dict[str, Any]] = []
-        for place, given in elements(node, arguments):
+        for given in elements(node, arguments):
             self._cancel.check()
             mapped = {
                 port: self._keys.element_wire(node, port, wire, given[port]) for port, wire in eager(node) if wire.depth
             }
             ordered = {port: (digests | mapped)[port] for port, _ in eager(node)}
-            places.append(place)
             results.append(self._element(node, self._keys.key(node, ordered), given))
-        return {port: nested(places, [result[port] for result in results]) for port in node.kind.outputs}
+        return {port: nested(node, arguments, [result[port] for result in results]) for port in node.kind.outputs}
 
     def _element(self, node: GraphNode, key: str, given: dict[str, Any]) -> dict[str, Any]:
         known = self._cache.lookup(key) if node.kind.spec.cache and node.id not in self._options.force else None

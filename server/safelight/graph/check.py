@@ -59,6 +59,12 @@ class Graph:
     outputs: dict[str, Source]
     targets: list[int]
 
+    def must_have(self, names: Iterable[str]) -> None:
+        """Raises ProblemError, `unknown_node`, for each name that no node has."""
+        unknown = [name for name in names if name not in self.index]
+        if unknown:
+            raise ProblemError(_unknown_node(name, self.index) for name in unknown)
+
 
 @dataclass
 class Checked:
@@ -344,9 +350,7 @@ class _Check:
         steps = self._flat.steps
         if self._targets is not None:
             unknown = [name for name in self._targets if name not in self._flat.index]
-            for name in unknown:
-                hint = did_you_mean(name, self._flat.index) or "Name a node of the workflow."
-                self._say("unknown_node", f"The workflow has no node {name!r}.", hint, value=name)
+            self._problems += [_unknown_node(name, self._flat.index) for name in unknown]
             return [self._flat.index[name] for name in self._targets if name not in unknown]
         targets = {source[0] for source in outputs.values()}
         targets |= {number for number, step in enumerate(steps) if step.kind and step.kind.spec.output}
@@ -375,6 +379,12 @@ class _Check:
         self, code: str, message: str, hint: str, node: str | None = None, port: str | None = None, value: Any = None
     ) -> None:
         self._problems.append(Problem(code=code, message=message, hint=hint, node=node, port=port, value=value))
+
+
+def _unknown_node(name: str, known: Iterable[str]) -> Problem:
+    """Somebody asked for a node that is not there."""
+    hint = did_you_mean(name, known) or "Name a node of the workflow."
+    return Problem(code="unknown_node", message=f"The workflow has no node {name!r}.", hint=hint, value=name)
 
 
 def _coerced(wanted: PortType, value: Any) -> Any:

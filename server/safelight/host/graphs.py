@@ -49,7 +49,7 @@ class Graphs:
             checked = studio.check(Document.loads(document).with_inputs(inputs), targets)
             if checked.graph is None or checked.problems:
                 return checked, None
-            _must_exist(force, checked.graph)
+            checked.graph.must_have(force)
             return checked, studio.plan(checked.graph, frozenset(force))
 
         await self._numerics()
@@ -87,7 +87,7 @@ class Graphs:
                 try:
                     checked = studio.check(document.with_inputs(inputs), order.targets)
                     graph = checked.require()
-                    _must_exist(order.force, graph)
+                    graph.must_have(order.force)
                 except ProblemError as error:
                     where = f"Run {number + 1}: " if len(rows) > 1 else ""
                     problems += [_prefixed(problem, where) for problem in error.problems]
@@ -121,14 +121,6 @@ def _ports(values: Mapping[str, Any]) -> Iterator[tuple[Port, Any]]:
             message = f"{text!r} does not name a port."
             raise ProblemError(Problem(code="bad_port", message=message, hint="Write node.port.", value=text))
         yield Port(node, port), value
-
-
-def _must_exist(names: Sequence[str], graph: Graph) -> None:
-    unknown = [name for name in names if name not in graph.index]
-    if unknown:
-        raise ProblemError(
-            Problem(code="unknown_node", message=f"The workflow has no node {name!r}.", value=name) for name in unknown
-        )
 
 
 def _prefixed(problem: Problem, where: str) -> Problem:

@@ -57,7 +57,7 @@ def deliver(file: File, data: bytes, folder: Path, workflow: str) -> Delivered:
             raise _bad_name(file.name)
         path, written = _place(target, data)
     except OSError as error:
-        message = f"The file {str(target)!r} cannot be written: {error.strerror or error}."
+        message = f"{file.name!r} cannot be written into {str(folder)!r}: {error.strerror or error}."
         hint = "Choose another folder, or make room on the disk."
         raise ProblemError(Problem(code="cannot_write", message=message, hint=hint, value=file.name)) from None
     return Delivered(
@@ -69,6 +69,25 @@ def deliver(file: File, data: bytes, folder: Path, workflow: str) -> Delivered:
         height=file.height,
         written=written,
     )
+
+
+def require_writable(folder: Path) -> None:
+    """Told before a long run rather than after it: whether files can be written into a folder, or it can be made.
+
+    Raises:
+        ProblemError: `cannot_write`.
+    """
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    fault = ""
+    if not there.is_dir():
+        fault = f"{str(there)!r} is a file"
+    elif not os.access(there, os.W_OK | os.X_OK):
+        fault = f"nothing may be written into {str(there)!r}"
+    if fault:
+        message = f"The output folder {str(folder)!r} cannot be used: {fault}."
+        raise ProblemError(Problem(code="cannot_write", message=message, hint="Choose another one.", value=str(folder)))
 
 
 def _checked(name: str) -> Path:

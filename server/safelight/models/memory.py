@@ -16,6 +16,7 @@ SPARE = 256 * _MIB
 """Bytes left free on a device beside weights and scratch, for what the libraries take themselves."""
 SHARE = 0.7
 """The part of main memory that models may hold while nobody uses them."""
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 class Memory:
@@ -66,7 +67,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
         return True
     # torch's allocator for the CPU, and the one for MPS, have no exception of their own.
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in str(error) or "out of memory" in str(error))
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in _NO_MEMORY)
 
 
 def _trim_heap() -> None:

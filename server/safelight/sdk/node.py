@@ -286,12 +286,16 @@ def value_fault(kind: PortType, widget: AnyWidget | None, given: Any) -> Fault |
         return (
             None if is_scalar(given) else Fault("wrong_type", f"{given!r} cannot be typed in.", "Connect it instead.")
         )
+    if kind.name == "int" and isinstance(given, int) and abs(given) > LARGEST:
+        return Fault("out_of_range", f"{given} is too large.", f"Whole numbers go up to {LARGEST} (2^63 - 1).")
     if not _scalar_fits(kind.name, given):
         hint = f"Give {wanted}" + (" without quotes." if isinstance(given, str) else ".")
         return Fault("wrong_type", f"{given!r} is not {wanted}.", hint)
     return widget.complaint(given) if widget else None
 
 
+LARGEST = 2**63 - 1
+"""The largest whole number that databases, tensors and other programs' JSON take as well."""
 _WANTED = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
 _EXAMPLES = {"int": "[1, 2, 3]", "float": "[0.5, 1.0]", "str": '["a", "b"]', "bool": "[true, false]"}
 
@@ -306,7 +310,7 @@ def _scalar_fits(name: str, given: Any) -> bool:
     if isinstance(given, bool):
         return False
     if name == "int":
-        return isinstance(given, int) and abs(given) < 2**63
+        return isinstance(given, int)
     if name == "float":
         return isinstance(given, int | float) and math.isfinite(given)
     return isinstance(given, str)

@@ -35,8 +35,9 @@ def _range_complaint(value: float, low: float | None, high: float | None) -> Fau
     if (low is None or value >= low) and (high is None or value <= high):
         return None
     if low is not None and high is not None:
-        return Fault("out_of_range", f"{value} is outside {low:g} to {high:g}.", f"Choose from {low:g} to {high:g}.")
-    bound = f"at least {low:g}" if low is not None else f"at most {high:g}"
+        bounds = f"{low:.12g} to {high:.12g}"
+        return Fault("out_of_range", f"{value} is outside {bounds}.", f"Choose from {bounds}.")
+    bound = f"at least {low:.12g}" if low is not None else f"at most {high:.12g}"
     return Fault("out_of_range", f"{value} is out of range.", f"Choose a value of {bound}.")
 
 
@@ -80,7 +81,8 @@ class Seed(Widget, frozen=True, tag="seed"):
         return ("int",)
 
     def complaint(self, value: Any) -> Fault | None:
-        return _range_complaint(value, 0, 2**63 - 1)
+        # Larger ones never come here: no port takes a whole number beyond 2^63 - 1.
+        return None if value >= 0 else Fault("out_of_range", f"{value} is no seed.", "Choose 0 or more.")
 
 
 class Text(Widget, frozen=True, tag="text"):

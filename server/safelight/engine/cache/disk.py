@@ -221,7 +221,8 @@ class Disk:
         self._retry_at = float("inf") if for_good else time.monotonic() + RETRY_SECONDS
         if not self._warned:
             self._warned = True
-            log.warning("the cache folder %s cannot be used (%s): results are kept in memory only.", self.folder, error)
+            why = (isinstance(error, OSError) and error.strerror) or self.trouble
+            log.warning("the cache folder %s cannot be used (%s): results are kept in memory only.", self.folder, why)
 
     def _process(self, batch: list[Item]) -> None:
         """Files first, then one transaction for their rows and for the actions that name them."""

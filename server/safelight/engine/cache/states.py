@@ -70,7 +70,10 @@ class States:
                 encoded = unpack(file, length, self._crc(file, length))
             found = self._codec.decode(encoded)
             return found["state"] if found["key"] == key else None
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            log.warning("checkpoint %s cannot be read (%s): the run starts anew.", path.name, error.strerror or error)
             return None
         except Exception as error:  # whatever a damaged or foreign file leads to, the run starts at its first step
             log.warning("checkpoint %s cannot be read (%s): the run starts anew.", path.name, error)
