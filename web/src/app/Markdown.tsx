@@ -1,10 +1,22 @@
 import { Fragment, type ReactNode } from "react";
 
-/** The small part of Markdown that notes and help use: headings, lists, bold, italic, code. Never makes HTML of text. */
-export function Markdown({ text }: { text: string }) {
+/**
+ * The small part of Markdown that notes and help use: headings, lists, bold, italic, code. Never makes HTML of text.
+ * With `breaks` each line stays a line, as it was typed.
+ */
+export function Markdown({ text, breaks = false }: { text: string; breaks?: boolean }) {
   const blocks: ReactNode[] = [];
   let items: string[] = [];
+  let lines: string[] = [];
   const flush = () => {
+    if (lines.length) {
+      blocks.push(
+        <p key={blocks.length}>
+          {breaks ? lines.map((line, index) => <Fragment key={index}>{index > 0 && <br />}{inline(line)}</Fragment>) : inline(lines.join(" "))}
+        </p>,
+      );
+    }
+    lines = [];
     if (items.length) {
       blocks.push(
         <ul key={blocks.length}>
@@ -19,13 +31,14 @@ export function Markdown({ text }: { text: string }) {
   for (const line of text.split("\n")) {
     const item = /^\s*[-*]\s+(.*)$/.exec(line);
     if (item) {
+      if (lines.length) flush();
       items.push(item[1] ?? "");
       continue;
     }
-    flush();
     const heading = /^#{1,3}\s+(.*)$/.exec(line);
+    if (items.length || heading || !line.trim()) flush();
     if (heading) blocks.push(<h4 key={blocks.length}>{inline(heading[1] ?? "")}</h4>);
-    else if (line.trim()) blocks.push(<p key={blocks.length}>{inline(line)}</p>);
+    else if (line.trim()) lines.push(line.trim());
   }
   flush();
   return <div className="markdown">{blocks}</div>;

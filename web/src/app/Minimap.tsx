@@ -17,6 +17,7 @@ export function Minimap() {
   const canvas = useRef<HTMLCanvasElement>(null);
   const theme = useApp((state) => state.preferences.theme);
   const scale = useRef({ x: 0, y: 0, k: 1 });
+  const frame = useRef<HTMLDivElement>(null);
 
   useEffect(() => {
     const palette = new Palette(document.documentElement);
@@ -48,9 +49,16 @@ export function Minimap() {
         context.fillRect(rect.x * k + x, rect.y * k + y, Math.max(1.5, rect.w * k), Math.max(1.5, rect.h * k));
       }
       context.globalAlpha = 1;
-      context.strokeStyle = palette.get("--text-2");
-      context.lineWidth = 1;
-      context.strokeRect(seen.x * k + x, seen.y * k + y, seen.w * k, seen.h * k);
+      // What is in sight, as far as it lies on the map.
+      const left = Math.max(0, seen.x * k + x);
+      const top = Math.max(0, seen.y * k + y);
+      const right = Math.min(W, (seen.x + seen.w) * k + x);
+      const bottom = Math.min(H, (seen.y + seen.h) * k + y);
+      if (frame.current) {
+        frame.current.style.translate = `${left}px ${top}px`;
+        frame.current.style.width = `${Math.max(0, right - left)}px`;
+        frame.current.style.height = `${Math.max(0, bottom - top)}px`;
+      }
     };
     // At most ten times a second: it is looked at from the corner of the eye, and must not slow the canvas.
     const ask = () => {
@@ -73,11 +81,8 @@ export function Minimap() {
     view.set(view.width / 2 - at.x * view.zoom, view.height / 2 - at.y * view.zoom, view.zoom);
   };
   return (
-    <canvas
-      ref={canvas}
+    <div
       className="minimap"
-      width={W * Math.min(devicePixelRatio || 1, 2)}
-      height={H * Math.min(devicePixelRatio || 1, 2)}
       role="img"
       aria-label={t("minimap")}
       onPointerDown={(event) => {
@@ -85,6 +90,9 @@ export function Minimap() {
         go({ x: event.clientX, y: event.clientY });
       }}
       onPointerMove={(event) => event.buttons === 1 && go({ x: event.clientX, y: event.clientY })}
-    />
+    >
+      <canvas ref={canvas} width={W * Math.min(devicePixelRatio || 1, 2)} height={H * Math.min(devicePixelRatio || 1, 2)} />
+      <div ref={frame} className="seen" />
+    </div>
   );
 }

@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useRef } from "react";
 import { stage } from "../canvas/stage";
-import { typeLabel, typeStyle } from "../canvas/typeStyle";
+import { typeLabel } from "../canvas/typeStyle";
 import { view } from "../canvas/view";
 import { said, saidName, t as translate, type TextKey, useT, useWords } from "../i18n";
 import * as m from "../model";
@@ -10,12 +10,14 @@ import { openFile } from "../state/documents";
 import { edit } from "../state/edits";
 import { loadPicture } from "../state/files";
 import { activeGraph, activeScene, graphOf, useApp, type Overlay } from "../state/store";
-import { commands, commandTitle, execute, jumpTo } from "./commands";
+import { COLORS, commands, commandTitle, execute, jumpTo, setColor } from "./commands";
 import { readable } from "./keys";
+import { Connect } from "./Connect";
 import { Popup } from "./Popup";
 import { type Option, SearchList } from "./SearchList";
 import { Settings } from "./Settings";
 import { Sheet } from "./Sheet";
+import { TypeDots } from "./TypeDots";
 import { Viewer } from "./Viewer";
 
 const close = () => useApp.setState({ overlay: null });
@@ -32,6 +34,8 @@ export function Overlays() {
       return <CommandPalette />;
     case "find":
       return <FindNode />;
+    case "connect":
+      return <Connect id={overlay.node} onClose={close} />;
     case "shortcuts":
       return <Shortcuts />;
     case "settings":
@@ -109,16 +113,6 @@ function AddNode({ overlay }: { overlay: Extract<Overlay, { kind: "add" }> }) {
   );
 }
 
-export function TypeDots({ types }: { types: readonly string[] }) {
-  return (
-    <span className="dots">
-      {types.map((type, index) => (
-        <i key={index} className={`dot ${typeStyle(type).shape}`} style={{ color: `var(${typeStyle(type).variable})` }} title={typeLabel(type)} />
-      ))}
-    </span>
-  );
-}
-
 function CommandPalette() {
   const t = useT();
   const options = commands
@@ -166,10 +160,8 @@ function FindNode() {
         placeholder={t("find.placeholder")}
         empty={t("search.empty")}
         onClose={close}
-        onChoose={(id) => {
-          close();
-          jumpTo([...activeScenePath(), id].join("/"));
-        }}
+        cycle
+        onChoose={(id) => jumpTo([...activeScenePath(), id].join("/"))}
       />
     </Popup>
   );
@@ -183,6 +175,7 @@ function Menu({ screen, items }: { screen: m.Point; items: string[] }) {
   useEffect(() => list.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus(), []);
   const rows = items.flatMap((item): { id: string; title: string; keys?: string; run: () => void }[] => {
     if (item === "-") return [{ id: "-", title: "", run: close }];
+    if (item === "color") return [{ id: "color", title: t("command.color"), run: close }];
     if (item.startsWith("port:")) return portItems(item.slice(5));
     const command = commands.find((candidate) => candidate.id === item);
     if (!command || !(command.when?.() ?? true)) return [];
@@ -204,6 +197,24 @@ function Menu({ screen, items }: { screen: m.Point; items: string[] }) {
         {rows.map((row, index) =>
           row.id === "-" ? (
             index > 0 && index < rows.length - 1 && rows[index - 1]?.id !== "-" && <hr key={index} />
+          ) : row.id === "color" ? (
+            <div key={index} className="colors" role="group" aria-label={row.title}>
+              {Object.entries(COLORS).map(([name, color]) => (
+                <button
+                  key={name}
+                  type="button"
+                  role="menuitem"
+                  data-color={name}
+                  aria-label={t(`color.${name}` as TextKey)}
+                  title={t(`color.${name}` as TextKey)}
+                  style={{ background: color ?? "var(--node-header)" }}
+                  onClick={() => {
+                    close();
+                    setColor(color);
+                  }}
+                />
+              ))}
+            </div>
           ) : (
             <button
               key={index}

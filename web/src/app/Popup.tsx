@@ -15,6 +15,8 @@ export function Popup({ anchor, onClose, children, className = "", label }: Prop
   const box = useRef<HTMLDivElement>(null);
   const [place, setPlace] = useState<{ left: number; top: number } | null>(null);
   const close = useRef(onClose);
+  // Where the focus goes back to: asked for before anything inside takes it.
+  const [before] = useState(() => document.activeElement as HTMLElement | null);
   useEffect(() => {
     close.current = onClose;
   });
@@ -34,7 +36,8 @@ export function Popup({ anchor, onClose, children, className = "", label }: Prop
   }, [anchor]);
 
   useEffect(() => {
-    const before = document.activeElement as HTMLElement | null;
+    // Keys belong to what is on top, also where nothing in it takes the focus by itself.
+    if (!box.current?.contains(document.activeElement)) box.current?.focus({ preventScroll: true });
     const press = (event: PointerEvent) => {
       if (!box.current?.contains(event.target as Node)) close.current();
     };
@@ -44,13 +47,14 @@ export function Popup({ anchor, onClose, children, className = "", label }: Prop
       window.removeEventListener("pointerdown", press, true);
       if (document.activeElement === document.body || document.activeElement === null) before?.focus();
     };
-  }, []);
+  }, [before]);
 
   return createPortal(
     <div
       ref={box}
       className={`popup ${className}`}
       role="dialog"
+      tabIndex={-1}
       aria-label={label}
       // Not `visibility: hidden`, which would refuse the focus to the field inside.
       style={place ?? { left: 0, top: 0, opacity: 0 }}

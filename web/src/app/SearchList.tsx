@@ -22,10 +22,12 @@ interface Props {
   /** Takes what was typed when no option has that name. */
   onText?: (text: string) => void;
   limit?: number;
+  /** Choosing with Enter goes on to the next, for walking through what was found. */
+  cycle?: boolean;
 }
 
 /** A search field with a list below it: for nodes, commands, choices, models. Follows the combobox pattern of ARIA. */
-export function SearchList({ options, label, placeholder, empty, onChoose, onClose, current, onText, limit = 200 }: Props) {
+export function SearchList({ options, label, placeholder, empty, onChoose, onClose, current, onText, limit = 200, cycle = false }: Props) {
   const [query, setQuery] = useState("");
   const [index, setIndex] = useState(() => Math.max(0, options.findIndex((option) => option.id === current)));
   const list = useRef<HTMLDivElement>(null);
@@ -61,8 +63,10 @@ export function SearchList({ options, label, placeholder, empty, onChoose, onClo
           else if (event.key === "PageUp") setIndex(Math.max(at - 8, 0));
           else if (event.key === "Enter") {
             const chosen = found[at];
-            if (chosen) onChoose(chosen.id);
-            else if (onText && query.trim()) onText(query.trim());
+            if (chosen) {
+              onChoose(chosen.id);
+              if (cycle) setIndex((at + 1) % found.length);
+            } else if (onText && query.trim()) onText(query.trim());
           } else if (event.key === "Escape") onClose();
           else return;
           event.preventDefault();

@@ -7,11 +7,12 @@ import { openTemplate, openWorkflow } from "../state/documents";
 import { flatId, nodeStatus } from "../state/status";
 import { graphOf, tabOf, toast, useApp } from "../state/store";
 import { cancelRun, isActive } from "../state/sync";
-import { bytes } from "../widgets/values";
 import { jumpTo, togglePanel } from "./commands";
 import { rank } from "./fuzzy";
 import { Gallery } from "./Gallery";
-import { nodeOptions, TypeDots } from "./Overlays";
+import { NodeLibrary } from "./NodeLibrary";
+import { nodeOptions } from "./Overlays";
+import { TypeDots } from "./TypeDots";
 
 export function SidePanel() {
   const t = useT();
@@ -30,7 +31,7 @@ export function SidePanel() {
       {panel === "outline" && <Outline />}
       {panel === "problems" && <Problems />}
       {panel === "templates" && <Templates />}
-      {panel === "models" && <Models />}
+      {panel === "nodes" && <NodeLibrary />}
     </aside>
   );
 }
@@ -132,24 +133,6 @@ function Templates() {
               <strong>{workflow.name}</strong>
               <small>{`${t("templates.nodes", { count: workflow.nodes })} · ${new Date(workflow.modified * 1000).toLocaleString()}`}</small>
             </button>
-          </li>
-        ))}
-      </ul>
-    </div>
-  );
-}
-
-function Models() {
-  const t = useT();
-  const models = useApp((state) => state.models);
-  return (
-    <div className="scroll">
-      {!models.length && <p className="hint">{t("models.none")}</p>}
-      <ul className="cards">
-        {models.map((model) => (
-          <li key={model.name} className="card">
-            <strong>{model.name}</strong>
-            <small>{[model.family, model.kind, bytes(model.size)].filter(Boolean).join(" · ")}</small>
           </li>
         ))}
       </ul>

@@ -16,7 +16,7 @@ export function TopBar() {
       </span>
       <Tabs />
       <nav className="panels" aria-label={t("menu")}>
-        {(["templates", "gallery", "queue", "outline"] as const).map((panel) => (
+        {(["templates", "nodes", "gallery", "queue", "outline"] as const).map((panel) => (
           <PanelButton key={panel} panel={panel} />
         ))}
         <ProblemsButton />

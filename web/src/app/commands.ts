@@ -14,6 +14,7 @@ import { save as savePreferences } from "../state/preferences";
 import { activeGraph, activeScene, activeTab, type Panel, type Preferences, toast, useApp } from "../state/store";
 import { cancelRun, run, runSelected } from "../state/sync";
 import { pickFile } from "../widgets/values";
+import { enterFields, walk } from "./walk";
 
 export interface Command {
   id: string;
@@ -178,12 +179,21 @@ async function share(): Promise<void> {
   toast(t("share.done", { name: link.download }));
 }
 
-const COLORS = [undefined, "#8a3b3b", "#8a6a2f", "#4d7040", "#2f6a78", "#41549a", "#74478f"];
+/** Colours for nodes and frames, by the key of their name; white text can be read on each. */
+export const COLORS = { none: undefined, red: "#8a3b3b", amber: "#86662a", green: "#4d7040", teal: "#2f6a78", blue: "#41549a", violet: "#74478f" };
+
+export function setColor(color: string | undefined): void {
+  const keys = activeTab().selection;
+  edit("color", ({ graph }) => {
+    m.setLook(graph, selectedNodes(), { color });
+    for (const key of keys) if (m.keyKind(key) === "frame") m.changeFrame(graph, m.keyId(key), { color });
+  });
+}
 
 function nextColor(): void {
+  const all = Object.values(COLORS);
   const now = m.lookOf(activeGraph(), selectedNodes()[0] ?? "").color;
-  const color = COLORS[(COLORS.indexOf(now) + 1) % COLORS.length];
-  edit("color", ({ graph }) => m.setLook(graph, selectedNodes(), { color }));
+  setColor(all[(all.indexOf(now) + 1) % all.length]);
 }
 
 const mode = (wanted: "mute" | "bypass") => () => edit(wanted, ({ graph }) => m.toggleMode(graph, selectedNodes(), wanted));
@@ -217,16 +227,23 @@ export const commands: Command[] = [
     id: "selectNone",
     group: "edit",
     keys: ["Escape"],
-    run: () => (any() ? select([]) : activeTab().path.length ? leaveSubgraph() : undefined),
+    // From the inside out: what is chosen, the subgraph that is shown, the run.
+    run: () => (any() ? select([]) : activeTab().path.length ? leaveSubgraph() : cancelRun()),
   },
   { id: "selectLinked", group: "edit", keys: ["l"], when: some, run: selectLinked },
   { id: "add", group: "node", keys: ["Tab", "a"], run: () => useApp.setState({ overlay: { kind: "add", screen: here() } }) },
   { id: "find", group: "view", keys: ["$mod+f"], run: () => useApp.setState({ overlay: { kind: "find" } }) },
-  { id: "fit", group: "view", keys: [".", "f"], run: () => fit(false) },
+  { id: "fit", group: "view", keys: [".", "f", "Shift+Digit2"], run: () => fit(false) },
   { id: "fitAll", group: "view", keys: ["Shift+Digit1", "Home"], run: () => fit(true) },
   { id: "zoomIn", group: "view", keys: ["Alt+=", "+", "="], run: () => view.zoomAt(here(), 1.25) },
   { id: "zoomOut", group: "view", keys: ["Alt+-", "-"], run: () => view.zoomAt(here(), 0.8) },
   { id: "zoom100", group: "view", keys: ["Shift+Digit0"], run: () => view.zoomAt(view.center, 1 / view.zoom) },
+  ...(Object.entries({ Left: [-1, 0], Right: [1, 0], Up: [0, -1], Down: [0, 1] }) as [string, [number, number]][]).map(
+    ([way, by]): Command => ({ id: `walk${way}`, group: "view", keys: [`Alt+Arrow${way}`], run: () => walk(...by) }),
+  ),
+  { id: "fields", group: "node", keys: ["Enter"], when: () => one() && !instance(), run: enterFields },
+  { id: "connect", group: "node", keys: ["c"], when: one, run: () => useApp.setState({ overlay: { kind: "connect", node: selectedNodes()[0] ?? "" } }) },
+  { id: "help", group: "node", keys: ["h"], when: one, run: () => window.dispatchEvent(new CustomEvent("safelight:help", { detail: selectedNodes()[0] })) },
   { id: "mute", group: "node", keys: ["$mod+m", "m"], when: some, run: mode("mute") },
   { id: "bypass", group: "node", keys: ["$mod+b"], when: some, run: mode("bypass") },
   { id: "collapse", group: "node", keys: ["Alt+c"], when: some, run: () => toggleLook("collapsed") },
@@ -277,6 +294,7 @@ export const commands: Command[] = [
   { id: "newTab", group: "file", keys: ["Alt+n"], run: () => openTab({ document: m.emptyDocument() }) },
   { id: "closeTab", group: "file", keys: ["Alt+x"], run: () => closeTab(activeTab().id) },
   { id: "templates", group: "file", keys: ["t"], run: () => togglePanel("templates") },
+  { id: "nodes", group: "app", keys: ["b"], run: () => togglePanel("nodes") },
   { id: "gallery", group: "app", keys: ["g"], run: () => togglePanel("gallery") },
   { id: "queue", group: "app", keys: ["q"], run: () => togglePanel("queue") },
   { id: "outline", group: "app", keys: ["o"], run: () => togglePanel("outline") },

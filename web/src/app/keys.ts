@@ -40,6 +40,11 @@ export function startKeys(): () => void {
     if (event.isComposing || target.closest("dialog, .popup")) return;
     const typing = target.closest("input, textarea, select, [contenteditable]") !== null;
     const inControl = target.closest("[role=slider], [role=spinbutton], button, [role=tab], [role=treeitem], [role=option], a") !== null;
+    if (event.key === "Escape" && target.closest(".node")) {
+      // Out of the fields of a node, back to the canvas.
+      document.getElementById("canvas")?.focus({ preventScroll: true });
+      return;
+    }
     if (useApp.getState().form && !event.ctrlKey && !event.metaKey && !/^F\d/.test(event.key)) return;
     for (const command of commands) {
       if (!command.keys?.some((keys) => matches(event, keys))) continue;

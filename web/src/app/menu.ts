@@ -7,7 +7,8 @@ import { frameKey, linkKey } from "../model";
 import { select } from "../state/edits";
 import { activeTab, useApp } from "../state/store";
 
-const NODE = ["runTo", "-", "copy", "duplicate", "rename", "swap", "color", "-", "mute", "bypass", "collapse", "pin", "-", "frame", "subgraph", "enter", "unpack", "-", "dissolve", "delete"];
+const NODE = ["runTo", "-", "copy", "duplicate", "rename", "connect", "swap", "color", "-", "mute", "bypass", "collapse", "pin", "-", "frame", "subgraph", "enter", "unpack", "-", "help", "-", "dissolve", "delete"];
+const FRAME = ["rename", "color", "duplicate", "delete"];
 const CANVAS = ["add", "note", "paste", "-", "selectAll", "fitAll", "layout", "-", "save", "open", "copyJson", "export"];
 const ITEM = ["rename", "duplicate", "delete"];
 
@@ -30,6 +31,6 @@ export function openMenu(event: MouseEvent): void {
     useApp.setState({ overlay: { kind: "menu", screen, items: ["delete"] } });
   } else if (frame) {
     select([frameKey(frame.frame.id)]);
-    useApp.setState({ overlay: { kind: "menu", screen, items: ITEM } });
+    useApp.setState({ overlay: { kind: "menu", screen, items: FRAME } });
   } else useApp.setState({ overlay: { kind: "menu", screen, items: CANVAS } });
 }

@@ -14,7 +14,7 @@ import { boxes, Geometer, overlaps } from "./geometry";
 import type { Gesture } from "./gesture";
 import { doubleClick, gestureFor, hover } from "./gestures";
 import { NodeView } from "./NodeView";
-import { NoteView } from "./items";
+import { FrameTitle, NoteView } from "./items";
 import { paintAbove, paintBelow, Palette, prepare } from "./paint";
 import { stage, useConnecting } from "./stage";
 import { openMenu } from "../app/menu";
@@ -186,6 +186,7 @@ export function Canvas() {
     <div ref={root} id="canvas" className="canvas" tabIndex={0} role="application" aria-label={t("canvas")} data-far={far || undefined}>
       <canvas ref={below} className="below" aria-hidden="true" />
       <div ref={layer} className="layer">
+        {!far && (graph.ui?.frames ?? []).map((frame) => <FrameTitle key={frame.id} frame={frame} />)}
         {!far &&
           (graph.ui?.notes ?? []).map((note) =>
             inSight(note) || stage.drag ? <NoteView key={note.id} note={note} selected={selected.has(noteKey(note.id))} /> : null,
@@ -220,6 +221,7 @@ function usePointer(root: React.RefObject<HTMLDivElement | null>): void {
     if (!element) return;
     let gesture: Gesture | undefined;
     let space = false;
+    let pressed = { x: 0, y: 0 };
     const touches = new Map<number, PointerEvent>();
 
     const down = (event: PointerEvent) => {
@@ -236,15 +238,19 @@ function usePointer(root: React.RefObject<HTMLDivElement | null>): void {
       if (!gesture) return;
       if (!(event.target as HTMLElement).closest(".nodrag")) element.focus({ preventScroll: true });
       if (event.button !== 0 || event.pointerType !== "mouse") event.preventDefault();
-      element.setPointerCapture(event.pointerId);
+      pressed = { x: event.clientX, y: event.clientY };
     };
     const move = (event: PointerEvent) => {
       if (event.pointerType === "touch" && touches.size === 2) {
         pinch(event);
         return;
       }
-      if (gesture) gesture.move(event);
-      else hover(event);
+      if (gesture) {
+        // Only once it moves: a captured press would send the clicks, too, to the canvas instead of what was clicked.
+        const far = Math.abs(event.clientX - pressed.x) + Math.abs(event.clientY - pressed.y) > 3;
+        if (far && !element.hasPointerCapture(event.pointerId)) element.setPointerCapture(event.pointerId);
+        gesture.move(event);
+      } else hover(event);
     };
     const pinch = (event: PointerEvent) => {
       const before = touches.get(event.pointerId);

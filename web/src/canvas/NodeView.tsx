@@ -33,6 +33,14 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
   const problem = useApp((state) => nodeProblem(state, flat));
   useWords();
   const [help, setHelp] = useState<Element | null>(null);
+  useEffect(() => {
+    const ask = (event: Event) => {
+      const element = stage.elements.get(id);
+      if ((event as CustomEvent<string>).detail === id && element) setHelp(element.querySelector("header"));
+    };
+    window.addEventListener("safelight:help", ask);
+    return () => window.removeEventListener("safelight:help", ask);
+  }, [id]);
   const linkedSet = useMemo(() => new Set(linked.split("\n")), [linked]);
   const exposedSet = useMemo(() => new Set(exposed.split("\n")), [exposed]);
   if (!node) return null;
@@ -123,6 +131,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
             key={input.name}
             style={{ top: row.y, height: row.h }}
             data-widget={`${id}.${input.name}`}
+            title={exposedSet.has(input.name) ? t("node.exposed") : undefined}
           >
             {isSocket ? (
               <span className="in">{saidName(input.name)}</span>

@@ -84,7 +84,11 @@ function pressItem(event: PointerEvent, key: string): Gesture {
   return afterSlop(
     event,
     () => {
-      if (!was && additive) toggleSelected(key);
+      // Ctrl in a drag means "without guides": only Shift brings along what was selected before.
+      if (!was && additive) {
+        if (event.shiftKey) toggleSelected(key);
+        else select([key]);
+      }
       return moveGesture(event, activeTab().selection);
     },
     () => pick(event, key),

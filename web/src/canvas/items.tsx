@@ -1,9 +1,9 @@
 /** Sockets, results and notes: the small parts inside and beside nodes. */
 
-import { memo, useState } from "react";
+import { memo, useEffect, useState } from "react";
 import { blobUrl, thumbnailUrl } from "../api/client";
 import { useT } from "../i18n";
-import { changeNote, noteKey, type Note, type Point } from "../model";
+import { changeFrame, changeNote, type Frame, frameKey, noteKey, type Note, type Point } from "../model";
 import { edit } from "../state/edits";
 import { resultKey, useResults } from "../state/status";
 import { useApp } from "../state/store";
@@ -78,6 +78,7 @@ export const NoteView = memo(function NoteView({ note, selected }: { note: Note;
   const t = useT();
   const [editing, setEditing] = useState(note.text === "");
   const key = noteKey(note.id);
+  useRename(key, () => setEditing(true));
   return (
     <div
       className={`note${selected ? " selected" : ""}`}
@@ -111,8 +112,47 @@ export const NoteView = memo(function NoteView({ note, selected }: { note: Note;
           }}
         />
       ) : (
-        <Markdown text={note.text || t("note.placeholder")} />
+        <Markdown text={note.text || t("note.placeholder")} breaks />
       )}
     </div>
   );
 });
+
+/** Frames are painted; only the field for a new title is an element of the page. */
+export function FrameTitle({ frame }: { frame: Frame }) {
+  const t = useT();
+  const [editing, setEditing] = useState(false);
+  useRename(frameKey(frame.id), () => setEditing(true));
+  if (!editing) return null;
+  return (
+    <input
+      className="nodrag frame-title"
+      aria-label={t("frame.rename")}
+      style={{ transform: `translate(${frame.x + 6}px, ${frame.y + 3}px)`, width: Math.max(80, frame.w - 12) }}
+      defaultValue={frame.title}
+      autoFocus
+      onFocus={(event) => event.target.select()}
+      onKeyDown={(event) => {
+        event.stopPropagation();
+        if (event.key === "Enter") event.currentTarget.blur();
+        if (event.key === "Escape") setEditing(false);
+      }}
+      onBlur={(event) => {
+        const title = event.currentTarget.value.trim();
+        setEditing(false);
+        if (title !== frame.title) edit("rename", ({ graph }) => changeFrame(graph, frame.id, { title }));
+      }}
+    />
+  );
+}
+
+/** Calls `begin` when this item is to be renamed: by F2, a double click, or the menu. */
+function useRename(key: string, begin: () => void): void {
+  useEffect(() => {
+    const hear = (event: Event) => {
+      if ((event as CustomEvent<string>).detail === key) begin();
+    };
+    window.addEventListener("safelight:rename", hear);
+    return () => window.removeEventListener("safelight:rename", hear);
+  });
+}

@@ -63,8 +63,10 @@ export class Catalogue {
   }
 }
 
-/** `guidance_rescale` as a label: "Guidance rescale". */
+const SPELLED: Record<string, string> = { vae: "VAE", clip: "CLIP", lora: "LoRA", ip: "IP", id: "ID", controlnet: "ControlNet" };
+
+/** `guidance_rescale` as a label: "Guidance rescale"; `clip_skip`: "CLIP skip". */
 export function labelOf(name: string): string {
-  const words = name.replace(/_/g, " ");
+  const words = name.split(/[_ ]/).map((word) => SPELLED[word] ?? word).join(" ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }

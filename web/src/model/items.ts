@@ -40,7 +40,9 @@ export function addNote(graph: Graph, at: Point, text: string): string {
 
 export function changeFrame(graph: Graph, id: string, change: Partial<Frame>): void {
   const frame = graph.ui?.frames?.find((candidate) => candidate.id === id);
-  if (frame) Object.assign(frame, change);
+  if (!frame) return;
+  Object.assign(frame, change);
+  if (frame.color === undefined) delete frame.color;
 }
 
 export function changeNote(graph: Graph, id: string, change: Partial<Note>): void {

@@ -205,6 +205,47 @@ export function fittingPorts(
   return fits;
 }
 
+export interface PossibleLink {
+  from: string;
+  to: string;
+  /** Of the output, as the catalogue writes it. */
+  type: string;
+}
+
+/** Every link that could be made at the ports of a node and is not there yet: sockets first, then widgets. */
+export function possibleLinks(
+  scopes: readonly Graph[],
+  catalogue: Catalogue,
+  id: string,
+  found: FoundTypes = {},
+): PossibleLink[] {
+  const graph = scopes[scopes.length - 1];
+  const node = graph?.nodes[id];
+  if (!graph || !node) return [];
+  const there = new Set(graph.links.map((link) => `${link.from}>${link.to}`));
+  const ports = portsOf(scopes, id, node, catalogue);
+  const specs = new Map(Object.entries(graph.nodes).map(([key, data]) => [key, portsOf(scopes, key, data, catalogue)]));
+  const list: (PossibleLink & { socket: boolean })[] = [];
+  const add = (from: string, to: string) => {
+    if (there.has(`${from}>${to}`)) return;
+    const target = splitPort(to);
+    const source = splitPort(from);
+    const socket = specs.get(target.node)?.inputs.find((input) => input.name === target.port)?.socket ?? false;
+    const type = specs.get(source.node)?.outputs.find((output) => output.name === source.port)?.type ?? "?";
+    list.push({ from, to, type, socket });
+  };
+  for (const { name } of ports.outputs) {
+    const from = `${id}.${name}`;
+    for (const to of fittingPorts(scopes, catalogue, from, "output", found)) add(from, to);
+  }
+  for (const { name } of ports.inputs) {
+    const to = `${id}.${name}`;
+    for (const from of fittingPorts(scopes, catalogue, to, "input", found)) add(from, to);
+  }
+  const sorted = [...list.filter((link) => link.socket), ...list.filter((link) => !link.socket)];
+  return sorted.map(({ from, to, type }) => ({ from, to, type }));
+}
+
 /** A node with all that it depends on (`up`), or all that depends on it (`down`). */
 export function connected(graph: Graph, start: string, direction: "up" | "down"): Set<string> {
   const next = new Map<string, string[]>();

@@ -26,16 +26,15 @@ export async function uploadFile(file: File): Promise<{ file: FileInfo; document
 /** The name under which a picture is dragged inside the editor. */
 export const DRAG_OUTPUT = "application/x-safelight-output";
 export const DRAG_NODE = "application/x-safelight-node";
+export const DRAG_MODEL = "application/x-safelight-model";
 
 export async function receiveDrop(event: DragEvent, at: m.Point): Promise<void> {
   const data = event.dataTransfer;
   if (!data) return;
   const type = data.getData(DRAG_NODE);
-  if (type) {
-    let id = "";
-    edit("add", (scene) => void (id = m.addNode(scene, type, at)), { select: () => [id] });
-    return;
-  }
+  if (type) return addNodeAt(type, at);
+  const model = data.getData(DRAG_MODEL);
+  if (model) return addModel(JSON.parse(model) as { name: string; kind: string }, at);
   const output = data.getData(DRAG_OUTPUT);
   if (output) return void (await loadOutput(output, at));
   const file = data.files[0];
@@ -90,10 +89,40 @@ function addLoader(name: string, at: m.Point): void {
   );
 }
 
+/** Adds a node with its title under `at`. */
+export function addNodeAt(type: string, at: m.Point): void {
+  let id = "";
+  edit("add", (scene) => void (id = m.addNode(scene, type, { x: at.x - m.WIDTH / 2, y: at.y - 20 })), { select: () => [id] });
+}
+
+/** Makes the node that loads models of this kind, with this one chosen. */
+export function addModel({ name, kind }: { name: string; kind: string }, at: m.Point): void {
+  const { catalogue } = useApp.getState();
+  for (const spec of catalogue.nodes) {
+    const port = spec.inputs.find((input) => input.widget?.widget === "model" && input.widget.kind === kind);
+    if (!port) continue;
+    let id = "";
+    edit(
+      "load",
+      (scene) => {
+        id = m.addNode(scene, spec.id, { x: at.x - m.WIDTH / 2, y: at.y - 20 });
+        m.setValue(scene.graph, id, port.name, name);
+      },
+      { select: () => [id] },
+    );
+    return;
+  }
+  toast(t("model.noLoader", { kind }), "error");
+}
+
 /** A picture of the gallery becomes an input: a copy of it in the input folder. */
 export async function loadOutput(name: string, at: m.Point): Promise<void> {
+  await loadPicture(await outputFile(name), at);
+}
+
+export async function outputFile(name: string): Promise<File> {
   const blob = await (await fetch(fileUrl("output", name))).blob();
-  await loadPicture(new File([blob], name.split("/").pop() ?? name, { type: blob.type }), at);
+  return new File([blob], name.split("/").pop() ?? name, { type: blob.type });
 }
 
 export async function openOutput(name: string): Promise<void> {

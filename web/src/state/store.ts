@@ -37,11 +37,12 @@ export interface Tab {
 }
 
 export type Connection = "starting" | "online" | "offline";
-export type Panel = "gallery" | "queue" | "outline" | "problems" | "models" | "templates" | null;
+export type Panel = "gallery" | "queue" | "outline" | "problems" | "nodes" | "templates" | null;
 export type Overlay =
   | { kind: "commands" }
   | { kind: "shortcuts" }
   | { kind: "find" }
+  | { kind: "connect"; node: string }
   | { kind: "settings" }
   | { kind: "viewer"; pictures: string[]; index: number; compare?: string }
   | { kind: "add"; screen: { x: number; y: number }; from?: string; to?: string; swap?: string }

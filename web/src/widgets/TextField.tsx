@@ -13,6 +13,13 @@ interface Props {
   onEnd?: () => void;
 }
 
+/** Back to the canvas that the field lies on, else to nothing. */
+function leave(field: HTMLElement): void {
+  const canvas = field.closest<HTMLElement>("#canvas");
+  if (canvas) canvas.focus({ preventScroll: true });
+  else field.blur();
+}
+
 /** A line of text, or several. In prompts Ctrl+Up and Ctrl+Down change the weight of the chosen words. */
 export function TextField({ label, value, multiline, prompt, placeholder, disabled, help, onChange, onEnd }: Props) {
   const text = typeof value === "string" ? value : String(value ?? "");
@@ -59,7 +66,7 @@ export function TextField({ label, value, multiline, prompt, placeholder, disabl
       } else if (event.key === "Escape") {
         event.stopPropagation();
         if (text !== before) onChange(before);
-        event.currentTarget.blur();
+        leave(event.currentTarget);
       } else if (event.key === "Enter" && !multiline && !event.ctrlKey) event.currentTarget.blur();
     },
   };

@@ -8,7 +8,7 @@ import { said, t as translate, useT } from "../i18n";
 import { type InputSpec, lookOf, type SeedMode, setLook } from "../model";
 import { seal, setValue } from "../state/edits";
 import { edit } from "../state/edits";
-import { uploadFile } from "../state/files";
+import { DRAG_MODEL, DRAG_OUTPUT, outputFile, uploadFile } from "../state/files";
 import { activeGraph, graphOf, toast, useApp } from "../state/store";
 import { NumberField } from "./NumberField";
 import { TextField } from "./TextField";
@@ -79,7 +79,7 @@ export function Field({ id, input, value, label, set }: FieldProps) {
     case "file":
       return <FileField input={input} value={value} label={label} set={set} kind={widget.kind} />;
     case "model":
-      return <ModelField input={input} value={value} label={label} set={set} />;
+      return <ModelField input={input} value={value} label={label} set={set} kind={widget.kind} />;
     case "color":
       return (
         <label className="field color nodrag" title={help}>
@@ -152,9 +152,13 @@ function ChoiceField({ input, value, label, set }: Simple) {
   );
 }
 
-function ModelField({ input, value, label, set }: Simple) {
+/** What also serves where a model of a kind is asked for: a whole pipeline holds an autoencoder. */
+const TAKES: Record<string, string[]> = { vae: ["vae", "pipeline"] };
+
+function ModelField({ input, value, label, set, kind }: Simple & { kind: string }) {
   const t = useT();
-  const models = useApp((state) => state.models);
+  const all = useApp((state) => state.models);
+  const models = kind ? all.filter((model) => (TAKES[kind] ?? [kind]).includes(model.kind)) : all;
   const options = models.map((model): Option => ({
     id: model.name,
     title: model.name,
@@ -162,26 +166,38 @@ function ModelField({ input, value, label, set }: Simple) {
     detail: [model.family, model.kind, model.size ? bytes(model.size) : ""].filter(Boolean).join(" · "),
   }));
   return (
-    <Opener label={label} shown={String(value ?? "")} help={said(input.help)}>
-      {(close) => (
-        <SearchList
-          options={options}
-          current={String(value)}
-          label={label}
-          placeholder={t("model.search")}
-          empty={t("models.none")}
-          onClose={close}
-          onText={(text) => {
-            set(text);
-            close();
-          }}
-          onChoose={(name) => {
-            set(name);
-            close();
-          }}
-        />
-      )}
-    </Opener>
+    <div
+      className="model-field"
+      onDragOver={(event) => event.preventDefault()}
+      onDrop={(event) => {
+        const dropped = event.dataTransfer.getData(DRAG_MODEL);
+        if (!dropped) return;
+        event.preventDefault();
+        event.stopPropagation();
+        set((JSON.parse(dropped) as { name: string }).name);
+      }}
+    >
+      <Opener label={label} shown={String(value ?? "")} help={said(input.help)}>
+        {(close) => (
+          <SearchList
+            options={options}
+            current={String(value)}
+            label={label}
+            placeholder={t("model.search")}
+            empty={t("models.none")}
+            onClose={close}
+            onText={(text) => {
+              set(text);
+              close();
+            }}
+            onChoose={(name) => {
+              set(name);
+              close();
+            }}
+          />
+        )}
+      </Opener>
+    </div>
   );
 }
 
@@ -205,7 +221,9 @@ function FileField({ input, value, label, set, kind }: Simple & { kind: string }
       onDrop={(event) => {
         event.preventDefault();
         event.stopPropagation();
-        void take(event.dataTransfer.files[0]);
+        const output = event.dataTransfer.getData(DRAG_OUTPUT);
+        if (output) void outputFile(output).then(take);
+        else void take(event.dataTransfer.files[0]);
       }}
     >
       <Opener label={label} shown={String(value || t("file.none"))} help={said(input.help)}>
@@ -242,7 +260,11 @@ function FileField({ input, value, label, set, kind }: Simple & { kind: string }
 }
 
 const SEED_MODES: SeedMode[] = ["fixed", "random", "step"];
-const SEED_SIGNS: Record<SeedMode, string> = { fixed: "=", random: "?", step: "+1" };
+const SEED_SIGNS: Record<SeedMode, React.ReactNode> = {
+  fixed: <path d="M4 7V5a3.5 3.5 0 0 1 7 0v2M3 7h9v6.5H3Z" />,
+  random: <path d="M1.5 4.5h2.2l6 7h3.5m-2-2 2 2-2 2M1.5 11.5h2.2l1.9-2.2m2.2-2.6 1.9-2.2h3.5m-2-2 2 2-2 2" />,
+  step: <path d="M1.5 8h6m-3-3v6M10 6l2.2-1.6V12" />,
+};
 
 function SeedField({ id, input, value, label, set }: FieldProps) {
   const t = useT();
@@ -267,7 +289,9 @@ function SeedField({ id, input, value, label, set }: FieldProps) {
         </svg>
       </button>
       <button type="button" className={`icon nodrag mode-${mode}`} aria-label={t(`seed.${mode}`)} title={t(`seed.${mode}`)} onClick={turn}>
-        {SEED_SIGNS[mode]}
+        <svg viewBox="0 0 15 16" width="14" height="14" fill="none" stroke="currentColor" strokeWidth="1.4" aria-hidden="true">
+          {SEED_SIGNS[mode]}
+        </svg>
       </button>
     </div>
   );

@@ -1,0 +1,183 @@
+"""The graph worked with by keyboard alone, and the commands that menus, keys and the palette share."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from web.editor import Editor, graph
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAIN = graph(
+    {"empty": ("latent.empty", 0, 0), "sample": ("sampling.sample", 340, 0), "decode": ("vae.decode", 700, 0)},
+    [("empty.latent", "sample.latent")],
+)
+
+
+@pytest.fixture
+def chain(editor: Editor) -> Editor:
+    editor.open(CHAIN)
+    return editor
+
+
+def focused(editor: Editor, name: str) -> Any:
+    return editor.page.evaluate(f"document.activeElement.{name}")
+
+
+def test_a_graph_is_built_without_a_mouse(editor: Editor) -> None:
+    keyboard = editor.page.keyboard
+    for search in ("empty", "vae decode"):
+        editor.press("Tab")
+        editor.page.wait_for_selector('[role="combobox"]:focus')
+        keyboard.type(search)
+        keyboard.press("Enter")
+        editor.settle()
+    assert set(editor.document["nodes"]) == {"empty", "decode"}
+    assert editor.selection == ["decode"]
+
+    def connect() -> None:
+        editor.press("c")
+        editor.page.wait_for_selector('[role="combobox"]:focus')
+        keyboard.type("empty")
+        keyboard.press("Enter")
+
+    editor.one_step(connect)
+    assert editor.links == {"empty.latent > decode.latent"}
+    assert focused(editor, "id") == "canvas"
+
+
+def test_connect_to_lists_what_fits_and_nothing_else(chain: Editor) -> None:
+    chain.page.mouse.click(*chain.header("decode"))
+    chain.press("c")
+    chain.page.wait_for_selector('[role="combobox"]:focus')
+    listed = chain.page.locator('[role="option"]').evaluate_all("all => all.map(one => one.dataset.option)")
+    assert "sample.latent>decode.latent" in listed
+    assert not [link for link in listed if link.endswith("decode.vae")], "no model is there to give one"
+
+
+def test_walking_from_node_to_node_into_the_fields_and_back(chain: Editor) -> None:
+    chain.page.mouse.click(*chain.header("empty"))
+    chain.press("Alt+ArrowRight")
+    assert chain.selection == ["sample"]
+    chain.press("Alt+ArrowRight")
+    assert chain.selection == ["decode"]
+    chain.press("Alt+ArrowLeft")
+    chain.press("Enter")
+    assert focused(chain, "ariaLabel") == "Steps"
+    chain.page.keyboard.press("ArrowUp")
+    chain.page.keyboard.press("Tab")
+    assert focused(chain, "ariaLabel") == "Guidance"
+    chain.page.keyboard.press("Escape")
+    assert focused(chain, "id") == "canvas"
+    assert chain.selection == ["sample"]
+    assert chain.document["nodes"]["sample"]["values"]["steps"] == 21
+
+
+def test_help_of_a_node_by_key_and_by_button(chain: Editor) -> None:
+    chain.page.mouse.click(*chain.header("sample"))
+    chain.press("h")
+    popup = chain.page.locator(".popup.help")
+    assert "Turn noise into a picture" in popup.inner_text()
+    chain.page.keyboard.press("Escape")
+    assert popup.count() == 0
+    assert chain.selection == ["sample"]
+    chain.node("sample").hover()
+    chain.node("sample").locator(".ask").click()
+    assert "Number of steps" in popup.inner_text()
+
+
+def test_escape_goes_from_the_inside_out(chain: Editor) -> None:
+    chain.page.mouse.click(*chain.header("sample"))
+    chain.press("Control+Shift+G")
+    chain.press("Enter")
+    chain.page.wait_for_selector('[data-node="sample"]')
+    chain.page.mouse.click(*chain.header("sample"))
+    chain.press("Escape")
+    assert chain.selection == [] and chain.state("tabs.find(tab => tab.id === state.active).path") == ["subgraph"]
+    chain.press("Escape")
+    assert chain.state("tabs.find(tab => tab.id === state.active).path") == []
+
+
+def test_find_walks_through_the_hits_with_enter(chain: Editor) -> None:
+    chain.page.evaluate("__safelight.view.set(-3000, -3000, 1)")
+    chain.press("Control+f")
+    chain.page.keyboard.type("e")
+    found = []
+    for _ in range(2):
+        chain.page.keyboard.press("Enter")
+        chain.settle()
+        chain.wait("!__safelight.view.moving")
+        found += chain.selection
+        rect = chain.rect(found[-1])
+        x, y = chain.at(rect["x"] + rect["w"] / 2, rect["y"] + rect["h"] / 2)
+        assert abs(x - 720) < 3 and abs(y - 474) < 3
+    assert len(set(found)) == 2
+    chain.page.keyboard.press("Escape")
+    assert chain.page.locator(".popup").count() == 0
+
+
+def test_the_palette_holds_every_command_and_the_sheet_every_key(chain: Editor) -> None:
+    source = (ROOT / "web" / "src" / "app" / "commands.ts").read_text()
+    keys = {
+        name: re.findall(r'"((?:[^"\\]|\\.)+)"', keys)
+        for name, keys in re.findall(r'id: "(\w+)",\s+group: "\w+",\s+keys: \[([^\]]*)\]', source)
+    }
+    assert len(keys) > 45
+    chain.page.mouse.click(*chain.header("sample"))
+    chain.press("Control+k")
+    chain.page.wait_for_selector('[role="combobox"]:focus')
+    listed = set(chain.page.locator('[role="option"]').evaluate_all("all => all.map(one => one.dataset.option)"))
+    # What needs an instance of a subgraph, or to be in one, is not offered here.
+    assert set(keys) - listed == {"enter", "unpack", "leave"}
+    chain.page.keyboard.type("collapse")
+    chain.page.keyboard.press("Enter")
+    assert chain.document["ui"]["nodes"]["sample"]["collapsed"] is True
+    chain.press("?")
+    sheet = chain.page.locator("dialog.sheet")
+    assert sheet.locator(".shortcut kbd").count() >= sum(map(len, keys.values()))
+    assert "What the colours mean" in sheet.inner_text()
+
+
+def test_colours_of_nodes_and_frames_by_the_menu(chain: Editor) -> None:
+    chain.page.mouse.click(*chain.header("sample"), button="right")
+    chain.one_step(lambda: chain.page.click('[data-color="teal"]'))
+    assert chain.document["ui"]["nodes"]["sample"]["color"] == "#2f6a78"
+    header = chain.node("sample").locator("header")
+    assert header.evaluate("one => getComputedStyle(one).backgroundColor") == "rgb(47, 106, 120)"
+    chain.page.mouse.click(*chain.header("sample"))
+    chain.press("Control+g")
+    frame = chain.document["ui"]["frames"][0]
+    chain.page.mouse.click(*chain.at(frame["x"] + 60, frame["y"] + 12), button="right")
+    chain.one_step(lambda: chain.page.click('[data-color="red"]'))
+    assert chain.document["ui"]["frames"][0]["color"] == "#8a3b3b"
+    chain.page.mouse.click(*chain.at(frame["x"] + 60, frame["y"] + 12), button="right")
+    chain.page.click('[data-color="none"]')
+    assert "color" not in chain.document["ui"]["frames"][0]
+
+
+def test_a_frame_is_renamed_and_taken_off_its_nodes(chain: Editor) -> None:
+    chain.press("Control+a")
+    chain.press("Control+g")
+    frame = chain.document["ui"]["frames"][0]
+
+    def rename() -> None:
+        chain.page.mouse.dblclick(*chain.at(frame["x"] + 60, frame["y"] + 12))
+        chain.page.keyboard.type("Pass one")
+        chain.page.keyboard.press("Enter")
+
+    chain.one_step(rename)
+    assert chain.document["ui"]["frames"][0]["title"] == "Pass one"
+    chain.page.mouse.click(*chain.at(frame["x"] + 60, frame["y"] + 12))
+    chain.one_step(lambda: chain.press("Delete"))
+    assert "frames" not in chain.document["ui"]
+    assert set(chain.document["nodes"]) == set(CHAIN["nodes"])
+
+
+def test_a_title_is_written_where_it_is_double_clicked(chain: Editor) -> None:
+    chain.node("decode").locator(".node-title").dblclick(position={"x": 10, "y": 6})
+    chain.page.keyboard.type("To pixels")
+    chain.page.keyboard.press("Enter")
+    assert chain.document["nodes"]["decode"]["title"] == "To pixels"

@@ -1,0 +1,51 @@
+import { useT } from "../i18n";
+import * as m from "../model";
+import { edit } from "../state/edits";
+import { activeScene } from "../state/store";
+import { Popup } from "./Popup";
+import { type Option, SearchList } from "./SearchList";
+import { TypeDots } from "./TypeDots";
+
+/** Wires without a mouse: every link that the ports of a node could get, as a list that is searched. */
+export function Connect({ id, onClose }: { id: string; onClose: () => void }) {
+  const t = useT();
+  const scene = activeScene();
+  const nodeTitle = (node: string) => {
+    const data = scene.graph.nodes[node];
+    return data ? data.title || m.portsOf(scene.scopes, node, data, scene.catalogue).title : node;
+  };
+  const titles = Object.keys(scene.graph.nodes).map(nodeTitle);
+  const options = m.possibleLinks(scene.scopes, scene.catalogue, id, scene.types).map(({ from, to, type }): Option => {
+    const source = m.splitPort(from);
+    const target = m.splitPort(to);
+    const out = source.node === id;
+    const [own, other] = out ? [source, target] : [target, source];
+    return {
+      id: `${from}>${to}`,
+      title: `${m.labelOf(own.port)} ${out ? "→" : "←"} ${nodeTitle(other.node)} · ${m.labelOf(other.port)}`,
+      also: other.node,
+      // Nodes of one title are told apart by their ids.
+      detail: titles.filter((title) => title === nodeTitle(other.node)).length > 1 ? other.node : undefined,
+      group: t(out ? "connect.out" : "connect.in"),
+      aside: <TypeDots types={[type]} />,
+    };
+  });
+  const label = t("connect.label", { node: nodeTitle(id) });
+  return (
+    <Popup anchor={{ x: innerWidth / 2 - 240, y: 72 }} onClose={onClose} className="commands" label={label}>
+      <div className="popup-title">{label}</div>
+      <SearchList
+        options={options}
+        label={label}
+        placeholder={t("connect.placeholder")}
+        empty={t("connect.none")}
+        onClose={onClose}
+        onChoose={(link) => {
+          const [from = "", to = ""] = link.split(">");
+          onClose();
+          edit("connect", (now) => void m.connect(now, from, to));
+        }}
+      />
+    </Popup>
+  );
+}

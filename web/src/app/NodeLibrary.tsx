@@ -1,0 +1,75 @@
+import { useMemo, useState } from "react";
+import { view } from "../canvas/view";
+import { useLanguage, useT } from "../i18n";
+import { labelOf } from "../model";
+import { addModel, addNodeAt, DRAG_MODEL, DRAG_NODE } from "../state/files";
+import { useApp } from "../state/store";
+import { bytes } from "../widgets/values";
+import { rank } from "./fuzzy";
+import { TypeDots } from "./TypeDots";
+
+/** All node types by category, and the models: dragged onto the canvas, or added with Enter or a double click. */
+export function NodeLibrary() {
+  const t = useT();
+  const [query, setQuery] = useState("");
+  const catalogue = useApp((state) => state.catalogue);
+  const models = useApp((state) => state.models);
+  const texts = useLanguage((state) => state.nodes);
+  const nodes = useMemo(() => {
+    const all = catalogue.nodes.map((spec) => {
+      const help = texts[spec.id]?.help ?? spec.help;
+      return { spec, title: texts[spec.id]?.title ?? spec.title, help, also: `${spec.id} ${spec.category} ${help}` };
+    });
+    const sorted = all.sort((a, b) => a.spec.category.localeCompare(b.spec.category) || a.title.localeCompare(b.title));
+    return query.trim() ? rank(sorted, query) : sorted;
+  }, [catalogue, texts, query]);
+  const found = useMemo(() => {
+    const all = models.map((model) => ({ model, title: model.name, also: `${model.family} ${model.kind}` }));
+    return query.trim() ? rank(all, query) : all;
+  }, [models, query]);
+  const center = () => view.toGraph(view.center);
+  return (
+    <>
+      <input type="search" className="filter" placeholder={t("add.placeholder")} aria-label={t("add.placeholder")} value={query} onChange={(event) => setQuery(event.target.value)} />
+      <div className="scroll library">
+        <p className="hint">{t("library.hint")}</p>
+        {nodes.map(({ spec, title, help }, index) => (
+          <div key={spec.id}>
+            {!query.trim() && spec.category !== nodes[index - 1]?.spec.category && <h3>{labelOf(spec.category)}</h3>}
+            <button
+              type="button"
+              className="library-row"
+              data-type={spec.id}
+              title={help}
+              draggable
+              onDragStart={(event) => event.dataTransfer.setData(DRAG_NODE, spec.id)}
+              onDoubleClick={() => addNodeAt(spec.id, center())}
+              onKeyDown={(event) => event.key === "Enter" && addNodeAt(spec.id, center())}
+            >
+              <span>{title}</span>
+              {query.trim() !== "" && <small>{labelOf(spec.category)}</small>}
+              <TypeDots types={spec.outputs.map((port) => port.type)} />
+            </button>
+          </div>
+        ))}
+        <h3>{t("panel.models")}</h3>
+        {!found.length && <p className="hint">{t("models.none")}</p>}
+        {found.map(({ model }) => (
+          <button
+            key={model.name}
+            type="button"
+            className="library-row"
+            data-model={model.name}
+            draggable
+            onDragStart={(event) => event.dataTransfer.setData(DRAG_MODEL, JSON.stringify({ name: model.name, kind: model.kind }))}
+            onDoubleClick={() => addModel(model, center())}
+            onKeyDown={(event) => event.key === "Enter" && addModel(model, center())}
+          >
+            <span>{model.name}</span>
+            <small>{[model.family, model.kind, model.size ? bytes(model.size) : ""].filter(Boolean).join(" · ")}</small>
+          </button>
+        ))}
+      </div>
+    </>
+  );
+}
