@@ -1,4 +1,4 @@
-import { useT } from "../i18n";
+import { said, saidName, useT } from "../i18n";
 import * as m from "../model";
 import { edit } from "../state/edits";
 import { activeScene } from "../state/store";
@@ -12,7 +12,7 @@ export function Connect({ id, onClose }: { id: string; onClose: () => void }) {
   const scene = activeScene();
   const nodeTitle = (node: string) => {
     const data = scene.graph.nodes[node];
-    return data ? data.title || m.portsOf(scene.scopes, node, data, scene.catalogue).title : node;
+    return data ? data.title || said(m.portsOf(scene.scopes, node, data, scene.catalogue).title) : node;
   };
   const titles = Object.keys(scene.graph.nodes).map(nodeTitle);
   const options = m.possibleLinks(scene.scopes, scene.catalogue, id, scene.types).map(({ from, to, type }): Option => {
@@ -22,7 +22,7 @@ export function Connect({ id, onClose }: { id: string; onClose: () => void }) {
     const [own, other] = out ? [source, target] : [target, source];
     return {
       id: `${from}>${to}`,
-      title: `${m.labelOf(own.port)} ${out ? "→" : "←"} ${nodeTitle(other.node)} · ${m.labelOf(other.port)}`,
+      title: `${saidName(own.port)} ${out ? "→" : "←"} ${nodeTitle(other.node)} · ${saidName(other.port)}`,
       also: other.node,
       // Nodes of one title are told apart by their ids.
       detail: titles.filter((title) => title === nodeTitle(other.node)).length > 1 ? other.node : undefined,

@@ -1,7 +1,6 @@
 import { useMemo, useState } from "react";
 import { view } from "../canvas/view";
-import { useLanguage, useT } from "../i18n";
-import { labelOf } from "../model";
+import { said, saidName, useT, useWords } from "../i18n";
 import { addModel, addNodeAt, DRAG_MODEL, DRAG_NODE } from "../state/files";
 import { useApp } from "../state/store";
 import { bytes } from "../widgets/values";
@@ -14,15 +13,17 @@ export function NodeLibrary() {
   const [query, setQuery] = useState("");
   const catalogue = useApp((state) => state.catalogue);
   const models = useApp((state) => state.models);
-  const texts = useLanguage((state) => state.nodes);
+  const words = useWords();
   const nodes = useMemo(() => {
     const all = catalogue.nodes.map((spec) => {
-      const help = texts[spec.id]?.help ?? spec.help;
-      return { spec, title: texts[spec.id]?.title ?? spec.title, help, also: `${spec.id} ${spec.category} ${help}` };
+      const title = said(spec.title);
+      const help = said(spec.help);
+      return { spec, title, help, also: `${spec.id} ${spec.title} ${spec.category} ${help}` };
     });
     const sorted = all.sort((a, b) => a.spec.category.localeCompare(b.spec.category) || a.title.localeCompare(b.title));
     return query.trim() ? rank(sorted, query) : sorted;
-  }, [catalogue, texts, query]);
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- `said` reads the words of the language
+  }, [catalogue, words, query]);
   const found = useMemo(() => {
     const all = models.map((model) => ({ model, title: model.name, also: `${model.family} ${model.kind}` }));
     return query.trim() ? rank(all, query) : all;
@@ -35,7 +36,7 @@ export function NodeLibrary() {
         <p className="hint">{t("library.hint")}</p>
         {nodes.map(({ spec, title, help }, index) => (
           <div key={spec.id}>
-            {!query.trim() && spec.category !== nodes[index - 1]?.spec.category && <h3>{labelOf(spec.category)}</h3>}
+            {!query.trim() && spec.category !== nodes[index - 1]?.spec.category && <h3>{saidName(spec.category)}</h3>}
             <button
               type="button"
               className="library-row"
@@ -47,7 +48,7 @@ export function NodeLibrary() {
               onKeyDown={(event) => event.key === "Enter" && addNodeAt(spec.id, center())}
             >
               <span>{title}</span>
-              {query.trim() !== "" && <small>{labelOf(spec.category)}</small>}
+              {query.trim() !== "" && <small>{saidName(spec.category)}</small>}
               <TypeDots types={spec.outputs.map((port) => port.type)} />
             </button>
           </div>
