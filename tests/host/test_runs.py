@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from safelight.host import runs, workflows
+from safelight.host import history, preferences, runs, workflows
 from safelight.host.database import Database, migrate
 from safelight.host.lock import FolderLock
 from safelight.host.records import RunOrder
@@ -35,7 +35,7 @@ def submit(connection: sqlite3.Connection, count: int = 1, **more: object) -> li
 
 
 def order_of(connection: sqlite3.Connection) -> list[str]:
-    return [run.id for run in runs.listed(connection, ("interrupted", "queued"), 100)]
+    return [run.id for run in history.listed(connection, ("interrupted", "queued"), 100)]
 
 
 def test_runs_start_in_order_of_priority_then_of_arrival(connection: sqlite3.Connection) -> None:
@@ -54,7 +54,7 @@ def test_a_run_can_be_moved_any_number_of_times(connection: sqlite3.Connection) 
         assert order_of(connection) == [a, b, c]
     runs.edit(connection, a, behind=c)
     assert order_of(connection) == [b, c, a]
-    assert [runs.get(connection, name).position for name in (b, c, a)] == [0, 1, 2]
+    assert [history.get(connection, name).position for name in (b, c, a)] == [0, 1, 2]
 
 
 def test_a_moved_run_takes_the_priority_of_its_neighbour(connection: sqlite3.Connection) -> None:
@@ -78,7 +78,7 @@ def test_an_end_is_given_once(connection: sqlite3.Connection) -> None:
     assert runs.end(connection, run.id, run.attempts, runs.End(status="done")) is not None
     assert runs.end(connection, run.id, run.attempts, runs.End(status="failed")) is None
     assert runs.died(connection, run.id, run.attempts, DIED, 3) is None
-    assert runs.get(connection, run.id).status == "done"
+    assert history.get(connection, run.id).status == "done"
     assert connection.execute("SELECT ends FROM run").fetchone()[0] == 1
 
 
@@ -102,7 +102,7 @@ def test_after_a_death_a_run_waits_at_the_front_until_it_has_killed_too_many(con
         assert claimed is not None and claimed.run.id == bad
         run = runs.died(connection, bad, claimed.run.attempts, DIED, 3)
         assert run is not None and run.deaths == death
-    found = runs.get(connection, bad)
+    found = history.get(connection, bad)
     assert found.status == "failed" and found.problems[0].code == "worker_died"
 
 
@@ -115,7 +115,7 @@ def test_what_was_asked_of_a_run_survives_the_server(
     if asked:
         assert runs.ask(connection, run, asked)[1]
     runs.recover(connection)
-    assert runs.get(connection, run).status == becomes
+    assert history.get(connection, run).status == becomes
 
 
 def test_a_paused_run_goes_on(connection: sqlite3.Connection) -> None:
@@ -128,7 +128,7 @@ def test_a_paused_run_goes_on(connection: sqlite3.Connection) -> None:
 
 def test_nothing_starts_while_the_queue_is_paused(connection: sqlite3.Connection) -> None:
     submit(connection)
-    runs.set_setting(connection, "paused", "true")
+    preferences.set_setting(connection, "paused", "true")
     assert runs.claim(connection, "w1") is None
 
 
@@ -136,7 +136,7 @@ def test_what_does_not_fit_the_state_is_refused(connection: sqlite3.Connection) 
     (run,) = submit(connection)
     runs.claim(connection, "w1")
     for code, work in {
-        "run_missing": lambda: runs.get(connection, "r99"),
+        "run_missing": lambda: history.get(connection, "r99"),
         "run_busy": lambda: runs.remove(connection, run),
         "run_not_waiting": lambda: runs.edit(connection, run, priority=1),
     }.items():
@@ -151,12 +151,12 @@ def test_what_does_not_fit_the_state_is_refused(connection: sqlite3.Connection) 
 def test_history_is_searched_and_paged(connection: sqlite3.Connection) -> None:
     runs.add(connection, [RunOrder(document=b"{}", name="Äpfel", inputs={"prompt": "a Red apple"})])
     submit(connection, 25)
-    found, total, _ = runs.history(connection, search="RED äpfel")
+    found, total, _ = history.history(connection, search="RED äpfel")
     assert [run.id for run in found] == ["r1"] and total == 1
     seen: list[str] = []
     before = None
     while True:
-        page, total, before = runs.history(connection, before=before, limit=10)
+        page, total, before = history.history(connection, before=before, limit=10)
         seen += [run.id for run in page]
         assert total == 26
         if before is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,49 @@ def test_a_sweep_runs_every_combination(server: Server) -> None:
     assert status == 422 and answer["problems"][0]["message"].startswith("Run 2: ")
 
 
+def test_a_sweep_over_any_port_is_kept_as_a_grid(server: Server) -> None:
+    body = {"document": chain(3), "sweep": {"value": [1, 2], "n2.b": [10, 20, 30]}, "name": "grid"}
+    status, answer = server.call("POST", "/runs/batch", body)
+    assert status == 201, answer
+    for run in answer["runs"]:
+        server.wait(run)
+    _, batch = server.call("GET", f"/batches/{answer['batch']}")
+    assert batch["name"] == "grid" and batch["missing"] == 0
+    assert batch["axes"] == [{"name": "value", "values": [1, 2]}, {"name": "n2.b", "values": [10, 20, 30]}]
+    cells = {tuple(run["cell"]): (run["values"], run["outputs"]["result"][0]["value"]) for run in batch["runs"]}
+    assert cells[0, 0] == ([1, 10], 12) and cells[1, 2] == ([2, 30], 33) and len(cells) == 6
+    _, run = server.call("GET", f"/runs/{answer['runs'][5]}")
+    assert run["inputs"] == {"value": 2, "n2.b": 30}
+    assert server.call("GET", f"/runs/{run['id']}/document")[1]["nodes"]["n2"]["values"] == {"b": 30}
+    retried = server.call("POST", f"/runs/{run['id']}/retry")[1]
+    assert server.wait(retried["id"])["outputs"]["result"] == [{"value": 33}]
+    _, rows = server.call("POST", "/runs/batch", {"document": chain(2), "rows": [{"value": 5}, {"n1.b": 6}]})
+    _, batch = server.call("GET", f"/batches/{rows['batch']}")
+    assert batch["axes"] == [{"name": "rows", "values": [{"value": 5}, {"n1.b": 6}]}]
+    status, refused = server.call("POST", "/runs/batch", {"document": chain(2), "sweep": {"n9.b": [1]}})
+    assert (status, code_of(refused)) == (422, "unknown_node")
+    assert server.call("GET", "/batches/b000000000000")[0] == 404
+
+
+def test_the_time_that_is_left_is_told(server: Server) -> None:
+    server.wait(server.call("POST", "/runs", {"document": single("steps", count=20, seconds=0.05)})[1]["id"])
+    time.sleep(0.5)  # a worker writes behind how long it took
+    body = {"document": single("steps", count=20, seconds=0.05), "sweep": {"value": [1, 2, 3]}}
+    _, answer = server.call("POST", "/runs/batch", body)
+    _, queue = server.call("GET", "/queue")
+    runs = {run["id"]: run for run in [*queue["running"], *queue["waiting"]]}
+    lefts = [runs[run]["left"] for run in answer["runs"] if run in runs]
+    assert len(lefts) >= 2 and lefts == sorted(lefts) and 0.3 < lefts[-1] < 30
+    assert queue["queue"]["seconds"] == pytest.approx(max(lefts), abs=0.5)
+    # What is cached takes no time.
+    cached = {"document": chain(4), "inputs": {"value": 5150}}
+    server.call("POST", "/queue/clear")
+    for run in answer["runs"]:
+        server.call("POST", f"/runs/{run}/cancel")
+    server.wait(server.call("POST", "/runs", cached)[1]["id"])
+    assert server.call("POST", "/runs", cached)[1]["estimate"] == 0
+
+
 def test_a_shipped_or_saved_name_can_be_run(server: Server) -> None:
     name = quote("to run")
     server.call("PUT", f"/workflows/{name}", {"document": chain(2), "revision": 0})
@@ -193,6 +237,21 @@ def test_two_tabs_cannot_overwrite_each_other(server: Server) -> None:
     assert server.call("DELETE", "/workflows/renamed?revision=1")[0] == 409
     assert server.call("DELETE", "/workflows/renamed?revision=2")[0] == 200
     assert server.call("GET", "/workflows/renamed")[0] == 404
+
+
+def test_subgraphs_are_kept_in_a_library(server: Server) -> None:
+    part = chain(2) | {"description": "adds one"}
+    assert server.call("PUT", "/library/add%20one", {"document": part, "revision": 0})[0] == 201
+    assert server.call("PUT", "/library/add%20one", {"document": part, "revision": 0})[0] == 409
+    assert server.call("PUT", "/library/add%20one", {"document": part, "revision": 1})[1]["revision"] == 2
+    _, listed = server.call("GET", "/library")
+    assert [(one["name"], one["description"], one["nodes"]) for one in listed] == [("add one", "adds one", 2)]
+    _, found = server.call("GET", "/library/add%20one")
+    assert found["document"]["outputs"] == part["outputs"]
+    assert server.call("POST", "/library/add%20one/rename", {"name": "plus", "revision": 2})[1]["name"] == "plus"
+    assert server.call("DELETE", "/library/plus?revision=1")[0] == 409
+    assert server.call("DELETE", "/library/plus?revision=2")[0] == 200
+    assert server.call("GET", "/library/plus")[0] == 404
 
 
 def test_unknown_fields_of_a_document_come_back(server: Server) -> None:
@@ -279,7 +338,9 @@ def test_system_settings_models_and_cache_answer(server: Server) -> None:
     assert changed["checkpoint_seconds"] == 2.5
     assert server.call("GET", "/settings")[1] == changed
     assert server.call("PATCH", "/settings", {"editor": {"x": "y" * 70_000}})[0] == 413
-    assert server.call("GET", "/models")[0] == 200
+    status, models = server.call("GET", "/models")
+    assert status == 200 and models["scanning"] is None
+    assert "starter" in {model["name"] for model in models["models"]}
     assert server.call("GET", "/cache")[1]["disk_limit"] > 0
     assert server.call("POST", "/system/free")[0] == 200
     status, headers, body = raw(server, "GET", "/metrics")

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from safelight.client import AsyncClient, Client
 from safelight.host.records import RunChanged
+from safelight.sdk.problem import ProblemError
 from serving import Server, chain, saving, single
 
 CLIENTS = 200
@@ -182,6 +184,20 @@ def test_the_client_runs_waits_and_downloads(server: Server, tmp_path: Path) -> 
         assert client.plan(chain(3)).nodes
         assert "trivial/work.add" in {node.id for node in client.catalogue().nodes}
         assert client.health().ready
+        batch = client.submit_batch(chain(2), sweep={"value": [1, 2]})
+        assert [run.values for run in client.batch(batch.batch).runs] == [[1], [2]]
+        assert client.gallery(run=run.id).items[0].digest == run.files[0].digest
+
+
+def test_the_client_has_as_much_patience_as_it_is_given() -> None:
+    started = time.perf_counter()
+    with Client("http://127.0.0.1:9", patience=0.5) as client:
+        for ask in (client.health, lambda: client.run(chain(2))):
+            with pytest.raises(ProblemError, match="cannot be reached"):
+                ask()
+    assert time.perf_counter() - started < 5
+    names = {name for name in vars(AsyncClient) if not name.startswith("_")}
+    assert names == {name for name in vars(Client) if not name.startswith("_")}, "both clients can do the same"
 
 
 def test_the_async_client_follows_events(server: Server) -> None:

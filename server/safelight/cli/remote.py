@@ -18,6 +18,7 @@ from safelight.sdk.widgets import FilePick
 from .progress import Progress
 from .workflow import print_json, report
 
+_PATIENCE = 3.0
 _EXIT = {"done": 0, "failed": 1, "cancelled": 130}
 
 
@@ -34,7 +35,7 @@ def run_there(studio: Studio, document: Document, given: argparse.Namespace) -> 
             progress(event)
 
     accepted: list[Run] = []
-    with Client(given.server) as client:
+    with Client(given.server, patience=_PATIENCE) as client:
         try:
             run = client.run(
                 _with_uploads(client, studio, document),

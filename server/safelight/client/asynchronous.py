@@ -23,6 +23,7 @@ import msgspec
 from safelight.graph import Document
 from safelight.host.records import (
     ENDED,
+    Batch,
     HostEvent,
     Run,
     RunChanged,
@@ -37,6 +38,7 @@ from safelight.http.structs import (
     CatalogueAnswer,
     CheckAnswer,
     FilePage,
+    GalleryPage,
     Health,
     Hello,
     Opened,
@@ -51,6 +53,7 @@ from safelight.sdk.problem import Problem, ProblemError
 
 Documented = Document | Mapping[str, Any] | None
 _RETRIES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_RESTART = 60.0
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -206,16 +209,27 @@ class AsyncClient:
     async def retry(self, run: str) -> Run:
         return await self.request("POST", f"/runs/{run}/retry", Run)
 
+    async def batch(self, batch: str) -> Batch:
+        """A sweep as a grid."""
+        return await self.request("GET", f"/batches/{batch}", Batch)
+
     async def events(self, after: int | None = None) -> AsyncGenerator[tuple[int, HostEvent], None]:
-        """Events with their numbers, for ever. Connects again by itself, and misses nothing."""
-        failures = 0
+        """Events with their numbers, for ever. Connects again by itself, and misses nothing.
+
+        Raises:
+            ProblemError: `server_unreachable` when it does not come back within the client's patience, or `refused`.
+        """
+        loop = asyncio.get_running_loop()
+        failures, patience = 0, self._patience
+        lost: float | None = loop.time()
         while True:
             try:
                 query = {"after": str(after)} if after is not None else {}
                 async with self._open.ws_connect(
                     self._url + "/api/v1/events", params=query, heartbeat=30, max_msg_size=0
                 ) as socket:
-                    failures = 0
+                    # A server that was there is given the time that a restart takes.
+                    failures, lost, patience = 0, None, max(self._patience, _RESTART)
                     async for message in socket:
                         if message.type is not aiohttp.WSMsgType.TEXT:
                             continue
@@ -226,13 +240,24 @@ class AsyncClient:
                             after = event.number
                             yield event.number, event.data
             except aiohttp.WSServerHandshakeError as error:
-                message = f"The server refused the connection (status {error.status})."
-                raise ProblemError(Problem(code="refused", message=message, hint="Is the token right?")) from None
-            except aiohttp.ClientError as error:
-                failures += 1
-                if failures > 20:
+                raise self._refused(error) from None
+            except (aiohttp.ClientError, ValueError) as error:
+                lost = loop.time() if lost is None else lost
+                if loop.time() - lost > patience:
                     raise self._unreachable(error) from None
-            await asyncio.sleep(min(2.0, 0.1 * 2**failures))
+            lost = loop.time() if lost is None else lost
+            await asyncio.sleep(min(1.0, 0.1 * 2**failures))
+            failures += 1
+
+    def _refused(self, error: aiohttp.WSServerHandshakeError) -> ProblemError:
+        hints = {
+            401: "It needs its token: set SAFELIGHT_TOKEN to what the server printed when it was started.",
+            403: "It does not go by this name; start it with --allow-host NAME.",
+            404: "Is this a Safelight server?",
+        }
+        message = f"The server {self._url} refused the connection (status {error.status})."
+        hint = hints.get(error.status, "Its log may say more.")
+        return ProblemError(Problem(code="refused", message=message, hint=hint, value=self._url))
 
     async def run(
         self,
@@ -280,6 +305,11 @@ class AsyncClient:
     async def files(self, folder: str = "output", **query: str | int) -> FilePage:
         given = {key: str(value) for key, value in query.items()}
         return await self.request("GET", f"/files/{folder}", FilePage, query=given)
+
+    async def gallery(self, **query: str | float) -> GalleryPage:
+        """What runs have made: `search`, `node`, `model`, `workflow`, `since`, `until`, `offset`, `limit`, ..."""
+        given = {key: str(value) for key, value in query.items()}
+        return await self.request("GET", "/gallery", GalleryPage, query=given)
 
     async def download(self, run: Run, folder: Path) -> list[Path]:
         """Writes all files of a run into a folder, under free names, and says where."""

@@ -10,12 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from safelight.host.records import HostEvent, Run, RunDetail, RunFile, Workflow, WorkflowInfo
+from safelight.host.records import Batch, HostEvent, Run, RunDetail, RunFile, Workflow, WorkflowInfo
 from safelight.http.structs import (
     BatchAnswer,
     CatalogueAnswer,
     CheckAnswer,
     FilePage,
+    GalleryPage,
     Health,
     Opened,
     PlanAnswer,
@@ -98,6 +99,12 @@ class Client:
 
     def retry(self, run: str) -> Run:
         return self._do(self._client.retry(run))
+
+    def batch(self, batch: str) -> Batch:
+        return self._do(self._client.batch(batch))
+
+    def gallery(self, **query: str | float) -> GalleryPage:
+        return self._do(self._client.gallery(**query))
 
     def events(self, after: int | None = None) -> Iterator[tuple[int, HostEvent]]:
         stream = self._client.events(after)

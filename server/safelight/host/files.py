@@ -88,7 +88,7 @@ class Folders:
         words = search.casefold().split()
         found: dict[str, Found] = {}
         for root in self._roots[folder]:
-            for one in _walk(root):
+            for one in walk(root):
                 if one.name not in found and all(word in one.name.casefold() for word in words):
                     found[one.name] = one
         ordered = sorted(found.values(), key=lambda one: (-one.modified, one.name))
@@ -159,24 +159,22 @@ class Folders:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def remove(self, folder: str, name: str) -> None:
-        """Removes a file. Only uploads and outputs: other input folders belong to the user alone."""
-        found = self.find(folder, name)
-        own = self.uploads if folder == "input" else self._roots["output"][0]
-        if own.resolve() not in found.path.parents:
+    def remove(self, name: str) -> None:
+        """Removes an upload. Other input folders belong to the user alone."""
+        found = self.find("input", name)
+        if self.uploads.resolve() not in found.path.parents:
             raise _problem("not_ours", f"{name!r} does not lie in the folder of uploads.", name)
         try:
             found.path.unlink()
         except OSError as error:
             raise _problem("cannot_write", f"{name!r} cannot be removed: {error.strerror or error}.", name) from None
 
-    def bytes_of(self, digest: str, outputs: Sequence[str]) -> Bytes | None:
-        """Finished bytes by digest. `outputs` are names below the output folder that had it once."""
-        for name in outputs:
-            with contextlib.suppress(ProblemError):
-                found = self.find("output", name)
-                if self.digest(found) == digest:
-                    return Bytes(found.media_type, found.size, digest, found.path)
+    def bytes_of(self, digest: str, places: Sequence[Path]) -> Bytes | None:
+        """Finished bytes by digest. `places` are files that had it once."""
+        for path in places:
+            with contextlib.suppress(OSError):
+                if not path.is_symlink() and self._studio.cache.fingerprint(path) == digest:
+                    return Bytes(media_type(path.name), path.stat().st_size, digest, path)
         known = self._by_digest.get(digest)
         if known is not None:
             with contextlib.suppress(OSError):
@@ -190,7 +188,7 @@ class Folders:
     def learn(self) -> None:
         """Digests all pictures of the input folder, so that they can be found by digest."""
         for root in self._roots["input"]:
-            for one in _walk(root):
+            for one in walk(root):
                 if one.media_type.startswith("image/"):
                     self.digest(one)
 
@@ -211,7 +209,7 @@ class Folders:
         return made
 
 
-def _walk(root: Path) -> Iterator[Found]:
+def walk(root: Path) -> Iterator[Found]:
     """The files below a folder, hidden ones left out, links followed only where they stay inside."""
     real_root = root.resolve()
     todo, count = [(root, "")], 0

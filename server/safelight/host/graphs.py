@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import msgspec
 
 from safelight.app import Studio
-from safelight.graph import Checked, Document, Graph, Plan, Port
+from safelight.graph import Checked, Document, Graph, Plan
 from safelight.models.hardware import REMEMBERED
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import Problem, ProblemError
 
+from .filling import filled, port_of
 from .records import RunOrder
 
 T = TypeVar("T")
 _MEASURE_SECONDS = 30.0
+_PLANNED = 100
+"""Runs of a sweep that are planned for an estimate; the rest is expected to take as long as the last of these."""
 
 
 class Graphs:
@@ -46,7 +49,7 @@ class Graphs:
         """The check, and the plan if the document can be run."""
 
         def work(studio: Studio) -> tuple[Checked, Plan | None]:
-            checked = studio.check(Document.loads(document).with_inputs(inputs), targets)
+            checked = studio.check(filled(Document.loads(document), inputs), targets)
             if checked.graph is None or checked.problems:
                 return checked, None
             checked.graph.must_have(force)
@@ -55,13 +58,20 @@ class Graphs:
         await self._numerics()
         return await self.call(work)
 
+    def learned(self) -> None:
+        """A worker has noted how long nodes take: estimates are made with it from now on."""
+        self._studio.cache.forget_seconds()
+
     def measured(self) -> None:
         """A worker is warm: what its processor computes with is known by now."""
         self._measured.set()
 
+    def _is_measured(self) -> bool:
+        return self._measured.is_set() or (self._studio.home / REMEMBERED).exists()
+
     async def _numerics(self) -> None:
         """The first start on a machine measures its processor. Workers do, so this process need not."""
-        if not self._measured.is_set() and not (self._studio.home / REMEMBERED).exists():
+        if not self._is_measured():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._measured.wait(), _MEASURE_SECONDS)
 
@@ -74,18 +84,22 @@ class Graphs:
             ProblemError: with every problem; those of a row name it when there are several.
         """
 
+        for name in values:
+            port_of(name)
+        # Before the processor was measured the keys of what is cached are not known either.
+        known = self._is_measured()
+
         def work(studio: Studio) -> list[RunOrder]:
             document = Document.loads(order.document)
-            if values:
-                document = document.with_values(dict(_ports(values)))
             body = msgspec.json.encode(document.data())
             name = order.name or document.name or order.workflow or "workflow"
             made: list[RunOrder] = []
+            estimate: float | None = None
             problems: list[Problem] = []
             for number, row in enumerate(rows):
-                inputs = {**order.inputs, **row}
+                inputs = {**values, **order.inputs, **row}
                 try:
-                    checked = studio.check(document.with_inputs(inputs), order.targets)
+                    checked = studio.check(filled(document, inputs), order.targets)
                     graph = checked.require()
                     graph.must_have(order.force)
                 except ProblemError as error:
@@ -94,7 +108,8 @@ class Graphs:
                     if len(problems) > 200:
                         break
                     continue
-                estimate = _estimate(studio, graph)
+                if known and number < _PLANNED:
+                    estimate = _estimate(studio, graph, order.force)
                 made.append(msgspec.structs.replace(order, document=body, name=name, inputs=inputs, estimate=estimate))
             if problems:
                 raise ProblemError(problems)
@@ -107,20 +122,18 @@ class Graphs:
         self._studio.close()
 
 
-def _estimate(studio: Studio, graph: Graph) -> float | None:
-    """What the nodes usually take together; None when nothing is known of any of them."""
-    known = [studio.cache.last_seconds(node.kind.spec.id) for node in graph.nodes if not node.off]
-    found = [seconds for seconds in known if seconds is not None]
-    return round(sum(found), 4) if found else None
+def _estimate(studio: Studio, graph: Graph, force: Sequence[str]) -> float | None:
+    """Seconds by what its nodes took in past runs, without what is cached; None when nothing is known of any of them.
 
-
-def _ports(values: Mapping[str, Any]) -> Iterator[tuple[Port, Any]]:
-    for text, value in values.items():
-        node, dot, port = text.rpartition(".")
-        if not (node and dot and port):
-            message = f"{text!r} does not name a port."
-            raise ProblemError(Problem(code="bad_port", message=message, hint="Write node.port.", value=text))
-        yield Port(node, port), value
+    What other runs of the queue will have cached by then is not foreseen.
+    """
+    try:
+        found = studio.plan(graph, frozenset(force)).nodes.values()
+    except ProblemError:
+        return None
+    known = [node.seconds for node in found if node.status in ("run", "unknown") and node.seconds is not None]
+    unknown = any(node.status == "run" and node.seconds is None for node in found)
+    return round(sum(known), 4) if known or not unknown else None
 
 
 def _prefixed(problem: Problem, where: str) -> Problem:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
@@ -19,33 +20,26 @@ from typing import Any
 import msgspec
 
 from safelight.app import Budgets, Studio
-from safelight.engine import (
-    NodeFailed,
-    NodeFinished,
-    NodeProgress,
-    NodeSkipped,
-    NodeStarted,
-    RunStarted,
-)
+from safelight.engine import NodeFailed, NodeFinished
 from safelight.engine.events import AnyEvent
 from safelight.sdk.problem import Problem, ProblemError
 
-from . import runs
+from . import batches, gallery, history, preferences, runs
+from .archive import Archive
 from .database import Database
 from .graphs import Graphs
+from .live import Live
 from .lock import FolderLock
+from .models import ModelScan
 from .pool import LocalPool, Pool, PoolOptions
 from .records import (
-    ENDED,
+    BatchOrder,
     HostEvent,
-    NodeState,
-    OutputItem,
     QueueChanged,
     QueueInfo,
     Run,
     RunChanged,
     RunDetail,
-    RunFile,
     RunOrder,
     RunRemoved,
     Settings,
@@ -53,8 +47,11 @@ from .records import (
     WorkerChanged,
     WorkerInfo,
 )
+from .results import end_of, records_of
+from .rows import without_details
+from .shelf import Shelf
 from .stream import Listener, Stream
-from .wire import Begin, Ended, Made, Preview, Setup
+from .wire import Begin, Ended, Preview, Setup
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +61,7 @@ _SNAPSHOT_RUNS = 500
 _QUEUE_PAUSE = 0.2
 _STOP_GRACE = 10.0
 _ANNOUNCED = 1_000
+_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -78,15 +76,6 @@ class HostOptions:
     allow_download: bool = False
     warm: bool = True
     silence: float = 120.0
-
-
-@dataclass
-class _Active:
-    """A run that a worker has."""
-
-    attempt: int
-    worker: str
-    nodes: dict[str, NodeState] = field(default_factory=dict)
 
 
 class Host:
@@ -106,8 +95,9 @@ class Host:
         self.pool: Pool = pool or LocalPool(self._pool_options())
         self._database: Database | None = None
         self._stream: Stream | None = None
-        self._live: dict[str, Run] = {}
-        self._active: dict[str, _Active] = {}
+        self._archive: Archive | None = None
+        self.live = Live(lambda: options.workers)
+        self.models = ModelScan(self.graphs, self.publish)
         self._late_stops: dict[str, bool] = {}
         self._paused = False
         self._wake = asyncio.Event()
@@ -140,6 +130,11 @@ class Host:
         assert self._stream is not None, "the host is open"
         return self._stream
 
+    @property
+    def archive(self) -> Archive:
+        assert self._archive is not None, "the host is open"
+        return self._archive
+
     async def open(self) -> None:
         """Takes the data folder, picks up what was pending there, and starts the workers.
 
@@ -151,22 +146,24 @@ class Host:
             self._database = await asyncio.to_thread(Database, self.home / "server.sqlite")
             boot, recovered = await self.database.write(_boot)
             self._stream = Stream(boot * BOOT + 1, self.snapshot)
-            kept = await self.database.read(lambda connection: runs.setting(connection, "settings"))
+            self._archive = Archive(self.database, Shelf(self.studio), self.publish)
+            kept = await self.database.read(lambda connection: preferences.setting(connection, "settings"))
             if kept is not None:
                 with contextlib.suppress(msgspec.DecodeError):
                     self.settings = msgspec.json.decode(kept, type=Settings)
-            self._paused = await self.database.read(runs.is_paused)
+            self._paused = await self.database.read(preferences.is_paused)
             waiting = await self.database.read(
-                lambda connection: runs.listed(connection, ("interrupted", "queued", "paused"), 1_000_000)
+                lambda connection: history.listed(connection, ("interrupted", "queued", "paused"), 1_000_000)
             )
         except BaseException:
             self.lock.release()
             raise
-        self._live = {run.id: run for run in waiting}
+        self.live.fill(waiting)
         if recovered:
             log.info("%d runs that were cut off will go on", recovered)
         await self.pool.start(self)
         self.spawn(self._dispatch())
+        self.spawn(self._keep_gallery())
         self._wake.set()
 
     async def close(self) -> None:
@@ -176,7 +173,7 @@ class Host:
         await self.pool.stop(_STOP_GRACE)
         self.stream.close()
         # What workers have told last is still to be written.
-        pending = [task for task in self._tasks if task.get_name() != "dispatch"]
+        pending = [task for task in self._tasks if task.get_name() not in ("dispatch", "keep_gallery")]
         if pending:
             await asyncio.wait(pending, timeout=5)
         for task in self._tasks:
@@ -198,15 +195,22 @@ class Host:
 
     # Runs
 
-    async def submit(self, orders: Sequence[RunOrder]) -> list[tuple[Run, bool]]:
+    async def submit(self, orders: Sequence[RunOrder], batch: BatchOrder | None = None) -> list[tuple[Run, bool]]:
         """Accepts runs. When this returns they are on disk, and will be run whatever happens."""
         if self.closing:
             raise _closing()
         # The dispatcher is woken before the runs are there: its claim then shares their transaction, and its sync.
         self._incoming += 1
         self._wake.set()
+
+        def work(connection: sqlite3.Connection) -> list[tuple[Run, bool]]:
+            added = runs.add(connection, orders)
+            if batch is not None and any(new for _, new in added):
+                batches.add(connection, batch)
+            return added
+
         try:
-            found = await self.database.write(lambda connection: runs.add(connection, orders))
+            found = await self.database.write(work)
         finally:
             self._incoming -= 1
         for run, new in found:
@@ -216,11 +220,12 @@ class Host:
         return found
 
     async def run(self, run_id: str) -> RunDetail:
-        found = await self.database.read(lambda connection: runs.get(connection, run_id))
-        active = self._active.get(run_id)
+        found = await self.database.read(lambda connection: history.get(connection, run_id))
+        active = self.live.active(run_id)
         if active is not None and found.status == "running":
             found.nodes = {name: msgspec.structs.replace(state) for name, state in active.nodes.items()}
-            found.progress = _progress(active.nodes)
+            found.progress = active.progress()
+        found.left = self.live.lefts().get(run_id)
         return found
 
     async def cancel(self, run_id: str, *, hard: bool = False) -> Run:
@@ -257,13 +262,13 @@ class Host:
 
     async def remove(self, run_id: str) -> None:
         await self.database.write(lambda connection: runs.remove(connection, run_id))
-        self._live.pop(run_id, None)
+        self.live.removed(run_id)
         self.publish(RunRemoved(id=run_id))
         self._queue_changed()
 
     async def set_paused(self, paused: bool) -> None:
         value = "true" if paused else "false"
-        await self.database.write(lambda connection: runs.set_setting(connection, "paused", value))
+        await self.database.write(lambda connection: preferences.set_setting(connection, "paused", value))
         self._paused = paused
         self._queue_changed()
         self._wake.set()
@@ -271,7 +276,7 @@ class Host:
     async def change_settings(self, changes: dict[str, Any]) -> Settings:
         settings = msgspec.structs.replace(self.settings, **changes)
         text = msgspec.json.encode(settings).decode()
-        await self.database.write(lambda connection: runs.set_setting(connection, "settings", text))
+        await self.database.write(lambda connection: preferences.set_setting(connection, "settings", text))
         self.settings = settings
         return settings
 
@@ -281,28 +286,15 @@ class Host:
         self.stream.publish(event)
 
     def snapshot(self) -> Snapshot:
-        order = sorted(self._live.values(), key=_place)
-        shown = [self._with_progress(run) for run in order[:_SNAPSHOT_RUNS]]
-        nodes = {run: active.nodes for run, active in self._active.items()}
-        return Snapshot(runs=shown, nodes=nodes, queue=self.queue(), workers=self.pool.workers())
+        return Snapshot(
+            runs=self.live.first(_SNAPSHOT_RUNS),
+            nodes=self.live.nodes(),
+            queue=self.queue(),
+            workers=self.pool.workers(),
+        )
 
     def queue(self) -> QueueInfo:
-        waiting = [run for run in self._live.values() if run.status in ("queued", "interrupted")]
-        running = [run for run in self._live.values() if run.status == "running"]
-        known = [run.estimate for run in waiting if run.estimate is not None]
-        seconds = None
-        if known or not waiting:
-            left = sum(self._seconds_left(run) for run in running)
-            average = sum(known) / len(known) if known else 0.0
-            seconds = (left + average * len(waiting)) / max(1, self.options.workers)
-        return QueueInfo(paused=self._paused, waiting=len(waiting), running=len(running), seconds=seconds)
-
-    def _seconds_left(self, run: Run) -> float:
-        return max(0.0, (run.estimate or 0.0) - (time.time() - (run.started or time.time())))
-
-    def _with_progress(self, run: Run) -> Run:
-        active = self._active.get(run.id)
-        return run if active is None else msgspec.structs.replace(run, progress=_progress(active.nodes))
+        return self.live.queue(paused=self._paused)
 
     def announced(self, digest: str) -> bool:
         """Whether an event has lately named this file: its bytes are on their way to the disk then."""
@@ -319,14 +311,11 @@ class Host:
             self._watch_all()
 
     def _watch_all(self) -> None:
-        for run in self._active:
+        for run in self.live.running():
             self.pool.watch(run, self.stream.watched(run))
 
     def _changed(self, run: Run) -> None:
-        if run.status in ENDED:
-            self._live.pop(run.id, None)
-        else:
-            self._live[run.id] = run
+        self.live.changed(run)
         self.publish(RunChanged(run=run))
         self._queue_changed()
 
@@ -349,8 +338,7 @@ class Host:
             await self._wake.wait()
             self._wake.clear()
             while not self._paused and not self.closing and (worker := self.pool.idle()) is not None:
-                waiting = any(run.status in ("queued", "interrupted") for run in self._live.values())
-                if not waiting and not self._incoming:
+                if not self._incoming and not self.live.any_waiting():
                     break
                 try:
                     if not await self._claim(worker):
@@ -381,7 +369,7 @@ class Host:
             if returned is not None:
                 self._changed(returned)
             return True
-        self._active[run.id] = _Active(run.attempts, worker)
+        self.live.begin(run.id, run.attempts, worker)
         self._changed(run)
         late = self._late_stops.pop(run.id, None)
         if late is not None:
@@ -391,15 +379,15 @@ class Host:
     # PoolListener
 
     def told(self, run: str, attempt: int, events: Sequence[AnyEvent]) -> None:
-        active = self._active.get(run)
+        active = self.live.active(run)
         if active is None or active.attempt != attempt:
             return
         for event in events:
-            _follow(active.nodes, event)
+            active.follow(event)
             if isinstance(event, NodeFinished):
                 self._announced.update((file.digest, None) for file in event.files)
             elif isinstance(event, NodeFailed):
-                event = msgspec.structs.replace(event, problem=runs.without_details(event.problem))  # noqa: PLW2901
+                event = msgspec.structs.replace(event, problem=without_details(event.problem))  # noqa: PLW2901
             self.publish(event)
         while len(self._announced) > _ANNOUNCED:
             self._announced.popitem(last=False)
@@ -422,20 +410,21 @@ class Host:
             self._wake.set()
 
     async def _finish(self, ended: Ended) -> None:
-        files = [self._file(made) for made in ended.files]
-        by_path = {made.path: file for made, file in zip(ended.files, files, strict=True)}
-        how = runs.End(
-            status="failed" if ended.status == "failed" else "done",
-            seconds=ended.seconds,
-            problems=ended.problems,
-            outputs={name: [_item(entry, by_path) for entry in items] for name, items in ended.outputs.items()},
-            files=files,
-            nodes={
-                name: NodeState(status=report.status, seconds=report.seconds) for name, report in ended.nodes.items()
-            },
-        )
+        how = end_of(ended, self.output)
         write = runs.stopped if ended.status == "cancelled" else runs.end
-        run = await self._surely(lambda connection: write(connection, ended.run, ended.attempt, how))
+
+        def work(connection: sqlite3.Connection) -> Run | None:
+            run = write(connection, ended.run, ended.attempt, how)
+            if run is not None:
+                try:
+                    gallery.add(connection, records_of(ended, run, list(how.files)))
+                except (sqlite3.Error, ValueError):
+                    # The end of the run is what matters; the folder is compared with the record at the next start.
+                    log.exception("the outputs of %s are not on record", ended.run)
+            return run
+
+        run = await self._surely(work)
+        self.graphs.learned()
         self._ended(ended.run, ended.attempt, run)
 
     async def _bury(self, run_id: str, attempt: int, problem: Problem) -> None:
@@ -448,9 +437,7 @@ class Host:
         self._ended(run_id, attempt, run)
 
     def _ended(self, run_id: str, attempt: int, run: Run | None) -> None:
-        active = self._active.get(run_id)
-        if active is not None and active.attempt == attempt:
-            del self._active[run_id]
+        if self.live.end(run_id, attempt):
             self._late_stops.pop(run_id, None)
         if run is not None:
             self._changed(run)
@@ -461,6 +448,17 @@ class Host:
             self._since_trim = 0
             limit = self.settings.history_limit
             self.spawn(self.database.write(lambda connection: runs.trim(connection, limit)))
+
+    async def _keep_gallery(self) -> None:
+        """Holds the record of outputs against their folder, and empties the trash of what has been there for long."""
+        while True:
+            try:
+                await self.archive.compare()
+                if self.settings.trash_days:
+                    await self.archive.empty_trash(self.settings.trash_days * _DAY)
+            except ProblemError as error:
+                log.error("the output folder cannot be compared with its record: %s", error)
+            await asyncio.sleep(_DAY)
 
     async def _surely(self, work: Any) -> Any:
         """A write that must not be lost to a disk that is full for a moment."""
@@ -473,70 +471,11 @@ class Host:
                 await asyncio.sleep(pause)
         return await self.database.write(work)
 
-    def _file(self, made: Made) -> RunFile:
-        path = Path(made.path)
-        name = path.relative_to(self.output).as_posix() if path.is_relative_to(self.output) else path.name
-        picture = made.media_type.startswith("image/")
-        return RunFile(
-            name=name,
-            digest=made.digest,
-            media_type=made.media_type,
-            size=made.size,
-            width=made.width,
-            height=made.height,
-            node=made.node,
-            output=made.output,
-            url=f"/api/v1/blobs/{made.digest}",
-            thumbnail=f"/api/v1/thumbnails/{made.digest}" if picture else "",
-        )
-
 
 def _boot(connection: Any) -> tuple[int, int]:
-    boot = int(runs.setting(connection, "boots") or 0) + 1
-    runs.set_setting(connection, "boots", str(boot))
+    boot = int(preferences.setting(connection, "boots") or 0) + 1
+    preferences.set_setting(connection, "boots", str(boot))
     return boot, runs.recover(connection)
-
-
-def _item(entry: dict[str, Any], files: dict[str, RunFile]) -> OutputItem:
-    if "path" in entry:
-        return OutputItem(file=files.get(entry["path"]))
-    return OutputItem(value=entry.get("value"), type=entry.get("type"))
-
-
-def _place(run: Run) -> tuple[int, bool, int, float]:
-    group = {"running": 0, "paused": 2}.get(run.status, 1)
-    return group, run.status != "interrupted", -run.priority, run.rank
-
-
-def _follow(nodes: dict[str, NodeState], event: AnyEvent) -> None:
-    """Keeps the states of a run's nodes by its events."""
-    if isinstance(event, RunStarted):
-        nodes.clear()
-        nodes.update((name, NodeState()) for name in event.nodes)
-        return
-    node = getattr(event, "node", None)
-    if node is None:
-        return
-    state = nodes.setdefault(node, NodeState())
-    if isinstance(event, NodeStarted):
-        state.status = "running"
-    elif isinstance(event, NodeProgress):
-        state.status, state.step, state.total = "running", event.step, event.total
-        state.curve = event.curve or state.curve
-    elif isinstance(event, NodeFinished):
-        state.status, state.seconds = "cached" if event.cached else "ran", event.seconds
-    elif isinstance(event, NodeSkipped):
-        state.status = "skipped"
-    elif isinstance(event, NodeFailed):
-        state.status = "failed"
-
-
-def _progress(nodes: dict[str, NodeState]) -> float | None:
-    if not nodes:
-        return None
-    over = sum(state.status not in ("waiting", "running") for state in nodes.values())
-    part = sum(state.step / state.total for state in nodes.values() if state.status == "running" and state.total)
-    return round(min(1.0, (over + part) / len(nodes)), 4)
 
 
 def _closing() -> ProblemError:

@@ -21,6 +21,8 @@ from safelight.engine.events import (
 )
 from safelight.sdk.problem import Problem
 
+from .facts import Parameter
+
 RunState = Literal["queued", "running", "paused", "interrupted", "done", "failed", "cancelled"]
 WAITING: tuple[RunState, ...] = ("interrupted", "queued")
 ENDED: tuple[RunState, ...] = ("done", "failed", "cancelled")
@@ -75,8 +77,10 @@ class Run(msgspec.Struct, kw_only=True):
     for `resume`; `done`, `failed` and `cancelled` are final, and reached exactly once. `position` counts from 0 at the
     front of the queue and is given by `GET /runs/{id}` and `GET /queue` only; the order is `interrupted` before
     `queued`, the higher `priority` before the lower, the lower `rank` before the higher. `attempts` are starts,
-    `deaths` the workers that died of it. `seconds` is the time of the last attempt, `estimate` what the whole is
-    expected to take, `progress` 0..1.
+    `deaths` the workers that died of it. `seconds` is the time of the last attempt, `estimate` what the whole was
+    expected to take when it was accepted, `progress` 0..1. `left` are the seconds until its end is expected, the wait
+    for its turn included; given where `position` is, and for running ones. `inputs` are values of the workflow's
+    inputs by name, and of any other port as `node.port`.
     """
 
     id: str
@@ -93,6 +97,7 @@ class Run(msgspec.Struct, kw_only=True):
     seconds: float | None = None
     estimate: float | None = None
     progress: float | None = None
+    left: float | None = None
     workflow: str | None = None
     batch: str | None = None
     retry_of: str | None = None
@@ -126,6 +131,85 @@ class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None
     estimate: float | None = None
     checkpoint_seconds: float | None = None
+    cell: tuple[int, ...] = ()
+
+
+class Axis(msgspec.Struct, frozen=True, kw_only=True):
+    """What differs between the runs of a batch: the name of an input, or `node.port`, and its values in order.
+
+    The axis of `rows` is named `rows`, and its values are the rows themselves.
+    """
+
+    name: str
+    values: list[Any]
+
+
+class BatchRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a batch. `cell` is its place in the grid, an index on each axis, `values` are the values there."""
+
+    id: str
+    status: RunState
+    cell: list[int]
+    values: list[Any]
+    files: list[RunFile] = []
+    outputs: dict[str, list[OutputItem]] = {}
+    problems: tuple[Problem, ...] = ()
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """A sweep: its axes, and its runs in the order in which they were asked for (the last axis changes fastest).
+
+    `missing` are runs that were removed since.
+    """
+
+    id: str
+    name: str
+    created: float
+    axes: list[Axis]
+    runs: list[BatchRun]
+    missing: int = 0
+
+
+class BatchOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch to be put on record."""
+
+    id: str
+    name: str
+    axes: list[Axis]
+
+
+class GalleryItem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a run has made, or that was found in the output folder.
+
+    `prompts`, `models`, `seed` and `nodes` (types) are those on the way to it. `trashed` says since when it is in the
+    trash. `run` and `batch` may be forgotten by now.
+    """
+
+    id: str
+    name: str
+    digest: str
+    media_type: str
+    size: int
+    width: int = 0
+    height: int = 0
+    made: float = 0.0
+    url: str = ""
+    thumbnail: str = ""
+    run: str | None = None
+    workflow: str | None = None
+    batch: str | None = None
+    prompts: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    seed: int | None = None
+    nodes: tuple[str, ...] = ()
+    trashed: float | None = None
+
+
+class GalleryDetail(GalleryItem, frozen=True, kw_only=True):
+    """The same with every parameter that led to it, in the order in which the nodes ran, and the run's inputs."""
+
+    parameters: tuple[Parameter, ...] = ()
+    inputs: dict[str, Any] = {}
 
 
 class QueueInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,18 +267,37 @@ class RevisionInfo(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
+class PartInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A subgraph of the library without its content. `revision` counts from 1 and grows with each save."""
+
+    name: str
+    revision: int
+    created: float
+    modified: float
+    description: str = ""
+    nodes: int = 0
+
+
+class Part(PartInfo, frozen=True, kw_only=True):
+    """A subgraph of the library; `document` has the shape of a workflow, its inputs and outputs are the ports."""
+
+    document: dict[str, Any]
+
+
 class Settings(msgspec.Struct, kw_only=True):
     """What the user may change while the server runs; kept on disk.
 
-    `max_deaths`: a run is given up after so many workers died of it (1..20). `checkpoint_seconds`: how often long nodes
-    keep their state (0 is every step). `cancel_grace`: seconds after which a worker that does not stop is ended.
-    `history_limit`: ended runs kept. `editor` is the editor's own, up to 64 KiB.
+    `max_deaths`: a run is given up after so many workers died of it (1 to 20; 1 fails it at the first death).
+    `checkpoint_seconds`: how often long nodes keep their state (0 is every step). `cancel_grace`: seconds after which
+    a worker that does not stop is ended. `history_limit`: ended runs kept. `trash_days`: how long outputs that were
+    thrown away are kept (0: until the trash is emptied). `editor` is the editor's own, up to 64 KiB.
     """
 
     max_deaths: int = 3
     checkpoint_seconds: float = 5.0
     cancel_grace: float = 10.0
     history_limit: int = 10_000
+    trash_days: float = 30.0
     editor: dict[str, Any] = {}
 
 
@@ -229,6 +332,21 @@ class WorkflowChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="even
     revision: int
 
 
+class PartChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="part_changed"):
+    """A subgraph of the library has a new revision, or is gone (`revision` 0)."""
+
+    name: str
+    revision: int
+
+
+class ModelsChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="models_changed"):
+    """How far the search for models is: `done` of `total` looked at; `scanning` turns false at its end."""
+
+    scanning: bool
+    done: int
+    total: int
+
+
 class FileChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="file_changed"):
     """A file came into the input or output folder through the server, or was removed by it."""
 
@@ -255,6 +373,8 @@ HostEvent = (
     | QueueChanged
     | WorkerChanged
     | WorkflowChanged
+    | PartChanged
+    | ModelsChanged
     | FileChanged
     | Snapshot
     | RunStarted

@@ -8,28 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from safelight.sdk.codec import hash_bytes
 from safelight.sdk.problem import Problem, ProblemError
 
-from .records import ENDED, WAITING, NodeState, OutputItem, Run, RunDetail, RunFile, RunOrder, RunState
+from .preferences import is_paused
+from .records import ENDED, WAITING, NodeState, OutputItem, Run, RunFile, RunOrder, RunState
+from .rows import IS_WAITING, QUEUE_ORDER, Options, keep_document, number_of, row_of, run_missing, run_of, to_json
 
 _STEP = 1024.0
-_QUEUE_ORDER = "status = 'interrupted' DESC, priority DESC, rank, number"
-_WAITING = "status IN ('queued', 'interrupted')"
 _SEARCH_LIMIT = 4_000
-
-
-class Options(msgspec.Struct):
-    """How a run is to be run."""
-
-    targets: list[str] | None = None
-    force: list[str] = []
-    checkpoint_seconds: float | None = None
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -51,14 +41,6 @@ class End(msgspec.Struct, kw_only=True):
     nodes: dict[str, NodeState] = {}
 
 
-def number_of(run_id: str) -> int:
-    """The number in a run's id. Raises ProblemError `run_missing` for what is none."""
-    digits = run_id[1:]
-    if run_id.startswith("r") and digits.isascii() and digits.isdigit() and len(digits) <= 18:
-        return int(digits)
-    raise _missing(run_id)
-
-
 def add(connection: sqlite3.Connection, orders: Iterable[RunOrder]) -> list[tuple[Run, bool]]:
     """Accepts runs, at the end of the queue, and says of each whether it is new: a used key gives the old run."""
     (rank,) = connection.execute("SELECT coalesce(max(rank), 0) FROM run").fetchone()
@@ -67,12 +49,12 @@ def add(connection: sqlite3.Connection, orders: Iterable[RunOrder]) -> list[tupl
         if order.key is not None:
             known = connection.execute("SELECT * FROM run WHERE key = ?", (order.key,)).fetchone()
             if known is not None:
-                found.append((_run(known), False))
+                found.append((run_of(known), False))
                 continue
         rank += _STEP
         digest = keep_document(connection, order.document)
-        options = Options(order.targets, order.force, order.checkpoint_seconds)
-        inputs = _json(order.inputs)
+        options = Options(order.targets, order.force, order.checkpoint_seconds, list(order.cell))
+        inputs = to_json(order.inputs)
         cursor = connection.execute(
             "INSERT INTO run (name, status, priority, rank, document, workflow, batch, retry_of, key, options, inputs, "
             "search, created, estimate) VALUES (?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -85,21 +67,15 @@ def add(connection: sqlite3.Connection, orders: Iterable[RunOrder]) -> list[tupl
                 order.batch,
                 order.retry_of,
                 order.key,
-                _json(options),
+                to_json(options),
                 inputs,
                 f"{order.name}\n{order.workflow or ''}\n{inputs}"[:_SEARCH_LIMIT].casefold(),
                 time.time(),
                 order.estimate,
             ),
         )
-        found.append((_run(_row(connection, cursor.lastrowid or 0)), True))
+        found.append((run_of(row_of(connection, cursor.lastrowid or 0)), True))
     return found
-
-
-def keep_document(connection: sqlite3.Connection, body: bytes) -> str:
-    digest = hash_bytes(body)
-    connection.execute("INSERT OR IGNORE INTO document VALUES (?, ?)", (digest, body))
-    return digest
 
 
 def claim(connection: sqlite3.Connection, worker: str) -> Claimed | None:
@@ -107,7 +83,7 @@ def claim(connection: sqlite3.Connection, worker: str) -> Claimed | None:
     if is_paused(connection):
         return None
     found = connection.execute(
-        f"SELECT number FROM run WHERE {_WAITING} ORDER BY {_QUEUE_ORDER} LIMIT 1",
+        f"SELECT number FROM run WHERE {IS_WAITING} ORDER BY {QUEUE_ORDER} LIMIT 1",
     ).fetchone()
     if found is None:
         return None
@@ -116,9 +92,9 @@ def claim(connection: sqlite3.Connection, worker: str) -> Claimed | None:
         "WHERE number = ?",
         (worker, time.time(), found[0]),
     )
-    row = _row(connection, found[0])
+    row = row_of(connection, found[0])
     body = connection.execute("SELECT body FROM document WHERE digest = ?", (row["document"],)).fetchone()[0]
-    return Claimed(_run(row), body, msgspec.json.decode(row["options"], type=Options))
+    return Claimed(run_of(row), body, msgspec.json.decode(row["options"], type=Options))
 
 
 def end(connection: sqlite3.Connection, run_id: str, attempt: int, how: End) -> Run | None:
@@ -133,10 +109,10 @@ def end(connection: sqlite3.Connection, run_id: str, attempt: int, how: End) -> 
             how.status,
             time.time() if final else None,
             how.seconds,
-            _json(how.problems),
-            _json(how.outputs),
-            _json(how.files),
-            _json(how.nodes),
+            to_json(how.problems),
+            to_json(how.outputs),
+            to_json(how.files),
+            to_json(how.nodes),
             int(final),
             number,
             attempt,
@@ -144,14 +120,7 @@ def end(connection: sqlite3.Connection, run_id: str, attempt: int, how: End) -> 
     )
     if cursor.rowcount != 1:
         return None
-    connection.executemany(
-        "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [
-            (file.name, file.digest, number, file.media_type, file.size, file.width, file.height)
-            for file in {(file.name, file.digest): file for file in how.files}.values()
-        ],
-    )
-    return _run(_row(connection, number))
+    return run_of(row_of(connection, number))
 
 
 def died(connection: sqlite3.Connection, run_id: str, attempt: int, problem: Problem, limit: int) -> Run | None:
@@ -205,12 +174,12 @@ def ask(connection: sqlite3.Connection, run_id: str, what: str) -> tuple[Run, bo
     number = number_of(run_id)
     row = connection.execute("SELECT status, intent FROM run WHERE number = ?", (number,)).fetchone()
     if row is None:
-        raise _missing(run_id)
+        raise run_missing(run_id)
     status: RunState = row["status"]
     if status == "running" and what in ("cancel", "pause"):
         intent = "cancel" if "cancel" in (what, row["intent"]) else "pause"
         connection.execute("UPDATE run SET intent = ? WHERE number = ?", (intent, number))
-        return _run(_row(connection, number)), True
+        return run_of(row_of(connection, number)), True
     if what == "cancel" and status in (*WAITING, "paused"):
         connection.execute(
             "UPDATE run SET status = 'cancelled', finished = ?, ends = ends + 1 WHERE number = ?", (time.time(), number)
@@ -225,18 +194,18 @@ def ask(connection: sqlite3.Connection, run_id: str, what: str) -> tuple[Run, bo
     elif not ((what == "pause" and status == "paused") or (what == "resume" and status in (*WAITING, "running"))):
         message = f"The run {run_id} is {status}; it cannot be {_PAST[what]}."
         raise ProblemError(Problem(code="run_ended", message=message, hint="`retry` runs it again.", value=status))
-    return _run(_row(connection, number)), False
+    return run_of(row_of(connection, number)), False
 
 
 _PAST = {"cancel": "cancelled", "pause": "paused", "resume": "resumed"}
 
 
 def cancel_waiting(connection: sqlite3.Connection) -> list[Run]:
-    numbers = [row[0] for row in connection.execute(f"SELECT number FROM run WHERE {_WAITING}")]
+    numbers = [row[0] for row in connection.execute(f"SELECT number FROM run WHERE {IS_WAITING}")]
     connection.execute(
-        f"UPDATE run SET status = 'cancelled', finished = ?, ends = ends + 1 WHERE {_WAITING}", (time.time(),)
+        f"UPDATE run SET status = 'cancelled', finished = ?, ends = ends + 1 WHERE {IS_WAITING}", (time.time(),)
     )
-    return [_run(_row(connection, number)) for number in numbers]
+    return [run_of(row_of(connection, number)) for number in numbers]
 
 
 def edit(
@@ -252,7 +221,7 @@ def edit(
     number = number_of(run_id)
     row = connection.execute("SELECT status FROM run WHERE number = ?", (number,)).fetchone()
     if row is None:
-        raise _missing(run_id)
+        raise run_missing(run_id)
     moving = priority is not None or ahead_of is not None or behind is not None
     if moving:
         _must_wait(run_id, row["status"])
@@ -265,7 +234,7 @@ def edit(
         connection.execute("UPDATE run SET priority = ? WHERE number = ?", (priority, number))
     if ahead_of is not None or behind is not None:
         _move(connection, number, ahead_of or behind or "", ahead=ahead_of is not None)
-    return _run(_row(connection, number))
+    return run_of(row_of(connection, number))
 
 
 def _move(connection: sqlite3.Connection, number: int, other_id: str, *, ahead: bool) -> None:
@@ -273,7 +242,7 @@ def _move(connection: sqlite3.Connection, number: int, other_id: str, *, ahead: 
     for attempt in (1, 2):
         row = connection.execute("SELECT status, priority, rank FROM run WHERE number = ?", (other,)).fetchone()
         if row is None:
-            raise _missing(other_id)
+            raise run_missing(other_id)
         _must_wait(other_id, row["status"])
         side, direction = ("<", "DESC") if ahead else (">", "ASC")
         beyond = connection.execute(
@@ -307,7 +276,7 @@ def remove(connection: sqlite3.Connection, run_id: str) -> None:
     number = number_of(run_id)
     row = connection.execute("SELECT status FROM run WHERE number = ?", (number,)).fetchone()
     if row is None:
-        raise _missing(run_id)
+        raise run_missing(run_id)
     if row["status"] == "running":
         message = f"The run {run_id} is running."
         raise ProblemError(Problem(code="run_busy", message=message, hint="Cancel it first.", value=run_id))
@@ -321,176 +290,8 @@ def trim(connection: sqlite3.Connection, limit: int) -> None:
         "ORDER BY number DESC LIMIT -1 OFFSET ?)",
         (limit,),
     )
+    connection.execute("DELETE FROM batch WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.batch = batch.id)")
     connection.execute(
         "DELETE FROM document WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.document = digest) "
         "AND NOT EXISTS (SELECT 1 FROM revision WHERE revision.document = digest)"
     )
-
-
-# Reading
-
-
-def get(connection: sqlite3.Connection, run_id: str) -> RunDetail:
-    row = _row(connection, number_of(run_id))
-    position: int | None = None
-    if row["status"] in WAITING:
-        (position,) = connection.execute(
-            f"SELECT count(*) FROM run WHERE {_WAITING} AND "
-            "((status = 'interrupted') > ?1 OR ((status = 'interrupted') = ?1 AND "
-            "(priority > ?2 OR (priority = ?2 AND (rank < ?3 OR (rank = ?3 AND number < ?4))))))",
-            (row["status"] == "interrupted", row["priority"], row["rank"], row["number"]),
-        ).fetchone()
-    options = msgspec.json.decode(row["options"], type=Options)
-    fields = {**_fields(row), "position": position}
-    nodes = msgspec.json.decode(row["nodes"], type=dict[str, NodeState])
-    return RunDetail(**fields, nodes=nodes, targets=options.targets, force=options.force)
-
-
-def options_of(connection: sqlite3.Connection, run_id: str) -> Options:
-    return msgspec.json.decode(_row(connection, number_of(run_id))["options"], type=Options)
-
-
-def document_of(connection: sqlite3.Connection, run_id: str) -> bytes:
-    digest = _row(connection, number_of(run_id))["document"]
-    return connection.execute("SELECT body FROM document WHERE digest = ?", (digest,)).fetchone()[0]
-
-
-def listed(connection: sqlite3.Connection, statuses: Sequence[str], limit: int) -> list[Run]:
-    """Runs of these statuses in the order of the queue; the waiting ones with their position."""
-    marks = ", ".join("?" * len(statuses))
-    rows = connection.execute(
-        f"SELECT * FROM run WHERE status IN ({marks}) ORDER BY {_QUEUE_ORDER} LIMIT ?", (*statuses, limit)
-    ).fetchall()
-    found = [_run(row) for row in rows]
-    if tuple(statuses) == WAITING:
-        for place, run in enumerate(found):
-            run.position = place
-    return found
-
-
-def history(
-    connection: sqlite3.Connection,
-    *,
-    statuses: Sequence[str] = (),
-    search: str = "",
-    workflow: str | None = None,
-    batch: str | None = None,
-    before: int | None = None,
-    limit: int = 50,
-) -> tuple[list[Run], int, int | None]:
-    """A page of runs, newest first; how many there are in all; the number to go on before."""
-    where, values = ["1"], list[Any]()
-    if statuses:
-        where.append(f"status IN ({', '.join('?' * len(statuses))})")
-        values += statuses
-    for word in search.casefold().split()[:10]:
-        where.append("instr(search, ?)")
-        values.append(word)
-    for column, value in (("workflow", workflow), ("batch", batch)):
-        if value is not None:
-            where.append(f"{column} = ?")
-            values.append(value)
-    (total,) = connection.execute(f"SELECT count(*) FROM run WHERE {' AND '.join(where)}", values).fetchone()
-    if before is not None:
-        where.append("number < ?")
-        values.append(before)
-    rows = connection.execute(
-        f"SELECT * FROM run WHERE {' AND '.join(where)} ORDER BY number DESC LIMIT ?", (*values, limit + 1)
-    ).fetchall()
-    more = rows[limit - 1]["number"] if len(rows) > limit else None
-    return [_run(row) for row in rows[:limit]], total, more
-
-
-def counts(connection: sqlite3.Connection) -> dict[str, int]:
-    return dict(connection.execute("SELECT status, count(*) FROM run GROUP BY status").fetchall())
-
-
-def waiting_seconds(connection: sqlite3.Connection) -> float | None:
-    """What the waiting runs are expected to take together; None when nothing is known of any of them."""
-    return connection.execute(f"SELECT sum(estimate) FROM run WHERE {_WAITING}").fetchone()[0]
-
-
-def past_seconds(connection: sqlite3.Connection, document: bytes) -> float | None:
-    """What the last runs of this very document took on average."""
-    return connection.execute(
-        "SELECT avg(seconds) FROM (SELECT seconds FROM run WHERE document = ? AND status = 'done' "
-        "ORDER BY number DESC LIMIT 5)",
-        (hash_bytes(document),),
-    ).fetchone()[0]
-
-
-def is_paused(connection: sqlite3.Connection) -> bool:
-    return setting(connection, "paused") == "true"
-
-
-def setting(connection: sqlite3.Connection, key: str) -> str | None:
-    found = connection.execute("SELECT value FROM setting WHERE key = ?", (key,)).fetchone()
-    return found[0] if found else None
-
-
-def set_setting(connection: sqlite3.Connection, key: str, value: str) -> None:
-    connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
-
-
-def _row(connection: sqlite3.Connection, number: int) -> sqlite3.Row:
-    row = connection.execute("SELECT * FROM run WHERE number = ?", (number,)).fetchone()
-    if row is None:
-        raise _missing(f"r{number}")
-    return row
-
-
-def _missing(run_id: str) -> ProblemError:
-    return ProblemError(Problem(code="run_missing", message=f"There is no run {run_id!r}.", value=run_id))
-
-
-_PLAIN = (
-    "name",
-    "status",
-    "priority",
-    "rank",
-    "attempts",
-    "deaths",
-    "created",
-    "started",
-    "finished",
-    "seconds",
-    "estimate",
-    "workflow",
-    "batch",
-    "retry_of",
-    "worker",
-)
-
-
-def _fields(row: sqlite3.Row) -> dict[str, Any]:
-    decode: Callable[..., Any] = msgspec.json.decode
-    return {
-        "id": f"r{row['number']}",
-        **{name: row[name] for name in _PLAIN},
-        "inputs": decode(row["inputs"]),
-        "problems": tuple(without_details(problem) for problem in _problems(row)),
-        "outputs": decode(row["outputs"], type=dict[str, list[OutputItem]]),
-        "files": decode(row["files"], type=list[RunFile]),
-    }
-
-
-def problems_of(connection: sqlite3.Connection, run_id: str) -> tuple[Problem, ...]:
-    """The problems of a run with their tracebacks."""
-    return _problems(_row(connection, number_of(run_id)))
-
-
-def without_details(problem: Problem) -> Problem:
-    """The problem as clients get it: tracebacks stay here."""
-    return msgspec.structs.replace(problem, details=None) if problem.details is not None else problem
-
-
-def _problems(row: sqlite3.Row) -> tuple[Problem, ...]:
-    return msgspec.json.decode(row["problems"], type=tuple[Problem, ...])
-
-
-def _run(row: sqlite3.Row) -> Run:
-    return Run(**_fields(row))
-
-
-def _json(data: Any) -> str:
-    return msgspec.json.encode(data).decode()

@@ -71,4 +71,45 @@ CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 INSERT INTO setting VALUES ('boots', '0'), ('paused', 'false')
 """,
     "ALTER TABLE revision ADD COLUMN autosave INTEGER NOT NULL DEFAULT 0",
+    """
+CREATE TABLE output (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,   -- "p" and this is the id
+    name TEXT NOT NULL,             -- below the output folder
+    digest TEXT NOT NULL,
+    made REAL NOT NULL,
+    run INTEGER,                    -- outlives the run itself, which may be forgotten
+    media_type TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    workflow TEXT,
+    batch TEXT,
+    facts TEXT NOT NULL DEFAULT '{}',   -- JSON: prompts, models, seed, types of nodes, parameters
+    search TEXT NOT NULL DEFAULT '',
+    trashed REAL,                   -- since when it lies in the trash
+    UNIQUE (name, digest)
+);
+CREATE INDEX output_digest ON output (digest);
+CREATE INDEX output_made ON output (trashed, made DESC, number DESC);
+CREATE INDEX output_run ON output (run);
+INSERT INTO output (name, digest, made, run, media_type, size, width, height, workflow, batch)
+    SELECT file.name, digest, coalesce(finished, 0), file.run, media_type, size, width, height, workflow, batch
+    FROM file LEFT JOIN run ON run.number = file.run ORDER BY file.run;
+DROP TABLE file;
+CREATE TABLE batch (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    created REAL NOT NULL,
+    axes TEXT NOT NULL              -- JSON: what is different from run to run, with its values
+) WITHOUT ROWID;
+CREATE TABLE part (
+    name TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    created REAL NOT NULL,
+    modified REAL NOT NULL,
+    description TEXT NOT NULL,
+    nodes INTEGER NOT NULL,
+    body BLOB NOT NULL              -- a subgraph as JSON text
+) WITHOUT ROWID
+""",
 )

@@ -14,6 +14,8 @@ from safelight.engine.events import AnyEvent
 from safelight.engine.run import NodeReport
 from safelight.sdk.problem import Problem
 
+from .facts import Facts
+
 LENGTH = struct.Struct(">I")
 MAX_FRAME = 256 << 20
 
@@ -122,7 +124,7 @@ class Preview(Message, frozen=True, kw_only=True, tag="preview"):
 
 
 class Made(Message, frozen=True, kw_only=True, tag="made"):
-    """A finished file. `path` is absolute."""
+    """A finished file. `path` is absolute, `facts` are how it was made."""
 
     path: str
     media_type: str
@@ -132,6 +134,7 @@ class Made(Message, frozen=True, kw_only=True, tag="made"):
     height: int
     node: str | None = None
     output: str | None = None
+    facts: Facts = Facts()
 
 
 class Ended(Message, frozen=True, kw_only=True, tag="ended"):

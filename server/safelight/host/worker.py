@@ -22,12 +22,14 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from safelight.app import Budgets, Studio
+from safelight.app import Budgets, Outcome, Studio
 from safelight.engine import Cancel, NodeProgress, RunFinished, RunOptions
 from safelight.engine.events import AnyEvent, Event
 from safelight.graph import Document
 from safelight.sdk.problem import Problem, ProblemError
 
+from .facts import Facts, facts_of
+from .filling import filled
 from .logs import run_id, start_logging
 from .machine import device_state, library_versions, resident_bytes
 from .wire import (
@@ -232,7 +234,7 @@ class Worker:
 
     def _outcome(self, studio: Studio, job: _Job) -> Ended:
         begin = job.begin
-        document = Document.loads(begin.document).with_inputs(begin.inputs)
+        document = filled(Document.loads(begin.document), begin.inputs)
 
         def emit(event: Event) -> None:
             self._out.put((begin, event))
@@ -250,14 +252,6 @@ class Worker:
             ),
             run_id=begin.run,
         )
-        files = [
-            Made(node=node, **_made(msgspec.to_builtins(file)))
-            for node, delivered in outcome.delivered.items()
-            for file in delivered
-        ]
-        known = {file.path for file in files}
-        for name, items in outcome.outputs.items():
-            files += [Made(output=name, **_made(item)) for item in items if item.get("path", "") not in ("", *known)]
         result = outcome.result
         return Ended(
             run=begin.run,
@@ -266,7 +260,7 @@ class Worker:
             seconds=result.seconds,
             nodes=result.nodes,
             outputs=outcome.outputs,
-            files=files,
+            files=_files(outcome),
             problems=list(result.problems),
         )
 
@@ -282,6 +276,22 @@ class Worker:
         while not self._out.empty() and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.02)
+
+
+def _files(outcome: Outcome) -> list[Made]:
+    """All files of a run: those that nodes saved, and pictures that are outputs without having been saved."""
+    made: list[Made] = []
+    for node, delivered in outcome.delivered.items():
+        facts = facts_of(outcome.graph, node) if delivered else Facts()
+        made += [Made(node=node, facts=facts, **_made(msgspec.to_builtins(file))) for file in delivered]
+    known = {file.path for file in made}
+    for name, items in outcome.outputs.items():
+        new = [item for item in items if item.get("path", "") not in ("", *known)]
+        if new:
+            number, _ = outcome.graph.outputs[name]
+            facts = facts_of(outcome.graph, outcome.graph.nodes[number].id)
+            made += [Made(output=name, facts=facts, **_made(item)) for item in new]
+    return made
 
 
 def _made(item: dict[str, Any]) -> dict[str, Any]:

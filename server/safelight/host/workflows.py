@@ -10,7 +10,7 @@ import msgspec
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean
 
 from .records import RevisionInfo, Workflow, WorkflowInfo
-from .runs import keep_document
+from .rows import keep_document
 
 KEEP_REVISIONS = 200
 AUTOSAVE_SECONDS = 300.0

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from safelight.host import runs
+from safelight.host import history
 from safelight.sdk.problem import ProblemError
 
 from . import events, graph_routes, metrics, static
@@ -57,7 +57,7 @@ def application(state: State) -> web.Application:
 
     async def prometheus(request: web.Request) -> web.Response:
         del request
-        counts = await state.host.database.read(runs.counts)
+        counts = await state.host.database.read(history.counts)
         text = await state.host.graphs.call(lambda studio: metrics.render(state, counts, studio.cache.info()))
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 

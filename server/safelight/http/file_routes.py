@@ -11,6 +11,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from safelight.graph import Document
+from safelight.host import gallery
 from safelight.host.files import Bytes, Found
 from safelight.host.records import FileChanged
 from safelight.host.uploads import MAX_BYTES, Upload, accept, workflow_in
@@ -50,7 +51,9 @@ async def listed(call: Call) -> FilePage:
 
 
 async def _infos(state: State, folder: str, found: list[Found]) -> list[FileInfo]:
-    known = await _known(state, [one.name for one in found]) if folder == "output" else {}
+    names = [one.name for one in found]
+    known = await state.host.database.read(lambda connection: gallery.named(connection, names)) if names else {}
+    known = known if folder == "output" else {}
 
     def work() -> list[FileInfo]:
         made: list[FileInfo] = []
@@ -58,7 +61,7 @@ async def _infos(state: State, folder: str, found: list[Found]) -> list[FileInfo
             picture = one.media_type.startswith("image/")
             digest = state.folders.digest(one) if picture else ""
             rows = [row for row in known.get(one.name, ()) if row["digest"] == digest or row["size"] == one.size]
-            row = max(rows, key=lambda row: (row["digest"] == digest, row["run"]), default=None)
+            row = max(rows, key=lambda row: (row["digest"] == digest, row["number"]), default=None)
             made.append(
                 FileInfo(
                     name=one.name,
@@ -70,24 +73,12 @@ async def _infos(state: State, folder: str, found: list[Found]) -> list[FileInfo
                     digest=digest or (row["digest"] if row else ""),
                     width=row["width"] if row else 0,
                     height=row["height"] if row else 0,
-                    run=f"r{row['run']}" if row else None,
+                    run=f"r{row['run']}" if row and row["run"] is not None else None,
                 )
             )
         return made
 
     return await asyncio.to_thread(work)
-
-
-async def _known(state: State, names: list[str]) -> dict[str, list[Any]]:
-    """What is on record of output files, by name."""
-    marks = ", ".join("?" * len(names))
-    rows = await state.host.database.read(
-        lambda connection: connection.execute(f"SELECT * FROM file WHERE name IN ({marks})", names).fetchall()
-    )
-    found: dict[str, list[Any]] = {}
-    for row in rows:
-        found.setdefault(row["name"], []).append(row)
-    return found
 
 
 async def get(call: Call) -> web.StreamResponse:
@@ -132,8 +123,12 @@ def _document(text: str | None) -> dict[str, Any] | None:
 async def remove(call: Call) -> Done:
     folder = _folder(call)
     name = call.path["name"]
+    if folder == "output":
+        await _find(call, folder)
+        thrown = await call.state.host.archive.throw_away_named(name)
+        return Done(count=len(thrown))
     try:
-        await asyncio.to_thread(call.state.folders.remove, folder, name)
+        await asyncio.to_thread(call.state.folders.remove, name)
     except ProblemError as error:
         raise _as_missing(error) from None
     call.state.host.publish(FileChanged(folder=folder, name=name, removed=True))
@@ -159,19 +154,17 @@ async def thumbnail(call: Call) -> web.StreamResponse:
 async def _bytes(state: State, digest: str) -> Bytes:
     if len(digest) != 40 or any(mark not in "0123456789abcdef" for mark in digest):
         raise Refused(404, "blob_missing", f"{digest[:60]!r} is not a digest.")
-    rows = await state.host.database.read(
-        lambda connection: connection.execute("SELECT name FROM file WHERE digest = ?", (digest,)).fetchall()
-    )
-    names = [row[0] for row in rows]
+    rows = await state.host.database.read(lambda connection: gallery.with_digest(connection, digest))
+    places = [state.host.archive.path_of(row) for row in rows]
     # A worker writes behind: what an event has just announced may be a moment away.
     waits = _LEARN_WAIT if state.host.announced(digest) else _LEARN_WAIT[:1]
     for wait in waits:
         await asyncio.sleep(wait)
-        found = await asyncio.to_thread(state.folders.bytes_of, digest, names)
+        found = await asyncio.to_thread(state.folders.bytes_of, digest, places)
         if found is not None:
             return found
     await asyncio.to_thread(state.folders.learn)
-    found = await asyncio.to_thread(state.folders.bytes_of, digest, names)
+    found = await asyncio.to_thread(state.folders.bytes_of, digest, places)
     if found is None:
         hint = "It was deleted, or evicted from the cache."
         raise Refused(404, "blob_missing", f"There is nothing with the digest {digest}.", hint)
@@ -228,7 +221,15 @@ ROUTES = [
     Route(
         "GET", "/files/{folder}/{name}", get, "The bytes of a file", "files", _BYTES, errors=(404, 416), also=(206, 304)
     ),
-    Route("DELETE", "/files/{folder}/{name}", remove, "Remove a file", "files", Done, errors=(404,)),
+    Route(
+        "DELETE",
+        "/files/{folder}/{name}",
+        remove,
+        "Remove an upload; throw an output away",
+        "files",
+        Done,
+        errors=(404,),
+    ),
     Route("GET", "/blobs/{digest}", blob, "Bytes by digest", "files", _BYTES, errors=(404, 416), also=(206, 304)),
     Route(
         "GET",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from safelight.host.runs import without_details
+from safelight.host.rows import without_details
 from safelight.sdk.problem import Problem, ProblemError
 
 from .structs import Problems
@@ -18,6 +18,10 @@ _STATUS = {
     "model_missing": 404,
     "workflow_missing": 404,
     "revision_missing": 404,
+    "output_missing": 404,
+    "batch_missing": 404,
+    "part_missing": 404,
+    "part_conflict": 409,
     "workflow_conflict": 409,
     "name_taken": 409,
     "run_ended": 409,

@@ -71,6 +71,8 @@ PATHS: dict[str, dict[str, Any]] = {
     "id": RUN_ID,
     "digest": DIGEST,
     "name": {"type": "string", "minLength": 1, "maxLength": 300, "description": "A name; slashes may be part of it."},
+    "item": {"type": "string", "pattern": "^p[0-9]{1,18}$", "description": "The id of an output."},
+    "batch": {"type": "string", "pattern": "^b[0-9a-f]{12}$", "description": "The id of a batch."},
     "folder": {"type": "string", "enum": ["input", "output"]},
     "number": {"type": "integer", "minimum": 1, "maximum": 1 << 53},
 }

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 import secrets
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from safelight.graph import Document
-from safelight.host import runs, workflows
-from safelight.host.records import WAITING, Run, RunDetail, RunOrder
+from safelight.host import batches, history, workflows
+from safelight.host.filling import filled
+from safelight.host.records import WAITING, Axis, Batch, BatchOrder, Run, RunDetail, RunOrder
+from safelight.host.rows import number_of
 from safelight.places import shipped_names
 from safelight.sdk.problem import ProblemError
 
@@ -55,24 +58,38 @@ async def submit(call: Call) -> Answer:
 
 async def submit_batch(call: Call) -> BatchAnswer:
     body: BatchBody = call.body
-    names = list(body.sweep)
     count = math.prod(len(values) for values in body.sweep.values()) * max(1, len(body.rows))
     if count > MAX_BATCH:
         message = f"The sweep makes {count:,} runs, more than the {MAX_BATCH:,} that are taken at once."
         raise Refused(422, "too_many_runs", message, "Send it in parts.", value=count)
-    rows: list[dict[str, Any]] = [
-        {**row, **dict(zip(names, values, strict=True))}
-        for row in body.rows or [{}]
-        for values in itertools.product(*body.sweep.values())
-    ]
+    axes = [Axis(name=name, values=values) for name, values in body.sweep.items()]
+    if body.rows:
+        axes.insert(0, Axis(name="rows", values=list(body.rows)))
+    cells = list(itertools.product(*(range(len(axis.values)) for axis in axes)))
     order = await _order(call, body)
     batch = f"b{secrets.token_hex(6)}"
     order = msgspec.structs.replace(order, batch=batch, key=None)
-    prepared = await call.state.host.graphs.prepare(order, body.values, rows)
-    if body.key is not None:
-        prepared = [msgspec.structs.replace(one, key=f"{body.key}#{number}") for number, one in enumerate(prepared, 1)]
-    accepted = await call.state.host.submit(prepared)
+    prepared = await call.state.host.graphs.prepare(order, body.values, [_row(axes, cell) for cell in cells])
+    prepared = [
+        msgspec.structs.replace(one, cell=cell, key=None if body.key is None else f"{body.key}#{number}")
+        for number, (one, cell) in enumerate(zip(prepared, cells, strict=True), 1)
+    ]
+    record = BatchOrder(id=batch, name=prepared[0].name, axes=axes)
+    accepted = await call.state.host.submit(prepared, record)
     return BatchAnswer(batch=accepted[0][0].batch or batch, runs=[run.id for run, _ in accepted])
+
+
+def _row(axes: Sequence[Axis], cell: Sequence[int]) -> dict[str, Any]:
+    """The inputs of one run of a sweep."""
+    row: dict[str, Any] = {}
+    for axis, place in zip(axes, cell, strict=True):
+        row |= axis.values[place] if axis.name == "rows" else {axis.name: axis.values[place]}
+    return row
+
+
+async def batch(call: Call) -> Batch:
+    name = call.path["batch"]
+    return await call.state.host.database.read(lambda connection: batches.get(connection, name))
 
 
 async def _order(call: Call, body: SubmitBody) -> RunOrder:
@@ -110,9 +127,9 @@ async def listed(call: Call) -> RunPage:
     unknown = [status for status in statuses if status not in _STATES]
     if unknown:
         raise Refused(400, "bad_request", f"There is no status {unknown[0]!r}.", f"There are: {', '.join(_STATES)}.")
-    before = runs.number_of(query.before) if query.before else None
+    before = number_of(query.before) if query.before else None
     found, total, following = await call.state.host.database.read(
-        lambda connection: runs.history(
+        lambda connection: history.history(
             connection,
             statuses=statuses,
             search=query.search,
@@ -131,15 +148,15 @@ async def detail(call: Call) -> RunDetail:
 
 async def document(call: Call) -> dict[str, Any]:
     run = await call.state.host.run(call.path["id"])
-    body = await call.state.host.database.read(lambda connection: runs.document_of(connection, run.id))
-    return await call.state.host.graphs.call(lambda _: Document.loads(body).with_inputs(run.inputs).data())
+    body = await call.state.host.database.read(lambda connection: history.document_of(connection, run.id))
+    return await call.state.host.graphs.call(lambda _: filled(Document.loads(body), run.inputs).data())
 
 
 async def details(call: Call) -> Answer:
     if not call.state.loopback:
         message = "Tracebacks are given on the server's own machine only."
         raise Refused(403, "details_local", message, "Look into the server's log.")
-    found = await call.state.host.database.read(lambda connection: runs.problems_of(connection, call.path["id"]))
+    found = await call.state.host.database.read(lambda connection: history.problems_of(connection, call.path["id"]))
     return Answer(RunDetails(problems=found))
 
 
@@ -169,9 +186,9 @@ async def resume(call: Call) -> Run:
 
 async def retry(call: Call) -> Answer:
     host, run_id = call.state.host, call.path["id"]
-    old = await host.database.read(lambda connection: runs.get(connection, run_id))
-    body = await host.database.read(lambda connection: runs.document_of(connection, run_id))
-    options = await host.database.read(lambda connection: runs.options_of(connection, run_id))
+    old = await host.database.read(lambda connection: history.get(connection, run_id))
+    body = await host.database.read(lambda connection: history.document_of(connection, run_id))
+    options = await host.database.read(lambda connection: history.options_of(connection, run_id))
     order = RunOrder(
         document=body,
         name=old.name,
@@ -196,12 +213,18 @@ async def queue(call: Call) -> QueueAnswer:
     host = call.state.host
     running, waiting, paused = await host.database.read(
         lambda connection: (
-            runs.listed(connection, ("running",), 100),
-            runs.listed(connection, WAITING, _QUEUE_SHOWN),
-            runs.listed(connection, ("paused",), _QUEUE_SHOWN),
+            history.listed(connection, ("running",), 100),
+            history.listed(connection, WAITING, _QUEUE_SHOWN),
+            history.listed(connection, ("paused",), _QUEUE_SHOWN),
         )
     )
-    return QueueAnswer(queue=host.queue(), running=running, waiting=waiting, paused=paused)
+    current = host.live.current
+    return QueueAnswer(
+        queue=host.queue(),
+        running=[current(run) for run in running],
+        waiting=[current(run) for run in waiting],
+        paused=paused,
+    )
 
 
 async def queue_pause(call: Call) -> QueueAnswer:
@@ -224,6 +247,7 @@ ROUTES = [
     Route(
         "POST", "/runs/batch", submit_batch, "Accept a sweep", "runs", BatchAnswer, 201, BatchBody, errors=(404, 422)
     ),
+    Route("GET", "/batches/{batch}", batch, "A sweep as a grid", "runs", Batch, errors=(404,)),
     Route("GET", "/runs", listed, "History with search", "runs", RunPage, query=RunQuery, errors=(404,)),
     Route("GET", _RUN, detail, "One run", "runs", RunDetail, errors=(404,)),
     Route("GET", f"{_RUN}/document", document, "What it runs", "runs", dict[str, Any], errors=(404, 422)),

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from safelight.host.records import OutputItem, QueueInfo, Run, RunFile, WorkerInfo
+from safelight.host.records import GalleryItem, QueueInfo, Run, WorkerInfo
 from safelight.sdk.node import NodeSpec
 from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
@@ -129,8 +129,8 @@ def _no_document() -> msgspec.Raw:
 class SubmitBody(Body, kw_only=True):
     """A run to be queued: a document, or the name of a saved or shipped workflow, with values for its inputs.
 
-    `values` sets any port, by `node.port`. `key` makes the request repeatable: the same key gives the run that was
-    accepted the first time. `checkpoint_seconds` overrides the setting of the server.
+    `values` sets any port, by `node.port`; in the run they are among its `inputs`. `key` makes the request repeatable:
+    the same key gives the run that was accepted the first time. `checkpoint_seconds` overrides the server's setting.
     """
 
     document: msgspec.Raw = msgspec.field(default_factory=_no_document)
@@ -149,7 +149,8 @@ class BatchBody(SubmitBody, kw_only=True):
     """A sweep. `rows` are sets of input values, one run each; `sweep` lists values by input, and every combination
     runs.
 
-    With both, each row is combined with each combination. `values` and `inputs` hold for all. At most 10,000 runs.
+    Keys are names of the workflow's inputs, or `node.port` for any other port. With both, each row is combined with
+    each combination. `values` and `inputs` hold for all. At most 10,000 runs.
     """
 
     rows: Annotated[list[dict[str, Any]], Meta(max_length=10_000)] = []
@@ -228,6 +229,44 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int
 
 
+class SavePartBody(Body, kw_only=True):
+    """`revision` is the one that was edited: 0 for a new name. Another one on disk is a conflict (409)."""
+
+    document: msgspec.Raw
+    revision: Annotated[int, Meta(ge=0, le=1 << 53)]
+
+
+# The gallery
+
+
+class GalleryPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Outputs, the newest first. `next` is the value of `offset` for the following page; None at the end."""
+
+    items: list[GalleryItem]
+    total: int
+    next: int | None = None
+
+
+class FacetsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Types of nodes, models and workflows that outputs were made with, each with how often."""
+
+    nodes: dict[str, int]
+    models: dict[str, int]
+    workflows: dict[str, int]
+
+
+class ItemsBody(Body, kw_only=True):
+    """Outputs by id."""
+
+    items: Annotated[list[Annotated[str, Meta(max_length=20)]], Meta(max_length=10_000)]
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """The outputs that this has changed; others were not there, or were so already."""
+
+    items: list[str]
+
+
 # Files, models, system
 
 
@@ -288,8 +327,21 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
 
 
+class ScanProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """So many of so many models were looked at."""
+
+    done: int
+    total: int
+
+
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
+    """`scanning` is set while the search goes on: `models` is what was known before it then.
+
+    Its end is told by the event `models_changed`.
+    """
+
     models: list[ModelInfo]
+    scanning: ScanProgress | None = None
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -324,6 +376,7 @@ class SettingsBody(Body, kw_only=True):
     checkpoint_seconds: Annotated[float, Meta(ge=0, le=86_400)] | None = None
     cancel_grace: Annotated[float, Meta(ge=0, le=600)] | None = None
     history_limit: Annotated[int, Meta(ge=10, le=1_000_000)] | None = None
+    trash_days: Annotated[float, Meta(ge=0, le=3650)] | None = None
     editor: dict[str, Any] | None = None
 
 
@@ -371,45 +424,3 @@ class PreviewHeader(msgspec.Struct, frozen=True, kw_only=True):
     media_type: str
     width: int
     height: int
-
-
-__all__ = [
-    "BatchAnswer",
-    "BatchBody",
-    "CancelBody",
-    "CatalogueAnswer",
-    "CheckAnswer",
-    "CheckBody",
-    "Connection",
-    "ConnectionRules",
-    "Device",
-    "Done",
-    "EditRunBody",
-    "Events",
-    "FileInfo",
-    "FilePage",
-    "Health",
-    "Hello",
-    "ModelInfo",
-    "ModelList",
-    "Opened",
-    "OutputItem",
-    "PlanAnswer",
-    "PlanBody",
-    "PlanNode",
-    "PreviewHeader",
-    "Problems",
-    "QueueAnswer",
-    "RenameBody",
-    "RunDetails",
-    "RunFile",
-    "RunPage",
-    "SaveBody",
-    "SettingsBody",
-    "SubmitBody",
-    "SystemAnswer",
-    "Template",
-    "TextsAnswer",
-    "Uploaded",
-    "Watch",
-]

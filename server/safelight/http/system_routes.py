@@ -14,23 +14,23 @@ from safelight.engine import CacheInfo
 from safelight.host.machine import library_versions, resident_bytes
 from safelight.host.pool import LocalPool
 from safelight.host.records import Settings
-from safelight.host.runs import without_details
+from safelight.host.rows import without_details
 from safelight.models import ModelEntry
 from safelight.models.hardware import free_memory, total_memory
 
 from .problems import Refused
 from .routing import Call, Route
-from .structs import Device, Done, ModelInfo, ModelList, SettingsBody, SystemAnswer
+from .structs import Device, Done, ModelInfo, ModelList, ScanProgress, SettingsBody, SystemAnswer
 
 _EDITOR_BYTES = 64 << 10
+_SCAN_PATIENCE = 1.0
 
 
 async def models(call: Call) -> ModelList:
-    return ModelList(models=await call.state.host.graphs.call(_models))
-
-
-def _models(studio: Studio) -> list[ModelInfo]:
-    return [_model(entry) for entry in studio.models.list_models()]
+    scan = call.state.host.models
+    found = await scan.look(_SCAN_PATIENCE)
+    going_on = ScanProgress(done=scan.done, total=scan.total) if scan.scanning else None
+    return ModelList(models=[_model(entry) for entry in found], scanning=going_on)
 
 
 async def model(call: Call) -> ModelInfo:

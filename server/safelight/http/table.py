@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from . import file_routes, graph_routes, run_routes, system_routes, workflow_routes
+from . import (
+    file_routes,
+    gallery_routes,
+    graph_routes,
+    library_routes,
+    run_routes,
+    system_routes,
+    workflow_routes,
+)
 from .routing import Route
 
 BASE = "/api/v1"
@@ -10,6 +18,8 @@ ROUTES: tuple[Route, ...] = (
     *graph_routes.ROUTES,
     *run_routes.ROUTES,
     *workflow_routes.ROUTES,
+    *library_routes.ROUTES,
+    *gallery_routes.ROUTES,
     *file_routes.ROUTES,
     *system_routes.ROUTES,
 )

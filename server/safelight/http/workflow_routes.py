@@ -43,7 +43,7 @@ async def get(call: Call) -> Answer:
 
 async def save(call: Call) -> Answer:
     body: SaveBody = call.body
-    name = _checked_name(call.path["name"])
+    name = checked_name(call.path["name"])
 
     def read(_: Any) -> tuple[bytes, str, int]:
         document = Document.loads(bytes(body.document))
@@ -68,7 +68,7 @@ async def save(call: Call) -> Answer:
 
 
 async def rename(call: Call) -> WorkflowInfo:
-    old, new = call.path["name"], _checked_name(call.body.name)
+    old, new = call.path["name"], checked_name(call.body.name)
     revision = call.body.revision
     found = await call.state.host.database.write(lambda connection: workflows.rename(connection, old, new, revision))
     call.state.host.publish(WorkflowChanged(name=old, revision=0))
@@ -124,7 +124,7 @@ async def template(call: Call) -> dict[str, Any]:
     return await call.state.host.graphs.call(read)
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
     """A name for a workflow: any text of one line that can stand in an address. Raises Refused `bad_name`."""
     name = unicodedata.normalize("NFC", name)
     strange = any(mark in "/\\" or unicodedata.category(mark) in ("Cc", "Cf", "Cs", "Zl", "Zp") for mark in name)

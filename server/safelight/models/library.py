@@ -131,10 +131,16 @@ class Library:
         source, layout = self._open(name)
         return _entry(source, layout)
 
-    def list_models(self) -> list[ModelEntry]:
-        """Every model that can be named: the starter, the model folders', and the hub cache's. Broken ones say why."""
+    def list_models(self, on_progress: Callable[[int, int], None] | None = None) -> list[ModelEntry]:
+        """Every model that can be named: the starter, the model folders', and the hub cache's. Broken ones say why.
+
+        `on_progress` is told how many of how many have been looked at.
+        """
         found: list[ModelEntry] = []
-        for name, place, path in self._all():
+        named = list(self._all())
+        for number, (name, place, path) in enumerate(named):
+            if on_progress is not None:
+                on_progress(number, len(named))
             try:
                 source, layout = self._open(name, place)
                 found.append(_entry(source, layout))

@@ -7,6 +7,30 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 /** A workflow document; see the documentation of the format. */
 export type WorkflowDocument = { [key: string]: Json };
 
+/**
+ * What differs between the runs of a batch: the name of an input, or `node.port`, and its values in order.
+ *
+ * The axis of `rows` is named `rows`, and its values are the rows themselves.
+ */
+export interface Axis {
+  name: string;
+  values: Json[];
+}
+
+/**
+ * A sweep: its axes, and its runs in the order in which they were asked for (the last axis changes fastest).
+ *
+ * `missing` are runs that were removed since.
+ */
+export interface Batch {
+  id: string;
+  name: string;
+  created: number;
+  axes: Axis[];
+  runs: BatchRun[];
+  missing: number;
+}
+
 export interface BatchAnswer {
   batch: string;
   runs: string[];
@@ -16,7 +40,8 @@ export interface BatchAnswer {
  * A sweep. `rows` are sets of input values, one run each; `sweep` lists values by input, and every combination
  * runs.
  *
- * With both, each row is combined with each combination. `values` and `inputs` hold for all. At most 10,000 runs.
+ * Keys are names of the workflow's inputs, or `node.port` for any other port. With both, each row is combined with
+ * each combination. `values` and `inputs` hold for all. At most 10,000 runs.
  */
 export interface BatchBody {
   document?: WorkflowDocument;
@@ -31,6 +56,17 @@ export interface BatchBody {
   checkpoint_seconds?: number | null;
   rows?: { [key: string]: Json }[];
   sweep?: { [key: string]: Json[] };
+}
+
+/** One run of a batch. `cell` is its place in the grid, an index on each axis, `values` are the values there. */
+export interface BatchRun {
+  id: string;
+  status: "cancelled" | "done" | "failed" | "interrupted" | "paused" | "queued" | "running";
+  cell: number[];
+  values: Json[];
+  files: RunFile[];
+  outputs: { [key: string]: OutputItem[] };
+  problems: Problem[];
 }
 
 /**
@@ -66,6 +102,11 @@ export interface CatalogueAnswer {
   nodes: NodeSpec[];
   packs: PackState[];
   rules: ConnectionRules;
+}
+
+/** The outputs that this has changed; others were not there, or were so already. */
+export interface Changed {
+  items: string[];
 }
 
 /** `types` has the types of the outputs of each node as they are in this graph (`node` → `output` → type). */
@@ -138,6 +179,13 @@ export interface Events {
   events: NumberedEvent[];
 }
 
+/** Types of nodes, models and workflows that outputs were made with, each with how often. */
+export interface FacetsAnswer {
+  nodes: { [key: string]: number };
+  models: { [key: string]: number };
+  workflows: { [key: string]: number };
+}
+
 /**
  * A finished file, kept by content. Made by `ctx.save`; the host of the run writes it where the user wants it.
  *
@@ -194,6 +242,64 @@ export interface FilePick {
   kind: "any" | "audio" | "image" | "mask" | "text" | "video";
 }
 
+/** The same with every parameter that led to it, in the order in which the nodes ran, and the run's inputs. */
+export interface GalleryDetail {
+  id: string;
+  name: string;
+  digest: string;
+  media_type: string;
+  size: number;
+  width: number;
+  height: number;
+  made: number;
+  url: string;
+  thumbnail: string;
+  run: string | null;
+  workflow: string | null;
+  batch: string | null;
+  prompts: string[];
+  models: string[];
+  seed: number | null;
+  nodes: string[];
+  trashed: number | null;
+  parameters: Parameter[];
+  inputs: { [key: string]: Json };
+}
+
+/**
+ * Something that a run has made, or that was found in the output folder.
+ *
+ * `prompts`, `models`, `seed` and `nodes` (types) are those on the way to it. `trashed` says since when it is in the
+ * trash. `run` and `batch` may be forgotten by now.
+ */
+export interface GalleryItem {
+  id: string;
+  name: string;
+  digest: string;
+  media_type: string;
+  size: number;
+  width: number;
+  height: number;
+  made: number;
+  url: string;
+  thumbnail: string;
+  run: string | null;
+  workflow: string | null;
+  batch: string | null;
+  prompts: string[];
+  models: string[];
+  seed: number | null;
+  nodes: string[];
+  trashed: number | null;
+}
+
+/** Outputs, the newest first. `next` is the value of `offset` for the following page; None at the end. */
+export interface GalleryPage {
+  items: GalleryItem[];
+  total: number;
+  next: number | null;
+}
+
 /** `ready`: there is a worker that takes runs. */
 export interface Health {
   status: "ok";
@@ -233,6 +339,11 @@ export interface Items {
   max_items: number;
 }
 
+/** Outputs by id. */
+export interface ItemsBody {
+  items: string[];
+}
+
 /**
  * A model that can be named in a model port. `place`: `starter`, `hub`, `folder` or `file`.
  *
@@ -250,8 +361,14 @@ export interface ModelInfo {
   problem: Problem | null;
 }
 
+/**
+ * `scanning` is set while the search goes on: `models` is what was known before it then.
+ *
+ * Its end is told by the event `models_changed`.
+ */
 export interface ModelList {
   models: ModelInfo[];
+  scanning: ScanProgress | null;
 }
 
 /**
@@ -262,6 +379,14 @@ export interface ModelList {
 export interface ModelPick {
   widget: "model";
   kind: string;
+}
+
+/** How far the search for models is: `done` of `total` looked at; `scanning` turns false at its end. */
+export interface ModelsChanged {
+  event: "models_changed";
+  scanning: boolean;
+  done: number;
+  total: number;
 }
 
 /** The node raised. Other branches go on. */
@@ -380,6 +505,42 @@ export interface PackState {
   remedy: string;
 }
 
+/** A value that was typed into a port: `node` is its id (subgraphs as `a/b`), `type` that of the node. */
+export interface Parameter {
+  node: string;
+  type: string;
+  port: string;
+  value: Json;
+}
+
+/** A subgraph of the library; `document` has the shape of a workflow, its inputs and outputs are the ports. */
+export interface Part {
+  name: string;
+  revision: number;
+  created: number;
+  modified: number;
+  description: string;
+  nodes: number;
+  document: { [key: string]: Json };
+}
+
+/** A subgraph of the library has a new revision, or is gone (`revision` 0). */
+export interface PartChanged {
+  event: "part_changed";
+  name: string;
+  revision: number;
+}
+
+/** A subgraph of the library without its content. `revision` counts from 1 and grows with each save. */
+export interface PartInfo {
+  name: string;
+  revision: number;
+  created: number;
+  modified: number;
+  description: string;
+  nodes: number;
+}
+
 /** A prediction. `nodes` is empty when the document has problems that keep it from running. */
 export interface PlanAnswer {
   ok: boolean;
@@ -481,8 +642,10 @@ export interface RevisionInfo {
  * for `resume`; `done`, `failed` and `cancelled` are final, and reached exactly once. `position` counts from 0 at the
  * front of the queue and is given by `GET /runs/{id}` and `GET /queue` only; the order is `interrupted` before
  * `queued`, the higher `priority` before the lower, the lower `rank` before the higher. `attempts` are starts,
- * `deaths` the workers that died of it. `seconds` is the time of the last attempt, `estimate` what the whole is
- * expected to take, `progress` 0..1.
+ * `deaths` the workers that died of it. `seconds` is the time of the last attempt, `estimate` what the whole was
+ * expected to take when it was accepted, `progress` 0..1. `left` are the seconds until its end is expected, the wait
+ * for its turn included; given where `position` is, and for running ones. `inputs` are values of the workflow's
+ * inputs by name, and of any other port as `node.port`.
  */
 export interface Run {
   id: string;
@@ -499,6 +662,7 @@ export interface Run {
   seconds: number | null;
   estimate: number | null;
   progress: number | null;
+  left: number | null;
   workflow: string | null;
   batch: string | null;
   retry_of: string | null;
@@ -531,6 +695,7 @@ export interface RunDetail {
   seconds: number | null;
   estimate: number | null;
   progress: number | null;
+  left: number | null;
   workflow: string | null;
   batch: string | null;
   retry_of: string | null;
@@ -609,6 +774,18 @@ export interface SaveBody {
   autosave?: boolean;
 }
 
+/** `revision` is the one that was edited: 0 for a new name. Another one on disk is a conflict (409). */
+export interface SavePartBody {
+  document: Json;
+  revision: number;
+}
+
+/** So many of so many models were looked at. */
+export interface ScanProgress {
+  done: number;
+  total: number;
+}
+
 /** The start of a random sequence: a whole number from 0 to 2^63 - 1, with a dice beside it. */
 export interface Seed {
   widget: "seed";
@@ -617,15 +794,17 @@ export interface Seed {
 /**
  * What the user may change while the server runs; kept on disk.
  *
- * `max_deaths`: a run is given up after so many workers died of it (1..20). `checkpoint_seconds`: how often long nodes
- * keep their state (0 is every step). `cancel_grace`: seconds after which a worker that does not stop is ended.
- * `history_limit`: ended runs kept. `editor` is the editor's own, up to 64 KiB.
+ * `max_deaths`: a run is given up after so many workers died of it (1 to 20; 1 fails it at the first death).
+ * `checkpoint_seconds`: how often long nodes keep their state (0 is every step). `cancel_grace`: seconds after which
+ * a worker that does not stop is ended. `history_limit`: ended runs kept. `trash_days`: how long outputs that were
+ * thrown away are kept (0: until the trash is emptied). `editor` is the editor's own, up to 64 KiB.
  */
 export interface Settings {
   max_deaths: number;
   checkpoint_seconds: number;
   cancel_grace: number;
   history_limit: number;
+  trash_days: number;
   editor: { [key: string]: Json };
 }
 
@@ -635,6 +814,7 @@ export interface SettingsBody {
   checkpoint_seconds?: number | null;
   cancel_grace?: number | null;
   history_limit?: number | null;
+  trash_days?: number | null;
   editor?: { [key: string]: Json } | null;
 }
 
@@ -662,8 +842,8 @@ export interface Snapshot {
 /**
  * A run to be queued: a document, or the name of a saved or shipped workflow, with values for its inputs.
  *
- * `values` sets any port, by `node.port`. `key` makes the request repeatable: the same key gives the run that was
- * accepted the first time. `checkpoint_seconds` overrides the setting of the server.
+ * `values` sets any port, by `node.port`; in the run they are among its `inputs`. `key` makes the request repeatable:
+ * the same key gives the run that was accepted the first time. `checkpoint_seconds` overrides the server's setting.
  */
 export interface SubmitBody {
   document?: WorkflowDocument;
@@ -799,6 +979,8 @@ export type HostEvent =
   | QueueChanged
   | WorkerChanged
   | WorkflowChanged
+  | PartChanged
+  | ModelsChanged
   | FileChanged
   | Snapshot
   | RunStarted
@@ -859,6 +1041,12 @@ export interface Routes {
     query: undefined;
     body: BatchBody;
     answer: BatchAnswer;
+  };
+  /** A sweep as a grid. */
+  "GET /api/v1/batches/{batch}": {
+    query: undefined;
+    body: undefined;
+    answer: Batch;
   };
   /** One run. */
   "GET /api/v1/runs/{id}": {
@@ -992,6 +1180,78 @@ export interface Routes {
     body: undefined;
     answer: { [key: string]: Json };
   };
+  /** Kept subgraphs. */
+  "GET /api/v1/library": {
+    query: undefined;
+    body: undefined;
+    answer: PartInfo[];
+  };
+  /** One with its document. */
+  "GET /api/v1/library/{name}": {
+    query: undefined;
+    body: undefined;
+    answer: Part;
+  };
+  /** Keep a subgraph. */
+  "PUT /api/v1/library/{name}": {
+    query: undefined;
+    body: SavePartBody;
+    answer: PartInfo;
+  };
+  /** Take one out. */
+  "DELETE /api/v1/library/{name}": {
+    query: { revision?: number };
+    body: undefined;
+    answer: Done;
+  };
+  /** Rename. */
+  "POST /api/v1/library/{name}/rename": {
+    query: undefined;
+    body: RenameBody;
+    answer: PartInfo;
+  };
+  /** What runs made. */
+  "GET /api/v1/gallery": {
+    query: { search?: string; node?: string; model?: string; workflow?: string; batch?: string; run?: string; since?: number; until?: number; trash?: boolean; offset?: number; limit?: number };
+    body: undefined;
+    answer: GalleryPage;
+  };
+  /** What can be looked for. */
+  "GET /api/v1/gallery/facets": {
+    query: undefined;
+    body: undefined;
+    answer: FacetsAnswer;
+  };
+  /** Throw outputs away. */
+  "POST /api/v1/gallery/trash": {
+    query: undefined;
+    body: ItemsBody;
+    answer: Changed;
+  };
+  /** Take them back. */
+  "POST /api/v1/gallery/restore": {
+    query: undefined;
+    body: ItemsBody;
+    answer: Changed;
+  };
+  /** Remove for good what is in the trash. */
+  "POST /api/v1/gallery/empty": {
+    query: undefined;
+    body: undefined;
+    answer: Done;
+  };
+  /** One output with its parameters. */
+  "GET /api/v1/gallery/{item}": {
+    query: undefined;
+    body: undefined;
+    answer: GalleryDetail;
+  };
+  /** Its workflow. */
+  "GET /api/v1/gallery/{item}/document": {
+    query: undefined;
+    body: undefined;
+    answer: { [key: string]: Json };
+  };
   /** Files, newest first. */
   "GET /api/v1/files/{folder}": {
     query: { search?: string; offset?: number; limit?: number };
@@ -1010,7 +1270,7 @@ export interface Routes {
     body: undefined;
     answer: Blob;
   };
-  /** Remove a file. */
+  /** Remove an upload; throw an output away. */
   "DELETE /api/v1/files/{folder}/{name}": {
     query: undefined;
     body: undefined;

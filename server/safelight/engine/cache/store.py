@@ -110,6 +110,12 @@ class Cache:
         if self._disk is not None:
             self._disk.write(Row("INSERT OR REPLACE INTO pace VALUES (?, ?)", (node_type, pace)))
 
+    def forget_seconds(self) -> None:
+        """What other processes have noted since is read from the disk when it is next asked for."""
+        with self._lock:
+            if self._disk is not None:
+                self._pace = None
+
     # Values
 
     def digest(self, value: Any) -> str:

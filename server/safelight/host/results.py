@@ -1,0 +1,56 @@
+"""What a worker says of a run's end, as it is kept and told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .gallery import Record, record_of
+from .records import NodeState, OutputItem, Run, RunFile
+from .rows import number_of
+from .runs import End
+from .wire import Ended, Made
+
+
+def end_of(ended: Ended, output: Path) -> End:
+    """The end of an attempt. `output` is the folder that files are named below."""
+    files = [_file(made, output) for made in ended.files]
+    by_path = {made.path: file for made, file in zip(ended.files, files, strict=True)}
+    return End(
+        status="failed" if ended.status == "failed" else "done",
+        seconds=ended.seconds,
+        problems=ended.problems,
+        outputs={name: [_item(entry, by_path) for entry in items] for name, items in ended.outputs.items()},
+        files=files,
+        nodes={name: NodeState(status=report.status, seconds=report.seconds) for name, report in ended.nodes.items()},
+    )
+
+
+def records_of(ended: Ended, run: Run, files: list[RunFile]) -> list[Record]:
+    """The records of the files that an attempt has made."""
+    made = {(file.name, file.digest): (file, one.facts) for file, one in zip(files, ended.files, strict=True)}
+    return [record_of(file, number_of(run.id), run.workflow, run.batch, facts) for file, facts in made.values()]
+
+
+def _file(made: Made, output: Path) -> RunFile:
+    path = Path(made.path)
+    name = path.relative_to(output).as_posix() if path.is_relative_to(output) else path.name
+    picture = made.media_type.startswith("image/")
+    return RunFile(
+        name=name,
+        digest=made.digest,
+        media_type=made.media_type,
+        size=made.size,
+        width=made.width,
+        height=made.height,
+        node=made.node,
+        output=made.output,
+        url=f"/api/v1/blobs/{made.digest}",
+        thumbnail=f"/api/v1/thumbnails/{made.digest}" if picture else "",
+    )
+
+
+def _item(entry: dict[str, Any], files: dict[str, RunFile]) -> OutputItem:
+    if "path" in entry:
+        return OutputItem(file=files.get(entry["path"]))
+    return OutputItem(value=entry.get("value"), type=entry.get("type"))

@@ -1,0 +1,97 @@
+"""The gallery: what runs have made, found and looked at, thrown away and taken back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from safelight.host.gallery import Wanted
+from safelight.host.records import GalleryDetail
+from safelight.host.rows import number_of
+
+from .routing import Call, Route
+from .structs import Changed, Done, FacetsAnswer, GalleryPage, ItemsBody
+
+Text = Annotated[str, Meta(max_length=500)]
+
+
+class GalleryQuery(msgspec.Struct, kw_only=True):
+    """`search`: words that all must occur in prompts, models, node types, texts, the file's or workflow's name.
+
+    `node` is a type of node, `since` (included) and `until` (not) are times. `trash` lists the trash instead.
+    """
+
+    search: Text = ""
+    node: Text | None = None
+    model: Text | None = None
+    workflow: Text | None = None
+    batch: Text | None = None
+    run: Annotated[str, Meta(max_length=20)] | None = None
+    since: Annotated[float, Meta(ge=0, le=1e11)] | None = None
+    until: Annotated[float, Meta(ge=0, le=1e11)] | None = None
+    trash: bool = False
+    offset: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
+    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+
+
+async def listed(call: Call) -> GalleryPage:
+    query: GalleryQuery = call.query
+    archive = call.state.host.archive
+    if query.offset == 0 and await archive.outdated():
+        call.state.host.spawn(archive.compare())
+    wanted = Wanted(
+        search=query.search,
+        node=query.node,
+        model=query.model,
+        workflow=query.workflow,
+        batch=query.batch,
+        run=number_of(query.run) if query.run is not None else None,
+        since=query.since,
+        until=query.until,
+        trash=query.trash,
+    )
+    items, total = await archive.page(wanted, query.offset, query.limit)
+    end = query.offset + len(items)
+    return GalleryPage(items=items, total=total, next=end if items and end < total else None)
+
+
+async def facets(call: Call) -> FacetsAnswer:
+    return FacetsAnswer(**await call.state.host.archive.facets())
+
+
+async def item(call: Call) -> GalleryDetail:
+    return await call.state.host.archive.detail(call.path["item"])
+
+
+async def document(call: Call) -> dict[str, Any]:
+    return (await call.state.host.archive.document(call.path["item"])).data()
+
+
+async def throw_away(call: Call) -> Changed:
+    body: ItemsBody = call.body
+    return Changed(items=await call.state.host.archive.throw_away(body.items))
+
+
+async def restore(call: Call) -> Changed:
+    body: ItemsBody = call.body
+    return Changed(items=await call.state.host.archive.restore(body.items))
+
+
+async def empty(call: Call) -> Done:
+    return Done(count=await call.state.host.archive.empty_trash())
+
+
+_ITEM = "/gallery/{item}"
+ROUTES = [
+    Route("GET", "/gallery", listed, "What runs made", "gallery", GalleryPage, query=GalleryQuery, errors=(404,)),
+    Route("GET", "/gallery/facets", facets, "What can be looked for", "gallery", FacetsAnswer),
+    Route(
+        "POST", "/gallery/trash", throw_away, "Throw outputs away", "gallery", Changed, body=ItemsBody, errors=(404,)
+    ),
+    Route("POST", "/gallery/restore", restore, "Take them back", "gallery", Changed, body=ItemsBody, errors=(404,)),
+    Route("POST", "/gallery/empty", empty, "Remove for good what is in the trash", "gallery", Done),
+    Route("GET", _ITEM, item, "One output with its parameters", "gallery", GalleryDetail, errors=(404,)),
+    Route("GET", f"{_ITEM}/document", document, "Its workflow", "gallery", dict[str, Any], errors=(404, 422)),
+]
