@@ -13,6 +13,7 @@ import { connect, startSync } from "./state/sync";
 import "./styles/base.css";
 import "./styles/canvas.css";
 import "./styles/app.css";
+import "./styles/painter.css";
 
 declare global {
   interface Window {

@@ -13,6 +13,7 @@ from typing import IO
 
 from safelight.app import Studio
 from safelight.interop.pictures import sniff
+from safelight.places import shipped_workflows
 from safelight.sdk.problem import Problem, ProblemError
 
 from .uploads import Upload, clean_name, thumbnail
@@ -78,8 +79,8 @@ class Folders:
         home = studio.home
         self._studio = studio
         self.uploads = home / "input"
-        # Further input folders are readable, as workflows may read them; uploads go into the first.
-        self._roots = {"input": [*inputs, self.uploads], "output": [home / "output"]}
+        # All that workflows may read is readable here too, the pictures of the shipped ones included.
+        self._roots = {"input": [*inputs, self.uploads, shipped_workflows() / "input"], "output": [home / "output"]}
         self._thumbnails = home / "thumbnails"
         self._by_digest: OrderedDict[str, tuple[Path, str]] = OrderedDict()
 

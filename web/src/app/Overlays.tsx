@@ -9,6 +9,7 @@ import * as m from "../model";
 import { openFile } from "../state/documents";
 import { edit } from "../state/edits";
 import { loadPicture } from "../state/files";
+import { Painter } from "../painter/Painter";
 import { activeGraph, activeScene, graphOf, useApp, type Overlay } from "../state/store";
 import { COLORS, commands, commandTitle, execute, jumpTo, setColor } from "./commands";
 import { readable } from "./keys";
@@ -42,6 +43,8 @@ export function Overlays() {
       return <Settings onClose={close} />;
     case "viewer":
       return <Viewer {...overlay} onClose={close} />;
+    case "painter":
+      return <Painter source={overlay.source} onClose={close} />;
     case "drop":
       return <DropChoice overlay={overlay} />;
   }

@@ -1,5 +1,6 @@
 import { useState } from "react";
 import { useT } from "../i18n";
+import { paintPicture } from "../state/painting";
 import { Sheet } from "./Sheet";
 
 interface Props {
@@ -30,6 +31,13 @@ export function Viewer({ pictures, index, compare, onClose }: Props) {
         {compare && <img className="over" src={compare} alt="" style={{ clipPath: `inset(0 0 0 ${part}%)` }} />}
         {compare && <span className="divider" style={{ left: `${part}%` }} />}
       </div>
+      {!compare && source && (
+        <div className="buttons">
+          <button type="button" onClick={() => paintPicture(source)}>
+            {t("painter.open")}
+          </button>
+        </div>
+      )}
       {compare ? (
         <input type="range" min="0" max="100" value={part} aria-label={t("viewer.slider")} onChange={(event) => setPart(Number(event.target.value))} autoFocus />
       ) : (

@@ -7,7 +7,7 @@ export type Widget =
   | { widget: "text"; multiline: boolean; placeholder: string; prompt: boolean; max_length: number }
   | { widget: "toggle" }
   | { widget: "choice" }
-  | { widget: "file"; kind: "image" | "video" | "audio" | "text" | "any" }
+  | { widget: "file"; kind: "image" | "mask" | "video" | "audio" | "text" | "any" }
   | { widget: "model"; kind: string }
   | { widget: "color" }
   | { widget: "items"; max_items: number };

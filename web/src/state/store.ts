@@ -13,6 +13,7 @@ import {
   type Viewport,
 } from "../model";
 import type { FileInfo, NodeState, Plan, Problem, Run, Template, WorkflowInfo, ModelInfo } from "../api/shapes";
+import type { PaintSource } from "./painting";
 import { load } from "./preferences";
 
 /** An open document. `base` is the document as last saved on the server, `revision` its number there (0: never). */
@@ -47,6 +48,7 @@ export type Overlay =
   | { kind: "viewer"; pictures: string[]; index: number; compare?: string }
   | { kind: "add"; screen: { x: number; y: number }; from?: string; to?: string; swap?: string }
   | { kind: "menu"; screen: { x: number; y: number }; items: string[] }
+  | { kind: "painter"; source: PaintSource }
   | { kind: "drop"; file: File; at: { x: number; y: number } }
   | null;
 

@@ -10,6 +10,8 @@ import { seal, setValue } from "../state/edits";
 import { edit } from "../state/edits";
 import { DRAG_MODEL, DRAG_OUTPUT, outputFile, uploadFile } from "../state/files";
 import { activeGraph, graphOf, toast, useApp } from "../state/store";
+import { isPaintable, paintField } from "../state/painting";
+import { Icon } from "../painter/icons";
 import { NumberField } from "./NumberField";
 import { TextField } from "./TextField";
 import { bytes, pickFile, randomSeed } from "./values";
@@ -77,7 +79,7 @@ export function Field({ id, input, value, label, set }: FieldProps) {
     case "choice":
       return <ChoiceField input={input} value={value} label={label} set={set} />;
     case "file":
-      return <FileField input={input} value={value} label={label} set={set} kind={widget.kind} />;
+      return <FileField id={id} input={input} value={value} label={label} set={set} kind={widget.kind} />;
     case "model":
       return <ModelField input={input} value={value} label={label} set={set} kind={widget.kind} />;
     case "color":
@@ -201,8 +203,10 @@ function ModelField({ input, value, label, set, kind }: Simple & { kind: string 
   );
 }
 
-function FileField({ input, value, label, set, kind }: Simple & { kind: string }) {
+function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & { kind: string }) {
   const t = useT();
+  const paintable = useApp(() => isPaintable(id, input.name, value));
+  const kind = wanted === "mask" ? "image" : wanted;
   const files = useApp((state) => state.files);
   const take = async (file: File | undefined, close?: () => void) => {
     if (!file) return;
@@ -252,8 +256,15 @@ function FileField({ input, value, label, set, kind }: Simple & { kind: string }
           </div>
         )}
       </Opener>
+      {paintable && (
+        <button type="button" className="icon nodrag" aria-label={t("painter.open")} title={t("painter.open")} onClick={() => paintField(id, input.name)}>
+          <Icon name="brush" />
+        </button>
+      )}
       <button type="button" className="icon nodrag" aria-label={t("file.upload")} title={t("file.upload")} onClick={() => pickFile(kind, (file) => void take(file))}>
-        ⭱
+        <svg viewBox="0 0 16 16" width="14" height="14" fill="none" stroke="currentColor" strokeWidth="1.4" aria-hidden="true">
+          <path d="M8 10.5V2.5M5 5.5l3-3 3 3M2.5 10v3.5h11V10" />
+        </svg>
       </button>
     </div>
   );

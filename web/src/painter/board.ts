@@ -1,0 +1,397 @@
+/** The painting surface: shows picture and mask under a pan and zoom of its own, and turns pointers into marks. */
+
+import type { Point, Rect } from "../model";
+import { dragged, type Grip, gripAt, settled, withRatio } from "./crop";
+import { type MaskLayer, outline } from "./layer";
+import { type Mark, radius, type Spot } from "./marks";
+
+export type Tool = "brush" | "eraser" | "lasso" | "fill" | "crop" | "move";
+
+export interface Listeners {
+  /** A mark that is complete. `drawn`: it is on the layer already. */
+  mark: (mark: Mark, drawn: boolean) => void;
+  crop: (rect: Rect) => void;
+  zoom: (zoom: number) => void;
+  size: (size: number) => void;
+}
+
+const ZOOM = [0.02, 32] as const;
+export const SIZES = [1, 500] as const;
+const CURSORS: Record<Grip, string> = {
+  nw: "nwse-resize",
+  se: "nwse-resize",
+  ne: "nesw-resize",
+  sw: "nesw-resize",
+  n: "ns-resize",
+  s: "ns-resize",
+  e: "ew-resize",
+  w: "ew-resize",
+  move: "move",
+  new: "crosshair",
+};
+
+type Hold =
+  | { kind: "stroke"; erase: boolean; spots: Spot[] }
+  | { kind: "area"; erase: boolean; points: Point[] }
+  | { kind: "crop"; grip: Grip; from: Point; rect: Rect }
+  | { kind: "pan"; at: Point };
+
+export class Board {
+  tool: Tool = "brush";
+  size = 40;
+  feather = 0;
+  crop: Rect | null = null;
+  ratio = 0;
+  /** Where the brush is, in the picture: under the pointer, or moved by keys. */
+  spot: Point | null = null;
+  private x = 0;
+  private y = 0;
+  private scale = 1;
+  private hold: Hold | null = null;
+  private last: Spot | null = null;
+  private soft: HTMLCanvasElement | null = null;
+  private softTimer = 0;
+  private frame = 0;
+  private space = false;
+  private penSeen = false;
+  private readonly touches = new Map<number, Point>();
+  private readonly stops: (() => void)[] = [];
+
+  constructor(
+    readonly canvas: HTMLCanvasElement,
+    private readonly picture: CanvasImageSource | null,
+    readonly layer: MaskLayer,
+    private readonly listeners: Listeners,
+  ) {
+    const listen = <K extends keyof HTMLElementEventMap>(type: K, hear: (event: HTMLElementEventMap[K]) => void) => {
+      canvas.addEventListener(type, hear, { passive: false });
+      this.stops.push(() => canvas.removeEventListener(type, hear));
+    };
+    listen("pointerdown", (event) => this.down(event));
+    listen("pointermove", (event) => this.move(event));
+    listen("pointerup", (event) => this.up(event));
+    listen("pointercancel", (event) => this.cancel(event));
+    listen("pointerleave", () => this.hover(null));
+    listen("contextmenu", (event) => event.preventDefault());
+    listen("wheel", (event) => this.wheel(event));
+    const observer = new ResizeObserver(() => this.resize());
+    observer.observe(canvas);
+    this.stops.push(() => observer.disconnect());
+    this.resize();
+    this.fit();
+  }
+
+  dispose(): void {
+    for (const stop of this.stops) stop();
+    cancelAnimationFrame(this.frame);
+    clearTimeout(this.softTimer);
+  }
+
+  get zoom(): number {
+    return this.scale;
+  }
+
+  /** Holding the space bar moves the picture, whatever the tool. */
+  holdSpace(held: boolean): void {
+    this.space = held;
+    this.paint();
+  }
+
+  fit(): void {
+    const { clientWidth, clientHeight } = this.canvas;
+    const { width, height } = this.layer;
+    this.scale = Math.max(ZOOM[0], Math.min(ZOOM[1], 0.92 * Math.min(clientWidth / width, clientHeight / height)));
+    this.x = (clientWidth - width * this.scale) / 2;
+    this.y = (clientHeight - height * this.scale) / 2;
+    this.listeners.zoom(this.scale);
+    this.paint();
+  }
+
+  zoomBy(factor: number, at: Point = { x: this.canvas.clientWidth / 2, y: this.canvas.clientHeight / 2 }): void {
+    const scale = Math.max(ZOOM[0], Math.min(ZOOM[1], this.scale * factor));
+    const ratio = scale / this.scale;
+    this.x = at.x - (at.x - this.x) * ratio;
+    this.y = at.y - (at.y - this.y) * ratio;
+    this.scale = scale;
+    this.listeners.zoom(scale);
+    this.paint();
+  }
+
+  /** The mask has changed, or how it is shown. Soft edges are worked out when there is a pause. */
+  refresh(): void {
+    clearTimeout(this.softTimer);
+    this.soft = null;
+    if (this.feather) {
+      this.softTimer = window.setTimeout(() => {
+        this.soft = this.layer.soft(this.feather);
+        this.paint();
+      }, 80);
+    }
+    this.paint();
+  }
+
+  /** A place of the picture on the screen. */
+  toClient(point: Point): Point {
+    const box = this.canvas.getBoundingClientRect();
+    return { x: box.left + this.x + point.x * this.scale, y: box.top + this.y + point.y * this.scale };
+  }
+
+  /** The brush by keyboard: moved by a part of its size, and painting on the way when it is down. */
+  step(dx: number, dy: number, down: boolean): void {
+    const { width, height } = this.layer;
+    const from = this.spot ?? { x: width / 2, y: height / 2 };
+    const by = Math.max(1, this.size / 4);
+    this.spot = { x: clamp(from.x + dx * by, width), y: clamp(from.y + dy * by, height) };
+    if (down) this.dab(from);
+    this.paint();
+  }
+
+  /** One touch of the tool where the brush is. */
+  dab(from: Point | null = null): void {
+    const to = this.spot ?? { x: this.layer.width / 2, y: this.layer.height / 2 };
+    this.spot = to;
+    const erase = this.tool === "eraser";
+    if (this.tool === "fill") this.listeners.mark({ kind: "fill", erase: false, at: to }, false);
+    else if (this.tool === "brush" || erase) {
+      const r = radius(this.size, null);
+      this.listeners.mark({ kind: "stroke", erase, spots: from ? [{ ...from, r }, { ...to, r }] : [{ ...to, r }] }, false);
+    }
+  }
+
+  paint(): void {
+    if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  private resize(): void {
+    const ratio = devicePixelRatio || 1;
+    const width = Math.round(this.canvas.clientWidth * ratio);
+    const height = Math.round(this.canvas.clientHeight * ratio);
+    if (width === this.canvas.width && height === this.canvas.height) return;
+    const first = this.canvas.width === 300 && this.canvas.height === 150;
+    this.canvas.width = width;
+    this.canvas.height = height;
+    if (first) this.fit();
+    this.paint();
+  }
+
+  private place(event: { clientX: number; clientY: number }): Point {
+    const box = this.canvas.getBoundingClientRect();
+    return { x: (event.clientX - box.left - this.x) / this.scale, y: (event.clientY - box.top - this.y) / this.scale };
+  }
+
+  private spotOf(event: PointerEvent): Spot {
+    const pen = event.pointerType === "pen";
+    return { ...this.place(event), r: radius(this.size, pen ? event.pressure : null) };
+  }
+
+  private down(event: PointerEvent): void {
+    event.preventDefault();
+    this.canvas.focus({ preventScroll: true });
+    if (event.pointerType === "pen") this.penSeen = true;
+    if (event.pointerType === "touch") {
+      this.touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      if (this.touches.size > 1) return this.drop();
+    }
+    if (this.hold) return;
+    this.canvas.setPointerCapture(event.pointerId);
+    // Once a pen was used, fingers move the picture: the hand that rests on the tablet must not paint.
+    const pans = event.button === 1 || this.space || this.tool === "move" || (event.pointerType === "touch" && this.penSeen);
+    const erase = this.tool === "eraser" || event.button === 2 || event.button === 5 || event.altKey;
+    const spot = this.spotOf(event);
+    if (pans) this.hold = { kind: "pan", at: { x: event.clientX, y: event.clientY } };
+    else if (this.tool === "crop") {
+      const grip = gripAt(this.crop, spot, 8 / this.scale);
+      const rect = grip === "new" || !this.crop ? { x: spot.x, y: spot.y, w: 0, h: 0 } : this.crop;
+      this.hold = { kind: "crop", grip: grip === "new" ? "se" : grip, from: spot, rect };
+    } else if (this.tool === "lasso") this.hold = { kind: "area", erase, points: [spot] };
+    else if (this.tool === "fill") this.listeners.mark({ kind: "fill", erase, at: { x: spot.x, y: spot.y } }, false);
+    else {
+      const spots = event.shiftKey && this.last ? [this.last, spot] : [spot];
+      this.hold = { kind: "stroke", erase, spots };
+      spots.forEach((one, index) => this.layer.segment(spots[Math.max(0, index - 1)] as Spot, one, erase));
+      this.soft = null;
+    }
+    this.paint();
+  }
+
+  private move(event: PointerEvent): void {
+    if (event.pointerType === "touch" && this.touches.size > 1) return this.pinch(event);
+    this.hover(this.place(event));
+    const { hold } = this;
+    if (!hold) {
+      if (this.tool === "crop") this.canvas.style.cursor = CURSORS[gripAt(this.crop, this.place(event), 8 / this.scale)];
+      return;
+    }
+    if (hold.kind === "pan") {
+      this.x += event.clientX - hold.at.x;
+      this.y += event.clientY - hold.at.y;
+      hold.at = { x: event.clientX, y: event.clientY };
+    } else if (hold.kind === "crop") {
+      const at = this.place(event);
+      const { width, height } = this.layer;
+      this.crop = dragged(hold.rect, hold.grip, at.x - hold.from.x, at.y - hold.from.y, this.ratio, width, height);
+      this.listeners.crop(this.crop);
+    } else {
+      // All the places between two frames, so that quick strokes are round.
+      const events = event.getCoalescedEvents?.() ?? [];
+      for (const one of events.length ? events : [event]) {
+        const spot = this.spotOf(one);
+        if (hold.kind === "area") hold.points.push({ x: spot.x, y: spot.y });
+        else {
+          const before = hold.spots.at(-1) as Spot;
+          if (Math.hypot(spot.x - before.x, spot.y - before.y) < 0.3) continue;
+          this.layer.segment(before, spot, hold.erase);
+          hold.spots.push(spot);
+        }
+      }
+      if (hold.kind === "stroke") this.soft = null;
+    }
+    this.paint();
+  }
+
+  private up(event: PointerEvent): void {
+    this.touches.delete(event.pointerId);
+    const { hold } = this;
+    this.hold = null;
+    if (hold?.kind === "stroke") {
+      this.last = hold.spots.at(-1) ?? null;
+      this.listeners.mark({ kind: "stroke", erase: hold.erase, spots: hold.spots }, true);
+    } else if (hold?.kind === "area" && hold.points.length > 2) {
+      this.listeners.mark({ kind: "area", erase: hold.erase, points: hold.points }, false);
+    }
+    this.paint();
+  }
+
+  private cancel(event: PointerEvent): void {
+    this.touches.delete(event.pointerId);
+    this.drop();
+  }
+
+  /** Lets go of what was begun: a stroke that turned out to be a pinch is taken back. */
+  private drop(): void {
+    const { hold } = this;
+    this.hold = null;
+    if (hold?.kind === "stroke") this.layer.redraw();
+    this.paint();
+  }
+
+  private pinch(event: PointerEvent): void {
+    const before = this.touches.get(event.pointerId);
+    const other = [...this.touches].find(([id]) => id !== event.pointerId)?.[1];
+    if (!before || !other) return;
+    const box = this.canvas.getBoundingClientRect();
+    const now = { x: event.clientX, y: event.clientY };
+    const length = (a: Point) => Math.max(1, Math.hypot(a.x - other.x, a.y - other.y));
+    this.x += (now.x - before.x) / 2;
+    this.y += (now.y - before.y) / 2;
+    this.zoomBy(length(now) / length(before), { x: (now.x + other.x) / 2 - box.left, y: (now.y + other.y) / 2 - box.top });
+    this.touches.set(event.pointerId, now);
+  }
+
+  private wheel(event: WheelEvent): void {
+    event.preventDefault();
+    const box = this.canvas.getBoundingClientRect();
+    if (event.altKey) this.listeners.size(this.size * Math.exp(-event.deltaY * 0.002));
+    else if (event.deltaMode === 0 && event.deltaX !== 0 && !event.ctrlKey) {
+      this.x -= event.deltaX;
+      this.y -= event.deltaY;
+      this.paint();
+    } else {
+      const factor = Math.exp(-event.deltaY * (event.deltaMode === 1 ? 30 : 1) * (event.ctrlKey ? 0.008 : 0.0015));
+      this.zoomBy(factor, { x: event.clientX - box.left, y: event.clientY - box.top });
+    }
+  }
+
+  private hover(at: Point | null): void {
+    this.spot = at;
+    if (this.tool !== "crop") this.canvas.style.cursor = this.tool === "move" || this.space ? "grab" : "none";
+    this.paint();
+  }
+
+  private draw(): void {
+    this.frame = 0;
+    const context = this.canvas.getContext("2d");
+    if (!context) return;
+    const ratio = devicePixelRatio || 1;
+    const { width, height, color } = this.layer;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    context.setTransform(this.scale * ratio, 0, 0, this.scale * ratio, this.x * ratio, this.y * ratio);
+    context.imageSmoothingEnabled = this.scale < 3;
+    this.drawGround(context, width, height);
+    if (this.picture) context.drawImage(this.picture, 0, 0, width, height);
+    context.globalAlpha = 0.6;
+    context.drawImage(this.soft ?? this.layer.canvas, 0, 0);
+    context.globalAlpha = 1;
+    const thin = 1 / this.scale;
+    if (this.hold?.kind === "area") {
+      const path = outline(this.hold.points);
+      context.globalAlpha = 0.35;
+      context.fillStyle = this.hold.erase ? "#ffffff" : color;
+      context.fill(path);
+      context.globalAlpha = 1;
+      twice(context, thin, (one) => one.stroke(path));
+    }
+    if (this.tool === "crop" && this.crop) this.drawCrop(context, this.crop, width, height, thin);
+    const brush = this.tool === "brush" || this.tool === "eraser";
+    if (this.spot && this.tool !== "crop" && this.tool !== "move" && !this.space) {
+      const { x, y } = this.spot;
+      const r = brush ? this.size / 2 : 3 * thin;
+      twice(context, thin, (one) => {
+        one.beginPath();
+        one.arc(x, y, Math.max(r, 1.5 * thin), 0, Math.PI * 2);
+        one.stroke();
+      });
+    }
+  }
+
+  /** Behind transparent pictures, and where no picture is known. */
+  private drawGround(context: CanvasRenderingContext2D, width: number, height: number): void {
+    context.fillStyle = "#8a8d93";
+    context.fillRect(0, 0, width, height);
+    if (this.picture) return;
+    context.fillStyle = "#777a80";
+    const side = Math.max(8, Math.round(Math.max(width, height) / 48));
+    for (let y = 0; y < height; y += side) {
+      for (let x = (y / side) % 2 ? side : 0; x < width; x += 2 * side) {
+        context.fillRect(x, y, Math.min(side, width - x), Math.min(side, height - y));
+      }
+    }
+  }
+
+  private drawCrop(context: CanvasRenderingContext2D, { x, y, w, h }: Rect, width: number, height: number, thin: number): void {
+    context.fillStyle = "#000000a0";
+    context.beginPath();
+    context.rect(0, 0, width, height);
+    context.rect(x, y, w, h);
+    context.fill("evenodd");
+    twice(context, thin, (one) => one.strokeRect(x, y, w, h));
+    context.fillStyle = "#ffffff";
+    const side = 8 * thin;
+    for (const across of [0, 0.5, 1]) {
+      for (const down of [0, 0.5, 1]) {
+        if (across !== 0.5 || down !== 0.5) context.fillRect(x + w * across - side / 2, y + h * down - side / 2, side, side);
+      }
+    }
+  }
+
+  /** Sets the rectangle from fields. */
+  setCrop(rect: Rect): void {
+    const { width, height } = this.layer;
+    this.crop = settled(this.ratio ? withRatio(rect, this.ratio) : rect, width, height);
+    this.listeners.crop(this.crop);
+    this.paint();
+  }
+}
+
+const clamp = (value: number, most: number) => Math.max(0, Math.min(most, value));
+
+/** A line that is seen on anything: dark below, light above. */
+function twice(context: CanvasRenderingContext2D, thin: number, stroke: (context: CanvasRenderingContext2D) => void): void {
+  context.strokeStyle = "#000000b0";
+  context.lineWidth = 3 * thin;
+  stroke(context);
+  context.strokeStyle = "#ffffff";
+  context.lineWidth = 1.25 * thin;
+  stroke(context);
+}

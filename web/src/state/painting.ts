@@ -1,0 +1,198 @@
+/** What is painted on, and where the result goes: a mask into the node that reads it, a crop into the one that loads. */
+
+import { create } from "zustand";
+import { fileUrl } from "../api/client";
+import * as m from "../model";
+import { NO_MARKS, type Marks } from "../painter/marks";
+import { edit } from "./edits";
+import { uploadFile } from "./files";
+import { activeGraph, activeScene, useApp } from "./store";
+
+export interface PaintSource {
+  /** Address of the picture; null where only a mask is known. */
+  picture: string | null;
+  name: string;
+  /** Its name in the input folder; null for a result that does not lie there. */
+  input: string | null;
+  /** Address of a mask to go on with. */
+  mask: string | null;
+  /** The file field that it was opened from, as `node.port`; null for a result. */
+  field: string | null;
+  /** That field takes masks. */
+  forMask: boolean;
+}
+
+/** Marks of pictures that are not finished: closing the painter loses none. By picture and mask. */
+export const useDrafts = create<{ drafts: Record<string, Marks> }>()(() => ({ drafts: {} }));
+
+export const draftKey = (source: PaintSource) => `${source.picture}|${source.mask}|${source.field}`;
+export const draftOf = (source: PaintSource) => useDrafts.getState().drafts[draftKey(source)] ?? NO_MARKS;
+
+export function keepDraft(source: PaintSource, marks: Marks): void {
+  useDrafts.setState(({ drafts }) => {
+    const { [draftKey(source)]: _, ...rest } = drafts;
+    return { drafts: marks.done.length ? { ...rest, [draftKey(source)]: marks } : rest };
+  });
+}
+
+export function openPainter(source: PaintSource): void {
+  useApp.setState({ overlay: { kind: "painter", source } });
+}
+
+/** Opens the painter on a picture by its address: a result in a node, in the gallery, in the viewer. */
+export function paintPicture(address: string): void {
+  const path = new URL(address, location.href).pathname;
+  const [, folder, name] = /\/files\/(input|output)\/(.+)$/.exec(path) ?? [];
+  const file = name ? decodeURIComponent(name) : "picture.png";
+  openPainter({ picture: address, name: file, input: folder === "input" ? file : null, mask: null, field: null, forMask: false });
+}
+
+/** Opens the painter from the file field of a node. */
+export function paintField(node: string, port: string): void {
+  const graph = activeGraph();
+  const widget = fileWidget(node, port);
+  const value = graph.nodes[node]?.values?.[port];
+  const file = typeof value === "string" && value ? value : null;
+  const field = m.joinPort(node, port);
+  if (widget !== "mask") {
+    if (file) openPainter({ picture: fileUrl("input", file), name: file, input: file, mask: null, field, forMask: false });
+    return;
+  }
+  const below = pictureUnder(node);
+  openPainter({
+    picture: below && fileUrl("input", below),
+    name: below ?? file ?? "mask.png",
+    input: below,
+    mask: file && fileUrl("input", file),
+    field,
+    forMask: true,
+  });
+}
+
+/** Whether there is anything to paint on behind a file field. */
+export function isPaintable(node: string, port: string, value: unknown): boolean {
+  const widget = fileWidget(node, port);
+  if (widget === "image") return Boolean(value);
+  return widget === "mask" && (Boolean(value) || pictureUnder(node) !== null);
+}
+
+/** A mask that was painted: into its node, or a new one that is connected where the picture goes and a mask is missing. */
+export async function putMask(source: PaintSource, mask: Blob): Promise<void> {
+  const stem = source.name.split("/").at(-1)?.replace(/\.\w+$/, "").replace(/_mask$/, "") ?? "picture";
+  const { file } = await uploadFile(new File([mask], `masks/${stem}_mask.png`, { type: "image/png" }));
+  if (source.forMask && source.field) {
+    const { node, port } = m.splitPort(source.field);
+    edit("mask", ({ graph }) => m.setValue(graph, node, port, file.name));
+    return;
+  }
+  const input = source.input ?? (await asInput(source));
+  let made = "";
+  edit("mask", (scene) => void (made = placeMask(scene, source, input, file.name)), { select: () => [made] });
+}
+
+/** A crop or cut-out: into the field that it came from, or a new node that loads it. */
+export async function putPicture(source: PaintSource, picture: Blob, how: "crop" | "cutout"): Promise<void> {
+  const stem = source.name.split("/").at(-1)?.replace(/\.\w+$/, "") ?? "picture";
+  const { file } = await uploadFile(new File([picture], `${stem}_${how}.png`, { type: "image/png" }));
+  const { node, port } = m.splitPort(source.field ?? ".");
+  let made = node;
+  edit(
+    how,
+    (scene) => {
+      if (source.field) m.setValue(scene.graph, node, port, file.name);
+      else made = addLoader(scene, "image", file.name, freePlace(scene.graph));
+    },
+    { select: () => [made] },
+  );
+}
+
+async function asInput(source: PaintSource): Promise<string> {
+  const blob = await (await fetch(source.picture ?? "")).blob();
+  const name = source.name.split("/").at(-1) ?? "picture.png";
+  return (await uploadFile(new File([blob], name, { type: blob.type }))).file.name;
+}
+
+function fileWidget(node: string, port: string): string | null {
+  const { catalogue } = useApp.getState();
+  const type = activeGraph().nodes[node]?.type ?? "";
+  const widget = catalogue.get(type)?.inputs.find((input) => input.name === port)?.widget;
+  return widget?.widget === "file" ? widget.kind : null;
+}
+
+/** The port of a node that picks a file of a kind. */
+function filePort(spec: m.NodeSpec | undefined, kind: "image" | "mask"): string | undefined {
+  return spec?.inputs.find((input) => input.widget?.widget === "file" && input.widget.kind === kind)?.name;
+}
+
+/** The picture that a mask belongs to: that of a node which takes both, else the one that it was painted on. */
+function pictureUnder(mask: string): string | null {
+  const { graph, catalogue } = activeScene();
+  for (const link of graph.links) {
+    if (m.splitPort(link.from).node !== mask) continue;
+    const taker = m.splitPort(link.to).node;
+    for (const other of graph.links) {
+      const giver = m.splitPort(other.from).node;
+      const port = m.splitPort(other.to).node === taker ? filePort(catalogue.get(graph.nodes[giver]?.type ?? ""), "image") : undefined;
+      const value = port && graph.nodes[giver]?.values?.[port];
+      if (typeof value === "string" && value) return value;
+    }
+  }
+  const over = m.lookOf(graph, mask).over;
+  return typeof over === "string" ? over : null;
+}
+
+/** Gives a mask to the node that holds the mask of this picture, or makes one. Returns its id. */
+function placeMask(scene: m.Scene, source: PaintSource, input: string, mask: string): string {
+  const { graph, catalogue } = scene;
+  const own = source.field ? m.splitPort(source.field).node : loaderOf(scene, input);
+  const picture = own ?? addLoader(scene, "image", input, freePlace(graph));
+  for (const id of Object.keys(graph.nodes)) {
+    const port = filePort(catalogue.get(graph.nodes[id]?.type ?? ""), "mask");
+    if (port && belongs(graph, id, picture, input)) {
+      m.setValue(graph, id, port, mask);
+      return id;
+    }
+  }
+  const look = m.lookOf(graph, picture);
+  const made = addLoader(scene, "mask", mask, { x: look.x, y: look.y + 340 });
+  m.touchLook(graph, made).over = input;
+  const takers = new Set(graph.links.filter((link) => m.splitPort(link.from).node === picture).map((link) => m.splitPort(link.to).node));
+  const output = catalogue.get(graph.nodes[made]?.type ?? "")?.outputs[0];
+  for (const taker of takers) {
+    const free = catalogue
+      .get(graph.nodes[taker]?.type ?? "")
+      ?.inputs.filter((port) => port.type === output?.type && !graph.links.some((link) => link.to === m.joinPort(taker, port.name)));
+    for (const port of free ?? []) m.connect(scene, m.joinPort(made, output?.name ?? ""), m.joinPort(taker, port.name));
+  }
+  return made;
+}
+
+/** Whether a mask's node goes with a picture's: wired to the same node, or painted on that picture and wired to none. */
+function belongs(graph: m.Graph, mask: string, picture: string, input: string): boolean {
+  const takersOf = (id: string) => graph.links.filter((link) => m.splitPort(link.from).node === id).map((link) => m.splitPort(link.to).node);
+  const takers = takersOf(mask);
+  return takers.length ? takersOf(picture).some((id) => takers.includes(id)) : m.lookOf(graph, mask).over === input;
+}
+
+/** The node that loads this file. */
+function loaderOf({ graph, catalogue }: m.Scene, file: string): string | undefined {
+  return Object.keys(graph.nodes).find((id) => {
+    const port = filePort(catalogue.get(graph.nodes[id]?.type ?? ""), "image");
+    return port !== undefined && graph.nodes[id]?.values?.[port] === file;
+  });
+}
+
+function addLoader(scene: m.Scene, kind: "image" | "mask", file: string, at: m.Point): string {
+  const spec = scene.catalogue.nodes.find((candidate) => filePort(candidate, kind));
+  if (!spec) return "";
+  const id = m.addNode(scene, spec.id, at);
+  m.setValue(scene.graph, id, filePort(spec, kind) ?? "", file);
+  return id;
+}
+
+/** Left of everything, where inputs belong. */
+function freePlace(graph: m.Graph): m.Point {
+  const looks = Object.keys(graph.nodes).map((id) => m.lookOf(graph, id));
+  if (!looks.length) return { x: 0, y: 0 };
+  return { x: Math.min(...looks.map((look) => look.x)) - 360, y: Math.min(...looks.map((look) => look.y)) };
+}
