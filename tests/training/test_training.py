@@ -10,7 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from training.starter import captions, data, state
+from training.starter import data, state
+
+from safelight_nodes._training import captions
 
 torch = pytest.importorskip("torch")
 

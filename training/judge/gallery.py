@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.starter.captions import PALETTE
+from safelight_nodes._training.captions import PALETTE
 
 from .features import Clear, Floats
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from training.starter.captions import COLOURS, EVERYDAY, STYLES
+from safelight_nodes._training.captions import COLOURS, EVERYDAY, STYLES
 
 COUNT = 200
 _ORDER = 2026  # seeds the order of prompts; a new value starts a new history

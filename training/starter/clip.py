@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from . import state
-from .captions import caption, draw_colour
+from safelight_nodes._training.captions import caption, draw_colour
 from .data import SIZE, default_cache, load
 from .tokenizer import encode
 from .unet import text_tower

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .captions import EVERYDAY, plain_name, rare_keywords
+from safelight_nodes._training.captions import EVERYDAY, plain_name, rare_keywords
 
 SIZE = 128
 PACKAGES = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .captions import PALETTE, draw_colour
+from safelight_nodes._training.captions import PALETTE, draw_colour
 from .data import composite, default_cache, load
 
 SLOTS = 7

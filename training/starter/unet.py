@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import state
-from .captions import caption
+from safelight_nodes._training.captions import caption
 from .data import default_cache, load
 from .tokenizer import LENGTH, VOCABULARY, encode
 from .vae import sampling_weights

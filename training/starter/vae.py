@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from . import state
-from .captions import EVERYDAY, draw_colour
+from safelight_nodes._training.captions import EVERYDAY, draw_colour
 from .data import composite, default_cache, load
 
 

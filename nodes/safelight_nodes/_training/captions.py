@@ -239,9 +239,12 @@ def caption(
     """One way of asking for the picture.
 
     ``subject`` holds ``names`` (official first) and ``keywords``; ``style`` and ``colour`` are numbers.
-    With ``explicit`` the style and the background are both said. White is said one time in four.
+    With ``explicit`` the style and the background are both said. White is said one time in four. A negative style
+    means a picture with captions of its own: one of its names, as it stands.
     """
     names, keywords = subject["names"], subject["keywords"]
+    if style < 0:
+        return names[int(rng.integers(len(names)))]
     if keywords and rng.random() < 0.15:
         phrase = keywords[int(rng.integers(len(keywords)))]
     elif len(names) > 1 and rng.random() < 0.5:

@@ -1,0 +1,1 @@
+"""Training: what it draws its batches from, what it minimises, and the loop that all of it shares."""

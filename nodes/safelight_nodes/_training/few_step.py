@@ -1,0 +1,287 @@
+"""Few-step distillation: a LoRA that makes in one step what the model makes, guided, in several.
+
+Progressive distillation (Salimans & Ho 2022, https://arxiv.org/abs/2202.00512) in a single stage, with the guidance
+distilled along (Meng et al. 2022, https://arxiv.org/abs/2210.03142). The teacher walks from noise to a picture in
+`steps` x `inner` deterministic steps; the student learns to jump from each `inner`-th place to the next. It learns on
+the very states that it will meet, at the very timesteps that it will be asked at, so a small LoRA is enough, and the
+only data are prompts.
+
+Latent consistency (Luo et al. 2023) was the alternative: it teaches jumps to the end from anywhere, by its own
+predictions, and needs many more samples before the first timestep has heard of the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, TextEncoder
+
+from .computing import half_precision, own_copy
+from .loop import Course, fit, torch_generator
+from .pictures import Drawer, tiled
+from .text import check_family, embedded
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from safelight_nodes.dataset import PictureSet
+    from safelight_nodes.weights import Weights
+
+LARGEST_WEIGHT = 5.0
+SHOWN, SHOWN_ROUND = 8, 1 << 40  # samples to look at, and a round of captions that training never comes to
+WALKS = 4
+"""Walks of a round, in batches: enough that an update mixes prompts and places of the way."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """The places of a deterministic sampler's way: `times` (steps * inner,) from noise to picture, and the cumulative
+    signal power `alphas` (steps * inner + 1,) there and at the end."""
+
+    times: Tensor
+    alphas: Tensor
+    inner: int
+    prediction: str
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any], steps: int, inner: int) -> Route:
+        """With the spacing that leaves out nothing of the noise: the first place is the noisiest timestep."""
+        from diffusers import DDIMScheduler
+
+        made = DDIMScheduler.from_config({**settings, "timestep_spacing": "trailing", "clip_sample": False})
+        made.set_timesteps(steps * inner)
+        import torch
+
+        end = torch.as_tensor(made.final_alpha_cumprod).reshape(1)
+        alphas = torch.cat([made.alphas_cumprod[made.timesteps], end]).float()
+        return cls(made.timesteps.long(), alphas, inner, made.config["prediction_type"])
+
+    @property
+    def steps(self) -> int:
+        return len(self.times) // self.inner
+
+    def clean(self, noisy: Tensor, predicted: Tensor, power: Tensor) -> Tensor:
+        """The clean latent that a prediction means; `power` (B, 1, 1, 1)."""
+        signal, sigma = power.sqrt(), (1 - power).sqrt()
+        if self.prediction == "v_prediction":
+            return signal * noisy - sigma * predicted
+        if self.prediction == "sample":
+            return predicted
+        return (noisy - sigma * predicted) / signal
+
+    @staticmethod
+    def moved(noisy: Tensor, clean: Tensor, power: Tensor, after: Tensor) -> Tensor:
+        """One deterministic (DDIM) step from signal power `power` to `after`."""
+        noise = (noisy - power.sqrt() * clean) / (1 - power).sqrt()
+        return after.sqrt() * clean + (1 - after).sqrt() * noise
+
+    @staticmethod
+    def implied(noisy: Tensor, moved: Tensor, power: Tensor, after: Tensor) -> Tensor:
+        """The clean latent with which one step leads from `noisy` to `moved`."""
+        ratio = ((1 - after) / (1 - power)).sqrt()
+        return (moved - ratio * noisy) / (after.sqrt() - ratio * power.sqrt())
+
+
+def add_lora(unet: Any, rank: int, seed: int) -> list[Any]:
+    """Lays a LoRA beside all matrices and kernels of a denoiser; returns its parameters, float32."""
+    import torch
+    from peft import LoraConfig
+
+    kinds = (torch.nn.Linear, torch.nn.Conv2d)
+    names = [name for name, module in unet.named_modules() if isinstance(module, kinds)]
+    unet.requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=names, init_lora_weights="gaussian"))
+    learned = [parameter for parameter in unet.parameters() if parameter.requires_grad]
+    for parameter in learned:
+        parameter.data = parameter.data.float()
+    return learned
+
+
+def lora_tensors(unet: Any) -> dict[str, Tensor]:
+    """The LoRA's tensors by the names that diffusers loads, on the CPU."""
+    from diffusers.utils import convert_state_dict_to_diffusers
+    from peft import get_peft_model_state_dict
+
+    found = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))
+    return {f"unet.{name}": tensor.detach().cpu().contiguous() for name, tensor in found.items()}
+
+
+class FewStep:
+    """The loss of the student.
+
+    Args:
+        draw: the embeddings (walks, tokens, channels) of the prompts of a round, counted from 0.
+        empty: (1, tokens, channels), those of the unguided half.
+        shape: (C, H, W) of a latent.
+        batch: pictures of an update; it divides the walks of a round.
+        passes: how often the student goes over a round's states. The teacher's walks are what costs most.
+    """
+
+    def __init__(
+        self,
+        unet: Any,
+        route: Route,
+        draw: Callable[[int], Tensor],
+        empty: Tensor,
+        shape: Sequence[int],
+        *,
+        batch: int,
+        guidance: float,
+        seed: int,
+        device: Any,
+        dtype: Any,
+        passes: int = 3,
+    ) -> None:
+        self._unet, self._route, self._draw, self._empty = unet, route, draw, empty
+        self._shape, self._guidance, self._seed = tuple(shape), guidance, seed
+        self._batch, self._passes = batch, passes
+        self._device, self._dtype = device, dtype
+        self._round = -1
+        self._states: Any = None
+        self._text: Any = None
+
+    def __call__(self, step: int) -> Tensor:
+        """A round holds `walks` x `steps` pairs of states; each pass over them has an order of its own."""
+        import torch
+
+        route = self._route
+        parts = WALKS * route.steps
+        number, place = divmod(step, parts * self._passes)
+        if number != self._round:
+            self._walk(number)
+        lap, part = divmod(place, parts)
+        order = torch.randperm(parts * self._batch, generator=torch_generator(self._seed + 1 + lap, number))
+        chosen = order[part * self._batch : (part + 1) * self._batch]
+        at, rows = chosen % route.steps, chosen // route.steps
+        noisy, goal = self._states[at, rows], self._states[at + 1, rows]
+        power = route.alphas[at * route.inner][:, None, None, None].to(self._device)
+        after = route.alphas[(at + 1) * route.inner][:, None, None, None].to(self._device)
+        wanted = route.implied(noisy, goal, power, after)
+        guess = self._predict(noisy, route.times[at * route.inner].to(self._device), self._text[rows])
+        error = (route.clean(noisy, guess, power) - wanted).square().mean((1, 2, 3))
+        ratio = (power / (1 - power)).flatten()
+        # As in training: SNR + 1 makes it the error of v, SNR alone that of the noise.
+        weight = (ratio + (route.prediction == "v_prediction")).clamp(max=LARGEST_WEIGHT)
+        return (error * weight).mean()
+
+    def _walk(self, number: int) -> None:
+        """The teacher's states (steps + 1, walks, C, H, W) in float32 for the prompts of a round."""
+        import torch
+
+        route = self._route
+        text = self._draw(number).to(self._device)
+        generator = torch_generator(self._seed, number)
+        state = torch.randn((len(text), *self._shape), generator=generator).to(self._device)
+        both = torch.cat([self._empty.to(self._device).expand_as(text), text])
+        states = [state]
+        self._unet.disable_adapters()
+        with torch.no_grad():
+            for place, time in enumerate(route.times):
+                power, after = route.alphas[place].to(self._device), route.alphas[place + 1].to(self._device)
+                if self._guidance > 1:
+                    plain, guided = self._predict(torch.cat([state, state]), time, both).chunk(2)
+                    predicted = plain + self._guidance * (guided - plain)
+                else:
+                    predicted = self._predict(state, time, text)
+                state = route.moved(state, route.clean(state, predicted, power), power, after)
+                if (place + 1) % route.inner == 0:
+                    states.append(state)
+        self._unet.enable_adapters()
+        self._round, self._states, self._text = number, torch.stack(states), text
+
+    def _predict(self, noisy: Tensor, time: Tensor, text: Tensor) -> Tensor:
+        import torch
+
+        given = noisy.to(self._dtype).contiguous(memory_format=torch.channels_last)
+        with half_precision(self._device, self._dtype):
+            return self._unet(given, time, text.to(self._dtype), return_dict=False)[0].float()
+
+    def sample(self, text: Tensor, seed: int) -> Tensor:
+        """The student's latents (B, C, H, W) for prompts (B, tokens, channels)."""
+        import torch
+
+        route = self._route
+        state = torch.randn((len(text), *self._shape), generator=torch_generator(seed, 0)).to(self._device)
+        with torch.no_grad():
+            for place in range(route.steps):
+                power = route.alphas[place * route.inner].to(self._device)
+                after = route.alphas[(place + 1) * route.inner].to(self._device)
+                time = route.times[place * route.inner].to(self._device)
+                predicted = self._predict(state, time, text.to(self._device))
+                state = route.moved(state, route.clean(state, predicted, power), power, after)
+        return state
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the node is set to; see there."""
+
+    steps: int
+    inner: int
+    guidance: float
+    rank: int
+    updates: int
+    batch: int
+    rate: float
+    warm: int
+    average: float
+    explicit: float
+    seed: int
+
+
+def distil(
+    model: ModelRef[Denoiser],
+    text: ModelRef[TextEncoder],
+    prompts: PictureSet,
+    vae: ModelRef[VAE] | None,
+    settings: Settings,
+    ctx: Context,
+) -> Weights:
+    """Trains the LoRA. Raises ProblemError for models that it is not made for."""
+    from safelight_nodes._diffusion.autoencoder import leased_codec
+    from safelight_nodes.weights import Weights
+
+    check_family(model.family)
+    own = own_copy(ctx, model, "model")
+    device, dtype = ctx.models.device()
+    unet = own.component.to(device, dtype)
+    config = unet.config
+    learned = add_lora(unet, settings.rank, settings.seed)
+    route = Route.of(own.settings["scheduler"], settings.steps, settings.inner)
+    drawer = Drawer(prompts, settings.seed)
+    with ExitStack() as stack:
+        lease = stack.enter_context(ctx.models.lease(text))
+
+        def embed(texts: Sequence[str]) -> Tensor:
+            return embedded(lease.component, texts, lease.device)
+
+        loss = FewStep(
+            unet,
+            route,
+            lambda number: embed(drawer.captions(number, WALKS * settings.batch, settings.explicit)),
+            embed([""]),
+            (config.in_channels, config.sample_size, config.sample_size),
+            batch=settings.batch,
+            guidance=settings.guidance,
+            seed=settings.seed,
+            device=device,
+            dtype=dtype,
+        )
+        show = None
+        if vae is not None:
+            shown = embed(drawer.captions(SHOWN_ROUND, SHOWN, 1.0))
+
+            def show() -> Image:
+                latents = loss.sample(shown, settings.seed).cpu()
+                with leased_codec(ctx, vae) as codec:
+                    return Image(tiled(codec.decode(latents).movedim(-1, 1), SHOWN // 2))
+
+        course = Course(settings.updates, settings.rate, settings.warm, average=settings.average, seed=settings.seed)
+        curve = fit([{"params": learned}], loss, course, ctx, show)
+    about = {"method": "progressive distillation of the guided model", **asdict(settings)}
+    return Weights("lora", {"rank": settings.rank}, lora_tensors(unet), tuple(curve.points), about)

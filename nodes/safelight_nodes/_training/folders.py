@@ -1,0 +1,82 @@
+"""Trained weights as folders in the layout of diffusers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safelight.sdk import Problem, ProblemError
+
+if TYPE_CHECKING:
+    from safelight_nodes.weights import Weights
+
+_SAID = {
+    "AutoencoderKL": "an autoencoder",
+    "UNet2DConditionModel": "a denoiser",
+    "CLIPTextModel": "a text tower",
+    "CLIPVisionModelWithProjection": "an image tower",
+    "lora": "a LoRA",
+}
+ABOUT = "training.json"
+"""Beside the weights: settings and loss curve of the training."""
+
+
+def check_kind(weights: Weights, wanted: str, port: str = "weights") -> None:
+    if weights.kind != wanted:
+        raise ProblemError(
+            Problem(
+                code="wrong_weights",
+                message=f"These are weights of {_SAID.get(weights.kind, weights.kind)}, "
+                f"and {_SAID[wanted]} is needed here.",
+                hint="Connect the training node that makes it.",
+                port=port,
+            )
+        )
+
+
+def module(weights: Weights) -> Any:
+    """The module of diffusers or transformers, in float32."""
+    import diffusers
+    import torch
+    import transformers
+
+    cls = getattr(diffusers, weights.kind, None) or getattr(transformers, weights.kind)
+    with torch.random.fork_rng(devices=[]):
+        if hasattr(cls, "config_class") and cls.config_class is not None:
+            made = cls(cls.config_class.from_dict(weights.config))
+        else:
+            made = cls.from_config(weights.config)
+    made.load_state_dict(weights.tensors)
+    return made.eval()
+
+
+def plain_config(made: Any) -> dict[str, Any]:
+    """The configuration of a module as plain data."""
+    found = made.config.to_dict() if hasattr(made.config, "to_dict") else dict(made.config)
+    # Where it was loaded from is nobody's business.
+    found = {key: item for key, item in found.items() if key not in ("_name_or_path", "name_or_path")}
+    return json.loads(json.dumps(found, default=str))
+
+
+def write_part(folder: Path, weights: Weights, precision: str) -> None:
+    import torch
+
+    module(weights).to(getattr(torch, precision)).save_pretrained(folder)
+    write_about(folder, weights)
+
+
+def write_lora(folder: Path, weights: Weights, precision: str) -> None:
+    """`pytorch_lora_weights.safetensors`, as `load_lora_weights` finds it in a folder."""
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.to(getattr(torch, precision)).contiguous() for name, tensor in weights.tensors.items()}
+    save_file(tensors, folder / "pytorch_lora_weights.safetensors", {"format": "pt"})
+    write_about(folder, weights)
+
+
+def write_about(folder: Path, *weights: Weights) -> None:
+    """Settings and curve of each, by kind."""
+    said = {one.kind: {**one.about, "curve": [list(point) for point in one.curve]} for one in weights}
+    (folder / ABOUT).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,51 @@
+"""Encoding a picture set once, over several backgrounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from safelight.sdk import VAE, Context, ModelRef
+
+from .captions import PALETTE, draw_colour
+from .loop import numpy_generator
+from .pictures import composited
+
+if TYPE_CHECKING:
+    from safelight_nodes.dataset import LatentSet, PictureSet
+
+
+def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: int, ctx: Context) -> LatentSet:
+    """Slot 0 is white; the others are palette colours, none twice for a picture. The mean of the posterior is taken."""
+    import torch
+
+    from safelight_nodes._diffusion.autoencoder import leased_codec
+    from safelight_nodes.dataset import LatentSet
+
+    count, height, width, _ = pictures.pixels.shape
+    colours = np.empty((count, backgrounds), np.int16)
+    kept = ctx.restore()
+    done = []
+    first = 0
+    if kept is not None:
+        done, first = [kept["samples"]], int(kept["next"])
+    with leased_codec(ctx, vae, (height, width)) as codec:
+        for number in range(count):
+            rng = numpy_generator(seed, number)
+            chosen = [0, *(1 + rng.permutation(len(PALETTE) - 1)[: backgrounds - 1])]
+            colours[number] = chosen
+            if number < first:
+                continue
+            if number > first and ctx.checkpoint_due(number, count):
+                done = [torch.cat(done)]
+                ctx.checkpoint({"samples": done[0], "next": number})
+            ctx.check_cancelled()
+            grounds = [draw_colour(rng, int(colour))[1] for colour in chosen]
+            x = composited(pictures.pixels[number : number + 1].expand(backgrounds, -1, -1, -1), grounds)
+            done.append(codec.encode(x.movedim(1, -1) / 2 + 0.5)[None].half())
+            ctx.progress(number + 1, count)
+        downsampling = codec.downsampling
+    if bool((pictures.pixels[..., 3] == 255).all()):
+        colours[:] = -1
+    return LatentSet(torch.cat(done), torch.from_numpy(colours), vae.family, downsampling)

@@ -1,0 +1,192 @@
+"""Picture sets: opening them, and drawing from them. What is drawn depends on (seed, step) alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from safelight.sdk import Context, Problem, ProblemError
+
+from .captions import EVERYDAY, PALETTE, caption, draw_colour
+from .loop import numpy_generator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from safelight_nodes.dataset import PictureSet
+
+WHITE = 0
+EMPTY_SHARE = 0.1
+WHITE_SHARE = 0.4
+_EACH_LINE = 'Each line is to be like {"file_name": "cat.png", "text": "a cat"}.'
+
+
+def opened(index: Path, pixels: Path, limit: int = 0) -> PictureSet:
+    """A prepared set: `subjects` and `pictures` in JSON, the pixels (N, H, W, 4) uint8 in .npy.
+
+    Raises:
+        ProblemError: `bad_picture_set`, when the two do not fit together.
+    """
+    import torch
+
+    from safelight_nodes.dataset import PictureSet
+
+    try:
+        said = json.loads(index.read_text(encoding="utf-8"))
+        entries, subjects = said["pictures"], said["subjects"]
+        array = np.load(pixels, mmap_mode="r", allow_pickle=False)
+        fits = array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] == 4 and len(array) == len(entries)
+        fits &= all(entry["subject"] in subjects for entry in entries)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _bad_set(index, pixels, str(error)) from error
+    if not fits or not entries:
+        raise _bad_set(index, pixels, f"{len(entries)} entries, an array of {array.dtype} {array.shape}")
+    chosen = np.arange(len(entries))
+    if 0 < limit < len(entries):
+        chosen = np.linspace(0, len(entries) - 1, limit).astype(int)
+    entries = tuple(entries[number] for number in chosen)
+    used = {entry["subject"] for entry in entries}
+    tensor = torch.from_numpy(np.array(array[chosen]))
+    made = PictureSet(tensor, entries, {key: subjects[key] for key in subjects if key in used}, torch.empty(0))
+    return PictureSet(tensor, made.entries, made.subjects, probabilities(made))
+
+
+def read_folder(ctx: Context, captions: str, size: int) -> PictureSet:
+    """A folder with `metadata.jsonl`, each picture scaled and cropped to a square.
+
+    Raises:
+        ProblemError: every line that cannot be used, all at once (at most twenty).
+    """
+    import torch
+
+    from safelight_nodes.dataset import PictureSet
+
+    folder = captions.rpartition("/")[0]
+    pictures: list[np.ndarray] = []
+    entries: list[dict[str, Any]] = []
+    subjects: dict[str, dict[str, Any]] = {}
+    problems: list[Problem] = []
+    for number, line in enumerate(ctx.files.path(captions).read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            name, names = _line(line)
+            pictures.append(_square(ctx.files.path(f"{folder}/{name}" if folder else name), size))
+        except ProblemError as error:
+            problems += error.problems
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            message = f"Line {number} of {captions} cannot be used: {str(error)[:200] or type(error).__name__}."
+            problems.append(Problem(code="bad_caption_line", message=message, hint=_EACH_LINE, port="captions"))
+        else:
+            subjects[name] = {"names": names, "keywords": [], "weight": 1.0}
+            entries.append({"subject": name, "style": -1})
+    if problems or not entries:
+        empty = Problem(
+            code="bad_caption_line", message=f"{captions} names no picture.", hint=_EACH_LINE, port="captions"
+        )
+        raise ProblemError(problems[:20] or [empty])
+    weights = torch.full((len(entries),), 1 / len(entries), dtype=torch.float64)
+    return PictureSet(torch.from_numpy(np.stack(pictures)), tuple(entries), subjects, weights)
+
+
+def _line(line: str) -> tuple[str, list[str]]:
+    said = json.loads(line)
+    text = said["text"]
+    names = [text] if isinstance(text, str) else [str(one) for one in text]
+    if not names or not isinstance(said["file_name"], str):
+        raise ValueError("no file name, or no text")
+    return said["file_name"], names
+
+
+def _square(path: Path, size: int) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as found:
+        upright = ImageOps.exif_transpose(found).convert("RGBA")
+    return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
+
+
+def probabilities(pictures: PictureSet, focus: float = 1.0, common: float | None = None, solid: float = 1.0) -> Tensor:
+    """Probability of each picture (N,) float64: its subject's weight to the power `focus`, the first style `solid`
+    times as often; with `common`, that share goes to subjects with names of everyday speech."""
+    import torch
+
+    subjects = [pictures.subjects[entry["subject"]] for entry in pictures.entries]
+    styles = np.array([entry["style"] for entry in pictures.entries])
+    weight = np.array([subject.get("weight", 1.0) for subject in subjects], np.float64) ** focus
+    weight *= np.where(styles == 0, solid, 1.0)
+    everyday = np.array([subject.get("slug", "") in EVERYDAY for subject in subjects])
+    if common is not None and everyday.any() and not everyday.all():
+        weight[everyday] *= common / weight[everyday].sum()
+        weight[~everyday] *= (1 - common) / weight[~everyday].sum()
+    return torch.from_numpy(weight / weight.sum())
+
+
+def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tensor:
+    """Pictures (B, H, W, 4) uint8 over a colour each: (B, 3, H, W) float32 in -1..1."""
+    import torch
+
+    rgba = pixels.permute(0, 3, 1, 2).float() / 255
+    alpha = rgba[:, 3:]
+    ground = torch.tensor(colours, dtype=torch.float32)[:, :, None, None] / 255
+    return (rgba[:, :3] * alpha + ground * (1 - alpha)) * 2 - 1
+
+
+class Drawer:
+    """Draws pictures, backgrounds and captions of a set."""
+
+    def __init__(self, pictures: PictureSet, seed: int) -> None:
+        self.pictures, self.seed = pictures, seed
+        self._edges = np.cumsum(pictures.weights.numpy())
+
+    def numbers(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Which pictures, as often as they weigh."""
+        return np.minimum(np.searchsorted(self._edges, rng.random(count)), len(self._edges) - 1)
+
+    def text(self, rng: np.random.Generator, number: int, colour: int, explicit: bool = False) -> str:
+        """A way of asking for a picture over a palette colour."""
+        entry = self.pictures.entries[number]
+        return caption(rng, self.pictures.subjects[entry["subject"]], entry["style"], colour, explicit)
+
+    def captions(self, step: int, count: int, explicit: float = 0.0) -> list[str]:
+        """Captions of a step; the part `explicit` of them says style and background in any case."""
+        rng = numpy_generator(self.seed, step)
+        found: list[str] = []
+        for number in self.numbers(rng, count):
+            colour = WHITE if rng.random() < WHITE_SHARE else int(rng.integers(len(PALETTE)))
+            found.append(self.text(rng, int(number), colour, bool(rng.random() < explicit)))
+        return found
+
+    def batch(self, step: int, count: int, anywhere: float = 0.0) -> Tensor:
+        """Pictures (B, 3, H, W) in -1..1 over palette colours, the part `anywhere` over any colour of the cube."""
+        rng = numpy_generator(self.seed, step)
+        numbers = self.numbers(rng, count)
+        colours = [
+            tuple(int(v) for v in rng.integers(0, 256, 3)) if rng.random() < anywhere else draw_colour(rng)[1]
+            for _ in numbers
+        ]
+        return composited(self.pictures.pixels[numbers], colours)  # pyright: ignore[reportArgumentType]
+
+
+def sheet(pictures: PictureSet, columns: int, rows: int, seed: int) -> Tensor:
+    """(1, rows * H, columns * W, 3) in 0..1."""
+    drawn = Drawer(pictures, seed).batch(0, columns * rows)
+    return tiled(drawn / 2 + 0.5, columns)
+
+
+def tiled(pictures: Tensor, columns: int) -> Tensor:
+    """Pictures (B, 3, H, W) in one, row by row: (1, rows * H, columns * W, 3). B is a multiple of `columns`."""
+    count, channels, height, width = pictures.shape
+    rows = count // columns
+    grid = pictures.reshape(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
+    return grid.reshape(1, rows * height, columns * width, channels).clamp(0, 1).contiguous()
+
+
+def _bad_set(index: Path, pixels: Path, found: str) -> ProblemError:
+    message = f"{index.name} and {pixels.name} are no picture set: {found}."
+    hint = "Prepare them again; `python -m training.fetch` writes both."
+    return ProblemError(Problem(code="bad_picture_set", message=message, hint=hint, port="index"))

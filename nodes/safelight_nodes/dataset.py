@@ -1,0 +1,197 @@
+"""Pictures to train on: sets of pictures with what is to be said about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from safelight.sdk import (
+    VAE,
+    Context,
+    FilePick,
+    Image,
+    ModelRef,
+    Number,
+    Problem,
+    ProblemError,
+    Seed,
+    Slider,
+    node,
+    value,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class PictureSet:
+    """Pictures and what is to be said about them.
+
+    `pixels`: (N, H, W, 4) uint8, straight alpha. `entries`: a dictionary a picture, with `subject` (a key of
+    `subjects`) and `style` (a number of the caption language, or -1 where captions are taken as they are).
+    `subjects`: by key, `names` (the first is the official one), `keywords`, and `weight`, how often to draw it.
+    `weights`: (N,) float64, the probability of each picture.
+    """
+
+    pixels: Tensor
+    entries: tuple[dict[str, Any], ...]
+    subjects: dict[str, dict[str, Any]]
+    weights: Tensor
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class LatentSet:
+    """A picture set, encoded once.
+
+    `samples`: (N, S, C, h, w) float16, each picture over S backgrounds, scaled as the denoiser sees them. `colours`:
+    (N, S) int16, the background's number in the palette, -1 for none. `downsampling` is the pixels a cell stands for,
+    `family` that of the VAE.
+    """
+
+    samples: Tensor
+    colours: Tensor
+    family: str
+    downsampling: int
+
+
+@node(version=1, title="Open picture set")
+def picture_set(
+    *,
+    index: Annotated[
+        str,
+        FilePick("text"),
+        "The index (JSON) of a set that was prepared before, such as the emoji that `python -m training.fetch` writes.",
+    ] = "emoji/pictures.json",
+    pixels: Annotated[str, FilePick("any"), "Its pictures (.npy), as the same command wrote them."] = (
+        "emoji/pictures.npy"
+    ),
+    limit: Annotated[int, Number(0), "Take only so many pictures, evenly spread, for a quick try. 0: all."] = 0,
+    ctx: Context,
+) -> PictureSet:
+    """Open a set of pictures with names, as a command has prepared it.
+
+    Captions are then made up anew each time a picture is drawn: style, name and background in many wordings.
+    """
+    from ._training.pictures import opened
+
+    return opened(ctx.files.path(index), ctx.files.path(pixels), limit)
+
+
+@node(version=1, title="Open image folder", cache=False)
+def image_folder(
+    *,
+    captions: Annotated[
+        str,
+        FilePick("text"),
+        'A file metadata.jsonl: a line a picture, such as {"file_name": "cat.png", "text": "a cat"}. `text` may '
+        "be a list of captions. Pictures are looked for beside it.",
+    ],
+    size: Annotated[
+        int, Number(8, 2048, multiple_of=8), "Side of the square they are scaled and cropped to, in pixels."
+    ] = 128,
+    ctx: Context,
+) -> PictureSet:
+    """Open a folder of pictures with captions, as other training tools want it, too."""
+    from ._training.pictures import read_folder
+
+    return read_folder(ctx, captions, size)
+
+
+@node(version=1)
+def weigh(
+    pictures: PictureSet,
+    *,
+    focus: Annotated[
+        float, Slider(0, 4, step=0.1), "Power of the subjects' weights. 0: all alike; above 1: common ones."
+    ] = 1.0,
+    common: Annotated[
+        float,
+        Slider(0, 1, step=0.01),
+        "Share of the draws for subjects with names of everyday speech. 0: as they weigh.",
+    ] = 0.0,
+    solid: Annotated[
+        float, Slider(0.1, 10, step=0.01), "How much more often the first style is drawn than others."
+    ] = 1.0,
+) -> PictureSet:
+    """Set how often each picture is drawn in training."""
+    from ._training.pictures import probabilities
+
+    return replace(pictures, weights=probabilities(pictures, focus, common or None, solid))
+
+
+@node(version=1)
+def augment(
+    pictures: PictureSet,
+    *,
+    copies: Annotated[int, Slider(1, 8), "Changed copies of each picture, beside the original."] = 1,
+    flip: Annotated[float, Slider(0, 1, step=0.05), "How often a copy is mirrored, where its subject allows it."] = 0.5,
+    shift: Annotated[float, Slider(0, 0.3, step=0.01), "Moved by up to this part of its side."] = 0.04,
+    scale: Annotated[float, Slider(0, 0.5, step=0.01), "Made smaller or larger by up to this part."] = 0.1,
+    turn: Annotated[float, Slider(0, 45, step=1), "Turned by up to so many degrees."] = 5.0,
+    seed: Annotated[int, Seed(), "Where the random changes start."] = 0,
+    ctx: Context,
+) -> PictureSet:
+    """Add changed copies of all pictures, so that a model learns the subject and not the picture.
+
+    Mirrored are only pictures whose subject says so (`mirror` in the index), so that no letter is turned round.
+    """
+    from ._training.augment import augmented
+
+    return augmented(pictures, copies, flip, shift, scale, turn, seed, ctx)
+
+
+@node(version=1)
+def contact_sheet(
+    pictures: PictureSet,
+    *,
+    columns: Annotated[int, Slider(1, 16), "Pictures in a row."] = 8,
+    rows: Annotated[int, Slider(1, 16), "Rows."] = 4,
+    seed: Annotated[int, Seed(), "Another seed draws other pictures."] = 0,
+) -> Image:
+    """Draw pictures of the set as training will see them: as often, and over such backgrounds."""
+    from ._training.pictures import sheet
+
+    return Image(sheet(pictures, columns, rows, seed))
+
+
+@node(version=1)
+def captions(
+    pictures: PictureSet,
+    *,
+    count: Annotated[int, Slider(1, 200), "How many."] = 20,
+    seed: Annotated[int, Seed(), "Another seed draws others."] = 0,
+) -> str:
+    """Draw captions as training will say them, one a line."""
+    from ._training.pictures import Drawer
+
+    return "\n".join(Drawer(pictures, seed).captions(0, count))
+
+
+@node(version=1)
+def encode(
+    pictures: PictureSet,
+    vae: ModelRef[VAE],
+    *,
+    backgrounds: Annotated[
+        int, Slider(1, 23), "Over how many backgrounds each is encoded; the first is white. Opaque pictures need one."
+    ] = 7,
+    seed: Annotated[int, Seed(), "Where the choice of backgrounds starts."] = 5,
+    ctx: Context,
+) -> LatentSet:
+    """Encode all pictures once, so that training a denoiser need not do it at every step."""
+    from ._training.latents import encoded
+
+    if backgrounds > 1 and bool((pictures.pixels[..., 3] == 255).all()):
+        raise ProblemError(
+            Problem(
+                code="nothing_transparent",
+                message="No picture of this set has a transparent part, so backgrounds make no difference.",
+                hint="Set backgrounds to 1.",
+                port="backgrounds",
+                value=backgrounds,
+            )
+        )
+    return encoded(pictures, vae, backgrounds, seed, ctx)
