@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from . import state
 from safelight_nodes._training.captions import caption, draw_colour
+
+from . import state
 from .data import SIZE, default_cache, load
 from .tokenizer import encode
 from .unet import text_tower

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from safelight_nodes._training.captions import PALETTE, draw_colour
+
 from .data import composite, default_cache, load
 
 SLOTS = 7

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from safelight_nodes._training.captions import PALETTE, STYLES, caption
+
 from .data import default_cache, load
 
 VOCABULARY = 2048

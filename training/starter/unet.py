@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from . import state
 from safelight_nodes._training.captions import caption
+
+from . import state
 from .data import default_cache, load
 from .tokenizer import LENGTH, VOCABULARY, encode
 from .vae import sampling_weights

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from . import state
 from safelight_nodes._training.captions import EVERYDAY, draw_colour
+
+from . import state
 from .data import composite, default_cache, load
 
 
