@@ -1,7 +1,7 @@
 # The tasks of a checkout. They use the Python of the active virtual environment.
 PYTHON ?= python
 
-.PHONY: help install test lint types layers format bench wheel ci
+.PHONY: help install test lint types layers format pictures bench wheel ci
 
 help:  ## list the tasks
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,8 +26,12 @@ format:  ## format, and mend what can be mended
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-bench:  ## print the table of benchmarks
-	$(PYTHON) -m benchmarks
+pictures:  ## draw the pictures at the top of the README anew, with the model as it is now
+	rm -f docs/images/first_pictures.png
+	$(PYTHON) -m safelight run docs/images/first_pictures.json -o docs/images
+
+bench:  ## measure everything anew, and write docs/benchmarks.md
+	$(PYTHON) -m benchmarks --full -o docs/benchmarks.md
 
 wheel:  ## build the wheel
 	$(PYTHON) -m build

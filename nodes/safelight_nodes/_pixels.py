@@ -8,8 +8,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def flattened(pixels: Tensor, background: float) -> Tensor:
-    """(B, H, W, 3) from pictures with or without transparency, on a grey value from 0 (black) to 1 (white)."""
+def color_of(text: str) -> Tensor:
+    """(3) in 0..1 of a colour written as `#rrggbb`."""
+    import torch
+
+    return torch.tensor([int(text[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+
+
+def flattened(pixels: Tensor, background: float | Tensor) -> Tensor:
+    """(B, H, W, 3) from pictures with or without transparency, on a colour (3) or a grey value in 0..1."""
     if pixels.shape[-1] == 3:
         return pixels
     alpha = pixels[..., 3:]

@@ -172,14 +172,9 @@ def crop(
 @node(version=1)
 def flatten(image: Image, *, background: Annotated[str, Color()] = "#ffffff") -> Image:
     """Put a colour behind transparent pictures."""
-    import torch
+    from ._pixels import color_of, flattened
 
-    pixels = image.pixels
-    if pixels.shape[-1] == 3:
-        return image
-    color = torch.tensor([int(background[place : place + 2], 16) / 255 for place in (1, 3, 5)])
-    alpha = pixels[..., 3:]
-    return Image(pixels[..., :3] * alpha + color * (1 - alpha))
+    return image if image.pixels.shape[-1] == 3 else Image(flattened(image.pixels, color_of(background)))
 
 
 @node(version=1)
@@ -314,3 +309,36 @@ def batch(images: Annotated[list[Image], "Pictures of one size, in the order in 
 def split(image: Image) -> list[Image]:
     """The pictures of a batch one by one. What is connected runs once for each."""
     return [Image(pixels[None].clone()) for pixels in image.pixels]
+
+
+@node(version=1)
+def grid(
+    images: Annotated[list[Image], "Pictures, or batches of them, in the order in which they were connected."],
+    *,
+    columns: Annotated[int, Number(0, 100), "Pictures in a row. 0: about as many as there will be rows."] = 0,
+    gap: Annotated[int, Slider(0, 128), "Pixels between and around them."] = 8,
+    background: Annotated[str, Color(), "What is seen between them, and behind transparent ones."] = "#ffffff",
+) -> Image:
+    """Lay pictures out in rows, to compare them or to show them together. Smaller ones stand in the middle."""
+    import math
+
+    import torch
+
+    from ._pixels import color_of, flattened
+
+    color = color_of(background)
+    pictures = [one for image in images for one in flattened(image.pixels, color)]
+    if not pictures:
+        raise ProblemError(
+            Problem(code="wrong_batch", message="There are no pictures.", hint="Connect at least one.", port="images")
+        )
+    columns = min(columns or math.ceil(len(pictures) ** 0.5), len(pictures))
+    rows = math.ceil(len(pictures) / columns)
+    height, width = (max(picture.shape[side] for picture in pictures) for side in (0, 1))
+    sheet = color.repeat(rows * (height + gap) + gap, columns * (width + gap) + gap, 1)
+    for place, picture in enumerate(pictures):
+        row, column = divmod(place, columns)
+        top = gap + row * (height + gap) + (height - picture.shape[0]) // 2
+        left = gap + column * (width + gap) + (width - picture.shape[1]) // 2
+        sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return Image(torch.stack([sheet]))

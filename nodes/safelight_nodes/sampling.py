@@ -32,7 +32,8 @@ _Sampler = Annotated[Sampler, "The method that removes the noise."]
 _Spacing = Annotated[
     Spacing,
     "How the steps are spread over the noise levels. model: as the model's own settings say. karras, exponential and "
-    "beta choose the noise levels themselves; linspace, leading and trailing choose evenly spaced training steps.",
+    "beta choose the noise levels themselves; linspace, leading and trailing choose evenly spaced training steps; "
+    "trailing is also known as simple.",
 ]
 _Seed = Annotated[int, Seed(), "Where the random noise starts. Picture k of a batch uses seed + k."]
 _Rescale = Annotated[

@@ -372,3 +372,26 @@ def test_inputs_are_left_as_they_are(ctx: BenchContext) -> None:
     image.composite(given, given, mask)
     assert (pixels._version, coverage._version) == before[:2]
     assert torch.equal(pixels, before[2]) and torch.equal(coverage, before[3])
+
+
+def test_a_grid_lays_pictures_out_in_rows() -> None:
+    red, two = torch.zeros(1, 4, 6, 3), torch.zeros(2, 4, 6, 4)
+    red[..., 0] = 1
+    two[0, ..., 1] = two[0, ..., 3] = 1  # green, and one that cannot be seen
+    sheet = image.grid([Image(red), Image(two)], columns=2, gap=1, background="#0000ff").pixels
+    assert sheet.shape == (1, 2 * 4 + 3, 2 * 6 + 3, 3)
+    assert torch.equal(sheet[0, 1:5, 1:7], red[0])
+    assert sheet[0, 1:5, 8:14].unique(dim=0).tolist() == [[[0.0, 1.0, 0.0]] * 6]
+    blue = torch.tensor([0.0, 0.0, 1.0])
+    assert (sheet[0, 6:] == blue).all(), "the unseen picture and the empty place show the background"
+    assert (sheet[0, [0, 5]] == blue).all() and (sheet[0, :, [0, 7, 14]] == blue).all()
+
+
+def test_a_grid_is_about_square_and_smaller_pictures_stand_in_the_middle() -> None:
+    assert image.grid([Image(torch.zeros(7, 2, 2, 3))], gap=0).pixels.shape == (1, 6, 6, 3)
+    assert image.grid([Image(torch.zeros(2, 2, 2, 3))], columns=9, gap=0).pixels.shape == (1, 2, 4, 3)
+    small = image.grid([Image(torch.zeros(1, 4, 4, 3)), Image(torch.zeros(1, 2, 2, 3))], gap=0).pixels[0, :, 4:, 0]
+    assert small.tolist() == [[1, 1, 1, 1], [1, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 1]]
+    with pytest.raises(ProblemError) as caught:
+        image.grid([])
+    assert code(caught) == ("wrong_batch", "images")

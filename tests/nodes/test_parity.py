@@ -37,16 +37,15 @@ def ours(kit: Kit, sampler: Any, batch: int = 1, spacing: Any = "model", **more:
     return vae.decode(kit.vae, made, ctx=ctx).pixels.movedim(-1, 1)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("guidance", [1.0, 5.0])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
-def test_every_sampler_with_guidance(family: str, sampler: str, request: pytest.FixtureRequest) -> None:
+def test_every_sampler(family: str, sampler: str, guidance: float, batch: int, request: pytest.FixtureRequest) -> None:
+    """With guidance and without, one picture and three."""
     kit = request.getfixturevalue(family)
-    assert distance(ours(kit, sampler, batch=3), theirs(kit, sampler, batch=3)) <= CLOSE
-
-
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_every_sampler_without_guidance(sd1: Kit, sampler: str) -> None:
-    assert distance(ours(sd1, sampler, guidance=1.0), theirs(sd1, sampler, guidance_scale=1.0)) <= CLOSE
+    made = ours(kit, sampler, batch, guidance=guidance)
+    assert distance(made, theirs(kit, sampler, batch, guidance_scale=guidance)) <= CLOSE
 
 
 @pytest.mark.parametrize(
