@@ -16,7 +16,7 @@ PARTS = ("graphs", "processes", "server", "sampling", "memory")
 HEAD = """# Benchmarks
 
 Made by `{command}`. Ratios are medians of runs taken side by side, in turn, so they hold on a busy machine as well;
-plain times are the best of several on this machine as it was then, so whatever else was at work on it makes them longer.
+plain times are the best of several on this machine as it was then: whatever else was at work on it makes them longer.
 
 {machine}
 """
