@@ -82,3 +82,49 @@ test("editing inside is editing for all instances; subgraphs may hold subgraphs"
   const ports = m.portsOf(m.scopesAt(nested, [key]), "inner", m.graphAt(nested, [key]).nodes.inner!, catalogue);
   expect(ports.outputs.map((port) => port.type)).toEqual(["Latent"]);
 });
+
+test("a port is renamed everywhere: in its instances, their links and values, and the workflow's own ports", () => {
+  const set = edited(packed, ({ graph }) => m.setValue(graph, key, "seed", 42));
+  const twice = edited(set, (scene) => void m.duplicate(scene, [key], { x: 0, y: 300 }, true));
+  const rename = (old: string, name: string, side: m.PortSide = "inputs") =>
+    edited(twice, (scene) => void m.renamePort(scene.scopes[0] as m.Graph, scene.graph, side, old, name), [key]);
+  const seeded = rename("seed", "start seed");
+  expect(m.graphAt(seeded, [key]).inputs?.map((entry) => entry.name)).toContain("start_seed");
+  expect(seeded.nodes[key]?.values).toEqual({ start_seed: 42 });
+  expect(seeded.nodes[`${key}_2`]?.values).toEqual({ start_seed: 42 });
+  expect(seeded.inputs?.[0]).toEqual({ name: "seed", to: `${key}.start_seed` });
+  const prompted = rename("positive", "prompt");
+  expect(wires(prompted)).toContain(`positive.conditioning > ${key}.prompt`);
+  expect(wires(prompted)).toContain(`positive.conditioning > ${key}_2.prompt`);
+  expect(wires(rename("latent", "result", "outputs"))).toContain(`${key}.result > decode.latent`);
+  expect(rename("seed", "latent"), "a taken name changes nothing").toBe(twice);
+  expect(rename("seed", " . "), "nor does an empty one").toBe(twice);
+});
+
+test("a port that is taken away takes its links and values with it", () => {
+  const set = edited(packed, ({ graph }) => m.setValue(graph, key, "seed", 42));
+  const without = edited(set, (scene) => m.removePort(scene.scopes[0] as m.Graph, scene.graph, "inputs", "seed"), [key]);
+  expect(without.nodes[key]?.values).toEqual({});
+  expect(without.inputs?.map((entry) => entry.to)).toEqual(["positive.text"]);
+  const cut = edited(set, (scene) => m.removePort(scene.scopes[0] as m.Graph, scene.graph, "inputs", "positive"), [key]);
+  expect(wires(cut)).not.toContain(`positive.conditioning > ${key}.positive`);
+  expect(m.shownPorts(m.graphAt(cut, [key]), "inputs").map((port) => port.name)).toEqual(["latent", "seed"]);
+});
+
+test("ports are ordered as they are seen, those that share a name together", () => {
+  const order = (document: typeof packed) => m.portsOf([document], key, document.nodes[key]!, catalogue).inputs.map((port) => port.name);
+  const move = (name: string, by: -1 | 1) => edited(packed, ({ graph }) => m.movePort(graph, "inputs", name, by), [key]);
+  expect(order(packed)).toEqual(["positive", "latent", "seed"]);
+  expect(order(move("positive", 1))).toEqual(["latent", "positive", "seed"]);
+  expect(order(move("latent", -1))).toEqual(["latent", "positive", "seed"]);
+  expect(order(move("seed", 1))).toEqual(["positive", "latent", "seed"]);
+});
+
+test("no subgraph comes to lie inside itself", () => {
+  const nested = edited(packed, (scene) => void m.makeSubgraph(scene, new Set(["repeat"]), "Inner"), [key]);
+  const inside = m.scopesAt(nested, [key, "inner"]);
+  expect(m.holdsItself(inside, `subgraph:${key}`)).toBe(true);
+  expect(m.holdsItself(inside, "subgraph:inner")).toBe(true);
+  expect(m.holdsItself([nested], `subgraph:${key}`)).toBe(false);
+  expect(m.holdsItself([nested], "subgraph:missing")).toBe(false);
+});

@@ -1,21 +1,23 @@
-import { useT } from "../i18n";
-import { orderPort, type Graph, scopesAt } from "../model";
+import { TypeDots } from "./TypeDots";
+import { said, saidName, useT, useWords } from "../i18n";
+import * as m from "../model";
 import { leaveSubgraph } from "../state/documents";
 import { edit } from "../state/edits";
 import { graphOf, tabOf, useApp } from "../state/store";
 
-/** Where the screen is inside subgraphs, with the ports of the one that is shown. */
+/** Where the screen is inside subgraphs, with the name and the ports of the one that is shown. */
 export function Breadcrumb() {
   const t = useT();
   const document = useApp((state) => tabOf(state).document);
   const path = useApp((state) => tabOf(state).path);
+  const name = useApp((state) => tabOf(state).name);
   if (!path.length) return null;
-  const scopes = scopesAt(document, path);
+  const scopes = m.scopesAt(document, path);
   return (
     <div className="breadcrumb-box">
       <nav className="breadcrumb" aria-label={t("breadcrumb")}>
         <button type="button" onClick={() => leaveSubgraph(0)}>
-          {document.name || t("breadcrumb.root")}
+          {name || document.name || t("breadcrumb.root")}
         </button>
         {path.map((id, index) => (
           <span key={index}>
@@ -26,73 +28,112 @@ export function Breadcrumb() {
           </span>
         ))}
       </nav>
-      <Ports />
+      <Definition key={path.join("/")} />
     </div>
   );
 }
 
-function Ports() {
+/** The subgraph as it is seen from outside. What is changed here holds for all its instances. */
+function Definition() {
   const t = useT();
+  useWords();
   const graph = useApp(graphOf);
-  const rename = (side: "inputs" | "outputs", index: number, name: string) => {
-    const clean = name.trim().replace(/[./=\s]+/g, "_");
-    if (!clean) return;
-    edit("rename", (scene) => renamePort(scene.scopes as Graph[], scene.graph, side, index, clean));
-  };
-  const list = (side: "inputs" | "outputs") =>
-    (graph[side] ?? []).map((entry, index) => (
-      <li key={index}>
-        <input
-          aria-label={t("form.name")}
-          defaultValue={entry.name}
-          key={entry.name}
-          onBlur={(event) => event.target.value !== entry.name && rename(side, index, event.target.value)}
-          onKeyDown={(event) => {
-            event.stopPropagation();
-            if (event.key === "Enter") event.currentTarget.blur();
-          }}
-        />
-        <button type="button" className="icon" aria-label={t("form.up")} disabled={index === 0} onClick={() => edit("order", (scene) => orderPort(scene.graph, side, index, -1))}>
-          ↑
-        </button>
-        <button type="button" className="icon" aria-label={t("form.down")} disabled={index + 1 === graph[side]?.length} onClick={() => edit("order", (scene) => orderPort(scene.graph, side, index, 1))}>
-          ↓
-        </button>
-      </li>
-    ));
+  const top = useApp((state) => tabOf(state).document);
+  const instances = m.instancesOf(top, graph).length;
+  const change = (field: "name" | "description", value: string) =>
+    edit("rename", (scene) => {
+      if (value.trim()) scene.graph[field] = value.trim();
+      else delete scene.graph[field];
+    });
   return (
-    <details className="ports">
+    <details className="ports" open>
       <summary>{t("subgraph.ports")}</summary>
-      <div>
-        <ul>{list("inputs")}</ul>
-        <ul>{list("outputs")}</ul>
-      </div>
+      <label>
+        <span>{t("subgraph.name")}</span>
+        <Line value={graph.name ?? ""} label={t("subgraph.name")} onDone={(value) => change("name", value)} />
+      </label>
+      <label>
+        <span>{t("subgraph.help")}</span>
+        <Line value={graph.description ?? ""} label={t("subgraph.help")} onDone={(value) => change("description", value)} />
+      </label>
+      <p className="hint">{t("subgraph.instances", { count: instances })}</p>
+      <Ports side="inputs" />
+      <Ports side="outputs" />
+      <p className="hint">{t("subgraph.hint")}</p>
     </details>
   );
 }
 
-/** Renames a port of a subgraph, and follows it in the links of its instances. */
-function renamePort(scopes: readonly Graph[], graph: Graph, side: "inputs" | "outputs", index: number, name: string): void {
-  const old = graph[side]?.[index]?.name;
-  if (old === undefined || graph[side]?.some((entry) => entry.name === name)) return;
-  for (const entry of graph[side] ?? []) if (entry.name === old) entry.name = name;
-  const holders: Graph[] = [scopes[0] as Graph, ...Object.values((scopes[0] as Graph).subgraphs ?? {})];
-  const key = Object.entries((scopes[0] as Graph).subgraphs ?? {}).find(([, sub]) => sub === graph || sub.nodes === graph.nodes)?.[0];
-  if (key === undefined) return;
-  for (const holder of holders) {
-    const instances = new Set(Object.entries(holder.nodes).filter(([, node]) => node.type === `subgraph:${key}`).map(([id]) => id));
-    for (const link of holder.links) {
-      const end = side === "inputs" ? "to" : "from";
-      const dot = link[end].lastIndexOf(".");
-      if (instances.has(link[end].slice(0, dot)) && link[end].slice(dot + 1) === old) link[end] = `${link[end].slice(0, dot)}.${name}`;
-    }
-    for (const id of instances) {
-      const values = holder.nodes[id]?.values;
-      if (side === "inputs" && values && old in values) {
-        values[name] = values[old];
-        delete values[old];
-      }
-    }
-  }
+function Ports({ side }: { side: m.PortSide }) {
+  const t = useT();
+  const graph = useApp(graphOf);
+  const document = useApp((state) => tabOf(state).document);
+  const path = useApp((state) => tabOf(state).path);
+  const catalogue = useApp((state) => state.catalogue);
+  const scopes = m.scopesAt(document, path);
+  const ports = m.shownPorts(graph, side);
+  const typeOf = (inner: string) => {
+    const { node, port } = m.splitPort(inner);
+    const data = graph.nodes[node];
+    if (!data) return "?";
+    const known = m.portsOf(scopes, node, data, catalogue);
+    return (side === "inputs" ? known.inputs : known.outputs).find((entry) => entry.name === port)?.type ?? "?";
+  };
+  const innerTitle = (inner: string) => {
+    const { node, port } = m.splitPort(inner);
+    const data = graph.nodes[node];
+    const title = data ? data.title || said(m.portsOf(scopes, node, data, catalogue).title) : node;
+    return `${title} · ${saidName(port)}`;
+  };
+  const rename = (old: string, wanted: string) => edit("rename", (scene) => void m.renamePort(scene.scopes[0] as m.Graph, scene.graph, side, old, wanted));
+  return (
+    <section aria-label={t(`subgraph.${side}`)} data-ports={side}>
+      <h3>{t(`subgraph.${side}`)}</h3>
+      {!ports.length && <p className="hint">{t("subgraph.none")}</p>}
+      <ul>
+        {ports.map(({ name, inner }, index) => (
+          <li key={name} data-name={name}>
+            <TypeDots types={[typeOf(inner[0] ?? "")]} />
+            <Line value={name} label={t("form.name")} hint={inner.map(innerTitle).join(", ")} onDone={(value) => rename(name, value)} />
+            <button type="button" className="icon" aria-label={`${t("form.up")}: ${name}`} disabled={index === 0} onClick={() => edit("order", (scene) => m.movePort(scene.graph, side, name, -1))}>
+              ↑
+            </button>
+            <button type="button" className="icon" aria-label={`${t("form.down")}: ${name}`} disabled={index + 1 === ports.length} onClick={() => edit("order", (scene) => m.movePort(scene.graph, side, name, 1))}>
+              ↓
+            </button>
+            <button
+              type="button"
+              className="icon"
+              aria-label={`${t("subgraph.takeOff")}: ${name}`}
+              title={t("subgraph.takeOff")}
+              onClick={() => edit("hide", (scene) => m.removePort(scene.scopes[0] as m.Graph, scene.graph, side, name))}
+            >
+              ✕
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
 }
 
+/** A line of text that counts when it is left or Enter is pressed; Escape takes it back. */
+function Line({ value, label, hint, onDone }: { value: string; label: string; hint?: string; onDone: (value: string) => void }) {
+  return (
+    <input
+      key={value}
+      aria-label={label}
+      title={hint}
+      defaultValue={value}
+      onBlur={(event) => {
+        if (event.target.value !== value) onDone(event.target.value);
+        event.target.value = value; // refused names spring back; accepted ones come with the next state
+      }}
+      onKeyDown={(event) => {
+        event.stopPropagation();
+        if (event.key === "Escape") event.currentTarget.value = value;
+        if (event.key === "Enter" || event.key === "Escape") event.currentTarget.blur();
+      }}
+    />
+  );
+}

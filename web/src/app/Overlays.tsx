@@ -9,6 +9,7 @@ import * as m from "../model";
 import { openFile } from "../state/documents";
 import { edit } from "../state/edits";
 import { loadPicture } from "../state/files";
+import { addKept, isKept, keptTitle, LIBRARY } from "../state/library";
 import { Painter } from "../painter/Painter";
 import { activeGraph, activeScene, graphOf, useApp, type Overlay } from "../state/store";
 import { COLORS, commands, commandTitle, execute, jumpTo, setColor } from "./commands";
@@ -55,10 +56,12 @@ function AddNode({ overlay }: { overlay: Extract<Overlay, { kind: "add" }> }) {
   const { from, to, swap, screen } = overlay;
   const catalogue = useApp((state) => state.catalogue);
   const words = useWords();
+  const workflows = useApp((state) => state.workflows);
   const options = useMemo(() => {
     const scene = activeScene();
     const fitting = from || to ? new Set(m.fittingTypes(scene, { ...(from ? { from } : {}), ...(to ? { to } : {}) })) : null;
-    const subgraphs = Object.entries((scene.scopes[0] as m.Graph).subgraphs ?? {}).map(([name, sub]): Option => ({
+    const own = Object.entries((scene.scopes[0] as m.Graph).subgraphs ?? {}).filter(([name]) => !m.holdsItself(scene.scopes, m.SUBGRAPH + name));
+    const subgraphs = own.map(([name, sub]): Option => ({
       id: m.SUBGRAPH + name,
       title: sub.name || m.labelOf(name),
       group: t("subgraph.new"),
@@ -76,9 +79,15 @@ function AddNode({ overlay }: { overlay: Extract<Overlay, { kind: "add" }> }) {
           aside: <TypeDots types={spec.outputs.map((port) => port.type)} />,
         };
       });
-    return fitting ? nodes : [...nodes, ...subgraphs];
+    const kept = workflows.filter(isKept).map((workflow): Option => ({
+      id: workflow.name,
+      title: keptTitle(workflow.name),
+      detail: workflow.description,
+      group: t("library.title"),
+    }));
+    return fitting ? nodes : [...subgraphs, ...(swap ? [] : kept), ...nodes];
     // eslint-disable-next-line react-hooks/exhaustive-deps -- `said` reads the words
-  }, [catalogue, from, to, t, words]);
+  }, [catalogue, from, to, swap, workflows, t, words]);
 
   const choose = (type: string) => {
     close();
@@ -87,6 +96,7 @@ function AddNode({ overlay }: { overlay: Extract<Overlay, { kind: "add" }> }) {
       return;
     }
     const at = view.toGraph(screen);
+    if (type.startsWith(LIBRARY)) return void addKept(type, { x: at.x - m.WIDTH / 2, y: at.y - 20 });
     let id = "";
     edit(
       "add",
@@ -180,6 +190,7 @@ function Menu({ screen, items }: { screen: m.Point; items: string[] }) {
     if (item === "-") return [{ id: "-", title: "", run: close }];
     if (item === "color") return [{ id: "color", title: t("command.color"), run: close }];
     if (item.startsWith("port:")) return portItems(item.slice(5));
+    if (item.startsWith("out:")) return [exposeItem(item.slice(4), "outputs")];
     const command = commands.find((candidate) => candidate.id === item);
     if (!command || !(command.when?.() ?? true)) return [];
     return [{ id: item, title: commandTitle(item), ...(command.keys?.[0] ? { keys: command.keys[0] } : {}), run: () => execute(item) }];
@@ -244,16 +255,30 @@ function portItems(port: string): { id: string; title: string; run: () => void }
   const { node, port: name } = m.splitPort(port);
   const graph = graphOf(useApp.getState());
   const shown = m.lookOf(graph, node).sockets?.includes(name) || graph.links.some((link) => link.to === port);
-  const exposed = graph.inputs?.some((entry) => entry.to === port);
+  const data = graph.nodes[node];
+  const isWidget = data && m.portsOf(activeScene().scopes, node, data, useApp.getState().catalogue).inputs.find((input) => input.name === name)?.socket === false;
+  if (!isWidget) return [exposeItem(port, "inputs")];
   return [
     { id: "toSocket", title: t(shown ? "node.toWidget" : "node.toSocket"), run: () => edit("socket", (scene) => m.toggleSocket(scene.graph, node, name)) },
-    {
-      id: "expose",
-      title: t(exposed ? "node.hide" : "node.expose"),
-      run: () => edit("expose", (scene) => (exposed ? m.hidePort(scene.graph, port) : m.exposeInput(scene.graph, port))),
-    },
+    exposeItem(port, "inputs"),
     { id: "reset", title: t("node.reset"), run: () => edit("reset", (scene) => m.resetValue(scene.graph, node, name)) },
   ];
+}
+
+/** A port becomes one of the subgraph that is open, or of the whole workflow, which shows it in its form. */
+function exposeItem(port: string, side: m.PortSide): { id: string; title: string; run: () => void } {
+  const { scopes, graph } = activeScene();
+  const inside = scopes.length > 1;
+  const entry = side === "inputs" ? graph.inputs?.find((one) => one.to === port) : graph.outputs?.find((one) => one.from === port);
+  const title: TextKey = entry ? (inside ? "subgraph.takeOff" : "node.hide") : inside ? "subgraph.show" : "node.expose";
+  const run = () =>
+    edit("expose", (scene) => {
+      if (entry && inside) m.removePort(scene.scopes[0] as m.Graph, scene.graph, side, entry.name);
+      else if (entry) m.hidePort(scene.graph, port);
+      else if (side === "inputs") m.exposeInput(scene.graph, port);
+      else m.exposeOutput(scene.graph, port);
+    });
+  return { id: "expose", title: translate(title), run };
 }
 
 function Shortcuts() {

@@ -10,6 +10,7 @@ import { closeTab, download, enterSubgraph, leaveSubgraph, openFile, openTab, sa
 import { edit, redo, removeSelected, select, selectedNodes, undo } from "../state/edits";
 import { paste, receiveFile } from "../state/files";
 import { blobUrl } from "../api/client";
+import { keepSubgraph } from "../state/library";
 import { save as savePreferences } from "../state/preferences";
 import { activeGraph, activeScene, activeTab, type Panel, type Preferences, toast, useApp } from "../state/store";
 import { cancelRun, run, runSelected } from "../state/sync";
@@ -269,6 +270,7 @@ export const commands: Command[] = [
   { id: "enter", group: "node", keys: ["Enter"], when: instance, run: () => enterSubgraph(selectedNodes()[0] ?? "") },
   { id: "leave", group: "node", keys: ["$mod+ArrowUp"], when: () => activeTab().path.length > 0, run: () => leaveSubgraph() },
   { id: "unpack", group: "node", keys: ["$mod+Alt+g"], when: instance, run: unpack },
+  { id: "keep", group: "node", when: instance, run: () => keepSubgraph(selectedNodes()[0] ?? "") },
   { id: "layout", group: "arrange", keys: ["Shift+l"], run: layout },
   { id: "alignLeft", group: "arrange", keys: ["Alt+a"], when: some, run: align("left") },
   { id: "alignRight", group: "arrange", keys: ["Alt+d"], when: some, run: align("right") },

@@ -7,7 +7,7 @@ import { frameKey, linkKey } from "../model";
 import { select } from "../state/edits";
 import { activeTab, useApp } from "../state/store";
 
-const NODE = ["runTo", "-", "copy", "duplicate", "rename", "connect", "swap", "color", "-", "mute", "bypass", "collapse", "pin", "-", "frame", "subgraph", "enter", "unpack", "-", "help", "-", "dissolve", "delete"];
+const NODE = ["runTo", "-", "copy", "duplicate", "rename", "connect", "swap", "color", "-", "mute", "bypass", "collapse", "pin", "-", "frame", "subgraph", "enter", "unpack", "keep", "-", "help", "-", "dissolve", "delete"];
 const FRAME = ["rename", "color", "duplicate", "delete"];
 const CANVAS = ["add", "note", "paste", "-", "selectAll", "fitAll", "layout", "-", "save", "open", "copyJson", "export"];
 const ITEM = ["rename", "duplicate", "delete"];
@@ -15,12 +15,13 @@ const ITEM = ["rename", "duplicate", "delete"];
 export function openMenu(event: MouseEvent): void {
   const target = event.target as HTMLElement;
   const screen = { x: event.clientX, y: event.clientY };
-  const widget = target.closest<HTMLElement>("[data-widget]")?.dataset.widget;
+  const socket = target.closest<HTMLElement>("[data-port]")?.dataset;
+  const widget = target.closest<HTMLElement>("[data-widget]")?.dataset.widget ?? (socket?.side === "input" ? socket.port : undefined);
   const key = target.closest<HTMLElement>("[data-key]")?.dataset.key;
   if (key !== undefined) {
     if (!activeTab().selection.includes(key)) select([key]);
     const items = key.startsWith("/") ? ITEM : NODE;
-    useApp.setState({ overlay: { kind: "menu", screen, items: widget ? [`port:${widget}`, "-", ...items] : items } });
+    useApp.setState({ overlay: { kind: "menu", screen, items: widget ? [`port:${widget}`, "-", ...items] : socket?.port ? [`out:${socket.port}`, "-", ...items] : items } });
     return;
   }
   const at = view.toGraph(screen);

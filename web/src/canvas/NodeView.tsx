@@ -70,7 +70,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
         style={look.color ? { background: look.color, color: "#fff" } : undefined}
         onDoubleClick={(event) => {
           event.stopPropagation();
-          if (isSubgraph && !(event.target as HTMLElement).closest(".node-title")) enterSubgraph(id);
+          if (isSubgraph) enterSubgraph(id);
         }}
       >
         <button
@@ -84,8 +84,15 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
             <path d={look.collapsed ? "M3 1.5 7 5 3 8.5" : "M1.5 3 5 7 8.5 3"} fill="none" stroke="currentColor" strokeWidth="1.6" />
           </svg>
         </button>
-        <Title id={id} title={title} own={node.title ?? ""} kind={node.title ? "" : ports.category} />
+        <Title id={id} fixed={isSubgraph} title={title} own={node.title ?? ""} kind={node.title ? "" : ports.category} />
         <Badge status={status} mode={mode} pinned={look.pinned ?? false} />
+        {isSubgraph && !ports.missing && (
+          <button type="button" className="enter nodrag" tabIndex={-1} aria-label={t("command.enter")} title={t("command.enter")} onClick={() => enterSubgraph(id)}>
+            <svg viewBox="0 0 16 16" width="13" height="13" fill="none" stroke="currentColor" strokeWidth="1.5" aria-hidden="true">
+              <path d="M9 2.5h4.5V7M13.5 2.5 8 8M6 4H2.5v9.5H12V10" />
+            </svg>
+          </button>
+        )}
         {ports.help && (
           <button type="button" className="ask nodrag" tabIndex={-1} aria-label={t("node.help")} onClick={(event) => setHelp(event.currentTarget)}>
             ?
@@ -183,7 +190,8 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
   );
 });
 
-function Title({ id, title, own, kind }: { id: string; title: string; own: string; kind: string }) {
+/** `fixed`: a double click is for something else, the title is changed by F2 or the menu. */
+function Title({ id, title, own, kind, fixed }: { id: string; title: string; own: string; kind: string; fixed: boolean }) {
   const t = useT();
   const [editing, setEditing] = useState(false);
   const field = useRef<HTMLInputElement>(null);
@@ -200,6 +208,7 @@ function Title({ id, title, own, kind }: { id: string; title: string; own: strin
       <span
         className="node-title"
         onDoubleClick={(event) => {
+          if (fixed) return;
           event.stopPropagation();
           setEditing(true);
         }}

@@ -4,6 +4,7 @@ import { asDocument, copyOf, DocumentError, freshId, type Document, FORMAT, type
 import { splitPort, SUBGRAPH, touchLook } from "./document";
 import type { Scene } from "./edit";
 import { connect } from "./edit";
+import { holdsItself } from "./interface";
 import { frameKey, itemId, noteKey } from "./items";
 import { parseJson, stringifyJson } from "./json";
 
@@ -91,9 +92,11 @@ export function pastePart(
   }
   const ids = new Map<string, string>();
   for (const [id, node] of Object.entries(part.nodes)) {
+    const type = names.get(node.type) ?? node.type;
+    if (type.startsWith(SUBGRAPH) && holdsItself(scene.scopes, type)) continue; // it would never end
     const fresh = freshId(id, (taken) => taken in graph.nodes);
     ids.set(id, fresh);
-    graph.nodes[fresh] = { ...copyOf(node), type: names.get(node.type) ?? node.type };
+    graph.nodes[fresh] = { ...copyOf(node), type };
     const look = lookOf(part, id);
     Object.assign(touchLook(graph, fresh), copyOf(look), move(look));
   }

@@ -4,6 +4,7 @@ export * from "./clipboard";
 export * from "./document";
 export * from "./edit";
 export * from "./history";
+export * from "./interface";
 export * from "./items";
 export * from "./json";
 export * from "./layout";

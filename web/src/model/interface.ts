@@ -1,0 +1,108 @@
+/** The ports of a subgraph: renamed, taken away, and what that means for its instances wherever they are. */
+
+import { definitionOf, type Graph, SUBGRAPH } from "./document";
+
+export type PortSide = "inputs" | "outputs";
+
+/** All instances of a definition with the graphs that hold them, in the document and in every subgraph. */
+export function instancesOf(top: Graph, definition: Graph): { graph: Graph; id: string }[] {
+  const found: { graph: Graph; id: string }[] = [];
+  const look = (scopes: readonly Graph[]) => {
+    const graph = scopes[scopes.length - 1] as Graph;
+    for (const [id, node] of Object.entries(graph.nodes)) {
+      if (node.type.startsWith(SUBGRAPH) && definitionOf(scopes, node.type) === definition) found.push({ graph, id });
+    }
+    for (const inner of Object.values(graph.subgraphs ?? {})) look([...scopes, inner]);
+  };
+  look([top]);
+  return found;
+}
+
+/** A name as ports may have: no dots, slashes or blanks; undefined when nothing is left or it is taken. */
+export function portName(graph: Graph, side: PortSide, wanted: string): string | undefined {
+  const clean = wanted.trim().replace(/[./=\s]+/g, "_").replace(/^_+|_+$/g, "");
+  return clean && !graph[side]?.some((entry) => entry.name === clean) ? clean : undefined;
+}
+
+/** Renames a port, and follows it in the links and values of all instances. Several inner ports may share one name. */
+export function renamePort(top: Graph, graph: Graph, side: PortSide, old: string, wanted: string): boolean {
+  const name = portName(graph, side, wanted);
+  if (name === undefined || !graph[side]?.some((entry) => entry.name === old)) return false;
+  for (const entry of graph[side] ?? []) if (entry.name === old) entry.name = name;
+  for (const { graph: holder, id } of instancesOf(top, graph)) {
+    const port = `${id}.${old}`;
+    for (const link of holder.links) {
+      if (side === "inputs" && link.to === port) link.to = `${id}.${name}`;
+      if (side === "outputs" && link.from === port) link.from = `${id}.${name}`;
+    }
+    for (const entry of side === "inputs" ? (holder.inputs ?? []) : []) if (entry.to === port) entry.to = `${id}.${name}`;
+    for (const entry of side === "outputs" ? (holder.outputs ?? []) : []) if (entry.from === port) entry.from = `${id}.${name}`;
+    const values = holder.nodes[id]?.values;
+    if (side === "inputs" && values && old in values) {
+      values[name] = values[old];
+      delete values[old];
+    }
+  }
+  return true;
+}
+
+/** Takes a port away, and with it the links, values and entries of instances that used it. */
+export function removePort(top: Graph, graph: Graph, side: PortSide, name: string): void {
+  if (side === "inputs") graph.inputs = graph.inputs?.filter((entry) => entry.name !== name) ?? [];
+  else graph.outputs = graph.outputs?.filter((entry) => entry.name !== name) ?? [];
+  if (!graph[side]?.length) delete graph[side];
+  for (const { graph: holder, id } of instancesOf(top, graph)) {
+    const port = `${id}.${name}`;
+    holder.links = holder.links.filter((link) => (side === "inputs" ? link.to !== port : link.from !== port));
+    if (side === "inputs") {
+      if (holder.inputs) holder.inputs = holder.inputs.filter((entry) => entry.to !== port);
+      const node = holder.nodes[id];
+      if (node?.values) delete node.values[name];
+    } else if (holder.outputs) holder.outputs = holder.outputs.filter((entry) => entry.from !== port);
+  }
+}
+
+/** The ports as they are seen from outside: those that share a name are one. With what they lead to inside. */
+export function shownPorts(graph: Graph, side: PortSide): { name: string; inner: string[]; index: number }[] {
+  const found = new Map<string, { name: string; inner: string[]; index: number }>();
+  const entries = side === "inputs" ? (graph.inputs ?? []) : (graph.outputs ?? []);
+  entries.forEach((entry, index) => {
+    const inner = "to" in entry ? entry.to : entry.from;
+    const known = found.get(entry.name);
+    if (known) known.inner.push(String(inner));
+    else found.set(entry.name, { name: entry.name, inner: [String(inner)], index });
+  });
+  return [...found.values()];
+}
+
+/** Moves a port one place up (-1) or down (1), past a whole group of entries that share a name. */
+export function movePort(graph: Graph, side: PortSide, name: string, by: -1 | 1): void {
+  const shown = shownPorts(graph, side);
+  const at = shown.findIndex((port) => port.name === name);
+  const other = shown[at + by];
+  const entries = graph[side] as { name: string }[] | undefined;
+  if (at < 0 || !other || !entries) return;
+  const own = entries.filter((entry) => entry.name === name);
+  const rest = entries.filter((entry) => entry.name !== name);
+  const named = rest.map((entry) => entry.name);
+  const place = by < 0 ? named.indexOf(other.name) : named.lastIndexOf(other.name) + 1;
+  entries.splice(0, entries.length, ...rest.slice(0, place), ...own, ...rest.slice(place));
+}
+
+/** Whether an instance of `type` in the graph at the end of `scopes` would come to lie inside itself. */
+export function holdsItself(scopes: readonly Graph[], type: string): boolean {
+  const open = new Set(scopes.slice(1));
+  const seen = new Set<Graph>();
+  const todo = [definitionOf(scopes, type)];
+  for (let graph = todo.pop(); graph; graph = todo.pop()) {
+    if (open.has(graph)) return true;
+    if (seen.has(graph)) continue;
+    seen.add(graph);
+    const inner = [...scopes, graph];
+    for (const node of Object.values(graph.nodes)) {
+      const next = node.type.startsWith(SUBGRAPH) ? definitionOf(inner, node.type) : undefined;
+      if (next) todo.push(next);
+    }
+  }
+  return false;
+}

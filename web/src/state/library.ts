@@ -1,0 +1,46 @@
+/** The user's own subgraphs: kept on the server as workflows named `library: NAME`, each with one instance in it. */
+
+import { request } from "../api/client";
+import type { WorkflowInfo } from "../api/shapes";
+import { t } from "../i18n";
+import * as m from "../model";
+import { edit } from "./edits";
+import { activeScene, toast, useApp } from "./store";
+
+export const LIBRARY = "library: ";
+
+export const isKept = (workflow: { name: string }) => workflow.name.startsWith(LIBRARY);
+export const keptTitle = (name: string) => name.slice(LIBRARY.length);
+
+const address = (name: string) => `/workflows/${encodeURIComponent(name)}`;
+
+/** Keeps the subgraph of an instance. One of the same name gets a new revision; the earlier ones stay. */
+export async function keepSubgraph(id: string): Promise<void> {
+  const { scopes, graph } = activeScene();
+  const definition = m.definitionOf(scopes, graph.nodes[id]?.type ?? "");
+  if (!definition) return;
+  const title = (definition.name || id).replace(/\//g, " ").slice(0, 100);
+  const name = LIBRARY + title;
+  const part = m.copyPart(scopes, [id]);
+  const document = { ...part, name: title, ...(definition.description ? { description: definition.description } : {}) };
+  const revision = useApp.getState().workflows.find((workflow) => workflow.name === name)?.revision ?? 0;
+  try {
+    await request("PUT", address(name), { document, revision });
+    useApp.setState({ workflows: await request<WorkflowInfo[]>("GET", "/workflows") });
+    toast(t("library.kept", { name: title }));
+  } catch (error) {
+    toast(t("save.failed", { message: (error as Error).message }), "error");
+  }
+}
+
+/** Adds a kept subgraph to the graph on screen; changes to it there stay in that workflow. */
+export async function addKept(name: string, at: m.Point): Promise<void> {
+  try {
+    const answer = await request<{ document: unknown }>("GET", address(name));
+    const part = m.asDocument(answer.document);
+    let keys: string[] = [];
+    edit("add", (scene) => void (keys = m.pastePart(scene, part, at)), { select: () => keys });
+  } catch (error) {
+    toast(t("open.failed", { message: (error as Error).message }), "error");
+  }
+}
