@@ -1,7 +1,6 @@
 /** What opens above the editor: search lists, menus, sheets. */
 
 import { useEffect, useMemo, useRef } from "react";
-import { stage } from "../canvas/stage";
 import { typeLabel } from "../canvas/typeStyle";
 import { view } from "../canvas/view";
 import { said, saidName, t as translate, type TextKey, useT, useWords } from "../i18n";
@@ -15,6 +14,7 @@ import { activeGraph, activeScene, graphOf, useApp, type Overlay } from "../stat
 import { COLORS, commands, commandTitle, execute, jumpTo, setColor } from "./commands";
 import { readable } from "./keys";
 import { Connect } from "./Connect";
+import { nodeOptions } from "./nodeOptions";
 import { Popup } from "./Popup";
 import { type Option, SearchList } from "./SearchList";
 import { Settings } from "./Settings";
@@ -152,15 +152,6 @@ function CommandPalette() {
       />
     </Popup>
   );
-}
-
-/** Nodes with their titles, types and values, for searching. */
-export function nodeOptions(graph: m.Graph): Option[] {
-  return Object.entries(graph.nodes).map(([id, node]): Option => {
-    const title = node.title || said(stage.geometry.nodes.get(id)?.ports.title ?? "") || id;
-    const values = Object.values(node.values ?? {}).filter((value) => ["string", "number"].includes(typeof value));
-    return { id, title, also: `${id} ${node.type} ${values.join(" ").slice(0, 2000)}`, detail: `${id} · ${node.type}` };
-  });
 }
 
 function FindNode() {

@@ -11,7 +11,7 @@ import { jumpTo, togglePanel } from "./commands";
 import { rank } from "./fuzzy";
 import { Gallery } from "./Gallery";
 import { NodeLibrary } from "./NodeLibrary";
-import { nodeOptions } from "./Overlays";
+import { nodeOptions } from "./nodeOptions";
 import { TypeDots } from "./TypeDots";
 
 export function SidePanel() {

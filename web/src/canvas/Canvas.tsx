@@ -17,6 +17,7 @@ import { NodeView } from "./NodeView";
 import { FrameTitle, NoteView } from "./items";
 import { paintAbove, paintBelow, Palette, prepare } from "./paint";
 import { stage, useConnecting } from "./stage";
+import { FarList } from "../app/FarList";
 import { openMenu } from "../app/menu";
 import { receiveDrop } from "../state/files";
 import { view } from "./view";
@@ -199,6 +200,7 @@ export function Canvas() {
       </div>
       <canvas ref={above} className="above" aria-hidden="true" />
       <Reason />
+      {far && <FarList />}
     </div>
   );
 }

@@ -216,6 +216,7 @@ export const en = {
   "minimap": "Overview map",
   "legend": "What the colours mean",
   "legend.shapes": "Round: one value. Square: a list. Diamond: a model. Ring: anything.",
+  "far.list": "Nodes. Up and down to read, Enter to go there.",
   "breadcrumb": "Where you are",
   "breadcrumb.root": "Workflow",
   "subgraph.ports": "This subgraph",

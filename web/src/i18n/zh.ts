@@ -219,6 +219,7 @@ export const zh: Texts = {
   "minimap": "缩略图",
   "legend": "颜色的含义",
   "legend.shapes": "圆形：单个值。方形：列表。菱形：模型。圆环：任意类型。",
+  "far.list": "节点列表。上下键浏览，回车跳转。",
   "breadcrumb": "当前位置",
   "breadcrumb.root": "工作流",
   "subgraph.ports": "此子图",
