@@ -6,12 +6,12 @@ checkpoint when the same work is run again: to the same weights, as if it had ne
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
-from safelight.sdk import VAE, Context, Denoiser, ModelRef, Number, Seed, Slider, TextEncoder, node
+from safelight.sdk import VAE, Context, Denoiser, ModelRef, Number, Seed, Slider, TextEncoder, Toggle, node
 
-from .dataset import PictureSet
-from .weights import Weights
+from .dataset import LatentSet, PictureSet
+from .weights import Tokenizer, Weights
 
 _Updates = Annotated[int, Number(1, 10_000_000), "Updates of the weights."]
 _Batch = Annotated[int, Slider(1, 512), "Pictures of an update."]
@@ -21,6 +21,175 @@ _Average = Annotated[
     float, Slider(0, 0.9999, step=0.0001), "Decay of the average of the weights, which is what is kept at the end."
 ]
 _Seed = Annotated[int, Seed(), "Where all random numbers start."]
+_TextWidth = Annotated[int, Slider(16, 1280), "Channels of a new text tower."]
+_TextLayers = Annotated[int, Slider(1, 32), "Layers of a new text tower."]
+
+
+class Towers(NamedTuple):
+    """The two towers of a CLIP model."""
+
+    image: Annotated[Weights, "The image tower; save it with weights.save_image_encoder."]
+    text: Annotated[Weights, "The text tower; the given one, where one was given."]
+    tokenizer: Tokenizer
+
+
+class Model(NamedTuple):
+    """What weights.save_model wants, beside a VAE."""
+
+    denoiser: Weights
+    text: Annotated[Weights, "Its text tower."]
+    tokenizer: Tokenizer
+
+
+@node(version=1, title="Train tokenizer")
+def tokenizer(
+    pictures: PictureSet,
+    *,
+    vocabulary: Annotated[int, Number(600, 100_000), "Number of tokens; 514 are single bytes and marks."] = 2048,
+    length: Annotated[int, Slider(8, 512), "Tokens of a prompt; longer ones are cut, or encoded in parts."] = 32,
+    seed: _Seed = 0,
+) -> Tokenizer:
+    """Learn which letters go together from captions, in the form of CLIP's tokenizer. Any text can be encoded."""
+    from ._training.tokenizer import corpus, learn, to_files
+
+    return Tokenizer(to_files(learn(corpus(pictures, seed), vocabulary, length)))
+
+
+@node(version=1, title="Train autoencoder")
+def autoencoder(
+    pictures: PictureSet,
+    start: Annotated[ModelRef[VAE] | None, "An autoencoder to go on from. Without one, a new one is made."],
+    *,
+    learn: Annotated[
+        Literal["all", "decoder"],
+        "decoder: the encoder stays as it is, so latents, and denoisers that were trained on them, stay valid.",
+    ] = "all",
+    updates: _Updates = 10_000,
+    batch: _Batch = 12,
+    rate: _Rate = 5e-4,
+    warm: _Warm = 100,
+    average: _Average = 0.998,
+    crop: Annotated[
+        int, Number(0, 2048, multiple_of=8), "Side of random crops in pixels, which are cheaper. 0: whole pictures."
+    ] = 0,
+    anywhere: Annotated[
+        float, Slider(0, 1, step=0.05), "Part of the pictures over any colour; the rest is over colours with a name."
+    ] = 0.5,
+    edges: Annotated[float, Slider(0, 5, step=0.1), "Weight of the difference of gradients: sharper edges."] = 0.5,
+    kl: Annotated[
+        float,
+        Number(0, 1, step=1e-4),
+        "Weight of the pull on the latents' distribution: mean 0, little noise.",
+    ] = 1e-3,
+    noise: Annotated[float, Slider(0, 1, step=0.01), "Deviation of the noise on the latents while learning."] = 0.05,
+    anchor: Annotated[
+        float,
+        Number(0, 100, step=0.1),
+        "Weight that holds latents near those of the autoencoder it starts from, so that a denoiser that was trained "
+        "on the old ones adapts quickly. 0: free.",
+    ] = 0.0,
+    standardise: Annotated[
+        bool, Toggle(), "At the end, give latents mean 0 and deviation 1 in every channel. Not where they are held."
+    ] = True,
+    width: Annotated[int, Slider(4, 256), "Channels of the first level of a new autoencoder."] = 16,
+    widest: Annotated[int, Slider(4, 1024), "Each level doubles the channels, up to so many."] = 128,
+    levels: Annotated[int, Slider(2, 6), "Levels of a new one. 5 make latents of a sixteenth of the side."] = 5,
+    channels: Annotated[int, Slider(1, 64), "Latent channels of a new one."] = 16,
+    seed: _Seed = 0,
+    ctx: Context,
+) -> Annotated[Weights, "Save it with weights.save_vae."]:
+    """Train an autoencoder: from pictures to latents and back.
+
+    The loss is the difference of pixels and of gradients, and a pull on the latents' distribution. Samples show
+    pictures above and what comes back below; the PSNR is kept in the model's training.json.
+    """
+    from ._training.autoencoder import Settings
+    from ._training.autoencoder import learn as train
+
+    settings = Settings(
+        learn, updates, batch, rate, warm, average, crop, anywhere, edges, kl, noise, anchor,
+        standardise and not (start and anchor), width, widest, levels, channels, seed,
+    )  # fmt: skip
+    return train(pictures, start, settings, ctx)
+
+
+@node(version=1, title="Train CLIP")
+def clip(
+    pictures: PictureSet,
+    tokenizer: Annotated[Tokenizer | None, "For a new text tower."],
+    text: Annotated[ModelRef[TextEncoder] | None, "A text encoder to fit the image tower to; it stays as it is."],
+    *,
+    updates: _Updates = 1500,
+    batch: _Batch = 192,
+    rate: _Rate = 1e-3,
+    warm: _Warm = 150,
+    average: _Average = 0.998,
+    width: Annotated[int, Slider(16, 1280), "Channels of the image tower."] = 192,
+    layers: Annotated[int, Slider(1, 32), "Layers of the image tower."] = 4,
+    patch: Annotated[int, Slider(4, 32), "Side of the patches that the picture is cut into, in pixels."] = 16,
+    text_width: _TextWidth = 256,
+    text_layers: _TextLayers = 3,
+    seed: _Seed = 0,
+    ctx: Context,
+) -> Towers:
+    """Train an image tower and a text tower to agree on which caption belongs to which picture.
+
+    A batch is a puzzle: every caption has to find its picture among all of the batch, so larger batches teach more.
+    """
+    from ._training.towers import Settings, learn
+
+    settings = Settings(updates, batch, rate, warm, average, width, layers, patch, text_width, text_layers, seed)
+    return Towers(*learn(pictures, tokenizer, text, settings, ctx))
+
+
+@node(version=1, title="Train denoiser")
+def denoiser(
+    latents: Annotated[LatentSet, "The pictures, encoded."],
+    pictures: Annotated[PictureSet, "The very set that was encoded: captions are drawn from it."],
+    tokenizer: Annotated[Tokenizer | None, "For a new text tower, which then learns along."],
+    start: Annotated[ModelRef[Denoiser] | None, "A denoiser to go on from; its text encoder is needed, too."],
+    text: Annotated[ModelRef[TextEncoder] | None, "A text encoder that was trained before."],
+    vae: Annotated[ModelRef[VAE] | None, "Only to show samples while it learns."],
+    *,
+    learn_text: Annotated[bool, Toggle(), "Let the given text encoder learn along. Off: it stays as it is."] = False,
+    updates: _Updates = 40_000,
+    batch: _Batch = 64,
+    rate: _Rate = 8e-4,
+    warm: _Warm = 300,
+    schedule: Annotated[
+        Literal["cosine", "linear", "constant"], "How the rate falls after warming up. constant: not at all."
+    ] = "cosine",
+    average: _Average = 0.9995,
+    prediction: Annotated[
+        Literal["v_prediction", "epsilon"], "What a new model predicts: the velocity, or the noise."
+    ] = "v_prediction",
+    gamma: Annotated[float, Slider(1, 50, step=0.5), "Cut-off of the weighting by signal to noise (min-SNR)."] = 5.0,
+    beta_end: Annotated[
+        float,
+        Number(0.001, 0.1, step=0.001),
+        "Noise of the last timestep of a new model. 0.012 is Stable Diffusion's; small latents need more to hide all.",
+    ] = 0.03,
+    width: Annotated[int, Slider(8, 1024), "Channels of the first level of a new denoiser."] = 128,
+    widest: Annotated[int, Slider(8, 2048), "Each level doubles the channels, up to so many."] = 240,
+    levels: Annotated[int, Slider(1, 5), "Levels of a new denoiser."] = 2,
+    heads: Annotated[int, Slider(1, 32), "Heads of each attention of a new denoiser."] = 4,
+    text_width: _TextWidth = 256,
+    text_layers: _TextLayers = 3,
+    seed: _Seed = 0,
+    ctx: Context,
+) -> Model:
+    """Train a denoiser on encoded pictures and their captions: the heart of a Stable Diffusion model.
+
+    Every tenth caption is left empty, so that the model can be guided. Samples show the same captions from the same
+    noise each time.
+    """
+    from ._training.denoiser import Settings, learn
+
+    settings = Settings(
+        learn_text, updates, batch, rate, warm, schedule, average, prediction, gamma, beta_end, width, widest, levels,
+        heads, text_width, text_layers, seed,
+    )  # fmt: skip
+    return Model(*learn(latents, pictures, tokenizer, start, text, vae, settings, ctx))
 
 
 @node(version=1, title="Train few-step LoRA")

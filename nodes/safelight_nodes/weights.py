@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
-from safelight.sdk import Context, Denoiser, Image, ModelRef, Patch, Text, node, value
+from safelight.sdk import VAE, Context, Denoiser, Image, ImageEncoder, ModelRef, Patch, Text, TextEncoder, node, value
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +28,22 @@ class Weights:
     about: dict[str, Any] = field(default_factory=dict)
 
 
+@value
+@dataclass(frozen=True)
+class Tokenizer:
+    """A tokenizer of CLIP's kind: the texts of its files by name."""
+
+    files: dict[str, str]
+
+
+class Saved(NamedTuple):
+    """The parts of a model that was written."""
+
+    model: ModelRef[Denoiser]
+    text: ModelRef[TextEncoder]
+    vae: ModelRef[VAE]
+
+
 _Name = Annotated[str, Text(), "Name of the model: a folder below the model folder, replaced if it is there."]
 _Precision = Annotated[
     Literal["float16", "bfloat16", "float32"], "How weights are kept on disk. Half precision is enough for use."
@@ -44,6 +60,71 @@ def draw_curve(
     from ._training.drawing import curve
 
     return Image(curve(weights.curve, logarithmic))
+
+
+@node(version=1, title="Save VAE", output=True, cache=False)
+def save_vae(
+    weights: Annotated[Weights, "An autoencoder that was trained."],
+    *,
+    name: _Name = "trained/vae",
+    precision: _Precision = "float32",
+    ctx: Context,
+) -> ModelRef[VAE]:
+    """Write an autoencoder below the model folder, in diffusers layout."""
+    from ._training.folders import check_kind, write_part
+
+    check_kind(weights, "AutoencoderKL")
+    with ctx.models.create(name) as folder:
+        write_part(folder, weights, precision)
+    source = ctx.models.find(name, "vae")
+    return ModelRef("VAE", ctx.models.family(source), source, "vae")
+
+
+@node(version=1, title="Save image tower", output=True, cache=False)
+def save_image_encoder(
+    weights: Annotated[Weights, "An image tower that was trained."],
+    *,
+    name: _Name = "trained/image_encoder",
+    precision: _Precision = "float16",
+    ctx: Context,
+) -> ModelRef[ImageEncoder]:
+    """Write a CLIP image tower below the model folder, with the settings that prepare pictures for it."""
+    from ._training.folders import check_kind, write_image_encoder
+
+    check_kind(weights, "CLIPVisionModelWithProjection")
+    with ctx.models.create(name) as folder:
+        write_image_encoder(folder, weights, precision)
+    return ModelRef("ImageEncoder", "", ctx.models.find(name, "image_encoder"), "image_encoder")
+
+
+@node(version=1, title="Save model", output=True, cache=False)
+def save_model(
+    denoiser: Annotated[Weights, "A denoiser that was trained."],
+    text: Annotated[Weights, "Its text tower."],
+    tokenizer: Annotated[Tokenizer, "The tokenizer of the text tower."],
+    vae: Annotated[ModelRef[VAE], "The VAE whose latents it was trained on."],
+    *,
+    name: _Name = "trained/model",
+    precision: _Precision = "float16",
+    ctx: Context,
+) -> Saved:
+    """Write a whole model below the model folder, in diffusers layout: other programs load it, too."""
+    from ._training.folders import check_kind, write_pipeline
+
+    check_kind(denoiser, "UNet2DConditionModel", "denoiser")
+    check_kind(text, "CLIPTextModel", "text")
+    with (
+        ctx.models.lease(replace(vae, precision="float32")) as lease,
+        ctx.models.create(name) as folder,
+    ):
+        write_pipeline(folder, denoiser, text, tokenizer, lease.component, precision)
+    source = ctx.models.find(name, "pipeline")
+    family = ctx.models.family(source)
+    return Saved(
+        ModelRef("Denoiser", family, source, "unet"),
+        ModelRef("TextEncoder", family, source),
+        ModelRef("VAE", family, source, "vae"),
+    )
 
 
 @node(version=1, title="Save LoRA", output=True, cache=False)

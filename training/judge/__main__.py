@@ -36,7 +36,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sampler", default="dpmpp_2m")
     parser.add_argument("--fast-steps", type=int, default=4)
     parser.add_argument("--fast-guidance", type=float, default=1.0)
-    parser.add_argument("--fast-sampler", default="lcm")
+    parser.add_argument("--fast-sampler", default="ddim")
     parser.add_argument("--pictures", type=int, default=200, help="how many the autoencoder is measured on; 0: none")
     parser.add_argument("--sheet", type=Path, help="write the judged pictures as one PNG, misses framed in red")
     parser.add_argument("--history", type=Path, default=report.HISTORY)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk import Problem, ProblemError
 
 if TYPE_CHECKING:
-    from safelight_nodes.weights import Weights
+    from torch import Tensor
+
+    from safelight_nodes.weights import Tokenizer, Weights
 
 _SAID = {
     "AutoencoderKL": "an autoencoder",
@@ -59,11 +61,64 @@ def plain_config(made: Any) -> dict[str, Any]:
     return json.loads(json.dumps(found, default=str))
 
 
+def plain_tensors(made: Any) -> dict[str, Tensor]:
+    """The weights of a module, on the CPU."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in made.state_dict().items()}
+
+
 def write_part(folder: Path, weights: Weights, precision: str) -> None:
     import torch
 
     module(weights).to(getattr(torch, precision)).save_pretrained(folder)
     write_about(folder, weights)
+
+
+def write_image_encoder(folder: Path, weights: Weights, precision: str) -> None:
+    """An image tower with the settings that prepare pictures for it."""
+    from transformers import CLIPImageProcessor
+
+    write_part(folder, weights, precision)
+    side = weights.config["image_size"]
+    CLIPImageProcessor(
+        size={"shortest_edge": side}, crop_size={"height": side, "width": side},
+        image_mean=(0.5,) * 3, image_std=(0.5,) * 3,
+    ).save_pretrained(folder)  # fmt: skip
+
+
+def write_pipeline(
+    folder: Path, denoiser: Weights, text: Weights, tokenizer: Tokenizer, vae: Any, precision: str
+) -> None:
+    """A whole model. `vae` is an autoencoder in float32."""
+    import copy
+
+    import diffusers
+    import torch
+
+    dtype = getattr(torch, precision)
+    module(denoiser).to(dtype).save_pretrained(folder / "unet")
+    module(text).to(dtype).save_pretrained(folder / "text_encoder")
+    copy.deepcopy(vae).to(dtype).save_pretrained(folder / "vae")
+    (folder / "tokenizer").mkdir()
+    for name, content in tokenizer.files.items():
+        (folder / "tokenizer" / name).write_text(content, encoding="utf-8")
+    scheduler = dict(denoiser.about["scheduler"])
+    kind = scheduler.pop("_class_name", "DDIMScheduler")
+    getattr(diffusers, kind).from_config(scheduler).save_pretrained(folder / "scheduler")
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "feature_extractor": [None, None],
+        "image_encoder": [None, None],
+        "requires_safety_checker": False,
+        "safety_checker": [None, None],
+        "scheduler": ["diffusers", kind],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    write_about(folder, denoiser, text)
 
 
 def write_lora(folder: Path, weights: Weights, precision: str) -> None:

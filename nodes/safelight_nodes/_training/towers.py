@@ -1,0 +1,199 @@
+"""CLIP's two towers (Radford et al. 2021), and the contrastive loss that fits them to each other.
+
+The text tower has no projection: its pooled state *is* the shared embedding, so a plain `CLIPTextModel` and a
+`CLIPVisionModelWithProjection` need nothing between them. With a text tower that is given, the image tower is fitted
+to it and it stays as it is (LiT, Zhai et al. 2022).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from safelight.sdk import Context, ModelRef, Problem, ProblemError, TextEncoder
+
+from .captions import PALETTE, draw_colour
+from .computing import half_precision, own_copy
+from .folders import plain_config, plain_tensors
+from .loop import Course, fit, numpy_generator
+from .pictures import WHITE, WHITE_SHARE, composited
+from .text import tokens
+from .tokenizer import from_files, to_files
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from safelight_nodes.dataset import PictureSet
+    from safelight_nodes.weights import Tokenizer, Weights
+
+LARGEST_SCALE = 100.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the node is set to; see there."""
+
+    updates: int
+    batch: int
+    rate: float
+    warm: int
+    average: float
+    width: int
+    layers: int
+    patch: int
+    text_width: int
+    text_layers: int
+    seed: int
+
+
+class Learned(NamedTuple):
+    image: Weights
+    text: Weights
+    tokenizer: Tokenizer
+
+
+def text_tower(vocabulary: int, length: int, width: int, layers: int, seed: int) -> Any:
+    """A new `CLIPTextModel`."""
+    import torch
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = CLIPTextConfig(
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers,
+        num_attention_heads=max(1, width // 64), max_position_embeddings=length, projection_dim=width,
+        bos_token_id=vocabulary - 2, eos_token_id=vocabulary - 1, pad_token_id=vocabulary - 1,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return CLIPTextModel(config)
+
+
+def image_tower(side: int, patch: int, width: int, layers: int, shared: int, seed: int) -> Any:
+    """A new `CLIPVisionModelWithProjection` into `shared` channels."""
+    import torch
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    config = CLIPVisionConfig(
+        hidden_size=width, intermediate_size=round(width * 8 / 3), num_hidden_layers=layers,
+        num_attention_heads=max(1, width // 48), image_size=side, patch_size=patch, projection_dim=shared,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return CLIPVisionModelWithProjection(config)
+
+
+class Pairs:
+    """Batches of different subjects; a fifth of them come twice, in another style or colour, with all of it said.
+
+    The twins make style and background count, the rest makes the subject count.
+    """
+
+    def __init__(self, pictures: PictureSet, batch: int, seed: int) -> None:
+        import numpy as np
+
+        self.pictures, self.batch, self.seed = pictures, batch, seed
+        by_subject: dict[str, list[int]] = {}
+        for number, entry in enumerate(pictures.entries):
+            by_subject.setdefault(entry["subject"], []).append(number)
+        self.options = list(by_subject.values())
+        weights = np.array([pictures.weights[numbers].sum() for numbers in self.options])
+        # The root: a batch is drawn without putting back, and heavy subjects would else be in every one.
+        self.chances = np.sqrt(weights) / np.sqrt(weights).sum()
+        self.twins = batch // 5
+        if len(self.options) < batch - self.twins:
+            message = f"A batch of {batch} needs {batch - self.twins} subjects, and the set has {len(self.options)}."
+            hint = "Make the batch smaller."
+            raise ProblemError(Problem(code="too_few_pictures", message=message, hint=hint, port="batch", value=batch))
+
+    def draw(self, step: int) -> tuple[Tensor, list[str]]:
+        """Pictures (B, 3, H, W) in -1..1 and their captions."""
+        from .captions import caption
+
+        rng = numpy_generator(self.seed, step)
+        chosen = rng.choice(len(self.options), self.batch - self.twins, replace=False, p=self.chances)
+        numbers: list[int] = []
+        colours: list[tuple[int, int, int]] = []
+        texts: list[str] = []
+        for place, at in enumerate([*chosen, *chosen[: self.twins]]):
+            number = self.options[at][int(rng.integers(len(self.options[at])))]
+            entry = self.pictures.entries[number]
+            twin = place < self.twins or place >= len(chosen)
+            plain = not twin and rng.random() < WHITE_SHARE
+            colour, rgb = draw_colour(rng, WHITE if plain else int(rng.integers(len(PALETTE))))
+            numbers.append(number)
+            colours.append(rgb)
+            texts.append(caption(rng, self.pictures.subjects[entry["subject"]], entry["style"], colour, twin))
+        return composited(self.pictures.pixels[numbers], colours), texts
+
+
+def learn(
+    pictures: PictureSet,
+    tokenizer: Tokenizer | None,
+    text: ModelRef[TextEncoder] | None,
+    settings: Settings,
+    ctx: Context,
+) -> Learned:
+    """Trains both towers, or the image tower to a given text tower."""
+    import torch
+    from torch.nn.functional import cross_entropy, normalize
+
+    from safelight_nodes.weights import Tokenizer, Weights
+
+    device, dtype = ctx.models.device()
+    width, layers = settings.text_width, settings.text_layers
+    reader, tower = text_side(tokenizer, text, width, layers, settings.seed, ctx)
+    frozen = text is not None
+    tower.to(device).requires_grad_(not frozen)
+    pairs = Pairs(pictures, settings.batch, settings.seed)
+    side = pictures.pixels.shape[1]
+    image = image_tower(
+        side, settings.patch, settings.width, settings.layers, tower.config.hidden_size, settings.seed + 1
+    ).to(device)
+    scale = torch.nn.Parameter(torch.tensor(math.log(20.0), device=device))
+    same = torch.arange(settings.batch, device=device)
+
+    def loss(step: int) -> Tensor:
+        x, texts = pairs.draw(step)
+        ids = tokens(reader, texts)
+        # Attention is causal: nothing after the first end token reaches the pooled state.
+        ids = ids[:, : int((ids != reader.eos_token_id).sum(1).max()) + 1].to(device)
+        with half_precision(device, dtype):
+            with torch.set_grad_enabled(not frozen):
+                said = tower(input_ids=ids).pooler_output
+            seen = image(pixel_values=x.to(device)).image_embeds
+        said, seen = normalize(said.float(), dim=-1), normalize(seen.float(), dim=-1)
+        alike = scale.clamp(max=math.log(LARGEST_SCALE)).exp() * said @ seen.T
+        return (cross_entropy(alike, same) + cross_entropy(alike.T, same)) / 2
+
+    groups: list[dict[str, Any]] = [{"params": [*image.parameters(), scale]}]
+    if not frozen:
+        groups.append({"params": list(tower.parameters())})
+    course = Course(
+        settings.updates, settings.rate, settings.warm, average=settings.average, weight_decay=0.05,
+        betas=(0.9, 0.98), seed=settings.seed,
+    )  # fmt: skip
+    curve = tuple(fit(groups, loss, course, ctx).points)
+    about = asdict(settings)
+    parts = {"CLIPVisionModelWithProjection": image, "CLIPTextModel": tower}
+    made = [Weights(kind, plain_config(part), plain_tensors(part), curve, about) for kind, part in parts.items()]
+    return Learned(made[0], made[1], Tokenizer(to_files(reader)))
+
+
+def text_side(
+    tokenizer: Tokenizer | None, text: ModelRef[TextEncoder] | None, width: int, layers: int, seed: int, ctx: Context
+) -> tuple[Any, Any]:
+    """Tokenizer and text tower: a copy of the given one, or a new one for the given tokenizer."""
+    if text is not None:
+        bundle = own_copy(ctx, text, "text").component
+        return bundle.tokenizers[0], bundle.encoders[0]
+    if tokenizer is None:
+        raise ProblemError(
+            Problem(
+                code="no_text_side",
+                message="There is neither a tokenizer to make a new text tower for, nor a text encoder to fit to.",
+                hint="Connect training.tokenizer, or the text encoder of a model.",
+                port="tokenizer",
+            )
+        )
+    reader = from_files(tokenizer.files)
+    return reader, text_tower(len(reader), reader.model_max_length, width, layers, seed)

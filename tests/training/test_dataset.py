@@ -1,0 +1,81 @@
+"""Picture sets: in order, drawn as they weigh, changed where that is allowed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import tiny_sets
+from node_bench import BenchContext
+from safelight.sdk import ProblemError
+from safelight_nodes import dataset
+from safelight_nodes._training.captions import EVERYDAY
+from safelight_nodes._training.pictures import Drawer
+
+
+def test_a_folder_with_captions_is_read_in_the_order_of_its_file(tmp_path: Path) -> None:
+    for name, colour in (("b.png", "red"), ("a.png", "blue")):
+        Image.new("RGB", (40, 24), colour).save(tmp_path / name)
+    lines = [{"file_name": "b.png", "text": "something red"}, {"file_name": "a.png", "text": ["blue", "a blue one"]}]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    found = dataset.image_folder(captions="metadata.jsonl", size=16, ctx=BenchContext(folder=tmp_path))
+    assert found.pixels[:, 8, 8].tolist() == [[255, 0, 0, 255], [0, 0, 255, 255]]
+    said = set(Drawer(found, 0).captions(0, 60))
+    assert said == {"something red", "blue", "a blue one"}
+
+
+def test_every_bad_line_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "gone.png", "text": "x"}\nnonsense\n{"text": "no name"}\n')
+    with pytest.raises(ProblemError) as caught:
+        dataset.image_folder(captions="metadata.jsonl", size=16, ctx=BenchContext(folder=tmp_path))
+    assert [problem.code for problem in caught.value.problems] == [
+        "file_missing",
+        "bad_caption_line",
+        "bad_caption_line",
+    ]
+
+
+def test_an_index_that_does_not_fit_its_pixels_is_a_problem(tmp_path: Path) -> None:
+    tiny_sets.write(tmp_path)
+    np.save(tmp_path / "emoji" / "pictures.npy", np.zeros((2, 8, 8, 4), np.uint8))
+    with pytest.raises(ProblemError) as caught:
+        dataset.picture_set(ctx=BenchContext(folder=tmp_path))
+    assert caught.value.problems[0].code == "bad_picture_set"
+
+
+def test_pictures_are_drawn_as_often_as_they_weigh() -> None:
+    pictures = dataset.weigh(tiny_sets.picture_set(16), common=0.5)
+    numbers = Drawer(pictures, 1).numbers(np.random.default_rng(0), 4000)
+    common = np.array([pictures.subjects[entry["subject"]]["slug"] in EVERYDAY for entry in pictures.entries])
+    assert 0 < common.mean() < 1
+    assert 0.46 < common[numbers].mean() < 0.54
+    assert Drawer(pictures, 1).captions(3, 5) == Drawer(pictures, 1).captions(3, 5)
+    assert Drawer(pictures, 1).captions(3, 5) != Drawer(pictures, 1).captions(4, 5)
+
+
+def test_copies_are_mirrored_only_where_their_subject_allows_it() -> None:
+    pictures = tiny_sets.picture_set(32)
+    lopsided = pictures.pixels.clone()
+    lopsided[:, :, :12] = 0
+    subjects = {key: {**subject, "mirror": key == "0"} for key, subject in pictures.subjects.items()}
+    pictures = dataset.PictureSet(lopsided, pictures.entries, subjects, pictures.weights)
+    still = {"shift": 0.0, "scale": 0.0, "turn": 0.0, "copies": 1, "flip": 1.0}
+    made = dataset.augment(pictures, **still, ctx=BenchContext())
+    first, second = made.pixels[: len(lopsided)], made.pixels[len(lopsided) :]
+    assert torch.equal(first, lopsided)
+    for number, entry in enumerate(pictures.entries):
+        wanted = lopsided[number].flip(1) if entry["subject"] == "0" else lopsided[number]
+        assert (second[number][..., 3].int() - wanted[..., 3].int()).abs().max() <= 1
+    assert made.weights.sum() == pytest.approx(1)
+    again = dataset.augment(pictures, **still, ctx=BenchContext())
+    assert torch.equal(made.pixels, again.pixels)
+
+
+def test_a_contact_sheet_shows_rows_and_columns() -> None:
+    sheet = dataset.contact_sheet(tiny_sets.picture_set(16), columns=4, rows=2)
+    assert sheet.pixels.shape == (1, 32, 64, 3)

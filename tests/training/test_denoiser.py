@@ -1,0 +1,108 @@
+"""Denoisers: a new model learns and samples in the product, a given one goes on, embeddings are made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tiny_sets
+from node_bench import BenchContext
+from safelight.sdk import ProblemError
+from safelight_nodes import training
+from safelight_nodes.dataset import LatentSet, PictureSet
+
+TINY: dict[str, Any] = {"width": 16, "widest": 16, "text_width": 32, "text_layers": 1}
+
+
+class Bench(BenchContext):
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.models.device = lambda: (torch.device("cpu"), torch.float32)
+
+
+def _latents(pictures: PictureSet, slots: int = 2) -> LatentSet:
+    """Stand-ins: the pictures' own colours on a coarse grid."""
+    small = pictures.pixels.permute(0, 3, 1, 2).float().unflatten(2, (8, -1)).unflatten(4, (8, -1)).mean((3, 5))
+    samples = (small / 127.5 - 1)[:, None].expand(-1, slots, -1, -1, -1).half()
+    colours = torch.tensor([[0, 5]] * len(samples), dtype=torch.int16)[:, :slots]
+    return LatentSet(samples, colours, "sd1", 8)
+
+
+def test_a_new_model_is_written_whole_and_draws_a_picture(run: Callable[..., Any], studio: Any, tmp_path: Path) -> None:
+    outcome, _ = run("unet", vae="tiny", updates=8, batch=4, vocabulary=700, backgrounds=2, name="made", **TINY)
+    assert outcome.outputs["curve"]
+    document = studio.read("text_to_image").with_inputs({"model": "made", "steps": 2, "prompt": "a cat"})
+    drawn = studio.run(document, output=tmp_path)
+    assert [problem.message for problem in drawn.result.problems] == []
+    assert drawn.outputs["image"][0]["width"] == tiny_sets.SIDE
+
+
+def test_a_model_is_gone_on_with(run: Callable[..., Any], home: Path) -> None:
+    from safetensors.torch import load_file
+
+    run("unet_more", model="tiny", vae="tiny", updates=3, batch=2, backgrounds=2, name="more")
+    unet, text = "unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"
+    for file, same in ((unet, False), (text, True)):
+        before, after = load_file(home / "models/tiny" / file), load_file(home / "models/more" / file)
+        assert all(torch.equal(before[name].half(), after[name]) for name in before) is same
+
+
+def test_the_loss_falls_and_a_new_text_tower_learns_along() -> None:
+    pictures = tiny_sets.picture_set(32)
+    words = training.tokenizer(pictures, vocabulary=700, length=24)
+    ctx = Bench()
+    made = training.denoiser(
+        _latents(pictures), pictures, words, None, None, None, updates=80, batch=16, rate=4e-3, warm=5, average=0.9,
+        heads=2, **TINY, ctx=ctx,
+    )  # fmt: skip
+    losses = [value for _, value in made.denoiser.curve]
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+    assert made.denoiser.about["scheduler"]["prediction_type"] == "v_prediction"
+    assert made.text.config["hidden_size"] == 32
+
+
+def test_fixed_captions_under_a_frozen_tower_are_embedded_once() -> None:
+    from diffusers import UNet2DConditionModel
+
+    from safelight_nodes._training.denoiser import Loss, Settings, scheduler_settings
+    from safelight_nodes._training.pictures import Drawer
+    from safelight_nodes._training.tokenizer import from_files
+    from safelight_nodes._training.towers import text_tower
+
+    pictures = tiny_sets.picture_set(32)
+    entries = tuple({**entry, "style": -1} for entry in pictures.entries)
+    pictures = PictureSet(pictures.pixels, entries, pictures.subjects, pictures.weights)
+    reader = from_files(training.tokenizer(pictures, vocabulary=600, length=16).files)
+    tower = text_tower(len(reader), 16, 32, 1, seed=0)
+    calls: list[int] = []
+    tower.register_forward_hook(lambda *_: calls.append(1))
+    settings = Settings(False, 1, 4, 1e-3, 0, "constant", 0.9, "epsilon", 5.0, 0.012, 16, 16, 1, 2, 32, 1, 0)
+    unet = UNet2DConditionModel(
+        sample_size=8, in_channels=4, out_channels=4, down_block_types=("CrossAttnDownBlock2D",),
+        up_block_types=("CrossAttnUpBlock2D",), block_out_channels=(16,), layers_per_block=1, norm_num_groups=4,
+        cross_attention_dim=32, attention_head_dim=2,
+    )  # fmt: skip
+    device = torch.device("cpu")
+    loss = Loss(
+        unet, tower, reader, _latents(pictures, 1), Drawer(pictures, 0), scheduler_settings(settings), settings,
+        False, device, torch.float32,
+    )  # fmt: skip
+    made = len(calls)
+    assert made == 1
+    for step in range(3):
+        assert torch.isfinite(loss(step).detach())
+    assert len(calls) == made
+
+
+def test_latents_of_another_set_are_a_problem() -> None:
+    pictures = tiny_sets.picture_set(32)
+    fewer = _latents(pictures)
+    with pytest.raises(ProblemError) as caught:
+        training.denoiser(
+            LatentSet(fewer.samples[:3], fewer.colours[:3], "sd1", 8), pictures, None, None, None, None, ctx=Bench()
+        )
+    assert [problem.code for problem in caught.value.problems] == ["wrong_latents"]

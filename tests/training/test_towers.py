@@ -1,0 +1,69 @@
+"""CLIP: the loss falls, a given text tower stays as it is, batches are what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tiny_sets
+from node_bench import BenchContext
+from safelight.sdk import ProblemError
+from safelight_nodes import training
+from safelight_nodes._training.towers import Pairs
+
+
+class Bench(BenchContext):
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.models.device = lambda: (torch.device("cpu"), torch.float32)
+
+
+def test_both_towers_learn_from_nothing() -> None:
+    pictures = tiny_sets.picture_set(32)
+    words = training.tokenizer(pictures, vocabulary=700, length=24)
+    made = training.clip(
+        pictures, words, None, updates=60, batch=7, rate=2e-3, warm=5, average=0.9, width=48, layers=1, patch=8,
+        text_width=64, text_layers=1, ctx=Bench(),
+    )  # fmt: skip
+    losses = [value for _, value in made.image.curve]
+    assert sum(losses[-10:]) < 0.85 * sum(losses[:10])
+    assert made.tokenizer == words
+    assert made.image.kind == "CLIPVisionModelWithProjection"
+    assert made.text.config["vocab_size"] == len(json.loads(words.files["vocab.json"]))
+
+
+def test_an_image_tower_is_fitted_to_a_models_text_tower(run: Callable[..., Any], home: Path) -> None:
+    from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+    run("clip", model="tiny", updates=4, batch=6, width=48, layers=1, name="eye")
+    tower = CLIPVisionModelWithProjection.from_pretrained(home / "models" / "eye")
+    assert tower.config.projection_dim == 32
+    assert tower.config.image_size == tiny_sets.SIDE
+    assert CLIPImageProcessor.from_pretrained(home / "models" / "eye").image_mean == (0.5, 0.5, 0.5)
+
+
+def test_a_batch_holds_different_subjects_and_twins_with_all_said() -> None:
+    pairs = Pairs(tiny_sets.picture_set(16), batch=7, seed=0)
+    x, texts = pairs.draw(3)
+    again, same = pairs.draw(3)
+    assert torch.equal(x, again)
+    assert texts == same
+    assert x.shape == (7, 3, 16, 16)
+    assert "background" in texts[0].lower() or " on " in texts[0] or "backdrop" in texts[0]
+
+
+def test_a_batch_that_the_set_cannot_fill_is_a_problem() -> None:
+    with pytest.raises(ProblemError) as caught:
+        Pairs(tiny_sets.picture_set(16), batch=20, seed=0)
+    assert caught.value.problems[0].code == "too_few_pictures"
+
+
+def test_neither_tokenizer_nor_text_tower_is_a_problem() -> None:
+    with pytest.raises(ProblemError) as caught:
+        training.clip(tiny_sets.picture_set(16), None, None, ctx=Bench())
+    assert caught.value.problems[0].code == "no_text_side"
