@@ -2,7 +2,7 @@
 
     python -m training.judge --model FOLDER --cache DIR [--fast LORA] [--tower FOLDER] [--prompts 60] [--note "..."]
 
-`--cache` is where `training.starter.data` wrote the pictures. The image tower is the model's own `image_encoder`, or
+`--cache` is where `training.fetch` wrote the pictures. The image tower is the model's own `image_encoder`, or
 the one of `--tower`; without one the scores by it are left out. A full run adds a line to docs/starter_scores.md.
 """
 
@@ -13,13 +13,12 @@ import os
 import time
 from pathlib import Path
 
-from training.starter.data import default_cache, load
-from training.starter.vae import sampling_weights
+from training.fetch import default_target, load
 
 from . import report
 from .gallery import Gallery, Tower
 from .painter import Painter, Settings
-from .prompts import COUNT, every, frequent, prompts
+from .prompts import COUNT, every, frequent, often, prompts
 from .scores import Scores, judge, painted, reconstruction
 
 
@@ -28,7 +27,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, help="a folder in diffusers layout")
     parser.add_argument("--fast", type=Path, help="the few-step LoRA, a .safetensors file")
     parser.add_argument("--tower", type=Path, help="a CLIP image tower, instead of the model's image_encoder")
-    parser.add_argument("--cache", type=Path, default=default_cache())
+    parser.add_argument("--cache", type=Path, default=default_target())
     parser.add_argument("--prompts", type=int, default=COUNT, help="fewer are a quick look, and leave no history")
     parser.add_argument("--subjects", choices=("frequent", "all"), default="frequent")
     parser.add_argument("--steps", type=int, default=20)
@@ -75,7 +74,7 @@ def main() -> None:
     with Painter(args.model) as painter:
         quality = None
         if args.pictures:
-            quality = reconstruction(painter, pictures, sampling_weights(index), args.pictures)
+            quality = reconstruction(painter, pictures, often(index), args.pictures)
             print(f"autoencoder: {quality:.2f} dB PSNR on {args.pictures} pictures over unseen backgrounds")
         full = scored(painter, Settings(args.steps, args.guidance, args.sampler), args.sheet)
         print(report.sentence(f"{args.steps} steps of {args.sampler}, guidance {args.guidance:g}", full))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from safelight_nodes._training.captions import COLOURS, EVERYDAY, STYLES
 
@@ -37,6 +38,12 @@ def frequent(subjects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 def every(subjects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Key -> official name of all subjects but flags and symbols, to see what is known beyond the frequent ones."""
     return {k: v["names"][0] for k, v in subjects.items() if v["group"] not in ("Flags", "Symbols")}
+
+
+def often(index: Mapping[str, Any]) -> NDArray[np.float64]:
+    """The probability of each picture (N,): as often as its subject weighs."""
+    weights = np.array([index["subjects"][entry["subject"]]["weight"] for entry in index["pictures"]])
+    return weights / weights.sum()
 
 
 def prompts(

@@ -28,6 +28,7 @@ from .hub import (
 from .layout import SAID, Layout, Reader, read_json
 
 STARTER = "starter"
+STARTER_PARTS = ("few_step", "image_encoder")
 TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline")}
 """What may be named where a model of a kind is asked for, if that is more than the kind itself."""
 CLIP = "openai/clip-vit-large-patch14"
@@ -90,9 +91,11 @@ class Library:
         self._reader = Reader(self._inside, allow_pickle)
 
     def find(self, name: str, kind: str = "") -> Source:
-        """The source behind a name as a user types it: `starter`, a path below the model folders, or `org/name`, with
-        `/path/inside` and `@revision` where they are needed. What lies in the model folders goes before the hub.
-        `kind` is what is looked for (`pipeline`, `vae`, `controlnet`, `lora`, `ip_adapter`; empty for anything).
+        """The source behind a name as a user types it.
+
+        `starter` or `starter/few_step`, a path below the model folders, or `org/name`, with `/path/inside` and
+        `@revision` where they are needed. What lies in the model folders goes before the hub. `kind` is what is looked
+        for (`pipeline`, `vae`, `controlnet`, `lora`, `ip_adapter`; empty for anything).
 
         Raises:
             ProblemError: it is not there, leads out of the model folders, or is no model that can be used.
@@ -172,6 +175,9 @@ class Library:
         if name == STARTER and place in (None, STARTER):
             return self._starter()
         self._refuse_strange(name)
+        if name in self._starter_parts() and place in (None, STARTER):
+            path = self.starter / name.removeprefix(f"{STARTER}/")
+            return Source(STARTER, name), self._reader.read(name, path)
         local = self._local(name) if place in (None, "folder", "file") else None
         if local is not None:
             path, shown = local
@@ -192,6 +198,10 @@ class Library:
             hint = f"Install a released package of Safelight; its weights belong in {self.starter}."
             raise ProblemError(Problem(code="model_missing", message=message, hint=hint, value=STARTER))
         return Source(STARTER, STARTER), self._reader.read(STARTER, self.starter)
+
+    def _starter_parts(self) -> list[str]:
+        """Names of what comes with the starter beside the model itself: its few-step LoRA, its image tower."""
+        return [f"{STARTER}/{part}" for part in STARTER_PARTS if (self.starter / part).is_dir()]
 
     def _refuse_strange(self, name: str) -> None:
         parts = name.replace("\\", "/").split("/")
@@ -286,6 +296,8 @@ class Library:
     def _all(self) -> Iterator[tuple[str, Literal["starter", "hub", "folder", "file"], Path]]:
         if (self.starter / "model_index.json").is_file():
             yield STARTER, "starter", self.starter
+            for name in self._starter_parts():
+                yield name, "starter", self.starter / name.removeprefix(f"{STARTER}/")
         for folder in self.folders:
             yield from _models_below(folder, folder)
         for repository, path in repositories(self.cache):

@@ -22,7 +22,7 @@ def created(folder: Path, name: str) -> Iterator[Path]:
         ProblemError: `bad_path`, when the name is none or leads elsewhere; `cannot_write`.
     """
     parts = PurePosixPath(name.strip().replace("\\", "/")).parts
-    bad = not parts or name.strip() == STARTER or Path(name).is_absolute() or "\0" in name
+    bad = not parts or parts[0] == STARTER or Path(name).is_absolute() or "\0" in name
     if bad or any(part in ("..", "~") or part.startswith(".") for part in parts):
         message = f"{name!r} cannot be the name of a new model."
         hint = "Give a name such as my-model or trained/my-model; it becomes a folder below the model folder."

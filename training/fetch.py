@@ -1,9 +1,11 @@
-"""Fetch the emoji packages, render every subject in three styles, and write one array and one index.
+"""Fetch the emoji packages, render every subject in three styles, and write them as a picture set.
 
-    python -m training.starter.data --cache DIR
+    python -m training.fetch [--target DIR]
 
-Writes ``pictures.npy`` (N, 128, 128, 4 uint8, straight alpha) and ``pictures.json`` (subjects, and per picture
-its subject and style). The packages come from the npm registry through ``npm pack`` at fixed versions.
+Writes `pictures.npy` (N, 128, 128, 4 uint8, straight alpha), `pictures.json` (subjects, and a picture's subject and
+style) and `sources.json` (where they come from, and under which licences). The packages come from the npm registry
+through `npm pack` at fixed versions. By default they go into the folder `emoji` of Safelight's input folder, where the
+workflows of `workflows/train/` look for them. Needs npm, and `pip install resvg-py`.
 """
 
 from __future__ import annotations
@@ -41,13 +43,18 @@ GROUP_WEIGHT = {
     "Symbols": 0.12,
     "Flags": 0.03,
 }
+# Groups whose pictures mean the same mirrored. The others hold letters, hands, clocks and signs.
+MIRRORED = ("Animals & Nature", "Food & Drink")
 _DULL = re.compile(
     r"o’clock|-thirty|arrow|button|moon$|mailbox|banknote|white (large|medium|small)|black (large|medium|small)"
 )
 
 
-def default_cache() -> Path:
-    return Path.home() / ".cache" / "safelight-training"
+def default_target() -> Path:
+    """Where the training workflows look for the set."""
+    from safelight.places import data_folder
+
+    return data_folder() / "input" / "emoji"
 
 
 def fetch(folder: Path) -> dict[str, Path]:
@@ -93,6 +100,7 @@ def subjects(packages: dict[str, Path]) -> dict[str, dict[str, Any]]:
         result[code_points(char)] = {
             "char": char, "slug": slug, "group": group, "weight": round(weight, 4),
             "names": names, "keywords": [w for w in keywords.get(slug, []) if w not in names],
+            "mirror": group in MIRRORED and not _DULL.search(name),
         }  # fmt: skip
     return result
 
@@ -155,28 +163,30 @@ def render(packages: dict[str, Path], known: dict[str, dict[str, Any]]) -> tuple
     return np.stack(pictures), index
 
 
-def load(cache: Path) -> tuple[np.ndarray, dict[str, Any]]:
-    """The pictures (memory-mapped) and the index that ``main`` wrote."""
-    return np.load(cache / "pictures.npy", mmap_mode="r"), json.loads((cache / "pictures.json").read_text())
+def load(folder: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """The pictures (memory-mapped) and the index that `main` wrote."""
+    return np.load(folder / "pictures.npy", mmap_mode="r"), json.loads((folder / "pictures.json").read_text())
 
 
-def composite(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """Straight-alpha RGBA over a plain colour: (H, W, 3) uint8."""
-    rgba = picture.astype(np.float32)
-    alpha = rgba[..., 3:] / 255
-    return np.round(rgba[..., :3] * alpha + np.array(colour, np.float32) * (1 - alpha)).astype(np.uint8)
+def sources() -> list[dict[str, str]]:
+    """Package, version, licence and address of everything that was fetched."""
+    return [
+        {"package": name, "version": version, "licence": licence, "from": f"https://www.npmjs.com/package/{name}"}
+        for name, (version, licence) in PACKAGES.items()
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cache", type=Path, default=default_cache())
-    cache: Path = parser.parse_args().cache
-    packages = fetch(cache / "downloads")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", type=Path, default=default_target())
+    target: Path = parser.parse_args().target
+    packages = fetch(target / "downloads")
     known = subjects(packages)
     pictures, index = render(packages, known)
-    np.save(cache / "pictures.npy", pictures)
-    (cache / "pictures.json").write_text(json.dumps({"subjects": known, "pictures": index}, ensure_ascii=False))
-    print(f"{len(index)} pictures of {len({p['subject'] for p in index})} subjects")
+    np.save(target / "pictures.npy", pictures)
+    (target / "pictures.json").write_text(json.dumps({"subjects": known, "pictures": index}, ensure_ascii=False))
+    (target / "sources.json").write_text(json.dumps(sources(), indent=1) + "\n")
+    print(f"{len(index)} pictures of {len({p['subject'] for p in index})} subjects in {target}")
 
 
 if __name__ == "__main__":

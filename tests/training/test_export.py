@@ -1,0 +1,81 @@
+"""Putting a starter model together from a checkpoint and trained parts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from training.export import export
+
+import tiny_models
+import tiny_sets
+from safelight.app import Studio
+from safelight.models.library import Library
+
+
+@pytest.fixture(scope="module")
+def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A checkpoint of other weights in the trainer's old form, a LoRA and an image tower."""
+    from diffusers import UNet2DConditionModel
+    from transformers import CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    folder = tmp_path_factory.mktemp("parts")
+    shadow: dict[str, Any] = {}
+    for prefix, cls, name in (("unet", UNet2DConditionModel, "unet"), ("text", CLIPTextModel, "text_encoder")):
+        made = cls.from_pretrained(home / "models" / "tiny" / name)
+        shadow |= {f"{prefix}.{key}": torch.rand_like(value) for key, value in made.state_dict().items()}
+    torch.save({"average": {"count": 3, "shadow": shadow}, "step": 3}, folder / "unet.pt")
+    tiny_models.tiny_lora(folder / "lora.safetensors")
+    CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=64,
+            patch_size=16, projection_dim=32,
+        )
+    ).save_pretrained(folder / "tower")  # fmt: skip
+    return {"checkpoint": folder / "unet.pt", "few_step": folder / "lora.safetensors", "tower": folder / "tower"}
+
+
+def test_a_checkpoint_and_parts_become_a_model_in_half_precision(
+    parts: dict[str, Path], home: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    target = home / "models" / "exported"
+    (target / "licenses").mkdir(parents=True)
+    size = export(
+        target, home / "models" / "tiny", parts["checkpoint"], image_encoder=parts["tower"], few_step=parts["few_step"]
+    )
+    files = list(target.rglob("*.safetensors"))
+    assert size == sum(path.stat().st_size for path in files)
+    assert {tensor.dtype for path in files for tensor in load_file(path).values()} == {torch.float16}
+    shadow = torch.load(parts["checkpoint"])["average"]["shadow"]
+    unet = load_file(target / "unet" / "diffusion_pytorch_model.safetensors")
+    assert all(torch.equal(value, shadow[f"unet.{key}"].half()) for key, value in unet.items())
+    assert not any("_name_or_path" in json.loads(path.read_text()) for path in target.rglob("config.json"))
+    assert (target / "licenses").is_dir()
+    with Studio.open(home) as studio:
+        document = studio.read("text_to_image").with_inputs({"model": "exported", "steps": 1})
+        assert studio.run(document, output=tmp_path).result.problems == []
+
+
+def test_previews_get_the_colours_of_the_autoencoder(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "models" / "tiny", tmp_path / "model")
+    export(tmp_path / "model", tmp_path / "model", cache=tiny_sets.write(tmp_path) / "emoji")
+    rows = json.loads((tmp_path / "model" / "latent_rgb.json").read_text())
+    assert len(rows) == 4 + 1
+    assert all(len(row) == 3 for row in rows)
+
+
+def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp_path: Path) -> None:
+    starter = tmp_path / "starter"
+    shutil.copytree(home / "models" / "tiny", starter)
+    export(starter, starter, image_encoder=parts["tower"], few_step=parts["few_step"])
+    library = Library((tmp_path / "models",), digest=lambda path: path.name, starter=starter)
+    assert library.find("starter/few_step", "lora").place == "starter"
+    assert library.family(library.find("starter/image_encoder", "image_encoder")) == ""
+    listed = {entry.name: entry.kind for entry in library.list_models() if entry.place == "starter"}
+    assert listed == {"starter": "pipeline", "starter/few_step": "lora", "starter/image_encoder": "image_encoder"}

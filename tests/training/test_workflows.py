@@ -1,0 +1,31 @@
+"""The training workflows are sound and written as we write; their tiny runs are in the tests of each part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from safelight.app import Studio
+from safelight.graph import Document
+
+FOLDER = Path(__file__).parents[2] / "workflows" / "train"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_sound_and_readable(name: str, studio: Studio) -> None:
+    text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
+    document = Document.loads(text)
+    assert document.dumps() == text, "save it with Document.dumps()"
+    assert document.name == name
+    assert document.description
+    assert all(entry.help for entry in document.inputs)
+    assert set(document.nodes) == set(document.ui["nodes"]), "every node has a place on the canvas"
+    assert studio.check(document).problems == []
+
+
+def test_every_part_has_one() -> None:
+    assert NAMES == ["clip", "few_step", "unet", "unet_more", "vae"]
+    documented = (FOLDER.parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    assert all(f"train/{name}.json" in documented for name in NAMES)

@@ -1,0 +1,132 @@
+"""Put a starter model together: all parts in float16, in the layout of diffusers.
+
+    python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA] --target DIR
+    python -m training.export --checkpoint unet.pt ...      denoiser and text tower from the averages of a checkpoint
+
+What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
+`average.shadow`: tensors named `unet.*` and `text.*`. `latent_rgb.json`, with which samples are shown while they are
+made, is fitted to the autoencoder when `--cache` names the picture set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+SHIPPED = Path(__file__).parents[1] / "server" / "safelight" / "starter"
+LIMIT = 48_000_000
+"""Bytes of weights that the package may carry."""
+
+
+def parts_of(model: Path, checkpoint: Path | None, vae: Path | None) -> dict[str, Any]:
+    """Denoiser, text tower and autoencoder in float32."""
+    import torch
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    full = {"torch_dtype": torch.float32}
+    unet: Any = UNet2DConditionModel.from_pretrained(model / "unet", **full)
+    text: Any = CLIPTextModel.from_pretrained(model / "text_encoder", **full)
+    if checkpoint:
+        found = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        shadow = found["average"]["shadow"]
+        for prefix, part in (("unet.", unet), ("text.", text)):
+            part.load_state_dict({k.removeprefix(prefix): v for k, v in shadow.items() if k.startswith(prefix)})
+    autoencoder = AutoencoderKL.from_pretrained(vae or model / "vae", **full)
+    return {"unet": unet, "text_encoder": text, "vae": autoencoder}
+
+
+def export(
+    target: Path,
+    model: Path = SHIPPED,
+    checkpoint: Path | None = None,
+    vae: Path | None = None,
+    image_encoder: Path | None = None,
+    few_step: Path | None = None,
+    cache: Path | None = None,
+) -> int:
+    """Writes the folder and returns the bytes of its weights. What else lies there (card, licences) stays."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    parts = parts_of(model, checkpoint, vae)
+    target.mkdir(parents=True, exist_ok=True)
+    for name, part in parts.items():
+        part.eval().to(torch.float16).save_pretrained(target / name)
+        config = target / name / "config.json"
+        said = json.loads(config.read_text())
+        said.pop("_name_or_path", None)
+        config.write_text(json.dumps(said, indent=2) + "\n")
+    if model.resolve() != target.resolve():
+        for name in ("tokenizer", "scheduler"):
+            shutil.copytree(model / name, target / name, dirs_exist_ok=True)
+        shutil.copy(model / "model_index.json", target / "model_index.json")
+    own = model / "image_encoder"
+    if image_encoder or own.is_dir():
+        _half_tower(image_encoder or own, target / "image_encoder")
+    if few_step:
+        tensors = {name: tensor.to(torch.float16).contiguous() for name, tensor in load_file(few_step).items()}
+        (target / "few_step").mkdir(exist_ok=True)
+        save_file(tensors, target / "few_step" / "pytorch_lora_weights.safetensors", {"format": "pt"})
+    if cache:
+        rows = [[round(value, 4) for value in row] for row in latent_rgb(target, cache)]
+        (target / "latent_rgb.json").write_text(json.dumps(rows) + "\n")
+    return sum(path.stat().st_size for path in target.rglob("*.safetensors"))
+
+
+def _half_tower(source: Path, target: Path) -> None:
+    import torch
+    from transformers import CLIPVisionModelWithProjection
+
+    CLIPVisionModelWithProjection.from_pretrained(source).to(torch.float16).save_pretrained(target)
+    settings = source / "preprocessor_config.json"
+    if settings.is_file() and source.resolve() != target.resolve():
+        shutil.copy(settings, target)
+
+
+def latent_rgb(model: Path, cache: Path, count: int = 200) -> list[list[float]]:
+    """The linear map from latent channels to red, green and blue (0..1) that fits best, by least squares.
+
+    A row a channel, and a last one that is added to all.
+    """
+    import numpy as np
+    import torch
+    from diffusers import AutoencoderKL
+
+    from safelight_nodes._training.captions import draw_colour
+    from safelight_nodes._training.pictures import composited
+    from training.fetch import load
+
+    pictures, _ = load(cache)
+    rng = np.random.default_rng(1)
+    chosen = np.sort(rng.choice(len(pictures), min(count, len(pictures)), replace=False))
+    x = composited(torch.from_numpy(np.array(pictures[chosen])), [draw_colour(rng)[1] for _ in chosen])
+    vae: Any = AutoencoderKL.from_pretrained(model / "vae", torch_dtype=torch.float32).eval()
+    with torch.inference_mode():
+        z = torch.cat([vae.encode(part).latent_dist.mode() for part in x.split(20)]) * vae.config.scaling_factor
+    small = torch.nn.functional.interpolate(x / 2 + 0.5, z.shape[-2:], mode="area")
+    cells = z.permute(0, 2, 3, 1).reshape(-1, z.shape[1])
+    cells = torch.cat([cells, torch.ones(len(cells), 1)], 1)
+    wanted = small.permute(0, 2, 3, 1).reshape(-1, 3)
+    return torch.linalg.lstsq(cells, wanted).solution.tolist()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--target", type=Path, required=True)
+    parser.add_argument("--model", type=Path, default=SHIPPED)
+    for name in ("--checkpoint", "--vae", "--image-encoder", "--few-step", "--cache"):
+        parser.add_argument(name, type=Path)
+    args = vars(parser.parse_args())
+    target = args.pop("target")
+    size = export(target, **args)
+    print(f"{size / 1e6:.2f} MB of weights in {target}")
+    if size > LIMIT:
+        raise SystemExit(f"That is more than the {LIMIT / 1e6:.0f} MB that the package may carry.")
+
+
+if __name__ == "__main__":
+    main()
