@@ -26,9 +26,10 @@ format:  ## format, and mend what can be mended
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-pictures:  ## draw the pictures at the top of the README anew, with the model as it is now
+pictures:  ## draw the pictures of the README and of the templates anew, with the model as it is now
 	rm -f docs/images/first_pictures.png
 	$(PYTHON) -m safelight run docs/images/first_pictures.json -o docs/images
+	$(PYTHON) tools/template_pictures.py
 
 bench:  ## measure everything anew, and write docs/benchmarks.md
 	$(PYTHON) -m benchmarks --full -o docs/benchmarks.md

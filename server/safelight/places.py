@@ -31,6 +31,12 @@ def shipped_names() -> dict[str, Path]:
     return {path.stem: path for path in sorted(shipped_workflows().glob("*.json"))}
 
 
+def shipped_picture(name: str) -> Path | None:
+    """The small picture of a shipped workflow, if it has one."""
+    path = shipped_workflows() / "pictures" / f"{name}.webp"
+    return path if name in shipped_names() and path.is_file() else None
+
+
 @dataclass(frozen=True)
 class InputFolders:
     """Implements `sdk.Files`: files are looked for in each folder in turn, and nowhere else."""

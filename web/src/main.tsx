@@ -14,6 +14,9 @@ import "./styles/base.css";
 import "./styles/canvas.css";
 import "./styles/app.css";
 import "./styles/painter.css";
+import "./styles/documents.css";
+import "./styles/gallery.css";
+import "./styles/form.css";
 
 declare global {
   interface Window {

@@ -221,12 +221,13 @@ class RenameBody(Body, kw_only=True):
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow that comes with the program."""
+    """A workflow that comes with the program. `picture` is the address of a small WebP picture, if there is one."""
 
     name: str
     title: str
     description: str
     nodes: int
+    picture: str = ""
 
 
 class SavePartBody(Body, kw_only=True):

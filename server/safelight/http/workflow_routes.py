@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import msgspec
+from aiohttp import web
 from msgspec import Meta
 
 from safelight.graph import Document
 from safelight.host import workflows
+from safelight.host.files import Bytes
 from safelight.host.records import RevisionInfo, Workflow, WorkflowChanged, WorkflowInfo
-from safelight.places import shipped_names
+from safelight.places import shipped_names, shipped_picture
+from safelight.sdk.codec import hash_bytes
 from safelight.sdk.problem import ProblemError, did_you_mean
 
 from .problems import Refused
+from .ranges import send
 from .routing import Answer, Call, Route
 from .structs import Done, RenameBody, SaveBody, Template
 
@@ -105,7 +111,15 @@ async def templates(call: Call) -> list[Template]:
             except (OSError, ProblemError):
                 continue
             title = document.name or name
-            found.append(Template(name=name, title=title, description=document.description, nodes=len(document.nodes)))
+            found.append(
+                Template(
+                    name=name,
+                    title=title,
+                    description=document.description,
+                    nodes=len(document.nodes),
+                    picture=f"/api/v1/templates/{quote(name)}/picture" if shipped_picture(name) else "",
+                )
+            )
         return found
 
     return await call.state.host.graphs.call(read)
@@ -122,6 +136,19 @@ async def template(call: Call) -> dict[str, Any]:
         return Document.loads(names[name].read_bytes()).data()
 
     return await call.state.host.graphs.call(read)
+
+
+async def template_picture(call: Call) -> web.StreamResponse:
+    name = call.path["name"]
+
+    def read() -> Bytes:
+        path = shipped_picture(name)
+        if path is None:
+            raise Refused(404, "template_missing", f"There is no picture of a workflow {name[:100]!r}.")
+        data = path.read_bytes()
+        return Bytes("image/webp", len(data), hash_bytes(data), data=data)
+
+    return await send(call.request, await asyncio.to_thread(read), immutable=False)
 
 
 def checked_name(name: str) -> str:
@@ -145,4 +172,14 @@ ROUTES = [
     Route("GET", _ONE + "/revisions/{number}", revision, "An earlier state", "workflows", Workflow, errors=(404,)),
     Route("GET", "/templates", templates, "What ships with the program", "workflows", list[Template]),
     Route("GET", "/templates/{name}", template, "One of them", "workflows", dict[str, Any], errors=(404,)),
+    Route(
+        "GET",
+        "/templates/{name}/picture",
+        template_picture,
+        "What it makes, in small",
+        "workflows",
+        "image/webp",
+        errors=(404, 416),
+        also=(206, 304),
+    ),
 ]

@@ -47,6 +47,9 @@ export interface Run {
   name: string;
   status: RunStatus;
   priority: number;
+  rank: number;
+  /** Seconds until it ends, where the answer tells. */
+  left?: number | null;
   position: number | null;
   created: number;
   started: number | null;
@@ -109,11 +112,21 @@ export interface WorkflowInfo {
   nodes: number;
 }
 
+export interface RevisionInfo {
+  revision: number;
+  created: number;
+  message: string;
+  autosave: boolean;
+  digest: string;
+}
+
 export interface Template {
   name: string;
   title: string;
   description: string;
   nodes: number;
+  /** Address of a small picture; empty where there is none. */
+  picture: string;
 }
 
 export interface ModelInfo {

@@ -875,12 +875,13 @@ export interface SystemAnswer {
   workers: WorkerInfo[];
 }
 
-/** A workflow that comes with the program. */
+/** A workflow that comes with the program. `picture` is the address of a small WebP picture, if there is one. */
 export interface Template {
   name: string;
   title: string;
   description: string;
   nodes: number;
+  picture: string;
 }
 
 /** A line of text, or several. `prompt` turns on the helpers for writing prompts. */
@@ -1179,6 +1180,12 @@ export interface Routes {
     query: undefined;
     body: undefined;
     answer: { [key: string]: Json };
+  };
+  /** What it makes, in small. */
+  "GET /api/v1/templates/{name}/picture": {
+    query: undefined;
+    body: undefined;
+    answer: Blob;
   };
   /** Kept subgraphs. */
   "GET /api/v1/library": {

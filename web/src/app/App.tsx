@@ -1,21 +1,23 @@
 import { useEffect } from "react";
 import { Canvas } from "../canvas/Canvas";
 import { setLanguage, useT } from "../i18n";
-import { showConflict, save, tabTitle } from "../state/documents";
+import { tabTitle } from "../state/documents";
 import { dismiss, graphOf, tabOf, useApp } from "../state/store";
-import { togglePanel } from "./commands";
 import { Breadcrumb } from "./Breadcrumb";
+import { ChooseFields } from "./ChooseFields";
 import { FormView } from "./FormView";
 import { Minimap } from "./Minimap";
 import { Overlays } from "./Overlays";
 import { SidePanel } from "./SidePanel";
 import { TopBar } from "./TopBar";
 import { execute } from "./commands";
+import { StartStrip } from "./Workflows";
 
 export function App() {
   const t = useT();
   const { theme, language, minimap } = useApp((state) => state.preferences);
   const form = useApp((state) => state.form);
+  const choosing = useApp((state) => state.choosing);
   const empty = useApp((state) => !Object.keys(graphOf(state).nodes).length);
   useEffect(() => void setLanguage(language), [language]);
   useEffect(() => {
@@ -40,6 +42,7 @@ export function App() {
         {!form && <Breadcrumb />}
         {!form && minimap && !empty && <Minimap />}
         {!form && <EmptyHint />}
+        {!form && choosing && <ChooseFields />}
         <SidePanel />
       </main>
       <Overlays />
@@ -66,12 +69,9 @@ function Notices() {
       {connection === "offline" && <p className="notice warn">{t("connection.offline")}</p>}
       {conflict !== null && (
         <p className="notice warn">
-          {t("save.conflict", { revision: conflict })}
-          <button type="button" onClick={() => void showConflict()}>
-            {t("save.conflict.theirs")}
-          </button>
-          <button type="button" onClick={() => void save(undefined, true)}>
-            {t("save.conflict.mine")}
+          {t(conflict ? "save.conflict" : "save.deleted")}
+          <button type="button" data-action="conflict" onClick={() => useApp.setState({ overlay: { kind: "conflict" } })}>
+            {t("conflict.look")}
           </button>
         </p>
       )}
@@ -84,18 +84,18 @@ function EmptyHint() {
   const empty = useApp((state) => state.ready && !Object.keys(graphOf(state).nodes).length && !graphOf(state).ui?.notes?.length);
   if (!empty) return null;
   return (
-    <div className="empty-hint">
-      <h2>{t("canvas.empty")}</h2>
-      <p>{t("canvas.empty.hint")}</p>
-      <div className="buttons">
-        <button type="button" className="primary" onClick={() => togglePanel("templates")}>
-          {t("canvas.templates")}
-        </button>
-        <button type="button" onClick={() => execute("open")}>
-          {t("canvas.open")}
-        </button>
+    <>
+      <div className="empty-hint">
+        <h2>{t("canvas.empty")}</h2>
+        <p>{t("canvas.empty.hint")}</p>
+        <div className="buttons">
+          <button type="button" onClick={() => execute("open")}>
+            {t("canvas.open")}
+          </button>
+        </div>
       </div>
-    </div>
+      <StartStrip />
+    </>
   );
 }
 

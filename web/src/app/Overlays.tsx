@@ -10,16 +10,20 @@ import { edit } from "../state/edits";
 import { loadPicture } from "../state/files";
 import { addKept, isKept, keptTitle, LIBRARY } from "../state/library";
 import { Painter } from "../painter/Painter";
+import { setSweep } from "../state/sweep";
 import { activeGraph, activeScene, graphOf, useApp, type Overlay } from "../state/store";
 import { COLORS, commands, commandTitle, execute, jumpTo, setColor } from "./commands";
 import { readable } from "./keys";
 import { Connect } from "./Connect";
 import { nodeOptions } from "./nodeOptions";
+import { NameSheet } from "./NameSheet";
 import { Popup } from "./Popup";
 import { type Option, SearchList } from "./SearchList";
 import { Settings } from "./Settings";
+import { ShareSheet } from "./ShareSheet";
 import { Sheet } from "./Sheet";
 import { TypeDots } from "./TypeDots";
+import { ConflictSheet, RevisionSheet } from "./VersionSheets";
 import { Viewer } from "./Viewer";
 
 const close = () => useApp.setState({ overlay: null });
@@ -46,6 +50,14 @@ export function Overlays() {
       return <Viewer {...overlay} onClose={close} />;
     case "painter":
       return <Painter source={overlay.source} onClose={close} />;
+    case "name":
+      return <NameSheet rename={overlay.rename} onClose={close} />;
+    case "revisions":
+      return <RevisionSheet onClose={close} />;
+    case "conflict":
+      return <ConflictSheet onClose={close} />;
+    case "share":
+      return <ShareSheet onClose={close} />;
     case "drop":
       return <DropChoice overlay={overlay} />;
   }
@@ -252,6 +264,16 @@ function portItems(port: string): { id: string; title: string; run: () => void }
   return [
     { id: "toSocket", title: t(shown ? "node.toWidget" : "node.toSocket"), run: () => edit("socket", (scene) => m.toggleSocket(scene.graph, node, name)) },
     exposeItem(port, "inputs"),
+    {
+      id: "sweep",
+      title: t("sweep.several"),
+      run: () => {
+        const entry = graph.inputs?.find((one) => one.to === port);
+        const value = graph.nodes[node]?.values?.[name];
+        setSweep(entry?.name ?? port, typeof value === "object" || value === undefined ? "" : String(value));
+        useApp.setState({ form: true });
+      },
+    },
     { id: "reset", title: t("node.reset"), run: () => edit("reset", (scene) => m.resetValue(scene.graph, node, name)) },
   ];
 }

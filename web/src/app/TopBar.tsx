@@ -1,7 +1,7 @@
 import { duration, type TextKey, useT } from "../i18n";
 import { emptyDocument } from "../model";
 import { closeTab, isUnsaved, openTab, showTab, tabTitle } from "../state/documents";
-import { forecast } from "../state/status";
+import { forecast, progressOf } from "../state/status";
 import { type Panel, tabOf, useApp } from "../state/store";
 import { cancelRun, isActive, run } from "../state/sync";
 import { execute, togglePanel } from "./commands";
@@ -33,6 +33,9 @@ export function TopBar() {
           ?
         </button>
       </nav>
+      <button type="button" className="share-button" title={t("command.share")} onClick={() => execute("share")}>
+        {t("share")}
+      </button>
       <RunButton />
     </header>
   );
@@ -52,11 +55,32 @@ function Tabs() {
             aria-selected={tab.id === active}
             onClick={() => showTab(tab.id)}
             onAuxClick={(event) => event.button === 1 && closeTab(tab.id)}
-            onDoubleClick={() => execute("saveAs")}
+            onDoubleClick={() => execute(tab.name ? "renameWorkflow" : "saveAs")}
+            onContextMenu={(event) => {
+              event.preventDefault();
+              openFileMenu(tab.id, { x: event.clientX, y: event.clientY });
+            }}
           >
             {tabTitle(tab)}
             {isUnsaved(tab) && <i className="unsaved" title={t("tab.unsaved")} aria-label={t("tab.unsaved")} />}
           </button>
+          {tab.id === active && (
+            <button
+              type="button"
+              className="icon file-menu"
+              aria-haspopup="menu"
+              aria-label={t("menu.file")}
+              title={t("menu.file")}
+              onClick={(event) => {
+                const box = event.currentTarget.getBoundingClientRect();
+                openFileMenu(tab.id, { x: box.left, y: box.bottom + 4 });
+              }}
+            >
+              <svg viewBox="0 0 10 10" width="9" height="9" aria-hidden="true">
+                <path d="M1.5 3 5 7 8.5 3" fill="none" stroke="currentColor" strokeWidth="1.6" />
+              </svg>
+            </button>
+          )}
           <button type="button" className="icon" tabIndex={-1} aria-label={t("tab.close", { name: tabTitle(tab) })} onClick={() => closeTab(tab.id)}>
             ✕
           </button>
@@ -67,6 +91,13 @@ function Tabs() {
       </button>
     </div>
   );
+}
+
+const FILE = ["save", "saveAs", "renameWorkflow", "revisions", "-", "share", "export", "copyJson", "-", "open", "newTab", "closeTab"];
+
+function openFileMenu(tab: string, screen: { x: number; y: number }): void {
+  showTab(tab);
+  useApp.setState({ overlay: { kind: "menu", screen, items: FILE } });
 }
 
 function PanelButton({ panel }: { panel: Exclude<Panel, null> }) {
@@ -103,12 +134,7 @@ function RunButton() {
     const id = tabOf(state).run;
     return id ? state.runs[id] : undefined;
   });
-  const progress = useApp((state) => {
-    const nodes = Object.values(state.runNodes[tabOf(state).run ?? ""] ?? {}).filter((node) => node.status !== "off");
-    if (!nodes.length) return 0;
-    const done = nodes.map((node) => (node.status === "running" ? node.step / (node.total || 1) : node.status === "waiting" ? 0 : 1));
-    return Math.round((done.reduce((sum, part) => sum + part, 0) / nodes.length) * 100);
-  });
+  const progress = useApp((state) => Math.round(progressOf(state.runNodes[tabOf(state).run ?? ""]) * 100));
   const active = current && isActive(current);
   const detail =
     expected > 0 ? `${t("run.count", { count: expected })}${seconds >= 0.1 ? ` · ${t("run.seconds", { time: duration(seconds) })}` : ""}` : expected === 0 ? t("run.nothing") : "";

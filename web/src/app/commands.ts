@@ -6,15 +6,16 @@ import { stage } from "../canvas/stage";
 import { view } from "../canvas/view";
 import { t, type TextKey } from "../i18n";
 import * as m from "../model";
-import { closeTab, download, enterSubgraph, leaveSubgraph, openFile, openTab, save, sharedPicture, tabTitle } from "../state/documents";
+import { closeTab, copyText, enterSubgraph, leaveSubgraph, openFile, openTab, saveFile, tabTitle } from "../state/documents";
 import { edit, redo, removeSelected, select, selectedNodes, undo } from "../state/edits";
 import { paste, receiveFile } from "../state/files";
-import { blobUrl } from "../api/client";
 import { keepSubgraph } from "../state/library";
 import { save as savePreferences } from "../state/preferences";
+import { saveTab } from "../state/saving";
 import { activeGraph, activeScene, activeTab, type Panel, type Preferences, toast, useApp } from "../state/store";
 import { cancelRun, run, runSelected } from "../state/sync";
 import { pickFile } from "../widgets/values";
+import { startChoosing } from "./ChooseFields";
 import { enterFields, walk } from "./walk";
 
 export interface Command {
@@ -161,23 +162,21 @@ function selectLinked(): void {
 }
 
 export function saveOrAsk(): void {
-  if (activeTab().name) void save();
+  if (activeTab().name) void saveTab(activeTab().id);
   else askName();
 }
 
-function askName(): void {
-  const name = prompt(t("save.name"), activeTab().name || tabTitle(activeTab()));
-  if (name?.trim()) void save(name.trim());
+const askName = () => useApp.setState({ overlay: { kind: "name" } });
+const saved = () => activeTab().name !== "";
+
+async function copyJson(): Promise<void> {
+  const done = await copyText(m.writeDocument(activeTab().document));
+  toast(t(done ? "copied.json" : "clipboard.denied"), done ? "info" : "error");
 }
 
-async function share(): Promise<void> {
-  const file = sharedPicture();
-  if (!file) return toast(t("share.none"));
-  const link = document.createElement("a");
-  link.href = blobUrl(file.digest);
-  link.download = file.name.split("/").pop() ?? file.name;
-  link.click();
-  toast(t("share.done", { name: link.download }));
+function exportJson(): void {
+  const text = new Blob([m.writeDocument(activeTab().document)], { type: "application/json" });
+  saveFile(URL.createObjectURL(text), `${tabTitle(activeTab())}.json`);
 }
 
 /** Colours for nodes and frames, by the key of their name; white text can be read on each. */
@@ -282,17 +281,11 @@ export const commands: Command[] = [
   { id: "save", group: "file", keys: ["$mod+s"], inText: true, run: saveOrAsk },
   { id: "saveAs", group: "file", keys: ["$mod+Shift+s"], inText: true, run: askName },
   { id: "open", group: "file", keys: ["$mod+o"], run: () => pickFile(".json,image/*", (file) => void openFile(file)) },
-  { id: "export", group: "file", keys: ["$mod+e"], run: () => download(`${tabTitle(activeTab())}.json`, m.writeDocument(activeTab().document)) },
-  {
-    id: "copyJson",
-    group: "file",
-    run: () =>
-      navigator.clipboard.writeText(m.writeDocument(activeTab().document)).then(
-        () => toast(t("copied.json")),
-        () => toast(t("clipboard.denied"), "error"),
-      ),
-  },
-  { id: "share", group: "file", run: share },
+  { id: "export", group: "file", keys: ["$mod+e"], run: exportJson },
+  { id: "copyJson", group: "file", run: copyJson },
+  { id: "revisions", group: "file", when: saved, run: () => useApp.setState({ overlay: { kind: "revisions" } }) },
+  { id: "renameWorkflow", group: "file", when: saved, run: () => useApp.setState({ overlay: { kind: "name", rename: activeTab().name } }) },
+  { id: "share", group: "file", keys: ["$mod+Shift+e"], run: () => useApp.setState({ overlay: { kind: "share" } }) },
   { id: "newTab", group: "file", keys: ["Alt+n"], run: () => openTab({ document: m.emptyDocument() }) },
   { id: "closeTab", group: "file", keys: ["Alt+x"], run: () => closeTab(activeTab().id) },
   { id: "templates", group: "file", keys: ["t"], run: () => togglePanel("templates") },
@@ -301,7 +294,8 @@ export const commands: Command[] = [
   { id: "queue", group: "app", keys: ["q"], run: () => togglePanel("queue") },
   { id: "outline", group: "app", keys: ["o"], run: () => togglePanel("outline") },
   { id: "problems", group: "app", keys: ["e"], run: () => togglePanel("problems") },
-  { id: "form", group: "app", keys: ["F4"], run: () => useApp.setState((state) => ({ form: !state.form })) },
+  { id: "form", group: "app", keys: ["F4"], run: () => useApp.setState((state) => ({ form: !state.form, choosing: false })) },
+  { id: "chooseFields", group: "app", run: startChoosing },
   { id: "palette", group: "app", keys: ["$mod+k"], inText: true, run: () => useApp.setState({ overlay: { kind: "commands" } }) },
   { id: "shortcuts", group: "app", keys: ["?", "F1"], run: () => useApp.setState({ overlay: { kind: "shortcuts" } }) },
   { id: "settings", group: "app", keys: ["$mod+,"], run: () => useApp.setState({ overlay: { kind: "settings" } }) },

@@ -80,3 +80,14 @@ export function duration(seconds: number): string {
   if (seconds < 5400) return t("time.minutes", { n: Math.round(seconds / 60) });
   return t("time.hours", { n: Math.round(seconds / 360) / 10 });
 }
+
+/** A time in seconds since 1970: "14:05" today, "Mon 14:05" this week, else the date. */
+export function when(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  const language = document.documentElement.lang || "en";
+  const days = (Date.now() - date.getTime()) / 86_400_000;
+  const time = date.toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
+  if (date.toDateString() === new Date().toDateString()) return time;
+  if (days < 6) return `${date.toLocaleDateString(language, { weekday: "short" })} ${time}`;
+  return `${date.toLocaleDateString(language, { year: "numeric", month: "short", day: "numeric" })} ${time}`;
+}

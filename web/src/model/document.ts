@@ -234,8 +234,11 @@ export function freshId(wanted: string, taken: (id: string) => boolean): string 
   }
 }
 
+/** Always the same object, so that whoever watches it sees no change where there is none. */
+const NOWHERE: NodeLook = Object.freeze({ x: 0, y: 0 });
+
 export function lookOf(graph: Graph, id: string): NodeLook {
-  return graph.ui?.nodes?.[id] ?? { x: 0, y: 0 };
+  return graph.ui?.nodes?.[id] ?? NOWHERE;
 }
 
 /** The look of a node for writing: made where there is none yet. Only for drafts inside an edit. */

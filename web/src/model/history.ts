@@ -69,6 +69,17 @@ export class History {
     return true;
   }
 
+  /** Another document takes the place of this one. */
+  replace(label: string, after: Document, selection: readonly string[] = []): boolean {
+    const before = this.#document;
+    if (after === before) return false;
+    this.#document = after;
+    this.#future = [];
+    this.#past.push({ label, before, after, group: "", time: 0, selectionBefore: selection, selectionAfter: selection });
+    if (this.#past.length > LIMIT) this.#past.shift();
+    return true;
+  }
+
   /** The selection that belongs to the newest entry, told once the gesture knows it. */
   select(selection: readonly string[]): void {
     const last = this.#past[this.#past.length - 1];

@@ -1,13 +1,16 @@
 /** Open documents: tabs, opening, saving with revisions, entering subgraphs. */
 
-import { ApiError, request, Unreachable } from "../api/client";
-import type { Problem, RunFile } from "../api/shapes";
+import { request } from "../api/client";
+import type { NodeFile, Problem, Run } from "../api/shapes";
 import { t } from "../i18n";
 import * as m from "../model";
+import { keepClosed, takeClosed } from "./persist";
+import { randomId } from "./session";
+import { type Result, resultKey } from "./status";
 import { activeTab, histories, newTab, patchTab, type Tab, toast, useApp } from "./store";
 
 export function openTab(part: Partial<Tab> & { document: m.Document }): string {
-  const id = crypto.randomUUID().slice(0, 8);
+  const id = randomId();
   const tab = newTab({ id, ...part });
   useApp.setState((state) => {
     // The empty document of a fresh start makes room for the first real one.
@@ -31,10 +34,21 @@ export function closeTab(id: string): void {
   const next = active === id ? (rest[Math.min(index, rest.length - 1)]?.id ?? "") : active;
   useApp.setState({ tabs: rest, active: next });
   if (!isBlank(closed)) {
-    const again = () => useApp.setState((state) => ({ tabs: [...state.tabs, closed], active: closed.id }));
+    void keepClosed(closed);
+    const again = () => void reopenTab(closed.id);
     toast(t("tab.close", { name: tabTitle(closed) }), "info", { label: t("command.undo"), run: again });
   }
   if (!rest.length) openTab({ document: m.emptyDocument() });
+}
+
+/** Brings a closed tab back; with its undo, as long as the page has lived on. */
+export async function reopenTab(id: string): Promise<void> {
+  const closed = await takeClosed(id);
+  if (!closed) return;
+  const history = histories.get(id);
+  const tab = history ? { ...closed, document: history.document, base: closed.base && history.document } : closed;
+  if (tab.name && useApp.getState().tabs.some((other) => other.name === tab.name)) Object.assign(tab, { name: "", revision: 0, base: null });
+  useApp.setState((state) => ({ tabs: [...state.tabs.filter((other) => !isBlank(other)), tab], active: id }));
 }
 
 export function showTab(id: string): void {
@@ -49,13 +63,18 @@ export function isUnsaved(tab: Tab): boolean {
   return tab.document !== tab.base && !isBlank(tab);
 }
 
+/** What came from elsewhere is still there as long as it is not changed: it need not be saved. */
+export function openUnchanged(document: m.Document): string {
+  return openTab({ document, base: document });
+}
+
 /** Another graph with something unsaved in sight is left alone; what is opened gets a tab of its own. */
 export async function openWorkflow(name: string): Promise<void> {
   const there = useApp.getState().tabs.find((tab) => tab.name === name);
   if (there) return showTab(there.id);
   await opening(async () => {
     const answer = await request<{ document: unknown; revision: number }>("GET", `/workflows/${encodeURIComponent(name)}`);
-    const document = m.asDocument(answer.document);
+    const document = await placed(m.asDocument(answer.document));
     openTab({ document, base: document, name, revision: answer.revision });
   });
 }
@@ -63,7 +82,7 @@ export async function openWorkflow(name: string): Promise<void> {
 export async function openTemplate(name: string): Promise<void> {
   await opening(async () => {
     const document = m.asDocument(await request("GET", `/templates/${encodeURIComponent(name)}`));
-    openTab({ document: await placed(document) });
+    openUnchanged(await placed(document));
     useApp.setState((state) => ({ panel: state.panel === "templates" ? null : state.panel }));
   });
 }
@@ -73,7 +92,7 @@ export async function openFile(file: Blob): Promise<boolean> {
   return opening(async () => {
     if (file.type === "application/json" || (file instanceof File && file.name.endsWith(".json"))) {
       try {
-        openTab({ document: await placed(m.readDocument(await file.text())) });
+        openUnchanged(await placed(m.readDocument(await file.text())));
         return;
       } catch (error) {
         if (!(error instanceof m.DocumentError)) throw error;
@@ -81,8 +100,24 @@ export async function openFile(file: Blob): Promise<boolean> {
       }
     }
     const answer = await request<{ document: unknown; problems: Problem[] }>("POST", "/open", file);
-    openTab({ document: await placed(m.asDocument(answer.document)) });
+    openUnchanged(await placed(m.asDocument(answer.document)));
     for (const problem of answer.problems) toast(problem.message, "error");
+  });
+}
+
+/** The workflow of a picture of the gallery: the one that it carries, else that of the run that made it. */
+export async function openGalleryItem(id: string): Promise<void> {
+  await opening(async () => {
+    openUnchanged(await placed(m.asDocument(await request("GET", `/gallery/${id}/document`))));
+    useApp.setState({ form: false });
+  });
+}
+
+/** What a run ran, with the values that it was given. */
+export async function openRun(run: Run): Promise<void> {
+  await opening(async () => {
+    openUnchanged(await placed(m.asDocument(await request("GET", `/runs/${run.id}/document`))));
+    useApp.setState({ form: false });
   });
 }
 
@@ -126,46 +161,28 @@ export function leaveSubgraph(depth = activeTab().path.length - 1): void {
   if (depth >= 0) patchTab(tab.id, { path: tab.path.slice(0, depth), selection: left ? [left] : [] });
 }
 
-/** Saves under the tab's name. A save that cannot reach the server is made later; the document is kept here anyway. */
-export async function save(name = activeTab().name, force = false): Promise<void> {
-  const tab = activeTab();
-  if (!name) return;
-  const { document } = tab;
-  const revision = force ? (tab.conflict ?? tab.revision) : name === tab.name ? tab.revision : 0;
+/** Hands a file to the user. */
+export function saveFile(url: string, name: string): void {
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  if (url.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/** False where the browser forbids it: on pages that are not served from this machine or over HTTPS. */
+export async function copyText(text: string): Promise<boolean> {
   try {
-    const saved = await request<{ revision: number }>("PUT", `/workflows/${encodeURIComponent(name)}`, { document, revision });
-    patchTab(tab.id, { name, base: document, revision: saved.revision, conflict: null });
-    toast(t("save.saved", { name }));
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 409) {
-      const theirs = error.problems.find((problem) => typeof problem.value === "number")?.value;
-      patchTab(tab.id, { name, conflict: typeof theirs === "number" ? theirs : revision + 1 });
-    } else if (error instanceof Unreachable) patchTab(tab.id, { name });
-    else toast(t("save.failed", { message: (error as Error).message }), "error");
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 
-/** Opens what was saved elsewhere in a tab beside this one, so that both can be seen. */
-export async function showConflict(): Promise<void> {
-  const tab = activeTab();
-  await opening(async () => {
-    const answer = await request<{ document: unknown; revision: number }>("GET", `/workflows/${encodeURIComponent(tab.name)}`);
-    const document = m.asDocument(answer.document);
-    openTab({ document: { ...document, name: `${tab.name} (${answer.revision})` } });
-  });
-}
-
-export function download(name: string, text: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-/** The newest picture of this tab's last run: it carries the workflow that made it. */
-export function sharedPicture(): RunFile | undefined {
-  const { runs } = useApp.getState();
-  const tab = activeTab();
-  return tab.run ? runs[tab.run]?.files.find((file) => file.media_type.startsWith("image/")) : undefined;
+/** The pictures of a tab's newest run: each carries the workflow that made it. Files of outputs come first. */
+export function tabPictures(tab: Tab, run: Run | undefined, results: Record<string, Result>): NodeFile[] {
+  const key = resultKey(tab.id, "");
+  const all: NodeFile[] = run?.files.length ? run.files : Object.entries(results).flatMap(([id, { files }]) => (id.startsWith(key) ? files : []));
+  return all.filter((file) => file.media_type === "image/png" || file.media_type === "image/jpeg" || file.media_type === "image/webp");
 }

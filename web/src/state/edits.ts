@@ -29,11 +29,19 @@ export function edit(label: string, recipe: (scene: m.Scene) => void, options: O
   return true;
 }
 
-/** An edit of the whole document, wherever the screen is. */
-export function editDocument(label: string, recipe: (document: m.Document) => void): void {
+/** An edit of the whole document, wherever the screen is; those of one group in short succession are one step. */
+export function editDocument(label: string, recipe: (document: m.Document) => void, group = ""): void {
   const tab = activeTab();
   const history = historyOf(tab);
-  if (history.edit(label, recipe, { selection: tab.selection })) patchTab(tab.id, { document: history.document });
+  if (history.edit(label, recipe, { selection: tab.selection, group, time: performance.now() / 1000 })) patchTab(tab.id, { document: history.document });
+}
+
+/** Puts another document in the place of a tab's, as one step of undo. */
+export function replaceDocument(id: string, label: string, document: m.Document): void {
+  const tab = useApp.getState().tabs.find((candidate) => candidate.id === id);
+  if (!tab || !historyOf(tab).replace(label, document, tab.selection)) return;
+  const path = tab.path.slice(0, m.scopesAt(document, tab.path).length - 1);
+  patchTab(id, { document, path, selection: stillThere(tab.selection, m.graphAt(document, path)) });
 }
 
 export function seal(): void {

@@ -4,7 +4,7 @@ import { fileUrl, request } from "../api/client";
 import type { FileInfo } from "../api/shapes";
 import { t } from "../i18n";
 import * as m from "../model";
-import { openFile, openTab, placed } from "./documents";
+import { openFile, openUnchanged, placed } from "./documents";
 import { edit } from "./edits";
 import { toast, useApp } from "./store";
 
@@ -125,11 +125,6 @@ export async function outputFile(name: string): Promise<File> {
   return new File([blob], name.split("/").pop() ?? name, { type: blob.type });
 }
 
-export async function openOutput(name: string): Promise<void> {
-  const blob = await (await fetch(fileUrl("output", name))).blob();
-  await openFile(blob);
-}
-
 export function paste(part: m.Document, at: m.Point, outside: { from: string; to: string }[] = []): void {
   let keys: string[] = [];
   edit("paste", (scene) => void (keys = m.pastePart(scene, part, at, outside)), { select: () => keys });
@@ -137,6 +132,6 @@ export function paste(part: m.Document, at: m.Point, outside: { from: string; to
 
 export async function openText(text: string): Promise<boolean> {
   const part = m.readPart(text);
-  if (part) openTab({ document: await placed(part) });
+  if (part) openUnchanged(await placed(part));
   return part !== undefined;
 }

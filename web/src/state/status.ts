@@ -106,6 +106,14 @@ export function nodeProblem(state: AppState, id: string): Problem | undefined {
   return failed ?? tab.problems.find((problem) => problem.node === id);
 }
 
+/** 0..1: how much of a run is done, each node counting the same. */
+export function progressOf(nodes: Record<string, { status: string; step: number; total: number }> | undefined): number {
+  const all = Object.values(nodes ?? {}).filter((node) => node.status !== "off");
+  if (!all.length) return 0;
+  const done = all.map((node) => (node.status === "running" ? node.step / (node.total || 1) : node.status === "waiting" ? 0 : 1));
+  return done.reduce((sum, part) => sum + part, 0) / all.length;
+}
+
 /** How many nodes will run, and about how long; null while it is not known. */
 export function forecast(state: AppState): { count: number; seconds: number } | null {
   const plan = tabOf(state).plan;

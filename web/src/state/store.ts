@@ -35,6 +35,8 @@ export interface Tab {
   run: string | null;
   runDocument: Document | null;
   conflict: number | null;
+  /** The newest sweep of this tab. */
+  batch: string | null;
 }
 
 export type Connection = "starting" | "online" | "offline";
@@ -49,6 +51,10 @@ export type Overlay =
   | { kind: "add"; screen: { x: number; y: number }; from?: string; to?: string; swap?: string }
   | { kind: "menu"; screen: { x: number; y: number }; items: string[] }
   | { kind: "painter"; source: PaintSource }
+  | { kind: "name"; rename?: string }
+  | { kind: "revisions" }
+  | { kind: "conflict" }
+  | { kind: "share" }
   | { kind: "drop"; file: File; at: { x: number; y: number } }
   | null;
 
@@ -89,6 +95,10 @@ export interface AppState {
   toasts: Toast[];
   preferences: Preferences;
   form: boolean;
+  /** A click on a field of the graph puts it into the form. */
+  choosing: boolean;
+  /** By tab and field: what was typed for several values. */
+  sweeps: Record<string, Record<string, string>>;
 }
 
 export const histories = new Map<string, History>();
@@ -112,6 +122,8 @@ export const useApp = create<AppState>()(() => ({
   toasts: [],
   preferences: load(),
   form: false,
+  choosing: false,
+  sweeps: {},
 }));
 
 const NO_TAB: Tab = {
@@ -129,6 +141,7 @@ const NO_TAB: Tab = {
   run: null,
   runDocument: null,
   conflict: null,
+  batch: null,
 };
 
 export function newTab(part: Partial<Tab> & { id: string; document: Document }): Tab {

@@ -1,7 +1,7 @@
 /** What goes to the server by itself and comes back: check and plan at every change, runs, events. */
 
 import { ApiError, request, Unreachable } from "../api/client";
-import type { CatalogueAnswer, CheckAnswer, ModelInfo, NodeState, Plan, Run, ServerEvent, Template, WorkflowInfo } from "../api/shapes";
+import type { CatalogueAnswer, CheckAnswer, ModelInfo, NodeState, Plan, Run, ServerEvent, Template } from "../api/shapes";
 import { EventStream } from "../api/socket";
 import { loadWords, t } from "../i18n";
 import * as m from "../model";
@@ -9,6 +9,8 @@ import { randomSeed } from "../widgets/values";
 import { edit, selectedNodes } from "./edits";
 import { refreshFiles } from "./files";
 import { flatId, resultKey, setResult } from "./status";
+import { followWorkflow, refreshWorkflows, startAutosave } from "./saving";
+import { randomId } from "./session";
 import { activeTab, patchTab, tabOf, toast, useApp } from "./store";
 
 const PLAN_DELAY = 180;
@@ -20,7 +22,7 @@ export async function loadServerData(): Promise<void> {
   useApp.setState({ catalogue: new m.Catalogue(catalogue.nodes, catalogue.rules.variables), ready: true, connection: "online" });
   await Promise.allSettled([
     loadWords(),
-    request<WorkflowInfo[]>("GET", "/workflows").then((workflows) => useApp.setState({ workflows })),
+    refreshWorkflows(),
     request<Template[]>("GET", "/templates").then((templates) => useApp.setState({ templates })),
     request<{ models: ModelInfo[] }>("GET", "/models").then(({ models }) => useApp.setState({ models })),
     refreshFiles(),
@@ -57,8 +59,10 @@ export function startSync(): () => void {
   });
   stream.connect();
   schedule();
+  const stopSaving = startAutosave();
   return () => {
     stop();
+    stopSaving();
     clearTimeout(timer);
     stream?.close();
   };
@@ -113,7 +117,7 @@ export async function run({ front = false, targets, inputs }: RunOptions = {}): 
     const accepted = await request<Run>("POST", "/runs", {
       document,
       name: tab.name || document.name || t("tab.untitled"),
-      key: `${tab.id}:${crypto.randomUUID()}`,
+      key: `${tab.id}:${randomId()}`,
       ...(front ? { priority: 10 } : {}),
       ...(targets ? { targets } : {}),
       ...(inputs ? { inputs } : {}),
@@ -185,7 +189,8 @@ function receive(event: ServerEvent): void {
       useApp.setState({ queue: event.queue });
       break;
     case "workflow_changed":
-      void request<WorkflowInfo[]>("GET", "/workflows").then((workflows) => useApp.setState({ workflows }), () => undefined);
+      void refreshWorkflows();
+      void followWorkflow(event.name, event.revision);
       break;
     case "file_changed":
       if (event.folder === "output") useApp.setState((state) => ({ filesVersion: state.filesVersion + 1 }));

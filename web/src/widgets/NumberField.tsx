@@ -19,6 +19,7 @@ const PIXELS_A_STEP = 6;
 /** A number that is dragged, wheeled, stepped with arrows or typed as an expression. */
 export function NumberField({ label, value, step, bar, disabled, help, onChange, onEnd, ...range }: Props) {
   const [typing, setTyping] = useState<string | null>(null);
+  const byKey = useRef(false);
   const field = useRef<HTMLDivElement>(null);
   const input = useRef<HTMLInputElement>(null);
   const drag = useRef<{ x: number; start: number; moved: boolean } | null>(null);
@@ -54,7 +55,9 @@ export function NumberField({ label, value, step, bar, disabled, help, onChange,
     return () => element.removeEventListener("wheel", wheel);
   });
   useEffect(() => {
-    if (typing !== null) input.current?.select();
+    // What was there is replaced by what is typed; the key that began it is part of what is typed.
+    if (typing !== null && !byKey.current) input.current?.select();
+    byKey.current = false;
     // eslint-disable-next-line react-hooks/exhaustive-deps -- only when typing begins
   }, [typing === null]);
 
@@ -136,6 +139,7 @@ export function NumberField({ label, value, step, bar, disabled, help, onChange,
         } else if (/^[\d.(-]$/.test(event.key) && !event.ctrlKey && !event.metaKey) {
           event.preventDefault();
           event.stopPropagation();
+          byKey.current = true;
           setTyping(event.key);
         }
       }}

@@ -1,0 +1,269 @@
+"""Workflows as documents: saved by themselves, kept through crashes, versions side by side, shared."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from web.conftest import FLAGS, Server
+from web.editor import Editor, graph
+
+PAIR = graph({"empty": ("latent.empty", 0, 0), "decode": ("vae.decode", 400, 0)}, [("empty.latent", "decode.latent")])
+
+
+def call(server: Server, method: str, path: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{server.url}/api/v1{path}", data, {"Content-Type": "application/json"})
+    request.method = method
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.loads(answer.read())
+
+
+def tab(editor: Editor, field: str) -> Any:
+    return editor.state(f"tabs.find(tab => tab.id === state.active).{field}")
+
+
+def set_width(editor: Editor, width: int) -> None:
+    """A change through a field of a node, as a user makes it."""
+    field = editor.node("empty").get_by_role("spinbutton", name="Width")
+    field.focus()
+    editor.page.keyboard.type(str(width))
+    editor.page.keyboard.press("Enter")
+    editor.settle()
+
+
+def width(document: dict[str, Any]) -> Any:
+    return document["nodes"]["empty"].get("values", {}).get("width")
+
+
+def saved_as(editor: Editor, name: str, server: Server) -> None:
+    """The document on screen becomes a saved workflow."""
+    editor.page.keyboard.press("Control+s")
+    field = editor.page.get_by_label("Name of the workflow")
+    field.fill(name)
+    editor.page.keyboard.press("Enter")
+    editor.wait(f"__safelight.app.getState().workflows.some(one => one.name === {json.dumps(name)})")
+    assert width(call(server, "GET", f"/workflows/{name}")["document"]) is None
+
+
+def wait_saved(editor: Editor) -> None:
+    editor.wait(
+        "(() => { const s = __safelight.app.getState(); const t = s.tabs.find(t => t.id === s.active);"
+        " return t.name !== '' && t.base === t.document; })()"
+    )
+
+
+def test_a_change_is_saved_by_itself_under_a_free_name(editor: Editor, server: Server) -> None:
+    call(server, "PUT", "/workflows/by%20itself", {"document": {"format": "safelight/1"}, "revision": 0})
+    editor.wait("__safelight.app.getState().workflows.some(one => one.name === 'by itself')")
+    editor.open({**PAIR, "name": "by itself"})
+    assert tab(editor, "name") == "", "what was only opened is not saved"
+    set_width(editor, 64)
+    wait_saved(editor)
+    assert tab(editor, "name") == "by itself 2"
+    assert width(call(server, "GET", "/workflows/by%20itself%202")["document"]) == 64
+    set_width(editor, 128)
+    wait_saved(editor)
+    assert width(call(server, "GET", "/workflows/by%20itself%202")["document"]) == 128
+
+
+def test_an_earlier_revision_is_restored_and_that_can_be_undone(editor: Editor, server: Server) -> None:
+    editor.open(PAIR)
+    saved_as(editor, "restored", server)
+    set_width(editor, 64)
+    editor.page.keyboard.press("Control+s")
+    wait_saved(editor)
+    editor.page.get_by_role("button", name="Workflow menu").click()
+    editor.page.click('[data-command="revisions"]')
+    editor.page.click('[data-revision="1"]')
+    editor.page.get_by_text("empty.width: 64 → default").wait_for()
+    editor.page.get_by_role("button", name="Restore", exact=True).click()
+    assert width(editor.document) is None
+    wait_saved(editor)
+    assert width(call(server, "GET", "/workflows/restored")["document"]) is None
+    editor.press("Control+z")
+    assert width(editor.document) == 64
+
+
+@pytest.mark.parametrize("choice", ["mine", "theirs", "both"])
+def test_a_conflict_shows_both_and_loses_neither(editor: Editor, server: Server, choice: str) -> None:
+    name = f"conflict-{choice}"
+    editor.open(PAIR)
+    saved_as(editor, name, server)
+    # While a change waits to be saved, somebody else saves one.
+    set_width(editor, 64)
+    theirs = {**PAIR, "nodes": {**PAIR["nodes"], "extra": {"type": "values.seed"}}}
+    path = f"/workflows/{name}"
+    call(server, "PUT", path, {"document": theirs, "revision": 1})
+    editor.page.get_by_role("button", name="Compare the two").click()
+    sheet = editor.page.locator("dialog.conflict")
+    sheet.get_by_text("empty.width: default → 64").wait_for()
+    assert sheet.locator(".graph-picture").count() == 2
+    sheet.get_by_text("− extra").wait_for()
+    editor.page.click(f'[data-choice="{choice}"]')
+    editor.wait("__safelight.app.getState().tabs.every(tab => tab.conflict === null)")
+    there = call(server, "GET", path)["document"]
+    if choice == "mine":
+        wait_saved(editor)
+        there = call(server, "GET", path)["document"]
+        assert width(there) == 64
+        assert "extra" in call(server, "GET", f"{path}/revisions/2")["document"]["nodes"]
+    elif choice == "theirs":
+        assert "extra" in editor.document["nodes"] and "extra" in there["nodes"]
+        editor.press("Control+z")
+        assert width(editor.document) == 64, "the way back is one undo"
+    else:
+        editor.wait("__safelight.app.getState().tabs.filter(tab => tab.revision > 0).length === 2")
+        assert "extra" in there["nodes"]
+        other = editor.state("tabs.find(tab => tab.name.startsWith('conflict-both ')).name")
+        assert width(call(server, "GET", f"/workflows/{other.replace(' ', '%20')}")["document"]) == 64
+
+
+def test_an_unchanged_tab_follows_what_is_saved_elsewhere(editor: Editor, server: Server) -> None:
+    editor.open(PAIR)
+    saved_as(editor, "followed", server)
+    changed = json.loads(json.dumps(PAIR))
+    changed["nodes"]["empty"]["values"]["width"] = 96
+    call(server, "PUT", "/workflows/followed", {"document": changed, "revision": 1})
+    editor.wait("__safelight.write().includes('\"width\": 96')")
+    assert tab(editor, "conflict") is None
+
+
+def test_a_closed_tab_is_brought_back(editor: Editor) -> None:
+    editor.open({**PAIR, "name": "closed one"})
+    set_width(editor, 72)
+    editor.press("Alt+x")
+    editor.wait("!__safelight.app.getState().tabs.some(tab => tab.document.name === 'closed one')")
+    editor.page.reload()
+    editor.wait("window.__safelight?.app.getState().ready")
+    editor.press("t")
+    editor.page.locator("[data-closed]", has_text="closed one").first.click()
+    editor.wait("__safelight.write().includes('closed one')")
+    assert width(editor.document) == 72
+
+
+def test_two_windows_keep_their_own_tabs(editor: Editor, context: Any, server: Server) -> None:
+    editor.open({**PAIR, "name": "first window"})
+    set_width(editor, 64)
+    other = Editor(context.new_page(), server.url)
+    other.visit()
+    assert other.document["nodes"] == {}, "what the first window has open is not taken from it"
+    other.open({**PAIR, "name": "second window"})
+    for one, name in ((editor, "first window"), (other, "second window")):
+        one.page.reload()
+        one.wait("window.__safelight?.app.getState().ready")
+        assert one.document["name"] == name
+    # What a closed window had open goes to the next new one.
+    other.page.close()
+    third = Editor(context.new_page(), server.url)
+    third.visit()
+    assert third.document["name"] == "second window"
+
+
+def test_a_server_killed_during_a_run(browser: Any, tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    try:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        editor = Editor(page, server.url)
+        editor.visit()
+        page.locator('[data-template="text_to_image"]').first.click()
+        editor.wait_plan()
+        editor.page.evaluate("__safelight.view.set(40, 60, 0.8)")
+        steps = editor.node("sample").get_by_role("slider", name="Steps")
+        steps.focus()
+        page.keyboard.type("150")
+        page.keyboard.press("Enter")
+        wait_saved(editor)
+        page.keyboard.press("Control+Enter")
+        running = "Object.values(__safelight.app.getState().runNodes).some(run => run.sample?.step > 2)"
+        editor.wait(running, 60)
+        server.kill()
+        page.get_by_text("No connection to the server").wait_for()
+        # Edits go on.
+        page.locator('[data-node="prompt"] textarea').fill("a blue bird")
+        assert editor.document["nodes"]["prompt"]["values"]["text"] == "a blue bird"
+        server.start()
+        page.get_by_text("Connected again").wait_for()
+        assert not page.get_by_text("No connection to the server").is_visible()
+        # The run goes on where it was, and ends; the page shows its true state.
+        ended = (
+            "(() => { const s = __safelight.app.getState(); const t = s.tabs.find(t => t.id === s.active);"
+            " return s.runs[t.run]?.status; })()"
+        )
+        editor.wait(f"{ended} === 'done'", 120)
+        assert editor.node("sample").get_attribute("data-status") in ("done", "cached", "will-run")
+        wait_saved(editor)
+        name = tab(editor, "name")
+        document = call(server, "GET", f"/workflows/{name}")["document"]
+        assert document["nodes"]["prompt"]["values"]["text"] == "a blue bird"
+        assert not editor.errors, editor.errors
+        page.close()
+    finally:
+        server.stop()
+
+
+class Chromium:
+    """A browser of its own that can be killed as a power cut would."""
+
+    def __init__(self, playwright: Any, path: str, profile: Path) -> None:
+        port = profile / "DevToolsActivePort"
+        port.unlink(missing_ok=True)
+        command = [path, "--headless=new", *FLAGS, f"--user-data-dir={profile}", "--remote-debugging-port=0"]
+        self._process = subprocess.Popen(
+            [*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        for _ in range(200):
+            if port.is_file() and re.match(r"\d+\n", port.read_text()):
+                break
+            time.sleep(0.1)
+        address = f"http://127.0.0.1:{port.read_text().split()[0]}"
+        self.browser = playwright.chromium.connect_over_cdp(address)
+
+    def page(self) -> Any:
+        return self.browser.contexts[0].new_page()
+
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+@pytest.mark.parametrize("gesture", ["drag", "typing", "add"])
+def test_a_browser_killed_in_mid_edit(
+    playwright: Any, chromium: str, server: Server, tmp_path: Path, gesture: str
+) -> None:
+    first = Chromium(playwright, chromium, tmp_path)
+    try:
+        editor = Editor(first.page(), server.url)
+        editor.visit()
+        editor.open(PAIR)
+        if gesture == "drag":
+            x, y = editor.header("decode")
+            editor.drag((x, y), (x + 60, y + 140), keys=("Control",))
+        elif gesture == "typing":
+            set_width(editor, 640)
+        else:
+            editor.page.mouse.dblclick(700, 500)
+            editor.page.keyboard.type("seed")
+            editor.page.keyboard.press("Enter")
+            editor.settle()
+        before = editor.text
+    finally:
+        first.kill()
+    second = Chromium(playwright, chromium, tmp_path)
+    try:
+        editor = Editor(second.page(), server.url)
+        editor.visit()
+        assert editor.text == before
+    finally:
+        second.kill()

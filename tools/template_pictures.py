@@ -1,0 +1,77 @@
+"""Makes the small pictures of the shipped workflows anew, with the starter model: `python tools/template_pictures.py`.
+
+Each picture shows what the workflow makes with its own values: one result as it is, several side by side. Workflows
+that change a picture show it before and after.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from safelight.app import Studio
+from safelight.engine import RunOptions
+from safelight.graph import Document
+from safelight.places import shipped_names, shipped_workflows
+
+SIZE = (320, 240)
+GAP = 4
+BACKGROUND = "#17181b"
+
+
+def main(names: list[str]) -> None:
+    shipped = shipped_names()
+    unknown = sorted(set(names) - set(shipped))
+    if unknown:
+        raise SystemExit(f"There is no shipped workflow {unknown[0]!r}.")
+    folder = shipped_workflows() / "pictures"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.webp"):
+        if old.stem not in shipped:
+            old.unlink()
+    with tempfile.TemporaryDirectory() as home:
+        studio = Studio.open(Path(home))
+        for name in names or shipped:
+            made = sheet(results(studio, name, Path(home) / "pictures"))
+            made.save(folder / f"{name}.webp", quality=82, method=6)
+            sys.stdout.write(f"{name}: {(folder / f'{name}.webp').stat().st_size / 1000:.0f} kB\n")
+
+
+def results(studio: Studio, name: str, output: Path) -> list[Image.Image]:
+    """What the workflow makes, behind the picture that it starts from, if it starts from one."""
+    document = studio.read(name)
+    outcome = studio.run(document, output=output, options=RunOptions())
+    if outcome.result.problems:
+        raise SystemExit(f"{name}: {outcome.result.problems[0].message}")
+    paths = [Path(entry["path"]) for entries in outcome.outputs.values() for entry in entries]
+    return [Image.open(path).convert("RGB") for path in [*before(document), *paths]]
+
+
+def before(document: Document) -> list[Path]:
+    """The shipped picture that an input named `image` loads."""
+    ports = [entry.to for entry in document.inputs if entry.name == "image"]
+    return [shipped_workflows() / "input" / str(document.nodes[port.node].values[port.port]) for port in ports]
+
+
+def sheet(pictures: list[Image.Image]) -> Image.Image:
+    """One picture fills the sheet's height and is continued at its sides; several share it, four in two rows."""
+    pictures = pictures[:6]
+    columns = len(pictures) if len(pictures) <= 3 else (len(pictures) + 1) // 2
+    rows = -(-len(pictures) // columns)
+    made = Image.new("RGB", SIZE, BACKGROUND)
+    side = min((SIZE[0] - GAP * (columns - 1)) // columns, (SIZE[1] - GAP * (rows - 1)) // rows)
+    left = (SIZE[0] - columns * side - GAP * (columns - 1)) // 2
+    top = (SIZE[1] - rows * side - GAP * (rows - 1)) // 2
+    if len(pictures) == 1:
+        made.paste(pictures[0].getpixel((1, 1)), (0, 0, *SIZE))
+    for number, picture in enumerate(pictures):
+        place = (left + number % columns * (side + GAP), top + number // columns * (side + GAP))
+        made.paste(picture.resize((side, side), Image.Resampling.LANCZOS), place)
+    return made
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,139 @@
+/** The gallery's list: as long as the answer says, and loaded where it is looked at. */
+
+import { useCallback, useEffect, useRef, useState } from "react";
+import { request } from "../api/client";
+import type { GalleryItem, GalleryPage } from "../api/types";
+import { t } from "../i18n";
+import { toast, useApp } from "./store";
+
+const PAGE = 120;
+const TYPING = 200;
+
+export interface GalleryQuery {
+  search: string;
+  node: string;
+  model: string;
+  /** Times in seconds since 1970; 0: no bound. */
+  since: number;
+  until: number;
+  trash: boolean;
+}
+
+export const EVERYTHING: GalleryQuery = { search: "", node: "", model: "", since: 0, until: 0, trash: false };
+
+function parameters(query: GalleryQuery): string {
+  const found = new URLSearchParams({ trash: String(query.trash) });
+  if (query.search.trim()) found.set("search", query.search.trim());
+  if (query.node) found.set("node", query.node);
+  if (query.model) found.set("model", query.model);
+  if (query.since) found.set("since", String(query.since));
+  if (query.until) found.set("until", String(query.until));
+  return found.toString();
+}
+
+interface List {
+  total: number;
+  pages: ReadonlyMap<number, GalleryItem[]>;
+  /** False until the first answer to this question. */
+  known: boolean;
+}
+
+export interface Gallery extends List {
+  at: (index: number) => GalleryItem | undefined;
+  /** What is in sight: its pages are fetched. */
+  show: (first: number, last: number) => void;
+  loaded: () => GalleryItem[];
+}
+
+/** Items by their place. What was loaded stays on screen until the newer answer is there. */
+export function useGallery(query: GalleryQuery): Gallery {
+  const version = useApp((state) => state.filesVersion);
+  const [list, setList] = useState<List>({ total: 0, pages: new Map(), known: false });
+  const seen = useRef({ first: 0, last: 0 });
+  const round = useRef(0);
+  const pending = useRef(new Set<number>());
+  const text = parameters(query);
+
+  const fetchPage = useCallback(
+    async (page: number, now: number, fresh: boolean) => {
+      if (pending.current.has(page)) return;
+      pending.current.add(page);
+      try {
+        const answer = await request<GalleryPage>("GET", `/gallery?${text}&offset=${page * PAGE}&limit=${PAGE}`);
+        if (round.current !== now) return;
+        setList((before) => ({
+          total: answer.total,
+          pages: new Map([...(fresh ? [] : before.pages), [page, answer.items]]),
+          known: true,
+        }));
+      } catch {
+        // The connection is away; what is seen is asked for again at the next change.
+      } finally {
+        if (round.current === now) pending.current.delete(page);
+      }
+    },
+    [text],
+  );
+
+  useEffect(() => {
+    const now = ++round.current;
+    pending.current = new Set();
+    const timer = setTimeout(() => void fetchPage(Math.floor(seen.current.first / PAGE), now, true).then(() => rest()), TYPING);
+    const rest = () => {
+      const last = Math.floor(seen.current.last / PAGE);
+      if (round.current === now && last !== Math.floor(seen.current.first / PAGE)) void fetchPage(last, now, false);
+    };
+    return () => clearTimeout(timer);
+  }, [fetchPage, version]);
+
+  const show = useCallback(
+    (first: number, last: number) => {
+      seen.current = { first, last };
+      if (!list.known) return;
+      for (let page = Math.floor(first / PAGE); page <= Math.floor(last / PAGE); page++) {
+        if (page * PAGE < list.total && !list.pages.has(page)) void fetchPage(page, round.current, false);
+      }
+    },
+    [list, fetchPage],
+  );
+  const at = useCallback((index: number) => list.pages.get(Math.floor(index / PAGE))?.[index % PAGE], [list]);
+  const loaded = useCallback(() => [...list.pages].sort(([a], [b]) => a - b).flatMap(([, items]) => items), [list]);
+  return { ...list, at, show, loaded };
+}
+
+/** Throws pictures away; the message that says so takes it back, and the trash does later. */
+export async function trash(ids: string[]): Promise<void> {
+  if (!ids.length) return;
+  try {
+    const { items } = await request<{ items: string[] }>("POST", "/gallery/trash", { items: ids });
+    refresh();
+    toast(t(items.length === 1 ? "gallery.trashed.one" : "gallery.trashed", { count: items.length }), "info", {
+      label: t("command.undo"),
+      run: () => void putBack(items),
+    });
+  } catch (error) {
+    toast((error as Error).message, "error");
+  }
+}
+
+export async function putBack(ids: string[]): Promise<void> {
+  try {
+    await request("POST", "/gallery/restore", { items: ids });
+    refresh();
+  } catch (error) {
+    toast((error as Error).message, "error");
+  }
+}
+
+export async function emptyTrash(): Promise<void> {
+  try {
+    await request("POST", "/gallery/empty", {});
+    refresh();
+  } catch (error) {
+    toast((error as Error).message, "error");
+  }
+}
+
+function refresh(): void {
+  useApp.setState((state) => ({ filesVersion: state.filesVersion + 1 }));
+}

@@ -1,0 +1,62 @@
+/** Sweeps: several values of some fields, every combination a run, and the pictures a grid. */
+
+import { request } from "../api/client";
+import type { Batch } from "../api/types";
+import { t } from "../i18n";
+import * as m from "../model";
+import { tabTitle } from "./documents";
+import { activeTab, patchTab, tabOf, toast, useApp } from "./store";
+
+export interface SweepAxis {
+  field: m.FormField;
+  text: string;
+  parsed: m.Values;
+}
+
+const NONE: Record<string, string> = {};
+
+/** What was typed for each field of the tab on screen, by the field's name. */
+export const sweepTexts = (state: ReturnType<typeof useApp.getState>): Record<string, string> => state.sweeps[state.active] ?? NONE;
+
+/** Starts or stops varying a field; `text` undefined stops. */
+export function setSweep(name: string, text: string | undefined): void {
+  useApp.setState((state) => {
+    const { [name]: _, ...rest } = state.sweeps[state.active] ?? {};
+    return { sweeps: { ...state.sweeps, [state.active]: text === undefined ? rest : { ...state.sweeps[state.active], [name]: text } } };
+  });
+}
+
+/** The fields that are varied: inputs of the workflow by their name, other ports as `node.port`. */
+export function sweepAxes(): SweepAxis[] {
+  const state = useApp.getState();
+  const { document } = tabOf(state);
+  const fields = m.formFields(document, state.catalogue);
+  return Object.entries(sweepTexts(state)).flatMap(([name, text]) => {
+    const field = fields.find((one) => one.name === name) ?? m.fieldOf(document, state.catalogue, name);
+    return field.spec ? [{ field, text, parsed: m.parseValues(text, field.spec) }] : [];
+  });
+}
+
+export function sweepCount(axes: readonly SweepAxis[]): number {
+  const used = axes.filter(({ parsed }) => parsed.values.length);
+  return used.length ? used.reduce((count, { parsed }) => count * parsed.values.length, 1) : 0;
+}
+
+export async function runSweep(): Promise<void> {
+  const tab = activeTab();
+  const axes = sweepAxes().filter(({ parsed }) => parsed.values.length);
+  try {
+    const answer = await request<{ batch: string }>("POST", "/runs/batch", {
+      document: tab.document,
+      sweep: Object.fromEntries(axes.map(({ field, parsed }) => [field.name, parsed.values])),
+      name: tabTitle(tab),
+    });
+    patchTab(tab.id, { batch: answer.batch });
+  } catch (error) {
+    toast(t("run.refused", { message: (error as Error).message }), "error");
+  }
+}
+
+export function readBatch(id: string): Promise<Batch> {
+  return request<Batch>("GET", `/batches/${id}`);
+}
