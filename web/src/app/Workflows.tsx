@@ -29,7 +29,8 @@ export function TemplateCard({ template }: { template: Template }) {
 export function StartStrip() {
   const t = useT();
   const templates = useApp((state) => state.templates);
-  if (!templates.length) return null;
+  const shown = useApp((state) => state.panel === "templates");
+  if (!templates.length || shown) return null;
   return (
     <section className="start-strip" aria-label={t("start.title")}>
       <h2>{t("start.title")}</h2>

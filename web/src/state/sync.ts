@@ -177,6 +177,9 @@ function receive(event: ServerEvent): void {
         queue: event.queue,
       });
       void catchUp();
+      // What was saved and uploaded in the gap, or before the stream began.
+      void refreshWorkflows();
+      void refreshFiles().catch(() => undefined);
       break;
     }
     case "run_changed":
