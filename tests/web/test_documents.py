@@ -169,6 +169,30 @@ def test_two_windows_keep_their_own_tabs(editor: Editor, context: Any, server: S
     assert third.document["name"] == "second window"
 
 
+def test_what_is_not_on_this_machine_is_kept_and_says_what_to_do(editor: Editor) -> None:
+    document = graph(
+        {"odd": ("acme/paint.splash", 0, 0), "load": ("models.load", 0, 300), "decode": ("vae.decode", 400, 0)},
+        [("odd.latent", "decode.latent"), ("load.vae", "decode.vae")],
+    )
+    document["nodes"]["odd"]["values"] = {"mood": "blue"}
+    document["nodes"]["load"]["values"] = {"model": "someone/great-model"}
+    editor.open(document)
+    editor.page.get_by_role("button", name="What to do").click()
+    pack, model = (
+        editor.page.locator(f'[data-missing="{name}"]') for name in ("acme/paint.splash", "someone/great-model")
+    )
+    assert "pip install acme" in pack.inner_text()
+    assert "hf download someone/great-model" in model.inner_text()
+    model.get_by_role("button", name="Show the node").click()
+    assert editor.selection == ["load"]
+    pack.get_by_role("button", name="Change its type").click()
+    editor.page.keyboard.type("empty latent")
+    editor.page.locator('[data-option="latent.empty"]').click()
+    assert editor.document["nodes"]["odd"]["type"] == "latent.empty"
+    assert "odd.latent > decode.latent" in editor.links, "the wire fits the new type"
+    assert pack.count() == 0
+
+
 def test_a_server_killed_during_a_run(browser: Any, tmp_path: Path) -> None:
     server = Server(tmp_path)
     server.start()

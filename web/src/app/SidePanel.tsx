@@ -6,6 +6,7 @@ import { graphOf, tabOf, useApp } from "../state/store";
 import { jumpTo, togglePanel } from "./commands";
 import { rank } from "./fuzzy";
 import { Gallery } from "./Gallery";
+import { MissingList } from "./MissingList";
 import { NodeLibrary } from "./NodeLibrary";
 import { nodeOptions } from "./nodeOptions";
 import { Queue } from "./Queue";
@@ -89,6 +90,7 @@ function Problems() {
   return (
     <div className="scroll">
       {!all.length && <p className="hint">{t("problems.none")}</p>}
+      <MissingList />
       <ul className="problem-list">
         {all.map((problem, index) => (
           <li key={index}>

@@ -4,6 +4,7 @@ import { request } from "../api/client";
 import type { NodeFile, Problem, Run } from "../api/shapes";
 import { t } from "../i18n";
 import * as m from "../model";
+import { missingThings } from "./missing";
 import { keepClosed, takeClosed } from "./persist";
 import { randomId } from "./session";
 import { type Result, resultKey } from "./status";
@@ -65,6 +66,12 @@ export function isUnsaved(tab: Tab): boolean {
 
 /** What came from elsewhere is still there as long as it is not changed: it need not be saved. */
 export function openUnchanged(document: m.Document): string {
+  const { catalogue, models } = useApp.getState();
+  const missing = missingThings(document, catalogue, models.length ? models : null);
+  if (missing.length) {
+    const names = [...new Set(missing.map((one) => one.name))].join(", ");
+    toast(t("missing.found", { names }), "info", { label: t("missing.what"), run: () => useApp.setState({ panel: "problems" }) });
+  }
   return openTab({ document, base: document });
 }
 

@@ -1,6 +1,6 @@
 /**
  * Keeps the open documents in this browser (IndexedDB), so that a closed tab, a crash or a stopped server loses nothing.
- * A gesture is written as soon as it ends; while one follows another, four times a second. Closed tabs are kept too, the
+ * A gesture is written as soon as it ends; while changes come in a stream (a slider is dragged), four times a second. Closed tabs are kept too, the
  * newest fifty.
  */
 
@@ -11,6 +11,8 @@ import { newTab, type Tab, useApp } from "./store";
 const TABS = "tabs";
 const CLOSED = "closed";
 const DELAY = 250;
+/** So many writes within a second are no stream yet. */
+const BURST = 6;
 const CLOSED_KEPT = 50;
 
 interface Kept {
@@ -129,12 +131,12 @@ const written = new Map<string, Tab>();
 
 export function startPersisting(): () => void {
   let timer = 0;
-  let last = 0;
+  let recent: number[] = [];
   let moved = false;
   const write = async () => {
     clearTimeout(timer);
     timer = 0;
-    last = performance.now();
+    recent = [...recent, performance.now()].slice(-BURST);
     const { tabs, active } = useApp.getState();
     const changed = tabs.filter((tab) => moved || !sameForStorage(written.get(tab.id), tab));
     const gone = [...written.keys()].filter((id) => !tabs.some((tab) => tab.id === id));
@@ -158,7 +160,8 @@ export function startPersisting(): () => void {
   const stop = useApp.subscribe((state, before) => {
     if (state.tabs === before.tabs && state.active === before.active) return;
     if (state.active !== before.active || state.tabs.length !== before.tabs.length) moved = true;
-    if (!timer) timer = window.setTimeout(() => void write(), Math.max(0, last + DELAY - performance.now()));
+    const stream = recent.length === BURST && performance.now() - (recent[0] ?? 0) < 1000;
+    if (!timer) timer = window.setTimeout(() => void write(), stream ? DELAY : 0);
   });
   const hide = () => void write();
   window.addEventListener("pagehide", hide);
