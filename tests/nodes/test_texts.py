@@ -6,7 +6,6 @@ The English text is the key: whoever changes a docstring changes the key as well
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -23,8 +22,6 @@ from safelight.sdk.texts import label, pack_texts, read_texts, texts_of
 NODES = Path(safelight_nodes.__file__).parent / "locale"
 WORKFLOWS = shipped_workflows() / "locale"
 LANGUAGES = sorted(file.stem for file in NODES.glob("*.json"))
-UNSETTLED = ("training",)
-"""Families whose texts still change: what is missing of them is a warning."""
 SPECS = [kind.spec for kind in load_packs().values() if kind.spec.pack == "safelight"]
 
 
@@ -42,10 +39,6 @@ def test_nothing_is_untranslated(language: str) -> None:
     choices = {choice for spec in SPECS for port in (*spec.inputs, *spec.outputs) for choice in port.choices}
     missing = {text: spec.id for spec in SPECS for text in texts_of(spec) if text and text not in there}
     missing = {text: node for text, node in missing.items() if text not in choices}
-    late = {text: node for text, node in missing.items() if node.startswith(UNSETTLED)}
-    if late:
-        warnings.warn(f"add to {NODES.name}/{language}.json:\n{listed(late)}", stacklevel=1)
-    missing = {text: node for text, node in missing.items() if text not in late}
     assert not missing, f"add to nodes/safelight_nodes/locale/{language}.json:\n{listed(missing)}"
     untold = set(workflow_texts()) - {""} - set(there) - set(read_texts(WORKFLOWS, language))
     assert not untold, f"add to workflows/locale/{language}.json:\n{listed(dict.fromkeys(untold, ''))}"
