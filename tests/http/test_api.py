@@ -193,9 +193,13 @@ def test_a_sweep_over_any_port_is_kept_as_a_grid(server: Server) -> None:
 
 
 def test_the_time_that_is_left_is_told(server: Server) -> None:
-    server.wait(server.call("POST", "/runs", {"document": single("steps", count=20, seconds=0.05)})[1]["id"])
-    time.sleep(0.5)  # a worker writes behind how long it took
-    body = {"document": single("steps", count=20, seconds=0.05), "sweep": {"value": [1, 2, 3]}}
+    document = single("steps", count=20, seconds=0.05)
+    server.wait(server.call("POST", "/runs", {"document": document})[1]["id"])
+    deadline = time.monotonic() + 20
+    while not server.call("POST", "/plan", {"document": document})[1]["nodes"]["x"]["seconds"]:
+        assert time.monotonic() < deadline, "a worker writes down how long a node took"
+        time.sleep(0.05)
+    body = {"document": document, "sweep": {"value": [1, 2, 3]}}
     _, answer = server.call("POST", "/runs/batch", body)
     _, queue = server.call("GET", "/queue")
     runs = {run["id"]: run for run in [*queue["running"], *queue["waiting"]]}

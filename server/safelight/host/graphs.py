@@ -49,6 +49,7 @@ class Graphs:
         """The check, and the plan if the document can be run."""
 
         def work(studio: Studio) -> tuple[Checked, Plan | None]:
+            studio.cache.forget_seconds()
             checked = studio.check(filled(Document.loads(document), inputs), targets)
             if checked.graph is None or checked.problems:
                 return checked, None
@@ -57,10 +58,6 @@ class Graphs:
 
         await self._numerics()
         return await self.call(work)
-
-    def learned(self) -> None:
-        """A worker has noted how long nodes take: estimates are made with it from now on."""
-        self._studio.cache.forget_seconds()
 
     def measured(self) -> None:
         """A worker is warm: what its processor computes with is known by now."""
@@ -90,6 +87,7 @@ class Graphs:
         known = self._is_measured()
 
         def work(studio: Studio) -> list[RunOrder]:
+            studio.cache.forget_seconds()  # workers have learned since how long nodes take
             document = Document.loads(order.document)
             body = msgspec.json.encode(document.data())
             name = order.name or document.name or order.workflow or "workflow"

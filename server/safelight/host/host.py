@@ -11,7 +11,6 @@ import logging
 import secrets
 import sqlite3
 import time
-from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,19 +19,19 @@ from typing import Any
 import msgspec
 
 from safelight.app import Budgets, Studio
-from safelight.engine import NodeFailed, NodeFinished
-from safelight.engine.events import AnyEvent
 from safelight.sdk.problem import Problem, ProblemError
 
-from . import batches, gallery, history, preferences, runs
+from . import batches, history, preferences, runs
 from .archive import Archive
 from .database import Database
+from .dispatch import Around, Dispatcher
 from .graphs import Graphs
 from .live import Live
 from .lock import FolderLock
 from .models import ModelScan
 from .pool import LocalPool, Pool, PoolOptions
 from .records import (
+    ENDED,
     BatchOrder,
     HostEvent,
     QueueChanged,
@@ -44,14 +43,10 @@ from .records import (
     RunRemoved,
     Settings,
     Snapshot,
-    WorkerChanged,
-    WorkerInfo,
 )
-from .results import end_of, records_of
-from .rows import without_details
 from .shelf import Shelf
 from .stream import Listener, Stream
-from .wire import Begin, Ended, Preview, Setup
+from .wire import Setup
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +55,7 @@ BOOT = 1 << 32
 _SNAPSHOT_RUNS = 500
 _QUEUE_PAUSE = 0.2
 _STOP_GRACE = 10.0
-_ANNOUNCED = 1_000
+_PIECE = 200
 _DAY = 86_400.0
 
 
@@ -98,14 +93,9 @@ class Host:
         self._archive: Archive | None = None
         self.live = Live(lambda: options.workers)
         self.models = ModelScan(self.graphs, self.publish)
-        self._late_stops: dict[str, bool] = {}
-        self._paused = False
-        self._wake = asyncio.Event()
+        self._dispatcher: Dispatcher | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._queue_due: asyncio.TimerHandle | None = None
-        self._since_trim = 0
-        self._incoming = 0
-        self._announced: OrderedDict[str, None] = OrderedDict()
 
     def _pool_options(self) -> PoolOptions:
         options = self.options
@@ -135,6 +125,11 @@ class Host:
         assert self._archive is not None, "the host is open"
         return self._archive
 
+    @property
+    def dispatcher(self) -> Dispatcher:
+        assert self._dispatcher is not None, "the host is open"
+        return self._dispatcher
+
     async def open(self) -> None:
         """Takes the data folder, picks up what was pending there, and starts the workers.
 
@@ -151,7 +146,7 @@ class Host:
             if kept is not None:
                 with contextlib.suppress(msgspec.DecodeError):
                     self.settings = msgspec.json.decode(kept, type=Settings)
-            self._paused = await self.database.read(preferences.is_paused)
+            paused = await self.database.read(preferences.is_paused)
             waiting = await self.database.read(
                 lambda connection: history.listed(connection, ("interrupted", "queued", "paused"), 1_000_000)
             )
@@ -161,14 +156,26 @@ class Host:
         self.live.fill(waiting)
         if recovered:
             log.info("%d runs that were cut off will go on", recovered)
-        await self.pool.start(self)
-        self.spawn(self._dispatch())
+        around = Around(
+            database=self.database,
+            pool=self.pool,
+            live=self.live,
+            stream=self.stream,
+            graphs=self.graphs,
+            output=self.output,
+            settings=lambda: self.settings,
+            changed=self._changed,
+            spawn=self.spawn,
+        )
+        self._dispatcher = Dispatcher(around, paused=paused)
+        await self.pool.start(self._dispatcher)
+        self.spawn(self._dispatcher.dispatch())
         self.spawn(self._keep_gallery())
-        self._wake.set()
+        self._dispatcher.wake()
 
     async def close(self) -> None:
         """Runs stop at their next step and are taken up again by the next server; then everything ends."""
-        self.closing = True
+        self.closing = self.dispatcher.closing = True
         self.lock.note({})
         await self.pool.stop(_STOP_GRACE)
         self.stream.close()
@@ -199,9 +206,6 @@ class Host:
         """Accepts runs. When this returns they are on disk, and will be run whatever happens."""
         if self.closing:
             raise _closing()
-        # The dispatcher is woken before the runs are there: its claim then shares their transaction, and its sync.
-        self._incoming += 1
-        self._wake.set()
 
         def work(connection: sqlite3.Connection) -> list[tuple[Run, bool]]:
             added = runs.add(connection, orders)
@@ -209,15 +213,23 @@ class Host:
                 batches.add(connection, batch)
             return added
 
-        try:
+        with self.dispatcher.coming():
             found = await self.database.write(work)
-        finally:
-            self._incoming -= 1
-        for run, new in found:
-            if new:
-                self._changed(run)
-        self._wake.set()
+        accepted = [run for run, new in found if new and self.live.get(run.id) is None]
+        for run in accepted:
+            self.live.changed(run)
+        await self._tell(accepted)
         return found
+
+    async def _tell(self, changed: Sequence[Run]) -> None:
+        """Tells of runs that `live` knows as changed; of thousands piece by piece, so that others have their turn."""
+        for number, run in enumerate(changed, 1):
+            # One that is further by now has been told of.
+            if self.live.get(run.id) is (None if run.status in ENDED else run):
+                self.publish(RunChanged(run=run))
+            if number % _PIECE == 0:
+                await asyncio.sleep(0)
+        self._queue_changed()
 
     async def run(self, run_id: str) -> RunDetail:
         found = await self.database.read(lambda connection: history.get(connection, run_id))
@@ -240,24 +252,24 @@ class Host:
     async def _ask(self, run_id: str, what: str, *, hard: bool = False) -> Run:
         run, tell = await self.database.write(lambda connection: runs.ask(connection, run_id, what))
         if tell:
-            if not self.pool.stop_run(run_id, hard=hard, grace=self.settings.cancel_grace):
-                self._late_stops[run_id] = hard
+            self.dispatcher.stop_run(run_id, hard=hard)
         else:
             self._changed(run)
-            self._wake.set()
+            self.dispatcher.wake()
         return run
 
     async def clear_queue(self) -> int:
         """Cancels all that waits."""
         cancelled = await self.database.write(runs.cancel_waiting)
         for run in cancelled:
-            self._changed(run)
+            self.live.removed(run.id)
+        await self._tell(cancelled)
         return len(cancelled)
 
     async def edit(self, run_id: str, **changes: Any) -> Run:
         run = await self.database.write(lambda connection: runs.edit(connection, run_id, **changes))
         self._changed(run)
-        self._wake.set()
+        self.dispatcher.wake()
         return run
 
     async def remove(self, run_id: str) -> None:
@@ -269,9 +281,9 @@ class Host:
     async def set_paused(self, paused: bool) -> None:
         value = "true" if paused else "false"
         await self.database.write(lambda connection: preferences.set_setting(connection, "paused", value))
-        self._paused = paused
+        self.dispatcher.paused = paused
         self._queue_changed()
-        self._wake.set()
+        self.dispatcher.wake()
 
     async def change_settings(self, changes: dict[str, Any]) -> Settings:
         settings = msgspec.structs.replace(self.settings, **changes)
@@ -294,11 +306,7 @@ class Host:
         )
 
     def queue(self) -> QueueInfo:
-        return self.live.queue(paused=self._paused)
-
-    def announced(self, digest: str) -> bool:
-        """Whether an event has lately named this file: its bytes are on their way to the disk then."""
-        return digest in self._announced
+        return self.live.queue(paused=self.dispatcher.paused)
 
     def watch(self, listener: Listener, wanted: Sequence[str]) -> None:
         """Sets whose previews a listener wants, and tells the workers."""
@@ -331,124 +339,6 @@ class Host:
 
         self._queue_due = asyncio.get_running_loop().call_later(_QUEUE_PAUSE, tell)
 
-    # From the queue to the workers
-
-    async def _dispatch(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while not self._paused and not self.closing and (worker := self.pool.idle()) is not None:
-                if not self._incoming and not self.live.any_waiting():
-                    break
-                try:
-                    if not await self._claim(worker):
-                        break
-                except ProblemError as error:
-                    log.error("the next run cannot be started: %s", error)
-                    await asyncio.sleep(1)
-
-    async def _claim(self, worker: str) -> bool:
-        claimed = await self.database.write(lambda connection: runs.claim(connection, worker))
-        if claimed is None:
-            return False
-        run, options = claimed.run, claimed.options
-        interval = options.checkpoint_seconds
-        begin = Begin(
-            run=run.id,
-            attempt=run.attempts,
-            document=claimed.document,
-            inputs=run.inputs,
-            targets=options.targets,
-            force=options.force,
-            checkpoint_seconds=self.settings.checkpoint_seconds if interval is None else interval,
-            previews=self.stream.watched(run.id),
-        )
-        if not self.pool.begin(worker, begin):
-            back = runs.End(status="interrupted")
-            returned = await self.database.write(lambda c: runs.stopped(c, run.id, run.attempts, back))
-            if returned is not None:
-                self._changed(returned)
-            return True
-        self.live.begin(run.id, run.attempts, worker)
-        self._changed(run)
-        late = self._late_stops.pop(run.id, None)
-        if late is not None:
-            self.pool.stop_run(run.id, hard=late, grace=self.settings.cancel_grace)
-        return True
-
-    # PoolListener
-
-    def told(self, run: str, attempt: int, events: Sequence[AnyEvent]) -> None:
-        active = self.live.active(run)
-        if active is None or active.attempt != attempt:
-            return
-        for event in events:
-            active.follow(event)
-            if isinstance(event, NodeFinished):
-                self._announced.update((file.digest, None) for file in event.files)
-            elif isinstance(event, NodeFailed):
-                event = msgspec.structs.replace(event, problem=without_details(event.problem))  # noqa: PLW2901
-            self.publish(event)
-        while len(self._announced) > _ANNOUNCED:
-            self._announced.popitem(last=False)
-
-    def shown(self, preview: Preview) -> None:
-        self.stream.show(preview)
-
-    def ended(self, ended: Ended) -> None:
-        self.spawn(self._finish(ended))
-
-    def died(self, run: str, attempt: int, problem: Problem) -> None:
-        self.spawn(self._bury(run, attempt, problem))
-
-    def changed(self, worker: WorkerInfo) -> None:
-        if self._stream is not None and not self.closing:
-            self.publish(WorkerChanged(worker=worker))
-        if worker.state in ("idle", "busy") and worker.device:
-            self.graphs.measured()
-        if worker.state in ("idle", "warming"):
-            self._wake.set()
-
-    async def _finish(self, ended: Ended) -> None:
-        how = end_of(ended, self.output)
-        write = runs.stopped if ended.status == "cancelled" else runs.end
-
-        def work(connection: sqlite3.Connection) -> Run | None:
-            run = write(connection, ended.run, ended.attempt, how)
-            if run is not None:
-                try:
-                    gallery.add(connection, records_of(ended, run, list(how.files)))
-                except (sqlite3.Error, ValueError):
-                    # The end of the run is what matters; the folder is compared with the record at the next start.
-                    log.exception("the outputs of %s are not on record", ended.run)
-            return run
-
-        run = await self._surely(work)
-        self.graphs.learned()
-        self._ended(ended.run, ended.attempt, run)
-
-    async def _bury(self, run_id: str, attempt: int, problem: Problem) -> None:
-        limit = self.settings.max_deaths
-        if self.closing:
-            how = runs.End(status="interrupted")
-            run = await self._surely(lambda connection: runs.stopped(connection, run_id, attempt, how))
-        else:
-            run = await self._surely(lambda connection: runs.died(connection, run_id, attempt, problem, limit))
-        self._ended(run_id, attempt, run)
-
-    def _ended(self, run_id: str, attempt: int, run: Run | None) -> None:
-        if self.live.end(run_id, attempt):
-            self._late_stops.pop(run_id, None)
-        if run is not None:
-            self._changed(run)
-            log.info("%s after %.2f s", run.status, run.seconds or 0.0, extra={"run": run_id})
-        self._wake.set()
-        self._since_trim += 1
-        if self._since_trim >= 200 and not self.closing:
-            self._since_trim = 0
-            limit = self.settings.history_limit
-            self.spawn(self.database.write(lambda connection: runs.trim(connection, limit)))
-
     async def _keep_gallery(self) -> None:
         """Holds the record of outputs against their folder, and empties the trash of what has been there for long."""
         while True:
@@ -459,17 +349,6 @@ class Host:
             except ProblemError as error:
                 log.error("the output folder cannot be compared with its record: %s", error)
             await asyncio.sleep(_DAY)
-
-    async def _surely(self, work: Any) -> Any:
-        """A write that must not be lost to a disk that is full for a moment."""
-        for pause in (0.1, 0.5, 2.0, 5.0, 10.0):
-            try:
-                return await self.database.write(work)
-            except ProblemError as error:
-                if error.problems[0].code != "database_failed":
-                    raise
-                await asyncio.sleep(pause)
-        return await self.database.write(work)
 
 
 def _boot(connection: Any) -> tuple[int, int]:

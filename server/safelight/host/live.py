@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 import msgspec
 
@@ -17,7 +19,10 @@ from safelight.engine.events import AnyEvent
 
 from .records import ENDED, WAITING, NodeState, QueueInfo, Run
 
+Place = tuple[bool, int, float, int]
+
 _FRESH = 0.2
+_FORESEEN = 1_000
 
 
 @dataclass
@@ -81,21 +86,49 @@ class Live:
     def __init__(self, workers: Callable[[], int]) -> None:
         self._workers = workers
         self._runs: dict[str, Run] = {}
+        self._waiting: list[tuple[Place, str]] = []
+        self._running: dict[str, None] = {}
+        self._paused: dict[str, None] = {}
+        self._estimates = (0, 0.0)
         self._active: dict[str, Active] = {}
-        self._lefts: tuple[float, dict[str, float]] = (-1.0, {})
+        self._lefts: tuple[float, dict[str, float], float | None] = (-1.0, {}, None)
 
     def fill(self, runs: Iterable[Run]) -> None:
-        self._runs = {run.id: run for run in runs}
+        for run in runs:
+            self.changed(run)
 
     def changed(self, run: Run) -> None:
         """A run as it is now: kept until it has ended."""
+        self.removed(run.id)
         if run.status in ENDED:
-            self._runs.pop(run.id, None)
+            return
+        self._runs[run.id] = run
+        if run.status in WAITING:
+            insort(self._waiting, (_place(run), run.id))
+            self._estimated(run, 1)
+        elif run.status == "running":
+            self._running[run.id] = None
         else:
-            self._runs[run.id] = run
+            self._paused[run.id] = None
+
+    def get(self, run: str) -> Run | None:
+        """A run that has not ended, as it was last told."""
+        return self._runs.get(run)
 
     def removed(self, run: str) -> None:
-        self._runs.pop(run, None)
+        old = self._runs.pop(run, None)
+        if old is None:
+            return
+        self._running.pop(run, None)
+        self._paused.pop(run, None)
+        if old.status in WAITING:
+            del self._waiting[bisect_left(self._waiting, (_place(old), run))]
+            self._estimated(old, -1)
+
+    def _estimated(self, run: Run, sign: int) -> None:
+        if run.estimate is not None:
+            count, seconds = self._estimates
+            self._estimates = count + sign, seconds + sign * run.estimate
 
     def begin(self, run: str, attempt: int, worker: str) -> None:
         self._active[run] = Active(attempt, worker)
@@ -116,7 +149,7 @@ class Live:
         return list(self._active)
 
     def any_waiting(self) -> bool:
-        return any(run.status in WAITING for run in self._runs.values())
+        return bool(self._waiting)
 
     def nodes(self) -> dict[str, dict[str, NodeState]]:
         return {run: active.nodes for run, active in self._active.items()}
@@ -124,7 +157,9 @@ class Live:
     def first(self, limit: int) -> list[Run]:
         """The first runs as they are now: those that run, then those that wait in their order, then paused ones."""
         lefts = self.lefts()
-        return [self._current(run, lefts) for run in heapq.nsmallest(limit, self._runs.values(), key=_place)]
+        waiting = (name for _, name in islice(self._waiting, limit))
+        names = islice(chain(self._running, waiting, self._paused), limit)
+        return [self._current(self._runs[name], lefts) for name in names]
 
     def current(self, run: Run) -> Run:
         """A run with its progress and the time that is left."""
@@ -136,54 +171,53 @@ class Live:
         return msgspec.structs.replace(run, progress=progress, left=lefts.get(run.id))
 
     def queue(self, *, paused: bool) -> QueueInfo:
-        waiting = sum(run.status in WAITING for run in self._runs.values())
-        running = sum(run.status == "running" for run in self._runs.values())
-        lefts = self.lefts()
-        seconds = max(lefts.values(), default=0.0)
-        # Where the last of them is unknown, so is the end.
-        unknown = len(lefts) < waiting + running
-        return QueueInfo(
-            paused=paused, waiting=waiting, running=running, seconds=None if unknown else round(seconds, 2)
-        )
+        self.lefts()
+        return QueueInfo(paused=paused, waiting=len(self._waiting), running=len(self._running), seconds=self._lefts[2])
 
     def lefts(self) -> dict[str, float]:
-        """Seconds until the end of each run that runs or waits, by past runs; those nothing is known of are left out.
+        """Seconds until the end of each run that runs or waits (of the first thousand), by past runs; those that
+        nothing is known of are left out.
 
         Waiting ones are given in thought to the worker that is free first, as the queue will do.
         """
         now = time.monotonic()
         if now - self._lefts[0] > _FRESH:
-            self._lefts = now, dict(self._expected())
+            self._lefts = now, *self._expected()
         return self._lefts[1]
 
-    def _expected(self) -> Iterator[tuple[str, float]]:
-        waiting = sorted((run for run in self._runs.values() if run.status in WAITING), key=_place)
-        known = [run.estimate for run in waiting if run.estimate is not None]
-        usual = sum(known) / len(known) if known else None
+    def _expected(self) -> tuple[dict[str, float], float | None]:
+        """What is left of each run, and of all of them; None when that cannot be told."""
+        lefts: dict[str, float] = {}
         free: list[float] = []
-        for run in self._runs.values():
-            if run.status != "running":
-                continue
-            active = self._active.get(run.id)
-            least = active.least_left() if active is not None else 0.0
-            if run.estimate is None and not least:
-                free.append(0.0)
-                continue
-            spent = time.time() - (run.started or time.time())
-            left = max(least, (run.estimate or 0.0) - spent, 0.0)
-            free.append(left)
-            yield run.id, round(left, 2)
+        unknown = False
+        for name in self._running:
+            left = self._left(self._runs[name])
+            unknown = unknown or left is None
+            free.append(left or 0.0)
+            if left is not None:
+                lefts[name] = left
         free += [0.0] * (self._workers() - len(free))
+        count, seconds = self._estimates
+        if self._waiting and not count:
+            return lefts, None
+        usual = seconds / count if count else 0.0
         heapq.heapify(free)
-        for run in waiting:
-            takes = run.estimate if run.estimate is not None else usual
-            if takes is None:
-                return
-            end = heapq.heappop(free) + takes
+        for _, name in islice(self._waiting, _FORESEEN):
+            estimate = self._runs[name].estimate
+            end = heapq.heappop(free) + (usual if estimate is None else estimate)
             heapq.heappush(free, end)
-            yield run.id, round(end, 2)
+            lefts[name] = round(end, 2)
+        beyond = max(0, len(self._waiting) - _FORESEEN) * usual / max(1, len(free))
+        return lefts, None if unknown else round(max(free, default=0.0) + beyond, 2)
+
+    def _left(self, run: Run) -> float | None:
+        active = self._active.get(run.id)
+        least = active.least_left() if active is not None else 0.0
+        if run.estimate is None and not least:
+            return None
+        spent = time.time() - (run.started or time.time())
+        return round(max(least, (run.estimate or 0.0) - spent, 0.0), 2)
 
 
-def _place(run: Run) -> tuple[int, bool, int, float]:
-    group = {"running": 0, "paused": 2}.get(run.status, 1)
-    return group, run.status != "interrupted", -run.priority, run.rank
+def _place(run: Run) -> Place:
+    return run.status != "interrupted", -run.priority, run.rank, int(run.id[1:])

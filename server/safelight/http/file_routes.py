@@ -157,7 +157,7 @@ async def _bytes(state: State, digest: str) -> Bytes:
     rows = await state.host.database.read(lambda connection: gallery.with_digest(connection, digest))
     places = [state.host.archive.path_of(row) for row in rows]
     # A worker writes behind: what an event has just announced may be a moment away.
-    waits = _LEARN_WAIT if state.host.announced(digest) else _LEARN_WAIT[:1]
+    waits = _LEARN_WAIT if state.host.dispatcher.announced(digest) else _LEARN_WAIT[:1]
     for wait in waits:
         await asyncio.sleep(wait)
         found = await asyncio.to_thread(state.folders.bytes_of, digest, places)

@@ -1,0 +1,217 @@
+"""From the queue to the workers and back: claims runs, gives them away, and writes down how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from safelight.engine import NodeFailed, NodeFinished
+from safelight.engine.events import AnyEvent
+from safelight.sdk.problem import Problem, ProblemError
+
+from . import gallery, runs
+from .database import Database
+from .graphs import Graphs
+from .live import Live
+from .pool import Pool
+from .records import Run, Settings, WorkerChanged, WorkerInfo
+from .results import end_of, records_of
+from .rows import without_details
+from .stream import Stream
+from .wire import Begin, Ended, Preview
+
+log = logging.getLogger(__name__)
+
+_ANNOUNCED = 1_000
+_TRIM_EVERY = 200
+
+
+@dataclass(frozen=True)
+class Around:
+    """What the dispatcher works with. `settings` gives them as they are now, `changed` is told of every change of a
+    run, `spawn` runs something beside, `output` is the folder of finished files.
+    """
+
+    database: Database
+    pool: Pool
+    live: Live
+    stream: Stream
+    graphs: Graphs
+    output: Path
+    settings: Callable[[], Settings]
+    changed: Callable[[Run], None]
+    spawn: Callable[[Coroutine[Any, Any, Any]], None]
+
+
+class Dispatcher:
+    """Implements `PoolListener`. While `paused` or `closing` nothing new is started."""
+
+    def __init__(self, around: Around, *, paused: bool) -> None:
+        self.paused = paused
+        self.closing = False
+        self._around = around
+        self._wake = asyncio.Event()
+        self._incoming = 0
+        self._late_stops: dict[str, bool] = {}
+        self._announced: OrderedDict[str, None] = OrderedDict()
+        self._since_trim = 0
+
+    def wake(self) -> None:
+        """There may be something to start."""
+        self._wake.set()
+
+    @contextlib.contextmanager
+    def coming(self) -> Iterator[None]:
+        """Around a write that adds runs: the claim of the first then shares its transaction, and its sync."""
+        self._incoming += 1
+        self._wake.set()
+        try:
+            yield
+        finally:
+            self._incoming -= 1
+            self._wake.set()
+
+    def stop_run(self, run: str, *, hard: bool) -> None:
+        """Asks a running run to stop, as soon as a worker has it."""
+        if not self._around.pool.stop_run(run, hard=hard, grace=self._around.settings().cancel_grace):
+            self._late_stops[run] = hard
+
+    def announced(self, digest: str) -> bool:
+        """Whether an event has lately named this file: its bytes are on their way to the disk then."""
+        return digest in self._announced
+
+    async def dispatch(self) -> None:
+        """Gives waiting runs to idle workers, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while not self.paused and not self.closing and (worker := self._around.pool.idle()) is not None:
+                if not self._incoming and not self._around.live.any_waiting():
+                    break
+                try:
+                    if not await self._claim(worker):
+                        break
+                except ProblemError as error:
+                    log.error("the next run cannot be started: %s", error)
+                    await asyncio.sleep(1)
+
+    async def _claim(self, worker: str) -> bool:
+        claimed = await self._around.database.write(lambda connection: runs.claim(connection, worker))
+        if claimed is None:
+            return False
+        run, options = claimed.run, claimed.options
+        interval = options.checkpoint_seconds
+        begin = Begin(
+            run=run.id,
+            attempt=run.attempts,
+            document=claimed.document,
+            inputs=run.inputs,
+            targets=options.targets,
+            force=options.force,
+            checkpoint_seconds=self._around.settings().checkpoint_seconds if interval is None else interval,
+            previews=self._around.stream.watched(run.id),
+        )
+        if not self._around.pool.begin(worker, begin):
+            back = runs.End(status="interrupted")
+            returned = await self._around.database.write(lambda c: runs.stopped(c, run.id, run.attempts, back))
+            if returned is not None:
+                self._around.changed(returned)
+            return True
+        self._around.live.begin(run.id, run.attempts, worker)
+        self._around.changed(run)
+        late = self._late_stops.pop(run.id, None)
+        if late is not None:
+            self._around.pool.stop_run(run.id, hard=late, grace=self._around.settings().cancel_grace)
+        return True
+
+    # PoolListener
+
+    def told(self, run: str, attempt: int, events: Sequence[AnyEvent]) -> None:
+        active = self._around.live.active(run)
+        if active is None or active.attempt != attempt:
+            return
+        for event in events:
+            active.follow(event)
+            if isinstance(event, NodeFinished):
+                self._announced.update((file.digest, None) for file in event.files)
+            elif isinstance(event, NodeFailed):
+                event = msgspec.structs.replace(event, problem=without_details(event.problem))  # noqa: PLW2901
+            self._around.stream.publish(event)
+        while len(self._announced) > _ANNOUNCED:
+            self._announced.popitem(last=False)
+
+    def shown(self, preview: Preview) -> None:
+        self._around.stream.show(preview)
+
+    def ended(self, ended: Ended) -> None:
+        self._around.spawn(self._finish(ended))
+
+    def died(self, run: str, attempt: int, problem: Problem) -> None:
+        self._around.spawn(self._bury(run, attempt, problem))
+
+    def changed(self, worker: WorkerInfo) -> None:
+        if not self.closing:
+            self._around.stream.publish(WorkerChanged(worker=worker))
+        if worker.state in ("idle", "busy") and worker.device:
+            self._around.graphs.measured()
+        if worker.state in ("idle", "warming"):
+            self._wake.set()
+
+    async def _finish(self, ended: Ended) -> None:
+        how = end_of(ended, self._around.output)
+        write = runs.stopped if ended.status == "cancelled" else runs.end
+
+        def work(connection: sqlite3.Connection) -> Run | None:
+            run = write(connection, ended.run, ended.attempt, how)
+            if run is not None:
+                try:
+                    gallery.add(connection, records_of(ended, run, list(how.files)))
+                except (sqlite3.Error, ValueError):
+                    # The end of the run is what matters; the folder is compared with the record at the next start.
+                    log.exception("the outputs of %s are not on record", ended.run)
+            return run
+
+        run = await self._surely(work)
+        self._ended(ended.run, ended.attempt, run)
+
+    async def _bury(self, run_id: str, attempt: int, problem: Problem) -> None:
+        limit = self._around.settings().max_deaths
+        if self.closing:
+            how = runs.End(status="interrupted")
+            run = await self._surely(lambda connection: runs.stopped(connection, run_id, attempt, how))
+        else:
+            run = await self._surely(lambda connection: runs.died(connection, run_id, attempt, problem, limit))
+        self._ended(run_id, attempt, run)
+
+    def _ended(self, run_id: str, attempt: int, run: Run | None) -> None:
+        if self._around.live.end(run_id, attempt):
+            self._late_stops.pop(run_id, None)
+        if run is not None:
+            self._around.changed(run)
+            log.info("%s after %.2f s", run.status, run.seconds or 0.0, extra={"run": run_id})
+        self._wake.set()
+        self._since_trim += 1
+        if self._since_trim >= 200 and not self.closing:
+            self._since_trim = 0
+            limit = self._around.settings().history_limit
+            self._around.spawn(self._around.database.write(lambda connection: runs.trim(connection, limit)))
+
+    async def _surely(self, work: Any) -> Any:
+        """A write that must not be lost to a disk that is full for a moment."""
+        for pause in (0.1, 0.5, 2.0, 5.0, 10.0):
+            try:
+                return await self._around.database.write(work)
+            except ProblemError as error:
+                if error.problems[0].code != "database_failed":
+                    raise
+                await asyncio.sleep(pause)
+        return await self._around.database.write(work)
