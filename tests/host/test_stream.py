@@ -11,9 +11,9 @@ from safelight.host.stream import Listener, Stream
 from safelight.host.wire import Preview
 
 
-def make(first: int = 1, keep: int = 100) -> Stream:
+def make(first: int = 1, keep: int = 100, keep_bytes: int = 1 << 30) -> Stream:
     queue = QueueInfo(paused=False, waiting=0, running=0)
-    return Stream(first, lambda: Snapshot(runs=[], nodes={}, queue=queue, workers=[]), keep=keep)
+    return Stream(first, lambda: Snapshot(runs=[], nodes={}, queue=queue, workers=[]), keep, keep_bytes)
 
 
 async def read(listener: Listener) -> list[dict[str, Any]]:
@@ -80,6 +80,26 @@ def test_one_that_does_not_read_gets_a_snapshot_in_the_place_of_what_is_gone() -
         assert event["number"] == 30 and event["data"]["event"] == "snapshot"
         stream.publish(RunRemoved(id="x"))
         assert [event["number"] for event in await read(slow)] == [31]
+
+    asyncio.run(work())
+
+
+def test_large_events_are_kept_by_their_bytes_and_sent_in_small_frames() -> None:
+    async def work() -> None:
+        stream = make(keep_bytes=10 << 20)
+        for number in range(20):
+            stream.publish(RunRemoved(id=str(number) * (900_000 // len(str(number)))))
+        listener = stream.listen(0)
+        (event,) = await read(listener)
+        assert event["data"]["event"] == "snapshot", "the first are gone"
+        again = stream.listen(stream.last - 10)
+        assert again.resumed
+        numbers: list[int] = []
+        while len(numbers) < 10:
+            events = await read(again)
+            assert len(events) == 1, "a frame holds about a megabyte"
+            numbers += [event["number"] for event in events]
+        assert numbers == list(range(11, 21))
 
     asyncio.run(work())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import sqlite3
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -154,9 +156,13 @@ def test_a_hundred_cancels_leave_nothing_behind(server: Server) -> None:
     server.wait(submit(server, chain(2)))
     main = psutil.Process(server.process.pid)
 
-    def held() -> tuple[int, int, int, int]:
+    def held() -> tuple[int, int, int, int, int]:
         children = main.children(recursive=True)
+        with urlopen(f"{server.url}/metrics", timeout=30) as response:
+            tasks = re.search(rb"^safelight_tasks (\S+)$", response.read(), re.M)
+        assert tasks is not None
         return (
+            int(float(tasks[1])),
             len(children),
             main.num_fds(),
             sum(child.num_fds() for child in children),
@@ -219,13 +225,13 @@ def test_a_stopped_server_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [int(line) for line in journal.read_text().split()] == list(range(20))
 
 
-@pytest.mark.parametrize(
-    ("count", "kills", "seed"),
-    [pytest.param(120, 5, 1, id="some"), pytest.param(1000, 20, 2, id="thousand", marks=pytest.mark.slow)],
-)
-def test_nothing_is_lost_or_doubled_under_kills(tmp_path: Path, count: int, kills: int, seed: int) -> None:
+@pytest.mark.slow
+def test_nothing_is_lost_or_doubled_under_kills(tmp_path: Path) -> None:
     """Server and workers are killed at random moments. Each accepted run ends once, as done; the cache stays whole."""
-    sys.stdout.write(f"seed {seed}\n")
+    count, kills = 1000, 20
+    # Another seed each time, so that in the long run all moments are tried; the same again with SAFELIGHT_SEED.
+    seed = int(os.environ.get("SAFELIGHT_SEED") or random.SystemRandom().randrange(10_000))
+    sys.stdout.write(f"seed {seed}: repeat with SAFELIGHT_SEED={seed}\n")
     generator = random.Random(seed)
     home = tmp_path / "home"
     server = Server(home, "--workers", "2")
@@ -283,7 +289,8 @@ def _verify(home: Path, count: int, accepted: dict[str, str]) -> None:
     assert {f"r{row[0]}" for row in rows} == set(accepted.values())
     assert {(row[1], row[2]) for row in rows} == {("done", 1)}
     # Each number was saved under one name, and once: files of a run that was done again are recognised.
-    saved = sorted((home / "output").iterdir())
+    # What a kill left half-written is hidden, and swept later.
+    saved = sorted(path for path in (home / "output").iterdir() if not path.name.startswith("."))
     assert sorted(int(path.read_text()) for path in saved) == list(range(0, count, 10))
     index = sqlite3.connect(home / "cache" / "index.sqlite")
     assert index.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
 
 from safelight.client import AsyncClient, Client
 from safelight.host.records import RunChanged
 from safelight.sdk.problem import ProblemError
-from serving import Server, chain, saving, single
+from serving import Server, chain, document, saving, single
 
 CLIENTS = 200
 
@@ -57,8 +58,8 @@ def about_runs(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event for event in events if event["data"]["event"] != "snapshot"]
 
 
-async def submitted(server: Server, document: dict[str, Any]) -> str:
-    status, run = await asyncio.to_thread(server.call, "POST", "/runs", {"document": document})
+async def submitted(server: Server, workflow: dict[str, Any]) -> str:
+    status, run = await asyncio.to_thread(server.call, "POST", "/runs", {"document": workflow})
     assert status == 201, run
     return run["id"]
 
@@ -88,6 +89,39 @@ def test_two_hundred_clients_see_the_same_events_in_order(server: Server) -> Non
             for socket in sockets:
                 await socket.close()
             deaf._response.close()  # it would wait for an answer that it does not read
+
+    asyncio.run(work())
+
+
+def test_one_that_never_reads_costs_nobody_anything(server: Server) -> None:
+    """Its connection is full after some megabytes. The others go on, and it gets a snapshot when it reads again."""
+    nodes = {"t": {"type": "trivial/work.length", "values": {"texts": []}}}
+    large = document(nodes, [], output="t.value", value="t.texts")
+
+    async def work() -> None:
+        async with aiohttp.ClientSession() as session:
+            deaf, steady = await listen(session, server), await listen(session, server)
+            await hello_of(deaf)
+            await hello_of(steady)
+            deaf._response.connection.transport.pause_reading()
+            before = psutil.Process(server.process.pid).memory_info().rss
+            last = 0
+            for number in range(40):  # three events of 400 kB each
+                body = {"document": large, "inputs": {"value": [f"{number}" + "x" * 99_000] * 4}}
+                status, run = await asyncio.to_thread(server.call, "POST", "/runs", body)
+                assert status == 201, run
+                last = (await events_until(steady, run["id"]))[-1]["number"]
+            grown = psutil.Process(server.process.pid).memory_info().rss - before
+            assert grown < 400 << 20, "what a deaf one has not read is not piled up"
+            deaf._response.connection.transport.resume_reading()
+            seen: list[dict[str, Any]] = []
+            async with asyncio.timeout(60):
+                while not seen or seen[-1]["number"] < last:
+                    seen += json.loads((await deaf.receive()).data)["events"]
+            kinds = [event["data"]["event"] for event in seen]
+            assert "snapshot" in kinds[1:], "in the place of what it missed"
+            numbers = [event["number"] for event in seen]
+            assert numbers == sorted(numbers)
 
     asyncio.run(work())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sqlite3
 import time
 from pathlib import Path
@@ -101,6 +102,10 @@ def test_pictures_that_came_by_other_ways_are_found(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "whale.png").write_bytes(embed(buffer.getvalue(), "image/png", json.dumps(document)))
     (folder / "plain.png").write_bytes(buffer.getvalue())
+    half_written, under_way = folder / ".0123.part", folder / ".4567.part"
+    for path, age in ((half_written, 3600), (under_way, 0)):
+        path.write_bytes(b"half")
+        os.utime(path, (time.time() - age, time.time() - age))
 
     def until(query: str, names: list[str]) -> None:
         deadline = time.monotonic() + 20
@@ -116,6 +121,7 @@ def test_pictures_that_came_by_other_ways_are_found(tmp_path: Path) -> None:
         assert item["prompts"][0] == "A Purple whale" and item["seed"] == 1 and item["width"] == 40
         _, carried = server.call("GET", f"/gallery/{item['id']}/document")
         assert carried["nodes"]["prompt"]["values"]["text"] == "A Purple whale"
+        assert under_way.exists() and not half_written.exists()
         (plain,) = server.call("GET", "/gallery?search=plain")[1]["items"]
         status, answer = server.call("GET", f"/gallery/{plain['id']}/document")
         assert (status, answer["problems"][0]["code"]) == (422, "no_workflow_inside")

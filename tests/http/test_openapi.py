@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,12 @@ def test_every_route_stands_in_the_description_for_people() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("examples", [6, pytest.param(60, marks=pytest.mark.slow)])
-def test_the_server_keeps_to_its_description(server: Server, examples: int) -> None:
-    """Made-up requests, valid and not: never a 5xx, and no answer that the description does not allow."""
+def test_the_server_keeps_to_its_description(server: Server) -> None:
+    """Made-up requests, valid and not: never a 5xx, and no answer that the description does not allow.
+
+    SAFELIGHT_EXAMPLES asks for more of each route than the suite has time for.
+    """
+    examples = int(os.environ.get("SAFELIGHT_EXAMPLES") or 25)
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, Phase, settings
     from schemathesis.checks import not_a_server_error

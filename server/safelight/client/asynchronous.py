@@ -33,22 +33,12 @@ from safelight.host.records import (
     Workflow,
     WorkflowInfo,
 )
-from safelight.http.structs import (
-    BatchAnswer,
-    CatalogueAnswer,
-    CheckAnswer,
-    FilePage,
-    GalleryPage,
-    Health,
-    Hello,
-    Opened,
-    PlanAnswer,
-    Problems,
-    QueueAnswer,
-    RunPage,
-    SystemAnswer,
-    Uploaded,
-)
+from safelight.http.structs.common import Problems
+from safelight.http.structs.events import Hello
+from safelight.http.structs.files import FilePage, GalleryPage, Opened, Uploaded
+from safelight.http.structs.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
+from safelight.http.structs.runs import BatchAnswer, QueueAnswer, RunPage
+from safelight.http.structs.system import Health, SystemAnswer
 from safelight.sdk.problem import Problem, ProblemError
 
 Documented = Document | Mapping[str, Any] | None

@@ -11,20 +11,10 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from safelight.host.records import Batch, HostEvent, Run, RunDetail, RunFile, Workflow, WorkflowInfo
-from safelight.http.structs import (
-    BatchAnswer,
-    CatalogueAnswer,
-    CheckAnswer,
-    FilePage,
-    GalleryPage,
-    Health,
-    Opened,
-    PlanAnswer,
-    QueueAnswer,
-    RunPage,
-    SystemAnswer,
-    Uploaded,
-)
+from safelight.http.structs.files import FilePage, GalleryPage, Opened, Uploaded
+from safelight.http.structs.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
+from safelight.http.structs.runs import BatchAnswer, QueueAnswer, RunPage
+from safelight.http.structs.system import Health, SystemAnswer
 
 from .asynchronous import AsyncClient, Documented
 

@@ -25,6 +25,7 @@ _PIECE = 200
 _LOOK_AGAIN = 5.0
 _BREATH = 0.05
 _TOLD = 20
+_HALF_WRITTEN = 600.0
 
 
 class Archive:
@@ -140,6 +141,10 @@ class Archive:
                 # Of thousands a few are enough: who lists the folder asks again at the first.
                 for one in new[:_TOLD]:
                     self._publish(FileChanged(folder="output", name=one.name))
+
+    async def sweep(self) -> None:
+        """Removes what killed workers have left half-written."""
+        await asyncio.to_thread(self._shelf.sweep, _HALF_WRITTEN)
 
     async def outdated(self) -> bool:
         """Whether the folder has changed since it was last compared."""

@@ -27,9 +27,10 @@ from .database import Database
 from .dispatch import Around, Dispatcher
 from .graphs import Graphs
 from .live import Live
+from .local_pool import LocalPool, PoolOptions
 from .lock import FolderLock
 from .models import ModelScan
-from .pool import LocalPool, Pool, PoolOptions
+from .pool import Pool
 from .records import (
     ENDED,
     BatchOrder,
@@ -344,6 +345,7 @@ class Host:
         while True:
             try:
                 await self.archive.compare()
+                await self.archive.sweep()
                 if self.settings.trash_days:
                     await self.archive.empty_trash(self.settings.trash_days * _DAY)
             except ProblemError as error:

@@ -41,6 +41,14 @@ def device_state() -> dict[str, Any]:
     return {"device": "cpu", "memory": total_memory(), "free": free_memory()}
 
 
+def device_free() -> int:
+    """What is free of the device's memory now. Asks torch only where a run has loaded it."""
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "cuda") and torch.cuda.is_initialized():
+        return torch.cuda.mem_get_info()[0]
+    return free_memory()
+
+
 def out_of_memory_kills() -> int:
     """How many processes the kernel has ended for want of memory so far; 0 where it does not say."""
     if sys.platform != "linux":

@@ -240,6 +240,15 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """What workers compute on: `kind` is `cpu`, `cuda` or `mps`. `memory` is what it has, `free` what is left now."""
+
+    name: str = ""
+    kind: str = ""
+    memory: int = 0
+    free: int = 0
+
+
 class WorkflowInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A saved workflow without its content. `revision` counts from 1 and grows with each save."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -94,6 +95,17 @@ class Shelf:
         names = {row["name"] for row in known}
         gone = [row["number"] for row in known if row["name"] not in there]
         return [one for name, one in there.items() if name not in names], gone
+
+    def sweep(self, older_than: float) -> int:
+        """Removes the half-written files of workers that were killed, so many seconds old."""
+        limit, count = time.time() - older_than, 0
+        for folder in (self.output, self._studio.home / "input"):
+            for path in folder.rglob(".*.part"):
+                with contextlib.suppress(OSError):
+                    if path.lstat().st_mtime < limit:
+                        path.unlink()
+                        count += 1
+        return count
 
     def describe(self, found: Found) -> Record | None:
         """The record of a file that was found in the folder: what it carries says how it was made."""

@@ -12,14 +12,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 import msgspec
 
 from .records import HostEvent, Numbered, Snapshot
 from .wire import Preview
 
-KEEP = 20_000
-BATCH = 500
+KEEP, KEEP_BYTES = 20_000, 32 << 20
+"""Events that are kept for those who come back: so many, or so many bytes of them."""
+BATCH, BATCH_BYTES = 500, 1 << 20
+"""Events of one frame; at least one, however large."""
 PAUSE, PAUSE_EACH, PAUSE_MOST = 0.001, 0.0001, 0.025
 """Seconds between two deliveries: at least, more for each listener, and at most."""
 
@@ -29,16 +32,20 @@ _encode = msgspec.json.Encoder().encode
 class Stream:
     """`first` is the number of the first event; `snapshot` gives the whole state as of the latest one."""
 
-    def __init__(self, first: int, snapshot: Callable[[], Snapshot], keep: int = KEEP) -> None:
+    def __init__(
+        self, first: int, snapshot: Callable[[], Snapshot], keep: int = KEEP, keep_bytes: int = KEEP_BYTES
+    ) -> None:
         self._snapshot = snapshot
         self._kept: deque[bytes] = deque()
         self._keep = keep
+        self._keep_bytes = keep_bytes
+        self._bytes = 0
         self._last = first - 1
         self._oldest = first
         self._listeners: set[Listener] = set()
         self._due: asyncio.TimerHandle | None = None
         self._delivered = 0.0
-        self._frames: dict[tuple[int, int], bytes] = {}
+        self._frames: dict[int, tuple[bytes, int]] = {}
         self._snapshots: tuple[int, bytes] = (-1, b"")
 
     @property
@@ -48,9 +55,11 @@ class Stream:
     def publish(self, data: HostEvent) -> int:
         """Adds an event. To be called on the loop."""
         self._last += 1
-        self._kept.append(_encode(Numbered(self._last, round(time.time(), 4), data)))
-        if len(self._kept) > self._keep:
-            self._kept.popleft()
+        event = _encode(Numbered(self._last, round(time.time(), 4), data))
+        self._kept.append(event)
+        self._bytes += len(event)
+        while len(self._kept) > 1 and (len(self._kept) > self._keep or self._bytes > self._keep_bytes):
+            self._bytes -= len(self._kept.popleft())
             self._oldest += 1
         if self._listeners and self._due is None:
             loop = asyncio.get_running_loop()
@@ -96,15 +105,22 @@ class Stream:
                 snapshot = Numbered(self._last, round(time.time(), 4), self._snapshot())
                 self._snapshots = self._last, b"[" + _encode(snapshot) + b"]"
             return self._snapshots[1], self._last
-        end = min(self._last, cursor + BATCH)
-        known = self._frames.get((cursor, end))
+        known = self._frames.get(cursor)
         if known is None:
-            start = cursor + 1 - self._oldest
-            known = b"[" + b",".join(self._kept[at] for at in range(start, end + 1 - self._oldest)) + b"]"
             if len(self._frames) > 50:
                 self._frames.clear()
-            self._frames[cursor, end] = known
-        return known, end
+            known = self._frames[cursor] = self._cut(cursor)
+        return known
+
+    def _cut(self, cursor: int) -> tuple[bytes, int]:
+        start, size = cursor + 1 - self._oldest, 0
+        events: list[bytes] = []
+        for event in islice(self._kept, start, start + BATCH):
+            size += len(event)
+            if events and size > BATCH_BYTES:
+                break
+            events.append(event)
+        return b"[" + b",".join(events) + b"]", cursor + len(events)
 
     def _deliver(self) -> None:
         self._due = None

@@ -97,9 +97,10 @@ class Warm(Message, frozen=True, kw_only=True, tag="warm"):
 
 
 class Beat(Message, frozen=True, kw_only=True, tag="beat"):
-    """Alive. `memory` is what the process holds, in bytes."""
+    """Alive. `memory` is what the process holds, `free` what is left of its device's, in bytes."""
 
     memory: int
+    free: int = 0
 
 
 class Told(Message, frozen=True, kw_only=True, tag="told"):

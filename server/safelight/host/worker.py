@@ -31,7 +31,7 @@ from safelight.sdk.problem import Problem, ProblemError
 from .facts import Facts, facts_of
 from .filling import filled
 from .logs import run_id, start_logging
-from .machine import device_state, library_versions, resident_bytes
+from .machine import device_free, device_state, library_versions, resident_bytes
 from .wire import (
     Beat,
     Begin,
@@ -150,7 +150,7 @@ class Worker:
 
     def _beat(self) -> None:
         while True:
-            self._out.put(Beat(memory=resident_bytes()))
+            self._out.put(Beat(memory=resident_bytes(), free=device_free()))
             time.sleep(BEAT_SECONDS)
 
     def _messages(self, waiting: list[Message | tuple[Begin, Event]]) -> list[Message]:

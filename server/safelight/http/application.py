@@ -20,7 +20,7 @@ from .problems import Refused, answer_to, plain
 from .routing import Answer, Call, Route, decode_body, decode_query
 from .security import FILE_POLICY, HEADERS
 from .state import State
-from .structs import Health
+from .structs.system import Health
 from .system_routes import version
 from .table import BASE, ROUTES
 
@@ -58,7 +58,8 @@ def application(state: State) -> web.Application:
     async def prometheus(request: web.Request) -> web.Response:
         del request
         counts = await state.host.database.read(history.counts)
-        text = await state.host.graphs.call(lambda studio: metrics.render(state, counts, studio.cache.info()))
+        tasks = len(asyncio.all_tasks())
+        text = await state.host.graphs.call(lambda studio: metrics.render(state, counts, studio.cache.info(), tasks))
         return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def page(request: web.Request) -> web.StreamResponse:

@@ -15,7 +15,8 @@ from safelight.host.wire import Preview
 
 from .problems import Refused
 from .state import State
-from .structs import Hello, PreviewHeader, Problem, Problems, Watch
+from .structs.common import Problem, Problems
+from .structs.events import Hello, PreviewHeader, Watch
 from .system_routes import version
 
 MAX_CLIENTS = 1_000

@@ -21,7 +21,8 @@ from .problems import Refused
 from .ranges import send
 from .routing import Answer, Call, Route, read_body
 from .state import State
-from .structs import Done, FileInfo, FilePage, Opened, Uploaded
+from .structs.common import Done
+from .structs.files import FileInfo, FilePage, Opened, Uploaded
 
 _LEARN_WAIT = (0.0, 0.05, 0.1, 0.2, 0.4)
 

@@ -12,7 +12,8 @@ from safelight.host.records import GalleryDetail
 from safelight.host.rows import number_of
 
 from .routing import Call, Route
-from .structs import Changed, Done, FacetsAnswer, GalleryPage, ItemsBody
+from .structs.common import Done
+from .structs.files import Changed, FacetsAnswer, GalleryPage, ItemsBody
 
 Text = Annotated[str, Meta(max_length=500)]
 

@@ -18,7 +18,7 @@ from safelight.sdk.types import PortType, can_connect
 
 from .routing import Answer, Call, Route
 from .state import State
-from .structs import (
+from .structs.graph import (
     CatalogueAnswer,
     CheckAnswer,
     CheckBody,

@@ -11,7 +11,8 @@ from safelight.host import parts
 from safelight.host.records import Part, PartChanged, PartInfo
 
 from .routing import Answer, Call, Route
-from .structs import Done, RenameBody, SavePartBody
+from .structs.common import Done
+from .structs.workflows import RenameBody, SavePartBody
 from .workflow_routes import RevisionQuery, checked_name
 
 

@@ -10,17 +10,18 @@ from .state import State
 _HISTORY = ("done", "failed", "cancelled")
 
 
-def render(state: State, runs: dict[str, int], cache: Any) -> bytes:
-    """The text format. `runs` are counts by status."""
+def render(state: State, runs: dict[str, int], cache: Any, tasks: int) -> bytes:
+    """The text format. `runs` are counts by status, `tasks` how many the event loop has."""
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(state, runs, cache))
+    registry.register(_Collector(state, runs, cache, tasks))
     return generate_latest(registry)
 
 
 class _Collector:
-    def __init__(self, state: State, runs: dict[str, int], cache: Any) -> None:
+    def __init__(self, state: State, runs: dict[str, int], cache: Any, tasks: int) -> None:
+        self._tasks = tasks
         self._state = state
         self._runs = runs
         self._cache = cache
@@ -55,11 +56,13 @@ class _Collector:
             "safelight_events", "Events since the start.", value=state.host.stream.last % (1 << 32)
         )
         lag = GaugeMetricFamily(
-            "safelight_loop_lag_seconds", "How late the event loop was, lately and at worst.", labels=["of"]
+            "safelight_loop_lag_seconds", "How late the event loop was: lately, by computing, at worst.", labels=["of"]
         )
         lag.add_metric(["recent"], max(state.counts.lags, default=0.0))
+        lag.add_metric(["computing"], max(state.counts.computing, default=0.0))
         lag.add_metric(["worst"], state.counts.worst_lag)
         yield lag
+        yield GaugeMetricFamily("safelight_tasks", "Tasks of the event loop.", value=self._tasks)
         info = self._cache
         sizes = GaugeMetricFamily("safelight_cache_disk_bytes", "Bytes of the cache on disk.", value=info.disk_bytes)
         yield sizes

@@ -12,7 +12,9 @@ import msgspec
 from safelight.host.records import HostEvent
 
 from .routing import PATHS, Route
-from .structs import Events, Health, Hello, PreviewHeader, Problems, Watch
+from .structs.common import Problems
+from .structs.events import Events, Hello, PreviewHeader, Watch
+from .structs.system import Health
 from .table import BASE, ROUTES
 
 _REF = "#/components/schemas/{name}"

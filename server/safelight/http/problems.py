@@ -11,7 +11,7 @@ from aiohttp import web
 from safelight.host.rows import without_details
 from safelight.sdk.problem import Problem, ProblemError
 
-from .structs import Problems
+from .structs.common import Problems
 
 _STATUS = {
     "run_missing": 404,

@@ -21,17 +21,8 @@ from safelight.sdk.problem import ProblemError
 
 from .problems import Refused
 from .routing import Answer, Call, Route
-from .structs import (
-    BatchAnswer,
-    BatchBody,
-    CancelBody,
-    Done,
-    EditRunBody,
-    QueueAnswer,
-    RunDetails,
-    RunPage,
-    SubmitBody,
-)
+from .structs.common import Done
+from .structs.runs import BatchAnswer, BatchBody, CancelBody, EditRunBody, QueueAnswer, RunDetails, RunPage, SubmitBody
 
 MAX_BATCH = 10_000
 _QUEUE_SHOWN = 1_000

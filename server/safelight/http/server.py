@@ -47,7 +47,9 @@ def make_state(options: ServeOptions) -> State:
     host = Host(options.host)
     guard = Guard.of(options.address, options.token, options.names, options.origins)
     folders = Folders(host.studio, options.host.inputs)
-    return State(host=host, folders=folders, guard=guard, web=options.web, loopback=loopback)
+    # One that goes by a public name is reached through a proxy: its clients are elsewhere, too.
+    alone = loopback and not options.names
+    return State(host=host, folders=folders, guard=guard, web=options.web, loopback=alone)
 
 
 async def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:

@@ -19,11 +19,16 @@ _PROBE = 0.02
 
 @dataclass
 class Counts:
-    """What `/metrics` tells of requests. `seconds` are sums by route."""
+    """What `/metrics` tells of requests and of the event loop.
+
+    `seconds` are sums by route. `lags` are how late the loop was at each probe of the last minute, `computing` how long
+    its thread computed between two probes: on a busy machine the first is also the machine's doing.
+    """
 
     requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     seconds: defaultdict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
     lags: deque[float] = field(default_factory=lambda: deque(maxlen=3000))
+    computing: deque[float] = field(default_factory=lambda: deque(maxlen=3000))
     worst_lag: float = 0.0
 
 
@@ -46,8 +51,9 @@ class State:
         """Measures how late the event loop is: what it blocks for, every client waits for."""
         loop = asyncio.get_running_loop()
         while True:
-            before = loop.time()
+            before, spent = loop.time(), time.thread_time()
             await asyncio.sleep(_PROBE)
             lag = max(0.0, loop.time() - before - _PROBE)
             self.counts.lags.append(lag)
+            self.counts.computing.append(min(lag, time.thread_time() - spent))
             self.counts.worst_lag = max(self.counts.worst_lag, lag)

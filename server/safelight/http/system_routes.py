@@ -12,7 +12,6 @@ import msgspec
 from safelight.app import Studio
 from safelight.engine import CacheInfo
 from safelight.host.machine import library_versions, resident_bytes
-from safelight.host.pool import LocalPool
 from safelight.host.records import Settings
 from safelight.host.rows import without_details
 from safelight.models import ModelEntry
@@ -20,7 +19,8 @@ from safelight.models.hardware import free_memory, total_memory
 
 from .problems import Refused
 from .routing import Call, Route
-from .structs import Device, Done, ModelInfo, ModelList, ScanProgress, SettingsBody, SystemAnswer
+from .structs.common import Done
+from .structs.system import ModelInfo, ModelList, ScanProgress, SettingsBody, SystemAnswer
 
 _EDITOR_BYTES = 64 << 10
 _SCAN_PATIENCE = 1.0
@@ -65,7 +65,6 @@ async def cache_clear(call: Call) -> Done:
 async def system(call: Call) -> SystemAnswer:
     state = call.state
     pool = state.host.pool
-    devices = pool.devices() if isinstance(pool, LocalPool) else []
 
     def look(_: Studio) -> SystemAnswer:
         libraries = library_versions()
@@ -81,9 +80,7 @@ async def system(call: Call) -> SystemAnswer:
             folder=str(state.host.home) if state.loopback else None,
             disk_free=shutil.disk_usage(state.host.home).free,
             uptime=time.time() - state.started,
-            devices=[
-                Device(name=name, kind=name.partition(":")[0], memory=total, free=left) for name, total, left in devices
-            ],
+            devices=pool.devices(),
             workers=pool.workers(),
         )
 

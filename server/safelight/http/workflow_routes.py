@@ -23,7 +23,8 @@ from safelight.sdk.problem import ProblemError, did_you_mean
 from .problems import Refused
 from .ranges import send
 from .routing import Answer, Call, Route
-from .structs import Done, RenameBody, SaveBody, Template
+from .structs.common import Done
+from .structs.workflows import RenameBody, SaveBody, Template
 
 
 class SearchQuery(msgspec.Struct, kw_only=True):

@@ -153,6 +153,7 @@ export interface ConnectionRules {
   refusal: string;
 }
 
+/** What workers compute on: `kind` is `cpu`, `cuda` or `mps`. `memory` is what it has, `free` what is left now. */
 export interface Device {
   name: string;
   kind: string;
@@ -875,13 +876,12 @@ export interface SystemAnswer {
   workers: WorkerInfo[];
 }
 
-/** A workflow that comes with the program. `picture` is the address of a small WebP picture, if there is one. */
+/** A workflow that comes with the program. */
 export interface Template {
   name: string;
   title: string;
   description: string;
   nodes: number;
-  picture: string;
 }
 
 /** A line of text, or several. `prompt` turns on the helpers for writing prompts. */

@@ -28,6 +28,12 @@ def text(a: int) -> str:
     return str(a)
 
 
+@node()
+def length(*, texts: list[str]) -> int:
+    """How long some texts are together."""
+    return sum(len(text) for text in texts)
+
+
 @node(cache=False)
 def steps(a: int, *, count: int = 10, seconds: float = 0.05, ctx: Context) -> int:
     """Takes its time, in steps that can be cancelled."""
