@@ -35,6 +35,8 @@ def test_waiting_runs_go_to_the_worker_that_is_free_first() -> None:
     assert left["r1"] == pytest.approx(10, abs=0.1)
     assert [left[name] for name in ("r2", "r3", "r4")] == pytest.approx([4, 8, 12], abs=0.1)
     assert live.queue(paused=False).seconds == pytest.approx(12, abs=0.1)
+    live.changed(run(5, estimate=1.0))
+    assert "r5" in live.lefts(), "at once"
 
 
 def test_what_nothing_is_known_of_takes_as_long_as_the_others_or_is_left_open() -> None:

@@ -23,6 +23,7 @@ Place = tuple[bool, int, float, int]
 
 _FRESH = 0.2
 _FORESEEN = 1_000
+_UNKNOWN: tuple[float, dict[str, float], float | None] = (float("-inf"), {}, None)
 
 
 @dataclass
@@ -91,7 +92,7 @@ class Live:
         self._paused: dict[str, None] = {}
         self._estimates = (0, 0.0)
         self._active: dict[str, Active] = {}
-        self._lefts: tuple[float, dict[str, float], float | None] = (-1.0, {}, None)
+        self._lefts = _UNKNOWN
 
     def fill(self, runs: Iterable[Run]) -> None:
         for run in runs:
@@ -116,6 +117,7 @@ class Live:
         return self._runs.get(run)
 
     def removed(self, run: str) -> None:
+        self._lefts = _UNKNOWN
         old = self._runs.pop(run, None)
         if old is None:
             return

@@ -27,6 +27,7 @@ from .table import BASE, ROUTES
 log = logging.getLogger(__name__)
 
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ADDRESS_BYTES = 8 << 10
 _BODY_SECONDS = 120.0
 _REASONS = {404: ("not_found", "There is nothing at {path}."), 405: ("wrong_method", "{path} does not take {method}.")}
 
@@ -175,6 +176,8 @@ async def _around(state: State, request: web.Request, handler: Handle) -> web.St
     try:
         try:
             state.guard.check(request)
+            if len(request.raw_path) > ADDRESS_BYTES:
+                raise Refused(414, "address_too_long", f"The address has more than {ADDRESS_BYTES} characters.")
         except Refused as refused:
             given = request.query.get("token", "")
             may_try = refused.status == 401 and request.method == "GET" and not request.path.startswith("/api/")

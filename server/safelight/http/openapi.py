@@ -31,13 +31,14 @@ _REASONS = {
     408: "Too slow",
     409: "In conflict",
     413: "Too large",
+    414: "Address too long",
     415: "Wrong content type",
     416: "Range outside of the file",
     422: "The document or its values are wrong",
     429: "Too many requests",
     503: "Not now",
 }
-_ALWAYS = (400, 401, 403, 429, 503)
+_ALWAYS = (400, 401, 403, 414, 429, 503)
 _WITH_BODY = (408, 413, 415)
 _EXTRA = (Hello, Events, Watch, PreviewHeader, Health)
 

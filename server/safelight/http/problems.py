@@ -64,7 +64,9 @@ def answer_to(error: ProblemError) -> web.Response:
     """The answer to a request that raised."""
     if isinstance(error, Refused):
         return problem_response(error.status, error.problems, error.headers)
-    status = _STATUS.get(error.problems[0].code, 422) if error.problems else 422
+    first = error.problems[0] if error.problems else None
+    # What is said of a node is wrong in the document, also where the same code means something else of an address.
+    status = 422 if first is None or first.node is not None else _STATUS.get(first.code, 422)
     return problem_response(status, error.problems)
 
 

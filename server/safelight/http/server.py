@@ -17,7 +17,7 @@ from safelight.host.files import Folders
 from safelight.host.host import Host, HostOptions
 from safelight.sdk.problem import Problem, ProblemError
 
-from .application import application
+from .application import ADDRESS_BYTES, application
 from .security import Guard, is_loopback
 from .state import State
 from .static import find_web
@@ -59,7 +59,8 @@ async def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
         ProblemError: `folder_in_use`, `port_in_use`, `token_missing`, or what opening the data folder raises.
     """
     state = make_state(options)
-    runner = web.AppRunner(application(state), access_log=None, shutdown_timeout=2.0)
+    # Addresses beyond ADDRESS_BYTES are refused with a Problem; what the parser refuses, it refuses in its own words.
+    runner = web.AppRunner(application(state), access_log=None, shutdown_timeout=2.0, max_line_size=8 * ADDRESS_BYTES)
     await runner.setup()
     try:
         site = web.TCPSite(runner, options.address, options.port, backlog=512)
