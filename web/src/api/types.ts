@@ -876,12 +876,13 @@ export interface SystemAnswer {
   workers: WorkerInfo[];
 }
 
-/** A workflow that comes with the program. */
+/** A workflow that comes with the program. `picture` is the address of a small WebP picture, if there is one. */
 export interface Template {
   name: string;
   title: string;
   description: string;
   nodes: number;
+  picture: string;
 }
 
 /** A line of text, or several. `prompt` turns on the helpers for writing prompts. */
