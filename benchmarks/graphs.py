@@ -12,7 +12,7 @@ from safelight.graph import Document, check, plan
 from safelight.places import InputFolders
 from safelight.sdk import Catalogue, node
 
-from .table import Row, best, seconds
+from .table import Row, best, processor_seconds, seconds
 
 
 @node()
@@ -56,6 +56,7 @@ def services(folder: Path) -> Services:
 
 def rows() -> Iterator[Row]:
     times: dict[int, tuple[float, float]] = {}
+    spent: dict[int, tuple[float, float]] = {}
     for length in (1_000, 10_000):
         document = chain(length)
         with tempfile.TemporaryDirectory() as name:
@@ -67,7 +68,12 @@ def rows() -> Iterator[Row]:
             graph = check(document, CATALOGUE).require()
             everything = RunOptions(force=frozenset(document.nodes))
             first = best(lambda graph=graph, opened=opened, options=everything: run(graph, opened, "", options=options))
-            times[length] = best(look), best(lambda graph=graph, opened=opened: run(graph, opened, ""))
+
+            def again(graph: Any = graph, opened: Services = opened) -> None:
+                run(graph, opened, "")
+
+            times[length] = best(look), best(again)
+            spent[length] = best(look, timed=processor_seconds), best(again, timed=processor_seconds)
             opened.cache.close()
             if length == 1_000:
                 planned, cached = times[length]
@@ -76,12 +82,12 @@ def rows() -> Iterator[Row]:
                 yield Row("all-cached run of it", f"{cached * 1e3:.1f} ms", "≤ 100 ms", cached <= 0.1)
                 yield Row("engine cost of a node that does nothing", f"{each:.0f} µs", "≤ 150 µs", each <= 150)
                 reopened = services(Path(name))
-                again = seconds(lambda graph=graph, reopened=reopened: run(graph, reopened, ""))
+                took = seconds(lambda graph=graph, reopened=reopened: run(graph, reopened, ""))
                 reopened.cache.close()
-                yield Row("the same on a newly opened cache", f"{again * 1e3:.1f} ms", "≤ 100 ms", again <= 0.1)
-    growth = [times[10_000][part] / times[1_000][part] for part in (0, 1)]
+                yield Row("the same on a newly opened cache", f"{took * 1e3:.1f} ms", "≤ 100 ms", took <= 0.1)
+    growth = [spent[10_000][part] / spent[1_000][part] for part in (0, 1)]
     shown = f"{growth[0]:.1f} × planned, {growth[1]:.1f} × run"
-    yield Row("10,000 nodes against 1,000", shown, "about 10 ×", max(growth) <= 15)
+    yield Row("10,000 nodes against 1,000, processor time", shown, "about 10 ×", max(growth) <= 15)
     with tempfile.TemporaryDirectory() as name:
         opened = services(Path(name))
         document = diamond(30)

@@ -28,11 +28,17 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def best(function: Callable[[], object], times: int = 7, warm: int = 1) -> float:
+def best(function: Callable[[], object], times: int = 7, timed: Callable[..., float] = seconds) -> float:
     """Seconds of the fastest of several calls after a warm-up: what others do on the machine only ever adds to it."""
-    for _ in range(warm):
-        function()
-    return min(seconds(function) for _ in range(times))
+    function()
+    return min(timed(function) for _ in range(times))
+
+
+def processor_seconds(function: Callable[[], object]) -> float:
+    """The time that all threads of this process spend on a processor: what waits for others does not count."""
+    started = time.process_time()
+    function()
+    return time.process_time() - started
 
 
 def paired(ours: Callable[[], object], theirs: Callable[[], object], times: int = 5) -> tuple[float, float, float]:

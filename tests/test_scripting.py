@@ -106,3 +106,9 @@ def test_the_programs_of_the_readme(number: int, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SAFELIGHT_HOME", str(tmp_path / "home"))
     exec(programs()[number].replace("seed=1", "seed=1, steps=1"), {})
     assert list(tmp_path.rglob("*.png"))
+
+
+@pytest.mark.parametrize("page", [path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]])
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert [link for link in links if ":" not in link and not (ROOT / page.parent / link).exists()] == []

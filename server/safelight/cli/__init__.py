@@ -25,10 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if rest and given.command not in ("run", "check", "plan"):
         parser.error(f"unknown argument: {rest[0]}")
-    # Each command's imports stand in its own module, so that --help stays instant.
-    command = import_module(f"safelight.cli.{given.command}_command")
     try:
-        return command.execute(given, rest)
+        # Each command's imports stand in its own module, so that --help stays instant.
+        return import_module(f"safelight.cli.{given.command}_command").execute(given, rest)
     except KeyboardInterrupt:  # before a run has begun, or after it; `run` cancels cleanly in between
         sys.stderr.write("\nInterrupted.\n")
         return 130
