@@ -151,7 +151,11 @@ def test_the_painter_makes_the_same_pictures_in_any_batch():
     with Painter(starter) as painter:
         both = painter.paint(["a cat", "a red apple"], 7, settings)
         alone = painter.paint(["a red apple"], 8, settings)
+        other = painter.paint(["a green frog", "a blue car"], 99, Settings(steps=6))
+        again = painter.paint(["a cat", "a red apple"], 7, settings)
         kept = painter.reconstruct(both)
     assert both.shape == (2, 128, 128, 3)
     assert np.abs(both[1] - alone[0]).mean() < 0.02
     assert kept.shape == both.shape
+    assert np.abs(other - both).mean() > 0.05, "a call does not go on with the one before"
+    assert np.abs(again - both).max() < 1e-6

@@ -41,7 +41,18 @@ class Painter:
         environ = {**os.environ, "SAFELIGHT_MODELS": os.pathsep.join(str(folder) for folder in folders)}
         store = ModelStore(home, fingerprint=self._studio.cache.fingerprint, environ=environ)
         services = Services(self._studio.cache, store, self._studio.services.files)
-        self._ctx: Any = NodeContext(services, "judge", Cancel(), lambda *_: None, False, 1e9)
+
+        class Forgetful(NodeContext):
+            """Every call is other work: none may go on from the checkpoint of the one before."""
+
+            def restore(self) -> None:
+                return None
+
+            def checkpoint_due(self, step: int, total: int) -> bool:
+                del step, total
+                return False
+
+        self._ctx: Any = Forgetful(services, "judge", Cancel(), lambda *_: None, False, 1e9)
         self._parts = models.load(model=str(model), ctx=self._ctx)
         if lora:
             name = str(lora.resolve())
