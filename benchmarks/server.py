@@ -21,7 +21,14 @@ from .table import Row
 
 RATE = 50
 SECONDS = 5.0
-READS = ("/api/v1/queue", "/api/v1/runs?limit=20", "/api/v1/runs/r1", "/api/v1/workflows", "/healthz")
+READS = (
+    "/api/v1/queue",
+    "/api/v1/runs?limit=20",
+    "/api/v1/runs/r1",
+    "/api/v1/workflows",
+    "/api/v1/gallery?limit=50",
+    "/healthz",
+)
 
 
 class _Server:
@@ -71,11 +78,13 @@ async def _with(url: str) -> list[Row]:
                 first.append(started)
                 pictures.append(finished)
         begin, picture = statistics.median(first) * 1e3, statistics.median(pictures)
+        after = max([await _cancel(session, url) for _ in range(5)])
         reads, lag = await _reads(session, url)
         p99 = statistics.quantiles(reads, n=100)[98] * 1e3
         return [
             Row("submit → event of the first node, warm", f"{begin:.1f} ms", "≤ 20 ms", begin <= 20),
             Row("prompt → finished PNG over HTTP, warm", f"{picture:.2f} s", "≤ 1.5 s", picture <= 1.5),
+            Row("steps after a cancel was answered", str(after), "≤ 1", after <= 1),
             Row(f"reads at {RATE}/s while sampling, p99", f"{p99:.1f} ms", "≤ 10 ms", p99 <= 10),
             Row("event loop late at worst, while sampling", f"{lag * 1e3:.1f} ms", "≤ 50 ms", lag <= 0.05),
         ]
@@ -101,6 +110,32 @@ async def _picture(session: aiohttp.ClientSession, url: str, seed: int) -> tuple
                     async with session.get(url + data["run"]["files"][0]["url"]) as picture:
                         assert (await picture.read()).startswith(b"\x89PNG")
                     return first, time.perf_counter() - started
+    raise ConnectionError("the server went away")
+
+
+async def _cancel(session: aiohttp.ClientSession, url: str) -> int:
+    """How many steps the sampler still took after the cancel was answered; the one under way is one."""
+    async with session.ws_connect(f"{url}/api/v1/events") as socket:
+        body = {"workflow": "text_to_image", "inputs": {"prompt": "a blue cup", "steps": 150}}
+        async with session.post(f"{url}/api/v1/runs", json=body) as response:
+            run = (await response.json())["id"]
+        answered: asyncio.Task[None] | None = None
+        after = 0
+
+        async def cancel() -> None:
+            async with session.post(f"{url}/api/v1/runs/{run}/cancel", json={}) as response:
+                assert response.status == 200
+
+        async for message in socket:
+            for event in json.loads(message.data).get("events", ()):
+                data = event["data"]
+                if data["event"] == "node_progress" and data["run"] == run:
+                    if answered is None and data["step"] >= 5:
+                        answered = asyncio.create_task(cancel())
+                    after += answered is not None and answered.done()
+                if data["event"] == "run_changed" and data["run"]["id"] == run and data["run"]["finished"]:
+                    assert data["run"]["status"] == "cancelled"
+                    return after
     raise ConnectionError("the server went away")
 
 

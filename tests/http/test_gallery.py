@@ -43,7 +43,7 @@ def found(server: Server, query: str) -> list[str]:
 
 def test_what_a_run_made_is_in_the_gallery_with_its_parameters(server: Server) -> None:
     item = saved(server, 880_001)
-    assert item["media_type"] == "text/plain" and item["workflow"] is None and item["trashed"] is None
+    assert item["media_type"] == "text/plain" and item["workflow"] == "test" and item["trashed"] is None
     assert item["nodes"] == ["trivial/work.number", "trivial/work.save"]
     assert item["name"] in found(server, "node=trivial/work.save")
     assert item["name"] in found(server, f"since={item['made'] - 1}&until={item['made'] + 1}")

@@ -29,7 +29,8 @@ def end_of(ended: Ended, output: Path) -> End:
 def records_of(ended: Ended, run: Run, files: list[RunFile]) -> list[Record]:
     """The records of the files that an attempt has made."""
     made = {(file.name, file.digest): (file, one.facts) for file, one in zip(files, ended.files, strict=True)}
-    return [record_of(file, number_of(run.id), run.workflow, run.batch, facts) for file, facts in made.values()]
+    workflow = run.workflow or run.name or None
+    return [record_of(file, number_of(run.id), workflow, run.batch, facts) for file, facts in made.values()]
 
 
 def _file(made: Made, output: Path) -> RunFile:
