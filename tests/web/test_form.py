@@ -35,7 +35,7 @@ def test_fields_are_chosen_by_clicking_and_put_in_order(form: Editor) -> None:
     assert before[:2] == ["prompt", "negative"]
     tools(form, "negative").get_by_role("button", name="Move up").click()
     assert fields(form)[:2] == ["negative", "prompt"]
-    page.locator('[data-field="steps"] .grip').drag_to(page.locator('[data-field="negative"]'))
+    page.locator('[data-field="steps"] .drag-grip').drag_to(page.locator('[data-field="negative"]'))
     assert fields(form)[:3] == ["steps", "negative", "prompt"]
     tools(form, "batch").get_by_role("button", name="Take out of the form").click()
     assert "batch" not in fields(form)

@@ -76,6 +76,12 @@ def test_from_the_first_visit_to_a_shared_picture(editor: Editor, browser: Any, 
     page.click('[data-panel="gallery"]')
     page.locator('[data-picture^="text_to_image"]').first.wait_for()
     page.click('[data-panel="gallery"]')
+    # A reload keeps the work and what it made.
+    text = editor.text
+    page.reload()
+    editor.wait("window.__safelight?.app.getState().ready")
+    page.locator('[data-node="save"] .result img').first.wait_for()
+    assert editor.text == text
     # Another seed: only what depends on it runs, as predicted.
     seed = page.locator('[data-node="sample"]').get_by_role("spinbutton", name="Seed")
     seed.focus()

@@ -140,7 +140,7 @@ function FieldRow({ field, text, order }: { field: FormField; text: string | und
               <button type="button" className="icon" aria-label={`${t("node.hide")}: ${label}`} title={t("node.hide")} onClick={() => editDocument("expose", (draft) => removeInput(draft, name))}>
                 ✕
               </button>
-              <span className="grip" draggable title={t("form.drag")} aria-hidden="true" onDragStart={order.start}>
+              <span className="drag-grip" draggable title={t("form.drag")} aria-hidden="true" onDragStart={order.start}>
                 ⠿
               </span>
             </>

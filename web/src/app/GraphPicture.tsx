@@ -2,6 +2,7 @@ import { useEffect, useRef } from "react";
 import { Geometer } from "../canvas/geometry";
 import { Palette } from "../canvas/paint";
 import { typeStyle } from "../canvas/typeStyle";
+import { said } from "../i18n";
 import { boundsOf, type Document } from "../model";
 import { useApp } from "../state/store";
 
@@ -12,14 +13,16 @@ interface Props {
   /** Nodes that are different from those of another version: they are drawn in the accent colour. */
   marked?: ReadonlySet<string>;
   label: string;
+  /** Pixels of the canvas for one of the page: more for pictures that are saved. */
+  scale?: number;
 }
 
 /** A workflow in small: boxes and wires in their colours. */
-export function GraphPicture({ document: shown, width, height, marked, label }: Props) {
+export function GraphPicture({ document: shown, width, height, marked, label, scale }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const catalogue = useApp((state) => state.catalogue);
   const theme = useApp((state) => state.preferences.theme);
-  const ratio = Math.min(devicePixelRatio || 1, 2);
+  const ratio = scale ?? Math.min(devicePixelRatio || 1, 2);
   useEffect(() => {
     const context = canvas.current?.getContext("2d");
     if (!context) return;
@@ -44,7 +47,7 @@ export function GraphPicture({ document: shown, width, height, marked, label }: 
       });
       context.stroke();
     }
-    for (const [id, { rect }] of nodes) {
+    for (const [id, { rect, ports }] of nodes) {
       context.beginPath();
       context.roundRect(rect.x, rect.y, rect.w, rect.h, 10);
       context.fillStyle = palette.get("--field-2");
@@ -54,6 +57,14 @@ export function GraphPicture({ document: shown, width, height, marked, label }: 
       context.strokeStyle = palette.get(marked?.has(id) ? "--accent" : "--text-3");
       context.lineWidth = (marked?.has(id) ? 3 : 1) / k;
       context.stroke();
+      // Titles a little larger than on the canvas, cut off at the edge of their node.
+      context.save();
+      context.clip();
+      context.fillStyle = palette.get("--text");
+      context.font = `600 ${Math.min(26, 10.5 / k)}px system-ui, "Noto Sans", "Noto Sans CJK SC", sans-serif`;
+      context.textBaseline = "middle";
+      context.fillText(said(shown.nodes[id]?.title || ports.title), rect.x + 12, rect.y + Math.min(34, rect.h) / 2 + 1);
+      context.restore();
     }
   }, [shown, width, height, marked, catalogue, theme, ratio]);
   return <canvas ref={canvas} className="graph-picture" style={{ width, height }} width={width * ratio} height={height * ratio} role="img" aria-label={label} />;

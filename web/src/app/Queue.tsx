@@ -1,7 +1,8 @@
 import { useEffect, useState } from "react";
 import { request } from "../api/client";
 import type { Run } from "../api/shapes";
-import { duration, type TextKey, useT, when } from "../i18n";
+import { duration, saidName, type TextKey, useT, when } from "../i18n";
+import { stringifyJson } from "../model";
 import { openRun } from "../state/documents";
 import { progressOf } from "../state/status";
 import { toast, useApp } from "../state/store";
@@ -40,7 +41,7 @@ export function Queue() {
       <Group title="queue.running" runs={running}>
         {(run) => (
           <Row key={run.id} run={run} left={left[run.id]}>
-            <Act label="queue.pauseRun" run={run} sign="⏸" onClick={() => act("POST", `/runs/${run.id}/pause`)} />
+            <Act label="queue.pauseRun" run={run} sign={<Bars />} onClick={() => act("POST", `/runs/${run.id}/pause`)} />
             <Act label="run.cancel" run={run} sign="✕" onClick={() => void cancelRun(run.id)} />
           </Row>
         )}
@@ -197,7 +198,6 @@ function Row({ run, left, drag, children }: RowProps) {
   const nodes = useApp((state) => state.runNodes[run.id]);
   const picture = run.files.find((file) => file.thumbnail)?.thumbnail;
   const part = run.status === "running" ? progressOf(nodes) : null;
-  const words = Object.values(run.inputs).find((value) => typeof value === "string" && value.includes(" "));
   const detail = {
     failed: run.problems[0]?.message ?? t("status.failed"),
     cancelled: t("queue.cancelled"),
@@ -224,7 +224,7 @@ function Row({ run, left, drag, children }: RowProps) {
       <span title={run.problems[0]?.hint}>
         <strong>
           {run.name || run.id}
-          {typeof words === "string" && <em> {words}</em>}
+          {Object.keys(run.inputs).length > 0 && <em> {given(run)}</em>}
         </strong>
         <small>{[run.id, detail].filter(Boolean).join(" · ")}</small>
         {part !== null && <progress max={1} value={part} aria-label={t("status.running")} />}
@@ -234,7 +234,21 @@ function Row({ run, left, drag, children }: RowProps) {
   );
 }
 
-function Act({ label, run, sign, disabled, onClick }: { label: TextKey; run: Run; sign: string; disabled?: boolean; onClick: () => void }) {
+function Bars() {
+  return (
+    <svg viewBox="0 0 10 10" width="10" height="10" aria-hidden="true">
+      <path d="M3 1.5v7M7 1.5v7" stroke="currentColor" strokeWidth="1.8" />
+    </svg>
+  );
+}
+
+/** What a run was given: what tells the runs of a sweep apart. */
+function given(run: Run): string {
+  const parts = Object.entries(run.inputs).map(([name, value]) => (typeof value === "string" ? value : `${saidName(name.split(".").pop() ?? name)} ${stringifyJson(value)}`));
+  return parts.join(", ");
+}
+
+function Act({ label, run, sign, disabled, onClick }: { label: TextKey; run: Run; sign: React.ReactNode; disabled?: boolean; onClick: () => void }) {
   const t = useT();
   return (
     <button type="button" className="icon" data-act={label} aria-label={`${t(label)}: ${run.name || run.id}`} title={t(label)} disabled={disabled} onClick={onClick}>

@@ -44,6 +44,7 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
                 <li key={file.digest}>
                   <button type="button" className="plain" data-share={file.name} aria-label={t("share.save", { name: file.name })} title={t("share.save", { name: file.name })} onClick={() => savePicture(file.digest, file.name)}>
                     <img src={thumbnailUrl(file.digest, 256)} alt="" />
+                    <span className="button">{t("gallery.download")}</span>
                   </button>
                 </li>
               ))}
@@ -55,7 +56,7 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
         </section>
         <section ref={graph}>
           <h3>{t("share.graph")}</h3>
-          <GraphPicture document={tab.document} width={440} height={240} label={t("share.graph")} />
+          <GraphPicture document={tab.document} width={440} height={240} label={t("share.graph")} scale={3} />
           <button type="button" data-share="graph" onClick={saveGraph}>
             {t("share.graph.save")}
           </button>

@@ -1,6 +1,8 @@
+import { useMemo } from "react";
 import { duration, type TextKey, useT } from "../i18n";
 import { emptyDocument } from "../model";
 import { closeTab, isUnsaved, openTab, showTab, tabTitle } from "../state/documents";
+import { missingThings } from "../state/missing";
 import { forecast, progressOf } from "../state/status";
 import { type Panel, tabOf, useApp } from "../state/store";
 import { cancelRun, isActive, run } from "../state/sync";
@@ -114,7 +116,12 @@ function PanelButton({ panel }: { panel: Exclude<Panel, null> }) {
 
 function ProblemsButton() {
   const t = useT();
-  const count = useApp((state) => tabOf(state).problems.length);
+  const problems = useApp((state) => tabOf(state).problems.length);
+  const document = useApp((state) => tabOf(state).document);
+  const catalogue = useApp((state) => state.catalogue);
+  const models = useApp((state) => state.models);
+  const lost = useMemo(() => missingThings(document, catalogue, models.length ? models : null).filter((one) => one.kind === "model").length, [document, catalogue, models]);
+  const count = problems + lost;
   const shown = useApp((state) => state.panel === "problems");
   if (!count && !shown) return null;
   return (

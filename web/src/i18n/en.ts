@@ -12,6 +12,7 @@ export const en = {
   "run.seconds": "about {time}",
   "run.problems": "This workflow has {count} problems. Run is possible once they are solved.",
   "run.failed": "The run failed: {message}",
+  "run.offline": "The server does not answer. Run again when it is back; your changes are kept.",
   "run.refused": "The run was not accepted: {message}",
   "connection.offline": "No connection to the server. You can go on editing: everything is kept here and sent later.",
   "connection.back": "Connected again.",

@@ -15,6 +15,7 @@ export const zh: Texts = {
   "run.seconds": "约 {time}",
   "run.problems": "此工作流有 {count} 个问题，解决后才能运行。",
   "run.failed": "运行失败：{message}",
+  "run.offline": "服务器没有响应。恢复后请重新运行；你的改动已保留。",
   "run.refused": "运行未被接受：{message}",
   "connection.offline": "与服务器的连接已断开。您可以继续编辑：所有内容保存在此处，稍后发送。",
   "connection.back": "已重新连接。",

@@ -127,7 +127,7 @@ export async function run({ front = false, targets, inputs }: RunOptions = {}): 
     turnSeeds();
   } catch (error) {
     if (error instanceof ApiError) patchTab(tab.id, { problems: error.problems });
-    toast(t("run.refused", { message: (error as Error).message }), "error");
+    toast(error instanceof Unreachable ? t("run.offline") : t("run.refused", { message: (error as Error).message }), "error");
   }
 }
 

@@ -161,6 +161,7 @@ function ModelField({ input, value, label, set, kind }: Simple & { kind: string 
   const t = useT();
   const all = useApp((state) => state.models);
   const models = kind ? all.filter((model) => (TAKES[kind] ?? [kind]).includes(model.kind)) : all;
+  const lost = all.length > 0 && typeof value === "string" && value !== "" && !all.some((model) => model.name === value);
   const options = models.map((model): Option => ({
     id: model.name,
     title: model.name,
@@ -169,7 +170,8 @@ function ModelField({ input, value, label, set, kind }: Simple & { kind: string 
   }));
   return (
     <div
-      className="model-field"
+      className={lost ? "model-field missing" : "model-field"}
+      title={lost ? t("missing.model") : undefined}
       onDragOver={(event) => event.preventDefault()}
       onDrop={(event) => {
         const dropped = event.dataTransfer.getData(DRAG_MODEL);
