@@ -90,7 +90,8 @@ class Editor:
     def wait_plan(self) -> None:
         self.wait(
             "(() => { const s = __safelight.app.getState();"
-            " return s.tabs.find(t => t.id === s.active).plan !== null; })()"
+            " return s.tabs.find(t => t.id === s.active).plan !== null; })()",
+            60,  # the first plan of a server waits for a worker, which loads its libraries
         )
 
     # Places on the screen

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -52,7 +53,7 @@ def saved_as(editor: Editor, name: str, server: Server) -> None:
     field.fill(name)
     editor.page.keyboard.press("Enter")
     editor.wait(f"__safelight.app.getState().workflows.some(one => one.name === {json.dumps(name)})")
-    assert width(call(server, "GET", f"/workflows/{name}")["document"]) is None
+    assert width(call(server, "GET", f"/workflows/{quote(name)}")["document"]) is None
 
 
 def wait_saved(editor: Editor) -> None:
@@ -149,6 +150,32 @@ def test_a_closed_tab_is_brought_back(editor: Editor) -> None:
     editor.page.locator("[data-closed]", has_text="closed one").first.click()
     editor.wait("__safelight.write().includes('closed one')")
     assert width(editor.document) == 72
+
+
+def test_saved_workflows_are_renamed_and_deleted_with_a_way_back(editor: Editor, server: Server) -> None:
+    editor.open(PAIR)
+    saved_as(editor, "plain name", server)
+    page = editor.page
+    page.keyboard.press("Escape")
+    editor.press("t")
+    row = page.locator(".workflow-list li", has=page.locator('[data-workflow="plain name"]'))
+    row.hover()
+    row.get_by_role("button", name="Rename plain name").click()
+    field = page.get_by_label("Name of the workflow")
+    field.fill("better name")
+    page.keyboard.press("Enter")
+    page.locator('[data-workflow="better name"]').wait_for()
+    assert tab(editor, "name") == "better name"
+    set_width(editor, 80)
+    wait_saved(editor)
+    assert width(call(server, "GET", "/workflows/better%20name")["document"]) == 80
+    row = page.locator(".workflow-list li", has=page.locator('[data-workflow="better name"]'))
+    row.hover()
+    row.get_by_role("button", name="Delete better name").click()
+    assert page.locator('[data-workflow="better name"]').count() == 0
+    page.get_by_role("button", name="Undo").click()
+    page.locator('[data-workflow="better name"]').wait_for()
+    assert call(server, "GET", "/workflows/better%20name")["revision"] > 1
 
 
 def test_two_windows_keep_their_own_tabs(editor: Editor, context: Any, server: Server) -> None:

@@ -26,11 +26,12 @@ def workflow(prompt: str, seed: int) -> str:
             "format": "safelight/1",
             "name": "made",
             "nodes": {
+                "model": {"type": "models.load", "version": 1, "values": {"model": f"painter-{seed % 2}"}},
                 "prompt": {"type": "text.encode", "version": 1, "values": {"text": prompt}},
                 "sample": {"type": "sampling.sample", "version": 1, "values": {"seed": seed, "steps": 7}},
             },
             "links": [{"from": "prompt.conditioning", "to": "sample.positive"}],
-            "ui": {"nodes": {"prompt": {"x": 0, "y": 0}, "sample": {"x": 400, "y": 0}}},
+            "ui": {"nodes": {"model": {"x": 0, "y": 300}, "prompt": {"x": 0, "y": 0}, "sample": {"x": 400, "y": 0}}},
         }
     )
 
@@ -117,7 +118,7 @@ def test_scrolling_ten_thousand_pictures_is_as_smooth_as_scrolling_few(gallery: 
     gallery.page.wait_for_selector(f'[data-picture][data-index="{COUNT - 1}"]')
 
 
-def test_pictures_are_found_by_prompt_node_and_date(gallery: Editor) -> None:
+def test_pictures_are_found_by_prompt_node_model_and_date(gallery: Editor) -> None:
     page = gallery.page
     wait_count(gallery, COUNT)
     page.get_by_label("Search by prompt, text or name").fill("red apple")
@@ -128,8 +129,11 @@ def test_pictures_are_found_by_prompt_node_and_date(gallery: Editor) -> None:
     wait_count(gallery, COUNT)
     page.get_by_label("Any node").select_option("sampling.sample")
     wait_count(gallery, COUNT)
+    page.get_by_label("Any model").select_option("painter-1")
+    wait_count(gallery, COUNT // 2)
     page.get_by_label("Any time").select_option("today")
     page.get_by_text("Nothing found").wait_for()
+    page.get_by_label("Any model").select_option("")
     page.get_by_label("Any time").select_option("between")
     page.get_by_label("From this day").fill("2023-11-13")
     wait_count(gallery, COUNT)
@@ -166,7 +170,7 @@ def test_details_open_the_workflow_and_compare(gallery: Editor) -> None:
     page.keyboard.press("Escape")
     first.click()
     page.get_by_role("button", name="Open its workflow").click()
-    gallery.wait("__safelight.stage.geometry.nodes.size === 2")
+    gallery.wait("__safelight.stage.geometry.nodes.size === 3")
     assert gallery.document["nodes"]["prompt"]["values"]["text"] in SUBJECTS
 
 
