@@ -32,7 +32,7 @@ export function App() {
   useTitle();
   return (
     <div className="app">
-      <a className="skip" href="#canvas">
+      <a className="skip" href={form ? "#form" : "#canvas"}>
         {t("skip")}
       </a>
       <TopBar />

@@ -32,7 +32,7 @@ export function FormView() {
   const count = sweepCount(axes);
   const wrong = axes.some(({ parsed }) => parsed.wrong.length > 0);
   return (
-    <div className="form-view">
+    <div className="form-view" id="form" tabIndex={-1}>
       <section className="form-fields" aria-label={t("form.inputs")}>
         <header>
           <h1>{tabTitle(tab) === document.name ? saidName(document.name) : tabTitle(tab)}</h1>

@@ -13,7 +13,7 @@ export function TopBar() {
   const form = useApp((state) => state.form);
   return (
     <header className="top-bar">
-      <span className="brand" aria-label="Safelight">
+      <span className="brand" role="img" aria-label="Safelight">
         <i aria-hidden="true" />
       </span>
       <Tabs />
@@ -48,13 +48,12 @@ function Tabs() {
   const tabs = useApp((state) => state.tabs);
   const active = useApp((state) => state.active);
   return (
-    <div className="tabs" role="tablist" aria-label={t("tabs")}>
+    <nav className="tabs" aria-label={t("tabs")}>
       {tabs.map((tab) => (
-        <div key={tab.id} className={`tab${tab.id === active ? " active" : ""}`} role="presentation">
+        <div key={tab.id} className={`tab${tab.id === active ? " active" : ""}`}>
           <button
             type="button"
-            role="tab"
-            aria-selected={tab.id === active}
+            aria-current={tab.id === active ? "page" : undefined}
             onClick={() => showTab(tab.id)}
             onAuxClick={(event) => event.button === 1 && closeTab(tab.id)}
             onDoubleClick={() => execute(tab.name ? "renameWorkflow" : "saveAs")}
@@ -62,7 +61,7 @@ function Tabs() {
               event.preventDefault();
               openFileMenu(tab.id, { x: event.clientX, y: event.clientY });
             }}
-          >
+         >
             {tabTitle(tab)}
             {isUnsaved(tab) && <i className="unsaved" title={t("tab.unsaved")} aria-label={t("tab.unsaved")} />}
           </button>
@@ -77,7 +76,7 @@ function Tabs() {
                 const box = event.currentTarget.getBoundingClientRect();
                 openFileMenu(tab.id, { x: box.left, y: box.bottom + 4 });
               }}
-            >
+           >
               <svg viewBox="0 0 10 10" width="9" height="9" aria-hidden="true">
                 <path d="M1.5 3 5 7 8.5 3" fill="none" stroke="currentColor" strokeWidth="1.6" />
               </svg>
@@ -91,7 +90,7 @@ function Tabs() {
       <button type="button" className="icon new-tab" aria-label={t("tab.new")} title={t("tab.new")} onClick={() => openTab({ document: emptyDocument() })}>
         +
       </button>
-    </div>
+    </nav>
   );
 }
 

@@ -39,7 +39,7 @@ export function startKeys(): () => void {
     const target = event.target as HTMLElement;
     if (event.isComposing || target.closest("dialog, .popup")) return;
     const typing = target.closest("input, textarea, select, [contenteditable]") !== null;
-    const inControl = target.closest("[role=slider], [role=spinbutton], button, [role=tab], [role=treeitem], [role=option], a") !== null;
+    const inControl = target.closest("[role=slider], [role=spinbutton], button, [role=treeitem], [role=option], a") !== null;
     if (event.key === "Escape" && target.closest(".node")) {
       // Out of the fields of a node, back to the canvas.
       document.getElementById("canvas")?.focus({ preventScroll: true });
