@@ -226,7 +226,7 @@ function Filters({ query, ask, total, wide, setWide }: FilterProps) {
   useEffect(() => {
     const timer = setTimeout(() => void request<FacetsAnswer>("GET", "/gallery/facets").then(setFacets, () => undefined), 400);
     return () => clearTimeout(timer);
-  }, [version]);
+  }, [version, total]);
   const nodes = useMemo(() => {
     const title = (type: string) => said(catalogue.get(type)?.title ?? labelOf(type));
     return Object.entries(facets?.nodes ?? {})

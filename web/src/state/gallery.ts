@@ -86,6 +86,12 @@ export function useGallery(query: GalleryQuery): Gallery {
     return () => clearTimeout(timer);
   }, [fetchPage, version]);
 
+  // Files that came into the folder by other ways are found by the server while it is asked: look again a little later.
+  useEffect(() => {
+    const timers = [2500, 8000].map((wait) => setTimeout(refresh, wait));
+    return () => timers.forEach(clearTimeout);
+  }, []);
+
   const show = useCallback(
     (first: number, last: number) => {
       seen.current = { first, last };
