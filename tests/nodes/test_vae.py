@@ -162,7 +162,13 @@ def test_large_pictures_are_tiled_by_themselves(sd1: Kit, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("full"), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")]
+    "error",
+    [
+        torch.OutOfMemoryError("full"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 7.00 GB)"),
+    ],
 )
 def test_running_out_of_memory_leads_to_tiles(sd1: Kit, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     sizes: list[int] = []

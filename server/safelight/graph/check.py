@@ -5,7 +5,7 @@ The whole pass is linear in nodes and links, and nothing recurses: ten thousand 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.types import PortType, can_connect
 
+from .bypass import Around, around_bypassed
 from .document import Document
 from .expand import Flat, Source, Step, expand
 from .migrate import migrate
@@ -100,14 +101,13 @@ class _Check:
         self._targets = targets
         self._flat: Flat = expand(document, catalogue)
         self._problems: list[Problem] = list(self._flat.problems)
-        self._muted: set[int] = set()
-        self._bypassed_values: dict[tuple[int, str], Any] = {}
+        self._around = Around()
 
     def run(self) -> Checked:
         steps = self._flat.steps
         for step in steps:
             self._ports(step)
-        self._around_bypassed()
+        self._around = around_bypassed(steps)
         order, cycles = topological(self._flat.steps)
         for path in cycles:
             shown = path if len(path) <= 12 else [*path[:6], "...", *path[-5:]]
@@ -177,42 +177,6 @@ class _Check:
         message = f"There is no node type {given!r}."
         self._say("unknown_type", message, hint or "`safelight nodes` lists all types.", step.id, value=given)
 
-    # Muted and bypassed nodes.
-
-    def _around_bypassed(self) -> None:
-        steps = self._flat.steps
-        if all(step.mode == "on" for step in steps):
-            return
-        for number, step in enumerate(steps):
-            for port, sources in step.links.items():
-                if all(steps[source].mode == "on" for source, _ in sources):
-                    continue
-                found = [reached for source in sources for reached in self._follow(source, number, port)]
-                step.links[port] = found
-                if not found and (number, port) not in self._bypassed_values:
-                    self._muted.add(number)
-
-    def _follow(self, source: Source, number: int, port: str) -> Iterator[Source]:
-        """Real sources behind one that may be muted (none) or bypassed (what its first fitting input gets)."""
-        steps = self._flat.steps
-        todo, seen = [source], set[Source]()
-        while todo:
-            at = todo.pop(0)
-            step = steps[at[0]]
-            if step.mode == "on":
-                yield at
-            if step.mode != "bypass" or at in seen or step.kind is None:
-                continue
-            seen.add(at)
-            wanted = step.kind.outputs.get(at[1])
-            for name, kind in step.kind.inputs.items():
-                if kind == wanted and step.links.get(name):
-                    todo += step.links[name]
-                    break
-                if kind == wanted and name in step.values:
-                    self._bypassed_values[number, port] = step.values[name]
-                    break
-
     # Types, in order, so that lists and type variables are known when they are needed.
 
     def _node(self, number: int, step: Step, nodes: list[GraphNode | None]) -> GraphNode | None:
@@ -238,7 +202,7 @@ class _Check:
                     made.wires[port.name] = wire or Wire()
             else:
                 wire = self._typed_in(number, step, port, kind.inputs[port.name], bound)
-                if wire is None and number in self._muted:
+                if wire is None and number in self._around.cut:
                     made.off = made.off or port.required
                     wire = Wire(value=port.default)
                 complete = complete and wire is not None
@@ -296,12 +260,12 @@ class _Check:
     def _typed_in(
         self, number: int, step: Step, port: InputSpec, wanted: PortType, bound: dict[str, PortType]
     ) -> Wire | None:
-        if (number, port.name) in self._bypassed_values:
-            return Wire(value=self._bypassed_values[number, port.name])
+        if (number, port.name) in self._around.values:
+            return Wire(value=self._around.values[number, port.name])
         if port.name not in step.values:
             if not port.required:
                 return Wire(value=port.default)
-            if number not in self._muted:
+            if number not in self._around.cut:
                 message = f"{step.id} needs {_a(wanted)} at {port.name!r}."
                 self._say("missing_input", message, self._givers(wanted, port), step.id, port.name)
             return None
