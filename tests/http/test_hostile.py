@@ -284,7 +284,7 @@ def test_one_who_sends_nothing_holds_nobody_up(server: Server) -> None:
 
 def test_a_token_is_needed_beyond_this_machine(tmp_path: Path) -> None:
     with serving(tmp_path / "home", "--host", "0.0.0.0", "--token", "correct-horse") as server:
-        server.url = server.url.replace("0.0.0.0", "127.0.0.1")
+        assert server.said.strip().endswith("/?token=correct-horse") and "://127.0.0.1:" in server.said
         assert ask(server, "GET", "/healthz", None, {})[0] == 200
         assert ask(server, "GET", "/api/v1/queue", None, {})[0] == 401
         assert ask(server, "GET", "/metrics", None, {})[0] == 401

@@ -71,7 +71,9 @@ async def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
             hint = "Another program has it; choose one with --port."
             raise ProblemError(Problem(code="port_in_use", message=message, hint=hint, value=options.port)) from None
         port = runner.addresses[0][1]
-        shown = f"[{options.address}]" if ":" in options.address else options.address
+        # "All addresses" is none that a browser can open.
+        address = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(options.address, options.address)
+        shown = f"[{address}]" if ":" in address else address
         url = f"http://{shown}:{port}"
         state.host.lock.note({"pid": _pid(), "url": url})
         ready(url)
