@@ -2,7 +2,7 @@ import reactHooks from "eslint-plugin-react-hooks";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", "src/api/types.ts", "eslint.config.js"] },
+  { ignores: ["dist/", "bench/dist/", "node_modules/", "src/api/types.ts", "eslint.config.js"] },
   ...tseslint.configs.recommended,
   {
     plugins: { "react-hooks": reactHooks },

@@ -225,6 +225,18 @@ def test_finished_files_are_named_whether_they_ran_or_not(engine: Engine) -> Non
     assert second.nodes["f"].status == "cached"
 
 
+def test_what_can_be_read_at_a_glance_is_told_with_the_end(engine: Engine) -> None:
+    document = doc(
+        {"n": ("number", {"value": 2}), "w": ("words", {"text": "hello"}), "f": "write"},
+        [("w.text", "f.text")],
+        {"r": "n.value"},
+    )
+    for _ in range(2):
+        engine.run(document)
+        told = {event.node: event.values for event in engine.events if isinstance(event, NodeFinished)}
+        assert told == {"n": {"value": 2}, "w": {"text": "hello"}, "f": {}}
+
+
 def test_a_long_chain_and_a_wide_diamond(engine: Engine) -> None:
     size = 10_000
     nodes: dict[str, Any] = {f"n{i}": ("add", {"a": i} if i == 0 else {"plus": 1}) for i in range(size)}

@@ -9,7 +9,7 @@ import { openTab } from "./state/documents";
 import { restore, startPersisting } from "./state/persist";
 import { openText } from "./state/files";
 import { activeTab, useApp } from "./state/store";
-import { connect, startSync } from "./state/sync";
+import { connect, receive, startSync } from "./state/sync";
 import "./styles/base.css";
 import "./styles/canvas.css";
 import "./styles/app.css";
@@ -21,10 +21,10 @@ import "./styles/form.css";
 declare global {
   interface Window {
     /** For the browser tests: places and states that are painted, not in the page. */
-    __safelight?: { view: typeof view; stage: typeof stage; app: typeof useApp; open: typeof openText; write: () => string };
+    __safelight?: { view: typeof view; stage: typeof stage; app: typeof useApp; open: typeof openText; receive: typeof receive; write: () => string };
   }
 }
-window.__safelight = { view, stage, app: useApp, open: openText, write: () => writeDocument(activeTab().document) };
+window.__safelight = { view, stage, app: useApp, open: openText, receive, write: () => writeDocument(activeTab().document) };
 
 async function start(): Promise<void> {
   if (!(await restore())) openTab({ document: emptyDocument() });

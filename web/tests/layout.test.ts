@@ -2,13 +2,13 @@ import { expect, test } from "vitest";
 import * as m from "../src/model";
 import { build, catalogue } from "./helpers";
 
-const none = { sockets: new Set<string>(), preview: false };
+const none = { sockets: new Set<string>(), result: null };
 
 test("every node type has a layout whose rows follow each other and whose sockets lie on its edges", () => {
   for (const spec of catalogue.nodes) {
     const document = build((scene) => void m.addNode(scene, spec.id, { x: 0, y: 0 }, "n"));
     const ports = m.portsOf([document], "n", document.nodes.n!, catalogue);
-    for (const options of [none, { ...none, preview: true }, { ...none, sockets: new Set(ports.inputs.map((i) => i.name)) }]) {
+    for (const options of [none, { ...none, result: "picture" as const }, { ...none, result: "curve" as const }, { ...none, result: "values" as const }, { ...none, sockets: new Set(ports.inputs.map((i) => i.name)) }]) {
       const layout = m.layoutNode(ports, { x: 0, y: 0 }, options);
       let bottom = m.HEADER;
       for (const row of layout.rows) {

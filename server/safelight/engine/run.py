@@ -40,6 +40,9 @@ from .memory import CacheMemory, files_in
 
 log = logging.getLogger(__name__)
 
+_PLAIN = frozenset({"int", "float", "str", "bool", "choice"})
+_READABLE = 2000  # bytes of a value that is told with the end of its node
+
 NodeStatus = Literal["ran", "cached", "failed", "skipped", "off"]
 Emit = Callable[[Event], None]
 
@@ -388,11 +391,33 @@ class _Run:
             values = state.live.values() if state.live else [self._cache.get(ref) for ref in refs.values()]
             files = [file for value in values for file in files_in(value)]
             self._files[node.id] = files
-        size = sum(ref.size for ref in refs.values())
         self._emit(
-            NodeFinished(run=self._id, node=node.id, cached=cached, seconds=seconds, bytes=size, files=tuple(files))
+            NodeFinished(
+                run=self._id,
+                node=node.id,
+                cached=cached,
+                seconds=seconds,
+                bytes=sum(ref.size for ref in refs.values()),
+                files=tuple(files),
+                values=self._readable(node, state, refs),
+            )
         )
         self._release(number)
+
+    def _readable(self, node: GraphNode, state: _State, refs: dict[str, ValueRef]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for port, kind in node.kind.outputs.items():
+            if kind.innermost.name not in _PLAIN:
+                continue
+            if port in state.live:
+                value = state.live[port]
+            elif port in refs and refs[port].size <= _READABLE:
+                value = self._cache.get(refs[port])
+            else:
+                continue
+            if value is not MISSING and len(msgspec.json.encode(value)) <= _READABLE:
+                found[port] = value
+        return found
 
     def _fail(self, number: int, node: GraphNode, state: _State, error: Exception) -> None:
         if isinstance(error, ProblemError):

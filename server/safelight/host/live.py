@@ -53,6 +53,7 @@ class Active:
             state.curve = event.curve or state.curve
         elif isinstance(event, NodeFinished):
             state.status, state.seconds = "cached" if event.cached else "ran", event.seconds
+            state.values = event.values
         elif isinstance(event, NodeSkipped):
             state.status = "skipped"
         elif isinstance(event, NodeFailed):

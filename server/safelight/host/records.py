@@ -60,7 +60,7 @@ class OutputItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class NodeState(msgspec.Struct, kw_only=True):
     """Where one node of a run stands. `step` of `total` is its progress, `seconds` what it took (cached: took once).
 
-    `curve` is the latest one that the node has told (see `node_progress`).
+    `curve` is the latest one that the node has told (see `node_progress`), `values` what it gave (see `node_finished`).
     """
 
     status: NodeStateName = "waiting"
@@ -68,6 +68,7 @@ class NodeState(msgspec.Struct, kw_only=True):
     total: int = 0
     seconds: float = 0.0
     curve: tuple[tuple[int, float], ...] = ()
+    values: dict[str, Any] = {}
 
 
 class Run(msgspec.Struct, kw_only=True):

@@ -81,7 +81,15 @@ export interface NodeState {
   seconds: number;
   problem?: Problem;
   files?: NodeFile[];
+  curve?: CurvePoint[];
+  values?: NodeValues;
 }
+
+/** A step, and what was watched at it: a loss. */
+export type CurvePoint = [step: number, value: number];
+
+/** Outputs that can be read at a glance, by name. */
+export type NodeValues = Record<string, unknown>;
 
 export interface QueueInfo {
   paused: boolean;
@@ -153,8 +161,8 @@ export type ServerEvent =
   | { event: "file_changed"; folder: string; name: string; removed: boolean }
   | { event: "run_started"; run: string; nodes: string[] }
   | { event: "node_started"; run: string; node: string }
-  | { event: "node_progress"; run: string; node: string; step: number; total: number }
-  | { event: "node_finished"; run: string; node: string; cached: boolean; seconds: number; files?: NodeFile[] }
+  | { event: "node_progress"; run: string; node: string; step: number; total: number; curve?: CurvePoint[] }
+  | { event: "node_finished"; run: string; node: string; cached: boolean; seconds: number; files?: NodeFile[]; values?: NodeValues }
   | { event: "node_skipped"; run: string; node: string; because: string }
   | { event: "node_failed"; run: string; node: string; problem: Problem }
   | { event: "run_finished"; run: string; status: RunStatus; seconds: number };

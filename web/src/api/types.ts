@@ -398,7 +398,11 @@ export interface NodeFailed {
   run: string;
 }
 
-/** `cached` results came from an earlier run. `bytes` is what the outputs hold in memory, `files` what was made. */
+/**
+ * `cached` results came from an earlier run. `bytes` is what the outputs hold in memory, `files` what was made.
+ *
+ * `values` are the outputs that can be read at a glance: numbers, yes or no, short texts, and short lists of these.
+ */
 export interface NodeFinished {
   event: "node_finished";
   node: string;
@@ -406,6 +410,7 @@ export interface NodeFinished {
   seconds: number;
   bytes: number;
   files: File[];
+  values: { [key: string]: Json };
   run: string;
 }
 
@@ -457,7 +462,7 @@ export interface NodeStarted {
 /**
  * Where one node of a run stands. `step` of `total` is its progress, `seconds` what it took (cached: took once).
  *
- * `curve` is the latest one that the node has told (see `node_progress`).
+ * `curve` is the latest one that the node has told (see `node_progress`), `values` what it gave (see `node_finished`).
  */
 export interface NodeState {
   status: "cached" | "failed" | "off" | "ran" | "running" | "skipped" | "waiting";
@@ -465,6 +470,7 @@ export interface NodeState {
   total: number;
   seconds: number;
   curve: [number, number][];
+  values: { [key: string]: Json };
 }
 
 /** A number that is typed in, with hard bounds where they are given. */

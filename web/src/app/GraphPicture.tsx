@@ -27,7 +27,7 @@ export function GraphPicture({ document: shown, width, height, marked, label, sc
     const context = canvas.current?.getContext("2d");
     if (!context) return;
     const palette = new Palette(document.documentElement);
-    const { nodes, wires } = new Geometer().compute({ scopes: [shown], graph: shown, catalogue, types: {} }, new Set());
+    const { nodes, wires } = new Geometer().compute({ scopes: [shown], graph: shown, catalogue, types: {} }, new Map());
     const bounds = boundsOf([...nodes.values()].map((box) => box.rect), 60);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);

@@ -7,14 +7,15 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { said, useT, useWords } from "../i18n";
 import { useShallow } from "zustand/react/shallow";
-import { boundsOf, joinPort, labelOf, noteKey, type Rect, scopesAt } from "../model";
-import { flatId, nodeStatus, useResults } from "../state/status";
+import { boundsOf, joinPort, labelOf, noteKey, type Rect, type ResultKind, scopesAt } from "../model";
+import { flatId, nodeStatus, type Result, resultKind, useResults } from "../state/status";
 import { activeTab, graphOf, patchTab, tabOf, useApp } from "../state/store";
 import { boxes, Geometer, overlaps } from "./geometry";
 import type { Gesture } from "./gesture";
 import { doubleClick, gestureFor, hover } from "./gestures";
 import { NodeView } from "./NodeView";
 import { FrameTitle, NoteView } from "./items";
+import { FarPicture } from "./farPicture";
 import { paintAbove, paintBelow, Palette, prepare } from "./paint";
 import { stage, useConnecting } from "./stage";
 import { FarList } from "../app/FarList";
@@ -25,6 +26,8 @@ import { view } from "./view";
 /** New nodes that are mounted in one frame: more would make the frame late. */
 const SLICE = 10;
 const MARGIN = 200;
+/** What is mounted stays so until it is this far out of sight: going back and forth mounts nothing again. */
+const KEEP = 900;
 
 export function Canvas() {
   const t = useT();
@@ -44,19 +47,19 @@ export function Canvas() {
   const farView = useApp((state) => state.preferences.farView);
   const words = useWords();
   const prefix = path.length ? `${path.join("/")}/` : "";
-  const previews = useResults(
+  const results = useResults(
     useShallow((state) =>
       Object.keys(state.results)
-        .filter((key) => key.startsWith(`${tab}:${prefix}`) && (state.results[key]?.live || state.results[key]?.files.length))
-        .map((key) => key.slice(tab.length + 1 + prefix.length)),
+        .filter((key) => key.startsWith(`${tab}:${prefix}`))
+        .map((key) => `${key.slice(tab.length + 1 + prefix.length)}\n${resultKind(state.results[key] as Result) ?? ""}`),
     ),
   );
   const [mounted, setMounted] = useState<readonly string[]>([]);
   const [far, setFar] = useState(view.far);
 
   const geometry = useMemo(
-    () => geometer.current.compute({ scopes: scopesAt(document_, path), graph, catalogue, types: path.length ? {} : types }, new Set(previews)),
-    [document_, path, graph, catalogue, types, previews],
+    () => geometer.current.compute({ scopes: scopesAt(document_, path), graph, catalogue, types: path.length ? {} : types }, kindsOf(results)),
+    [document_, path, graph, catalogue, types, results],
   );
   const exposed = useMemo(() => new Set(graph.inputs?.map((entry) => entry.to)), [graph.inputs]);
   stage.geometry = geometry;
@@ -65,6 +68,7 @@ export function Canvas() {
   // What is painted, always by the newest state.
   useLayoutEffect(() => {
     const palette = new Palette(document.documentElement);
+    const picture = new FarPicture();
     const paint = () => {
       const state = useApp.getState();
       const now = graphOf(state);
@@ -78,7 +82,10 @@ export function Canvas() {
         running: tabNow.run !== null && state.runs[tabNow.run]?.status === "running",
       };
       const lower = below.current && prepare(below.current, view);
-      if (lower) paintBelow(lower, stage, view, palette, look);
+      const still = view.far && !stage.drag && !stage.bend && !stage.resize && !stage.connecting;
+      const shown = [stage.geometry, state.tabs, state.runNodes, state.runs, stage.hoverWire, stage.dropWire, stage.found];
+      const kept = lower && still && picture.show(lower, view, shown, (context, sight) => paintBelow(context, stage, sight, palette, look));
+      if (lower && !kept) paintBelow(lower, stage, view, palette, look);
       const upper = above.current && prepare(above.current, view);
       if (upper) paintAbove(upper, stage, view, palette);
       if (look.running && !document.hidden && !view.far) stage.invalidate();
@@ -108,13 +115,14 @@ export function Canvas() {
         return;
       }
       const seen = view.visible(MARGIN);
+      const kept = view.visible(KEEP);
       setMounted((before) => {
         const there = new Set(before);
         const wanted: string[] = [];
         let fresh = 0;
         let more = false;
         for (const [id, { rect }] of geometry.nodes) {
-          if (!overlaps(rect, seen)) continue;
+          if (!overlaps(rect, there.has(id) ? kept : seen)) continue;
           if (!there.has(id) && ++fresh > SLICE) more = true;
           else wanted.push(id);
         }
@@ -202,6 +210,16 @@ export function Canvas() {
       <Reason />
       {far && <FarList />}
     </div>
+  );
+}
+
+/** What each node shows, from `id, line break, kind`: text, so that equal lists are seen to be equal. */
+function kindsOf(results: readonly string[]): Map<string, ResultKind> {
+  return new Map(
+    results.flatMap((text) => {
+      const [id = "", kind = ""] = text.split("\n");
+      return kind ? [[id, kind as ResultKind]] : [];
+    }),
   );
 }
 

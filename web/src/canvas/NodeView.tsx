@@ -11,7 +11,8 @@ import { flatId, nodeProblem, nodeStatus, type Status } from "../state/status";
 import { graphOf, tabOf, useApp } from "../state/store";
 import { WidgetView } from "../widgets/WidgetView";
 import type { NodeBox } from "./geometry";
-import { ResultView, Socket } from "./items";
+import { Socket } from "./items";
+import { ResultView } from "./ResultView";
 import { stage } from "./stage";
 
 interface Props {

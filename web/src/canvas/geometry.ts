@@ -33,7 +33,7 @@ interface Cached {
   node: m.NodeData;
   look: m.NodeLook;
   sockets: string;
-  preview: boolean;
+  result: m.ResultKind | null;
   ports: m.NodePorts;
   box: NodeBox;
 }
@@ -44,7 +44,7 @@ const EMPTY: ReadonlySet<string> = new Set();
 export class Geometer {
   #cache = new Map<string, Cached>();
 
-  compute(scene: m.Scene, previews: ReadonlySet<string>): Geometry {
+  compute(scene: m.Scene, results: ReadonlyMap<string, m.ResultKind>): Geometry {
     const { graph } = scene;
     const linked = new Map<string, Set<string>>();
     for (const link of graph.links) {
@@ -56,7 +56,7 @@ export class Geometer {
     const nodes = new Map<string, NodeBox>();
     const cache = new Map<string, Cached>();
     for (const [id, node] of Object.entries(graph.nodes)) {
-      const entry = this.#node(scene, id, node, linked.get(id) ?? EMPTY, previews.has(id));
+      const entry = this.#node(scene, id, node, linked.get(id) ?? EMPTY, results.get(id) ?? null);
       cache.set(id, entry);
       nodes.set(id, entry.box);
     }
@@ -76,22 +76,23 @@ export class Geometer {
     };
   }
 
-  #node(scene: m.Scene, id: string, node: m.NodeData, linked: ReadonlySet<string>, result: boolean): Cached {
+  #node(scene: m.Scene, id: string, node: m.NodeData, linked: ReadonlySet<string>, own: m.ResultKind | null): Cached {
     const look = m.lookOf(scene.graph, id);
     const ports = m.portsOf(scene.scopes, id, node, scene.catalogue);
     const sockets = [...linked, ...(look.sockets ?? [])].join("\n");
-    const preview = (look.preview ?? true) && (result || ports.output);
+    // Nodes that end in pictures keep the place for them free.
+    const result = (look.preview ?? true) ? (own ?? (ports.output ? "picture" : null)) : null;
     const known = this.#cache.get(id);
     const same =
       known?.node === node &&
       known.look === look &&
       known.ports === ports &&
       known.sockets === sockets &&
-      known.preview === preview;
+      known.result === result;
     if (known && same) return known;
-    const layout = m.layoutNode(ports, look, { sockets: new Set([...linked, ...(look.sockets ?? [])]), preview });
+    const layout = m.layoutNode(ports, look, { sockets: new Set([...linked, ...(look.sockets ?? [])]), result });
     const box = { id, rect: { x: look.x, y: look.y, w: layout.w, h: layout.h }, layout, ports };
-    return { node, look, sockets, preview, ports, box };
+    return { node, look, sockets, result, ports, box };
   }
 }
 

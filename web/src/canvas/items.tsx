@@ -1,12 +1,9 @@
-/** Sockets, results and notes: the small parts inside and beside nodes. */
+/** Sockets, notes and titles of frames: the small parts inside and beside nodes. */
 
 import { memo, useEffect, useState } from "react";
-import { blobUrl, thumbnailUrl } from "../api/client";
 import { useT } from "../i18n";
 import { changeFrame, changeNote, type Frame, frameKey, noteKey, type Note, type Point } from "../model";
 import { edit } from "../state/edits";
-import { resultKey, useResults } from "../state/status";
-import { useApp } from "../state/store";
 import { Markdown } from "../app/Markdown";
 import { stage, useConnecting } from "./stage";
 import { typeLabel, typeStyle } from "./typeStyle";
@@ -43,36 +40,6 @@ export const Socket = memo(function Socket({ port, name, type, side, at, linked,
     </button>
   );
 });
-
-/** What a node made: pictures, or the preview of the one that is being made. */
-export function ResultView({ tab, id, y, h }: { tab: string; id: string; y: number; h: number }) {
-  const t = useT();
-  const result = useResults((state) => state.results[resultKey(tab, id)]);
-  const pictures = (result?.files ?? []).filter((file) => file.media_type.startsWith("image/"));
-  const open = (index: number) =>
-    useApp.setState({ overlay: { kind: "viewer", pictures: pictures.map((file) => blobUrl(file.digest)), index } });
-  return (
-    <div className="result" style={{ top: y, height: h }}>
-      {result?.live ? (
-        <img className="live" src={result.live} alt="" draggable={false} />
-      ) : pictures.length ? (
-        pictures.slice(0, 9).map((file, index) => (
-          <img
-            key={file.digest}
-            src={thumbnailUrl(file.digest, 512)}
-            alt={file.name}
-            draggable={false}
-            className={(file.width ?? 512) <= 256 ? "small" : ""}
-            style={{ flexBasis: pictures.length === 1 ? "100%" : pictures.length <= 4 ? "50%" : "33%" }}
-            onDoubleClick={() => open(index)}
-          />
-        ))
-      ) : (
-        <span className="hint">{t("node.preview")}</span>
-      )}
-    </div>
-  );
-}
 
 export const NoteView = memo(function NoteView({ note, selected }: { note: Note; selected: boolean }) {
   const t = useT();

@@ -6,7 +6,6 @@ import type { StatusKind } from "../state/status";
 import { curve, FRAME_TITLE, overlaps, type Wire } from "./geometry";
 import type { Stage } from "./stage";
 import { typeStyle } from "./typeStyle";
-import type { View } from "./view";
 
 export interface Look {
   selection: ReadonlySet<string>;
@@ -40,7 +39,22 @@ export class Palette {
   }
 }
 
-export function prepare(canvas: HTMLCanvasElement, view: View): CanvasRenderingContext2D | null {
+/** What is needed of a view to paint it. */
+export interface Sight {
+  x: number;
+  y: number;
+  zoom: number;
+  width: number;
+  height: number;
+  far: boolean;
+}
+
+/** The graph rectangle in sight, grown by `margin` pixels. */
+function sightOf({ x, y, zoom, width, height }: Sight, margin: number): Rect {
+  return { x: (-x - margin) / zoom, y: (-y - margin) / zoom, w: (width + 2 * margin) / zoom, h: (height + 2 * margin) / zoom };
+}
+
+export function prepare(canvas: HTMLCanvasElement, view: { width: number; height: number }): CanvasRenderingContext2D | null {
   const ratio = Math.min(window.devicePixelRatio || 1, 2);
   const width = Math.round(view.width * ratio);
   const height = Math.round(view.height * ratio);
@@ -54,19 +68,19 @@ export function prepare(canvas: HTMLCanvasElement, view: View): CanvasRenderingC
   return context;
 }
 
-export function paintBelow(context: CanvasRenderingContext2D, stage: Stage, view: View, palette: Palette, look: Look): void {
+export function paintBelow(context: CanvasRenderingContext2D, stage: Stage, view: Sight, palette: Palette, look: Look): void {
   grid(context, view, palette);
   context.save();
   context.translate(view.x, view.y);
   context.scale(view.zoom, view.zoom);
-  const seen = view.visible(40);
+  const seen = sightOf(view, 40);
   frames(context, stage, view, palette, look, seen);
   for (const wire of stage.geometry.wires) paintWire(context, wire, stage, view, palette, look, seen);
   if (view.far) boxes(context, stage, view, palette, look, seen);
   context.restore();
 }
 
-function grid(context: CanvasRenderingContext2D, view: View, palette: Palette): void {
+function grid(context: CanvasRenderingContext2D, view: Sight, palette: Palette): void {
   let step = 20 * view.zoom;
   while (step < 14) step *= 4;
   context.fillStyle = palette.get("--grid");
@@ -80,7 +94,7 @@ function grid(context: CanvasRenderingContext2D, view: View, palette: Palette): 
   context.fill();
 }
 
-function frames(context: CanvasRenderingContext2D, stage: Stage, view: View, palette: Palette, look: Look, seen: Rect): void {
+function frames(context: CanvasRenderingContext2D, stage: Stage, view: Sight, palette: Palette, look: Look, seen: Rect): void {
   for (const frame of stage.geometry.frames) {
     const key = frameKey(frame.id);
     const offset = stage.offsetOf(key);
@@ -131,7 +145,7 @@ function paintWire(
   context: CanvasRenderingContext2D,
   wire: Wire,
   stage: Stage,
-  view: View,
+  view: Sight,
   palette: Palette,
   look: Look,
   seen: Rect,
@@ -208,7 +222,7 @@ const STATUS_COLORS: Partial<Record<StatusKind, string>> = {
 };
 
 /** The nodes as plain boxes: what is drawn of them when the whole graph is in sight. */
-function boxes(context: CanvasRenderingContext2D, stage: Stage, view: View, palette: Palette, look: Look, seen: Rect): void {
+function boxes(context: CanvasRenderingContext2D, stage: Stage, view: Sight, palette: Palette, look: Look, seen: Rect): void {
   const size = 13 / view.zoom;
   const labels = view.zoom > 0.09;
   context.font = `600 ${Math.min(size, 44)}px ${FONT}`;
@@ -271,7 +285,7 @@ function clip(context: CanvasRenderingContext2D, text: string, width: number): s
   return result;
 }
 
-export function paintAbove(context: CanvasRenderingContext2D, stage: Stage, view: View, palette: Palette): void {
+export function paintAbove(context: CanvasRenderingContext2D, stage: Stage, view: Sight, palette: Palette): void {
   const { connecting, box, cut, guides } = stage;
   if (!connecting && !box && !cut && !guides.length) return;
   context.save();

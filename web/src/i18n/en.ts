@@ -74,6 +74,7 @@ export const en = {
   "node.collapse": "Collapse",
   "node.missing.type": "Not installed: {type}. Its values and wires are kept.",
   "node.missing.subgraph": "This subgraph is not in the file.",
+  "result.curve": "Curve up to step {step}: now {value}, between {low} and {high}",
   "node.preview": "The result appears here",
   "node.required": "needs a connection",
   "node.toSocket": "Make a socket of it",

@@ -77,6 +77,7 @@ export const zh: Texts = {
   "node.collapse": "折叠",
   "node.missing.type": "未安装：{type}。其值和连线会保留。",
   "node.missing.subgraph": "文件中没有此子图。",
+  "result.curve": "到第 {step} 步的曲线：当前 {value}，范围 {low} 到 {high}",
   "node.preview": "结果显示在这里",
   "node.required": "需要连接",
   "node.toSocket": "变为接口",

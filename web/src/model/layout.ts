@@ -15,6 +15,8 @@ export const ITEMS_ROW = 64;
 export const FILE_ROW = 32;
 export const PREVIEW = 240;
 export const PREVIEW_MIN = 80;
+export const CURVE = 120;
+export const VALUES = 40;
 export const MESSAGE = 44;
 export const PADDING = 6;
 export const WIDTH = 240;
@@ -42,9 +44,11 @@ export interface NodeLayout {
 export interface LayoutOptions {
   /** Inputs of widgets that are shown as sockets: linked ones and those that the user turned into sockets. */
   sockets: ReadonlySet<string>;
-  /** A result or a live preview is shown. */
-  preview: boolean;
+  /** What is shown of the result, if anything. */
+  result: ResultKind | null;
 }
+
+export type ResultKind = "picture" | "curve" | "values";
 
 export function layoutNode(ports: NodePorts, look: NodeLook, options: LayoutOptions): NodeLayout {
   const lead = ports.inputs.filter((input) => input.socket);
@@ -82,8 +86,9 @@ export function layoutNode(ports: NodePorts, look: NodeLook, options: LayoutOpti
     rows.push({ kind: "message", y, h: MESSAGE });
     y += MESSAGE;
   }
-  if (options.preview) {
-    const h = Math.max(PREVIEW_MIN, Math.round(w * (PREVIEW / WIDTH)));
+  if (options.result) {
+    const picture = Math.max(PREVIEW_MIN, Math.round(w * (PREVIEW / WIDTH)));
+    const h = { picture, curve: CURVE, values: VALUES }[options.result];
     rows.push({ kind: "preview", y, h });
     y += h;
   }

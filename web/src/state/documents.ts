@@ -144,7 +144,7 @@ export async function placed(document: m.Document): Promise<m.Document> {
   const missing = ids.filter((id) => document.ui?.nodes?.[id]?.x === undefined);
   if (!missing.length) return document;
   const { catalogue } = useApp.getState();
-  const none = { sockets: new Set<string>(), preview: true };
+  const none = { sockets: new Set<string>(), result: "picture" as const };
   const boxes = Object.fromEntries(
     ids.map((id) => {
       const layout = m.layoutNode(m.portsOf([document], id, document.nodes[id] as m.NodeData, catalogue), m.lookOf(document, id), none);

@@ -1,7 +1,8 @@
 /** What is said on a node: what it will do, does, or has done. */
 
 import { create } from "zustand";
-import type { NodeFile, Problem } from "../api/shapes";
+import type { CurvePoint, NodeFile, NodeValues, Problem } from "../api/shapes";
+import type { ResultKind } from "../model";
 import { type AppState, tabOf } from "./store";
 
 export type StatusKind =
@@ -127,6 +128,15 @@ export interface Result {
   files: NodeFile[];
   /** Object URL of the newest preview while sampling. */
   live?: string | undefined;
+  curve?: CurvePoint[];
+  values?: NodeValues;
+}
+
+/** What a node shows of a result; null for nothing. */
+export function resultKind({ live, files, curve, values }: Result): ResultKind | null {
+  if (live || files.some((file) => file.media_type.startsWith("image/"))) return "picture";
+  if (curve && curve.length > 1) return "curve";
+  return values && Object.keys(values).length ? "values" : null;
 }
 
 export const useResults = create<{ results: Record<string, Result> }>()(() => ({ results: {} }));
@@ -136,7 +146,7 @@ export const resultKey = (tab: string, id: string) => `${tab}:${id}`;
 export function setResult(key: string, change: Partial<Result>): void {
   useResults.setState(({ results }) => {
     const before = results[key];
-    if (!before && !change.live && !change.files?.length) return {};
+    if (!before && !resultKind({ files: [], ...change })) return {};
     if (before?.live && before.live !== change.live && "live" in change) URL.revokeObjectURL(before.live);
     return { results: { ...results, [key]: { ...(before ?? { files: [] }), ...change } } };
   });

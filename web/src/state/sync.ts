@@ -1,14 +1,14 @@
 /** What goes to the server by itself and comes back: check and plan at every change, runs, events. */
 
 import { ApiError, request, Unreachable } from "../api/client";
-import type { CatalogueAnswer, CheckAnswer, ModelInfo, NodeState, Plan, Run, ServerEvent, Template } from "../api/shapes";
+import type { CatalogueAnswer, CheckAnswer, ModelInfo, NodeState, NodeValues, Plan, Run, ServerEvent, Template } from "../api/shapes";
 import { EventStream } from "../api/socket";
 import { loadWords, t } from "../i18n";
 import * as m from "../model";
 import { randomSeed } from "../widgets/values";
 import { edit, selectedNodes } from "./edits";
 import { refreshFiles } from "./files";
-import { flatId, resultKey, setResult } from "./status";
+import { flatId, type Result, resultKey, setResult } from "./status";
 import { followWorkflow, refreshWorkflows, startAutosave } from "./saving";
 import { randomId } from "./session";
 import { activeTab, patchTab, tabOf, toast, useApp } from "./store";
@@ -167,7 +167,7 @@ export function isActive(run: Run): boolean {
   return run.status === "queued" || run.status === "running" || run.status === "interrupted" || run.status === "paused";
 }
 
-function receive(event: ServerEvent): void {
+export function receive(event: ServerEvent): void {
   switch (event.event) {
     case "snapshot": {
       const ended = Object.values(useApp.getState().runs).filter((run) => !isActive(run));
@@ -207,6 +207,7 @@ function receive(event: ServerEvent): void {
       break;
     case "node_progress":
       setNode(event.run, event.node, { status: "running", step: event.step, total: event.total });
+      if (event.curve?.length) showResult(event.run, event.node, { curve: event.curve });
       break;
     case "node_finished":
       setNode(event.run, event.node, {
@@ -214,7 +215,11 @@ function receive(event: ServerEvent): void {
         seconds: event.seconds,
         files: event.files ?? [],
       });
-      showFiles(event.run, event.node, event.files ?? []);
+      showResult(event.run, event.node, {
+        live: undefined,
+        ...(event.files?.length ? { files: event.files } : {}),
+        ...(event.values ? { values: event.values } : {}),
+      });
       break;
     case "node_skipped":
       setNode(event.run, event.node, { status: "skipped" });
@@ -237,10 +242,21 @@ function setNode(run: string, node: string, change: Partial<NodeState>): void {
   setNodes(run, (before) => ({ ...before, [node]: { ...waiting(), ...before[node], ...change } }));
 }
 
-function showFiles(run: string, node: string, files: NodeState["files"]): void {
+function showResult(run: string, node: string, result: Partial<Result>): void {
   const tab = useApp.getState().tabs.find((candidate) => candidate.run === run);
-  if (!tab) return;
-  setResult(resultKey(tab.id, node), { live: undefined, ...(files?.length ? { files } : {}) });
+  if (tab) setResult(resultKey(tab.id, node), result.values ? { ...result, values: news(tab.document, node, result.values) } : result);
+}
+
+/** The values that a node does not show in its own fields anyway. */
+function news(document: m.Document, flat: string, values: NodeValues): NodeValues {
+  const path = flat.split("/");
+  const id = path.pop() as string;
+  const scopes = m.scopesAt(document, path);
+  const node = scopes[scopes.length - 1]?.nodes[id];
+  if (!node) return values;
+  const { inputs } = m.portsOf(scopes, id, node, useApp.getState().catalogue);
+  const shown = new Set(inputs.map((input) => m.stringifyJson(node.values?.[input.name] ?? input.default)));
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => !shown.has(m.stringifyJson(value))));
 }
 
 function takeRun(run: Run): void {
@@ -270,6 +286,9 @@ async function catchUp(): Promise<void> {
       setNodes(tab.run, (before) => ({
         ...Object.fromEntries(Object.entries(detail.nodes).map(([id, node]) => [id, { ...before[id], ...node }])),
       }));
+      for (const [node, { curve, values }] of Object.entries(detail.nodes)) {
+        if (curve?.length || values) showResult(tab.run, node, { ...(curve?.length ? { curve } : {}), ...(values ? { values } : {}) });
+      }
       takeRun(detail);
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) patchTab(tab.id, { run: null, runDocument: null });

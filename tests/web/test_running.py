@@ -1,0 +1,203 @@
+"""Before, during and after a run: what is told on the nodes and on the button, and the keys that run and cancel."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from web.editor import Editor, graph
+
+# Values only: no model is loaded, so a run is over at once.
+SUM = graph(
+    {"a": ("values.number", 0, 0), "b": ("values.number", 0, 160), "sum": ("values.calculate", 340, 0)},
+    [("a.value", "sum.a"), ("b.value", "sum.b")],
+    outputs=[{"name": "sum", "from": "sum.value"}],
+)
+SUM["nodes"]["a"]["values"] = {"value": 2.5}
+SUM["nodes"]["b"]["values"] = {"value": 4.0}
+TAB = "tabs.find(tab => tab.id === state.active)"
+
+
+def status(editor: Editor, node: str) -> str:
+    return editor.node(node).get_attribute("data-status")
+
+
+def finished(editor: Editor) -> None:
+    editor.wait(
+        "(() => { const s = __safelight.app.getState(); const t = s.tabs.find(t => t.id === s.active);"
+        " return t.run && ['done', 'failed', 'cancelled'].includes(s.runs[t.run]?.status); })()",
+        60,
+    )
+    editor.settle()
+
+
+def sent(editor: Editor) -> list[dict[str, Any]]:
+    """The bodies of the runs that were asked for."""
+    bodies: list[dict[str, Any]] = []
+
+    def heard(request: Any) -> None:
+        if request.method == "POST" and request.url.endswith("/runs"):
+            bodies.append(json.loads(request.post_data))
+
+    editor.page.on("request", heard)
+    return bodies
+
+
+def test_what_will_run_is_marked_and_counted_and_only_that_runs(editor: Editor) -> None:
+    editor.open(SUM)
+    editor.wait_plan()
+    button = editor.page.locator(".run-button")
+    first = int(button.get_attribute("data-will-run"))
+    assert {status(editor, name) for name in SUM["nodes"]} <= {"will-run", "cached"}
+    assert first == sum(status(editor, name) == "will-run" for name in SUM["nodes"])
+    editor.press("Control+Enter")
+    finished(editor)
+    assert {status(editor, name) for name in SUM["nodes"]} <= {"done", "cached"}
+    editor.wait("document.querySelector('.run-button').dataset.willRun === '0'")
+    assert "Up to date" in button.inner_text()
+    field = editor.page.locator('[data-widget="b.value"] .field')
+    field.focus()
+    editor.page.keyboard.press("ArrowUp")
+    editor.wait("document.querySelector('.run-button').dataset.willRun === '2'")
+    assert "2 to run" in button.inner_text()
+    assert [status(editor, name) for name in ("a", "b", "sum")] == ["cached", "will-run", "will-run"]
+    editor.press("Control+Enter")
+    finished(editor)
+    assert [status(editor, name) for name in ("a", "b", "sum")] == ["cached", "done", "done"]
+
+
+def test_numbers_are_shown_in_the_node_that_made_them(editor: Editor) -> None:
+    editor.open(SUM)
+    editor.press("Control+Enter")
+    finished(editor)
+    editor.page.wait_for_selector('[data-node="sum"] .values')
+    assert editor.node("sum").locator(".values dd").inner_text() == "6.5"
+    # What its own field says anyway is not said twice.
+    assert editor.node("a").locator(".values").count() == 0
+
+
+def test_a_curve_is_drawn_in_the_node_that_reports_one(editor: Editor) -> None:
+    editor.open(SUM)
+    editor.press("Control+Enter")
+    finished(editor)
+    # The events of a training node, without training for a minute: what the page makes of them is what is tested.
+    editor.page.evaluate(
+        """() => {
+            const state = __safelight.app.getState();
+            const run = state.tabs.find((tab) => tab.id === state.active).run;
+            const curve = Array.from({length: 500}, (_, i) => [i, 1 / (1 + i)]);
+            __safelight.receive({event: "node_progress", run, node: "sum", step: 500, total: 500, curve});
+        }"""
+    )
+    curve = editor.node("sum").locator("figure")
+    curve.wait_for()
+    assert "now 0.002" in curve.get_attribute("aria-label")
+    points = curve.locator("polyline").get_attribute("points").split()
+    assert 100 < len(points) <= 201
+    rises = [float(point.split(",")[1]) for point in points]
+    assert rises == sorted(rises), "a falling loss falls on the screen"
+    assert editor.rect("sum")["h"] > 200
+
+
+def test_the_keys_that_run_work_while_a_text_has_the_focus(editor: Editor) -> None:
+    editor.open(graph({"prompt": ("values.text", 0, 0)}, outputs=[{"name": "text", "from": "prompt.text"}]))
+    bodies = sent(editor)
+    editor.node("prompt").locator("textarea, input").first.click()
+    editor.page.keyboard.type("hello")
+    for keys in ("Control+Enter", "Control+Shift+Enter"):
+        editor.page.keyboard.press(keys)
+        finished(editor)
+    assert [body.get("priority", 0) for body in bodies] == [0, 10]
+    assert bodies[0]["document"]["nodes"]["prompt"]["values"] == {"value": "hello"}
+
+
+def test_running_up_to_a_node_asks_for_that_one_alone(editor: Editor) -> None:
+    editor.open(SUM)
+    bodies = sent(editor)
+    editor.page.mouse.click(*editor.header("a"))
+    editor.press("Shift+Enter")
+    finished(editor)
+    assert bodies[0]["targets"] == ["a"]
+    assert status(editor, "a") in ("done", "cached")
+
+
+def test_mute_and_bypass_change_what_is_sent_and_work_on_many(editor: Editor) -> None:
+    editor.open(
+        graph(
+            {
+                "a": ("values.number", 0, 0),
+                "r": ("values.to_integer", 300, 0),
+                "s": ("values.to_integer", 300, 200),
+                "sum": ("values.calculate", 600, 0),
+            },
+            [("a.value", "sum.a"), ("a.value", "r.value"), ("r.value", "sum.b"), ("a.value", "s.value")],
+            outputs=[{"name": "sum", "from": "sum.value"}],
+        )
+    )
+    bodies = sent(editor)
+    editor.page.mouse.click(*editor.header("r"))
+    editor.page.keyboard.down("Shift")
+    editor.page.mouse.click(*editor.header("s"))
+    editor.page.keyboard.up("Shift")
+    editor.one_step(lambda: editor.press("Control+m"))
+    assert {editor.document["nodes"][name]["mode"] for name in "rs"} == {"mute"}
+    editor.one_step(lambda: editor.press("Control+b"))
+    assert {editor.document["nodes"][name]["mode"] for name in "rs"} == {"bypass"}
+    assert "mode-bypass" in editor.node("r").get_attribute("class")
+    assert editor.node("r").locator(".badge").inner_text() == "bypassed"
+    editor.press("Control+Enter")
+    editor.wait("Object.keys(__safelight.app.getState().runs).length > 0")
+    assert bodies[0]["document"]["nodes"]["r"]["mode"] == "bypass"
+
+
+@pytest.mark.parametrize("how", ["Escape", "Control+Alt+Enter", "button"])
+def test_a_run_is_cancelled(editor: Editor, how: str) -> None:
+    editor.page.click('[data-panel="templates"]')
+    editor.page.click('[data-template="text_to_image"]')
+    editor.wait("__safelight.stage.geometry.nodes.size > 3")
+    editor.page.evaluate(
+        """seed => { const text = JSON.parse(__safelight.write());
+            text.nodes.sample.values.steps = 150; text.nodes.sample.values.seed = seed;
+            __safelight.open(JSON.stringify(text)); }""",
+        {"Escape": 101, "Control+Alt+Enter": 102, "button": 103}[how],
+    )
+    editor.wait("JSON.parse(__safelight.write()).nodes.sample.values.steps === 150")
+    editor.press("Control+Enter")
+    editor.page.wait_for_selector('[data-node="sample"][data-status="running"]', timeout=90_000)
+    editor.wait("document.querySelector('[data-node=sample] .badge').textContent.includes('/150')", 60)
+    editor.page.wait_for_selector('[data-node="sample"] img.live', timeout=30_000)
+    if how == "button":
+        editor.page.click(".run .cancel")
+    else:
+        editor.press("Escape")  # takes the selection away, if there is one
+        editor.press(how)
+    finished(editor)
+    run = editor.state(f"runs[{TAB}.run]")
+    assert run["status"] == "cancelled"
+
+
+def test_a_failed_run_lists_what_failed_and_jumps_there(editor: Editor) -> None:
+    editor.open(
+        {
+            **SUM,
+            "nodes": {**SUM["nodes"], "sum": {"type": "values.calculate", "values": {"operation": "divide"}}},
+        }
+    )
+    editor.page.locator('[data-widget="b.value"] .field').focus()
+    editor.page.keyboard.type("0")
+    editor.page.keyboard.press("Enter")
+    editor.press("Control+Enter")
+    finished(editor)
+    assert status(editor, "sum") == "failed"
+    assert editor.node("sum").locator(".node-problem").is_visible()
+    editor.page.evaluate("__safelight.view.set(-4000, -4000, 1)")
+    editor.press("e")
+    editor.page.click(".problem-list button")
+    editor.settle()
+    editor.wait("!__safelight.view.moving")
+    assert editor.selection == ["sum"]
+    rect = editor.rect("sum")
+    x, y = editor.at(rect["x"] + 10, rect["y"] + 10)
+    assert 0 < x < 1440 and 48 < y < 900

@@ -1,0 +1,4 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vite";
+
+export default defineConfig({ base: "./", plugins: [react()], build: { target: "es2022", chunkSizeWarningLimit: 1200 } });

@@ -1,0 +1,102 @@
+/** What a node made: pictures, or the preview of the one that is being made; a curve; values that can be read. */
+
+import { blobUrl, thumbnailUrl } from "../api/client";
+import type { CurvePoint, NodeValues } from "../api/shapes";
+import { saidName, useT } from "../i18n";
+import { resultKey, resultKind, useResults } from "../state/status";
+import { useApp } from "../state/store";
+
+export function ResultView({ tab, id, y, h }: { tab: string; id: string; y: number; h: number }) {
+  const t = useT();
+  const result = useResults((state) => state.results[resultKey(tab, id)]);
+  const kind = result && resultKind(result);
+  const pictures = (result?.files ?? []).filter((file) => file.media_type.startsWith("image/"));
+  const open = (index: number) =>
+    useApp.setState({ overlay: { kind: "viewer", pictures: pictures.map((file) => blobUrl(file.digest)), index } });
+  return (
+    <div className={`result ${kind ?? ""}`} style={{ top: y, height: h }}>
+      {kind === "curve" && result?.curve ? (
+        <Curve points={result.curve} height={h} />
+      ) : kind === "values" && result?.values ? (
+        <Values values={result.values} />
+      ) : result?.live ? (
+        <img className="live" src={result.live} alt="" draggable={false} />
+      ) : pictures.length ? (
+        pictures.slice(0, 9).map((file, index) => (
+          <img
+            key={file.digest}
+            src={thumbnailUrl(file.digest, 512)}
+            alt={file.name}
+            draggable={false}
+            className={(file.width ?? 512) <= 256 ? "small" : ""}
+            style={{ flexBasis: pictures.length === 1 ? "100%" : pictures.length <= 4 ? "50%" : "33%" }}
+            onDoubleClick={(event) => {
+              event.stopPropagation();
+              open(index);
+            }}
+          />
+        ))
+      ) : (
+        <span className="hint">{t("node.preview")}</span>
+      )}
+    </div>
+  );
+}
+
+/** At most so many points are drawn: more than a node is wide show nothing more. */
+const MOST = 200;
+const WIDTH = 220;
+
+/** A loss over the steps, with its range and the newest value. */
+function Curve({ points, height }: { points: readonly CurvePoint[]; height: number }) {
+  const t = useT();
+  const every = Math.ceil(points.length / MOST);
+  const drawn = points.filter((_, index) => index % every === 0 || index === points.length - 1);
+  const values = points.map(([, value]) => value).filter(Number.isFinite);
+  const low = Math.min(...values);
+  const high = Math.max(...values);
+  const first = points[0]?.[0] ?? 0;
+  const last = points[points.length - 1]?.[0] ?? 1;
+  const room = height - 26;
+  const place = ([step, value]: CurvePoint) => {
+    const x = ((step - first) / (last - first || 1)) * WIDTH;
+    const y = 4 + (1 - (value - low) / (high - low || 1)) * (room - 8);
+    return `${x.toFixed(1)},${y.toFixed(1)}`;
+  };
+  const now = values[values.length - 1] ?? 0;
+  return (
+    <figure className="curve" aria-label={t("result.curve", { value: short(now), low: short(low), high: short(high), step: last })}>
+      <svg viewBox={`0 0 ${WIDTH} ${room}`} preserveAspectRatio="none" aria-hidden="true">
+        <polyline points={drawn.filter(([, value]) => Number.isFinite(value)).map(place).join(" ")} fill="none" stroke="currentColor" strokeWidth="1.5" vectorEffect="non-scaling-stroke" />
+      </svg>
+      <figcaption>
+        <span>{`${short(low)} – ${short(high)}`}</span>
+        <b>{short(now)}</b>
+        <span>{last}</span>
+      </figcaption>
+    </figure>
+  );
+}
+
+function short(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
+function Values({ values }: { values: NodeValues }) {
+  const entries = Object.entries(values);
+  return (
+    <dl className="values">
+      {entries.map(([name, value]) => (
+        <div key={name}>
+          {entries.length > 1 && <dt>{saidName(name)}</dt>}
+          <dd title={readable(value)}>{readable(value)}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function readable(value: unknown): string {
+  if (Array.isArray(value)) return value.map(readable).join(", ");
+  return typeof value === "number" ? String(Number(value.toPrecision(8))) : String(value);
+}
