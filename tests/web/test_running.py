@@ -174,7 +174,7 @@ def test_a_run_is_cancelled(editor: Editor, how: str) -> None:
         editor.press("Escape")  # takes the selection away, if there is one
         editor.press(how)
     finished(editor)
-    run = editor.state(f"runs[{TAB}.run]")
+    run = editor.state(f"runs[state.{TAB}.run]")
     assert run["status"] == "cancelled"
 
 
