@@ -1,7 +1,7 @@
 # The tasks of a checkout. They use the Python of the active virtual environment.
 PYTHON ?= python
 
-.PHONY: help install test lint types layers format pictures bench wheel ci
+.PHONY: help install test lint types layers format pictures screenshots bench wheel ci
 
 help:  ## list the tasks
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ layers:  ## hold who may import whom
 format:  ## format, and mend what can be mended
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+screenshots:  ## draw the pictures of docs/editor.md anew, from the editor as it is built
+	$(PYTHON) tests/web/screenshots.py
 
 pictures:  ## draw the pictures of the README and of the templates anew, with the model as it is now
 	rm -f docs/images/first_pictures.png

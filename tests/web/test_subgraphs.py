@@ -144,7 +144,7 @@ def test_one_place_for_all_instances(packed: Editor) -> None:
     assert packed.selection == ["subgraph_2"]
     packed.press("Enter")
     assert path(packed) == ["subgraph_2"]
-    assert "all 2 places" in packed.page.locator(".ports").inner_text()
+    assert "Used 2 ×" in packed.page.locator(".ports").inner_text()
     packed.page.locator('[data-widget="sample.steps"] [role="slider"]').focus()
     packed.page.keyboard.press("ArrowRight")
     packed.press("Control+ArrowUp")

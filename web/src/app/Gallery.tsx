@@ -114,7 +114,7 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
         </p>
       )}
       <div className="gallery-body">
-        <div className="scroll gallery-grid" ref={scroll} role="listbox" aria-label={t("panel.gallery")} aria-multiselectable="true">
+        <div className="scroll gallery-grid" ref={scroll} {...(total ? { role: "listbox", "aria-label": t("panel.gallery"), "aria-multiselectable": true } : {})}>
           {gallery.known && !total && <p className="hint">{t(isFiltered(query) ? "search.empty" : query.trash ? "gallery.trash.empty" : "gallery.empty")}</p>}
           <div style={{ height: rows.getTotalSize(), position: "relative" }}>
             {visible.map((row) => (

@@ -26,7 +26,9 @@ export function TopBar() {
           {t(form ? "form.graph" : "form.title")}
         </button>
         <button type="button" className="icon" aria-label={t("commands.label")} title={`${t("commands.label")} (Ctrl+K)`} onClick={() => execute("palette")}>
-          ⌘
+          <svg viewBox="0 0 16 16" width="15" height="15" fill="none" stroke="currentColor" strokeWidth="1.5" strokeLinecap="round" aria-hidden="true">
+            <path d="M2.5 4.5 5 7 2.5 9.5M7.5 10.5h6M7.5 4.5h6" />
+          </svg>
         </button>
         <button type="button" className="icon" aria-label={t("settings.title")} title={t("settings.title")} onClick={() => execute("settings")}>
           ⚙
@@ -63,7 +65,7 @@ function Tabs() {
             }}
          >
             {tabTitle(tab)}
-            {isUnsaved(tab) && <i className="unsaved" title={t("tab.unsaved")} aria-label={t("tab.unsaved")} />}
+            {isUnsaved(tab) && <i className="unsaved" role="img" title={t("tab.unsaved")} aria-label={t("tab.unsaved")} />}
           </button>
           {tab.id === active && (
             <button

@@ -199,6 +199,14 @@ function nextColor(): void {
 const mode = (wanted: "mute" | "bypass") => () => edit(wanted, ({ graph }) => m.toggleMode(graph, selectedNodes(), wanted));
 const align = (side: m.Side) => () => arrange("align", (chosen) => m.align(chosen, side));
 
+/** Bar, canvas or form, panel: Tab stays inside the canvas, so there is a key that leaves it. */
+function nextRegion(): void {
+  const regions = [".top-bar", "#canvas, .form-view", ".side-panel"].flatMap((selector) => document.querySelector<HTMLElement>(selector) ?? []);
+  const at = regions.findIndex((region) => region.contains(document.activeElement));
+  const next = regions[(at + 1) % regions.length];
+  (next?.id === "canvas" ? next : next?.querySelector<HTMLElement>("button, input, a[href], textarea, select"))?.focus({ preventScroll: true });
+}
+
 export const commands: Command[] = [
   { id: "run", group: "run", keys: ["$mod+Enter"], inText: true, run: () => run() },
   { id: "runFront", group: "run", keys: ["$mod+Shift+Enter"], inText: true, run: () => run({ front: true }) },
@@ -296,6 +304,7 @@ export const commands: Command[] = [
   { id: "problems", group: "app", keys: ["e"], run: () => togglePanel("problems") },
   { id: "form", group: "app", keys: ["F4"], run: () => useApp.setState((state) => ({ form: !state.form, choosing: false })) },
   { id: "chooseFields", group: "app", run: startChoosing },
+  { id: "region", group: "app", keys: ["F6"], inText: true, run: nextRegion },
   { id: "palette", group: "app", keys: ["$mod+k"], inText: true, run: () => useApp.setState({ overlay: { kind: "commands" } }) },
   { id: "shortcuts", group: "app", keys: ["?", "F1"], run: () => useApp.setState({ overlay: { kind: "shortcuts" } }) },
   { id: "settings", group: "app", keys: ["$mod+,"], run: () => useApp.setState({ overlay: { kind: "settings" } }) },

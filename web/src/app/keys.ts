@@ -51,7 +51,7 @@ export function startKeys(): () => void {
       if (typing && !command.inText) continue;
       // Tab walks through the controls of the page; on the canvas itself it adds a node. Enter presses buttons.
       if ((event.key === "Tab" || event.key === "Enter") && !event.ctrlKey && !event.metaKey && !event.altKey) {
-        if (inControl || !(target.id === "canvas" || target === document.body)) continue;
+        if (inControl || !(target.id === "canvas" || (target === document.body && event.key === "Enter"))) continue;
       }
       if (command.when && !command.when()) continue;
       event.preventDefault();

@@ -43,7 +43,6 @@ export function Canvas() {
   const catalogue = useApp((state) => state.catalogue);
   const selection = useApp((state) => tabOf(state).selection);
   const tab = useApp((state) => state.active);
-  const theme = useApp((state) => state.preferences.theme);
   const farView = useApp((state) => state.preferences.farView);
   const words = useWords();
   const prefix = path.length ? `${path.join("/")}/` : "";
@@ -92,8 +91,17 @@ export function Canvas() {
     };
     const stop = stage.onPaint(paint);
     stage.invalidate();
-    return stop;
-  }, [theme]);
+    // The theme may be the system's, and is set on the page after this: what counts is when the page has it.
+    const observer = new MutationObserver(() => {
+      palette.forget();
+      stage.invalidate();
+    });
+    observer.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    return () => {
+      stop();
+      observer.disconnect();
+    };
+  }, []);
   useEffect(() => stage.invalidate(), [geometry, selection, far, words]);
   useEffect(
     () =>

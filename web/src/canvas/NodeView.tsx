@@ -165,7 +165,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
         return <Socket key={name} port={`${id}.${name}`} name={saidName(name)} type={type} side="output" at={at} linked wanting={false} />;
       })}
       {problem && !look.collapsed && (
-        <div className="node-problem" role="alert" title={problem.hint}>
+        <div className="node-problem" role="alert" tabIndex={0} title={problem.hint}>
           {problem.message} {problem.hint}
         </div>
       )}

@@ -1,0 +1,105 @@
+"""Everything in Chinese and back: the editor's own words, the nodes' names, help and choices; both themes."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from web.conftest import ROOT, Server
+from web.editor import Editor, graph
+
+CHAIN = graph(
+    {"empty": ("latent.empty", 0, 0), "sample": ("sampling.sample", 340, 0), "scale": ("image.resize", 700, 0)},
+    [("empty.latent", "sample.latent")],
+)
+
+
+@pytest.fixture
+def chinese(browser: Any, server: Server) -> Any:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="zh-CN")
+    context.set_default_timeout(20_000)
+    editor = Editor(context.new_page(), server.url)
+    editor.visit()
+    editor.wait("document.documentElement.lang === 'zh-CN'")
+    yield editor
+    assert not editor.errors, editor.errors
+    context.close()
+
+
+def test_nodes_speak_the_language_of_the_browser(chinese: Editor) -> None:
+    page = chinese.page
+    chinese.open(CHAIN)
+    title = chinese.node("sample").locator(".node-title")
+    chinese.wait("document.querySelector('[data-node=sample] .node-title').textContent.startsWith('采样')")
+    assert "步数" in page.locator('[data-widget="sample.steps"]').inner_text()
+    assert "lanczos" in page.locator('[data-widget="scale.method"]').inner_text()
+    assert "拉伸" in page.locator('[data-widget="scale.fit"]').inner_text()
+    chinese.node("sample").hover()
+    chinese.node("sample").get_by_label("此节点的作用").click()
+    assert "逐步把噪声变成图片的潜变量" in page.locator(".popup.help").inner_text()
+    assert not re.search(r"Number of steps|The method that", page.locator(".popup.help").inner_text())
+    page.keyboard.press("Escape")
+    page.mouse.dblclick(900, 700)
+    page.wait_for_selector('[role="combobox"]:focus')
+    page.keyboard.type("解码")
+    assert page.locator('[role="option"]').first.get_attribute("data-option") == "vae.decode"
+    page.keyboard.press("Escape")
+    chinese.press("Control+k")
+    page.keyboard.type("英文")
+    page.keyboard.press("Enter")
+    chinese.wait("document.documentElement.lang === 'en'")
+    assert title.inner_text().startswith("Sample")
+
+
+def test_no_text_of_the_editor_is_left_in_english() -> None:
+    """Both tables have the same keys by their types; here, that the Chinese one is Chinese and fills the same gaps."""
+    tables = {}
+    for name in ("en", "zh"):
+        source = (ROOT / "web" / "src" / "i18n" / f"{name}.ts").read_text(encoding="utf-8")
+        tables[name] = dict(re.findall(r'^  "([^"]+)":\s*"((?:[^"\\]|\\.)*)",$', source, re.MULTILINE))
+    assert len(tables["zh"]) > 200
+    gaps = re.compile(r"\{\w+\}")
+    for key, chinese in tables["zh"].items():
+        english = tables["en"][key]
+        assert set(gaps.findall(english)) == set(gaps.findall(chinese)), key
+        words = gaps.sub("", english)
+        if re.search(r"[a-z]{3}", words) and chinese == english:
+            pytest.fail(f"{key} is not translated: {english}")
+
+
+def test_no_sentence_stands_in_the_components() -> None:
+    """Texts for people come from the tables: no words between tags, and none in the attributes that are read out."""
+    found = []
+    for path in sorted((ROOT / "web" / "src").rglob("*.tsx")):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            words = re.findall(
+                r'(?:aria-label|title|placeholder|alt)="([^"]*[a-z]{3}[^"]*)"|>([A-Z][a-z]+ [a-z ]+)<', line
+            )
+            found += [f"{path.name}:{number}: {pair[0] or pair[1]}" for pair in words]
+    assert [line for line in found if not re.search(r"Safelight|Ctrl[+]|: \w+[.]\w+$", line)] == []
+
+
+def test_a_change_of_theme_reaches_what_is_painted(editor: Editor) -> None:
+    editor.open(CHAIN, zoom=0.25)
+    page = editor.page
+    editor.wait("document.querySelector('#canvas').dataset.far !== undefined")
+
+    def ink() -> list[int]:
+        place = editor.rect("sample")
+        x, y = editor.at(place["x"] + place["w"] / 2, place["y"] + place["h"] - 20)
+        script = """([x, y]) => {
+            const canvas = document.querySelector('canvas.below');
+            const ratio = canvas.width / canvas.clientWidth, box = canvas.getBoundingClientRect();
+            return [...canvas.getContext('2d').getImageData((x - box.x) * ratio, (y - box.y) * ratio, 1, 1).data];
+        }"""
+        return page.evaluate(script, [x, y])
+
+    dark = ink()
+    page.evaluate("__safelight.app.setState(s => ({ preferences: { ...s.preferences, theme: 'light' } }))")
+    editor.wait("document.documentElement.dataset.theme === 'light'")
+    editor.settle()
+    light = ink()
+    assert sum(dark[:3]) < 200, dark
+    assert sum(light[:3]) > 600, light
