@@ -8,6 +8,7 @@ from typing import Any
 
 from web.conftest import Server
 from web.editor import Editor
+from web.test_documents import call
 
 STATUS = (
     "(() => { const s = __safelight.app.getState(); const t = s.tabs.find(t => t.id === s.active);"
@@ -52,7 +53,7 @@ def wait_planned(editor: Editor) -> set[str]:
 
 def essence(document: dict[str, Any]) -> str:
     """The graph as it matters: nodes, values, wires, places, fields."""
-    kept = {key: document.get(key) for key in ("nodes", "links", "inputs", "outputs")}
+    kept = {key: document.get(key) or [] for key in ("nodes", "links", "inputs", "outputs")}
     nodes = {name: {**node, "values": node.get("values") or {}} for name, node in document["nodes"].items()}
     places = {name: (look["x"], look["y"]) for name, look in document["ui"]["nodes"].items()}
     return json.dumps({**kept, "nodes": nodes, "places": places}, sort_keys=True)
@@ -130,6 +131,30 @@ def test_a_picture_of_the_graph_holds_it_too(editor: Editor, tmp_path: Path) -> 
     page.keyboard.press("Alt+n")
     drop(editor, tmp_path / "graph.png", "image/png", (600, 300))
     page.get_by_role("button", name="Open the workflow").click()
+    editor.wait("__safelight.stage.geometry.nodes.size > 3")
+    assert essence(editor.document) == before
+
+
+def test_a_picture_that_was_only_shown_is_shared_with_its_workflow(
+    editor: Editor, server: Server, tmp_path: Path
+) -> None:
+    document = call(server, "GET", "/templates/text_to_image")
+    document["nodes"]["save"] = {"type": "image.preview"}
+    document["nodes"]["sample"]["values"]["steps"] = 2
+    document["outputs"] = []
+    editor.open(document, zoom=0.6)
+    editor.page.keyboard.press("Control+Enter")
+    editor.wait(f"{STATUS} === 'done'", 90)
+    editor.page.locator('[data-node="save"] .result img').first.wait_for()
+    before = essence(editor.document)
+    editor.page.get_by_role("button", name="Share", exact=True).click()
+    with editor.page.expect_download() as saved:
+        editor.page.locator(".share-pictures [data-share]").first.click()
+    saved.value.save_as(tmp_path / "shown.png")
+    editor.page.keyboard.press("Escape")
+    editor.page.keyboard.press("Alt+n")
+    drop(editor, tmp_path / "shown.png", "image/png", (600, 300))
+    editor.page.get_by_role("button", name="Open the workflow").click()
     editor.wait("__safelight.stage.geometry.nodes.size > 3")
     assert essence(editor.document) == before
 

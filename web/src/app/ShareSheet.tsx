@@ -17,8 +17,14 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
   const graph = useRef<HTMLDivElement>(null);
   const pictures = tabPictures(tab, run, results);
   const older = pictures.length > 0 && tab.runDocument !== tab.document;
-  const savePicture = (digest: string, name: string) => {
-    saveFile(blobUrl(digest), name.split("/").pop() ?? name);
+  const savePicture = async (digest: string, name: string) => {
+    let url = blobUrl(digest);
+    // Files of outputs carry their workflow; a picture that was only shown gets it here.
+    if (!run?.files.some((file) => file.digest === digest)) {
+      const blob = await (await fetch(url)).blob();
+      if (blob.type === "image/png") url = URL.createObjectURL(await embedInPng(blob, writeDocument(tab.runDocument ?? tab.document)));
+    }
+    saveFile(url, name.split("/").pop() ?? name);
     toast(t("share.done", { name: name.split("/").pop() ?? name }));
   };
   const saveGraph = () => {
@@ -42,7 +48,7 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
             <ul className="share-pictures">
               {pictures.slice(0, 8).map((file) => (
                 <li key={file.digest}>
-                  <button type="button" className="plain" data-share={file.name} aria-label={t("share.save", { name: file.name })} title={t("share.save", { name: file.name })} onClick={() => savePicture(file.digest, file.name)}>
+                  <button type="button" className="plain" data-share={file.name} aria-label={t("share.save", { name: file.name })} title={t("share.save", { name: file.name })} onClick={() => void savePicture(file.digest, file.name)}>
                     <img src={thumbnailUrl(file.digest, 256)} alt="" />
                     <span className="button">{t("gallery.download")}</span>
                   </button>
