@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 from safelight.sdk import (
     VAE,
@@ -17,44 +17,12 @@ from safelight.sdk import (
     Seed,
     Slider,
     node,
-    value,
 )
 
+from ._training.kinds import LatentSet, PictureSet
+
 if TYPE_CHECKING:
-    from torch import Tensor
-
-
-@value
-@dataclass(frozen=True, eq=False)
-class PictureSet:
-    """Pictures and what is to be said about them.
-
-    `pixels`: (N, H, W, 4) uint8, straight alpha. `entries`: a dictionary a picture, with `subject` (a key of
-    `subjects`) and `style` (a number of the caption language, or -1 where captions are taken as they are).
-    `subjects`: by key, `names` (the first is the official one), `keywords`, and `weight`, how often to draw it.
-    `weights`: (N,) float64, the probability of each picture.
-    """
-
-    pixels: Tensor
-    entries: tuple[dict[str, Any], ...]
-    subjects: dict[str, dict[str, Any]]
-    weights: Tensor
-
-
-@value
-@dataclass(frozen=True, eq=False)
-class LatentSet:
-    """A picture set, encoded once.
-
-    `samples`: (N, S, C, h, w) float16, each picture over S backgrounds, scaled as the denoiser sees them. `colours`:
-    (N, S) int16, the background's number in the palette, -1 for none. `downsampling` is the pixels a cell stands for,
-    `family` that of the VAE.
-    """
-
-    samples: Tensor
-    colours: Tensor
-    family: str
-    downsampling: int
+    pass
 
 
 @node(version=1, title="Open picture set")

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-from safelight.sdk import VAE, Context, Denoiser, Image, ImageEncoder, ModelRef, Patch, Text, TextEncoder, node, value
+from safelight.sdk import VAE, Context, Denoiser, Image, ImageEncoder, ModelRef, Patch, Text, TextEncoder, node
+
+from ._training.kinds import Tokenizer, Weights
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-
-@value
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """What a training node has learned.
-
-    `kind` is the class of diffusers or transformers, or `lora`; `config` what makes an empty one; `tensors` the
-    averaged weights in float32 by their names there. `curve`: (step, loss) points. `about`: how it was
-    trained, for its folder.
-    """
-
-    kind: str
-    config: dict[str, Any]
-    tensors: dict[str, Tensor]
-    curve: tuple[tuple[int, float], ...] = ()
-    about: dict[str, Any] = field(default_factory=dict)
-
-
-@value
-@dataclass(frozen=True)
-class Tokenizer:
-    """A tokenizer of CLIP's kind: the texts of its files by name."""
-
-    files: dict[str, str]
+    pass
 
 
 class Saved(NamedTuple):

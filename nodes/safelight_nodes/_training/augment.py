@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from safelight.sdk import Context
 
+from .kinds import PictureSet
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from safelight_nodes.dataset import PictureSet
 
 
 def augmented(

@@ -15,14 +15,12 @@ from safelight.sdk import VAE, Context, Image, ModelRef
 
 from .computing import half_precision, own_copy
 from .folders import plain_config, plain_tensors
+from .kinds import PictureSet, Weights
 from .loop import Course, fit, torch_generator
 from .pictures import Drawer, tiled
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from safelight_nodes.dataset import PictureSet
-    from safelight_nodes.weights import Weights
 
 SHOWN, SHOWN_STEP = 8, 1 << 40
 MEASURED, MEASURED_STEP = 200, 1 << 41
@@ -57,8 +55,6 @@ def learn(pictures: PictureSet, start: ModelRef[VAE] | None, settings: Settings,
     """Trains an autoencoder; a new one where none is given to start from."""
     import torch
 
-    from safelight_nodes.weights import Weights
-
     device, dtype = ctx.models.device()
     vae = own_copy(ctx, start, "start").component if start else fresh(settings, pictures.pixels.shape[1])
     vae.to(device, memory_format=torch.channels_last).requires_grad_(False)
@@ -87,12 +83,13 @@ def learn(pictures: PictureSet, start: ModelRef[VAE] | None, settings: Settings,
 def fresh(settings: Settings, side: int) -> Any:
     """A new `AutoencoderKL`: each level halves the side and, up to `widest`, doubles the channels."""
     import torch
-    from diffusers import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     widths = tuple(min(settings.widest, settings.width << level) for level in range(settings.levels))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        return AutoencoderKL(
+        made: Any = AutoencoderKL  # its annotations are of tuples of one
+        return made(
             block_out_channels=widths,
             down_block_types=("DownEncoderBlock2D",) * len(widths),
             up_block_types=("UpDecoderBlock2D",) * len(widths),

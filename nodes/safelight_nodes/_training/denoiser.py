@@ -15,6 +15,7 @@ from safelight.sdk import VAE, Context, Denoiser, Image, Latent, ModelRef, Probl
 
 from .computing import half_precision, own_copy
 from .folders import plain_config, plain_tensors
+from .kinds import LatentSet, PictureSet, Tokenizer, Weights
 from .loop import Course, fit, numpy_generator, torch_generator
 from .pictures import EMPTY_SHARE, WHITE_SHARE, Drawer, tiled
 from .text import check_family, tokens
@@ -23,9 +24,6 @@ from .towers import text_side
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from safelight_nodes.dataset import LatentSet, PictureSet
-    from safelight_nodes.weights import Tokenizer, Weights
 
 SHOWN, SHOWN_STEP, SHOWN_STEPS, SHOWN_GUIDANCE = 8, 1 << 40, 20, 4.0
 TEXT_RATE = 0.5
@@ -73,8 +71,6 @@ def learn(
 ) -> Learned:
     """Trains a denoiser, and its text tower along with it where that is wanted."""
     import torch
-
-    from safelight_nodes.weights import Tokenizer, Weights
 
     device, dtype = ctx.models.device()
     _check(latents, pictures, start, text)
@@ -125,7 +121,7 @@ def scheduler_settings(settings: Settings) -> dict[str, Any]:
 def fresh(latents: LatentSet, text_width: int, settings: Settings) -> Any:
     """A new `UNet2DConditionModel` with attention at every level and one layer a block."""
     import torch
-    from diffusers import UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     widths = tuple(min(settings.widest, settings.width << level) for level in range(settings.levels))
     channels = latents.samples.shape[2]
@@ -162,12 +158,12 @@ class Loss:
         device: Any,
         dtype: Any,
     ) -> None:
-        from diffusers import DDIMScheduler
+        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
         self.unet, self._tower, self._reader = unet, tower, reader
         self._latents, self._drawer, self._settings = latents, drawer, settings
         self._learn_text, self.device, self.dtype = learn_text, device, dtype
-        made = DDIMScheduler.from_config(scheduler)
+        made: Any = DDIMScheduler.from_config(scheduler)
         self._alphas: Tensor = made.alphas_cumprod
         self._velocity = made.config["prediction_type"] == "v_prediction"
         self._known: dict[str, Tensor] = {} if learn_text else self._embed_fixed()
@@ -242,7 +238,7 @@ def _shower(
 ) -> Callable[[], Image]:
     """Draws the same few captions from the same noise each time, so that one sees what was learned."""
     import torch
-    from diffusers import DDIMScheduler
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     from safelight_nodes._diffusion.autoencoder import leased_codec
 
@@ -250,7 +246,7 @@ def _shower(
     shape = (SHOWN, *latents.samples.shape[2:])
 
     def show() -> Image:
-        made = DDIMScheduler.from_config({**scheduler, "timestep_spacing": "trailing"})
+        made: Any = DDIMScheduler.from_config({**scheduler, "timestep_spacing": "trailing"})
         made.set_timesteps(SHOWN_STEPS)
         z = torch.randn(shape, generator=torch_generator(seed, SHOWN_STEP)).to(loss.device)
         with torch.no_grad():

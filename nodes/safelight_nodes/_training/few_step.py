@@ -20,15 +20,13 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, TextEncoder
 
 from .computing import half_precision, own_copy
+from .kinds import PictureSet, Weights
 from .loop import Course, fit, torch_generator
 from .pictures import Drawer, tiled
 from .text import check_family, embedded
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from safelight_nodes.dataset import PictureSet
-    from safelight_nodes.weights import Weights
 
 LARGEST_WEIGHT = 5.0
 SHOWN, SHOWN_ROUND = 8, 1 << 40  # samples to look at, and a round of captions that training never comes to
@@ -49,12 +47,11 @@ class Route:
     @classmethod
     def of(cls, settings: Mapping[str, Any], steps: int, inner: int) -> Route:
         """With the spacing that leaves out nothing of the noise: the first place is the noisiest timestep."""
-        from diffusers import DDIMScheduler
-
-        made = DDIMScheduler.from_config({**settings, "timestep_spacing": "trailing", "clip_sample": False})
-        made.set_timesteps(steps * inner)
         import torch
+        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
+        made: Any = DDIMScheduler.from_config({**settings, "timestep_spacing": "trailing", "clip_sample": False})
+        made.set_timesteps(steps * inner)
         end = torch.as_tensor(made.final_alpha_cumprod).reshape(1)
         alphas = torch.cat([made.alphas_cumprod[made.timesteps], end]).float()
         return cls(made.timesteps.long(), alphas, inner, made.config["prediction_type"])
@@ -104,7 +101,7 @@ def add_lora(unet: Any, rank: int, seed: int) -> list[Any]:
 
 def lora_tensors(unet: Any) -> dict[str, Tensor]:
     """The LoRA's tensors by the names that diffusers loads, on the CPU."""
-    from diffusers.utils import convert_state_dict_to_diffusers
+    from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
     from peft import get_peft_model_state_dict
 
     found = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))
@@ -244,7 +241,6 @@ def distil(
 ) -> Weights:
     """Trains the LoRA. Raises ProblemError for models that it is not made for."""
     from safelight_nodes._diffusion.autoencoder import leased_codec
-    from safelight_nodes.weights import Weights
 
     check_family(model.family)
     own = own_copy(ctx, model, "model")
@@ -272,15 +268,16 @@ def distil(
             device=device,
             dtype=dtype,
         )
-        show = None
+        show: Callable[[], Image] | None = None
         if vae is not None:
             shown = embed(drawer.captions(SHOWN_ROUND, SHOWN, 1.0))
 
-            def show() -> Image:
+            def drawn() -> Image:
                 latents = loss.sample(shown, settings.seed).cpu()
                 with leased_codec(ctx, vae) as codec:
                     return Image(tiled(codec.decode(latents).movedim(-1, 1), SHOWN // 2))
 
+            show = drawn
         course = Course(settings.updates, settings.rate, settings.warm, average=settings.average, seed=settings.seed)
         curve = fit([{"params": learned}], loss, course, ctx, show)
     about = {"method": "progressive distillation of the guided model", **asdict(settings)}

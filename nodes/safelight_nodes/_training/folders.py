@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Problem, ProblemError
 
+from .kinds import Tokenizer, Weights
+
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from safelight_nodes.weights import Tokenizer, Weights
 
 _SAID = {
     "AutoencoderKL": "an autoencoder",

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from safelight.sdk import VAE, Context, ModelRef
 
 from .captions import PALETTE, draw_colour
+from .kinds import LatentSet, PictureSet
 from .loop import numpy_generator
 from .pictures import composited
-
-if TYPE_CHECKING:
-    from safelight_nodes.dataset import LatentSet, PictureSet
 
 
 def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: int, ctx: Context) -> LatentSet:
@@ -21,7 +17,6 @@ def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: in
     import torch
 
     from safelight_nodes._diffusion.autoencoder import leased_codec
-    from safelight_nodes.dataset import LatentSet
 
     count, height, width, _ = pictures.pixels.shape
     colours = np.empty((count, backgrounds), np.int16)

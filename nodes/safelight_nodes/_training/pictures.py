@@ -12,12 +12,11 @@ import numpy as np
 from safelight.sdk import Context, Problem, ProblemError
 
 from .captions import EVERYDAY, PALETTE, caption, draw_colour
+from .kinds import PictureSet
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from safelight_nodes.dataset import PictureSet
 
 WHITE = 0
 EMPTY_SHARE = 0.1
@@ -32,8 +31,6 @@ def opened(index: Path, pixels: Path, limit: int = 0) -> PictureSet:
         ProblemError: `bad_picture_set`, when the two do not fit together.
     """
     import torch
-
-    from safelight_nodes.dataset import PictureSet
 
     try:
         said = json.loads(index.read_text(encoding="utf-8"))
@@ -62,8 +59,6 @@ def read_folder(ctx: Context, captions: str, size: int) -> PictureSet:
         ProblemError: every line that cannot be used, all at once (at most twenty).
     """
     import torch
-
-    from safelight_nodes.dataset import PictureSet
 
     folder = captions.rpartition("/")[0]
     pictures: list[np.ndarray] = []

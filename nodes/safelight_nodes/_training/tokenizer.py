@@ -6,14 +6,12 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .captions import PALETTE
+from .kinds import PictureSet
 from .loop import numpy_generator
 from .pictures import Drawer
-
-if TYPE_CHECKING:
-    from safelight_nodes.dataset import PictureSet
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -62,7 +60,8 @@ def learn(texts: Iterable[str], vocabulary: int, length: int) -> Any:
             ids[left + right] = len(ids)
             merges.append((left, right))
     ids[START], ids[END] = len(ids), len(ids) + 1
-    return CLIPTokenizer(vocab=ids, merges=merges, model_max_length=length)
+    made: Any = CLIPTokenizer  # its annotation knows merges as lines only
+    return made(vocab=ids, merges=merges, model_max_length=length)
 
 
 def to_files(tokenizer: Any) -> dict[str, str]:

@@ -16,6 +16,7 @@ from safelight.sdk import Context, ModelRef, Problem, ProblemError, TextEncoder
 from .captions import PALETTE, draw_colour
 from .computing import half_precision, own_copy
 from .folders import plain_config, plain_tensors
+from .kinds import PictureSet, Tokenizer, Weights
 from .loop import Course, fit, numpy_generator
 from .pictures import WHITE, WHITE_SHARE, composited
 from .text import tokens
@@ -23,9 +24,6 @@ from .tokenizer import from_files, to_files
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from safelight_nodes.dataset import PictureSet
-    from safelight_nodes.weights import Tokenizer, Weights
 
 LARGEST_SCALE = 100.0
 
@@ -136,8 +134,6 @@ def learn(
     """Trains both towers, or the image tower to a given text tower."""
     import torch
     from torch.nn.functional import cross_entropy, normalize
-
-    from safelight_nodes.weights import Tokenizer, Weights
 
     device, dtype = ctx.models.device()
     width, layers = settings.text_width, settings.text_layers

@@ -1,0 +1,69 @@
+"""What travels between the nodes that train: sets of pictures, and what was learned from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from safelight.sdk import value
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class PictureSet:
+    """Pictures and what is to be said about them.
+
+    `pixels`: (N, H, W, 4) uint8, straight alpha. `entries`: a dictionary a picture, with `subject` (a key of
+    `subjects`) and `style` (a number of the caption language, or -1 where captions are taken as they are).
+    `subjects`: by key, `names` (the first is the official one), `keywords`, and `weight`, how often to draw it.
+    `weights`: (N,) float64, the probability of each picture.
+    """
+
+    pixels: Tensor
+    entries: tuple[dict[str, Any], ...]
+    subjects: dict[str, dict[str, Any]]
+    weights: Tensor
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class LatentSet:
+    """A picture set, encoded once.
+
+    `samples`: (N, S, C, h, w) float16, each picture over S backgrounds, scaled as the denoiser sees them. `colours`:
+    (N, S) int16, the background's number in the palette, -1 for none. `downsampling` is the pixels a cell stands for,
+    `family` that of the VAE.
+    """
+
+    samples: Tensor
+    colours: Tensor
+    family: str
+    downsampling: int
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """What a training node has learned.
+
+    `kind` is the class of diffusers or transformers, or `lora`; `config` what makes an empty one; `tensors` the
+    averaged weights in float32 by their names there. `curve`: (step, loss) points. `about`: how it was
+    trained, for its folder.
+    """
+
+    kind: str
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
+    curve: tuple[tuple[int, float], ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+@value
+@dataclass(frozen=True)
+class Tokenizer:
+    """A tokenizer of CLIP's kind: the texts of its files by name."""
+
+    files: dict[str, str]
