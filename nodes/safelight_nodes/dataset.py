@@ -19,7 +19,7 @@ from safelight.sdk import (
     node,
 )
 
-from ._training.kinds import LatentSet, PictureSet
+from .training_values import LatentSet, PictureSet
 
 if TYPE_CHECKING:
     pass

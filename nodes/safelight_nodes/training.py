@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from safelight.sdk import VAE, Context, Denoiser, ModelRef, Number, Seed, Slider, TextEncoder, Toggle, node
 
-from ._training.kinds import LatentSet, PictureSet, Tokenizer, Weights
+from .training_values import LatentSet, PictureSet, Tokenizer, Weights
 
 _Updates = Annotated[int, Number(1, 10_000_000), "Updates of the weights."]
 _Batch = Annotated[int, Slider(1, 512), "Pictures of an update."]

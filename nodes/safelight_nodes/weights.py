@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from safelight.sdk import VAE, Context, Denoiser, Image, ImageEncoder, ModelRef, Patch, Text, TextEncoder, node
 
-from ._training.kinds import Tokenizer, Weights
+from .training_values import Tokenizer, Weights
 
 if TYPE_CHECKING:
     pass

@@ -13,7 +13,7 @@ import tiny_sets
 from node_bench import BenchContext
 from safelight.sdk import ProblemError
 from safelight_nodes import training
-from safelight_nodes._training.kinds import LatentSet, PictureSet
+from safelight_nodes.training_values import LatentSet, PictureSet
 
 TINY: dict[str, Any] = {"width": 16, "widest": 16, "text_width": 32, "text_layers": 1}
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from safelight.sdk import Context
+from safelight_nodes.training_values import PictureSet
 
-from .kinds import PictureSet
 from .loop import numpy_generator
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from safelight.sdk import VAE, Context, Image, ModelRef
+from safelight_nodes.training_values import PictureSet, Weights
 
 from .computing import half_precision, own_copy
 from .folders import plain_config, plain_tensors
-from .kinds import PictureSet, Weights
 from .loop import Course, fit, torch_generator
 from .pictures import Drawer, tiled
 

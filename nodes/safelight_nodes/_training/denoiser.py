@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from safelight.sdk import VAE, Context, Denoiser, Image, Latent, ModelRef, Problem, ProblemError, TextEncoder
+from safelight_nodes.training_values import LatentSet, PictureSet, Tokenizer, Weights
 
 from .computing import half_precision, own_copy
 from .folders import plain_config, plain_tensors
-from .kinds import LatentSet, PictureSet, Tokenizer, Weights
 from .loop import Course, fit, numpy_generator, torch_generator
 from .pictures import EMPTY_SHARE, WHITE_SHARE, Drawer, tiled
 from .text import check_family, tokens

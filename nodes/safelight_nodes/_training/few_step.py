@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, TextEncoder
+from safelight_nodes.training_values import PictureSet, Weights
 
 from .computing import half_precision, own_copy
-from .kinds import PictureSet, Weights
 from .loop import Course, fit, torch_generator
 from .pictures import Drawer, tiled
 from .text import check_family, embedded

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Problem, ProblemError
-
-from .kinds import Tokenizer, Weights
+from safelight_nodes.training_values import Tokenizer, Weights
 
 if TYPE_CHECKING:
     from torch import Tensor

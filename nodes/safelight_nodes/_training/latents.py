@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from safelight.sdk import VAE, Context, ModelRef
+from safelight_nodes.training_values import LatentSet, PictureSet
 
 from .captions import PALETTE, draw_colour
-from .kinds import LatentSet, PictureSet
 from .loop import numpy_generator
 from .pictures import composited
 

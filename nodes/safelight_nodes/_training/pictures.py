@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from safelight.sdk import Context, Problem, ProblemError
+from safelight_nodes.training_values import PictureSet
 
 from .captions import EVERYDAY, PALETTE, caption, draw_colour
-from .kinds import PictureSet
 from .loop import numpy_generator
 
 if TYPE_CHECKING:

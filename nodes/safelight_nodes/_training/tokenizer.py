@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from safelight_nodes.training_values import PictureSet
+
 from .captions import PALETTE
-from .kinds import PictureSet
 from .loop import numpy_generator
 from .pictures import Drawer
 

@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safelight.sdk import Context, ModelRef, Problem, ProblemError, TextEncoder
+from safelight_nodes.training_values import PictureSet, Tokenizer, Weights
 
 from .captions import PALETTE, draw_colour
 from .computing import half_precision, own_copy
 from .folders import plain_config, plain_tensors
-from .kinds import PictureSet, Tokenizer, Weights
 from .loop import Course, fit, numpy_generator
 from .pictures import WHITE, WHITE_SHARE, composited
 from .text import tokens

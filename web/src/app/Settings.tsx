@@ -1,5 +1,6 @@
 import { type TextKey, useT } from "../i18n";
-import { type Preferences, useApp } from "../state/store";
+import type { Preferences } from "../state/preferences";
+import { useApp } from "../state/store";
 import { setPreference } from "./commands";
 import { Sheet } from "./Sheet";
 

@@ -10,9 +10,9 @@ import { closeTab, copyText, enterSubgraph, leaveSubgraph, openFile, openTab, sa
 import { edit, redo, removeSelected, select, selectedNodes, undo } from "../state/edits";
 import { paste, receiveFile } from "../state/files";
 import { keepSubgraph } from "../state/library";
-import { save as savePreferences } from "../state/preferences";
+import { type Preferences, save as savePreferences } from "../state/preferences";
 import { saveTab } from "../state/saving";
-import { activeGraph, activeScene, activeTab, type Panel, type Preferences, toast, useApp } from "../state/store";
+import { activeGraph, activeScene, activeTab, type Panel, toast, useApp } from "../state/store";
 import { cancelRun, run, runSelected } from "../state/sync";
 import { pickFile } from "../widgets/values";
 import { startChoosing } from "./ChooseFields";

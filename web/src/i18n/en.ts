@@ -439,3 +439,4 @@ export const en = {
 } as const;
 
 export type TextKey = keyof typeof en;
+export type Texts = Record<TextKey, string>;

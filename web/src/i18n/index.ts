@@ -6,10 +6,9 @@
 import { create } from "zustand";
 import { ApiError, request, Unreachable } from "../api/client";
 import { labelOf } from "../model";
-import { en, type TextKey } from "./en";
+import { en, type TextKey, type Texts } from "./en";
 
 export type { TextKey };
-export type Texts = Record<TextKey, string>;
 export type Language = "en" | "zh";
 
 /** What the server says (names and help of nodes, templates), from English; what is not there stays English. */

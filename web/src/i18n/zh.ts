@@ -1,6 +1,6 @@
 /** Simplified Chinese. */
 
-import type { Texts } from "./index";
+import type { Texts } from "./en";
 
 export const zh: Texts = {
   "run": "运行",

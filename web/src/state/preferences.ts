@@ -1,6 +1,15 @@
 /** What the user prefers, kept in this browser. */
 
-import type { Preferences } from "./store";
+export interface Preferences {
+  theme: "system" | "dark" | "light";
+  language: "system" | "en" | "zh";
+  snap: boolean;
+  minimap: boolean;
+  /** What dragging on the empty canvas with the left button does. */
+  leftDrag: "select" | "pan";
+  farView: boolean;
+  randomSeeds: boolean;
+}
 
 const KEY = "safelight.preferences";
 

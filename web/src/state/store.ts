@@ -14,7 +14,7 @@ import {
 } from "../model";
 import type { FileInfo, NodeState, Plan, Problem, Run, Template, WorkflowInfo, ModelInfo } from "../api/shapes";
 import type { PaintSource } from "./painting";
-import { load } from "./preferences";
+import { load, type Preferences } from "./preferences";
 
 /** An open document. `base` is the document as last saved on the server, `revision` its number there (0: never). */
 export interface Tab {
@@ -63,17 +63,6 @@ export interface Toast {
   text: string;
   kind: "info" | "error";
   action?: { label: string; run: () => void };
-}
-
-export interface Preferences {
-  theme: "system" | "dark" | "light";
-  language: "system" | "en" | "zh";
-  snap: boolean;
-  minimap: boolean;
-  /** What dragging on the empty canvas with the left button does. */
-  leftDrag: "select" | "pan";
-  farView: boolean;
-  randomSeeds: boolean;
 }
 
 export interface AppState {
