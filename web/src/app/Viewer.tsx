@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "react";
 import { useT } from "../i18n";
+import { paintPicture } from "../state/painting";
 import { Sheet } from "./Sheet";
 
 interface Props {
@@ -92,19 +93,26 @@ export function Viewer({ pictures, index, compare, onClose }: Props) {
       {compare ? (
         <input type="range" min="0" max="100" value={Math.round(part)} aria-label={t("viewer.slider")} onChange={(event) => setPart(Number(event.target.value))} autoFocus />
       ) : (
-        pictures.length > 1 && (
-          <div className="buttons">
-            <button type="button" onClick={() => step(-1)}>
-              {t("viewer.previous")}
+        <div className="buttons">
+          {pictures.length > 1 && (
+            <>
+              <button type="button" onClick={() => step(-1)}>
+                {t("viewer.previous")}
+              </button>
+              <span>
+                {at + 1} / {pictures.length}
+              </span>
+              <button type="button" onClick={() => step(1)}>
+                {t("viewer.next")}
+              </button>
+            </>
+          )}
+          {source && (
+            <button type="button" onClick={() => paintPicture(source)}>
+              {t("painter.open")}
             </button>
-            <span>
-              {at + 1} / {pictures.length}
-            </span>
-            <button type="button" onClick={() => step(1)}>
-              {t("viewer.next")}
-            </button>
-          </div>
-        )
+          )}
+        </div>
       )}
     </Sheet>
   );

@@ -116,7 +116,7 @@ function Opener({ label, shown, help, children }: { label: string; shown: string
   const [anchor, setAnchor] = useState<Element | null>(null);
   return (
     <>
-      <button type="button" className="field choice nodrag" aria-haspopup="listbox" aria-expanded={anchor !== null} aria-label={`${label}: ${shown}`} title={help} onClick={(event) => setAnchor(event.currentTarget)}>
+      <button type="button" className="field choice nodrag" aria-haspopup="listbox" aria-expanded={anchor !== null} title={help} onClick={(event) => setAnchor(event.currentTarget)}>
         <span className="label">{label}</span>
         <span className="value">{shown}</span>
         <svg viewBox="0 0 10 10" width="9" height="9" aria-hidden="true">
