@@ -207,7 +207,7 @@ def test_a_failed_run_lists_its_problems_and_leads_to_the_node(editor: Editor) -
         list(data.getvalue()),
     )
     page.evaluate("__safelight.view.set(40, 60, 0.6)")
-    page.locator('[data-node="load"] .file-field').get_by_role("button", name="File: apple.png").click()
+    page.locator('[data-node="load"] .file-field').get_by_role("button", name="File apple.png").click()
     page.locator('[data-option="tiny.png"]').click()
     page.evaluate("__safelight.view.set(-4000, -4000, 0.6)")
     page.keyboard.press("Control+Enter")
