@@ -9,8 +9,9 @@ from PIL import Image
 
 from safelight.app import Studio
 from safelight.engine import RunOptions
-from safelight.graph import Document, Port
+from safelight.graph import Port
 from safelight.places import shipped_names
+from sound import assert_sound
 
 NAMES = sorted(shipped_names())
 SIZES = {"hires_fix": 192, "enlarge": 256}
@@ -23,14 +24,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_sound_and_readable(name: str, studio: Studio) -> None:
-    text = shipped_names()[name].read_text(encoding="utf-8")
-    document = Document.loads(text)
-    assert document.dumps() == text, "save it with Document.dumps()"
-    assert document.name == name
-    assert document.description
-    assert all(entry.help for entry in document.inputs)
-    assert set(document.nodes) == set(document.ui["nodes"]), "every node has a place on the canvas"
-    assert studio.check(document).problems == []
+    assert_sound(shipped_names()[name], studio)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from safelight.sdk import VAE, Context, Denoiser, Image, ImageEncoder, ModelRef, Patch, Text, TextEncoder, node
 
 from .training_values import Tokenizer, Weights
-
-if TYPE_CHECKING:
-    pass
 
 
 class Saved(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from safelight.app import Studio
-from safelight.graph import Document
+from sound import assert_sound
 
 FOLDER = Path(__file__).parents[2] / "workflows" / "train"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -15,14 +15,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_sound_and_readable(name: str, studio: Studio) -> None:
-    text = (FOLDER / f"{name}.json").read_text(encoding="utf-8")
-    document = Document.loads(text)
-    assert document.dumps() == text, "save it with Document.dumps()"
-    assert document.name == name
-    assert document.description
-    assert all(entry.help for entry in document.inputs)
-    assert set(document.nodes) == set(document.ui["nodes"]), "every node has a place on the canvas"
-    assert studio.check(document).problems == []
+    assert_sound(FOLDER / f"{name}.json", studio)
 
 
 def test_every_part_has_one() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from web.editor import Editor
+from web.editor import CHAIN, Editor
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
@@ -133,3 +133,10 @@ def editor(context: Any, server: Server) -> Iterator[Editor]:
     opened.visit()
     yield opened
     assert not opened.errors, opened.errors
+
+
+@pytest.fixture
+def chain(editor: Editor) -> Editor:
+    """Three nodes, the first two wired."""
+    editor.open(CHAIN)
+    return editor

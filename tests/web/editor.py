@@ -22,6 +22,12 @@ def graph(
     }
 
 
+CHAIN = graph(
+    {"empty": ("latent.empty", 0, 0), "sample": ("sampling.sample", 340, 0), "decode": ("vae.decode", 700, 0)},
+    [("empty.latent", "sample.latent")],
+)
+
+
 class Editor:
     def __init__(self, page: Any, url: str) -> None:
         self.page = page

@@ -6,21 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from web.editor import Editor, graph
+from web.editor import CHAIN, Editor
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAIN = graph(
-    {"empty": ("latent.empty", 0, 0), "sample": ("sampling.sample", 340, 0), "decode": ("vae.decode", 700, 0)},
-    [("empty.latent", "sample.latent")],
-)
-
-
-@pytest.fixture
-def chain(editor: Editor) -> Editor:
-    editor.open(CHAIN)
-    return editor
 
 
 def focused(editor: Editor, name: str) -> Any:

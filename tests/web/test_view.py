@@ -7,18 +7,7 @@ from typing import Any
 
 import pytest
 
-from web.editor import Editor, graph
-
-CHAIN = graph(
-    {"empty": ("latent.empty", 0, 0), "sample": ("sampling.sample", 340, 0), "decode": ("vae.decode", 700, 0)},
-    [("empty.latent", "sample.latent")],
-)
-
-
-@pytest.fixture
-def chain(editor: Editor) -> Editor:
-    editor.open(CHAIN)
-    return editor
+from web.editor import CHAIN, Editor, graph
 
 
 def viewport(editor: Editor) -> dict[str, float]:

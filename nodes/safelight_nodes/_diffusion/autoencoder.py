@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import VAE, Context, Lease, ModelRef, ProblemError
+from safelight.sdk import VAE, Context, Lease, ModelRef, ProblemError, is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 WHOLE_PIXELS = 1536 * 1536
 """Pictures up to this many pixels go through the autoencoder whole, unless memory runs out."""
 TILE_PIXELS = 1024
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 OVERLAP = 4
 """Neighbouring tiles share one part in so many of their side, and fade into each other there."""
 
@@ -90,7 +89,7 @@ class Codec:
             try:
                 return convert(given)
             except (RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             # Outside the handler: the error holds the frames, and so the tensors, of the attempt that failed.
             own = min(own, max(given.shape[-2:]) // 2)
@@ -200,11 +199,3 @@ def _ramp(length: int, fade: int, before: bool, after: bool) -> Tensor:
     if after and fade:
         ramp[-fade:] *= rising.flip(0)
     return ramp
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    import torch
-
-    kinds = (MemoryError, torch.OutOfMemoryError)
-    # torch's allocators for the CPU and for MPS have no exception of their own.
-    return isinstance(error, kinds) or any(said in str(error) for said in _NO_MEMORY)

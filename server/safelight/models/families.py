@@ -71,10 +71,6 @@ def of_vae(name: str, config: Mapping[str, Any]) -> Family:
     return "sdxl" if abs(config.get("scaling_factor", 0.18215) - 0.13025) < 1e-6 else "sd1"
 
 
-def predicts_velocity(scheduler: Mapping[str, Any]) -> bool:
-    return scheduler.get("prediction_type") == "v_prediction"
-
-
 def is_checkpoint(header: Header) -> bool:
     """Whether a file is a whole model in the layout of the original releases."""
     return f"{_LDM}input_blocks.0.0.weight" in header.tensors

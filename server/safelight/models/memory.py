@@ -16,7 +16,6 @@ SPARE = 256 * _MIB
 """Bytes left free on a device beside weights and scratch, for what the libraries take themselves."""
 SHARE = 0.7
 """The part of main memory that models may hold while nobody uses them."""
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 class Memory:
@@ -59,15 +58,6 @@ def give_back() -> None:
     if torch is not None and torch.backends.mps.is_available():
         torch.mps.empty_cache()
     _trim_heap()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that there was no memory left, in main memory or on a device."""
-    torch = sys.modules.get("torch")
-    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
-        return True
-    # torch's allocator for the CPU, and the one for MPS, have no exception of their own.
-    return isinstance(error, RuntimeError) and any(said in str(error) for said in _NO_MEMORY)
 
 
 def _trim_heap() -> None:

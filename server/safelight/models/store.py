@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from safelight.sdk.context import Lease
+from safelight.sdk.memory import is_out_of_memory
 from safelight.sdk.models import K, ModelRef, Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
 
@@ -24,7 +25,7 @@ from .hub import Progress, cache_folder, offline
 from .layout import Layout, read_json
 from .library import Library, ModelEntry, model_folders
 from .making import created
-from .memory import SPARE, Memory, give_back, is_out_of_memory
+from .memory import SPARE, Memory, give_back
 from .shelf import Entry, Shelf
 
 if TYPE_CHECKING:

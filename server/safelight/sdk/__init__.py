@@ -3,6 +3,7 @@
 from .context import Context, Files, Lease, Models
 from .lazy import Lazy
 from .marker import value
+from .memory import is_out_of_memory
 from .models import (
     VAE,
     ControlNet,
@@ -88,6 +89,7 @@ __all__ = [
     "Toggle",
     "Video",
     "can_connect",
+    "is_out_of_memory",
     "load_packs",
     "node",
     "node_type",

@@ -136,11 +136,6 @@ def tensor_bytes(tensor: Tensor) -> memoryview:
     return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
 
 
-def value_bytes(encoded: Encoded) -> int:
-    """Bytes of memory a value holds: its tensors, and a small charge for the rest."""
-    return 200 + sum(tensor.numel() * tensor.element_size() for tensor in encoded.tensors.values())
-
-
 def _tensor_digest(tensor: Tensor) -> str:
     return f"{tensor.dtype}:{tuple(tensor.shape)}:{hash_bytes(tensor_bytes(tensor))}"
 

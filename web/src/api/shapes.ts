@@ -1,69 +1,13 @@
-/** The records of the API that the editor uses: see docs/api.md. */
+/**
+ * The records of the API that the editor uses: see docs/api.md. Those that are as the server describes them come from
+ * the generated types; the others know more, or ask for less.
+ */
 
 import type { NodeSpec } from "../model";
+import type { PlanAnswer, Problem, QueueInfo, Run } from "./types";
 
-export interface Problem {
-  code: string;
-  message: string;
-  hint: string;
-  node: string | null;
-  port: string | null;
-  value?: unknown;
-  details?: string | null;
-}
-
-export type PlanStatus = "cached" | "run" | "unknown" | "off" | "unneeded";
-
-export interface Plan {
-  ok: boolean;
-  nodes: Record<string, { status: PlanStatus; seconds: number | null }>;
-  seconds: number;
-  problems: Problem[];
-}
-
-export interface CheckAnswer {
-  ok: boolean;
-  problems: Problem[];
-  types: Record<string, Record<string, string>>;
-}
-
-export type RunStatus = "queued" | "running" | "paused" | "interrupted" | "done" | "failed" | "cancelled";
-
-export interface RunFile {
-  name: string;
-  digest: string;
-  media_type: string;
-  size: number;
-  width: number;
-  height: number;
-  node: string | null;
-  output: string | null;
-  url: string;
-  thumbnail: string;
-}
-
-export interface Run {
-  id: string;
-  name: string;
-  status: RunStatus;
-  priority: number;
-  rank: number;
-  /** Seconds until it ends, where the answer tells. */
-  left?: number | null;
-  position: number | null;
-  created: number;
-  started: number | null;
-  finished: number | null;
-  seconds: number | null;
-  estimate: number | null;
-  progress: number | null;
-  workflow: string | null;
-  batch: string | null;
-  inputs: Record<string, unknown>;
-  problems: Problem[];
-  outputs: Record<string, { file?: RunFile; value?: unknown; type?: string }[]>;
-  files: RunFile[];
-}
+export type { CheckAnswer, FileInfo, ModelInfo, Problem, QueueInfo, RevisionInfo, Run, RunFile, Template, WorkflowInfo } from "./types";
+export type Plan = PlanAnswer;
 
 /** A file as `node_finished` tells it: at once, also those of preview nodes. */
 export interface NodeFile {
@@ -91,59 +35,6 @@ export type CurvePoint = [step: number, value: number];
 /** Outputs that can be read at a glance, by name. */
 export type NodeValues = Record<string, unknown>;
 
-export interface QueueInfo {
-  paused: boolean;
-  waiting: number;
-  running: number;
-  seconds: number | null;
-}
-
-export interface FileInfo {
-  name: string;
-  size: number;
-  modified: number;
-  media_type: string;
-  url: string;
-  thumbnail: string;
-  digest: string;
-  width: number;
-  height: number;
-  run: string | null;
-}
-
-export interface WorkflowInfo {
-  name: string;
-  revision: number;
-  created: number;
-  modified: number;
-  description: string;
-  nodes: number;
-}
-
-export interface RevisionInfo {
-  revision: number;
-  created: number;
-  message: string;
-  autosave: boolean;
-  digest: string;
-}
-
-export interface Template {
-  name: string;
-  title: string;
-  description: string;
-  nodes: number;
-  /** Address of a small picture; empty where there is none. */
-  picture: string;
-}
-
-export interface ModelInfo {
-  name: string;
-  kind: string;
-  family: string;
-  size: number;
-}
-
 export interface CatalogueAnswer {
   digest: string;
   nodes: NodeSpec[];
@@ -165,4 +56,4 @@ export type ServerEvent =
   | { event: "node_finished"; run: string; node: string; cached: boolean; seconds: number; files?: NodeFile[]; values?: NodeValues }
   | { event: "node_skipped"; run: string; node: string; because: string }
   | { event: "node_failed"; run: string; node: string; problem: Problem }
-  | { event: "run_finished"; run: string; status: RunStatus; seconds: number };
+  | { event: "run_finished"; run: string; status: Run["status"]; seconds: number };

@@ -12,7 +12,6 @@ export const SOCKET_ROW = 24;
 export const WIDGET_ROW = 32;
 export const TEXT_ROW = 92;
 export const ITEMS_ROW = 64;
-export const FILE_ROW = 32;
 export const PREVIEW = 240;
 export const PREVIEW_MIN = 80;
 export const CURVE = 120;
