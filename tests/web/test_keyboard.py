@@ -153,6 +153,7 @@ def test_a_frame_is_renamed_and_taken_off_its_nodes(chain: Editor) -> None:
 
     def rename() -> None:
         chain.page.mouse.dblclick(*chain.at(frame["x"] + 60, frame["y"] + 12))
+        chain.page.wait_for_selector(".frame-title:focus")
         chain.page.keyboard.type("Pass one")
         chain.page.keyboard.press("Enter")
 
@@ -166,6 +167,7 @@ def test_a_frame_is_renamed_and_taken_off_its_nodes(chain: Editor) -> None:
 
 def test_a_title_is_written_where_it_is_double_clicked(chain: Editor) -> None:
     chain.node("decode").locator(".node-title").dblclick(position={"x": 10, "y": 6})
+    chain.page.wait_for_selector("input.node-title:focus")
     chain.page.keyboard.type("To pixels")
     chain.page.keyboard.press("Enter")
     assert chain.document["nodes"]["decode"]["title"] == "To pixels"

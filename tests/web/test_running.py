@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -66,6 +67,21 @@ def test_what_will_run_is_marked_and_counted_and_only_that_runs(editor: Editor) 
     editor.press("Control+Enter")
     finished(editor)
     assert [status(editor, name) for name in ("a", "b", "sum")] == ["cached", "done", "done"]
+
+
+def test_a_run_that_is_over_before_its_acceptance_is_known_is_taken_note_of(editor: Editor) -> None:
+    def late(route: Any) -> None:
+        answer = route.fetch()
+        time.sleep(1.5)  # the events of the run are there by now
+        route.fulfill(response=answer)
+
+    editor.open(SUM)
+    editor.wait_plan()
+    editor.page.route("**/api/v1/runs", late)
+    editor.press("Control+Enter")
+    finished(editor)
+    editor.wait("document.querySelector('.run-button').dataset.willRun === '0'")
+    editor.page.wait_for_selector('[data-node="sum"] .values')
 
 
 def test_numbers_are_shown_in_the_node_that_made_them(editor: Editor) -> None:

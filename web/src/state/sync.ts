@@ -110,9 +110,14 @@ export interface RunOptions {
   inputs?: Record<string, unknown>;
 }
 
+/** What was told of runs while the answer that one was accepted is awaited: a short run may be over before it is here. */
+const early: { run: string; node: string; result: Partial<Result> }[] = [];
+let awaited = 0;
+
 export async function run({ front = false, targets, inputs }: RunOptions = {}): Promise<void> {
   const tab = activeTab();
   const { document } = tab;
+  awaited += 1;
   try {
     const accepted = await request<Run>("POST", "/runs", {
       document,
@@ -124,10 +129,16 @@ export async function run({ front = false, targets, inputs }: RunOptions = {}): 
     });
     useApp.setState((state) => ({ runs: { ...state.runs, [accepted.id]: { ...accepted, ...state.runs[accepted.id] } } }));
     patchTab(tab.id, { run: accepted.id, runDocument: document });
+    for (const { run: told, node, result } of early) if (told === accepted.id) showResult(told, node, result);
+    const known = useApp.getState().runs[accepted.id];
+    if (known && !isActive(known)) takeRun(known);
     turnSeeds();
   } catch (error) {
     if (error instanceof ApiError) patchTab(tab.id, { problems: error.problems });
     toast(error instanceof Unreachable ? t("run.offline") : t("run.refused", { message: (error as Error).message }), "error");
+  } finally {
+    awaited -= 1;
+    if (!awaited) early.length = 0;
   }
 }
 
@@ -245,6 +256,7 @@ function setNode(run: string, node: string, change: Partial<NodeState>): void {
 function showResult(run: string, node: string, result: Partial<Result>): void {
   const tab = useApp.getState().tabs.find((candidate) => candidate.run === run);
   if (tab) setResult(resultKey(tab.id, node), result.values ? { ...result, values: news(tab.document, node, result.values) } : result);
+  else if (awaited) early.push({ run, node, result });
 }
 
 /** The values that a node does not show in its own fields anyway. */
