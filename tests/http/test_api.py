@@ -243,21 +243,6 @@ def test_two_tabs_cannot_overwrite_each_other(server: Server) -> None:
     assert server.call("GET", "/workflows/renamed")[0] == 404
 
 
-def test_subgraphs_are_kept_in_a_library(server: Server) -> None:
-    part = chain(2) | {"description": "adds one"}
-    assert server.call("PUT", "/library/add%20one", {"document": part, "revision": 0})[0] == 201
-    assert server.call("PUT", "/library/add%20one", {"document": part, "revision": 0})[0] == 409
-    assert server.call("PUT", "/library/add%20one", {"document": part, "revision": 1})[1]["revision"] == 2
-    _, listed = server.call("GET", "/library")
-    assert [(one["name"], one["description"], one["nodes"]) for one in listed] == [("add one", "adds one", 2)]
-    _, found = server.call("GET", "/library/add%20one")
-    assert found["document"]["outputs"] == part["outputs"]
-    assert server.call("POST", "/library/add%20one/rename", {"name": "plus", "revision": 2})[1]["name"] == "plus"
-    assert server.call("DELETE", "/library/plus?revision=1")[0] == 409
-    assert server.call("DELETE", "/library/plus?revision=2")[0] == 200
-    assert server.call("GET", "/library/plus")[0] == 404
-
-
 def test_unknown_fields_of_a_document_come_back(server: Server) -> None:
     document = chain(2) | {"something": {"new": [1, 2.50]}}
     server.call("PUT", "/workflows/unknown", {"document": document, "revision": 0})

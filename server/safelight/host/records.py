@@ -277,23 +277,6 @@ class RevisionInfo(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
 
 
-class PartInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A subgraph of the library without its content. `revision` counts from 1 and grows with each save."""
-
-    name: str
-    revision: int
-    created: float
-    modified: float
-    description: str = ""
-    nodes: int = 0
-
-
-class Part(PartInfo, frozen=True, kw_only=True):
-    """A subgraph of the library; `document` has the shape of a workflow, its inputs and outputs are the ports."""
-
-    document: dict[str, Any]
-
-
 class Settings(msgspec.Struct, kw_only=True):
     """What the user may change while the server runs; kept on disk.
 
@@ -342,13 +325,6 @@ class WorkflowChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="even
     revision: int
 
 
-class PartChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="part_changed"):
-    """A subgraph of the library has a new revision, or is gone (`revision` 0)."""
-
-    name: str
-    revision: int
-
-
 class ModelsChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="models_changed"):
     """How far the search for models is: `done` of `total` looked at; `scanning` turns false at its end."""
 
@@ -383,7 +359,6 @@ HostEvent = (
     | QueueChanged
     | WorkerChanged
     | WorkflowChanged
-    | PartChanged
     | ModelsChanged
     | FileChanged
     | Snapshot

@@ -1,4 +1,7 @@
-"""The tables of the server's database. A change is a new script at the end; those that were released never change."""
+"""The tables of the server's database. A change is a new script at the end; those that were released never change.
+
+The table `part` is no longer used: kept subgraphs are workflows. It stays for those who filled it by the API.
+"""
 
 MIGRATIONS: tuple[str, ...] = (
     """

@@ -20,8 +20,6 @@ _STATUS = {
     "revision_missing": 404,
     "output_missing": 404,
     "batch_missing": 404,
-    "part_missing": 404,
-    "part_conflict": 409,
     "workflow_conflict": 409,
     "name_taken": 409,
     "run_ended": 409,

@@ -520,34 +520,6 @@ export interface Parameter {
   value: Json;
 }
 
-/** A subgraph of the library; `document` has the shape of a workflow, its inputs and outputs are the ports. */
-export interface Part {
-  name: string;
-  revision: number;
-  created: number;
-  modified: number;
-  description: string;
-  nodes: number;
-  document: { [key: string]: Json };
-}
-
-/** A subgraph of the library has a new revision, or is gone (`revision` 0). */
-export interface PartChanged {
-  event: "part_changed";
-  name: string;
-  revision: number;
-}
-
-/** A subgraph of the library without its content. `revision` counts from 1 and grows with each save. */
-export interface PartInfo {
-  name: string;
-  revision: number;
-  created: number;
-  modified: number;
-  description: string;
-  nodes: number;
-}
-
 /** A prediction. `nodes` is empty when the document has problems that keep it from running. */
 export interface PlanAnswer {
   ok: boolean;
@@ -781,12 +753,6 @@ export interface SaveBody {
   autosave?: boolean;
 }
 
-/** `revision` is the one that was edited: 0 for a new name. Another one on disk is a conflict (409). */
-export interface SavePartBody {
-  document: Json;
-  revision: number;
-}
-
 /** So many of so many models were looked at. */
 export interface ScanProgress {
   done: number;
@@ -987,7 +953,6 @@ export type HostEvent =
   | QueueChanged
   | WorkerChanged
   | WorkflowChanged
-  | PartChanged
   | ModelsChanged
   | FileChanged
   | Snapshot
@@ -1193,36 +1158,6 @@ export interface Routes {
     query: undefined;
     body: undefined;
     answer: Blob;
-  };
-  /** Kept subgraphs. */
-  "GET /api/v1/library": {
-    query: undefined;
-    body: undefined;
-    answer: PartInfo[];
-  };
-  /** One with its document. */
-  "GET /api/v1/library/{name}": {
-    query: undefined;
-    body: undefined;
-    answer: Part;
-  };
-  /** Keep a subgraph. */
-  "PUT /api/v1/library/{name}": {
-    query: undefined;
-    body: SavePartBody;
-    answer: PartInfo;
-  };
-  /** Take one out. */
-  "DELETE /api/v1/library/{name}": {
-    query: { revision?: number };
-    body: undefined;
-    answer: Done;
-  };
-  /** Rename. */
-  "POST /api/v1/library/{name}/rename": {
-    query: undefined;
-    body: RenameBody;
-    answer: PartInfo;
   };
   /** What runs made. */
   "GET /api/v1/gallery": {

@@ -1,4 +1,4 @@
-"""Saved workflows and the library."""
+"""Saved workflows."""
 
 from __future__ import annotations
 
@@ -35,10 +35,3 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     nodes: int
     picture: str = ""
-
-
-class SavePartBody(Body, kw_only=True):
-    """`revision` is the one that was edited: 0 for a new name. Another one on disk is a conflict (409)."""
-
-    document: msgspec.Raw
-    revision: Annotated[int, Meta(ge=0, le=1 << 53)]
