@@ -1,4 +1,4 @@
-"""A real server in a process of its own, for tests: with the trivial pack, on any free port."""
+"""A real server in a process of its own, for tests: on any free port, with the trivial pack unless told otherwise."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAIN = "import sys; from safelight.cli import main; sys.exit(main())"
 class Server:
     """One start of `safelight serve`."""
 
-    def __init__(self, home: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, home: Path, *arguments: str, pack: bool = True, **environment: str) -> None:
         self.home = home
         self.started = time.perf_counter()
         self.log = home.parent / f"{home.name}.log"
@@ -33,7 +33,7 @@ class Server:
                 [sys.executable, "-c", MAIN, "serve", "--port", "0", *arguments],
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=test_environment(home) | environment,
+                env=test_environment(home, pack) | environment,
             )
         assert self.process.stdout is not None
         self.said = self.process.stdout.readline().decode()
@@ -63,15 +63,19 @@ class Server:
         except HTTPError as error:
             return error.code, _decoded(error.read())
 
+    def ask(self, method: str, address: str, body: Any = None) -> Any:
+        """The answer to a request that must succeed."""
+        status, answer = self.call(method, address, body)
+        assert status < 400, answer
+        return answer
+
     def wait(self, run: str, seconds: float = 30.0) -> dict[str, Any]:
         """The run once it has ended."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            _, found = self.call("GET", f"/runs/{run}")
-            if found["status"] in ("done", "failed", "cancelled"):
-                return found
+        while (found := self.ask("GET", f"/runs/{run}"))["status"] not in ("done", "failed", "cancelled"):
+            assert time.monotonic() < deadline, f"{run} did not end: {found['status']}"
             time.sleep(0.02)
-        raise AssertionError(f"{run} did not end: {found['status']}")
+        return found
 
     def wait_ready(self, seconds: float = 30.0) -> None:
         deadline = time.monotonic() + seconds
@@ -83,8 +87,8 @@ class Server:
         raise AssertionError("no worker became ready")
 
 
-def test_environment(home: Path) -> dict[str, str]:
-    paths = [str(PACK), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+def test_environment(home: Path, pack: bool = True) -> dict[str, str]:
+    paths = [str(PACK) if pack else "", *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return dict(os.environ) | {
         "SAFELIGHT_HOME": str(home),
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
@@ -99,9 +103,9 @@ test_environment.__test__ = False  # type: ignore[attr-defined]
 
 
 @contextmanager
-def serving(home: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+def serving(home: Path, *arguments: str, pack: bool = True, **environment: str) -> Iterator[Server]:
     """A server that has a worker, and is stopped at the end."""
-    server = Server(home, *arguments, **environment)
+    server = Server(home, *arguments, pack=pack, **environment)
     try:
         server.wait_ready()
         yield server

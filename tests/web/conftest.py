@@ -6,18 +6,14 @@ Without Chromium, Playwright or the built editor these tests are skipped with th
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from serving import Server, serving
 from web.editor import CHAIN, Editor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,56 +34,12 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-class Server:
-    """`safelight serve` in a process of its own, with a data folder of its own."""
-
-    def __init__(self, home: Path, port: int = 0) -> None:
-        self.home = home
-        self.port = port
-        self.url = ""
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        environment = {**os.environ, "SAFELIGHT_HOME": str(self.home), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-c", "from safelight.cli import entry; entry()", "serve", "--port", str(self.port)]
-        log = self.home / "log.txt"
-        with log.open("w") as output:
-            self._process = subprocess.Popen(
-                command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
-        for _ in range(600):
-            found = re.search(r"http://[\w.]+:(\d+)", log.read_text())
-            if found:
-                self.url, self.port = found.group(), int(found.group(1))
-                return
-            if self._process.poll() is not None:
-                break
-            time.sleep(0.1)
-        raise AssertionError("the server did not start: " + log.read_text())
-
-    def kill(self) -> None:
-        """As a power cut would: the server and its workers at once."""
-        if self._process and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-
-    def stop(self) -> None:
-        if self._process and self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.kill()
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if not (ROOT / "web" / "dist" / "index.html").is_file():
         missing("The editor is not built: run `npm ci && npm run build` in web/.")
-    running = Server(tmp_path_factory.mktemp("home"))
-    running.start()
-    yield running
-    running.stop()
+    with serving(tmp_path_factory.mktemp("home"), pack=False) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")  # its event loop must not outlive the browser tests

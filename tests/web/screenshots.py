@@ -18,7 +18,8 @@ from typing import Any
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 
-from web.conftest import FLAGS, Server  # noqa: E402
+from serving import Server, serving  # noqa: E402
+from web.conftest import FLAGS  # noqa: E402
 from web.editor import Editor  # noqa: E402
 
 FOLDER = TESTS.parent / "docs" / "images" / "editor"
@@ -175,22 +176,21 @@ def main(folder: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        server = Server(Path(home))
-        server.start()
-        try:
-            browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-            for theme in ("dark", "light"):
-                camera = Camera(browser, server, folder, theme)
-                for view in VIEWS:
-                    view(camera)
-                camera.close()
-            chinese = Camera(browser, server, folder, "light", "zh-CN")
-            graph(chinese)
-            chinese.close()
-            browser.close()
-        finally:
-            server.stop()
+    with (
+        tempfile.TemporaryDirectory() as made,
+        sync_playwright() as playwright,
+        serving(Path(made) / "home", pack=False) as server,
+    ):
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        for theme in ("dark", "light"):
+            camera = Camera(browser, server, folder, theme)
+            for view in VIEWS:
+                view(camera)
+            camera.close()
+        chinese = Camera(browser, server, folder, "light", "zh-CN")
+        graph(chinese)
+        chinese.close()
+        browser.close()
 
 
 def chromium() -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from web.conftest import ROOT, Server, missing
+from serving import Server
+from web.conftest import ROOT, missing
 from web.editor import Editor, graph
 
 CHAIN = graph(

@@ -8,25 +8,17 @@ import re
 import signal
 import subprocess
 import time
-import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
-from web.conftest import FLAGS, Server
+from serving import Server
+from web.conftest import FLAGS
 from web.editor import Editor, graph
 
 PAIR = graph({"empty": ("latent.empty", 0, 0), "decode": ("vae.decode", 400, 0)}, [("empty.latent", "decode.latent")])
-
-
-def call(server: Server, method: str, path: str, body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{server.url}/api/v1{path}", data, {"Content-Type": "application/json"})
-    request.method = method
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return json.loads(answer.read())
 
 
 def tab(editor: Editor, field: str) -> Any:
@@ -53,7 +45,7 @@ def saved_as(editor: Editor, name: str, server: Server) -> None:
     field.fill(name)
     editor.page.keyboard.press("Enter")
     editor.wait(f"__safelight.app.getState().workflows.some(one => one.name === {json.dumps(name)})")
-    assert width(call(server, "GET", f"/workflows/{quote(name)}")["document"]) is None
+    assert width(server.ask("GET", f"/workflows/{quote(name)}")["document"]) is None
 
 
 def wait_saved(editor: Editor) -> None:
@@ -64,17 +56,17 @@ def wait_saved(editor: Editor) -> None:
 
 
 def test_a_change_is_saved_by_itself_under_a_free_name(editor: Editor, server: Server) -> None:
-    call(server, "PUT", "/workflows/by%20itself", {"document": {"format": "safelight/1"}, "revision": 0})
+    server.ask("PUT", "/workflows/by%20itself", {"document": {"format": "safelight/1"}, "revision": 0})
     editor.wait("__safelight.app.getState().workflows.some(one => one.name === 'by itself')")
     editor.open({**PAIR, "name": "by itself"})
     assert tab(editor, "name") == "", "what was only opened is not saved"
     set_width(editor, 64)
     wait_saved(editor)
     assert tab(editor, "name") == "by itself 2"
-    assert width(call(server, "GET", "/workflows/by%20itself%202")["document"]) == 64
+    assert width(server.ask("GET", "/workflows/by%20itself%202")["document"]) == 64
     set_width(editor, 128)
     wait_saved(editor)
-    assert width(call(server, "GET", "/workflows/by%20itself%202")["document"]) == 128
+    assert width(server.ask("GET", "/workflows/by%20itself%202")["document"]) == 128
 
 
 def test_an_earlier_revision_is_restored_and_that_can_be_undone(editor: Editor, server: Server) -> None:
@@ -90,7 +82,7 @@ def test_an_earlier_revision_is_restored_and_that_can_be_undone(editor: Editor, 
     editor.page.get_by_role("button", name="Restore", exact=True).click()
     assert width(editor.document) is None
     wait_saved(editor)
-    assert width(call(server, "GET", "/workflows/restored")["document"]) is None
+    assert width(server.ask("GET", "/workflows/restored")["document"]) is None
     editor.press("Control+z")
     assert width(editor.document) == 64
 
@@ -104,7 +96,7 @@ def test_a_conflict_shows_both_and_loses_neither(editor: Editor, server: Server,
     set_width(editor, 64)
     theirs = {**PAIR, "nodes": {**PAIR["nodes"], "extra": {"type": "values.seed"}}}
     path = f"/workflows/{name}"
-    call(server, "PUT", path, {"document": theirs, "revision": 1})
+    server.ask("PUT", path, {"document": theirs, "revision": 1})
     editor.page.get_by_role("button", name="Compare the two").click()
     sheet = editor.page.locator("dialog.conflict")
     sheet.get_by_text("empty.width: default → 64").wait_for()
@@ -112,12 +104,12 @@ def test_a_conflict_shows_both_and_loses_neither(editor: Editor, server: Server,
     sheet.get_by_text("− extra").wait_for()
     editor.page.click(f'[data-choice="{choice}"]')
     editor.wait("__safelight.app.getState().tabs.every(tab => tab.conflict === null)")
-    there = call(server, "GET", path)["document"]
+    there = server.ask("GET", path)["document"]
     if choice == "mine":
         wait_saved(editor)
-        there = call(server, "GET", path)["document"]
+        there = server.ask("GET", path)["document"]
         assert width(there) == 64
-        assert "extra" in call(server, "GET", f"{path}/revisions/2")["document"]["nodes"]
+        assert "extra" in server.ask("GET", f"{path}/revisions/2")["document"]["nodes"]
     elif choice == "theirs":
         assert "extra" in editor.document["nodes"] and "extra" in there["nodes"]
         editor.press("Control+z")
@@ -126,7 +118,7 @@ def test_a_conflict_shows_both_and_loses_neither(editor: Editor, server: Server,
         editor.wait("__safelight.app.getState().tabs.filter(tab => tab.revision > 0).length === 2")
         assert "extra" in there["nodes"]
         other = editor.state("tabs.find(tab => tab.name.startsWith('conflict-both ')).name")
-        assert width(call(server, "GET", f"/workflows/{other.replace(' ', '%20')}")["document"]) == 64
+        assert width(server.ask("GET", f"/workflows/{other.replace(' ', '%20')}")["document"]) == 64
 
 
 def test_an_unchanged_tab_follows_what_is_saved_elsewhere(editor: Editor, server: Server) -> None:
@@ -134,7 +126,7 @@ def test_an_unchanged_tab_follows_what_is_saved_elsewhere(editor: Editor, server
     saved_as(editor, "followed", server)
     changed = json.loads(json.dumps(PAIR))
     changed["nodes"]["empty"]["values"]["width"] = 96
-    call(server, "PUT", "/workflows/followed", {"document": changed, "revision": 1})
+    server.ask("PUT", "/workflows/followed", {"document": changed, "revision": 1})
     editor.wait("__safelight.write().includes('\"width\": 96')")
     assert tab(editor, "conflict") is None
 
@@ -168,14 +160,14 @@ def test_saved_workflows_are_renamed_and_deleted_with_a_way_back(editor: Editor,
     assert tab(editor, "name") == "better name"
     set_width(editor, 80)
     wait_saved(editor)
-    assert width(call(server, "GET", "/workflows/better%20name")["document"]) == 80
+    assert width(server.ask("GET", "/workflows/better%20name")["document"]) == 80
     row = page.locator(".workflow-list li", has=page.locator('[data-workflow="better name"]'))
     row.hover()
     row.get_by_role("button", name="Delete better name").click()
     assert page.locator('[data-workflow="better name"]').count() == 0
     page.get_by_role("button", name="Undo").click()
     page.locator('[data-workflow="better name"]').wait_for()
-    assert call(server, "GET", "/workflows/better%20name")["revision"] > 1
+    assert server.ask("GET", "/workflows/better%20name")["revision"] > 1
 
 
 def test_two_windows_keep_their_own_tabs(editor: Editor, context: Any, server: Server) -> None:
@@ -222,8 +214,7 @@ def test_what_is_not_on_this_machine_is_kept_and_says_what_to_do(editor: Editor)
 
 
 def test_a_server_killed_during_a_run(browser: Any, tmp_path: Path) -> None:
-    server = Server(tmp_path)
-    server.start()
+    server = Server(tmp_path / "home", pack=False)
     try:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         editor = Editor(page, server.url)
@@ -244,7 +235,7 @@ def test_a_server_killed_during_a_run(browser: Any, tmp_path: Path) -> None:
         # Edits go on.
         page.locator('[data-node="prompt"] textarea').fill("a blue bird")
         assert editor.document["nodes"]["prompt"]["values"]["text"] == "a blue bird"
-        server.start()
+        server = Server(server.home, "--port", str(urlsplit(server.url).port), pack=False)
         page.get_by_text("Connected again").wait_for()
         assert not page.get_by_text("No connection to the server").is_visible()
         # The run goes on where it was, and ends; the page shows its true state.
@@ -256,7 +247,7 @@ def test_a_server_killed_during_a_run(browser: Any, tmp_path: Path) -> None:
         assert editor.node("sample").get_attribute("data-status") in ("done", "cached", "will-run")
         wait_saved(editor)
         name = tab(editor, "name")
-        document = call(server, "GET", f"/workflows/{name}")["document"]
+        document = server.ask("GET", f"/workflows/{name}")["document"]
         assert document["nodes"]["prompt"]["values"]["text"] == "a blue bird"
         assert not editor.errors, editor.errors
         page.close()

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from safelight.interop.pictures import embed
-from web.conftest import ROOT, Server, missing
+from serving import Server, serving
+from web.conftest import ROOT, missing
 from web.editor import Editor
 
 COUNT = 10_000
@@ -51,10 +52,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         else:
             os.link(output / f"made_{number % 200:05}.png", path)
         os.utime(path, (1_700_000_000 + number, 1_700_000_000 + number))
-    server = Server(home)
-    server.start()
-    yield server
-    server.stop()
+    with serving(home, pack=False) as server:
+        yield server
 
 
 @pytest.fixture

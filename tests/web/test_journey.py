@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from web.conftest import Server
+from serving import Server
 from web.editor import Editor
-from web.test_documents import call
 
 STATUS = (
     "(() => { const s = __safelight.app.getState(); const t = s.tabs.find(t => t.id === s.active);"
@@ -138,7 +137,7 @@ def test_a_picture_of_the_graph_holds_it_too(editor: Editor, tmp_path: Path) -> 
 def test_a_picture_that_was_only_shown_is_shared_with_its_workflow(
     editor: Editor, server: Server, tmp_path: Path
 ) -> None:
-    document = call(server, "GET", "/templates/text_to_image")
+    document = server.ask("GET", "/templates/text_to_image")
     document["nodes"]["save"] = {"type": "image.preview"}
     document["nodes"]["sample"]["values"]["steps"] = 2
     document["outputs"] = []

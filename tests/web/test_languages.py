@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from web.conftest import ROOT, Server
+from serving import Server
+from web.conftest import ROOT
 from web.editor import Editor, graph
 
 CHAIN = graph(

@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from web.conftest import Server
+from serving import Server
 from web.editor import Editor, Point, graph
 
 PIL = pytest.importorskip("PIL.Image")

@@ -7,28 +7,23 @@ from typing import Any
 
 import pytest
 
-from web.conftest import Server
+from serving import Server
 from web.editor import Editor
-from web.test_documents import call
 
 
 @pytest.fixture
 def queue(editor: Editor, server: Server) -> Iterator[Editor]:
     """Four runs that wait in a paused queue."""
-    call(server, "POST", "/queue/pause", {})
-    document = call(server, "GET", "/templates/text_to_image")
+    server.ask("POST", "/queue/pause", {})
+    document = server.ask("GET", "/templates/text_to_image")
     for seed in range(4):
-        call(
-            server,
-            "POST",
-            "/runs",
-            {"document": document, "inputs": {"seed": 100 + seed, "steps": 3}, "name": f"run {seed}"},
-        )
+        inputs = {"seed": 100 + seed, "steps": 3}
+        server.ask("POST", "/runs", {"document": document, "inputs": inputs, "name": f"run {seed}"})
     editor.page.click('[data-panel="queue"]')
     editor.wait("document.querySelectorAll('.runs li.queued').length >= 4")
     yield editor
-    call(server, "POST", "/queue/clear", {})
-    call(server, "POST", "/queue/resume", {})
+    server.ask("POST", "/queue/clear", {})
+    server.ask("POST", "/queue/resume", {})
 
 
 def order(editor: Editor) -> list[str]:
@@ -88,8 +83,8 @@ def test_the_queue_goes_on_and_runs_are_retried_opened_and_removed(queue: Editor
 
 
 def test_a_run_is_paused_and_goes_on(editor: Editor, server: Server) -> None:
-    document = call(server, "GET", "/templates/text_to_image")
-    run = call(server, "POST", "/runs", {"document": document, "inputs": {"seed": 7, "steps": 120}, "name": "long one"})
+    document = server.ask("GET", "/templates/text_to_image")
+    run = server.ask("POST", "/runs", {"document": document, "inputs": {"seed": 7, "steps": 120}, "name": "long one"})
     editor.page.click('[data-panel="queue"]')
     row = editor.page.locator(f'[data-run="{run["id"]}"]')
     row.locator('[data-act="queue.pauseRun"]').click(timeout=60_000)
