@@ -144,7 +144,10 @@ def encode(
     vae: ModelRef[VAE],
     *,
     backgrounds: Annotated[
-        int, Slider(1, 23), "Over how many backgrounds each is encoded; the first is white. Opaque pictures need one."
+        int,
+        Slider(1, 23),
+        "Over how many backgrounds pictures are encoded; the first is white. Those that are drawn seldom get fewer, "
+        "but 4. Opaque pictures need one.",
     ] = 7,
     seed: Annotated[int, Seed(), "Where the choice of backgrounds starts."] = 5,
     ctx: Context,

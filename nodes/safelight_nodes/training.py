@@ -74,6 +74,9 @@ def autoencoder(
     anywhere: Annotated[
         float, Slider(0, 1, step=0.05), "Part of the pictures over any colour; the rest is over colours with a name."
     ] = 0.5,
+    squares: Annotated[
+        float, Slider(0, 50, step=1), "Weight of squared differences, which PSNR counts, beside that of plain ones, 1."
+    ] = 10.0,
     edges: Annotated[float, Slider(0, 5, step=0.1), "Weight of the difference of gradients: sharper edges."] = 0.5,
     kl: Annotated[
         float,
@@ -106,7 +109,7 @@ def autoencoder(
     from ._training.autoencoder import learn as train
 
     settings = Settings(
-        learn, updates, batch, rate, warm, average, crop, anywhere, edges, kl, noise, anchor,
+        learn, updates, batch, rate, warm, average, crop, anywhere, squares, edges, kl, noise, anchor,
         standardise and not (start and anchor), width, widest, levels, channels, seed,
     )  # fmt: skip
     return train(pictures, start, settings, ctx)

@@ -79,3 +79,12 @@ def test_copies_are_mirrored_only_where_their_subject_allows_it() -> None:
 def test_a_contact_sheet_shows_rows_and_columns() -> None:
     sheet = dataset.contact_sheet(tiny_sets.picture_set(16), columns=4, rows=2)
     assert sheet.pixels.shape == (1, 32, 64, 3)
+
+
+def test_pictures_that_are_drawn_seldom_are_encoded_over_fewer_backgrounds() -> None:
+    from safelight_nodes._training.latents import shares
+
+    weights = torch.tensor([0.6, 0.2, 0.1, 0.0], dtype=torch.float64)
+    assert shares(weights, 23) == [23, 23, 12, 4]
+    assert shares(weights, 2) == [2, 2, 2, 2]
+    assert shares(torch.ones(2) / 2, 1) == [1, 1]

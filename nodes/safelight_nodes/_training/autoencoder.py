@@ -1,8 +1,10 @@
 """Autoencoders: pictures to latents and back, with few latents lost and sharp edges.
 
-The loss is L1 + L2 on pixels, the same difference on horizontal and vertical gradients (what the eye calls sharp), and
-a pull on the posterior. The latent is the posterior's mean with a little noise: drawing from the posterior from the
-first step on was measured to cost most of the quality that a short training reaches.
+The loss is the plain and the squared difference of pixels, the plain one of horizontal and vertical gradients (what
+the eye calls sharp), and a pull on the posterior. Once pixels are nearly right, squares are too small to matter beside
+plain differences: weighing them ten times gained 0.6 dB in 150 updates of 16 from where the starter's autoencoder had
+stopped. The latent is the posterior's mean with a little noise: drawing from the posterior from the first step on was
+measured to cost most of the quality that a short training reaches.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class Settings:
     average: float
     crop: int
     anywhere: float
+    squares: float
     edges: float
     kl: float
     noise: float
@@ -129,7 +132,7 @@ class Loss:
             y = self._vae.decode(z).sample.float()
         error = x - y
         across, down = error.diff(dim=-1).abs().mean(), error.diff(dim=-2).abs().mean()
-        total = error.abs().mean() + error.square().mean() + settings.edges * (across + down)
+        total = error.abs().mean() + settings.squares * error.square().mean() + settings.edges * (across + down)
         if settings.learn == "all" and settings.kl:
             aim = 2 * math.log(settings.noise or 0.05)
             total = total + settings.kl * (mean.square() + (posterior.logvar.float() - aim).square()).mean()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from safelight.sdk import VAE, Context, ModelRef
@@ -11,9 +13,23 @@ from .captions import PALETTE, draw_colour
 from .loop import numpy_generator
 from .pictures import composited
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+FEWEST = 4
+
+
+def shares(weights: Tensor, backgrounds: int) -> list[int]:
+    """Over how many colours each picture is encoded: all of them if it is drawn a third as often as the most frequent
+    one, else fewer, but not under four."""
+    wanted = (3 * backgrounds * weights / weights.max()).ceil().clamp(FEWEST, backgrounds)
+    return [min(backgrounds, int(number)) for number in wanted]
+
 
 def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: int, ctx: Context) -> LatentSet:
-    """Slot 0 is white; the others are palette colours, none twice for a picture. The mean of the posterior is taken."""
+    """Slot 0 is white; the others are palette colours, which come again where a picture has fewer than there are slots.
+    The mean of the posterior is taken."""
     import torch
 
     from safelight_nodes._diffusion.autoencoder import leased_codec
@@ -23,13 +39,16 @@ def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: in
     kept = ctx.restore()
     done = []
     first = 0
+    counts = shares(pictures.weights, backgrounds)
     if kept is not None:
         done, first = [kept["samples"]], int(kept["next"])
     with leased_codec(ctx, vae, (height, width)) as codec:
         for number in range(count):
             rng = numpy_generator(seed, number)
-            chosen = [0, *(1 + rng.permutation(len(PALETTE) - 1)[: backgrounds - 1])]
-            colours[number] = chosen
+            own = counts[number]
+            chosen = [0, *(1 + rng.permutation(len(PALETTE) - 1)[: own - 1])]
+            slots = [0, *(1 + slot % max(1, own - 1) for slot in range(backgrounds - 1))]
+            colours[number] = np.array(chosen, np.int16)[slots]
             if number < first:
                 continue
             if number > first and ctx.checkpoint_due(number, count):
@@ -37,8 +56,8 @@ def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: in
                 ctx.checkpoint({"samples": done[0], "next": number})
             ctx.check_cancelled()
             grounds = [draw_colour(rng, int(colour))[1] for colour in chosen]
-            x = composited(pictures.pixels[number : number + 1].expand(backgrounds, -1, -1, -1), grounds)
-            done.append(codec.encode(x.movedim(1, -1) / 2 + 0.5)[None].half())
+            x = composited(pictures.pixels[number : number + 1].expand(own, -1, -1, -1), grounds)
+            done.append(codec.encode(x.movedim(1, -1) / 2 + 0.5)[None, slots].half())
             ctx.progress(number + 1, count)
         downsampling = codec.downsampling
     if bool((pictures.pixels[..., 3] == 255).all()):
