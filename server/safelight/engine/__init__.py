@@ -15,7 +15,8 @@ from .events import (
     RunStarted,
 )
 from .memory import CacheMemory, files_in
-from .run import NodeReport, RunOptions, RunResult, run
+from .result import NodeReport, RunOptions, RunResult
+from .run import run
 
 __all__ = [
     "MISSING",

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -35,56 +34,20 @@ from .events import (
     RunStarted,
     RunStatus,
 )
+from .failure import unexpected
 from .guard import Guard
 from .memory import CacheMemory, files_in
+from .result import NodeReport, RunOptions, RunResult
 
 log = logging.getLogger(__name__)
 
 _PLAIN = frozenset({"int", "float", "str", "bool", "choice"})
 _READABLE = 2000  # bytes of a value that is told with the end of its node
 
-NodeStatus = Literal["ran", "cached", "failed", "skipped", "off"]
 Emit = Callable[[Event], None]
 
 
-class NodeReport(msgspec.Struct, kw_only=True):
-    """What became of one node, and the seconds its function took (of the earlier run, if it was cached)."""
-
-    status: NodeStatus
-    seconds: float = 0.0
-
-
-@dataclass
-class RunResult:
-    """What became of a run. `outputs` are the results of the workflow by name, where they were reached.
-
-    `files` are the finished files of each output node, in order.
-    """
-
-    status: RunStatus
-    seconds: float
-    nodes: dict[str, NodeReport]
-    outputs: dict[str, ValueRef]
-    files: dict[str, list[File]]
-    problems: list[Problem]
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How to run. `checkpoint_seconds` is the longest that long nodes go without keeping their state, which they do
-    more often where it costs next to nothing; 0 is at every step.
-
-    `force` names nodes that run even if their result is known, `strict` watches that no node changes its inputs.
-    `previews` may be asked anew at every step, where those who look come and go.
-    """
-
-    previews: bool | Callable[[], bool] = False
-    checkpoint_seconds: float = 5.0
-    force: frozenset[str] = frozenset()
-    strict: bool = False
-
-
-@dataclass
+@dataclass(slots=True)
 class _State:
     """What is known of one node in this run."""
 
@@ -424,7 +387,7 @@ class _Run:
             problems = [problem.at(node.id) for problem in error.problems]
         else:
             log.warning("node %s failed", node.id, exc_info=error)
-            problems = [_unexpected(node, error)]
+            problems = [unexpected(node, error)]
         state.report = NodeReport(status="failed")
         self._problems += problems
         for problem in problems:
@@ -446,18 +409,3 @@ class _Gone(Exception):
     def __init__(self, source: int) -> None:
         super().__init__(source)
         self.source = source
-
-
-def _unexpected(node: GraphNode, error: Exception) -> Problem:
-    text = str(error).strip().split("\n")[0][:300] or type(error).__name__
-    if isinstance(error, MemoryError) or "out of memory" in text.lower():
-        code, hint = "out_of_memory", "Use smaller pictures or batches, or free memory and run again."
-    else:
-        code, hint = "node_failed", "The details hold the traceback. Check the inputs of this node."
-    return Problem(
-        code=code,
-        message=f"{node.kind.spec.title} failed: {text}",
-        hint=hint,
-        node=node.id,
-        details="".join(traceback.format_exception(error)),
-    )

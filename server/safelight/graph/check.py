@@ -19,6 +19,7 @@ from .document import Document
 from .expand import Flat, Source, Step, expand
 from .migrate import migrate
 from .order import topological
+from .pause import no_collection
 
 
 @dataclass(slots=True)
@@ -91,7 +92,8 @@ def check(document: Document, catalogue: Catalogue, targets: Sequence[str] | Non
         targets: ids of the nodes to run up to; by default all output nodes and all outputs of the workflow. With
             targets, problems of nodes that these do not need are left out.
     """
-    return _Check(migrate(document, catalogue), catalogue, targets).run()
+    with no_collection():
+        return _Check(migrate(document, catalogue), catalogue, targets).run()
 
 
 class _Check:

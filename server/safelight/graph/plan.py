@@ -17,6 +17,7 @@ from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.widgets import AnyWidget, FilePick, ModelPick
 
 from .check import Graph, GraphNode, Wire
+from .pause import no_collection
 
 Status = Literal["cached", "run", "unknown", "off", "unneeded"]
 _UNKNOWN = object()
@@ -149,7 +150,8 @@ def plan(
         choose: asks a choice node, given its eager inputs by name, which lazy input it wants first; None if it
             cannot be said before the run.
     """
-    return _Planner(graph, memory, numerics, force, choose).run()
+    with no_collection():
+        return _Planner(graph, memory, numerics, force, choose).run()
 
 
 class _Planner:

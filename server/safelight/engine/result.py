@@ -1,0 +1,54 @@
+"""How to run, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from safelight.sdk.problem import Problem
+from safelight.sdk.values import File
+
+from .cache import ValueRef
+from .events import RunStatus
+
+NodeStatus = Literal["ran", "cached", "failed", "skipped", "off"]
+
+
+class NodeReport(msgspec.Struct, kw_only=True):
+    """What became of one node, and the seconds its function took (of the earlier run, if it was cached)."""
+
+    status: NodeStatus
+    seconds: float = 0.0
+
+
+@dataclass
+class RunResult:
+    """What became of a run. `outputs` are the results of the workflow by name, where they were reached.
+
+    `files` are the finished files of each output node, in order.
+    """
+
+    status: RunStatus
+    seconds: float
+    nodes: dict[str, NodeReport]
+    outputs: dict[str, ValueRef]
+    files: dict[str, list[File]]
+    problems: list[Problem]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run. `checkpoint_seconds` is the longest that long nodes go without keeping their state, which they do
+    more often where it costs next to nothing; 0 is at every step.
+
+    `force` names nodes that run even if their result is known, `strict` watches that no node changes its inputs.
+    `previews` may be asked anew at every step, where those who look come and go.
+    """
+
+    previews: bool | Callable[[], bool] = False
+    checkpoint_seconds: float = 5.0
+    force: frozenset[str] = frozenset()
+    strict: bool = False
