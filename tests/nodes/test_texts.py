@@ -23,6 +23,7 @@ NODES = Path(safelight_nodes.__file__).parent / "locale"
 WORKFLOWS = shipped_workflows() / "locale"
 LANGUAGES = sorted(file.stem for file in NODES.glob("*.json"))
 SPECS = [kind.spec for kind in load_packs().values() if kind.spec.pack == "safelight"]
+CHOICES = {choice for spec in SPECS for port in (*spec.inputs, *spec.outputs) for choice in port.choices}
 
 
 def workflow_texts() -> Iterator[str]:
@@ -31,14 +32,14 @@ def workflow_texts() -> Iterator[str]:
         yield from (label(document.name), document.description)
         for entry in document.inputs:
             yield from (label(entry.name), entry.help)
+        yield from {node.title for node in document.nodes.values()} - CHOICES
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nothing_is_untranslated(language: str) -> None:
     there = read_texts(NODES, language)
-    choices = {choice for spec in SPECS for port in (*spec.inputs, *spec.outputs) for choice in port.choices}
     missing = {text: spec.id for spec in SPECS for text in texts_of(spec) if text and text not in there}
-    missing = {text: node for text, node in missing.items() if text not in choices}
+    missing = {text: node for text, node in missing.items() if text not in CHOICES}
     assert not missing, f"add to nodes/safelight_nodes/locale/{language}.json:\n{listed(missing)}"
     untold = set(workflow_texts()) - {""} - set(there) - set(read_texts(WORKFLOWS, language))
     assert not untold, f"add to workflows/locale/{language}.json:\n{listed(dict.fromkeys(untold, ''))}"

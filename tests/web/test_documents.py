@@ -213,6 +213,27 @@ def test_what_is_not_on_this_machine_is_kept_and_says_what_to_do(editor: Editor)
     assert pack.count() == 0
 
 
+def test_a_workflow_as_json_to_the_clipboard_to_a_file_and_back(editor: Editor, tmp_path: Path) -> None:
+    editor.open(PAIR)
+    editor.press("Control+k")
+    editor.page.keyboard.type("copy the workflow")
+    editor.page.keyboard.press("Enter")
+    editor.page.get_by_text("copied as JSON").wait_for()
+    copied = editor.page.evaluate("navigator.clipboard.readText()")
+    assert json.loads(copied)["nodes"].keys() == PAIR["nodes"].keys()
+    with editor.page.expect_download() as saved:
+        editor.press("Control+e")
+    path = tmp_path / saved.value.suggested_filename
+    saved.value.save_as(path)
+    assert path.suffix == ".json" and path.read_text(encoding="utf-8").strip() == copied.strip()
+    editor.press("Alt+n")
+    with editor.page.expect_file_chooser() as asked:
+        editor.press("Control+o")
+    asked.value.set_files(path)
+    editor.wait("__safelight.stage.geometry.nodes.size === 2")
+    assert editor.links == {"empty.latent > decode.latent"}
+
+
 def test_a_server_killed_during_a_run(browser: Any, tmp_path: Path) -> None:
     server = Server(tmp_path / "home", pack=False)
     try:

@@ -235,6 +235,10 @@ def test_fit_all_and_fit_the_selection(chain: Editor) -> None:
     rect = chain.rect("save")
     x, y = chain.at(rect["x"] + rect["w"] / 2, rect["y"] + rect["h"] / 2)
     assert abs(x - 720) < 3 and abs(y - 474) < 3
+    chain.press("Escape")
+    chain.press(".")
+    chain.wait("!__safelight.view.moving")
+    assert all(0 < chain.header(name)[0] < 1440 for name in CHAIN["nodes"]), "nothing is chosen: all of it"
 
 
 def test_minimap_moves_the_view(chain: Editor) -> None:
@@ -308,6 +312,24 @@ def test_copy_and_paste_between_two_pages(chain: Editor, context: Any, server: A
     assert "sample.latent > decode.latent" in other.links
     x, y = other.at(other.rect("sample")["x"], other.rect("sample")["y"])
     assert abs(x - 640) < 2 and abs(y - 420) < 2
+
+
+def test_cut_takes_away_what_paste_brings_back(chain: Editor) -> None:
+    chain.page.mouse.click(*chain.header("sample"))
+    chain.page.keyboard.down("Shift")
+    chain.page.mouse.click(*chain.header("decode"))
+    chain.page.keyboard.up("Shift")
+
+    def cut() -> None:
+        chain.press("Control+x")
+        chain.wait("__safelight.stage.geometry.nodes.size === 2")
+
+    chain.one_step(cut)
+    assert set(chain.document["nodes"]) == {"empty", "save"}
+    chain.page.mouse.move(640, 420)
+    chain.press("Control+v")
+    chain.wait("__safelight.stage.geometry.nodes.size === 4")
+    assert chain.links == {"sample.latent > decode.latent"}
 
 
 def test_mute_bypass_collapse_pin(chain: Editor) -> None:
@@ -397,10 +419,12 @@ def test_automatic_layout(chain: Editor) -> None:
     assert chain.text == before
 
 
-def test_finding_a_node_by_its_value(chain: Editor) -> None:
-    chain.open({**CHAIN, "nodes": {**CHAIN["nodes"], "save": {"type": "image.save", "values": {"name": "zebra"}}}})
+@pytest.mark.parametrize("text", ["zebra", "Final picture", "image.save"])
+def test_finding_a_node_by_its_value_title_or_type(chain: Editor, text: str) -> None:
+    save = {"type": "image.save", "title": "Final picture", "values": {"name": "zebra"}}
+    chain.open({**CHAIN, "nodes": {**CHAIN["nodes"], "save": save}})
     chain.press("Control+f")
-    search(chain, "zebra")
+    search(chain, text)
     chain.page.keyboard.press("Enter")
     chain.wait("!__safelight.view.moving")
     assert chain.selection == ["save"]

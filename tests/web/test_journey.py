@@ -173,6 +173,8 @@ def test_what_is_dropped_or_pasted_becomes_what_it_is(editor: Editor, tmp_path: 
     editor.wait("__safelight.stage.geometry.nodes.size === 2")
     loaded = next(node for name, node in editor.document["nodes"].items() if name != "one")
     assert loaded["type"] == "image.load" and loaded["values"]["file"].startswith("plain")
+    shown = "document.querySelector('[data-node^=load] .result img')?.naturalWidth > 0"
+    editor.wait(shown)
     assert editor.page.locator(".tab").count() == tabs
     editor.page.evaluate(
         """async bytes => {

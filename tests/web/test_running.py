@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from serving import Server
 from web.editor import Editor, graph
 
 # Values only: no model is loaded, so a run is over at once.
@@ -186,12 +187,68 @@ def test_a_run_is_cancelled(editor: Editor, how: str) -> None:
     editor.page.wait_for_selector('[data-node="sample"] img.live', timeout=30_000)
     if how == "button":
         editor.page.click(".run .cancel")
-    else:
+    elif how == "Escape":
         editor.press("Escape")  # takes the selection away, if there is one
-        editor.press(how)
+        editor.press("Escape")
+    else:
+        editor.node("prompt").locator("textarea").focus()
+        editor.page.keyboard.press(how)
     finished(editor)
     run = editor.state(f"runs[state.{TAB}.run]")
     assert run["status"] == "cancelled"
+
+
+def test_a_problem_marks_its_node_and_socket(editor: Editor) -> None:
+    editor.open(graph({"empty": ("latent.empty", 0, 0), "save": ("image.save", 400, 0)}))
+    editor.page.wait_for_selector('[data-node="save"][data-status="problem"]')
+    socket = editor.page.locator('[data-port="save.image"]')
+    assert "faulty" in socket.get_attribute("class")
+    assert "rgb(" in socket.locator("i").evaluate("one => getComputedStyle(one).boxShadow")
+    other = editor.page.locator('[data-port="empty.latent"]')
+    assert "faulty" not in other.get_attribute("class")
+
+
+def test_a_problem_inside_a_subgraph_is_jumped_to(editor: Editor) -> None:
+    editor.open(
+        {
+            **SUM,
+            "nodes": {**SUM["nodes"], "sum": {"type": "values.calculate", "values": {"operation": "divide", "b": 0}}},
+            "links": SUM["links"][:1],
+        }
+    )
+    editor.page.mouse.click(*editor.header("sum"))
+    editor.press("Control+Shift+G")
+    editor.press("Control+Enter")
+    finished(editor)
+    assert status(editor, "subgraph") == "failed"
+    editor.press("e")
+    editor.page.click(".problem-list button")
+    editor.page.wait_for_selector('[data-node="sum"][data-status="failed"]')
+    assert editor.state(f"{TAB}.path") == ["subgraph"]
+    assert editor.selection == ["sum"]
+
+
+def test_the_title_of_the_window_counts_what_waits(editor: Editor, server: Server) -> None:
+    server.ask("POST", "/queue/pause", {})
+    try:
+        editor.open(SUM)
+        for count in (1, 2):
+            editor.press("Control+Shift+Enter")
+            editor.wait(f"document.title.startsWith('({count}) ')")
+        server.ask("POST", "/queue/clear", {})
+        editor.wait("!document.title.startsWith('(')")
+    finally:
+        server.ask("POST", "/queue/resume", {})
+
+
+def test_a_picture_in_a_node_opens_large(editor: Editor) -> None:
+    editor.open({**graph({"load": ("image.load", 0, 0)}), "outputs": [{"name": "image", "from": "load.image"}]})
+    editor.page.locator('[data-widget="load.file"] .choice').click()
+    editor.page.click('[data-option="apple.png"]')
+    editor.node("load").locator(".result img").dblclick()
+    editor.wait("document.querySelector('.viewer .pictures img')?.naturalWidth > 0")
+    editor.page.keyboard.press("Escape")
+    assert editor.page.locator(".viewer").count() == 0
 
 
 def test_a_failed_run_lists_what_failed_and_jumps_there(editor: Editor) -> None:

@@ -91,3 +91,44 @@ def test_a_field_becomes_a_socket_and_a_field_again(sample: Editor) -> None:
         sample.page.locator('[data-widget="sample.steps"]').click(button="right")
         sample.one_step(lambda: sample.page.click('[data-command="toSocket"]'))
         assert sample.document["ui"]["nodes"]["sample"].get("sockets") == shown
+
+
+def test_a_switch_is_flipped_by_click_and_by_key(editor: Editor) -> None:
+    editor.open(graph({"mask": ("image.to_mask", 0, 0)}))
+    switch = editor.page.get_by_role("switch", name="Invert")
+    assert switch.get_attribute("aria-checked") == "false"
+    editor.one_step(switch.click)
+    assert switch.get_attribute("aria-checked") == "true"
+    assert value(editor, "mask.invert") is True
+    switch.focus()
+    editor.page.keyboard.press("Space")
+    assert switch.get_attribute("aria-checked") == "false"
+    assert not value(editor, "mask.invert")
+
+
+def test_a_colour_is_chosen_and_shown(editor: Editor) -> None:
+    editor.open(graph({"flat": ("image.flatten", 0, 0)}))
+    picker = editor.page.locator("input[type=color]")
+    assert picker.input_value() == "#ffffff"
+
+    def choose() -> None:
+        # The system's dialog tells every colour that it passes on the way.
+        for color in ("#804000", "#c06000", "#ff8800"):
+            picker.fill(color)
+
+    editor.one_step(choose)
+    assert value(editor, "flat.background") == "#ff8800"
+    assert "#ff8800" in editor.page.locator('[data-widget="flat.background"]').inner_text()
+
+
+def test_typing_is_one_step(sample: Editor) -> None:
+    area = sample.page.locator('[data-widget="prompt.text"] textarea')
+
+    def write() -> None:
+        area.click()
+        sample.page.keyboard.type("a red apple on a table")
+
+    sample.one_step(write)
+    sample.press("Control+z")
+    sample.press("Control+y")
+    assert value(sample, "prompt.text") == "a red apple on a table"

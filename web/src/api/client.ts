@@ -19,26 +19,37 @@ export class ApiError extends Error {
 export class Unreachable extends Error {}
 
 export async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  let response: Response;
   const json = body !== undefined && !(body instanceof Blob);
+  const response = await asked(BASE + path, {
+    method,
+    headers: json ? { "Content-Type": "application/json" } : {},
+    ...(body === undefined ? {} : { body: json ? stringifyJson(body) : (body as Blob) }),
+    ...(signal ? { signal } : {}),
+  });
+  const text = await response.text();
+  return (text ? parseJson(text) : undefined) as T;
+}
+
+/** The content of a file or picture by its address. */
+export async function fetchBlob(address: string): Promise<Blob> {
+  return (await asked(address)).blob();
+}
+
+/** An answer that is no refusal. */
+async function asked(address: string, how: RequestInit = {}): Promise<Response> {
+  let response: Response;
   try {
-    response = await fetch(BASE + path, {
-      method,
-      headers: json ? { "Content-Type": "application/json" } : {},
-      ...(body === undefined ? {} : { body: json ? stringifyJson(body) : (body as Blob) }),
-      ...(signal ? { signal } : {}),
-    });
+    response = await fetch(address, how);
   } catch (error) {
     if ((error as Error).name === "AbortError") throw error;
     throw new Unreachable((error as Error).message);
   }
-  const text = await response.text();
-  if (response.ok) return (text ? parseJson(text) : undefined) as T;
+  if (response.ok) return response;
   // A proxy in between answers for a server that is not there.
   if (response.status === 502 || response.status === 504) throw new Unreachable(`HTTP ${response.status}`);
   let problems: Problem[] = [];
   try {
-    problems = (parseJson(text) as { problems?: Problem[] }).problems ?? [];
+    problems = (parseJson(await response.text()) as { problems?: Problem[] }).problems ?? [];
   } catch {
     // Not the server's own words: the status has to do.
   }

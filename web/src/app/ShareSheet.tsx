@@ -1,5 +1,5 @@
 import { useRef } from "react";
-import { blobUrl, thumbnailUrl } from "../api/client";
+import { blobUrl, fetchBlob, thumbnailUrl } from "../api/client";
 import { useT } from "../i18n";
 import { embedInPng, writeDocument } from "../model";
 import { copyText, saveFile, tabPictures, tabTitle } from "../state/documents";
@@ -21,7 +21,7 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
     let url = blobUrl(digest);
     // Files of outputs carry their workflow; a picture that was only shown gets it here.
     if (!run?.files.some((file) => file.digest === digest)) {
-      const blob = await (await fetch(url)).blob();
+      const blob = await fetchBlob(url);
       if (blob.type === "image/png") url = URL.createObjectURL(await embedInPng(blob, writeDocument(tab.runDocument ?? tab.document)));
     }
     saveFile(url, name.split("/").pop() ?? name);

@@ -4,7 +4,7 @@ import { memo, useEffect, useMemo, useRef, useState } from "react";
 import { Markdown } from "../app/Markdown";
 import { Popup } from "../app/Popup";
 import { duration, said, saidName, type TextKey, useT, useWords } from "../i18n";
-import { type InputSpec, lookOf, setLook, setTitle, SUBGRAPH } from "../model";
+import { type InputSpec, lookOf, pickedPictures, setLook, setTitle, SUBGRAPH } from "../model";
 import { edit } from "../state/edits";
 import { enterSubgraph } from "../state/documents";
 import { flatId, nodeProblem, nodeStatus, type Status } from "../state/status";
@@ -110,7 +110,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
           return (
             <div className="row" key={index} style={{ top: row.y, height: row.h }}>
               {input && (
-                <span className={`in${wanting(input) ? " wanting" : ""}${input.required ? "" : " optional"}`} title={said(input.help)}>
+                <span className={`in${wanting(input) ? " wanting" : ""}${input.required ? "" : " optional"}${problem?.port === input.name ? " faulty" : ""}`} title={said(input.help)}>
                   {saidName(input.name)}
                 </span>
               )}
@@ -122,7 +122,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
             </div>
           );
         }
-        if (row.kind === "preview") return <ResultView key={index} tab={tab} id={flat} y={row.y} h={row.h} />;
+        if (row.kind === "preview") return <ResultView key={index} tab={tab} id={flat} picked={pickedPictures(ports, node, linkedSet)} y={row.y} h={row.h} />;
         if (row.kind === "message") {
           return (
             <div className="row message" key={index} style={{ top: row.y, height: row.h }}>
@@ -156,13 +156,13 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
         if (!shown && look.collapsed) return null;
         return (
           <span key={name} className={shown ? undefined : "latent-socket"}>
-            <Socket port={`${id}.${name}`} name={saidName(name)} type={input.type} side="input" at={at} linked={linkedSet.has(name)} wanting={wanting(input)} />
+            <Socket port={`${id}.${name}`} name={saidName(name)} type={input.type} side="input" at={at} linked={linkedSet.has(name)} wanting={wanting(input)} faulty={problem?.port === name} />
           </span>
         );
       })}
       {Object.entries(layout.outputs).map(([name, at]) => {
         const type = ports.outputs.find((port) => port.name === name)?.type ?? "?";
-        return <Socket key={name} port={`${id}.${name}`} name={saidName(name)} type={type} side="output" at={at} linked wanting={false} />;
+        return <Socket key={name} port={`${id}.${name}`} name={saidName(name)} type={type} side="output" at={at} linked wanting={false} faulty={problem?.port === name} />;
       })}
       {problem && !look.collapsed && (
         <div className="node-problem" role="alert" tabIndex={0} title={problem.hint}>

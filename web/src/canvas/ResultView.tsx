@@ -1,18 +1,46 @@
-/** What a node made: pictures, or the preview of the one that is being made; a curve; values that can be read. */
+/**
+ * What a node made: pictures, or the preview of the one that is being made; a curve; values that can be read. A node that
+ * loads a picture shows it before it has run.
+ */
 
-import { blobUrl, thumbnailUrl } from "../api/client";
+import { blobUrl, fileUrl, thumbnailUrl } from "../api/client";
 import type { CurvePoint, NodeValues } from "../api/shapes";
 import { saidName, useT } from "../i18n";
 import { resultKey, resultKind, useResults } from "../state/status";
 import { useApp } from "../state/store";
 
-export function ResultView({ tab, id, y, h }: { tab: string; id: string; y: number; h: number }) {
+interface Props {
+  tab: string;
+  id: string;
+  /** Names of the pictures that are chosen in its fields. */
+  picked: string[];
+  y: number;
+  h: number;
+}
+
+interface Shown {
+  name: string;
+  /** Its address in full, and small. */
+  url: string;
+  thumbnail: string;
+  small: boolean;
+}
+
+export function ResultView({ tab, id, picked, y, h }: Props) {
   const t = useT();
   const result = useResults((state) => state.results[resultKey(tab, id)]);
   const kind = result && resultKind(result);
-  const pictures = (result?.files ?? []).filter((file) => file.media_type.startsWith("image/"));
-  const open = (index: number) =>
-    useApp.setState({ overlay: { kind: "viewer", pictures: pictures.map((file) => blobUrl(file.digest)), index } });
+  const files = useApp((state) => state.files);
+  const made = (result?.files ?? [])
+    .filter((file) => file.media_type.startsWith("image/"))
+    .map((file): Shown => ({ name: file.name, url: blobUrl(file.digest), thumbnail: thumbnailUrl(file.digest, 512), small: (file.width ?? 512) <= 256 }));
+  const chosen = picked.map((name): Shown => {
+    const url = fileUrl("input", name);
+    const digest = files.find((file) => file.name === name)?.digest;
+    return { name, url, thumbnail: digest ? thumbnailUrl(digest, 512) : url, small: false };
+  });
+  const pictures = made.length ? made : chosen;
+  const open = (index: number) => useApp.setState({ overlay: { kind: "viewer", pictures: pictures.map((one) => one.url), index } });
   return (
     <div className={`result ${kind ?? ""}`} style={{ top: y, height: h }}>
       {kind === "curve" && result?.curve ? (
@@ -22,13 +50,14 @@ export function ResultView({ tab, id, y, h }: { tab: string; id: string; y: numb
       ) : result?.live ? (
         <img className="live" src={result.live} alt="" draggable={false} />
       ) : pictures.length ? (
-        pictures.slice(0, 9).map((file, index) => (
+        pictures.slice(0, 9).map((one, index) => (
           <img
-            key={file.digest}
-            src={thumbnailUrl(file.digest, 512)}
-            alt={file.name}
+            key={one.url}
+            src={one.thumbnail}
+            alt={one.name}
             draggable={false}
-            className={(file.width ?? 512) <= 256 ? "small" : ""}
+            data-picture-url={one.url}
+            className={one.small ? "small" : ""}
             style={{ flexBasis: pictures.length === 1 ? "100%" : pictures.length <= 4 ? "50%" : "33%" }}
             onDoubleClick={(event) => {
               event.stopPropagation();

@@ -80,8 +80,9 @@ export class Geometer {
     const look = m.lookOf(scene.graph, id);
     const ports = m.portsOf(scene.scopes, id, node, scene.catalogue);
     const sockets = [...linked, ...(look.sockets ?? [])].join("\n");
-    // Nodes that end in pictures keep the place for them free.
-    const result = (look.preview ?? true) ? (own ?? (ports.output ? "picture" : null)) : null;
+    // Nodes that end in pictures keep the place for them free; those that begin with one show it.
+    const pictures = ports.output || m.pickedPictures(ports, node, linked).length > 0;
+    const result = (look.preview ?? true) ? (own ?? (pictures ? "picture" : null)) : null;
     const known = this.#cache.get(id);
     const same =
       known?.node === node &&

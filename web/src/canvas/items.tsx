@@ -16,9 +16,11 @@ interface SocketProps {
   at: Point;
   linked: boolean;
   wanting: boolean;
+  /** A problem names this port. */
+  faulty: boolean;
 }
 
-export const Socket = memo(function Socket({ port, name, type, side, at, linked, wanting }: SocketProps) {
+export const Socket = memo(function Socket({ port, name, type, side, at, linked, wanting, faulty }: SocketProps) {
   const style = typeStyle(type);
   const lit = useConnecting(({ connecting }) => {
     if (!connecting) return "";
@@ -31,7 +33,7 @@ export const Socket = memo(function Socket({ port, name, type, side, at, linked,
       tabIndex={-1}
       data-port={port}
       data-side={side}
-      className={`socket ${side} ${style.shape}${linked ? " linked" : ""}${wanting ? " wanting" : ""}${lit}`}
+      className={`socket ${side} ${style.shape}${linked ? " linked" : ""}${wanting ? " wanting" : ""}${faulty ? " faulty" : ""}${lit}`}
       style={{ left: at.x, top: at.y, color: `var(${style.variable})` }}
       aria-label={`${name}: ${typeLabel(type)}`}
       title={`${name}: ${typeLabel(type)}`}

@@ -2,7 +2,7 @@
 
 import { request } from "../api/client";
 import type { NodeFile, Problem, Run } from "../api/shapes";
-import { t } from "../i18n";
+import { said, t } from "../i18n";
 import * as m from "../model";
 import { missingThings } from "./missing";
 import { keepClosed, takeClosed } from "./persist";
@@ -89,6 +89,8 @@ export async function openWorkflow(name: string): Promise<void> {
 export async function openTemplate(name: string): Promise<void> {
   await opening(async () => {
     const document = m.asDocument(await request("GET", `/templates/${encodeURIComponent(name)}`));
+    // From here on they are the user's own words.
+    for (const node of Object.values(document.nodes)) if (node.title) node.title = said(node.title);
     openUnchanged(await placed(document));
     useApp.setState((state) => ({ panel: state.panel === "templates" ? null : state.panel }));
   });

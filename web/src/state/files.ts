@@ -1,6 +1,6 @@
 /** Files of the input and output folders, and files that arrive from outside. */
 
-import { fileUrl, request } from "../api/client";
+import { fetchBlob, fileUrl, request } from "../api/client";
 import type { FileInfo } from "../api/shapes";
 import { t } from "../i18n";
 import * as m from "../model";
@@ -63,9 +63,9 @@ async function holdsWorkflow(file: File): Promise<boolean> {
 }
 
 /** Uploads a picture and makes a node that loads it. */
-export async function loadPicture(file: File, at: m.Point): Promise<void> {
+export async function loadPicture(file: File | Promise<File>, at: m.Point): Promise<void> {
   try {
-    const answer = await uploadFile(file);
+    const answer = await uploadFile(await file);
     addLoader(answer.file.name, at);
   } catch (error) {
     toast(t("file.failed", { message: (error as Error).message }), "error");
@@ -117,11 +117,12 @@ export function addModel({ name, kind }: { name: string; kind: string }, at: m.P
 
 /** A picture of the gallery becomes an input: a copy of it in the input folder. */
 export async function loadOutput(name: string, at: m.Point): Promise<void> {
-  await loadPicture(await outputFile(name), at);
+  await loadPicture(outputFile(name), at);
 }
 
+/** Raises ApiError where the picture is gone, Unreachable without a server. */
 export async function outputFile(name: string): Promise<File> {
-  const blob = await (await fetch(fileUrl("output", name))).blob();
+  const blob = await fetchBlob(fileUrl("output", name));
   return new File([blob], name.split("/").pop() ?? name, { type: blob.type });
 }
 

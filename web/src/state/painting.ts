@@ -1,7 +1,7 @@
 /** What is painted on, and where the result goes: a mask into the node that reads it, a crop into the one that loads. */
 
 import { create } from "zustand";
-import { fileUrl } from "../api/client";
+import { fetchBlob, fileUrl } from "../api/client";
 import * as m from "../model";
 import { NO_MARKS, type Marks } from "../painter/marks";
 import { edit } from "./edits";
@@ -107,7 +107,7 @@ export async function putPicture(source: PaintSource, picture: Blob, how: "crop"
 }
 
 async function asInput(source: PaintSource): Promise<string> {
-  const blob = await (await fetch(source.picture ?? "")).blob();
+  const blob = await fetchBlob(source.picture ?? "");
   const name = source.name.split("/").at(-1) ?? "picture.png";
   return (await uploadFile(new File([blob], name, { type: blob.type }))).file.name;
 }

@@ -12,9 +12,13 @@ import { DRAG_MODEL, DRAG_OUTPUT, outputFile, uploadFile } from "../state/files"
 import { activeGraph, graphOf, toast, useApp } from "../state/store";
 import { isPaintable, paintField } from "../state/painting";
 import { Icon } from "../painter/icons";
+import { DropZone } from "./DropZone";
 import { NumberField } from "./NumberField";
 import { TextField } from "./TextField";
 import { bytes, pickFile, randomSeed } from "./values";
+
+const FILES = ["Files", DRAG_OUTPUT];
+const MODELS = [DRAG_MODEL];
 
 interface Props {
   id: string;
@@ -169,17 +173,11 @@ function ModelField({ input, value, label, set, kind }: Simple & { kind: string 
     detail: [model.family, model.kind, model.size ? bytes(model.size) : ""].filter(Boolean).join(" · "),
   }));
   return (
-    <div
+    <DropZone
       className={lost ? "model-field missing" : "model-field"}
       title={lost ? t("missing.model") : undefined}
-      onDragOver={(event) => event.preventDefault()}
-      onDrop={(event) => {
-        const dropped = event.dataTransfer.getData(DRAG_MODEL);
-        if (!dropped) return;
-        event.preventDefault();
-        event.stopPropagation();
-        set((JSON.parse(dropped) as { name: string }).name);
-      }}
+      takes={MODELS}
+      onTake={(data) => set((JSON.parse(data.getData(DRAG_MODEL)) as { name: string }).name)}
     >
       <Opener label={label} shown={String(value ?? "")} help={said(input.help)}>
         {(close) => (
@@ -201,7 +199,7 @@ function ModelField({ input, value, label, set, kind }: Simple & { kind: string 
           />
         )}
       </Opener>
-    </div>
+    </DropZone>
   );
 }
 
@@ -210,9 +208,10 @@ function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & 
   const paintable = useApp(() => isPaintable(id, input.name, value));
   const kind = wanted === "mask" ? "image" : wanted;
   const files = useApp((state) => state.files);
-  const take = async (file: File | undefined, close?: () => void) => {
-    if (!file) return;
+  const take = async (given: File | Promise<File> | undefined, close?: () => void) => {
     try {
+      const file = await given;
+      if (!file) return;
       set((await uploadFile(file)).file.name);
       close?.();
     } catch (error) {
@@ -221,15 +220,12 @@ function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & 
   };
   const fitting = files.filter((file) => kind === "any" || file.media_type.startsWith(`${kind}/`));
   return (
-    <div
+    <DropZone
       className="file-field"
-      onDragOver={(event) => event.preventDefault()}
-      onDrop={(event) => {
-        event.preventDefault();
-        event.stopPropagation();
-        const output = event.dataTransfer.getData(DRAG_OUTPUT);
-        if (output) void outputFile(output).then(take);
-        else void take(event.dataTransfer.files[0]);
+      takes={FILES}
+      onTake={(data) => {
+        const output = data.getData(DRAG_OUTPUT);
+        void take(output ? outputFile(output) : data.files[0]);
       }}
     >
       <Opener label={label} shown={String(value || t("file.none"))} help={said(input.help)}>
@@ -268,7 +264,7 @@ function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & 
           <path d="M8 10.5V2.5M5 5.5l3-3 3 3M2.5 10v3.5h11V10" />
         </svg>
       </button>
-    </div>
+    </DropZone>
   );
 }
 
