@@ -11,6 +11,7 @@ import pytest
 
 from safelight.host import history, preferences, runs, workflows
 from safelight.host.database import Database, migrate
+from safelight.host.live import Live
 from safelight.host.lock import FolderLock
 from safelight.host.records import RunOrder
 from safelight.host.schema import MIGRATIONS
@@ -35,7 +36,11 @@ def submit(connection: sqlite3.Connection, count: int = 1, **more: object) -> li
 
 
 def order_of(connection: sqlite3.Connection) -> list[str]:
-    return [run.id for run in history.listed(connection, ("interrupted", "queued"), 100)]
+    live = Live(lambda: 1)
+    live.fill(history.standing(connection))
+    running, waiting, _ = live.standing(100)
+    assert not running and [run.position for run in waiting] == list(range(len(waiting)))
+    return [run.id for run in waiting]
 
 
 def test_runs_start_in_order_of_priority_then_of_arrival(connection: sqlite3.Connection) -> None:

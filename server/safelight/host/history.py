@@ -11,7 +11,7 @@ import msgspec
 from safelight.sdk.problem import Problem
 
 from .records import WAITING, NodeState, Run, RunDetail
-from .rows import IS_WAITING, QUEUE_ORDER, Options, fields_of, number_of, problems_in, row_of, run_of
+from .rows import IS_WAITING, Options, fields_of, number_of, problems_in, row_of, run_of
 
 
 def get(connection: sqlite3.Connection, run_id: str) -> RunDetail:
@@ -39,17 +39,10 @@ def document_of(connection: sqlite3.Connection, run_id: str) -> bytes:
     return connection.execute("SELECT body FROM document WHERE digest = ?", (digest,)).fetchone()[0]
 
 
-def listed(connection: sqlite3.Connection, statuses: Sequence[str], limit: int) -> list[Run]:
-    """Runs of these statuses in the order of the queue; the waiting ones with their position."""
-    marks = ", ".join("?" * len(statuses))
-    rows = connection.execute(
-        f"SELECT * FROM run WHERE status IN ({marks}) ORDER BY {QUEUE_ORDER} LIMIT ?", (*statuses, limit)
-    ).fetchall()
-    found = [run_of(row) for row in rows]
-    if tuple(statuses) == WAITING:
-        for place, run in enumerate(found):
-            run.position = place
-    return found
+def standing(connection: sqlite3.Connection) -> list[Run]:
+    """All runs that wait or are paused, in no order."""
+    rows = connection.execute(f"SELECT * FROM run WHERE {IS_WAITING} OR status = 'paused'")
+    return [run_of(row) for row in rows]
 
 
 def history(

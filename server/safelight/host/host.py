@@ -148,9 +148,7 @@ class Host:
                 with contextlib.suppress(msgspec.DecodeError):
                     self.settings = msgspec.json.decode(kept, type=Settings)
             paused = await self.database.read(preferences.is_paused)
-            waiting = await self.database.read(
-                lambda connection: history.listed(connection, ("interrupted", "queued", "paused"), 1_000_000)
-            )
+            waiting = await self.database.read(history.standing)
         except BaseException:
             self.lock.release()
             raise

@@ -164,6 +164,17 @@ class Live:
         names = islice(chain(self._running, waiting, self._paused), limit)
         return [self._current(self._runs[name], lefts) for name in names]
 
+    def standing(self, limit: int) -> tuple[list[Run], list[Run], list[Run]]:
+        """What runs, what waits in its order with its position, and what is paused, as it is now: at most `limit` runs
+        of each."""
+        lefts = self.lefts()
+        waiting = (name for _, name in self._waiting)
+        parts = [islice(part, limit) for part in (self._running, waiting, self._paused)]
+        running, waits, paused = ([self._current(self._runs[name], lefts) for name in part] for part in parts)
+        for place, run in enumerate(waits):
+            run.position = place
+        return running, waits, paused
+
     def current(self, run: Run) -> Run:
         """A run with its progress and the time that is left."""
         return self._current(run, self.lefts())

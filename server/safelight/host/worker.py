@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
+NICENESS = 5
 PREVIEW_SECONDS = 0.1
 PREVIEW_PIXELS = 512
 _FRAME_EVENTS = 200
@@ -332,6 +333,7 @@ def main() -> None:
     # Ctrl-C reaches every process of a terminal; the server alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
+    _give_way()
     # A node that computes in Python must not keep events and cancels waiting for the usual 5 ms.
     sys.setswitchinterval(0.001)
     start_logging(os.environ.get("SAFELIGHT_LOG", "text"))
@@ -339,6 +341,12 @@ def main() -> None:
     sink.close()
     # Threads of libraries must not keep a process that has nothing left to do.
     os._exit(0)
+
+
+def _give_way() -> None:
+    """The server and the browser answer at once even while a model has all cores: they come first."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
 
 
 def _die_with_parent() -> None:

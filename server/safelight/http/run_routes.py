@@ -14,7 +14,7 @@ from msgspec import Meta
 from safelight.graph import Document
 from safelight.host import batches, history, workflows
 from safelight.host.filling import filled
-from safelight.host.records import WAITING, Axis, Batch, BatchOrder, Run, RunDetail, RunOrder
+from safelight.host.records import Axis, Batch, BatchOrder, Run, RunDetail, RunOrder
 from safelight.host.rows import number_of
 from safelight.places import shipped_names
 from safelight.sdk.problem import ProblemError
@@ -202,20 +202,8 @@ async def remove(call: Call) -> Done:
 
 async def queue(call: Call) -> QueueAnswer:
     host = call.state.host
-    running, waiting, paused = await host.database.read(
-        lambda connection: (
-            history.listed(connection, ("running",), 100),
-            history.listed(connection, WAITING, _QUEUE_SHOWN),
-            history.listed(connection, ("paused",), _QUEUE_SHOWN),
-        )
-    )
-    current = host.live.current
-    return QueueAnswer(
-        queue=host.queue(),
-        running=[current(run) for run in running],
-        waiting=[current(run) for run in waiting],
-        paused=paused,
-    )
+    running, waiting, paused = host.live.standing(_QUEUE_SHOWN)
+    return QueueAnswer(queue=host.queue(), running=running, waiting=waiting, paused=paused)
 
 
 async def queue_pause(call: Call) -> QueueAnswer:
