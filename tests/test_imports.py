@@ -47,6 +47,21 @@ def test_check_loads_no_torch(tmp_path: Path) -> None:
     assert json.loads(python(code, tmp_path).splitlines()[-1]) == []
 
 
+def test_check_and_plan_look_for_embeddings_without_torch(tmp_path: Path) -> None:
+    file = tmp_path / "models" / "embeddings" / "ink.safetensors"
+    file.parent.mkdir(parents=True)
+    header = b'{"emb_params":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}'
+    file.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    code = (
+        "import sys, json; from safelight.cli import main\n"
+        "for command in ('check', 'plan'):\n"
+        "    assert main([command, 'text_to_image', '--prompt', 'embedding:ink']) == 0\n"
+        "    assert main([command, 'text_to_image', '--prompt', 'embedding:inc']) == 2\n"
+        "print(json.dumps([m for m in ['torch', 'diffusers', 'transformers'] if m in sys.modules]))"
+    )
+    assert json.loads(python(code, tmp_path).splitlines()[-1]) == []
+
+
 def test_help_imports_next_to_nothing(tmp_path: Path) -> None:
     code = (
         "import sys, json; from safelight.cli import main\n"

@@ -174,6 +174,24 @@ def read(*, file: Annotated[str, FilePick("text")] = "", ctx: Context) -> str:
 
 
 @node()
+def texts(given: list[str]) -> list[str]:
+    """A list of texts."""
+    return given
+
+
+@node()
+def repeat(*, text: str = "", times: int = 1) -> str:
+    """A long text."""
+    return text * times
+
+
+@node()
+def prompted(*, text: Annotated[str, Text(prompt=True)] = "") -> str:
+    """A prompt, which may name embeddings."""
+    return text.upper()
+
+
+@node()
 def denoiser() -> ModelRef[Denoiser]:
     """A denoiser recipe."""
     return ModelRef("Denoiser", "sd1", Source("starter", "starter"), "unet")
@@ -214,6 +232,6 @@ def catalogue() -> Catalogue:
 
     kinds = Catalogue.of(
         number, fraction, flag, words, add, scale, size, total, count, below, shout, paint, mix, frame, both, switch,
-        fail, clock, write, read, denoiser, vae, paint_with, anything, renamed,
+        fail, clock, write, read, texts, repeat, prompted, denoiser, vae, paint_with, anything, renamed,
     )  # fmt: skip
     return Catalogue(kinds.values(), value_classes(sys.modules[__name__]))

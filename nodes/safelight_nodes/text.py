@@ -32,7 +32,8 @@ def encode(
         str,
         Text(multiline=True, prompt=True, placeholder="a red apple on a table"),
         "What to show, or to avoid. (word:1.3) weighs a word more, (word:0.7) less; (word) is 1.1 times, [word] the "
-        "inverse; \\( and \\) are brackets themselves. BREAK begins a new chunk.",
+        "inverse; \\( and \\) are brackets themselves. BREAK begins a new chunk. embedding:name puts in what the file "
+        "embeddings/name.safetensors of the model folder has learned.",
     ] = "",
     clip_skip: Annotated[
         int, Slider(0, 8), "Last layers of the text encoder to leave out. 0 is what the model was trained with."
@@ -45,8 +46,10 @@ def encode(
     """
     import torch
 
+    from safelight.sdk.prompt_syntax import embeddings_in, parse
+
+    from ._diffusion.embeddings import learned
     from ._diffusion.families import traits
-    from ._diffusion.prompt_syntax import parse
     from ._diffusion.text_encoding import encode as encode_pieces
 
     with ctx.models.lease(encoder) as lease, torch.no_grad():
@@ -62,8 +65,12 @@ def encode(
                     value=clip_skip,
                 )
             )
+        try:
+            vectors = learned(ctx, embeddings_in(text), encoder, bundle.encoders)
+        except ProblemError as error:
+            raise ProblemError(problem.at(port="text") for problem in error.problems) from None
         embeddings, pooled = encode_pieces(
-            bundle.tokenizers, bundle.encoders, parse(text), traits(encoder.family), clip_skip, lease.device
+            bundle.tokenizers, bundle.encoders, parse(text), vectors, traits(encoder.family), clip_skip, lease.device
         )
     return Conditioning((Prompt(embeddings, pooled),), family=encoder.family)
 

@@ -31,7 +31,6 @@ from safelight.places import InputFolders, data_folder, shipped_names, shipped_w
 from safelight.sdk.pack import Catalogue, load_packs
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.values import File, Image
-from safelight.sdk.widgets import FilePick, ModelPick
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +174,7 @@ class Studio:
                 continue
             for port, wire in node.wires.items():
                 widget = node.kind.ports[port].widget
-                if not isinstance(widget, FilePick | ModelPick) or wire.sources or not isinstance(wire.value, str):
+                if widget is None or not widget.names_files or wire.sources or not isinstance(wire.value, str):
                     continue
                 try:
                     memory.fingerprint(widget, wire.value)

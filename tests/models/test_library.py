@@ -47,6 +47,29 @@ def test_the_list_tells_what_is_what(store: ModelStore) -> None:
     assert not [entry.problem for entry in listed.values() if entry.problem]
 
 
+def test_embeddings_are_listed_with_their_family(make_store: Callable[..., ModelStore], tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path / "models" / "embeddings"
+    (folder / "sorted").mkdir(parents=True)
+    written = {
+        "one": ({"emb_params": torch.zeros(2, 768)}, "sd1"),
+        "two": ({"<word>": torch.zeros(1024)}, "sd2"),
+        "sorted/xl": ({"clip_l": torch.zeros(3, 768), "clip_g": torch.zeros(3, 1280)}, "sdxl"),
+    }
+    for name, (tensors, _) in written.items():
+        save_file(tensors, folder / f"{name}.safetensors")
+    store = make_store(tmp_path)
+    listed = {entry.name: entry for entry in store.list_models() if entry.place != "starter"}
+    assert {name: (entry.kind, entry.family) for name, entry in listed.items()} == {
+        f"embeddings/{name}.safetensors": ("embedding", family) for name, (_, family) in written.items()
+    }
+    assert store.find("sorted/xl", "embedding") == store.find("embeddings/sorted/xl.safetensors")
+    assert store.find("one", "embedding").fingerprint != store.find("two", "embedding").fingerprint
+    assert problem(store, "onne", "embedding").hint.startswith("Did you mean one?")
+
+
 def test_a_broken_model_is_listed_with_its_reason(make_store: Callable[..., ModelStore], tmp_path: Path) -> None:
     tiny_models.tiny_sd1(tmp_path / "models" / "whole")
     broken = tmp_path / "models" / "broken"

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from node_bench import Kit
 from safelight.sdk import Area, Mask, ProblemError
+from safelight.sdk.prompt_syntax import Piece, embeddings_in, parse
 from safelight_nodes import text
-from safelight_nodes._diffusion.prompt_syntax import Piece, parse
+from safelight_nodes._diffusion.embeddings import Vocabulary
 from safelight_nodes._diffusion.text_encoding import split
 
 LONG = " ".join(["a red apple on the table and a blue sea"] * 12)
@@ -54,6 +55,32 @@ def test_break_begins_a_chunk() -> None:
     assert parse("BREAKFAST and OUTBREAK") == [Piece("BREAKFAST and OUTBREAK")]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        ("embedding:cat", [Piece("", embedding="cat")]),
+        ("a embedding:cat, red", [Piece("a "), Piece("", embedding="cat"), Piece(", red")]),
+        ("embedding:cat-v1.5_neg.", [Piece("", embedding="cat-v1.5_neg"), Piece(".")]),
+        ("embedding:cat.safetensors", [Piece("", embedding="cat.safetensors")]),
+        ("(embedding:cat:1.2)", [Piece("", 1.2, embedding="cat")]),
+        ("(embedding:cat)", [Piece("", 1.1, embedding="cat")]),
+        ("(embedding:1234)", [Piece("", 1.1, embedding="1234")]),
+        ("(a embedding:1234:0.5)", [Piece("a ", 0.5), Piece("", 0.5, embedding="1234")]),
+        (r"embedding:cat\(old\)", [Piece("", embedding="cat(old)")]),
+        (r"embedding:style\cat", [Piece("", embedding="style/cat")]),
+        ("embedding:a embedding:b", [Piece("", embedding="a"), Piece(" "), Piece("", embedding="b")]),
+        ("embedding:猫，红", [Piece("", embedding="猫"), Piece("，红")]),
+        ("a BREAK embedding:cat", [Piece("a "), Piece(" ", starts_chunk=True), Piece("", embedding="cat")]),
+        ("embedding: cat", [Piece("embedding: cat")]),
+        ("myembedding:cat", [Piece("myembedding:cat")]),
+        ("embeddings", [Piece("embeddings")]),
+    ],
+)
+def test_embeddings_stand_in_a_prompt(prompt: str, expected: list[Piece]) -> None:
+    assert parse(prompt) == expected
+    assert embeddings_in(prompt) == [piece.embedding for piece in expected if piece.embedding]
+
+
 @given(st.text(alphabet="ab:.12()[]\\ BREAK", max_size=40))
 def test_any_text_can_be_parsed(prompt: str) -> None:
     parse(prompt)
@@ -61,7 +88,7 @@ def test_any_text_can_be_parsed(prompt: str) -> None:
 
 @given(st.text(alphabet=st.characters(exclude_characters="()[]\\", exclude_categories=("Cs",)), max_size=60))
 def test_a_text_without_brackets_is_one_piece(prompt: str) -> None:
-    if "BREAK" not in prompt:
+    if "BREAK" not in prompt and "embedding:" not in prompt:
         assert parse(prompt) == [Piece(prompt)]
 
 
@@ -112,7 +139,7 @@ def test_clip_skip_beyond_the_encoder_is_a_problem(sd1: Kit) -> None:
 
 def test_a_long_prompt_is_encoded_in_chunks_and_none_of_it_is_lost(sd1: Kit) -> None:
     tokenizer = sd1.pipeline.tokenizer
-    chunks = split(tokenizer, parse(LONG))
+    chunks = split(tokenizer, parse(LONG), Vocabulary({}))
     assert [token for chunk in chunks for token in chunk.tokens] == tokenizer(LONG, add_special_tokens=False).input_ids
     assert len(chunks) > 1
     assert all(len(chunk.tokens) <= 75 for chunk in chunks)
@@ -124,7 +151,7 @@ def test_a_long_prompt_is_encoded_in_chunks_and_none_of_it_is_lost(sd1: Kit) -> 
 
 def test_a_word_longer_than_a_chunk_is_still_encoded(sd1: Kit) -> None:
     word = "q" * 200
-    chunks = split(sd1.pipeline.tokenizer, parse(word))
+    chunks = split(sd1.pipeline.tokenizer, parse(word), Vocabulary({}))
     assert sum(len(chunk.tokens) for chunk in chunks) == 200
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from safelight.sdk.prompt_syntax import Piece
+
+from .embeddings import Vocabulary
 from .families import FamilyTraits
-from .prompt_syntax import Piece
 
 if TYPE_CHECKING:
     import torch
@@ -19,13 +21,16 @@ WORD_END = "</w>"
 
 @dataclass(frozen=True)
 class Chunk:
-    """Tokens between the start and end marks of one pass through the encoder, with a weight each."""
+    """Tokens between the start and end marks of one pass through the encoder, with a weight each.
+
+    Tokens below 0 are learned vectors (see `Vocabulary`).
+    """
 
     tokens: tuple[int, ...]
     weights: tuple[float, ...]
 
 
-def split(tokenizer: Any, pieces: Sequence[Piece]) -> list[Chunk]:
+def split(tokenizer: Any, pieces: Sequence[Piece], learned: Vocabulary) -> list[Chunk]:
     """Tokens in as many chunks as they need. A chunk ends at a BREAK, or at the last word that fits."""
     room = tokenizer.model_max_length - 2
     done: list[Chunk] = []
@@ -39,24 +44,32 @@ def split(tokenizer: Any, pieces: Sequence[Piece]) -> list[Chunk]:
     for piece in pieces:
         if piece.starts_chunk:
             close(len(tokens))
-        ids = tokenizer(piece.text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+        if piece.embedding:
+            ids = learned.tokens(piece.embedding)
+        else:
+            ids = tokenizer(piece.text, add_special_tokens=False, truncation=False, verbose=False).input_ids
         tokens += ids
         weights += [piece.weight] * len(ids)
         while len(tokens) > room:
-            close(_last_word(tokenizer, tokens, room))
+            close(_last_word(tokenizer, tokens[:room], learned))
     close(len(tokens))
     return done
 
 
-def _last_word(tokenizer: Any, tokens: Sequence[int], room: int) -> int:
-    words = tokenizer.convert_ids_to_tokens(list(tokens[:room]))
-    return next((end for end in range(room, 0, -1) if words[end - 1].endswith(WORD_END)), room)
+def _last_word(tokenizer: Any, tokens: Sequence[int], learned: Vocabulary) -> int:
+    """How many of the tokens end with a whole word or embedding; all, when there is but one."""
+
+    def ends(token: int) -> bool:
+        return learned.ends_word(token) if token < 0 else tokenizer.convert_ids_to_tokens(token).endswith(WORD_END)
+
+    return next((end for end in range(len(tokens), 0, -1) if ends(tokens[end - 1])), len(tokens))
 
 
 def encode(
     tokenizers: Sequence[Any],
     encoders: Sequence[Any],
     pieces: Sequence[Piece],
+    learned: Sequence[Mapping[str, Tensor]],
     family: FamilyTraits,
     skip: int,
     device: torch.device,
@@ -65,19 +78,23 @@ def encode(
 
     Several encoders stand beside each other in the channels. Weights move a token's embedding away from, or towards,
     what the encoder gives at its place for an empty text: 0 is as if nothing were said, 1 changes nothing.
+    `learned` are the vectors of the embeddings that the pieces name, for each encoder.
     """
     import torch
 
-    split_up = [split(tokenizer, pieces) for tokenizer in tokenizers]
+    vocabularies = [Vocabulary(vectors) for vectors in learned]
+    split_up = [split(tokenizer, pieces, words) for tokenizer, words in zip(tokenizers, vocabularies, strict=True)]
     count = max(len(chunks) for chunks in split_up)
     parts: list[Tensor] = []
     pooled = None
-    for tokenizer, encoder, found in zip(tokenizers, encoders, split_up, strict=True):
+    for tokenizer, encoder, words, found in zip(tokenizers, encoders, vocabularies, split_up, strict=True):
         chunks = found + [Chunk((), ())] * (count - len(found))
         weighted = any(weight != 1 for chunk in chunks for weight in chunk.weights)
         # The empty text is one more row of the same call.
         ids = torch.tensor([_row(tokenizer, chunk) for chunk in chunks + [Chunk((), ())] * weighted])
-        hidden, summary = _hidden(encoder, ids.to(device), tokenizer, family, skip)
+        # The stand-in must not be the token that ends a text: encoders look for that one.
+        with words.placed(encoder, ids, tokenizer.bos_token_id) as tokens:
+            hidden, summary = _hidden(encoder, tokens.to(device), tokenizer, family, skip)
         hidden = hidden.to("cpu", torch.float32)
         if weighted:
             hidden = _weigh(hidden[:-1], hidden[-1:], chunks)

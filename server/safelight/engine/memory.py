@@ -10,7 +10,7 @@ from safelight.graph.plan import Known
 from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.values import File
-from safelight.sdk.widgets import AnyWidget, FilePick
+from safelight.sdk.widgets import AnyWidget, FilePick, Text
 
 from .cache import MISSING, Cache
 from .context import Services
@@ -39,6 +39,12 @@ class CacheMemory:
             return value
         raise LookupError(ref.digest)
 
+    def value(self, ref: Any) -> Any:
+        value = self._cache.get(ref)
+        if value is MISSING:
+            raise LookupError(ref.digest)
+        return value
+
     def fingerprint(self, widget: AnyWidget, value: str) -> str:
         """Read once a run: files that change while it runs count from the next run on."""
         known = self._fingerprints.get((type(widget), value))
@@ -47,6 +53,8 @@ class CacheMemory:
         return known
 
     def _read(self, widget: AnyWidget, value: str) -> str:
+        if isinstance(widget, Text):
+            return self._embeddings(widget.embeddings(value))
         if not isinstance(widget, FilePick):
             return self._services.models.find(value).fingerprint
         if not value:
@@ -56,6 +64,19 @@ class CacheMemory:
         except OSError as error:
             message = f"The file {value!r} cannot be read: {error.strerror or error}."
             raise ProblemError(Problem(code="file_unreadable", message=message, value=value)) from None
+
+    def _embeddings(self, names: list[str]) -> str:
+        """The state of all embeddings that a text names. Raises ProblemError for all that are missing at once."""
+        found: list[str] = []
+        problems: list[Problem] = []
+        for name in names:
+            try:
+                found.append(f"{name}={self._services.models.find(name, 'embedding').fingerprint}")
+            except ProblemError as error:
+                problems += error.problems
+        if problems:
+            raise ProblemError(problems)
+        return hash_text("\n".join(found)) if found else ""
 
 
 def files_in(value: Any) -> Iterator[File]:

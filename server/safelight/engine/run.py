@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from safelight.graph import Graph, GraphNode, Keys
+from safelight.graph import Graph, GraphNode, Keys, Wire
 from safelight.graph.plan import eager
 from safelight.sdk.problem import Cancelled, Problem, ProblemError
 from safelight.sdk.values import File
@@ -227,11 +227,9 @@ class _Run:
 
     def _remembered(self, node: GraphNode, state: _State) -> Action | None:
         """The action cache's answer for a node whose sources are known; sets the node's key."""
-        digests = {port: self._keys.wire(node, port, wire, self._refs(wire.sources)) for port, wire in eager(node)}
-        key = self._keys.key(node, digests)
+        key = self._keys.key(node, {port: self._digest(node, port, wire) for port, wire in eager(node)})
         for port in state.asked:
-            wire = node.wires[port]
-            key = self._keys.choice(key, port, self._keys.wire(node, port, wire, self._refs(wire.sources)))
+            key = self._keys.choice(key, port, self._digest(node, port, node.wires[port]))
         state.key = key
         if not node.kind.spec.cache or node.id in self._options.force:
             return None
@@ -240,6 +238,9 @@ class _Run:
             new = action.demands in node.kind.lazy and action.demands not in state.asked
             return action if new else None
         return action
+
+    def _digest(self, node: GraphNode, port: str, wire: Wire) -> str:
+        return self._keys.wire(node, port, wire, self._refs(wire.sources), lambda: self._values(wire.sources))
 
     def _refs(self, sources: tuple[tuple[int, str], ...]) -> list[ValueRef]:
         found: list[ValueRef] = []
@@ -310,7 +311,7 @@ class _Run:
     def _execute_elements(self, node: GraphNode, arguments: dict[str, Any]) -> dict[str, Any]:
         """Runs a node once per element of its lists; elements that were done before come from the cache."""
         fixed = {port: wire for port, wire in eager(node) if not wire.depth}
-        digests = {port: self._keys.wire(node, port, wire, self._refs(wire.sources)) for port, wire in fixed.items()}
+        digests = {port: self._digest(node, port, wire) for port, wire in fixed.items()}
         results: list[dict[str, Any]] = []
         for given in elements(node, arguments):
             self._cancel.check()

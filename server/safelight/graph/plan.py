@@ -14,7 +14,7 @@ import msgspec
 from safelight.sdk.codec import hash_text
 from safelight.sdk.node import NodeType
 from safelight.sdk.problem import Problem, ProblemError
-from safelight.sdk.widgets import AnyWidget, FilePick, ModelPick
+from safelight.sdk.widgets import AnyWidget
 
 from .check import Graph, GraphNode, Wire
 from .pause import no_collection
@@ -47,8 +47,15 @@ class Memory(Protocol):
         """A small plain value by reference; raises LookupError for anything else."""
         ...
 
-    def fingerprint(self, widget: AnyWidget, value: Any) -> str:
-        """The state of the file or model that a value names. Raises ProblemError when there is none."""
+    def value(self, ref: Any) -> Any:
+        """A value of any size by reference; raises LookupError when it is gone."""
+        ...
+
+    def fingerprint(self, widget: AnyWidget, value: str) -> str:
+        """The state of the files or models that a value names; empty where it names none.
+
+        Raises ProblemError when one is missing.
+        """
         ...
 
     def last_seconds(self, node_type: str, /) -> float | None: ...
@@ -98,17 +105,17 @@ class Keys:
     def element_wire(self, node: GraphNode, port: str, wire: Wire, value: Any) -> str:
         """The digest of an input for one element of a list: what the element alone, linked, would give."""
         digest = self._memory.digest(value)
-        widget = node.kind.ports[port].widget
-        if isinstance(widget, FilePick | ModelPick) and isinstance(value, str):
-            return f"{digest}@{self._memory.fingerprint(widget, value)}"
-        return f"float:{digest}" if wire.widen else digest
+        return (f"float:{digest}" if wire.widen else digest) + self._named(node.kind.ports[port].widget, value)
 
     def choice(self, key: str, port: str, digest: str) -> str:
         """The key of a choice that has seen one more of its lazy inputs."""
         return hash_text(f"{key}\n{port}={digest}")
 
-    def wire(self, node: GraphNode, port: str, wire: Wire, refs: list[Any]) -> str:
-        """The digest of an input: of what was typed in, or of what the links bring, files and models included."""
+    def wire(self, node: GraphNode, port: str, wire: Wire, refs: list[Any], values: Callable[[], list[Any]]) -> str:
+        """The digest of an input: of what was typed in, or of what the links bring, files and models included.
+
+        `values` gives what the links bring; it is called only where that may name files.
+        """
         if not wire.sources:
             digest = self.literal(wire.value)
         elif wire.collect:
@@ -116,11 +123,18 @@ class Keys:
         else:
             digest = f"float:{refs[0].digest}" if wire.widen else refs[0].digest
         widget = node.kind.ports[port].widget
-        if isinstance(widget, FilePick | ModelPick):
-            value = wire.value if not wire.sources else self._memory.scalar(refs[0])
-            if isinstance(value, str):
-                digest += "@" + self._memory.fingerprint(widget, value)
+        if widget is not None and widget.names_files:
+            digest += self._named(widget, values() if wire.sources else wire.value)
         return digest
+
+    def _named(self, widget: AnyWidget | None, value: Any) -> str:
+        """What the files and models that a value names add to its digest; those of a list, one after the other."""
+        if widget is None or not widget.names_files:
+            return ""
+        if isinstance(value, list | tuple):
+            return "".join(self._named(widget, element) for element in value)
+        state = self._memory.fingerprint(widget, value) if isinstance(value, str) else ""
+        return state and f"@{state}"
 
     def literal(self, value: Any) -> str:
         try:
@@ -197,7 +211,7 @@ class _Planner:
                 refs = self._refs(wire)
                 if refs is None:
                     return None
-                digests[port] = self._keys.wire(node, port, wire, refs)
+                digests[port] = self._wire(node, port, refs)
         except ProblemError as error:
             self._problems += [problem.at(node.id, port) for problem in error.problems]
             return None
@@ -208,6 +222,10 @@ class _Planner:
         key = self._keys.key(node, digests)
         known = self._memory.lookup(key)
         return self._follow(number, node, key, known) if node.kind.lazy else known
+
+    def _wire(self, node: GraphNode, port: str, refs: list[Any]) -> str:
+        values = lambda: [self._memory.value(ref) for ref in refs]  # noqa: E731
+        return self._keys.wire(node, port, node.wires[port], refs, values)
 
     def _refs(self, wire: Wire) -> list[Any] | None:
         refs: list[Any] = []
@@ -228,7 +246,7 @@ class _Planner:
             if refs is None:
                 self._chosen[number] = asked
                 return None
-            key = self._keys.choice(key, port, self._keys.wire(node, port, node.wires[port], refs))
+            key = self._keys.choice(key, port, self._wire(node, port, refs))
             known = self._memory.lookup(key)
         if known is None and not asked:
             port = self._ask(node)

@@ -10,6 +10,8 @@ import msgspec
 
 from safelight.sdk.problem import Problem, ProblemError
 
+from .families import embedding_vectors
+from .headers import read_header
 from .layout import LATENT_RGB, SAID, Layout, Part, read_json
 from .weights import Target, fill, module_bytes, tensors
 
@@ -23,6 +25,7 @@ _FITS = {
     "ControlNet": ("controlnet",),
     "IPAdapter": ("ip_adapter",),
     "ImageEncoder": ("ip_adapter", "image_encoder"),
+    "Embedding": ("embedding",),
 }
 _NEEDED = {
     "Denoiser": "a denoiser",
@@ -31,6 +34,7 @@ _NEEDED = {
     "ControlNet": "a ControlNet",
     "IPAdapter": "an IP-Adapter",
     "ImageEncoder": "an image encoder",
+    "Embedding": "an embedding",
 }
 _SCHEDULER: Mapping[str, Any] = {
     "_class_name": "DDIMScheduler",
@@ -128,6 +132,8 @@ def load(kind: str, layout: Layout, target: Target) -> Loaded:
         return _ip_adapter(parts[0], target)
     if kind == "ImageEncoder":
         return _image_encoder(parts[0], target)
+    if kind == "Embedding":
+        return _embedding(parts[0], target)
     module = _diffusers_module(parts[0], target)
     settings = _denoiser_settings(layout) if kind == "Denoiser" else {}
     name = {"Denoiser": "unet", "VAE": "vae", "ControlNet": "controlnet"}[kind]
@@ -215,6 +221,13 @@ def _ip_adapter(part: Part, target: Target) -> Loaded:
         if group in groups:
             groups[group][rest] = tensor
     return Loaded(groups, target.dtype, target.device)
+
+
+def _embedding(part: Part, target: Target) -> Loaded:
+    names = embedding_vectors(read_header(part.weights[0]))
+    found = dict(tensors(part.weights, target, names.__contains__))
+    vectors = {name: found[name].reshape(-1, found[name].shape[-1]) for name in names}
+    return Loaded({"vectors": vectors}, target.dtype, target.device)
 
 
 def build(make: Any, part: Part, target: Target, shown: str) -> Any:

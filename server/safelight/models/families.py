@@ -133,6 +133,26 @@ def of_lora(header: Header) -> str:
     return ""
 
 
+def embedding_vectors(header: Header) -> list[str]:
+    """The tensors of an embedding (textual inversion) in the order of the text encoders; empty when it is none.
+
+    Files have `clip_l` and `clip_g` for Stable Diffusion XL (or what the first scripts for it called them), otherwise
+    one tensor, called `emb_params` or as the word that it stands for. Each is (n, width), or (width,) for one vector.
+    """
+    flat = [name for name, tensor in header.tensors.items() if len(tensor.shape) in (1, 2)]
+    for pair in (["clip_l", "clip_g"], ["text_encoders_0", "text_encoders_1"]):
+        if set(pair) <= set(flat):
+            return pair
+    return flat if len(header.tensors) == 1 else []
+
+
+def of_embedding(header: Header) -> str:
+    """The family of an embedding; the empty string when nothing tells."""
+    names = embedding_vectors(header)
+    own = "sdxl" if len(names) == 2 else _WIDTHS.get(header.shape(names[0])[-1], "")
+    return _from_metadata(header) or own
+
+
 def unsupported(name: str, what: str) -> ProblemError:
     hint = f"Supported are {SUPPORTED}, and what is made for them."
     return ProblemError(Problem(code="unsupported_family", message=f"{name!r} {what}.", hint=hint, value=name))

@@ -12,12 +12,14 @@ from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError, one_of
 
 from .families import (
+    embedding_vectors,
     is_checkpoint,
     is_ip_adapter,
     is_lora,
     is_original_vae,
     of_checkpoint,
     of_denoiser,
+    of_embedding,
     of_ip_adapter,
     of_lora,
     of_original_vae,
@@ -27,7 +29,7 @@ from .families import (
 )
 from .headers import Header, read_header
 
-ModelKind = Literal["pipeline", "unet", "vae", "controlnet", "lora", "ip_adapter", "image_encoder"]
+ModelKind = Literal["pipeline", "unet", "vae", "controlnet", "lora", "ip_adapter", "image_encoder", "embedding"]
 
 SAID: dict[str, str] = {
     "pipeline": "a whole model",
@@ -37,6 +39,7 @@ SAID: dict[str, str] = {
     "lora": "a LoRA",
     "ip_adapter": "an IP-Adapter",
     "image_encoder": "an image encoder",
+    "embedding": "an embedding",
 }
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 LATENT_RGB = "latent_rgb.json"
@@ -179,6 +182,8 @@ class Reader:
             return Layout("pipeline", of_checkpoint(name, header), path, {"": part}, single=True)
         if is_original_vae(header):
             return Layout("vae", of_original_vae(path.stem, header), path, {"": part}, single=True)
+        if embedding_vectors(header):
+            return Layout("embedding", of_embedding(header), path, {"": part})
         raise _not_weights(name)
 
     def _encoder(self, path: Path, header: Header) -> dict[str, Part]:
@@ -278,6 +283,6 @@ def unsafe(name: str, path: Path) -> ProblemError:
 
 
 def _not_weights(name: str) -> ProblemError:
-    message = f"{name!r} is neither a model, nor a LoRA, nor an IP-Adapter that can be read."
+    message = f"{name!r} is neither a model, nor a LoRA, an IP-Adapter or an embedding that can be read."
     hint = "Give a folder in diffusers layout, or a .safetensors file."
     return ProblemError(Problem(code="not_a_model", message=message, hint=hint, value=name))

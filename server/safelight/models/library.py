@@ -14,6 +14,7 @@ import msgspec
 from safelight.sdk.models import Source
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 
+from .embeddings import EMBEDDING, embedding_missing, embedding_place
 from .headers import read_header
 from .hub import (
     Progress,
@@ -95,12 +96,13 @@ class Library:
 
         `starter` or `starter/few_step`, a path below the model folders, or `org/name`, with `/path/inside` and
         `@revision` where they are needed. What lies in the model folders goes before the hub. `kind` is what is looked
-        for (`pipeline`, `vae`, `controlnet`, `lora`, `ip_adapter`; empty for anything).
+        for (`pipeline`, `vae`, `controlnet`, `lora`, `ip_adapter`; empty for anything). An `embedding` is called as
+        prompts do: by its file in the folder `embeddings` of a model folder, without the ending.
 
         Raises:
             ProblemError: it is not there, leads out of the model folders, or is no model that can be used.
         """
-        source, layout = self._open(name)
+        source, layout = self._open_embedding(name) if kind == EMBEDDING else self._open(name)
         if kind and layout.kind not in TAKES.get(kind, (kind,)):
             message = f"{name!r} is {SAID[layout.kind]}, and {SAID.get(kind, kind)} is needed here."
             known = [entry.name for entry in self.list_models() if entry.kind in TAKES.get(kind, (kind,))]
@@ -191,6 +193,13 @@ class Library:
         if root is None:
             raise self._missing(name, command(repository, revision, inside))
         return Source("hub", bare, revision), self._read(bare, root, command(repository, revision, inside))
+
+    def _open_embedding(self, name: str) -> tuple[Source, Layout]:
+        self._refuse_strange(name)
+        place = embedding_place(name, self._local)
+        if place is None:
+            raise embedding_missing(name, self.folders)
+        return self._open(place, "file")
 
     def _starter(self) -> tuple[Source, Layout]:
         if not (self.starter / "model_index.json").is_file():

@@ -41,8 +41,8 @@ class Models(Protocol):
     def find(self, name: str, kind: str = "") -> Source:
         """The source behind a name that a user typed (`starter`, a hub id, a folder or file of the model folders).
 
-        `kind` is that of the `ModelPick` it was typed into. Raises ProblemError when it is not there, naming what was
-        searched and how to get it, and when it is of another kind.
+        `kind` is that of the `ModelPick` it was typed into, or `embedding` for a name in a prompt. Raises ProblemError
+        when it is not there, naming what was searched and how to get it, and when it is of another kind.
         """
         ...
 

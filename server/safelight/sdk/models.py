@@ -41,7 +41,9 @@ class ImageEncoder(Kind):
     """Turns a picture into an embedding (a CLIP image tower with its preprocessor)."""
 
 
-KINDS: tuple[type[Kind], ...] = (Denoiser, TextEncoder, VAE, ControlNet, IPAdapter, ImageEncoder)
+class Embedding(Kind):
+    """Vectors that stand for words in a prompt (textual inversion): `vectors`, for each text encoder one (n, width)."""
+
 
 K = TypeVar("K", bound=Kind)
 Precision = Literal["auto", "float32", "bfloat16", "float16"]

@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from .prompt_syntax import embeddings_in
+
 
 class Fault(NamedTuple):
     """What is wrong with a value that was typed in: the code of the problem, the message and the remedy."""
@@ -29,6 +31,11 @@ class Widget(msgspec.Struct, frozen=True, tag_field="widget"):
         """What is wrong with a value of the right type; None if nothing is."""
         del value
         return None
+
+    @property
+    def names_files(self) -> bool:
+        """Whether values may name files or models: the state of these is then part of the cache key."""
+        return False
 
 
 def _range_complaint(value: float, low: float | None, high: float | None) -> Fault | None:
@@ -86,7 +93,11 @@ class Seed(Widget, frozen=True, tag="seed"):
 
 
 class Text(Widget, frozen=True, tag="text"):
-    """A line of text, or several. `prompt` turns on the helpers for writing prompts."""
+    """A line of text, or several.
+
+    `prompt` turns on the helpers for writing prompts. The state of the embeddings that a prompt names is part of the
+    cache key.
+    """
 
     multiline: bool = False
     placeholder: str = ""
@@ -102,6 +113,14 @@ class Text(Widget, frozen=True, tag="text"):
         if "\0" in value:
             return Fault("bad_value", "The text holds a NUL character.", "Remove it.")
         return None
+
+    @property
+    def names_files(self) -> bool:
+        return self.prompt
+
+    def embeddings(self, value: str) -> list[str]:
+        """The names of the embeddings that a text of this widget uses."""
+        return embeddings_in(value) if self.prompt else []
 
 
 class Toggle(Widget, frozen=True, tag="toggle"):
@@ -133,6 +152,10 @@ class FilePick(Widget, frozen=True, tag="file"):
             return Fault("bad_value", message, "Give a name relative to it.")
         return None
 
+    @property
+    def names_files(self) -> bool:
+        return True
+
 
 class ModelPick(Widget, frozen=True, tag="model"):
     """A model by name: `starter`, a hub id such as `org/name`, or a folder or file below the model folders.
@@ -144,6 +167,10 @@ class ModelPick(Widget, frozen=True, tag="model"):
 
     def accepts(self) -> tuple[str, ...]:
         return ("str",)
+
+    @property
+    def names_files(self) -> bool:
+        return True
 
 
 class Color(Widget, frozen=True, tag="color"):

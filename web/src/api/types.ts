@@ -857,7 +857,12 @@ export interface Template {
   picture: string;
 }
 
-/** A line of text, or several. `prompt` turns on the helpers for writing prompts. */
+/**
+ * A line of text, or several.
+ *
+ * `prompt` turns on the helpers for writing prompts. The state of the embeddings that a prompt names is part of the
+ * cache key.
+ */
 export interface Text {
   widget: "text";
   multiline: boolean;

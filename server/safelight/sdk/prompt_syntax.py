@@ -1,24 +1,33 @@
-"""Weights in prompts: `(word:1.2)`, `(word)`, `[word]`, `\\(` for a bracket itself, and BREAK between chunks."""
+"""What stands in a prompt beside words.
+
+`(word:1.2)`, `(word)` and `[word]` are weights, `\\(` is a bracket itself, BREAK stands between chunks, and
+`embedding:NAME` is the learned vectors of a file (textual inversion).
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 STRONGER = 1.1
 """What one pair of round brackets without a number multiplies by; square ones divide by it."""
 
-_TOKEN = re.compile(r"\\[\\()\[\]:]|[()\[\]]|\bBREAK\b|[^\\()\[\]B]+|.", re.DOTALL)
+_APART = r"\s,;:()\[\]<>|\"\uff0c\u3002\uff1b\uff1a\uff08\uff09"
+"""What ends the name of an embedding, unless it is an escaped bracket. A dot ends it, too, where nothing follows."""
+
+_EMBEDDING = rf"\bembedding:(?P<embedding>(?:\\[()\[\]]|[^{_APART}])+(?<!\.))"
+_TOKEN = re.compile(rf"{_EMBEDDING}|\\[\\()\[\]:]|[()\[\]]|\bBREAK\b|[^\\()\[\]Be]+|.", re.DOTALL)
 _NUMBER = re.compile(r":\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*$")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Text with its weight; `starts_chunk` is True for what follows a BREAK."""
+    """Text with its weight, or an embedding by its name; `starts_chunk` is True for what follows a BREAK."""
 
     text: str
     weight: float = 1.0
     starts_chunk: bool = False
+    embedding: str = ""
 
 
 @dataclass
@@ -37,7 +46,9 @@ def parse(prompt: str) -> list[Piece]:
     groups = [_Group("", [])]
     for match in _TOKEN.finditer(prompt):
         token = match.group()
-        if token in ("(", "["):
+        if match["embedding"]:
+            groups[-1].pieces.append(Piece("", embedding=_name(match["embedding"])))
+        elif token in ("(", "["):
             groups.append(_Group(token, []))
         elif token in (")", "]") and groups[-1].bracket == ("(" if token == ")" else "["):
             group = groups.pop()
@@ -53,6 +64,18 @@ def parse(prompt: str) -> list[Piece]:
     return _joined(groups[0].pieces)
 
 
+def embeddings_in(prompt: str) -> list[str]:
+    """The names of the embeddings that a prompt uses, each once, in the order of the prompt."""
+    if "embedding:" not in prompt:
+        return []
+    return list(dict.fromkeys(piece.embedding for piece in parse(prompt) if piece.embedding))
+
+
+def _name(written: str) -> str:
+    """The name without the escapes of its brackets; folders in it are parted by slashes on every system."""
+    return re.sub(r"\\([()\[\]])", r"\1", written).replace("\\", "/")
+
+
 def _weighed(group: _Group) -> list[Piece]:
     pieces = group.pieces
     factor = STRONGER if group.bracket == "(" else 1 / STRONGER
@@ -62,14 +85,14 @@ def _weighed(group: _Group) -> list[Piece]:
         if number:
             factor = float(number.group(1))
             pieces = _without_tail(pieces, len(tail) - number.start())
-    return [Piece(piece.text, piece.weight * factor, piece.starts_chunk) for piece in pieces]
+    return [replace(piece, weight=piece.weight * factor) for piece in pieces]
 
 
 def _trailing_text(pieces: list[Piece]) -> str:
     """The unweighted text at the end of a group, where its number would stand."""
     text = ""
     for piece in reversed(pieces):
-        if piece.weight != 1 or piece.starts_chunk:
+        if piece.weight != 1 or piece.starts_chunk or piece.embedding:
             break
         text = piece.text + text
     return text
@@ -80,7 +103,7 @@ def _without_tail(pieces: list[Piece], count: int) -> list[Piece]:
     while count:
         last = pieces.pop()
         if len(last.text) > count:
-            pieces.append(Piece(last.text[:-count], last.weight, last.starts_chunk))
+            pieces.append(replace(last, text=last.text[:-count]))
             break
         count -= len(last.text)
     return pieces
@@ -91,11 +114,12 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
     found: list[Piece] = []
     fresh = False
     for piece in pieces:
+        last = found[-1] if found and not fresh else None
         if piece.starts_chunk:
             fresh = True
-        elif found and not fresh and found[-1].weight == piece.weight:
-            found[-1] = Piece(found[-1].text + piece.text, piece.weight, found[-1].starts_chunk)
+        elif last and last.weight == piece.weight and not last.embedding and not piece.embedding:
+            found[-1] = replace(last, text=last.text + piece.text)
         else:
-            found.append(Piece(piece.text, piece.weight, fresh and bool(found)))
+            found.append(replace(piece, starts_chunk=fresh and bool(found)))
             fresh = False
     return found or [Piece("")]

@@ -1,0 +1,59 @@
+"""Embeddings (textual inversion) by the names that prompts call them: files in the folder `embeddings`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from safelight.sdk.problem import Problem, ProblemError, did_you_mean
+
+from .layout import PICKLES
+
+EMBEDDING = "embedding"
+FOLDER = "embeddings"
+ENDING = ".safetensors"
+
+
+def embedding_place(name: str, local: Callable[[str], tuple[Path, str] | None]) -> str | None:
+    """The path below the model folders of the file that a prompt means; None when there is none.
+
+    `local` finds a path below the model folders. The ending may be given or left out.
+
+    Raises:
+        ProblemError: `unsafe_weights`, when there is only a pickle.
+    """
+    stem = f"{FOLDER}/{name.removesuffix(ENDING)}"
+    found = local(stem + ENDING)
+    if found is not None:
+        return found[1]
+    endings = ("", *PICKLES)
+    for ending in endings:
+        found = local(stem + ending)
+        if found is not None and found[0].suffix in PICKLES:
+            raise _pickle(name, found[0])
+    return None
+
+
+def embedding_missing(name: str, folders: tuple[Path, ...]) -> ProblemError:
+    """The problem of a name that leads to no file."""
+    places = [folder / FOLDER for folder in folders]
+    known = [
+        path.relative_to(place).with_suffix("").as_posix() for place in places for path in place.rglob(f"*{ENDING}")
+    ]
+    message = f"There is no embedding {name!r} on this machine. Searched: {', '.join(map(str, places))}."
+    close = did_you_mean(name, known)
+    hint = f"{close} Put {name}{ENDING} there, or take it out of the prompt.".strip()
+    return ProblemError(Problem(code="model_missing", message=message, hint=hint, value=name))
+
+
+def _pickle(name: str, path: Path) -> ProblemError:
+    message = f"The embedding {name!r} is a pickle ({path.name}), which can run code when it is opened."
+    code = (
+        "import sys, torch, safetensors.torch as s; found = torch.load(sys.argv[1], weights_only=True); "
+        "vectors = found.get('string_to_param', found); "
+        "s.save_file({'emb_params': next(iter(vectors.values())).detach().clone()}, sys.argv[2])"
+    )
+    command = shlex.join(["python", "-c", code, str(path), str(path.with_suffix(ENDING))])
+    hint = f"Use its safetensors version, or convert it if you trust where it comes from: `{command}`."
+    return ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=name))
