@@ -15,8 +15,8 @@ import type { Gesture } from "./gesture";
 import { doubleClick, gestureFor, hover } from "./gestures";
 import { NodeView } from "./NodeView";
 import { FrameTitle, NoteView } from "./items";
-import { FarPicture } from "./farPicture";
-import { paintAbove, paintBelow, Palette, prepare } from "./paint";
+import { paintAbove, paintBelow, Palette, prepare, somethingAbove } from "./paint";
+import { Sheet } from "./sheet";
 import { stage, useConnecting } from "./stage";
 import { FarList } from "../app/FarList";
 import { openMenu } from "../app/menu";
@@ -28,6 +28,8 @@ const SLICE = 10;
 const MARGIN = 200;
 /** What is mounted stays so until it is this far out of sight: going back and forth mounts nothing again. */
 const KEEP = 900;
+/** Milliseconds without a change after which a zoom is over. */
+const ZOOM_RESTS = 200;
 
 export function Canvas() {
   const t = useT();
@@ -36,6 +38,7 @@ export function Canvas() {
   const above = useRef<HTMLCanvasElement>(null);
   const layer = useRef<HTMLDivElement>(null);
   const geometer = useRef(new Geometer());
+  const sheet = useRef(new Sheet());
   const graph = useApp(graphOf);
   const document_ = useApp((state) => tabOf(state).document);
   const path = useApp((state) => tabOf(state).path);
@@ -67,7 +70,6 @@ export function Canvas() {
   // What is painted, always by the newest state.
   useLayoutEffect(() => {
     const palette = new Palette(document.documentElement);
-    const picture = new FarPicture();
     const paint = () => {
       const state = useApp.getState();
       const now = graphOf(state);
@@ -80,12 +82,13 @@ export function Canvas() {
         modeOf: (id: string) => now.nodes[id]?.mode ?? "on",
         running: tabNow.run !== null && state.runs[tabNow.run]?.status === "running",
       };
-      const lower = below.current && prepare(below.current, view);
-      const still = view.far && !stage.drag && !stage.bend && !stage.resize && !stage.connecting;
-      const shown = [stage.geometry, state.tabs, state.runNodes, state.runs, stage.hoverWire, stage.dropWire, stage.found];
-      const kept = lower && still && picture.show(lower, view, shown, (context, sight) => paintBelow(context, stage, sight, palette, look));
-      if (lower && !kept) paintBelow(lower, stage, view, palette, look);
-      const upper = above.current && prepare(above.current, view);
+      const changing = stage.drag || stage.bend || stage.resize || stage.connecting || (look.running && !view.far);
+      const shown = changing ? null : [stage.geometry, state.tabs, state.runNodes, state.runs, stage.hoverWire, stage.dropWire, stage.found];
+      if (below.current) sheet.current.show(below.current, view, shown, (context, sight) => paintBelow(context, stage, sight, palette, look));
+      // An empty sheet over everything would be cleared, carried over and blended in every frame of a pan.
+      const anything = somethingAbove(stage);
+      if (above.current) above.current.style.display = anything ? "" : "none";
+      const upper = anything && above.current && prepare(above.current, view);
       if (upper) paintAbove(upper, stage, view, palette);
       if (look.running && !document.hidden && !view.far) stage.invalidate();
     };
@@ -94,6 +97,7 @@ export function Canvas() {
     // The theme may be the system's, and is set on the page after this: what counts is when the page has it.
     const observer = new MutationObserver(() => {
       palette.forget();
+      sheet.current.forget();
       stage.invalidate();
     });
     observer.observe(document.documentElement, { attributeFilter: ["data-theme"] });
@@ -102,7 +106,10 @@ export function Canvas() {
       observer.disconnect();
     };
   }, []);
-  useEffect(() => stage.invalidate(), [geometry, selection, far, words]);
+  useEffect(() => {
+    sheet.current.forget();
+    stage.invalidate();
+  }, [geometry, selection, far, words]);
   useEffect(
     () =>
       useApp.subscribe((state, before) => {
@@ -138,9 +145,20 @@ export function Canvas() {
         return wanted.length === before.length && wanted.every((id, index) => id === before[index]) ? before : wanted;
       });
     };
+    let zoom = NaN;
+    let rest = 0;
     const follow = () => {
       const element = layer.current;
-      if (element) element.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
+      if (element) {
+        element.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
+        // A layer of its own is moved by a pan instead of drawn again, but stretched by a zoom: so only while that rests.
+        if (view.zoom !== zoom) {
+          zoom = view.zoom;
+          element.style.willChange = "";
+          clearTimeout(rest);
+          rest = window.setTimeout(() => (element.style.willChange = "transform"), ZOOM_RESTS);
+        }
+      }
       root.current?.classList.toggle("far", view.far);
       stage.invalidate();
       if (!frame) frame = requestAnimationFrame(choose);
@@ -150,6 +168,7 @@ export function Canvas() {
     const stop = view.subscribe(follow);
     return () => {
       stop();
+      clearTimeout(rest);
       cancelAnimationFrame(frame);
     };
   }, [geometry, farView]);

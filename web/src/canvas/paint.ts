@@ -285,9 +285,13 @@ function clip(context: CanvasRenderingContext2D, text: string, width: number): s
   return result;
 }
 
+/** Whether a gesture shows anything over the nodes. */
+export function somethingAbove({ connecting, box, cut, guides }: Stage): boolean {
+  return Boolean(connecting || box || cut || guides.length);
+}
+
 export function paintAbove(context: CanvasRenderingContext2D, stage: Stage, view: Sight, palette: Palette): void {
   const { connecting, box, cut, guides } = stage;
-  if (!connecting && !box && !cut && !guides.length) return;
   context.save();
   context.translate(view.x, view.y);
   context.scale(view.zoom, view.zoom);
