@@ -67,6 +67,7 @@ def test_break_begins_a_chunk() -> None:
         ("(embedding:1234)", [Piece("", 1.1, embedding="1234")]),
         ("(a embedding:1234:0.5)", [Piece("a ", 0.5), Piece("", 0.5, embedding="1234")]),
         (r"embedding:cat\(old\)", [Piece("", embedding="cat(old)")]),
+        (r"embedding:bad\ hands, a", [Piece("", embedding="bad hands"), Piece(", a")]),
         (r"embedding:style\cat", [Piece("", embedding="style/cat")]),
         ("embedding:a embedding:b", [Piece("", embedding="a"), Piece(" "), Piece("", embedding="b")]),
         ("embedding:猫，红", [Piece("", embedding="猫"), Piece("，红")]),

@@ -13,9 +13,12 @@ STRONGER = 1.1
 """What one pair of round brackets without a number multiplies by; square ones divide by it."""
 
 _APART = r"\s,;:()\[\]<>|\"\uff0c\u3002\uff1b\uff1a\uff08\uff09"
-"""What ends the name of an embedding, unless it is an escaped bracket. A dot ends it, too, where nothing follows."""
+"""What ends the name of an embedding. A dot ends it, too, where nothing follows."""
 
-_EMBEDDING = rf"\bembedding:(?P<embedding>(?:\\[()\[\]]|[^{_APART}])+(?<!\.))"
+_ESCAPED = r"\\([()\[\] ,;])"
+"""What may stand in the name all the same."""
+
+_EMBEDDING = rf"\bembedding:(?P<embedding>(?:{_ESCAPED}|[^{_APART}])+(?<!\.))"
 _TOKEN = re.compile(rf"{_EMBEDDING}|\\[\\()\[\]:]|[()\[\]]|\bBREAK\b|[^\\()\[\]Be]+|.", re.DOTALL)
 _NUMBER = re.compile(r":\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*$")
 
@@ -72,8 +75,8 @@ def embeddings_in(prompt: str) -> list[str]:
 
 
 def _name(written: str) -> str:
-    """The name without the escapes of its brackets; folders in it are parted by slashes on every system."""
-    return re.sub(r"\\([()\[\]])", r"\1", written).replace("\\", "/")
+    """The name without its escapes; folders in it are parted by slashes on every system."""
+    return re.sub(_ESCAPED, r"\1", written).replace("\\", "/")
 
 
 def _weighed(group: _Group) -> list[Piece]:

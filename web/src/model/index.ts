@@ -10,6 +10,7 @@ export * from "./interface";
 export * from "./items";
 export * from "./json";
 export * from "./layout";
+export * from "./lora";
 export * from "./picture";
 export * from "./ports";
 export * from "./porttype";

@@ -1,5 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { type Suggestion, type Wanted, withEmbedding, without } from "./completion";
 import { changeWeight } from "./prompt";
+import { useCompletion } from "./Suggestions";
 
 interface Props {
   label: string;
@@ -11,6 +13,9 @@ interface Props {
   help?: string;
   onChange: (value: string) => void;
   onEnd?: () => void;
+  /** A LoRA was chosen in a prompt; `text` is the prompt without its name. */
+  onLora?: (text: string, lora: { name: string; title: string; weight?: number }) => void;
+  onUndo?: () => void;
 }
 
 /** Back to the canvas that the field lies on, else to nothing. */
@@ -20,12 +25,17 @@ function leave(field: HTMLElement): void {
   else field.blur();
 }
 
-/** A line of text, or several. In prompts Ctrl+Up and Ctrl+Down change the weight of the chosen words. */
-export function TextField({ label, value, multiline, prompt, placeholder, disabled, help, onChange, onEnd }: Props) {
+/**
+ * A line of text, or several. In prompts Ctrl+Up and Ctrl+Down change the weight of the chosen words, and the names of
+ * embeddings and LoRAs complete.
+ */
+export function TextField({ label, value, multiline, prompt, placeholder, disabled, help, onChange, onEnd, onLora, onUndo }: Props) {
   const text = typeof value === "string" ? value : String(value ?? "");
   const [before, setBefore] = useState(text);
   const area = useRef<HTMLTextAreaElement & HTMLInputElement>(null);
   const cursor = useRef<[number, number] | null>(null);
+  // The text that a completion made: the browser's own undo knows nothing of it.
+  const completed = useRef<string | null>(null);
 
   useLayoutEffect(() => {
     if (!cursor.current) return;
@@ -44,6 +54,18 @@ export function TextField({ label, value, multiline, prompt, placeholder, disabl
     return () => element?.removeEventListener("wheel", wheel);
   }, []);
 
+  const accept = (wanted: Wanted, { name, title }: Suggestion) => {
+    onEnd?.(); // a step of its own: undo gives back what was typed
+    const edited = wanted.kind === "lora" ? without(text, wanted) : withEmbedding(text, wanted, title);
+    cursor.current = [edited.caret, edited.caret];
+    completed.current = edited.text;
+    if (wanted.kind === "lora") onLora?.(edited.text, { name, title, weight: wanted.weight });
+    else onChange(edited.text);
+    onEnd?.();
+  };
+  const completion = useCompletion(area, text, accept);
+  const typed = ({ value: now, selectionStart }: HTMLTextAreaElement | HTMLInputElement) => completion.typed(now, selectionStart ?? now.length);
+
   const shared = {
     ref: area,
     className: "nodrag",
@@ -51,11 +73,28 @@ export function TextField({ label, value, multiline, prompt, placeholder, disabl
     value: text,
     disabled,
     spellCheck: false,
+    ...(prompt ? completion.aria : {}),
     placeholder: placeholder || (multiline ? label : ""),
     onFocus: () => setBefore(text),
-    onBlur: () => onEnd?.(),
-    onChange: (event: { target: { value: string } }) => onChange(event.target.value),
+    onBlur: () => {
+      completion.close();
+      onEnd?.();
+    },
+    onChange: (event: React.ChangeEvent<HTMLTextAreaElement | HTMLInputElement>) => {
+      onChange(event.target.value);
+      if (prompt && !(event.nativeEvent as InputEvent).isComposing) typed(event.target);
+    },
+    onCompositionEnd: (event: React.CompositionEvent<HTMLTextAreaElement | HTMLInputElement>) => {
+      if (prompt) typed(event.currentTarget);
+    },
     onKeyDown: (event: React.KeyboardEvent<HTMLTextAreaElement | HTMLInputElement>) => {
+      if (completion.key(event)) return;
+      if (onUndo && text === completed.current && event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey) {
+        event.preventDefault();
+        completed.current = null;
+        onUndo();
+        return;
+      }
       const steps = event.key === "ArrowUp" ? 1 : event.key === "ArrowDown" ? -1 : 0;
       if (prompt && steps && (event.ctrlKey || event.metaKey)) {
         event.preventDefault();
@@ -73,11 +112,13 @@ export function TextField({ label, value, multiline, prompt, placeholder, disabl
   return multiline ? (
     <div className="field text multiline" title={help}>
       <textarea {...shared} />
+      {completion.list}
     </div>
   ) : (
     <label className="field text" title={help}>
       <span className="label">{label}</span>
       <input {...shared} />
+      {completion.list}
     </label>
   );
 }

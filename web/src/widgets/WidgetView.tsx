@@ -1,14 +1,15 @@
 /** The field of a port: what its widget, as the catalogue describes it, looks like. */
 
 import { useState } from "react";
+import { jumpTo } from "../app/commands";
 import { Popup } from "../app/Popup";
 import { type Option, SearchList } from "../app/SearchList";
 import { thumbnailUrl } from "../api/client";
 import { said, t as translate, useT } from "../i18n";
 import { type InputSpec, lookOf, type SeedMode, setLook } from "../model";
-import { seal, setValue } from "../state/edits";
-import { edit } from "../state/edits";
+import { edit, seal, setValue, undo } from "../state/edits";
 import { DRAG_MODEL, DRAG_OUTPUT, outputFile, uploadFile } from "../state/files";
+import { acceptLora } from "../state/loras";
 import { activeGraph, graphOf, toast, useApp } from "../state/store";
 import { isPaintable, paintField } from "../state/painting";
 import { Icon } from "../painter/icons";
@@ -76,7 +77,18 @@ export function Field({ id, input, value, label, set }: FieldProps) {
       return <SeedField id={id} input={input} value={value} label={label} set={set} />;
     case "text":
       return (
-        <TextField label={label} value={value} multiline={widget.multiline} prompt={widget.prompt} placeholder={said(widget.placeholder)} help={help} onChange={set} onEnd={seal} />
+        <TextField
+          label={label}
+          value={value}
+          multiline={widget.multiline}
+          prompt={widget.prompt}
+          placeholder={said(widget.placeholder)}
+          help={help}
+          onChange={set}
+          onEnd={seal}
+          onLora={(text, lora) => acceptLora(id, input.name, text, lora, jumpTo)}
+          onUndo={undo}
+        />
       );
     case "toggle":
       return <Toggle label={label} value={value === true} help={help} set={set} />;
