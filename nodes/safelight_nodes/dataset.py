@@ -36,7 +36,9 @@ def picture_set(
     pixels: Annotated[str, FilePick("any"), "Its pictures (.npy), as the same command wrote them."] = (
         "emoji/pictures.npy"
     ),
-    limit: Annotated[int, Number(0), "Take only so many pictures, evenly spread, for a quick try. 0: all."] = 0,
+    limit: Annotated[
+        int, Number(0, zero="all"), "Take only so many pictures, evenly spread, for a quick try. 0: all."
+    ] = 0,
     ctx: Context,
 ) -> PictureSet:
     """Open a set of pictures with names, as a command has prepared it.

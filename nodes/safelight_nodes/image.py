@@ -124,8 +124,8 @@ def preview(image: Image, *, ctx: Context) -> list[File]:
 def resize(
     image: Image,
     *,
-    width: Annotated[int, Number(0, 16384), "In pixels. 0: in proportion to the height."] = 0,
-    height: Annotated[int, Number(0, 16384), "In pixels. 0: in proportion to the width."] = 0,
+    width: Annotated[int, Number(0, 16384, zero="auto"), "In pixels. 0: in proportion to the height."] = 0,
+    height: Annotated[int, Number(0, 16384, zero="auto"), "In pixels. 0: in proportion to the width."] = 0,
     fit: Annotated[
         Literal["stretch", "crop", "pad"],
         "When the proportions differ: stretch the picture, cut off what is too much, or put black around it.",
@@ -151,8 +151,8 @@ def crop(
     *,
     left: Annotated[int, Number(0, 16384), "Pixels cut off on the left."] = 0,
     top: Annotated[int, Number(0, 16384), "Pixels cut off at the top."] = 0,
-    width: Annotated[int, Number(0, 16384), "Width that is kept. 0: all that is left."] = 0,
-    height: Annotated[int, Number(0, 16384), "Height that is kept. 0: all that is left."] = 0,
+    width: Annotated[int, Number(0, 16384, zero="rest"), "Width that is kept. 0: all that is left."] = 0,
+    height: Annotated[int, Number(0, 16384, zero="rest"), "Height that is kept. 0: all that is left."] = 0,
 ) -> Image:
     """Cut a rectangle out of pictures."""
     old_height, old_width = image.pixels.shape[1:3]
@@ -315,7 +315,9 @@ def split(image: Image) -> list[Image]:
 def grid(
     images: Annotated[list[Image], "Pictures, or batches of them, in the order in which they were connected."],
     *,
-    columns: Annotated[int, Number(0, 100), "Pictures in a row. 0: about as many as there will be rows."] = 0,
+    columns: Annotated[
+        int, Number(0, 100, zero="auto"), "Pictures in a row. 0: about as many as there will be rows."
+    ] = 0,
     gap: Annotated[int, Slider(0, 128), "Pixels between and around them."] = 8,
     background: Annotated[str, Color(), "What is seen between them, and behind transparent ones."] = "#ffffff",
 ) -> Image:

@@ -10,7 +10,7 @@ from safelight.sdk import VAE, Context, Latent, Mask, ModelRef, Number, Problem,
 if TYPE_CHECKING:
     from torch import Tensor
 
-_Pixels = Number(0, 16384)
+_Pixels = Number(0, 16384, step=8, zero="auto")
 
 
 @node(version=1)

@@ -38,7 +38,7 @@ _Spacing = Annotated[
 _Seed = Annotated[int, Seed(), "Where the random noise starts. Picture k of a batch uses seed + k."]
 _Rescale = Annotated[
     float,
-    Slider(0, 1, step=0.05),
+    Slider(0, 1, step=0.05, zero="off"),
     "Brings the contrast back to that of the unguided picture, against the overexposure of strong guidance. "
     "0 is off; about 0.7 suits models that predict velocity.",
 ]

@@ -30,7 +30,7 @@ def encode(
     *,
     text: Annotated[
         str,
-        Text(multiline=True, prompt=True, placeholder="a red apple on a table"),
+        Text(multiline=True, prompt=True, placeholder="What the picture shows, or should avoid"),
         "What to show, or to avoid. (word:1.3) weighs a word more, (word:0.7) less; (word) is 1.1 times, [word] the "
         "inverse; \\( and \\) are brackets themselves. BREAK begins a new chunk. embedding:name puts in what the file "
         "embeddings/name.safetensors of the model folder has learned.",

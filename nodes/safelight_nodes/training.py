@@ -69,7 +69,9 @@ def autoencoder(
     warm: _Warm = 100,
     average: _Average = 0.998,
     crop: Annotated[
-        int, Number(0, 2048, multiple_of=8), "Side of random crops in pixels, which are cheaper. 0: whole pictures."
+        int,
+        Number(0, 2048, multiple_of=8, zero="off"),
+        "Side of random crops in pixels, which are cheaper. 0: whole pictures.",
     ] = 0,
     anywhere: Annotated[
         float, Slider(0, 1, step=0.05), "Part of the pictures over any colour; the rest is over colours with a name."
@@ -86,7 +88,7 @@ def autoencoder(
     noise: Annotated[float, Slider(0, 1, step=0.01), "Deviation of the noise on the latents while learning."] = 0.05,
     anchor: Annotated[
         float,
-        Number(0, 100, step=0.1),
+        Number(0, 100, step=0.1, zero="off"),
         "Weight that holds latents near those of the autoencoder it starts from, so that a denoiser that was trained "
         "on the old ones adapts quickly. 0: free.",
     ] = 0.0,

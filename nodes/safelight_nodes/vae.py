@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _Tile = Annotated[
     int,
-    Number(0, 4096, step=64),
+    Number(0, 4096, step=64, zero="auto"),
     "Side of the tiles in pixels, for pictures that do not fit in memory at once. 0: whole up to about 1500 x 1500 "
     "pixels, in tiles above that or when memory runs out.",
 ]

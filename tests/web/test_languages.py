@@ -70,6 +70,39 @@ def test_no_text_of_the_editor_is_left_in_english() -> None:
             pytest.fail(f"{key} is not translated: {english}")
 
 
+def test_every_problem_has_a_chinese_title() -> None:
+    explained = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "problems.md").read_text(encoding="utf-8"), re.MULTILINE)
+    source = (ROOT / "web" / "src" / "i18n" / "problems.zh.ts").read_text(encoding="utf-8")
+    titles = re.findall(r'^  (\w+): "(.+)",$', source, re.MULTILINE)
+    assert sorted(code for code, _ in titles) == sorted(explained)
+    assert not [title for _, title in titles if not re.search("[\u4e00-\u9fff]", title)]
+
+
+def test_problems_have_a_chinese_title_above_what_the_server_says(chinese: Editor) -> None:
+    chinese.open(graph({"empty": ("latent.empty", 0, 0), "save": ("image.save", 400, 0)}))
+    problem = chinese.node("save").locator(".node-problem")
+    problem.wait_for()
+    assert problem.locator("strong").inner_text() == "缺少必需的输入"
+    assert re.search("[a-z]{3}", problem.inner_text()), "the message itself is the server's"
+    chinese.press("e")
+    chinese.page.locator(".problem-list", has_text="缺少必需的输入").wait_for()
+
+
+def test_why_a_wire_does_not_fit_is_said_in_chinese(chinese: Editor) -> None:
+    chinese.open(CHAIN)
+    reason = chinese.page.locator(".reason")
+    chinese.drag(chinese.output("sample.latent"), chinese.input("scale.image"), release=False)
+    assert reason.inner_text() == "输出给出的是潜变量，而输入需要图片。请先解码。"
+    chinese.page.mouse.up()
+    chinese.drag(chinese.output("sample.latent"), chinese.input("sample.latent"), release=False)
+    assert reason.inner_text() == "连线会形成循环。"
+    chinese.page.mouse.up()
+    assert (
+        chinese.page.locator('[data-port="sample.latent"][data-side="output"]').get_attribute("title")
+        == "潜变量: 潜变量"
+    )
+
+
 def test_no_sentence_stands_in_the_components() -> None:
     """Texts for people come from the tables: no words between tags, and none in the attributes that are read out."""
     found = []

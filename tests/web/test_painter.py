@@ -286,6 +286,49 @@ def test_a_cut_out_keeps_the_picture_inside_the_mask_only(editor: Editor, pictur
     assert made.getpixel((60, 60)) == whole.getpixel((60, 60)) and made.getpixel((5, 5))[3] == 0
 
 
+def test_a_picture_in_a_node_is_painted_on_from_its_menu(editor: Editor, picture: str) -> None:
+    document = graph(
+        {"load": ("image.load", 0, 0), "resize": ("image.resize", 400, 0), "show": ("image.preview", 800, 0)}
+    )
+    document["links"] = [
+        {"from": "load.image", "to": "resize.image"},
+        {"from": "resize.image", "to": "show.image"},
+    ]
+    document["nodes"]["load"]["values"]["file"] = picture
+    document["nodes"]["resize"]["values"]["width"] = 64
+    editor.open(document)
+
+    def paint(node: str) -> Painter:
+        editor.node(node).locator(".result img").click(button="right")
+        editor.page.click('[data-command="paint"]')
+        return Painter(editor)
+
+    # What is loaded: as from the field. A crop stays in it.
+    painter = paint("load")
+    painter.tool("crop")
+    painter.drag((127.9, 127.9), (96, 96))
+    painter.use("load.file")
+    editor.wait("document.querySelector('[data-node=load] .result img')?.naturalWidth === 96")
+    # What was made: the mask needs the picture as a file, so both come to be loaded.
+    editor.press("Control+Enter")
+    editor.page.locator('[data-node="show"] .result img').wait_for(timeout=60_000)
+    painter = paint("show")
+    painter.drag((20, 20), (40, 40))
+    editor.page.get_by_role("button", name="Use as mask").click()
+    editor.page.wait_for_selector(".painter", state="detached")
+    nodes = editor.document["nodes"]
+    assert {name for name in nodes if name not in document["nodes"]} == {"load_2", "load_mask"}
+    assert opened(editor, nodes["load_2"]["values"]["file"]).size == (64, 64)
+    # The other entries of the menu.
+    editor.node("show").locator(".result img").click(button="right")
+    with editor.page.expect_download() as saved:
+        editor.page.click('[data-command="download"]')
+    assert saved.value.suggested_filename.endswith((".png", ".webp"))
+    editor.node("show").locator(".result img").click(button="right")
+    editor.page.click('[data-command="look"]')
+    editor.wait("document.querySelector('.viewer .pictures img')?.naturalWidth === 64")
+
+
 def test_inpainting_from_end_to_end_leaves_everything_outside_the_mask_as_it_was(editor: Editor, picture: str) -> None:
     """Template, own picture, painted mask, run; then the result is painted on in its turn, from the viewer."""
     page = editor.page

@@ -112,9 +112,17 @@ def test_a_colour_is_chosen_and_shown(editor: Editor) -> None:
     assert picker.input_value() == "#ffffff"
 
     def choose() -> None:
-        # The system's dialog tells every colour that it passes on the way.
-        for color in ("#804000", "#c06000", "#ff8800"):
-            picker.fill(color)
+        # The system's dialog tells every colour that it passes on the way, in quick succession.
+        picker.evaluate(
+            """(field, colors) => {
+                const { set } = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value");
+                for (const color of colors) {
+                    set.call(field, color);
+                    field.dispatchEvent(new Event("input", { bubbles: true }));
+                }
+            }""",
+            ["#804000", "#c06000", "#ff8800"],
+        )
 
     editor.one_step(choose)
     assert value(editor, "flat.background") == "#ff8800"
@@ -132,3 +140,21 @@ def test_typing_is_one_step(sample: Editor) -> None:
     sample.press("Control+z")
     sample.press("Control+y")
     assert value(sample, "prompt.text") == "a red apple on a table"
+
+
+def test_a_zero_that_means_something_says_so(editor: Editor) -> None:
+    editor.open(graph({"empty": ("latent.empty", 0, 0), "sample": ("sampling.sample", 400, 0)}))
+    width = field(editor, "empty.width")
+    assert width.inner_text().split() == ["Width", "auto"]
+    assert width.get_attribute("aria-valuetext") == "auto"
+    assert "off" in field(editor, "sample.guidance_rescale").inner_text()
+    assert "0" in field(editor, "sample.seed").inner_text(), "a seed of 0 is one like any other"
+    for typed, expected, text in (("640", 640, "640"), ("auto", 0, "auto"), ("512", 512, "512"), ("0", 0, "auto")):
+        width.click()
+        editor.page.keyboard.type(typed)
+        editor.page.keyboard.press("Enter")
+        assert value(editor, "empty.width") == expected
+        assert text in width.inner_text()
+    width.click()
+    editor.page.keyboard.press("Enter")
+    assert value(editor, "empty.width") == 0, "what stands there may be taken as it is"

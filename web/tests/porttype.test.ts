@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { refusalText } from "../src/i18n/types";
 import { canConnect, portType } from "../src/model";
 import table from "./fixtures/connect.json";
 
@@ -9,7 +10,7 @@ test("what connects is what Python says, with its reason", () => {
   for (const [i, j, how, reason] of table.rows as [number, number, string, string?][]) {
     const fit = canConnect(types[i]!, types[j]!);
     const pair = `${table.types[i]?.text} into ${table.types[j]?.text}`;
-    expect([pair, fit.how, fit.reason]).toEqual([pair, how, reason ?? ""]);
+    expect([pair, fit.how, fit.ok ? "" : refusalText(fit.refusal)]).toEqual([pair, how, reason ?? ""]);
     expect(fit.ok).toBe(how !== "no");
   }
 });

@@ -17,7 +17,7 @@ import msgspec
 from .node import NodeSpec
 from .pack import PackState
 from .problem import Problem, ProblemError
-from .widgets import Text
+from .widgets import Number, Slider, Text
 
 
 def label(name: str) -> str:
@@ -38,6 +38,8 @@ def texts_of(spec: NodeSpec) -> Iterator[str]:
     for port in spec.inputs:
         if isinstance(port.widget, Text):
             yield port.widget.placeholder
+        elif isinstance(port.widget, Number | Slider):
+            yield port.widget.zero
 
 
 def read_texts(folder: Traversable, language: str) -> dict[str, str]:

@@ -49,11 +49,15 @@ def _range_complaint(value: float, low: float | None, high: float | None) -> Fau
 
 
 class Slider(Widget, frozen=True, tag="slider"):
-    """A bounded number, dragged. The bounds are hard: `check` refuses what lies outside."""
+    """A bounded number, dragged. The bounds are hard: `check` refuses what lies outside.
+
+    `zero` is what the editor shows instead of 0, where that has a meaning of its own, such as "off".
+    """
 
     min: float
     max: float
     step: float = 1
+    zero: str = ""
 
     def accepts(self) -> tuple[str, ...]:
         return ("int", "float")
@@ -63,12 +67,16 @@ class Slider(Widget, frozen=True, tag="slider"):
 
 
 class Number(Widget, frozen=True, tag="number"):
-    """A number that is typed in, with hard bounds where they are given."""
+    """A number that is typed in, with hard bounds where they are given.
+
+    `zero` is what the editor shows instead of 0, where that has a meaning of its own, such as "auto".
+    """
 
     min: float | None = None
     max: float | None = None
     step: float | None = None
     multiple_of: int | None = None
+    zero: str = ""
 
     def accepts(self) -> tuple[str, ...]:
         return ("int", "float")

@@ -473,13 +473,18 @@ export interface NodeState {
   values: { [key: string]: Json };
 }
 
-/** A number that is typed in, with hard bounds where they are given. */
+/**
+ * A number that is typed in, with hard bounds where they are given.
+ *
+ * `zero` is what the editor shows instead of 0, where that has a meaning of its own, such as "auto".
+ */
 export interface Number {
   widget: "number";
   min: number | null;
   max: number | null;
   step: number | null;
   multiple_of: number | null;
+  zero: string;
 }
 
 /** The workflow inside a file; `problems` are those of opening it. */
@@ -791,12 +796,17 @@ export interface SettingsBody {
   editor?: { [key: string]: Json } | null;
 }
 
-/** A bounded number, dragged. The bounds are hard: `check` refuses what lies outside. */
+/**
+ * A bounded number, dragged. The bounds are hard: `check` refuses what lies outside.
+ *
+ * `zero` is what the editor shows instead of 0, where that has a meaning of its own, such as "off".
+ */
 export interface Slider {
   widget: "slider";
   min: number;
   max: number;
   step: number;
+  zero: string;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { useMemo, useRef, useState } from "react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { saidName, type TextKey, useT } from "../i18n";
+import { problemTitle } from "../i18n/problems";
 import { flatId, nodeStatus } from "../state/status";
 import { graphOf, tabOf, useApp } from "../state/store";
 import { jumpTo, togglePanel } from "./commands";
@@ -96,6 +97,7 @@ function Problems() {
           <li key={index}>
             <button type="button" onClick={() => problem.node && jumpTo(problem.node)}>
               <strong>{[problem.node, problem.port && saidName(problem.port)].filter(Boolean).join(" · ")}</strong>
+              {problemTitle(problem.code) && <b>{problemTitle(problem.code)}</b>}
               <span>{problem.message}</span>
               {problem.hint && <em>{problem.hint}</em>}
             </button>

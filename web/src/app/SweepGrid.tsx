@@ -1,6 +1,7 @@
 import { useEffect, useState } from "react";
 import type { Axis, Batch, BatchRun } from "../api/types";
 import { saidName, useT } from "../i18n";
+import { errorText, problemLine } from "../i18n/problems";
 import { stringifyJson } from "../model";
 import { saveFile } from "../state/documents";
 import { progressOf } from "../state/status";
@@ -44,7 +45,7 @@ export function SweepGrid({ id, onClose }: { id: string; onClose: () => void }) 
       () =>
         void readBatch(id).then(
           (found) => !stale && setBatch(found),
-          (error: Error) => toast(error.message, "error"),
+          (error: Error) => toast(errorText(error), "error"),
         ),
       100,
     );
@@ -68,7 +69,7 @@ export function SweepGrid({ id, onClose }: { id: string; onClose: () => void }) 
   const save = () =>
     void contactSheet(rows, heads, cells.map((line) => line.map((run) => picture(run)?.url))).then(
       (blob) => saveFile(URL.createObjectURL(blob), `${batch.name || "sweep"}.png`),
-      (error: Error) => toast(error.message, "error"),
+      (error: Error) => toast(errorText(error), "error"),
     );
   return (
     <div className="sweep-result">
@@ -122,7 +123,7 @@ function Cell({ run, label, onOpen }: { run: BatchRun; label: string; onOpen: ()
       </button>
     );
   }
-  if (run.status === "failed") return <span className="cell-note bad">{run.problems[0]?.message ?? t("status.failed")}</span>;
+  if (run.status === "failed") return <span className="cell-note bad">{run.problems[0] ? problemLine(run.problems[0]) : t("status.failed")}</span>;
   if (run.status === "running") return <progress max={1} value={part} aria-label={label} />;
   const value = Object.values(run.outputs)[0]?.[0]?.value;
   return <span className="cell-note">{value !== undefined && value !== null ? valueText(value) : t(run.status === "cancelled" ? "queue.cancelled" : run.status === "done" ? "status.done" : "queue.waits")}</span>;

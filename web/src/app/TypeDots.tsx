@@ -1,4 +1,5 @@
-import { typeLabel, typeStyle } from "../canvas/typeStyle";
+import { typeStyle } from "../canvas/typeStyle";
+import { typeLabel } from "../i18n/types";
 
 /** The types of ports as the dots that their sockets are drawn as. */
 export function TypeDots({ types }: { types: readonly string[] }) {

@@ -3,6 +3,7 @@
 import { useEffect, useState } from "react";
 import type { RevisionInfo } from "../api/shapes";
 import { useT, when } from "../i18n";
+import { errorText } from "../i18n/problems";
 import { compareDocuments, type Difference, type Document } from "../model";
 import { openUnchanged, tabTitle } from "../state/documents";
 import { keepBoth, keepMine, readRevisions, readWorkflow, restoreRevision, takeTheirs } from "../state/saving";
@@ -52,7 +53,7 @@ export function ConflictSheet({ onClose }: { onClose: () => void }) {
   const deleted = tab.conflict === 0;
   useEffect(() => {
     if (!tab.name || deleted) return;
-    readWorkflow(tab.name).then(setTheirs, (error: Error) => toast(error.message, "error"));
+    readWorkflow(tab.name).then(setTheirs, (error: Error) => toast(errorText(error), "error"));
   }, [tab.name, tab.conflict, deleted]);
   if (tab.conflict === null) return null;
   const act = (action: Promise<void>) => {
@@ -111,7 +112,7 @@ export function RevisionSheet({ onClose }: { onClose: () => void }) {
       },
       (error: Error) => {
         setRevisions([]);
-        toast(error.message, "error");
+        toast(errorText(error), "error");
       },
     );
   }, [tab.name, tab.revision]);
@@ -120,7 +121,7 @@ export function RevisionSheet({ onClose }: { onClose: () => void }) {
     let stale = false;
     readWorkflow(tab.name, chosen).then(
       (found) => !stale && setShown(found.document),
-      (error: Error) => toast(error.message, "error"),
+      (error: Error) => toast(errorText(error), "error"),
     );
     return () => {
       stale = true;

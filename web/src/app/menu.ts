@@ -21,7 +21,10 @@ export function openMenu(event: MouseEvent): void {
   if (key !== undefined) {
     if (!activeTab().selection.includes(key)) select([key]);
     const items = key.startsWith("/") ? ITEM : NODE;
-    useApp.setState({ overlay: { kind: "menu", screen, items: widget ? [`port:${widget}`, "-", ...items] : socket?.port ? [`out:${socket.port}`, "-", ...items] : items } });
+    const image = target.closest<HTMLImageElement>("img[data-url]");
+    const picture = image && { node: key, url: image.dataset.url ?? "", name: image.alt };
+    const first = widget ? [`port:${widget}`, "-"] : socket?.port ? [`out:${socket.port}`, "-"] : picture ? ["picture", "-"] : [];
+    useApp.setState({ overlay: { kind: "menu", screen, items: [...first, ...items], ...(picture ? { picture } : {}) } });
     return;
   }
   const at = view.toGraph(screen);

@@ -4,6 +4,7 @@ import { memo, useEffect, useMemo, useRef, useState } from "react";
 import { Markdown } from "../app/Markdown";
 import { Popup } from "../app/Popup";
 import { duration, said, saidName, type TextKey, useT, useWords } from "../i18n";
+import { problemTitle } from "../i18n/problems";
 import { type InputSpec, lookOf, pickedPictures, setLook, setTitle, SUBGRAPH } from "../model";
 import { edit } from "../state/edits";
 import { enterSubgraph } from "../state/documents";
@@ -166,6 +167,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
       })}
       {problem && !look.collapsed && (
         <div className="node-problem" role="alert" tabIndex={0} title={problem.hint}>
+          {problemTitle(problem.code) && <strong>{problemTitle(problem.code)}</strong>}
           {problem.message} {problem.hint}
         </div>
       )}

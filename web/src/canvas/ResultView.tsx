@@ -56,7 +56,7 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
             src={one.thumbnail}
             alt={one.name}
             draggable={false}
-            data-picture-url={one.url}
+            data-url={one.url}
             className={one.small ? "small" : ""}
             style={{ flexBasis: pictures.length === 1 ? "100%" : pictures.length <= 4 ? "50%" : "33%" }}
             onDoubleClick={(event) => {

@@ -1,5 +1,7 @@
 /** Drawing wires: from a socket to a socket, to the body of a node, or into the void. */
 
+import { t } from "../i18n";
+import { refusalText } from "../i18n/types";
 import * as m from "../model";
 import { edit } from "../state/edits";
 import { activeScene, useApp } from "../state/store";
@@ -77,9 +79,10 @@ function bodyPort(plan: Plan, id: string): string | undefined {
 function reasonFor(plan: Plan, over: string | null, fits: ReadonlySet<string>): string {
   if (!over || fits.has(over)) return "";
   const scene = activeScene();
-  if (over.endsWith(".")) return "nothing here fits this wire.";
+  if (over.endsWith(".")) return t("fit.none");
   const [from, to] = plan.side === "output" ? [plan.port, over] : [over, plan.port];
-  return m.linkFit(scene.scopes, scene.catalogue, from, to, scene.types).reason;
+  const fit = m.linkFit(scene.scopes, scene.catalogue, from, to, scene.types);
+  return fit.ok ? "" : refusalText(fit.refusal);
 }
 
 function finish(plan: Plan, target: string | null, onSomething: boolean, event: PointerEvent): void {

@@ -2,11 +2,12 @@
 
 import { memo, useEffect, useState } from "react";
 import { useT } from "../i18n";
+import { typeLabel } from "../i18n/types";
 import { changeFrame, changeNote, type Frame, frameKey, noteKey, type Note, type Point } from "../model";
 import { edit } from "../state/edits";
 import { Markdown } from "../app/Markdown";
 import { stage, useConnecting } from "./stage";
-import { typeLabel, typeStyle } from "./typeStyle";
+import { typeStyle } from "./typeStyle";
 
 interface SocketProps {
   port: string;
@@ -21,6 +22,7 @@ interface SocketProps {
 }
 
 export const Socket = memo(function Socket({ port, name, type, side, at, linked, wanting, faulty }: SocketProps) {
+  useT();
   const style = typeStyle(type);
   const lit = useConnecting(({ connecting }) => {
     if (!connecting) return "";

@@ -49,12 +49,3 @@ export function typeStyle(text: string): TypeStyle {
   }
   return style;
 }
-
-/** What a person calls a type: `ModelRef[VAE]` is "VAE model", `list[Image]` "Image list". */
-export function typeLabel(text: string): string {
-  const type = portType(text);
-  const inner = innermost(type);
-  const names: Record<string, string> = { str: "text", int: "whole number", float: "number", bool: "yes or no" };
-  const plain = inner.name === "ModelRef" ? `${inner.args[0]?.name ?? ""} model` : (names[inner.name] ?? inner.name);
-  return depthOf(type) > 0 ? `${plain} list` : plain;
-}

@@ -18,15 +18,17 @@ interface State {
   language: Language;
   texts: Texts;
   words: Words;
+  /** Of problems, by code; none in English. */
+  titles: Record<string, string>;
 }
 
-export const useLanguage = create<State>()(() => ({ language: "en", texts: en, words: {} }));
+export const useLanguage = create<State>()(() => ({ language: "en", texts: en, words: {}, titles: {} }));
 
 export async function setLanguage(wanted: Language | "system"): Promise<void> {
   const language = wanted === "system" ? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en") : wanted;
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  const texts = language === "en" ? en : (await import("./zh")).zh;
-  useLanguage.setState({ language, texts, words: {} });
+  const [texts, titles] = language === "en" ? [en, {}] : await Promise.all([import("./zh"), import("./problems.zh")]).then(([one, two]) => [one.zh, two.titles] as const);
+  useLanguage.setState({ language, texts, titles, words: {} });
   await loadWords();
 }
 

@@ -1,48 +1,9 @@
-/** The installed nodes as the server describes them: the shape of `NodeSpec`. */
+/** The installed nodes as the server describes them. */
 
-export type Widget =
-  | { widget: "slider"; min: number; max: number; step: number }
-  | { widget: "number"; min: number | null; max: number | null; step: number | null; multiple_of: number | null }
-  | { widget: "seed" }
-  | { widget: "text"; multiline: boolean; placeholder: string; prompt: boolean; max_length: number }
-  | { widget: "toggle" }
-  | { widget: "choice" }
-  | { widget: "file"; kind: "image" | "mask" | "video" | "audio" | "text" | "any" }
-  | { widget: "model"; kind: string }
-  | { widget: "color" }
-  | { widget: "items"; max_items: number };
+import type { InputSpec, NodeSpec, OutputSpec } from "../api/types";
 
-export interface InputSpec {
-  name: string;
-  type: string;
-  socket: boolean;
-  required: boolean;
-  lazy: boolean;
-  default: unknown;
-  choices: string[];
-  widget: Widget | null;
-  help: string;
-}
-
-export interface OutputSpec {
-  name: string;
-  type: string;
-  choices: string[];
-  help: string;
-}
-
-export interface NodeSpec {
-  id: string;
-  version: number;
-  title: string;
-  category: string;
-  help: string;
-  inputs: InputSpec[];
-  outputs: OutputSpec[];
-  output: boolean;
-  cache: boolean;
-  pack: string;
-}
+export type { InputSpec, NodeSpec, OutputSpec };
+export type Widget = NonNullable<InputSpec["widget"]>;
 
 /** All node types by id, and the names of the type variables that occur in them. */
 export class Catalogue {

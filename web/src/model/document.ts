@@ -106,7 +106,15 @@ export interface PortName {
   port: string;
 }
 
-export class DocumentError extends Error {}
+export class DocumentError extends Error {
+  /** `code` is that of the problem, as docs/problems.md has it. */
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
 
 export function emptyDocument(name = ""): Document {
   return { format: FORMAT, ...(name ? { name } : {}), nodes: {}, links: [] };
@@ -135,7 +143,7 @@ export function readDocument(text: string): Document {
   try {
     data = parseJson(text);
   } catch (error) {
-    throw new DocumentError(`This is not JSON: ${(error as Error).message}`);
+    throw new DocumentError("not_json", `This is not JSON: ${(error as Error).message}`);
   }
   return asDocument(data);
 }
@@ -143,8 +151,10 @@ export function readDocument(text: string): Document {
 export function asDocument(data: unknown): Document {
   if (!isObject(data) || data.format !== FORMAT) {
     const format = isObject(data) ? data.format : undefined;
+    const newer = typeof format === "string" && format.startsWith("safelight/");
     throw new DocumentError(
-      typeof format === "string" && format.startsWith("safelight/")
+      newer ? "newer_format" : "not_workflow",
+      newer
         ? `The file has the format ${format}; this version reads ${FORMAT}.`
         : "This file is not a Safelight workflow.",
     );
@@ -157,15 +167,15 @@ export function writeDocument(document: Document): string {
 }
 
 function sound(data: Record<string, unknown>, depth: number): Graph {
-  if (depth > 50) throw new DocumentError("Subgraphs are defined inside each other more than 50 levels deep.");
+  if (depth > 50) throw new DocumentError("too_deep", "Subgraphs are defined inside each other more than 50 levels deep.");
   const graph = { ...data } as unknown as Graph;
   graph.nodes = isObject(data.nodes) ? (data.nodes as Graph["nodes"]) : {};
   for (const [id, node] of Object.entries(graph.nodes)) {
-    if (!isObject(node) || typeof node.type !== "string") throw new DocumentError(`The node "${id}" names no type.`);
+    if (!isObject(node) || typeof node.type !== "string") throw new DocumentError("bad_shape", `The node "${id}" names no type.`);
   }
   graph.links = Array.isArray(data.links) ? (data.links as Link[]) : [];
   if (!graph.links.every((link) => isObject(link) && isPort(link.from) && isPort(link.to))) {
-    throw new DocumentError('A link must say "from" and "to", each as node.port.');
+    throw new DocumentError("bad_port", 'A link must say "from" and "to", each as node.port.');
   }
   if (isObject(data.subgraphs)) {
     graph.subgraphs = Object.fromEntries(

@@ -3,7 +3,7 @@
 
 import { type Catalogue, type InputSpec, labelOf, type OutputSpec } from "./catalogue";
 import { definitionOf, type Graph, lookOf, type NodeData, splitPort, SUBGRAPH } from "./document";
-import { canConnect, type Fit, type PortType, portType } from "./porttype";
+import { canConnect, type Fit, no, type PortType, portType } from "./porttype";
 
 export interface NodePorts {
   title: string;
@@ -76,7 +76,7 @@ function instancePorts(
       ...spec,
       name: entry.name,
       help: entry.help ?? spec?.help ?? "",
-      default: found?.value ?? spec?.default ?? null,
+      default: (found?.value ?? spec?.default ?? null) as InputSpec["default"],
       required: (spec?.required ?? false) && found?.value === undefined,
     });
   }
@@ -162,16 +162,14 @@ export function linkFit(
   const target = splitPort(to);
   const giver = graph?.nodes[source.node];
   const taker = graph?.nodes[target.node];
-  if (!graph || !giver || !taker) return { ok: false, how: "no", reason: "there is no such node." };
+  if (!graph || !giver || !taker) return no({ why: "node" });
   const output = portsOf(scopes, source.node, giver, catalogue).outputs.find((port) => port.name === source.port);
   const input = portsOf(scopes, target.node, taker, catalogue).inputs.find((port) => port.name === target.port);
-  if (!output || !input) return { ok: false, how: "no", reason: "there is no such port." };
+  if (!output || !input) return no({ why: "port" });
   const type = outputType(output, catalogue, found[source.node]?.[source.port]);
   const fit = canConnect(type, inputType(input, catalogue));
   if (!fit.ok) return fit;
-  return reaches(graph, target.node, source.node)
-    ? { ok: false, how: "no", reason: "the links would run in a circle." }
-    : fit;
+  return reaches(graph, target.node, source.node) ? no({ why: "circle" }) : fit;
 }
 
 /** Whether data flows from `start` to `end`. */

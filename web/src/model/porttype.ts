@@ -7,11 +7,13 @@ export interface PortType {
   variable: boolean;
 }
 
-export interface Fit {
-  ok: boolean;
-  how: "same" | "widen" | "wrap" | "map" | "no";
-  reason: string;
-}
+/** Why a link may not be made; the page says it in words. */
+export type Refusal =
+  | { why: "type" | "model" | "depth"; source: PortType; target: PortType }
+  | { why: "choice"; choice: string }
+  | { why: "node" | "port" | "circle" };
+
+export type Fit = { ok: true; how: "same" | "widen" | "wrap" | "map" } | { ok: false; how: "no"; refusal: Refusal };
 
 const NONE: ReadonlySet<string> = new Set();
 const cache = new Map<string, PortType>();
@@ -49,10 +51,10 @@ export function depthOf(type: PortType): number {
   return depth;
 }
 
-const same: Fit = { ok: true, how: "same", reason: "" };
-const no = (reason: string): Fit => ({ ok: false, how: "no", reason });
+const same: Fit = { ok: true, how: "same" };
+export const no = (refusal: Refusal): Fit => ({ ok: false, how: "no", refusal });
 
-/** Whether an output of type `source` may feed an input of type `target`, and in words why not. */
+/** Whether an output of type `source` may feed an input of type `target`, and why not. */
 export function canConnect(source: PortType, target: PortType): Fit {
   const from = innermost(source);
   const to = innermost(target);
@@ -61,52 +63,20 @@ export function canConnect(source: PortType, target: PortType): Fit {
   if (!inner.ok) return inner;
   const excess = depthOf(source) - depthOf(target);
   if (excess === 0) return inner;
-  if (excess === -1) return { ok: true, how: "wrap", reason: "" };
-  if (excess > 0) return { ok: true, how: "map", reason: "" };
-  return no(`${typeText(target)} needs lists inside lists, and ${typeText(source)} is too shallow for it.`);
+  if (excess === -1) return { ok: true, how: "wrap" };
+  if (excess > 0) return { ok: true, how: "map" };
+  return no({ why: "depth", source, target });
 }
 
 function innerFit(source: PortType, target: PortType): Fit {
   if (source.name === "choice" && target.name === "choice") {
     const missing = source.choices.find((choice) => !target.choices.includes(choice));
-    return missing === undefined ? same : no(`the choice '${missing}' is not among those that the input takes.`);
+    return missing === undefined ? same : no({ why: "choice", choice: missing });
   }
   if (typeText(source) === typeText(target)) return same;
-  if (source.name === "int" && target.name === "float") return { ok: true, how: "widen", reason: "" };
+  if (source.name === "int" && target.name === "float") return { ok: true, how: "widen" };
   // A text may turn out to be one of the choices: that is seen, and said, when the value is there.
   const pair = `${source.name}>${target.name}`;
   if (pair === "choice>str" || pair === "str>choice") return same;
-  if (source.name === "ModelRef" && target.name === "ModelRef") {
-    return no(`this is a ${source.args[0]?.name} model, and the input needs a ${target.args[0]?.name}.`);
-  }
-  const advice = ADVICE[pair];
-  return no(`the output gives ${said(source)}, and the input needs ${said(target)}.${advice ? ` ${advice}` : ""}`);
-}
-
-const GIVES: Record<string, string> = {
-  Image: "pictures",
-  Latent: "a latent",
-  Conditioning: "conditioning",
-  Mask: "a mask",
-  str: "text",
-  int: "a whole number",
-  float: "a number",
-  bool: "yes or no",
-  choice: "a choice",
-};
-
-/** The node that usually belongs between the two, for the mix-ups that beginners make. */
-const ADVICE: Record<string, string> = {
-  "Latent>Image": "Decode it first.",
-  "Image>Latent": "Encode it first.",
-  "str>Conditioning": "Encode the text first.",
-  "float>int": "Round it first.",
-  "Image>Mask": "Make a mask of it first.",
-};
-
-function said(type: PortType): string {
-  if (type.name === "ModelRef") return `a ${type.args[0]?.name} model`;
-  const words = GIVES[type.name];
-  if (!words) return `a value of type ${type.name}`;
-  return /^[A-Z]/.test(type.name) ? `${words} (${type.name})` : words;
+  return no({ why: source.name === "ModelRef" && target.name === "ModelRef" ? "model" : "type", source, target });
 }

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { type TextKey, useT } from "../i18n";
+import { errorText } from "../i18n/problems";
 import type { Rect } from "../model";
 import { draftOf, keepDraft, type PaintSource, putMask, putPicture } from "../state/painting";
 import { toast } from "../state/store";
@@ -145,7 +146,7 @@ function Studio({ source, loaded, onClose }: { source: PaintSource; loaded: Load
       onClose();
     } catch (error) {
       setBusy(false);
-      toast(t("file.failed", { message: (error as Error).message }), "error");
+      toast(t("file.failed", { message: errorText(error) }), "error");
     }
   };
   const takeMask = () => finish(async (layer) => putMask(source, await toPng(layer.grey(feather))));

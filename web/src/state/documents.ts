@@ -3,6 +3,7 @@
 import { request } from "../api/client";
 import type { NodeFile, Problem, Run } from "../api/shapes";
 import { said, t } from "../i18n";
+import { errorText, problemLine } from "../i18n/problems";
 import * as m from "../model";
 import { missingThings } from "./missing";
 import { keepClosed, takeClosed } from "./persist";
@@ -110,7 +111,7 @@ export async function openFile(file: Blob): Promise<boolean> {
     }
     const answer = await request<{ document: unknown; problems: Problem[] }>("POST", "/open", file);
     openUnchanged(await placed(m.asDocument(answer.document)));
-    for (const problem of answer.problems) toast(problem.message, "error");
+    for (const problem of answer.problems) toast(problemLine(problem), "error");
   });
 }
 
@@ -135,7 +136,7 @@ async function opening(action: () => Promise<void>): Promise<boolean> {
     await action();
     return true;
   } catch (error) {
-    toast(t("open.failed", { message: (error as Error).message }), "error");
+    toast(t("open.failed", { message: errorText(error) }), "error");
     return false;
   }
 }

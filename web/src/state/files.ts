@@ -3,6 +3,7 @@
 import { fetchBlob, fileUrl, request } from "../api/client";
 import type { FileInfo } from "../api/shapes";
 import { t } from "../i18n";
+import { errorText } from "../i18n/problems";
 import * as m from "../model";
 import { openFile, openUnchanged, placed } from "./documents";
 import { edit } from "./edits";
@@ -68,7 +69,7 @@ export async function loadPicture(file: File | Promise<File>, at: m.Point): Prom
     const answer = await uploadFile(await file);
     addLoader(answer.file.name, at);
   } catch (error) {
-    toast(t("file.failed", { message: (error as Error).message }), "error");
+    toast(t("file.failed", { message: errorText(error) }), "error");
   }
 }
 

@@ -4,6 +4,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { request } from "../api/client";
 import type { GalleryItem, GalleryPage } from "../api/types";
 import { t } from "../i18n";
+import { errorText } from "../i18n/problems";
 import { toast, useApp } from "./store";
 
 const PAGE = 120;
@@ -118,7 +119,7 @@ export async function trash(ids: string[]): Promise<void> {
       run: () => void putBack(items),
     });
   } catch (error) {
-    toast((error as Error).message, "error");
+    toast(errorText(error), "error");
   }
 }
 
@@ -127,7 +128,7 @@ export async function putBack(ids: string[]): Promise<void> {
     await request("POST", "/gallery/restore", { items: ids });
     refresh();
   } catch (error) {
-    toast((error as Error).message, "error");
+    toast(errorText(error), "error");
   }
 }
 
@@ -136,7 +137,7 @@ export async function emptyTrash(): Promise<void> {
     await request("POST", "/gallery/empty", {});
     refresh();
   } catch (error) {
-    toast((error as Error).message, "error");
+    toast(errorText(error), "error");
   }
 }
 

@@ -3,6 +3,7 @@
 import { request } from "../api/client";
 import type { WorkflowInfo } from "../api/shapes";
 import { t } from "../i18n";
+import { errorText } from "../i18n/problems";
 import * as m from "../model";
 import { edit } from "./edits";
 import { activeScene, toast, useApp } from "./store";
@@ -29,7 +30,7 @@ export async function keepSubgraph(id: string): Promise<void> {
     useApp.setState({ workflows: await request<WorkflowInfo[]>("GET", "/workflows") });
     toast(t("library.kept", { name: title }));
   } catch (error) {
-    toast(t("save.failed", { message: (error as Error).message }), "error");
+    toast(t("save.failed", { message: errorText(error) }), "error");
   }
 }
 
@@ -41,6 +42,6 @@ export async function addKept(name: string, at: m.Point): Promise<void> {
     let keys: string[] = [];
     edit("add", (scene) => void (keys = m.pastePart(scene, part, at)), { select: () => keys });
   } catch (error) {
-    toast(t("open.failed", { message: (error as Error).message }), "error");
+    toast(t("open.failed", { message: errorText(error) }), "error");
   }
 }

@@ -40,11 +40,22 @@ export function openPainter(source: PaintSource): void {
 }
 
 /** Opens the painter on a picture by its address: a result in a node, in the gallery, in the viewer. */
-export function paintPicture(address: string): void {
+export function paintPicture(address: string, title = "picture.png"): void {
   const path = new URL(address, location.href).pathname;
   const [, folder, name] = /\/files\/(input|output)\/(.+)$/.exec(path) ?? [];
-  const file = name ? decodeURIComponent(name) : "picture.png";
+  const file = name ? decodeURIComponent(name) : title;
   openPainter({ picture: address, name: file, input: folder === "input" ? file : null, mask: null, field: null, forMask: false });
+}
+
+/** Opens the painter on a picture that a node shows: of its field, if that is where it comes from. */
+export function paintShown(node: string, address: string, title: string): void {
+  const { graph, catalogue } = activeScene();
+  const field = catalogue.get(graph.nodes[node]?.type ?? "")?.inputs.find(({ name, widget }) => {
+    const value = graph.nodes[node]?.values?.[name];
+    return widget?.widget === "file" && typeof value === "string" && fileUrl("input", value) === address;
+  });
+  if (field) paintField(node, field.name);
+  else paintPicture(address, title);
 }
 
 /** Opens the painter from the file field of a node. */
@@ -154,7 +165,7 @@ function placeMask(scene: m.Scene, source: PaintSource, input: string, mask: str
     }
   }
   const look = m.lookOf(graph, picture);
-  const made = addLoader(scene, "mask", mask, { x: look.x, y: look.y + 340 });
+  const made = addLoader(scene, "mask", mask, { x: look.x, y: look.y + 400 });
   m.touchLook(graph, made).over = input;
   const takers = new Set(graph.links.filter((link) => m.splitPort(link.from).node === picture).map((link) => m.splitPort(link.to).node));
   const output = catalogue.get(graph.nodes[made]?.type ?? "")?.outputs[0];

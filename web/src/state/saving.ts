@@ -6,6 +6,7 @@
 import { ApiError, request, Unreachable } from "../api/client";
 import type { RevisionInfo, WorkflowInfo } from "../api/shapes";
 import { t } from "../i18n";
+import { errorText } from "../i18n/problems";
 import * as m from "../model";
 import { isUnsaved, openTab, placed, tabTitle } from "./documents";
 import { replaceDocument } from "./edits";
@@ -70,7 +71,7 @@ async function put(id: string, { name, autosave = false, over }: SaveOptions): P
       if (!autosave) toast(t("save.later"));
     } else {
       refused.set(id, document);
-      toast(t("save.failed", { message: (error as Error).message }), "error");
+      toast(t("save.failed", { message: errorText(error) }), "error");
     }
   }
 }
@@ -210,7 +211,7 @@ export async function renameWorkflow(name: string, wanted: string): Promise<bool
       for (const tab of open) patchTab(tab.id, { name: target, revision: made.revision });
       renamed = true;
     } catch (error) {
-      toast((error as Error).message, "error");
+      toast(errorText(error), "error");
     }
   };
   await (open[0] ? inFlight(open[0].id, action) : action());
@@ -226,7 +227,7 @@ export function removeWorkflow(name: string): void {
       () => {
         for (const tab of useApp.getState().tabs) if (tab.name === name) patchTab(tab.id, { name: "", revision: 0, base: null });
       },
-      (error: Error) => toast(error.message, "error"),
+      (error: Error) => toast(errorText(error), "error"),
     );
   }, 5500);
   toast(t("workflows.deleted", { name }), "info", {

@@ -39,6 +39,13 @@ export interface Tab {
   batch: string | null;
 }
 
+/** A picture that a node shows. */
+export interface ShownPicture {
+  node: string;
+  url: string;
+  name: string;
+}
+
 export type Connection = "starting" | "online" | "offline";
 export type Panel = "gallery" | "queue" | "outline" | "problems" | "nodes" | "templates" | null;
 export type Overlay =
@@ -49,7 +56,7 @@ export type Overlay =
   | { kind: "settings" }
   | { kind: "viewer"; pictures: string[]; index: number; compare?: string }
   | { kind: "add"; screen: { x: number; y: number }; from?: string; to?: string; swap?: string }
-  | { kind: "menu"; screen: { x: number; y: number }; items: string[] }
+  | { kind: "menu"; screen: { x: number; y: number }; items: string[]; picture?: ShownPicture }
   | { kind: "painter"; source: PaintSource }
   | { kind: "name"; rename?: string }
   | { kind: "revisions" }

@@ -3,6 +3,7 @@
 import { request } from "../api/client";
 import type { Batch } from "../api/types";
 import { t } from "../i18n";
+import { errorText } from "../i18n/problems";
 import * as m from "../model";
 import { tabTitle } from "./documents";
 import { activeTab, patchTab, tabOf, toast, useApp } from "./store";
@@ -53,7 +54,7 @@ export async function runSweep(): Promise<void> {
     });
     patchTab(tab.id, { batch: answer.batch });
   } catch (error) {
-    toast(t("run.refused", { message: (error as Error).message }), "error");
+    toast(t("run.refused", { message: errorText(error) }), "error");
   }
 }
 

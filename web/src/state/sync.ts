@@ -4,6 +4,7 @@ import { ApiError, request, Unreachable } from "../api/client";
 import type { CatalogueAnswer, CheckAnswer, ModelInfo, NodeState, NodeValues, Plan, Run, ServerEvent, Template } from "../api/shapes";
 import { EventStream } from "../api/socket";
 import { loadWords, t } from "../i18n";
+import { errorText, problemLine } from "../i18n/problems";
 import * as m from "../model";
 import { randomSeed } from "../widgets/values";
 import { edit, selectedNodes } from "./edits";
@@ -135,7 +136,7 @@ export async function run({ front = false, targets, inputs }: RunOptions = {}): 
     turnSeeds();
   } catch (error) {
     if (error instanceof ApiError) patchTab(tab.id, { problems: error.problems });
-    toast(error instanceof Unreachable ? t("run.offline") : t("run.refused", { message: (error as Error).message }), "error");
+    toast(error instanceof Unreachable ? t("run.offline") : t("run.refused", { message: errorText(error) }), "error");
   } finally {
     awaited -= 1;
     if (!awaited) early.length = 0;
@@ -171,7 +172,7 @@ export async function cancelRun(id = activeTab().run): Promise<void> {
   if (!id) return;
   const running = useApp.getState().runs[id];
   if (!running || !isActive(running)) return;
-  await request("POST", `/runs/${id}/cancel`, {}).catch((error: Error) => toast(error.message, "error"));
+  await request("POST", `/runs/${id}/cancel`, {}).catch((error: Error) => toast(errorText(error), "error"));
 }
 
 export function isActive(run: Run): boolean {
@@ -284,7 +285,7 @@ function takeRun(run: Run): void {
   }
   if (run.status === "failed") {
     const problem = run.problems[0];
-    toast(t("run.failed", { message: problem ? problem.message : "" }), "error");
+    toast(t("run.failed", { message: problem ? problemLine(problem) : "" }), "error");
   }
   if (tab.id === useApp.getState().active) void checkAndPlan();
 }

@@ -9,6 +9,8 @@ interface Props extends Range {
   bar?: boolean;
   disabled?: boolean;
   help?: string;
+  /** What is shown for 0, and may be typed for it, where 0 has a meaning of its own. */
+  zero?: string;
   onChange: (value: number | bigint) => void;
   /** The gesture is over: what follows is another step of undo. */
   onEnd?: () => void;
@@ -17,7 +19,7 @@ interface Props extends Range {
 const PIXELS_A_STEP = 6;
 
 /** A number that is dragged, wheeled, stepped with arrows or typed as an expression. */
-export function NumberField({ label, value, step, bar, disabled, help, onChange, onEnd, ...range }: Props) {
+export function NumberField({ label, value, step, bar, disabled, help, zero, onChange, onEnd, ...range }: Props) {
   const [typing, setTyping] = useState<string | null>(null);
   const byKey = useRef(false);
   const field = useRef<HTMLDivElement>(null);
@@ -25,6 +27,8 @@ export function NumberField({ label, value, step, bar, disabled, help, onChange,
   const drag = useRef<{ x: number; start: number; moved: boolean } | null>(null);
   const number = typeof value === "number" ? value : Number(value ?? 0);
   const { min, max } = range;
+  const word = number === 0 ? zero : "";
+  const text = word || shown(value, step, range.whole);
   const part = bar && min !== null && max !== null && max > min ? Math.min(1, Math.max(0, (number - min) / (max - min))) : 0;
 
   const set = (next: number) => {
@@ -38,6 +42,7 @@ export function NumberField({ label, value, step, bar, disabled, help, onChange,
     setTyping(null);
     if (big !== undefined && !Number.isSafeInteger(Number(big))) onChange(big);
     else if (result !== undefined) set(result);
+    else if (zero && typing.trim().toLowerCase() === zero.toLowerCase()) set(0);
     onEnd?.();
   };
 
@@ -97,7 +102,7 @@ export function NumberField({ label, value, step, bar, disabled, help, onChange,
       title={help}
       aria-label={label}
       aria-valuenow={number}
-      aria-valuetext={shown(value, step, range.whole)}
+      aria-valuetext={text}
       {...(min !== null && Number.isSafeInteger(Math.round(min)) ? { "aria-valuemin": min } : {})}
       {...(max !== null && Number.isSafeInteger(Math.round(max)) ? { "aria-valuemax": max } : {})}
       onPointerDown={(event) => {
@@ -121,7 +126,7 @@ export function NumberField({ label, value, step, bar, disabled, help, onChange,
         const at = drag.current;
         drag.current = null;
         if (at?.moved) onEnd?.();
-        else if (at) setTyping(shown(value, step, range.whole));
+        else if (at) setTyping(text);
       }}
       onPointerCancel={() => (drag.current = null)}
       onKeyDown={(event) => {
@@ -135,7 +140,7 @@ export function NumberField({ label, value, step, bar, disabled, help, onChange,
         else if (event.key === "End" && max !== null) set(max);
         else if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) {
           event.stopPropagation();
-          setTyping(shown(value, step, range.whole));
+          setTyping(text);
         } else if (/^[\d.(-]$/.test(event.key) && !event.ctrlKey && !event.metaKey) {
           event.preventDefault();
           event.stopPropagation();
@@ -146,7 +151,7 @@ export function NumberField({ label, value, step, bar, disabled, help, onChange,
     >
       {bar && <span className="bar" style={{ width: `${part * 100}%` }} />}
       <span className="label">{label}</span>
-      <span className="value">{shown(value, step, range.whole)}</span>
+      <span className={`value${word ? " word" : ""}`}>{text}</span>
     </div>
   );
 }

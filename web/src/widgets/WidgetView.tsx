@@ -6,6 +6,7 @@ import { Popup } from "../app/Popup";
 import { type Option, SearchList } from "../app/SearchList";
 import { thumbnailUrl } from "../api/client";
 import { said, t as translate, useT } from "../i18n";
+import { errorText } from "../i18n/problems";
 import { type InputSpec, lookOf, type SeedMode, setLook } from "../model";
 import { edit, seal, setValue, undo } from "../state/edits";
 import { DRAG_MODEL, DRAG_OUTPUT, outputFile, uploadFile } from "../state/files";
@@ -56,7 +57,7 @@ export function Field({ id, input, value, label, set }: FieldProps) {
   switch (widget?.widget) {
     case "slider":
       return (
-        <NumberField label={label} value={value} step={widget.step} min={widget.min} max={widget.max} whole={whole} multipleOf={null} bar help={help} onChange={set} onEnd={seal} />
+        <NumberField label={label} value={value} step={widget.step} min={widget.min} max={widget.max} whole={whole} multipleOf={null} bar help={help} zero={said(widget.zero)} onChange={set} onEnd={seal} />
       );
     case "number":
       return (
@@ -69,6 +70,7 @@ export function Field({ id, input, value, label, set }: FieldProps) {
           whole={whole}
           multipleOf={widget.multiple_of}
           help={help}
+          zero={said(widget.zero)}
           onChange={set}
           onEnd={seal}
         />
@@ -227,7 +229,7 @@ function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & 
       set((await uploadFile(file)).file.name);
       close?.();
     } catch (error) {
-      toast(translate("file.failed", { message: (error as Error).message }), "error");
+      toast(translate("file.failed", { message: errorText(error) }), "error");
     }
   };
   const fitting = files.filter((file) => kind === "any" || file.media_type.startsWith(`${kind}/`));
