@@ -11,6 +11,7 @@ import pytest
 
 from serving import Server
 from web.editor import Editor, graph
+from web.test_access import complaints
 
 PICTURE = graph(
     {
@@ -68,6 +69,8 @@ def test_an_embedding_is_completed_by_the_keyboard(prompts: Editor) -> None:
     assert (field.get_attribute("role"), field.get_attribute("aria-expanded")) == ("combobox", "true")
     active = prompts.page.locator(f"[id='{field.get_attribute('aria-activedescendant')}']")
     assert active.get_attribute("aria-selected") == "true" and "easyphoto" in active.inner_text()
+    said = complaints(prompts, "completion")
+    assert not [one for one in said if ": aria" in one or "option" in one or "<textarea" in one]
     keyboard.press("ArrowDown")
     keyboard.press("Enter")
     assert text(prompts) == "a cat, embedding:easynegative"
