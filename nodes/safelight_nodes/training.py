@@ -207,7 +207,7 @@ def few_step(
     inner: Annotated[int, Slider(1, 20), "Steps of the model that each of them stands for."] = 5,
     guidance: Annotated[
         float, Slider(1, 15, step=0.5), "The guidance that is learned along; the result needs none."
-    ] = 4.0,
+    ] = 3.0,
     rank: Annotated[int, Slider(1, 128), "Rank of the LoRA: its size and its powers."] = 6,
     updates: _Updates = 1500,
     batch: _Batch = 32,
