@@ -322,6 +322,7 @@ def test_a_browser_killed_in_mid_edit(
             editor.page.keyboard.press("Enter")
             editor.settle()
         before = editor.text
+        editor.page.wait_for_timeout(500)  # after many changes in a row it is written a quarter of a second later
     finally:
         first.kill()
     second = Chromium(playwright, chromium, tmp_path)
