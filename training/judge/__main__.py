@@ -31,7 +31,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--prompts", type=int, default=COUNT, help="fewer are a quick look, and leave no history")
     parser.add_argument("--subjects", choices=("frequent", "all"), default="frequent")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=3.0)
+    parser.add_argument("--guidance", type=float, default=2.0)
     parser.add_argument("--sampler", default="dpmpp_2m")
     parser.add_argument("--fast-steps", type=int, default=4)
     parser.add_argument("--fast-guidance", type=float, default=1.0)

@@ -18,7 +18,7 @@ class Settings:
     """How pictures are sampled. A guidance of 1 looks at no negative prompt."""
 
     steps: int = 20
-    guidance: float = 3.0
+    guidance: float = 2.0
     sampler: str = "dpmpp_2m"
 
 
