@@ -6,21 +6,7 @@ import * as m from "../model";
 import { NO_MARKS, type Marks } from "../painter/marks";
 import { edit } from "./edits";
 import { uploadFile } from "./files";
-import { activeGraph, activeScene, useApp } from "./store";
-
-export interface PaintSource {
-  /** Address of the picture; null where only a mask is known. */
-  picture: string | null;
-  name: string;
-  /** Its name in the input folder; null for a result that does not lie there. */
-  input: string | null;
-  /** Address of a mask to go on with. */
-  mask: string | null;
-  /** The file field that it was opened from, as `node.port`; null for a result. */
-  field: string | null;
-  /** That field takes masks. */
-  forMask: boolean;
-}
+import { activeGraph, activeScene, type PaintSource, useApp } from "./store";
 
 /** Marks of pictures that are not finished: closing the painter loses none. By picture and mask. */
 export const useDrafts = create<{ drafts: Record<string, Marks> }>()(() => ({ drafts: {} }));

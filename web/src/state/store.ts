@@ -13,7 +13,6 @@ import {
   type Viewport,
 } from "../model";
 import type { FileInfo, NodeState, Plan, Problem, Run, Template, WorkflowInfo, ModelInfo } from "../api/shapes";
-import type { PaintSource } from "./painting";
 import { load, type Preferences } from "./preferences";
 
 /** An open document. `base` is the document as last saved on the server, `revision` its number there (0: never). */
@@ -44,6 +43,21 @@ export interface ShownPicture {
   node: string;
   url: string;
   name: string;
+}
+
+/** What the painter was opened on. */
+export interface PaintSource {
+  /** Address of the picture; null where only a mask is known. */
+  picture: string | null;
+  name: string;
+  /** Its name in the input folder; null for a result that does not lie there. */
+  input: string | null;
+  /** Address of a mask to go on with. */
+  mask: string | null;
+  /** The file field that it was opened from, as `node.port`; null for a result. */
+  field: string | null;
+  /** That field takes masks. */
+  forMask: boolean;
 }
 
 export type Connection = "starting" | "online" | "offline";
