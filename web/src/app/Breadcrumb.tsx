@@ -1,5 +1,6 @@
 import { TypeDots } from "./TypeDots";
-import { said, saidName, useT, useWords } from "../i18n";
+import { saidName, useT, useWords } from "../i18n";
+import { nodeTitle } from "../i18n/nodes";
 import * as m from "../model";
 import { leaveSubgraph } from "../state/documents";
 import { edit } from "../state/edits";
@@ -81,9 +82,7 @@ function Ports({ side }: { side: m.PortSide }) {
   };
   const innerTitle = (inner: string) => {
     const { node, port } = m.splitPort(inner);
-    const data = graph.nodes[node];
-    const title = data ? data.title || said(m.portsOf(scopes, node, data, catalogue).title) : node;
-    return `${title} · ${saidName(port)}`;
+    return `${nodeTitle({ scopes, graph, catalogue }, node)} · ${saidName(port)}`;
   };
   const rename = (old: string, wanted: string) => edit("rename", (scene) => void m.renamePort(scene.scopes[0] as m.Graph, scene.graph, side, old, wanted));
   return (

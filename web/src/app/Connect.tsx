@@ -1,4 +1,5 @@
-import { said, saidName, useT } from "../i18n";
+import { saidName, useT } from "../i18n";
+import { nodeTitle } from "../i18n/nodes";
 import * as m from "../model";
 import { edit } from "../state/edits";
 import { activeScene } from "../state/store";
@@ -10,11 +11,8 @@ import { TypeDots } from "./TypeDots";
 export function Connect({ id, onClose }: { id: string; onClose: () => void }) {
   const t = useT();
   const scene = activeScene();
-  const nodeTitle = (node: string) => {
-    const data = scene.graph.nodes[node];
-    return data ? data.title || said(m.portsOf(scene.scopes, node, data, scene.catalogue).title) : node;
-  };
-  const titles = Object.keys(scene.graph.nodes).map(nodeTitle);
+  const titleOf = (node: string) => nodeTitle(scene, node);
+  const titles = Object.keys(scene.graph.nodes).map(titleOf);
   const options = m.possibleLinks(scene.scopes, scene.catalogue, id, scene.types).map(({ from, to, type }): Option => {
     const source = m.splitPort(from);
     const target = m.splitPort(to);
@@ -22,15 +20,15 @@ export function Connect({ id, onClose }: { id: string; onClose: () => void }) {
     const [own, other] = out ? [source, target] : [target, source];
     return {
       id: `${from}>${to}`,
-      title: `${saidName(own.port)} ${out ? "→" : "←"} ${nodeTitle(other.node)} · ${saidName(other.port)}`,
+      title: `${saidName(own.port)} ${out ? "→" : "←"} ${titleOf(other.node)} · ${saidName(other.port)}`,
       also: other.node,
       // Nodes of one title are told apart by their ids.
-      detail: titles.filter((title) => title === nodeTitle(other.node)).length > 1 ? other.node : undefined,
+      detail: titles.filter((title) => title === titleOf(other.node)).length > 1 ? other.node : undefined,
       group: t(out ? "connect.out" : "connect.in"),
       aside: <TypeDots types={[type]} />,
     };
   });
-  const label = t("connect.label", { node: nodeTitle(id) });
+  const label = t("connect.label", { node: titleOf(id) });
   return (
     <Popup anchor={{ x: innerWidth / 2 - 240, y: 72 }} onClose={onClose} className="commands" label={label}>
       <div className="popup-title">{label}</div>

@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import { request } from "../api/client";
 import type { Run } from "../api/shapes";
 import { duration, saidName, type TextKey, useT, when } from "../i18n";
-import { errorText, problemLine } from "../i18n/problems";
+import { errorText, failureLine } from "../i18n/problems";
 import { stringifyJson } from "../model";
 import { openRun } from "../state/documents";
 import { progressOf } from "../state/status";
@@ -200,7 +200,7 @@ function Row({ run, left, drag, children }: RowProps) {
   const picture = run.files.find((file) => file.thumbnail)?.thumbnail;
   const part = run.status === "running" ? progressOf(nodes) : null;
   const detail = {
-    failed: run.problems[0] ? problemLine(run.problems[0]) : t("status.failed"),
+    failed: failureLine(run.problems),
     cancelled: t("queue.cancelled"),
     done: [run.finished ? when(run.finished) : "", run.seconds ? duration(run.seconds) : ""].filter(Boolean).join(" · "),
     running: [`${Math.round((part ?? 0) * 100)} %`, left ? t("queue.left", { time: duration(left) }) : ""].filter(Boolean).join(" · "),

@@ -1,7 +1,7 @@
 import { useEffect, useState } from "react";
 import type { Axis, Batch, BatchRun } from "../api/types";
 import { saidName, useT } from "../i18n";
-import { errorText, problemLine } from "../i18n/problems";
+import { errorText, failureLine } from "../i18n/problems";
 import { stringifyJson } from "../model";
 import { saveFile } from "../state/documents";
 import { progressOf } from "../state/status";
@@ -123,7 +123,7 @@ function Cell({ run, label, onOpen }: { run: BatchRun; label: string; onOpen: ()
       </button>
     );
   }
-  if (run.status === "failed") return <span className="cell-note bad">{run.problems[0] ? problemLine(run.problems[0]) : t("status.failed")}</span>;
+  if (run.status === "failed") return <span className="cell-note bad">{failureLine(run.problems)}</span>;
   if (run.status === "running") return <progress max={1} value={part} aria-label={label} />;
   const value = Object.values(run.outputs)[0]?.[0]?.value;
   return <span className="cell-note">{value !== undefined && value !== null ? valueText(value) : t(run.status === "cancelled" ? "queue.cancelled" : run.status === "done" ? "status.done" : "queue.waits")}</span>;

@@ -7,10 +7,10 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { said, useT, useWords } from "../i18n";
 import { useShallow } from "zustand/react/shallow";
-import { boundsOf, joinPort, labelOf, noteKey, type Rect, type ResultKind, scopesAt } from "../model";
+import { boundsOf, joinPort, labelOf, noteKey, overlaps, type Rect, type ResultKind, scopesAt } from "../model";
 import { flatId, nodeStatus, type Result, resultKind, useResults } from "../state/status";
 import { activeTab, graphOf, patchTab, tabOf, useApp } from "../state/store";
-import { boxes, Geometer, overlaps } from "./geometry";
+import { boxes, Geometer } from "./geometry";
 import type { Gesture } from "./gesture";
 import { doubleClick, gestureFor, hover } from "./gestures";
 import { NodeView } from "./NodeView";
@@ -118,6 +118,33 @@ export function Canvas() {
     [],
   );
 
+  // Where the layer of the nodes is.
+  useLayoutEffect(() => {
+    let zoom = NaN;
+    let rest = 0;
+    const follow = () => {
+      const element = layer.current;
+      if (element) {
+        element.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
+        // A layer of its own is moved by a pan instead of drawn again, but stretched by a zoom: so only while that rests.
+        if (view.zoom !== zoom) {
+          zoom = view.zoom;
+          element.style.willChange = "";
+          clearTimeout(rest);
+          rest = window.setTimeout(() => (element.style.willChange = "transform"), ZOOM_RESTS);
+        }
+      }
+      root.current?.classList.toggle("far", view.far);
+      stage.invalidate();
+    };
+    follow();
+    const stop = view.subscribe(follow);
+    return () => {
+      stop();
+      clearTimeout(rest);
+    };
+  }, []);
+
   // What is mounted: what is in sight, a few at a time.
   useLayoutEffect(() => {
     view.allowFar = farView;
@@ -145,30 +172,12 @@ export function Canvas() {
         return wanted.length === before.length && wanted.every((id, index) => id === before[index]) ? before : wanted;
       });
     };
-    let zoom = NaN;
-    let rest = 0;
-    const follow = () => {
-      const element = layer.current;
-      if (element) {
-        element.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.zoom})`;
-        // A layer of its own is moved by a pan instead of drawn again, but stretched by a zoom: so only while that rests.
-        if (view.zoom !== zoom) {
-          zoom = view.zoom;
-          element.style.willChange = "";
-          clearTimeout(rest);
-          rest = window.setTimeout(() => (element.style.willChange = "transform"), ZOOM_RESTS);
-        }
-      }
-      root.current?.classList.toggle("far", view.far);
-      stage.invalidate();
-      if (!frame) frame = requestAnimationFrame(choose);
-    };
     choose();
-    follow();
-    const stop = view.subscribe(follow);
+    const stop = view.subscribe(() => {
+      if (!frame) frame = requestAnimationFrame(choose);
+    });
     return () => {
       stop();
-      clearTimeout(rest);
       cancelAnimationFrame(frame);
     };
   }, [geometry, farView]);

@@ -241,10 +241,6 @@ export function inside(rect: m.Rect, at: m.Point): boolean {
   return at.x >= rect.x && at.x <= rect.x + rect.w && at.y >= rect.y && at.y <= rect.y + rect.h;
 }
 
-export function overlaps(a: m.Rect, b: m.Rect): boolean {
-  return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
-}
-
 /** Whether the straight line from `a` to `b` crosses a wire. */
 export function crosses(wire: Wire, a: m.Point, b: m.Point): boolean {
   for (let i = 0; i + 1 < wire.points.length; i++) {

@@ -3,7 +3,7 @@
 import * as m from "../model";
 import { activeTab, useApp } from "../state/store";
 import { edit, seal, select, toggleSelected } from "../state/edits";
-import { bendAt, boxes, crosses, frameAt, nodeAt, overlaps, wireAt } from "./geometry";
+import { bendAt, boxes, crosses, frameAt, nodeAt, wireAt } from "./geometry";
 import { connectGesture } from "./connect";
 import { afterSlop, type Gesture, pointOf } from "./gesture";
 import { moveGesture } from "./move";
@@ -111,7 +111,7 @@ function boxGesture(start: PointerEvent): Gesture {
       stage.box = box;
       const hit = Object.entries(all)
         // A frame is chosen when it is wholly inside: dragging a box within one is for what it holds.
-        .filter(([key, rect]) => (m.keyKind(key) === "frame" ? holds(box, rect) : overlaps(box, rect)))
+        .filter(([key, rect]) => (m.keyKind(key) === "frame" ? holds(box, rect) : m.overlaps(box, rect)))
         .map(([key]) => key);
       select([...before, ...hit.filter((key) => !before.includes(key))]);
       stage.invalidate();

@@ -20,6 +20,11 @@ export function problemLine({ code, message }: Told): string {
   return title ? t("problem.line", { title, message }) : message;
 }
 
+/** Why a run failed, in one line: the first of its problems. */
+export function failureLine([first]: readonly Told[]): string {
+  return first ? problemLine(first) : t("status.failed");
+}
+
 /** What is said of something that went wrong, whatever it was. */
 export function errorText(error: unknown): string {
   if (error instanceof Unreachable) return t("error.offline");

@@ -74,6 +74,10 @@ export function membersOf(frame: Rect, boxes: Readonly<Record<string, Rect>>): s
     .map(([key]) => key);
 }
 
+export function overlaps(a: Rect, b: Rect): boolean {
+  return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+}
+
 export function boundsOf(boxes: readonly Rect[], margin = 0): Rect | undefined {
   if (!boxes.length) return undefined;
   const x = Math.min(...boxes.map((box) => box.x)) - margin;

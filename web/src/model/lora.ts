@@ -3,6 +3,7 @@
 import type { NodeSpec } from "./catalogue";
 import { type Graph, lookOf, type Point, type Rect, splitPort } from "./document";
 import { addNode, connect, moveLinks, type Scene, setValue } from "./edit";
+import { overlaps } from "./items";
 import { layoutNode } from "./layout";
 import { portsOf } from "./ports";
 
@@ -101,14 +102,10 @@ function freePlace(scene: Scene, id: string, beside: string, right: boolean): Po
   const anchor = boxOf(scene, beside);
   const own = boxOf(scene, id);
   const x = right ? anchor.x + anchor.w + GAP : anchor.x - own.w - GAP;
-  const isFree = (place: Point) =>
-    boxes.every(
-      (box) =>
-        place.x + own.w + GAP / 2 <= box.x ||
-        box.x + box.w + GAP / 2 <= place.x ||
-        place.y + own.h + GAP / 2 <= box.y ||
-        box.y + box.h + GAP / 2 <= place.y,
-    );
+  const isFree = (place: Point) => {
+    const around = { x: place.x - GAP / 2, y: place.y - GAP / 2, w: own.w + GAP, h: own.h + GAP };
+    return !boxes.some((box) => overlaps(around, box));
+  };
   for (let step = 0; step < 400; step++) {
     for (const y of [anchor.y + step * 20, anchor.y - step * 20]) if (isFree({ x, y })) return { x, y };
   }

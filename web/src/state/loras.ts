@@ -1,6 +1,7 @@
 /** LoRAs that were named in a prompt become nodes on the model. */
 
-import { said as translated, t } from "../i18n";
+import { t } from "../i18n";
+import { nodeTitle } from "../i18n/nodes";
 import * as m from "../model";
 import { edit } from "./edits";
 import { activeTab, toast, useApp } from "./store";
@@ -28,7 +29,7 @@ export function acceptLora(id: string, port: string, text: string, { name, title
       m.setValue(place.graph, target.node, target.port, text);
     }
     done = m.applyLora(place, id, name, weight);
-    if (done?.on !== undefined) on = titleOf(place, done.on);
+    if (done?.on !== undefined) on = nodeTitle(place, done.on);
   });
   if (!done) {
     toast(t("model.noLoader", { kind: "lora" }), "error");
@@ -43,9 +44,4 @@ export function acceptLora(id: string, port: string, text: string, { name, title
 function samePorts(graph: m.Graph, port: string): string[] {
   const name = graph.inputs?.find((entry) => entry.to === port)?.name;
   return name === undefined ? [port] : (graph.inputs ?? []).filter((entry) => entry.name === name).map((entry) => entry.to);
-}
-
-function titleOf({ scopes, graph, catalogue }: m.Scene, id: string): string {
-  const node = graph.nodes[id];
-  return node?.title || (node ? translated(m.portsOf(scopes, id, node, catalogue).title) : id);
 }
