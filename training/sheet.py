@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=6)
     parser.add_argument("--columns", type=int, default=8)
     parser.add_argument("--subjects", choices=("frequent", "all"), default="frequent")
-    parser.add_argument("--guidance", type=float, default=2.0)
+    parser.add_argument("--guidance", type=float, default=Settings.guidance)
     args = parser.parse_args()
     _, index = load(args.cache)
     names = {"frequent": frequent, "all": every}[args.subjects](index["subjects"])

@@ -16,7 +16,6 @@ from .pictures import composited
 if TYPE_CHECKING:
     from torch import Tensor
 
-
 FEWEST = 4
 
 
@@ -24,7 +23,7 @@ def shares(weights: Tensor, backgrounds: int) -> list[int]:
     """Over how many colours each picture is encoded: all of them if it is drawn a third as often as the most frequent
     one, else fewer, but not under four."""
     wanted = (3 * backgrounds * weights / weights.max()).ceil().clamp(FEWEST, backgrounds)
-    return [min(backgrounds, int(number)) for number in wanted]
+    return [int(number) for number in wanted]
 
 
 def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: int, ctx: Context) -> LatentSet:
@@ -47,7 +46,7 @@ def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: in
             rng = numpy_generator(seed, number)
             own = counts[number]
             chosen = [0, *(1 + rng.permutation(len(PALETTE) - 1)[: own - 1])]
-            slots = [0, *(1 + slot % max(1, own - 1) for slot in range(backgrounds - 1))]
+            slots = [0, *(1 + slot % (own - 1) for slot in range(backgrounds - 1))]
             colours[number] = np.array(chosen, np.int16)[slots]
             if number < first:
                 continue

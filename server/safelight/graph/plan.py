@@ -224,8 +224,7 @@ class _Planner:
         return self._follow(number, node, key, known) if node.kind.lazy else known
 
     def _wire(self, node: GraphNode, port: str, refs: list[Any]) -> str:
-        values = lambda: [self._memory.value(ref) for ref in refs]  # noqa: E731
-        return self._keys.wire(node, port, node.wires[port], refs, values)
+        return self._keys.wire(node, port, node.wires[port], refs, lambda: [self._memory.value(ref) for ref in refs])
 
     def _refs(self, wire: Wire) -> list[Any] | None:
         refs: list[Any] = []

@@ -175,11 +175,8 @@ class Live:
             run.position = place
         return running, waits, paused
 
-    def current(self, run: Run) -> Run:
-        """A run with its progress and the time that is left."""
-        return self._current(run, self.lefts())
-
     def _current(self, run: Run, lefts: dict[str, float]) -> Run:
+        """A run with its progress and the time that is left."""
         active = self._active.get(run.id)
         progress = active.progress() if active is not None else None
         return msgspec.structs.replace(run, progress=progress, left=lefts.get(run.id))
