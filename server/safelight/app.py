@@ -19,17 +19,18 @@ from safelight.engine import (
     RunOptions,
     RunResult,
     Services,
+    choices,
     files_in,
-    first_choice,
     run,
 )
 from safelight.engine.run import Emit
-from safelight.graph import Checked, Document, Graph, Plan, check, plan
+from safelight.graph import Checked, Document, Graph, GraphNode, Plan, check, plan
+from safelight.graph.plan import eager
 from safelight.interop.delivery import Delivered, deliver, require_writable
 from safelight.models import ModelStore, numerics
 from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
-from safelight.sdk.pack import Catalogue, load_packs
-from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
+from safelight.sdk.pack import BUILT_IN, Catalogue, load_packs
+from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
 from safelight.sdk.values import File, Image
 
 log = logging.getLogger(__name__)
@@ -167,24 +168,28 @@ class Studio:
         return checked
 
     def _missing(self, graph: Graph) -> list[Problem]:
+        """Files and models that are named and not there: warnings where the targets may do without them."""
         memory = CacheMemory(self.services)
+        surely = graph.needed(_settled_choice)
         problems: list[Problem] = []
-        for node in graph.nodes:
+        for number, node in enumerate(graph.nodes):
             if node.off:
                 continue
             for port, wire in node.wires.items():
-                widget = node.kind.ports[port].widget
+                spec = node.kind.ports.get(port)
+                widget = spec.widget if spec else None
                 if widget is None or not widget.names_files or wire.sources or not isinstance(wire.value, str):
                     continue
                 try:
                     memory.fingerprint(widget, wire.value)
                 except ProblemError as error:
-                    problems += [problem.at(node.id, port) for problem in error.problems]
+                    placed = [problem.at(node.id, port) for problem in error.problems]
+                    problems += placed if number in surely else [problem.warning() for problem in placed]
         return problems
 
     def plan(self, graph: Graph, force: frozenset[str] = frozenset()) -> Plan:
         """What running this graph now would do."""
-        return plan(graph, CacheMemory(self.services), self.numerics, force=force, choose=first_choice)
+        return plan(graph, CacheMemory(self.services), self.numerics, force=force, choose=choices)
 
     def run(
         self,
@@ -216,25 +221,27 @@ class Studio:
         graph = checked.require()
         graph.must_have(sorted(options.force))
         require_writable(output)
-        result = run(graph, self.services, self.numerics, run_id=run_id, emit=emit, cancel=cancel, options=options)
         text = msgspec.json.encode(document.data()).decode()
-        delivered = {node: self._deliver(files, output, text, result) for node, files in result.files.items()}
+        delivered: dict[str, list[Delivered]] = {}
+
+        def hand_over(node: str, file: File, data: bytes) -> None:
+            delivered.setdefault(node, []).append(deliver(file, data, output, text))
+
+        result = run(
+            graph,
+            self.services,
+            self.numerics,
+            run_id=run_id,
+            emit=emit,
+            cancel=cancel,
+            options=options,
+            deliver=hand_over,
+        )
         outputs = self._outputs(graph, document, result, delivered, output, text)
-        if result.problems and result.status == "done":
+        result.problems[:0] = checked.problems  # warnings: all else has been raised
+        if errors(result.problems) and result.status == "done":
             result.status = "failed"
         return Outcome(result, document, graph, outputs, delivered)
-
-    def _deliver(self, files: Sequence[File], folder: Path, text: str, result: RunResult) -> list[Delivered]:
-        made: list[Delivered] = []
-        for file in files:
-            data = self.cache.get_bytes(file.digest) if file.keep else None
-            if data is None:
-                continue
-            try:
-                made.append(deliver(file, data, folder, text))
-            except ProblemError as error:
-                result.problems += error.problems
-        return made
 
     def _outputs(
         self,
@@ -248,12 +255,12 @@ class Studio:
         outputs: dict[str, list[dict[str, Any]]] = {}
         for name, (number, port) in graph.outputs.items():
             node = graph.nodes[number]
-            if name not in result.outputs:
+            if name not in result.values:
                 outputs[name] = []
             elif node.types[port].innermost.name == "File":
                 outputs[name] = [msgspec.to_builtins(file) for file in delivered.get(node.id, [])]
             else:
-                value = self.cache.get(result.outputs[name])
+                value = result.values[name]
                 pattern = f"{document.name or 'workflow'}_{name}_{{counter}}.png"
                 outputs[name] = self._shown(value, pattern, folder, text, result)
         return outputs
@@ -277,3 +284,11 @@ class Studio:
         if any(True for _ in files_in(value)):
             return []
         return [{"type": type(value).__name__}]
+
+
+def _settled_choice(node: GraphNode) -> frozenset[str] | None:
+    """The lazy inputs that a choice of the built-in nodes asks for, where all else is typed in."""
+    if node.kind.spec.pack != BUILT_IN or any(wire.sources for _, wire in eager(node)):
+        return None
+    found = choices(node.kind, {port: wire.value for port, wire in eager(node)})
+    return found.ports if found.whole else None

@@ -21,7 +21,7 @@ from safelight.graph import Checked, Document, Link, Node, OutputPort, Plan, Por
 from safelight.graph.document import InputPort
 from safelight.sdk.context import Context
 from safelight.sdk.node import node_type
-from safelight.sdk.problem import Cancelled, Problem, ProblemError
+from safelight.sdk.problem import Cancelled, Problem, ProblemError, errors
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -90,8 +90,8 @@ class Workflow:
         outcome = self.studio.run(document, output=Path(output), emit=emit, cancel=cancel, options=options)
         if outcome.result.status == "cancelled":
             raise Cancelled
-        if outcome.result.problems:
-            raise ProblemError(outcome.result.problems)
+        if stopping := errors(outcome.result.problems):
+            raise ProblemError(stopping)
         return _result(outcome)
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import trivial_nodes
-from safelight.engine import Cache, CacheMemory, Cancel, Event, RunOptions, RunResult, Services, first_choice, run
+from safelight.engine import Cache, CacheMemory, Cancel, Event, RunOptions, RunResult, Services, choices, run
 from safelight.graph import Document, Graph, Plan, check, plan
 from safelight.places import InputFolders
 from safelight.sdk import Catalogue
@@ -38,7 +38,7 @@ class Engine:
         return check(document, self.catalogue, None if targets is None else list(targets)).require()
 
     def plan(self, document: Document, **more: Any) -> Plan:
-        return plan(self.graph(document), CacheMemory(self.services), choose=first_choice, **more)
+        return plan(self.graph(document), CacheMemory(self.services), choose=choices, **more)
 
     def run(
         self,

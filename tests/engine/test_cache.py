@@ -322,6 +322,7 @@ def test_fingerprints(open_cache: Open, tmp_path: Path, monkeypatch: pytest.Monk
     os.utime(path, ns=(now, now))
     assert cache.fingerprint(path) == hash_bytes(b"two")
     os.utime(path, (1, 1))
+    monkeypatch.setattr("safelight.engine.cache.fingerprints.SETTLED_NS", 0)
     cache.fingerprint(path)
     cache.close()
     cache = open_cache()
@@ -332,6 +333,10 @@ def test_fingerprints(open_cache: Open, tmp_path: Path, monkeypatch: pytest.Monk
     path.write_bytes(b"six")
     os.utime(path, (2, 2))
     assert cache.fingerprint(path) == hash_bytes(b"six")
+    # A program that sets the time back after it has changed a file of the same size is found out.
+    path.write_bytes(b"ten")
+    os.utime(path, (2, 2))
+    assert cache.fingerprint(path) == hash_bytes(b"ten")
     path.unlink()
     with pytest.raises(FileNotFoundError):
         cache.fingerprint(path)

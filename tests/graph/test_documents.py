@@ -121,7 +121,7 @@ def test_subgraphs_are_inlined_at_any_depth() -> None:
         outputs=[{"name": "r", "from": "o.end"}],
     )
     flat = expand(document, trivial_nodes.catalogue())
-    assert flat.problems == []
+    assert [fault.problem for fault in flat.faults] == []
     assert sorted(flat.index) == ["last", "n", "o/one/twice", "o/one/up", "o/two/twice", "o/two/up"]
     values = {step.id: step.values for step in flat.steps}
     assert values["o/one/twice"] == {"plus": 5}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from safelight.sdk.problem import Problem, ProblemError
+from safelight.sdk.problem import Problem, ProblemError, errors
 
 from .workflow import open_studio, print_help, print_json, read_workflow, report
 
@@ -20,11 +20,16 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             problems: Sequence[Problem] = studio.check(document).problems
         except ProblemError as error:
             problems = error.problems
+    stopping = errors(problems)
     if given.json:
-        print_json({"status": "invalid" if problems else "ok", "problems": list(problems)})
-    elif problems:
-        report(problems)
-        print(f"{len(problems)} problem{'s' if len(problems) != 1 else ''}.")
+        print_json({"status": "invalid" if stopping else "ok", "problems": list(problems)})
     else:
-        print(f"{given.workflow}: no problems.")
-    return 2 if problems else 0
+        report(problems)
+        print(
+            f"{given.workflow}: {_counted(len(stopping), 'problem')}, {_counted(len(problems) - len(stopping), 'warning')}."
+        )
+    return 2 if stopping else 0
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'s' if count != 1 else ''}"

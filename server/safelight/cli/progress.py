@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TextIO
 
-from safelight.engine import Event, NodeFailed, NodeFinished, NodeProgress, NodeSkipped, NodeStarted
+from safelight.engine import Event, NodeFailed, NodeFinished, NodeProgress, NodeSkipped, NodeStarted, NodeWarned
 
 _BAR = 24
 _REDRAW = 0.08
@@ -39,6 +39,8 @@ class Progress:
                 self._line(f"✓ {event.node}  {event.seconds:.2f} s", end="\n")
         elif isinstance(event, NodeFailed):
             self._line(f"✗ {event.node}  {event.problem.message}", end="\n")
+        elif isinstance(event, NodeWarned):
+            self._line(f"! {event.node}  {event.problem.message}", end="\n")
         elif isinstance(event, NodeSkipped):
             self._line(f"- {event.node}  needs {event.because}", end="\n")
 

@@ -89,10 +89,11 @@ def report(problems: Iterable[Problem]) -> None:
     for problem in problems:
         where = ".".join(part for part in (problem.node, problem.port) if part)
         print(
-            f"error: {f'{where}: ' if where and where not in problem.message else ''}{problem.message}", file=sys.stderr
+            f"{problem.level}: {f'{where}: ' if where and where not in problem.message else ''}{problem.message}",
+            file=sys.stderr,
         )
         if problem.hint:
-            print(f"       {problem.hint}", file=sys.stderr)
+            print(f"{' ' * len(problem.level)}  {problem.hint}", file=sys.stderr)
 
 
 def print_json(data: Any) -> None:

@@ -1,7 +1,7 @@
 """Executes plans: the runner, its cache and its events. Knows no node by name and imports no torch."""
 
 from .cache import MISSING, Action, Cache, CacheInfo, ValueRef
-from .call import first_choice
+from .call import choices
 from .context import Cancel, NodeContext, Services
 from .events import (
     AnyEvent,
@@ -11,6 +11,7 @@ from .events import (
     NodeProgress,
     NodeSkipped,
     NodeStarted,
+    NodeWarned,
     RunFinished,
     RunStarted,
 )
@@ -34,13 +35,14 @@ __all__ = [
     "NodeReport",
     "NodeSkipped",
     "NodeStarted",
+    "NodeWarned",
     "RunFinished",
     "RunOptions",
     "RunResult",
     "RunStarted",
     "Services",
     "ValueRef",
+    "choices",
     "files_in",
-    "first_choice",
     "run",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from safelight.graph import GraphNode, Wire
+from safelight.graph.plan import Choice
 from safelight.sdk.lazy import Lazy
 from safelight.sdk.node import NodeType, value_fault
 from safelight.sdk.problem import Problem, ProblemError
@@ -46,25 +47,6 @@ def verify(node: GraphNode, port: str, value: Any) -> None:
         raise ProblemError(problem)
 
 
-def call(kind: NodeType, arguments: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Runs a node's function and returns its outputs by port.
-
-    Raises:
-        ProblemError: `bad_result` when the function returns what its annotation does not say; and whatever it raises.
-    """
-    extra = {kind.context: context} if kind.context else {}
-    result = kind.function(**arguments, **extra)
-    names = list(kind.outputs)
-    if not names:
-        return {}
-    if not kind.named:
-        return {names[0]: result}
-    if not isinstance(result, tuple) or len(result) != len(names):
-        message = f"{kind.spec.id} returned {type(result).__name__}, not its {len(names)} outputs."
-        raise ProblemError(Problem(code="bad_result", message=message, hint="This is a fault of the node."))
-    return dict(zip(names, result, strict=True))
-
-
 def lazily(values: Mapping[str, Any], ports: frozenset[str]) -> dict[str, Lazy[Any]]:
     """Lazy inputs: those whose values are there give them, the others raise `Demand`."""
 
@@ -79,20 +61,48 @@ def lazily(values: Mapping[str, Any], ports: frozenset[str]) -> dict[str, Lazy[A
     return {port: Lazy(getter(port)) for port in ports}
 
 
-def first_choice(kind: NodeType, values: Mapping[str, Any]) -> str | None:
-    """Which lazy input a choice node asks for first, given its other inputs; None if it cannot be said.
+def choices(kind: NodeType, values: Mapping[str, Any]) -> Choice:
+    """Which lazy inputs a choice node asks for, given its other inputs.
 
-    Choice nodes are light and decide from their eager inputs, so a plan may ask them.
+    Choice nodes are light and decide from their eager inputs, so a plan may ask them. One that looks at what it asked
+    for before it asks for more cannot say the rest before the run.
     """
-    if kind.context:
-        return None
-    try:
-        kind.function(**values, **lazily({}, kind.lazy))
-    except Demand as demand:
-        return demand.port
-    except Exception:  # the node's own failure, which the run will tell
-        log.debug("choice node %s failed in a plan", kind.spec.id, exc_info=True)
-    return None
+    asked: dict[str, Any] = {}
+    while not kind.context:
+        try:
+            kind.function(**values, **lazily(asked, kind.lazy))
+            return Choice(frozenset(asked), whole=True)
+        except Demand as demand:
+            asked[demand.port] = _Unseen()
+        except _Touched:
+            break
+        except Exception:  # the node's own failure, which the run will tell
+            log.debug("choice node %s failed in a plan", kind.spec.id, exc_info=True)
+            break
+    return Choice(frozenset(asked), whole=False)
+
+
+class _Touched(BaseException):
+    """A choice node looked at a value that is not there yet."""
+
+
+def _touched(*_: Any, **__: Any) -> Any:
+    raise _Touched
+
+
+class _Unseen:
+    """In the place of a value that is not there yet: it may be handed on, and not looked at."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+
+
+_OPERATIONS = (
+    "bool eq ne lt le gt ge len iter getitem getattr contains call index int float str repr add radd sub rsub mul rmul "
+    "truediv neg abs array"
+)
+for _name in _OPERATIONS.split():
+    setattr(_Unseen, f"__{_name}__", _touched)
 
 
 def elements(node: GraphNode, arguments: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from safelight.sdk.context import Files, Models
-from safelight.sdk.problem import Cancelled
+from safelight.sdk.problem import Problem
 from safelight.sdk.values import File, Image
 
 from .cache import Cache
+from .cancel import Cancel
+from .flights import Flights
 
 CHECKPOINT_SECONDS = 0.01
 """What keeping a state is taken to cost until it has been done once."""
 CHECKPOINT_PAYS = 100
 """A state is kept whenever so many times what keeping one costs has passed: it never takes more than a hundredth."""
-
-
-class Cancel:
-    """Asks a run to stop. May be set from any thread, or from a signal handler."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def set(self) -> None:
-        self._event.set()
-
-    def __bool__(self) -> bool:
-        return self._event.is_set()
-
-    def check(self) -> None:
-        if self._event.is_set():
-            raise Cancelled
 
 
 @dataclass(frozen=True)
@@ -44,6 +28,7 @@ class Services:
     cache: Cache
     models: Models
     files: Files
+    flights: Flights = field(default_factory=Flights)
 
 
 @dataclass
@@ -56,6 +41,8 @@ class NodeContext:
     report: Callable[[int, int, Image | None, tuple[tuple[int, float], ...]], None]
     previews: bool | Callable[[], bool]
     checkpoint_seconds: float
+    warned: Callable[[Problem], None] = lambda _: None
+    keep: Callable[[str, bytes], None] = lambda *_: None
     saved: bool = False
     _last: float = field(default_factory=time.monotonic)
     _cost: float = CHECKPOINT_SECONDS
@@ -79,6 +66,9 @@ class NodeContext:
 
     def wants_preview(self) -> bool:
         return self.previews() if callable(self.previews) else self.previews
+
+    def warn(self, problem: Problem) -> None:
+        self.warned(problem.warning())
 
     def check_cancelled(self) -> None:
         self.cancel.check()
@@ -113,6 +103,7 @@ class NodeContext:
         embed: Literal["workflow", "nothing"] = "workflow",
     ) -> File:
         digest = self.services.cache.put_bytes(data)
+        self.keep(digest, data)
         return File(name, media_type, digest, len(data), width, height, keep, embed)
 
     def finish(self) -> None:

@@ -72,6 +72,13 @@ class NodeFailed(Event, frozen=True, tag="node_failed"):
     problem: Problem
 
 
+class NodeWarned(Event, frozen=True, tag="node_warned"):
+    """The node goes on, and tells of something that may not be as it was meant."""
+
+    node: str
+    problem: Problem
+
+
 class RunFinished(Event, frozen=True, tag="run_finished"):
     """The last event of a run."""
 
@@ -79,4 +86,4 @@ class RunFinished(Event, frozen=True, tag="run_finished"):
     seconds: float
 
 
-AnyEvent = RunStarted | NodeStarted | NodeProgress | NodeFinished | NodeSkipped | NodeFailed | RunFinished
+AnyEvent = RunStarted | NodeStarted | NodeProgress | NodeFinished | NodeSkipped | NodeFailed | NodeWarned | RunFinished

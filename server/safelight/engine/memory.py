@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from safelight.graph import GraphNode
@@ -45,6 +45,20 @@ class CacheMemory:
             raise LookupError(ref.digest)
         return value
 
+    def unchanged(self, node: GraphNode, arguments: Mapping[str, Any]) -> bool:
+        """Whether the files that a node was to read are still what its key says, now that it has read them."""
+        for port, spec in node.kind.ports.items():
+            if not isinstance(spec.widget, FilePick) or port not in arguments:
+                continue
+            for name in _texts(arguments[port]):
+                known = self._fingerprints.get((type(spec.widget), name))
+                try:
+                    if known is not None and self._read(spec.widget, name) != known:
+                        return False
+                except ProblemError:
+                    return False
+        return True
+
     def fingerprint(self, widget: AnyWidget, value: str) -> str:
         """Read once a run: files that change while it runs count from the next run on."""
         known = self._fingerprints.get((type(widget), value))
@@ -77,6 +91,14 @@ class CacheMemory:
         if problems:
             raise ProblemError(problems)
         return hash_text("\n".join(found)) if found else ""
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
 
 
 def files_in(value: Any) -> Iterator[File]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,17 +24,23 @@ class NodeReport(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
 
 
+Deliver = Callable[[str, File, bytes], None]
+"""Gets the id of an output node, a finished file of it, and its bytes. A ProblemError that it raises fails the run."""
+
+
 @dataclass
 class RunResult:
     """What became of a run. `outputs` are the results of the workflow by name, where they were reached.
 
-    `files` are the finished files of each output node, in order.
+    `values` are those of `outputs`; `files` are the finished files of each output node, in order. Of `problems` those
+    of the level `error` made it fail.
     """
 
     status: RunStatus
     seconds: float
     nodes: dict[str, NodeReport]
     outputs: dict[str, ValueRef]
+    values: dict[str, Any]
     files: dict[str, list[File]]
     problems: list[Problem]
 

@@ -2,7 +2,8 @@
 
 A run pulls. Starting from the targets it asks of each node first for the digests of its results, which the action
 cache may know, and only where a consumer must really run for the values. An explicit stack takes the place of
-recursion, so the depth of a graph does not matter.
+recursion, so the depth of a graph does not matter. No node runs twice: what is computed is held while somebody in the
+run may need it (`Claims`), and what was remembered when the run began is not evicted while it is needed.
 """
 
 from __future__ import annotations
@@ -16,28 +17,31 @@ from typing import Any
 import msgspec
 
 from safelight.graph import Graph, GraphNode, Keys, Wire
-from safelight.graph.plan import eager
-from safelight.sdk.problem import Cancelled, Problem, ProblemError
+from safelight.graph.plan import Survey, eager
+from safelight.sdk.problem import Cancelled, Problem, ProblemError, errors
 from safelight.sdk.values import File
 
 from .cache import MISSING, Action, ValueRef
-from .call import Demand, argument, call, elements, lazily, nested, verify
-from .context import Cancel, NodeContext, Services
+from .cache.pins import Holding
+from .call import Demand, argument, elements, nested
+from .calling import Caller
+from .cancel import Cancel
+from .claims import Claims
+from .context import Services
 from .events import (
     Event,
     NodeFailed,
     NodeFinished,
-    NodeProgress,
     NodeSkipped,
     NodeStarted,
+    NodeWarned,
     RunFinished,
     RunStarted,
     RunStatus,
 )
 from .failure import unexpected
-from .guard import Guard
 from .memory import CacheMemory, files_in
-from .result import NodeReport, RunOptions, RunResult
+from .result import Deliver, NodeReport, RunOptions, RunResult
 
 log = logging.getLogger(__name__)
 
@@ -57,12 +61,15 @@ class _State:
     asked: list[str] = field(default_factory=list)
     must_run: bool = False
     started: bool = False
-    users: int = 0
-    live: dict[str, Any] = field(default_factory=dict)
+    ran: bool = False
 
     @property
     def over(self) -> bool:
         return self.report is not None and self.report.status in ("failed", "skipped", "off")
+
+    def again(self) -> None:
+        """Remembered, but the values are gone."""
+        self.refs, self.must_run, self.asked = None, True, []
 
 
 def run(
@@ -74,15 +81,18 @@ def run(
     emit: Emit | None = None,
     cancel: Cancel | None = None,
     options: RunOptions | None = None,
+    deliver: Deliver | None = None,
 ) -> RunResult:
     """Runs the targets of a graph and returns when all that can be done is done.
 
     Never raises for what a node does: a failure is an event and a problem of the result. `emit` is called in this
-    thread and should return at once.
+    thread and should return at once. `deliver` gets the finished files of each output node when it is through.
     """
     # A Cancel that is not set is false: `or` would put another one in its place.
     cancel = Cancel() if cancel is None else cancel
-    return _Run(graph, services, numerics, run_id, emit or _silent, cancel, options or RunOptions()).run()
+    with services.cache.holding() as holding:
+        made = _Run(graph, services, numerics, run_id, emit or _silent, cancel, options or RunOptions(), holding)
+        return made.run(deliver)
 
 
 def _silent(event: Event) -> None:
@@ -100,6 +110,7 @@ class _Run:
         emit: Emit,
         cancel: Cancel,
         options: RunOptions,
+        holding: Holding,
     ) -> None:
         self._graph = graph
         self._services = services
@@ -110,42 +121,50 @@ class _Run:
         self._emit = emit
         self._cancel = cancel
         self._options = options
+        self._holding = holding
         self._states = [_State() for _ in graph.nodes]
+        self._kept = {number for number, _ in graph.outputs.values()}
+        self._claims = Claims(graph, self._kept, self._done)
+        self._caller = Caller(services, run_id, emit, cancel, options, holding, self._warned)
         self._problems: list[Problem] = []
         self._files: dict[str, list[File]] = {}
 
-    def run(self) -> RunResult:
+    def run(self, deliver: Deliver | None) -> RunResult:
         started = time.perf_counter()
+        self._deliver = deliver
         self._emit(RunStarted(run=self._id, nodes=tuple(node.id for node in self._graph.nodes)))
+        self._survey = Survey(self._graph, self._memory, self._keys, self._options.force)
+        for number in self._survey.held:
+            known = self._survey.known[number]
+            for ref in known.outputs.values() if known else ():
+                self._holding.value(ref)
         status: RunStatus = "done"
-        self._count_users()
         try:
             for target in self._graph.targets:
                 self._pull(target)
-            status = "failed" if self._problems else "done"
+                self._claims.leave(target)
+            status = "failed" if errors(self._problems) else "done"
         except Cancelled:
             status = "cancelled"
         self._cache.flush()
         seconds = time.perf_counter() - started
         self._emit(RunFinished(run=self._id, status=status, seconds=seconds))
         outputs: dict[str, ValueRef] = {}
+        values: dict[str, Any] = {}
         for name, (number, output) in self._graph.outputs.items():
-            refs = self._states[number].refs
-            if refs is not None and output in refs:
-                outputs[name] = refs[output]
+            refs, live = self._states[number].refs, self._claims.live(number)
+            if refs is not None and output in refs and live is not None:
+                outputs[name], values[name] = refs[output], live[output]
         reports = {
             node.id: state.report
             for node, state in zip(self._graph.nodes, self._states, strict=True)
             if state.report is not None
         }
-        return RunResult(status, seconds, reports, outputs, self._files, self._problems)
+        return RunResult(status, seconds, reports, outputs, values, self._files, self._problems)
 
-    def _count_users(self) -> None:
-        """How many inputs a node feeds: when the last of them is served, its live values are let go."""
-        for node in self._graph.nodes:
-            for wire in node.wires.values():
-                for source, _ in wire.sources:
-                    self._states[source].users += 1
+    def _done(self, number: int) -> bool:
+        state = self._states[number]
+        return state.ran or state.over
 
     # The stack.
 
@@ -156,12 +175,8 @@ class _Run:
             number, values = stack[-1]
             if self._satisfied(number, values):
                 stack.pop()
-                continue
-            more = self._advance(number)
-            if more:
-                stack += more
-            elif self._states[number].over:
-                stack.pop()
+            else:
+                stack += self._advance(number)
 
     def _satisfied(self, number: int, values: bool) -> bool:
         state = self._states[number]
@@ -169,13 +184,11 @@ class _Run:
             return True
         if state.refs is None:
             return False
-        if not values or state.live.keys() >= state.refs.keys():
+        if not values or state.ran or self._claims.live(number) is not None:
             return True
-        node = self._graph.nodes[number]
-        if not node.kind.spec.cache or self._memory.available(node, Action(outputs=state.refs)):
+        if all(self._cache.has(ref) for ref in state.refs.values()):
             return True
-        state.refs, state.must_run = None, True  # remembered, but the values are gone
-        state.asked = []
+        state.again()
         return False
 
     def _advance(self, number: int) -> list[tuple[int, bool]]:
@@ -183,6 +196,10 @@ class _Run:
         node, state = self._graph.nodes[number], self._states[number]
         if node.off:
             state.report = NodeReport(status="off")
+            self._claims.settle(number)
+            return []
+        if node.faults:
+            self._fail(number, node, state, ProblemError(node.faults))
             return []
         sources = [source for _, wire in eager(node) for source, _ in wire.sources]
         sources += [source for port in state.asked for source, _ in node.wires[port].sources]
@@ -190,7 +207,7 @@ class _Run:
         if missing is None or missing:
             return [(source, False) for source in missing or []]
         try:
-            action = self._remembered(node, state)
+            action = self._remembered(number, node, state)
             if action is not None and action.demands is not None:
                 state.asked.append(action.demands)
                 return []
@@ -200,15 +217,17 @@ class _Run:
             late = [(source, True) for source in sources if not self._satisfied(source, True)]
             if late:
                 return late
-            self._execute(number, node, state)
-        except Cancelled:
-            raise
+            if self._loaded(sources):
+                self._execute(number, node, state)
+        except Cancelled as error:
+            if self._cancel:
+                raise
+            self._fail(number, node, state, error)
         except Demand as demand:
             self._demanded(node, state, demand.port)
-        except _Gone as gone:
-            self._states[gone.source].refs, self._states[gone.source].must_run = None, True
-            self._states[gone.source].asked = []
-        except Exception as error:  # whatever a node raises is its failure, never the run's
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # whatever a node raises is its failure, never the run's
             self._fail(number, node, state, error)
         return []
 
@@ -219,28 +238,51 @@ class _Run:
             because = self._graph.nodes[lost[0]].id
             self._states[number].report = NodeReport(status="skipped")
             self._emit(NodeSkipped(run=self._id, node=self._graph.nodes[number].id, because=because))
-            self._release(number)
+            self._claims.settle(number)
             return None
         return [source for source in dict.fromkeys(sources) if self._states[source].refs is None]
 
+    def _loaded(self, sources: list[int]) -> bool:
+        """Holds the values of all sources. False when some were lost meanwhile; those must run then."""
+        whole = True
+        for source in dict.fromkeys(sources):
+            whole = self._load(source) and whole
+        return whole
+
+    def _load(self, number: int) -> bool:
+        """Holds the values of a node whose digests are known, reading them where need be."""
+        if self._claims.live(number) is not None:
+            return True
+        state = self._states[number]
+        values = {port: self._cache.get(ref) for port, ref in (state.refs or {}).items()}
+        if any(value is MISSING for value in values.values()):
+            state.again()
+            return False
+        self._claims.hold(number, values)
+        return True
+
     # What is known.
 
-    def _remembered(self, node: GraphNode, state: _State) -> Action | None:
+    def _remembered(self, number: int, node: GraphNode, state: _State) -> Action | None:
         """The action cache's answer for a node whose sources are known; sets the node's key."""
-        key = self._keys.key(node, {port: self._digest(node, port, wire) for port, wire in eager(node)})
-        for port in state.asked:
-            key = self._keys.choice(key, port, self._digest(node, port, node.wires[port]))
-        state.key = key
+        surveyed = self._survey.keys[number]
+        sources = (source for wire in node.wires.values() for source, _ in wire.sources)
+        if surveyed and not any(self._states[source].ran for source in sources):
+            state.key = surveyed
+        else:
+            state.key = self._keys.lifted(node, {port: self._digest(node, port, wire) for port, wire in eager(node)})
+            for port in state.asked:
+                state.key = self._keys.choice(state.key, port, self._digest(node, port, node.wires[port]))
         if not node.kind.spec.cache or node.id in self._options.force:
             return None
-        action = self._cache.lookup(key)
+        action = self._cache.lookup(state.key)
         if action is not None and action.demands is not None:
             new = action.demands in node.kind.lazy and action.demands not in state.asked
             return action if new else None
         return action
 
     def _digest(self, node: GraphNode, port: str, wire: Wire) -> str:
-        return self._keys.wire(node, port, wire, self._refs(wire.sources), lambda: self._values(wire.sources))
+        return self._keys.wire(node, port, wire, self._refs(wire.sources), lambda: self._named(wire.sources))
 
     def _refs(self, sources: tuple[tuple[int, str], ...]) -> list[ValueRef]:
         found: list[ValueRef] = []
@@ -252,109 +294,147 @@ class _Run:
 
     def _hit(self, number: int, node: GraphNode, state: _State, action: Action) -> None:
         state.refs = dict(action.outputs)
+        if node.kind.spec.output or number in self._kept:
+            # What is handed out is taken now, while it is there.
+            if not self._load(number):
+                return
+            if self._gone(node, self._claims.live(number) or {}):
+                self._claims.let_go([number])
+                state.again()
+                return
+        elif self._survey.known[number] is None:
+            for ref in state.refs.values():
+                self._holding.value(ref)
         state.report = NodeReport(status="cached", seconds=action.seconds)
-        if node.kind.spec.output and not self._memory.available(node, action):
-            state.refs, state.report, state.must_run = None, None, True
-            return
         self._finished(number, node, state, True, action.seconds)
 
+    def _gone(self, node: GraphNode, values: dict[str, Any]) -> bool:
+        """Whether the bytes of a finished file are not there any more."""
+        if not node.kind.spec.output:
+            return False
+        return not all(self._holding.bytes(file.digest) for value in values.values() for file in files_in(value))
+
     def _demanded(self, node: GraphNode, state: _State, port: str) -> None:
-        if node.kind.spec.cache:
+        if node.kind.spec.cache and not node.lift:
             self._cache.record(state.key, Action(demands=port))
         state.asked.append(port)
 
     # What must run.
 
     def _execute(self, number: int, node: GraphNode, state: _State) -> None:
+        if not node.kind.spec.cache:
+            self._compute(number, node, state)
+            return
+        with self._services.flights.of(state.key, self._cancel) as mine:
+            if mine:
+                self._compute(number, node, state)
+            else:
+                state.must_run = False
+
+    def _compute(self, number: int, node: GraphNode, state: _State) -> None:
         ready = [*eager(node), *((port, node.wires[port]) for port in state.asked)]
         arguments = {port: argument(wire, self._values(wire.sources)) for port, wire in ready}
         if not state.started:
             state.started = True
             self._emit(NodeStarted(run=self._id, node=node.id))
         started = time.perf_counter()
-        outputs = self._execute_elements(node, arguments) if node.lift else self._call(node, state.key, arguments)
+        if node.lift:
+            outputs = self._execute_elements(node, state, arguments)
+        else:
+            outputs = self._caller.call(node, state.key, arguments)
         seconds = time.perf_counter() - started
         refs = {port: self._cache.put(value, seconds) for port, value in outputs.items()}
-        if node.kind.spec.cache:
+        if node.kind.spec.cache and self._memory.unchanged(node, arguments):
             self._cache.record(state.key, Action(outputs=refs, seconds=seconds))
         self._cache.note_seconds(node.kind.spec.id, seconds)
-        state.refs = refs
-        state.live = outputs if state.users or node.kind.spec.output or not node.kind.spec.cache else {}
-        state.must_run = False
+        state.refs, state.ran, state.must_run = refs, True, False
+        self._claims.hold(number, outputs)
         state.report = NodeReport(status="ran", seconds=seconds)
         self._finished(number, node, state, False, seconds)
+        # What came from the cache can come from there again.
+        sources = {source for _, wire in ready for source, _ in wire.sources}
+        self._claims.let_go(source for source in sources - self._kept if not self._states[source].ran)
 
-    def _call(self, node: GraphNode, key: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        for port, wire in node.wires.items():
-            if wire.sources and port in arguments:
-                verify(node, port, arguments[port])
-        context = NodeContext(
-            services=self._services,
-            key=key,
-            cancel=self._cancel,
-            report=lambda step, total, preview, curve: self._emit(
-                NodeProgress(run=self._id, node=node.id, step=step, total=total, preview=preview, curve=curve)
-            ),
-            previews=self._options.previews,
-            checkpoint_seconds=self._options.checkpoint_seconds,
-        )
-        lazy = node.kind.lazy
-        given = {port: value for port, value in arguments.items() if port not in lazy}
-        given |= lazily(arguments, lazy)
-        guard = Guard(arguments) if self._options.strict else None
-        outputs = call(node.kind, given, context)
-        if guard is not None:
-            guard.check(node.kind.spec.id)
-        context.finish()
-        return outputs
-
-    def _execute_elements(self, node: GraphNode, arguments: dict[str, Any]) -> dict[str, Any]:
+    def _execute_elements(self, node: GraphNode, state: _State, arguments: dict[str, Any]) -> dict[str, Any]:
         """Runs a node once per element of its lists; elements that were done before come from the cache."""
-        fixed = {port: wire for port, wire in eager(node) if not wire.depth}
-        digests = {port: self._digest(node, port, wire) for port, wire in fixed.items()}
+        fixed = {port: self._digest(node, port, wire) for port, wire in eager(node) if not wire.depth}
+        lazy = {port: self._digest(node, port, node.wires[port]) for port in state.asked}
         results: list[dict[str, Any]] = []
         for given in elements(node, arguments):
             self._cancel.check()
             mapped = {
                 port: self._keys.element_wire(node, port, wire, given[port]) for port, wire in eager(node) if wire.depth
             }
-            ordered = {port: (digests | mapped)[port] for port, _ in eager(node)}
-            results.append(self._element(node, self._keys.key(node, ordered), given))
+            ordered = {port: (fixed | mapped)[port] for port, _ in eager(node)}
+            results.append(self._element(node, self._keys.key(node, ordered), given, lazy))
         return {port: nested(node, arguments, [result[port] for result in results]) for port in node.kind.outputs}
 
-    def _element(self, node: GraphNode, key: str, given: dict[str, Any]) -> dict[str, Any]:
-        known = self._cache.lookup(key) if node.kind.spec.cache and node.id not in self._options.force else None
-        if known is not None and known.demands is None:
-            outputs = {port: self._cache.get(ref) for port, ref in known.outputs.items()}
-            if all(value is not MISSING for value in outputs.values()):
-                return outputs
-        started = time.perf_counter()
-        outputs = self._call(node, key, given)
-        if node.kind.spec.cache:
+    def _element(self, node: GraphNode, key: str, given: dict[str, Any], lazy: dict[str, str]) -> dict[str, Any]:
+        """The outputs of one element. Its key is that of the plain node, with each lazy input that it asked for.
+
+        Raises:
+            Demand: it asks for a lazy input that is not there yet.
+        """
+        asked: list[str] = []
+        while True:
+            known = self._cache.lookup(key) if node.kind.spec.cache and node.id not in self._options.force else None
+            port = known.demands if known is not None else None
+            if known is not None and port is None:
+                outputs = {name: self._cache.get(ref) for name, ref in known.outputs.items()}
+                if all(value is not MISSING for value in outputs.values()) and not self._gone(node, outputs):
+                    return outputs
+            if port is None or port in asked or port not in node.kind.lazy:
+                try:
+                    outputs = self._compute_element(node, key, given, asked)
+                    if outputs is None:
+                        continue
+                    return outputs
+                except Demand as demand:
+                    port = demand.port
+                    if node.kind.spec.cache:
+                        self._cache.record(key, Action(demands=port))
+            if port not in lazy:
+                raise Demand(port)
+            asked.append(port)
+            key = self._keys.choice(key, port, lazy[port])
+
+    def _compute_element(
+        self, node: GraphNode, key: str, given: dict[str, Any], asked: list[str]
+    ) -> dict[str, Any] | None:
+        """Calls the node for one element; None when another run has just done so."""
+        ready = {port: value for port, value in given.items() if port not in node.kind.lazy or port in asked}
+        if not node.kind.spec.cache:
+            return self._caller.call(node, key, ready)
+        with self._services.flights.of(key, self._cancel) as mine:
+            if not mine:
+                return None
+            started = time.perf_counter()
+            outputs = self._caller.call(node, key, ready)
             seconds = time.perf_counter() - started
             refs = {port: self._cache.put(value, seconds) for port, value in outputs.items()}
-            self._cache.record(key, Action(outputs=refs, seconds=seconds))
+            if self._memory.unchanged(node, ready):
+                self._cache.record(key, Action(outputs=refs, seconds=seconds))
         return outputs
 
+    def _named(self, sources: tuple[tuple[int, str], ...]) -> list[Any]:
+        """The values of sources that may name files, read for a key."""
+        for source, _ in sources:
+            if not self._load(source):
+                raise _Gone
+        return self._values(sources)
+
     def _values(self, sources: tuple[tuple[int, str], ...]) -> list[Any]:
-        found: list[Any] = []
-        for (source, output), ref in zip(sources, self._refs(sources), strict=True):
-            live = self._states[source].live
-            value = live[output] if output in live else self._cache.get(ref)
-            if value is MISSING:
-                raise _Gone(source)
-            found.append(value)
-        return found
+        return [(self._claims.live(source) or {})[output] for source, output in sources]
 
     # How it ended.
 
     def _finished(self, number: int, node: GraphNode, state: _State, cached: bool, seconds: float) -> None:
-        files: list[File] = []
         refs = state.refs or {}
+        live = self._claims.live(number) or {}
+        files = [file for value in live.values() for file in files_in(value)] if node.kind.spec.output else []
         if node.kind.spec.output:
-            values = state.live.values() if state.live else [self._cache.get(ref) for ref in refs.values()]
-            files = [file for value in values for file in files_in(value)]
             self._files[node.id] = files
+            self._hand_over(node, files)
         self._emit(
             NodeFinished(
                 run=self._id,
@@ -363,18 +443,36 @@ class _Run:
                 seconds=seconds,
                 bytes=sum(ref.size for ref in refs.values()),
                 files=tuple(files),
-                values=self._readable(node, state, refs),
+                values=self._readable(node, live, refs),
             )
         )
-        self._release(number)
+        self._claims.settle(number)
 
-    def _readable(self, node: GraphNode, state: _State, refs: dict[str, ValueRef]) -> dict[str, Any]:
+    def _hand_over(self, node: GraphNode, files: list[File]) -> None:
+        """Gives the finished files of a node to whoever wants them, at once: later they may be evicted."""
+        for file in files:
+            if self._deliver is None or not file.keep:
+                continue
+            data = self._caller.saved(file.digest)
+            if data is None:
+                data = self._cache.get_bytes(file.digest)
+            try:
+                if data is None:
+                    message = f"What {node.kind.spec.title} made, {file.name!r}, was evicted before it was written."
+                    hint = "Give the cache more room, or free some disk space, and run again."
+                    raise ProblemError(Problem(code="output_lost", message=message, hint=hint))
+                self._deliver(node.id, file, data)
+            except ProblemError as error:
+                self._problems += [problem.at(node.id) for problem in error.problems]
+        self._caller.forget()
+
+    def _readable(self, node: GraphNode, live: dict[str, Any], refs: dict[str, ValueRef]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for port, kind in node.kind.outputs.items():
             if kind.innermost.name not in _PLAIN:
                 continue
-            if port in state.live:
-                value = state.live[port]
+            if port in live:
+                value = live[port]
             elif port in refs and refs[port].size <= _READABLE:
                 value = self._cache.get(refs[port])
             else:
@@ -383,30 +481,29 @@ class _Run:
                 found[port] = value
         return found
 
-    def _fail(self, number: int, node: GraphNode, state: _State, error: Exception) -> None:
+    def _fail(self, number: int, node: GraphNode, state: _State, error: BaseException) -> None:
+        if isinstance(error, _Gone):
+            return
         if isinstance(error, ProblemError):
             problems = [problem.at(node.id) for problem in error.problems]
         else:
             log.warning("node %s failed", node.id, exc_info=error)
             problems = [unexpected(node, error)]
         state.report = NodeReport(status="failed")
+        self._caller.forget()
+        self._say(node, problems)
+        self._claims.settle(number)
+
+    def _say(self, node: GraphNode, problems: list[Problem]) -> None:
         self._problems += problems
         for problem in problems:
             self._emit(NodeFailed(run=self._id, node=node.id, problem=problem))
-        self._release(number)
 
-    def _release(self, number: int) -> None:
-        for wire in self._graph.nodes[number].wires.values():
-            for source, _ in wire.sources:
-                state = self._states[source]
-                state.users -= 1
-                if state.users <= 0 and self._graph.nodes[source].kind.spec.cache:
-                    state.live = {}
+    def _warned(self, node: GraphNode, problem: Problem) -> None:
+        placed = problem.at(node.id).warning()
+        self._problems.append(placed)
+        self._emit(NodeWarned(run=self._id, node=node.id, problem=placed))
 
 
 class _Gone(Exception):
-    """A value that was remembered and thought to be there could not be read."""
-
-    def __init__(self, source: int) -> None:
-        super().__init__(source)
-        self.source = source
+    """A value that was remembered and thought to be there could not be read; it is computed before this goes on."""

@@ -40,6 +40,11 @@ def around_bypassed(steps: Sequence[Step]) -> Around:
     return around
 
 
+def behind_bypassed(steps: Sequence[Step], source: Source) -> list[Source]:
+    """The outputs that are on behind one that may not be: what an output of the workflow then is."""
+    return list(_follow(steps, source, Around(), source))
+
+
 def _follow(steps: Sequence[Step], source: Source, around: Around, into: tuple[int, str]) -> Iterator[Source]:
     """The sources that are on behind one that may not be."""
     todo, seen = [source], set[Source]()

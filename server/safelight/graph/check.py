@@ -5,18 +5,18 @@ The whole pass is linear in nodes and links, and nothing recurses: ten thousand 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from safelight.sdk.node import InputSpec, NodeSpec, NodeType, is_scalar, value_fault
 from safelight.sdk.pack import Catalogue
-from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
+from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
 from safelight.sdk.types import PortType, can_connect
 
-from .bypass import Around, around_bypassed
+from .bypass import Around, around_bypassed, behind_bypassed
 from .document import Document
-from .expand import Flat, Source, Step, expand
+from .expand import Fault, Flat, Source, Step, expand
 from .migrate import migrate
 from .order import topological
 from .pause import no_collection
@@ -41,7 +41,10 @@ class Wire:
 
 @dataclass(slots=True)
 class GraphNode:
-    """A node ready to run: its type, and a wire for every input. `lift` lists are wrapped around its outputs."""
+    """A node ready to run: its type, and a wire for every input. `lift` lists are wrapped around its outputs.
+
+    One with `faults` fails when it is reached: it lies on a branch that may not be chosen.
+    """
 
     id: str
     kind: NodeType
@@ -49,6 +52,7 @@ class GraphNode:
     lift: int = 0
     off: bool = False
     types: dict[str, PortType] = field(default_factory=dict)
+    faults: tuple[Problem, ...] = ()
 
 
 @dataclass
@@ -61,6 +65,21 @@ class Graph:
     outputs: dict[str, Source]
     targets: list[int]
 
+    def needed(self, choose: Callable[[GraphNode], frozenset[str] | None]) -> set[int]:
+        """The nodes that the targets cannot do without; `choose` says which lazy inputs a node asks for, if known."""
+        seen, todo = set(self.targets), list(self.targets)
+        while todo:
+            node = self.nodes[todo.pop()]
+            ports = choose(node) if node.kind.lazy else None
+            for port, wire in node.wires.items():
+                if port in node.kind.lazy and (ports is None or port not in ports):
+                    continue
+                for source, _ in wire.sources:
+                    if source not in seen:
+                        seen.add(source)
+                        todo.append(source)
+        return seen
+
     def must_have(self, names: Iterable[str]) -> None:
         """Raises ProblemError, `unknown_node`, for each name that no node has."""
         unknown = [name for name in names if name not in self.index]
@@ -70,15 +89,23 @@ class Graph:
 
 @dataclass
 class Checked:
-    """The outcome of a check: every problem, and the graph when there is none that concerns it."""
+    """The outcome of a check: every problem, and the graph unless one of them stops a run.
+
+    Problems of what the targets do not need, or may not need, are warnings.
+    """
 
     document: Document
     problems: list[Problem]
     graph: Graph | None
 
+    @property
+    def ok(self) -> bool:
+        """Whether it can run."""
+        return self.graph is not None and not errors(self.problems)
+
     def require(self) -> Graph:
         """The graph, or all the problems raised together."""
-        if self.graph is None or self.problems:
+        if self.graph is None or not self.ok:
             raise ProblemError(self.problems)
         return self.graph
 
@@ -89,8 +116,7 @@ def check(document: Document, catalogue: Catalogue, targets: Sequence[str] | Non
     Args:
         document: as read; nodes of older versions are migrated first.
         catalogue: the installed nodes.
-        targets: ids of the nodes to run up to; by default all output nodes and all outputs of the workflow. With
-            targets, problems of nodes that these do not need are left out.
+        targets: ids of the nodes to run up to; by default all output nodes and all outputs of the workflow.
     """
     with no_collection():
         return _Check(migrate(document, catalogue), catalogue, targets).run()
@@ -102,7 +128,7 @@ class _Check:
         self._catalogue = catalogue
         self._targets = targets
         self._flat: Flat = expand(document, catalogue)
-        self._problems: list[Problem] = list(self._flat.problems)
+        self._faults: list[Fault] = list(self._flat.faults)
         self._around = Around()
 
     def run(self) -> Checked:
@@ -110,29 +136,48 @@ class _Check:
         for step in steps:
             self._ports(step)
         self._around = around_bypassed(steps)
-        order, cycles = topological(self._flat.steps)
+        order, cycles = topological(steps)
         for path in cycles:
             shown = path if len(path) <= 12 else [*path[:6], "...", *path[-5:]]
             message = f"The links run in a circle: {' → '.join(shown)}."
-            self._say("cycle", message, "Remove one of these links.", path[0], value=path[:100])
+            self._say("cycle", message, "Remove one of these links.", path[0], value=path[:100], concerns=path)
         nodes: list[GraphNode | None] = [None] * len(steps)
-        if order is not None:
-            for number in order:
-                nodes[number] = self._node(number, steps[number], nodes)
+        for number in order:
+            nodes[number] = self._node(number, steps[number], nodes)
         outputs = self._outputs()
         targets = self._find_targets(outputs)
-        problems = self._relevant(targets)
-        if problems or order is None:
+        problems = self._told(targets)
+        if errors(problems):
             return Checked(self._document, problems, None)
         sound = [node or GraphNode(step.id, _NOTHING, {}, off=True) for node, step in zip(nodes, steps, strict=True)]
-        return Checked(self._document, [], Graph(sound, self._flat.index, order, outputs, targets))
+        self._spread_faults(sound, order)
+        if all(sound[number].off for number in targets):
+            return Checked(self._document, [*problems, _nothing_to_run(self._targets)], None)
+        return Checked(self._document, problems, Graph(sound, self._flat.index, order, outputs, targets))
+
+    def _spread_faults(self, nodes: list[GraphNode], order: list[int]) -> None:
+        """Gives each node that cannot run the problems why: its own, or those of what it depends on."""
+        own: dict[str, list[Problem]] = {}
+        for fault in self._faults:
+            for name in fault.concerns:
+                own.setdefault(name, []).append(fault.problem)
+        if not own:
+            return
+        for number in order:
+            node = nodes[number]
+            found = own.get(node.id, [])
+            for port, wire in node.wires.items():
+                if not found and port not in node.kind.lazy:
+                    found = next((list(nodes[source].faults) for source, _ in wire.sources if nodes[source].faults), [])
+            node.faults = tuple(found)
 
     # Ports and values of one node, before links are looked at together.
 
     def _ports(self, step: Step) -> None:
         kind = step.kind
         if kind is None:
-            self._unknown_type(step)
+            if not step.told:
+                self._unknown_type(step)
             return
         version = step.node.version
         if version is not None and version > kind.spec.version:
@@ -164,7 +209,7 @@ class _Check:
         known = giver.kind.outputs
         hint = _known(source[1], known) if known else f"{giver.kind.spec.id} has no outputs."
         message = f"The link into {step.id}.{port} comes from {giver.id}.{source[1]}, an output that does not exist."
-        self._say("unknown_output", message, hint, giver.id, source[1])
+        self._say("unknown_output", message, hint, giver.id, source[1], concerns=[step.id])
         return False
 
     def _unknown_type(self, step: Step) -> None:
@@ -194,7 +239,9 @@ class _Check:
                 givers = [(source, nodes[source[0]]) for source in sources]
                 alive = [(source, giver) for source, giver in givers if giver is not None and not giver.off]
                 if any(giver is None for _, giver in givers):
-                    complete = False  # the fault lies further up, and has been said there
+                    # The fault lies further up, and has been said there. A branch that is not chosen may be faulty.
+                    complete = complete and port.lazy
+                    made.wires[port.name] = Wire(sources=tuple([source for source, _ in givers]))
                 elif not alive:
                     made.off = made.off or port.required
                     made.wires[port.name] = Wire(value=port.default)
@@ -301,7 +348,8 @@ class _Check:
 
     def _outputs(self) -> dict[str, Source]:
         found: dict[str, Source] = {}
-        for name, sources in self._flat.outputs.items():
+        for name, given in self._flat.outputs.items():
+            sources = [reached for source in given for reached in behind_bypassed(self._flat.steps, source)]
             for source in sources[:1]:
                 step = self._flat.steps[source[0]]
                 if step.kind is None or source[1] in step.kind.outputs:
@@ -315,9 +363,10 @@ class _Check:
     def _find_targets(self, outputs: dict[str, Source]) -> list[int]:
         steps = self._flat.steps
         if self._targets is not None:
-            unknown = [name for name in self._targets if name not in self._flat.index]
-            self._problems += [_unknown_node(name, self._flat.index) for name in unknown]
-            return [self._flat.index[name] for name in self._targets if name not in unknown]
+            for name in self._targets:
+                if name not in self._flat.index:
+                    self._faults.append(Fault(_unknown_node(name, self._flat.index)))
+            return [self._flat.index[name] for name in dict.fromkeys(self._targets) if name in self._flat.index]
         targets = {source[0] for source in outputs.values()}
         targets |= {number for number, step in enumerate(steps) if step.kind and step.kind.spec.output}
         if not targets:  # nothing is declared: what nobody uses is what is wanted
@@ -328,23 +377,64 @@ class _Check:
             self._say("no_output", "The workflow has no nodes, so there is nothing to run.", hint)
         return sorted(number for number in targets if steps[number].mode == "on")
 
-    def _relevant(self, targets: list[int]) -> list[Problem]:
-        if self._targets is None:
-            return self._problems
-        needed, todo = set(targets), list(targets)
+    def _told(self, targets: list[int]) -> list[Problem]:
+        """All problems: those that the targets cannot do without as errors, the others as warnings."""
+        surely = self._reached(targets)
+        return [fault.problem if self._stops(fault, surely) else fault.problem.warning() for fault in self._faults]
+
+    def _stops(self, fault: Fault, surely: set[str]) -> bool:
+        if not fault.concerns:
+            return self._targets is None or fault.problem.code in _ALWAYS
+        return any(name in surely for name in fault.concerns)
+
+    def _reached(self, targets: list[int]) -> set[str]:
+        """The ids of the steps that the targets need whatever is chosen, and of the instances that these lie in."""
+        steps = self._flat.steps
+        seen, todo = set(targets), list(targets)
         while todo:
-            for sources in self._flat.steps[todo.pop()].links.values():
+            step = steps[todo.pop()]
+            lazy = step.kind.lazy if step.kind else ()
+            for port, sources in step.links.items():
+                if port in lazy:
+                    continue
                 for source, _ in sources:
-                    if source not in needed:
-                        needed.add(source)
+                    if source not in seen:
+                        seen.add(source)
                         todo.append(source)
-        ids = {self._flat.steps[number].id for number in needed}
-        return [problem for problem in self._problems if problem.node is None or problem.node in ids]
+        found: set[str] = set()
+        for number in seen:
+            name = steps[number].id
+            while name and name not in found:
+                found.add(name)
+                name = name.rpartition("/")[0]
+        return found
 
     def _say(
-        self, code: str, message: str, hint: str, node: str | None = None, port: str | None = None, value: Any = None
+        self,
+        code: str,
+        message: str,
+        hint: str,
+        node: str | None = None,
+        port: str | None = None,
+        value: Any = None,
+        concerns: list[str] | None = None,
     ) -> None:
-        self._problems.append(Problem(code=code, message=message, hint=hint, node=node, port=port, value=value))
+        problem = Problem(code=code, message=message, hint=hint, node=node, port=port, value=value)
+        self._faults.append(Fault(problem, concerns if concerns is not None else [node] if node else []))
+
+
+_ALWAYS = ("unknown_node", "too_large", "no_output", "bad_workflow_input", "duplicate_name")
+"""Problems of the whole document that stop every run of it."""
+
+
+def _nothing_to_run(targets: Sequence[str] | None) -> Problem:
+    if targets is not None and not targets:
+        message, hint = "No nodes were named to run up to.", "Name some, or leave the targets out to run everything."
+    else:
+        named = f" ({one_of(list(targets))})" if targets else ""
+        message = f"There is nothing to run: all that was asked for{named} is muted, or hangs on what is muted."
+        hint = "Take the mute away, or name another node."
+    return Problem(code="nothing_to_run", message=message, hint=hint)
 
 
 def _unknown_node(name: str, known: Iterable[str]) -> Problem:

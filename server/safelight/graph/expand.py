@@ -21,7 +21,10 @@ Source = tuple[int, str]
 
 @dataclass(slots=True)
 class Step:
-    """A node of the flat graph. `links` are the sources of each linked input, in the order of the file."""
+    """A node of the flat graph. `links` are the sources of each linked input, in the order of the file.
+
+    `told` says that a problem has been reported why there is no `kind`: it stands for a subgraph that cannot be opened.
+    """
 
     id: str
     node: Node
@@ -29,6 +32,15 @@ class Step:
     mode: Mode
     values: dict[str, Any]
     links: dict[str, list[Source]] = field(default_factory=dict)
+    told: bool = False
+
+
+@dataclass
+class Fault:
+    """A problem, and the ids of the steps or instances that cannot do without its being solved; none: the document."""
+
+    problem: Problem
+    concerns: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -38,7 +50,7 @@ class Flat:
     steps: list[Step]
     index: dict[str, int]
     outputs: dict[str, list[Source]]
-    problems: list[Problem]
+    faults: list[Fault]
 
 
 @dataclass
@@ -83,7 +95,8 @@ class _Expansion:
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._steps: list[Step] = []
-        self._problems: list[Problem] = []
+        self._faults: list[Fault] = []
+        self._fixed: set[Source] = set()
 
     def run(self, document: Document) -> Flat:
         scopes = self._open_all(document)
@@ -94,7 +107,7 @@ class _Expansion:
             self._links(scope)
         outputs = self._outputs(scopes[0])
         index = {step.id: number for number, step in enumerate(self._steps)}
-        return Flat(self._steps, index, outputs, self._problems)
+        return Flat(self._steps, index, outputs, self._faults)
 
     def _open_all(self, document: Document) -> list[_Scope]:
         scopes = [_Scope("", document, None, "on")]
@@ -112,6 +125,9 @@ class _Expansion:
                     if child is not None:
                         scope.children[node_id] = child
                         scopes.append(child)
+                    else:
+                        scope.steps[node_id] = len(self._steps)
+                        self._steps.append(Step(scope.name(node_id), node, None, mode, {}, told=True))
                     continue
                 scope.steps[node_id] = len(self._steps)
                 kind = self._catalogue.get(node.type)
@@ -157,34 +173,24 @@ class _Expansion:
                     self._say("unknown_port", message, "", scope.path, key, value)
             for number, name in found:
                 self._steps[number].values[name] = value
-                self._steps[number].links.pop(name, None)
+                if dot:
+                    self._fixed.add((number, name))
 
     def _links(self, scope: _Scope) -> None:
-        overridden = self._overridden(scope)
         for link in scope.document.links:
-            if link.target in overridden:
-                continue
+            before = len(self._faults)
             sources = list(self._sources(scope, link.source, link.target))
-            known = False
-            for number, port in self._targets(scope, link.target):
-                known = True
-                self._steps[number].links.setdefault(port, []).extend(sources)
-            if not known:
+            targets = list(self._targets(scope, link.target))
+            for fault in self._faults[before:]:
+                fault.concerns = [self._steps[number].id for number, _ in targets]
+            for number, port in targets:
+                if (number, port) not in self._fixed:  # a value for this very port counts for more than a link
+                    self._steps[number].links.setdefault(port, []).extend(sources)
+            if not targets:
+                before = len(self._faults)
                 self._dangling(scope, link.target, f"A link from {link.source} ends", "an input", link.source)
-
-    def _overridden(self, scope: _Scope) -> set[Port]:
-        """Inputs of this scope that got a value from an instance further out; a link into them no longer counts."""
-        taken: set[Port] = set()
-        at: _Scope | None = scope
-        while at is not None and at.node is not None:
-            for key in at.node.values:
-                path, dot, port = key.rpartition(".")
-                full = f"{at.path}/{path}" if dot else ""
-                node_path, _, node = full.rpartition("/")
-                if dot and node_path == scope.path:
-                    taken.add(Port(node, port))
-            at = at.outer
-        return taken
+                for fault in self._faults[before:]:
+                    fault.concerns = []
 
     def _sources(self, scope: _Scope, port: Port, target: Port | None) -> Iterator[Source]:
         """The outputs that a reference means: through instances, and around bypassed ones."""
@@ -250,7 +256,10 @@ class _Expansion:
                 message = f"The workflow's output {entry.name!r} comes from {entry.source}, which is not in the file."
                 hint = did_you_mean(entry.source.node, top.document.nodes) or "Point it at a node of the file."
                 self._say("bad_workflow_output", message, hint, port=entry.name, value=str(entry.source))
+            before = len(self._faults)
             found[entry.name] = list(self._sources(top, entry.source, None)) if known else []
+            for fault in self._faults[before:]:
+                fault.concerns = []
         names: set[str] = set()
         for entry in top.document.inputs:
             first = next(self._targets(top, entry.to), None)
@@ -277,7 +286,7 @@ class _Expansion:
                 hint = did_you_mean(port.port, known) or (f"It has {one_of(known)}." if known else "It has none.")
                 message = f"The subgraph has no input {port.port!r}."
                 self._say("unknown_port", message, hint, scope.name(port.node), port.port)
-            return  # an instance whose subgraph is unknown has been reported already
+            return
         hint = (
             did_you_mean(port.node, nodes) or f"Remove the link, or add a node {port.node!r} with {kind} {port.port!r}."
         )
@@ -288,4 +297,5 @@ class _Expansion:
     def _say(
         self, code: str, message: str, hint: str, node: str | None = None, port: str | None = None, value: Any = None
     ) -> None:
-        self._problems.append(Problem(code=code, message=message, hint=hint, node=node, port=port, value=value))
+        problem = Problem(code=code, message=message, hint=hint, node=node, port=port, value=value)
+        self._faults.append(Fault(problem, [node] if node else []))

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from .expand import Step
 
 
-def topological(steps: Sequence[Step]) -> tuple[list[int] | None, list[list[str]]]:
-    """The order of steps by number, or None and each circle as the ids along it (Kahn's algorithm)."""
+def topological(steps: Sequence[Step]) -> tuple[list[int], list[list[str]]]:
+    """The order of steps by number, and each circle as the ids along it (Kahn's algorithm).
+
+    Steps in a circle, and those behind one, are not in the order.
+    """
     waiting = [0] * len(steps)
     users: list[list[int]] = [[] for _ in steps]
     for number, step in enumerate(steps):
@@ -24,7 +27,7 @@ def topological(steps: Sequence[Step]) -> tuple[list[int] | None, list[list[str]
                 order.append(user)
     if len(order) == len(steps):
         return order, []
-    return None, _circles(steps, waiting)
+    return order, _circles(steps, waiting)
 
 
 def _circles(steps: Sequence[Step], waiting: list[int]) -> list[list[str]]:

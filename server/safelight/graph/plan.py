@@ -87,6 +87,17 @@ def eager(node: GraphNode) -> list[tuple[str, Wire]]:
     return [(port, wire) for port, wire in node.wires.items() if port not in lazy]
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """The lazy inputs that a choice node asks for. They are all of them where it is `whole`; else more may follow."""
+
+    ports: frozenset[str]
+    whole: bool
+
+
+Choose = Callable[[NodeType, dict[str, Any]], Choice]
+"""Asks a choice node, given its eager inputs by name, which lazy inputs it will want."""
+
+
 class Keys:
     """Makes the keys of nodes: digests over type, version, inputs, files and what else changes bits."""
 
@@ -98,9 +109,17 @@ class Keys:
     def key(self, node: GraphNode, digests: Mapping[str, str]) -> str:
         """The key of a node whose eager inputs have these digests."""
         spec = node.kind.spec
-        parts = [spec.id, str(spec.version), self._numerics]
+        parts = [spec.id, str(spec.version), self._numerics, node.kind.code]
         parts += [f"{port}={digest}" for port, digest in digests.items()]
         return hash_text("\n".join(parts))
+
+    def lifted(self, node: GraphNode, digests: Mapping[str, str]) -> str:
+        """The key of a node that runs once an element: how deep its lists go is part of it.
+
+        The digest of an empty list is one for all depths, and a list may be taken as one value or element by element.
+        """
+        depths = ",".join(f"{port}:{wire.depth}" for port, wire in node.wires.items() if wire.depth)
+        return hash_text(f"each\n{depths}\n{self.key(node, digests)}") if depths else self.key(node, digests)
 
     def element_wire(self, node: GraphNode, port: str, wire: Wire, value: Any) -> str:
         """The digest of an input for one element of a list: what the element alone, linked, would give."""
@@ -119,7 +138,10 @@ class Keys:
         if not wire.sources:
             digest = self.literal(wire.value)
         elif wire.collect:
-            digest = hash_text("collect:" + ",".join(ref.digest for ref in refs))
+            # Whether a link brings a list to be taken apart shows in no digest where the list is empty.
+            how = ["collect" + (" float" if wire.widen else "")]
+            how += [f"{ref.digest} {spread}" for ref, spread in zip(refs, wire.spread, strict=True)]
+            digest = hash_text("\n".join(how))
         else:
             digest = f"float:{refs[0].digest}" if wire.widen else refs[0].digest
         widget = node.kind.ports[port].widget
@@ -137,6 +159,8 @@ class Keys:
         return state and f"@{state}"
 
     def literal(self, value: Any) -> str:
+        if isinstance(value, float) and not value:  # 0.0 and -0.0 are equal, and are not the same
+            return self._memory.digest(value)
         try:
             known = self._literals.get((type(value), value))
         except TypeError:  # lists do not hash
@@ -152,7 +176,7 @@ def plan(
     numerics: str = "",
     *,
     force: frozenset[str] = frozenset(),
-    choose: Callable[[NodeType, dict[str, Any]], str | None] | None = None,
+    choose: Choose | None = None,
 ) -> Plan:
     """Predicts a run.
 
@@ -161,42 +185,50 @@ def plan(
         memory: the caches.
         numerics: what else changes bits: device, precision, versions.
         force: ids of nodes that are to run even if their result is known.
-        choose: asks a choice node, given its eager inputs by name, which lazy input it wants first; None if it
-            cannot be said before the run.
+        choose: see `Choose`.
     """
     with no_collection():
-        return _Planner(graph, memory, numerics, force, choose).run()
+        return Survey(graph, memory, Keys(memory, numerics), force, choose).plan()
 
 
-class _Planner:
+class Survey:
+    """What of a graph is known before a run: the keys, the remembered results, and which of these a run will need."""
+
     def __init__(
         self,
         graph: Graph,
         memory: Memory,
-        numerics: str,
-        force: frozenset[str],
-        choose: Callable[[NodeType, dict[str, Any]], str | None] | None,
+        keys: Keys,
+        force: frozenset[str] = frozenset(),
+        choose: Choose | None = None,
     ) -> None:
         self._graph = graph
         self._memory = memory
-        self._keys = Keys(memory, numerics)
+        self._keys = keys
         self._force = force
         self._choose = choose
-        self._known: list[Known | None] = [None] * len(graph.nodes)
-        self._chosen: dict[int, set[str] | None] = {}
+        self._chosen: dict[int, Choice] = {}
         self._problems: list[Problem] = []
-
-    def run(self) -> Plan:
-        for number in self._graph.order:
-            node = self._graph.nodes[number]
+        self.known: list[Known | None] = [None] * len(graph.nodes)
+        """The remembered result of each node, where all that goes into it is known."""
+        self.keys: list[str] = [""] * len(graph.nodes)
+        """The key of each node without lazy inputs, where all that goes into it is known."""
+        self.held: list[int] = []
+        """The nodes whose remembered values a run will need, and which are there."""
+        for number in graph.order:
+            node = graph.nodes[number]
             if not node.off:
-                self._known[number] = self._forward(number, node)
-        statuses = self._backward()
+                self.known[number] = self._forward(number, node)
+        self._statuses = self._backward()
+
+    def plan(self) -> Plan:
+        """The survey as a prediction."""
+        statuses = self._statuses
         nodes: dict[str, PlannedNode] = {}
         total = 0.0
         for number, node in enumerate(self._graph.nodes):
             status = statuses[number]
-            known = self._known[number]
+            known = self.known[number]
             seconds = known.seconds if known else self._memory.last_seconds(node.kind.spec.id)
             total += (seconds or 0.0) if status == "run" else 0.0
             nodes[node.id] = PlannedNode(status=status, seconds=seconds)
@@ -219,9 +251,12 @@ class _Planner:
             return None
         if not node.kind.spec.cache or node.id in self._force:
             return None
-        key = self._keys.key(node, digests)
+        key = self._keys.lifted(node, digests)
         known = self._memory.lookup(key)
-        return self._follow(number, node, key, known) if node.kind.lazy else known
+        if node.kind.lazy:
+            return self._follow(number, node, key, known)
+        self.keys[number] = key
+        return known
 
     def _wire(self, node: GraphNode, port: str, refs: list[Any]) -> str:
         return self._keys.wire(node, port, node.wires[port], refs, lambda: [self._memory.value(ref) for ref in refs])
@@ -229,7 +264,7 @@ class _Planner:
     def _refs(self, wire: Wire) -> list[Any] | None:
         refs: list[Any] = []
         for source, output in wire.sources:
-            known = self._known[source]
+            known = self.known[source]
             if known is None:
                 return None
             refs.append(known.outputs[output])
@@ -237,34 +272,33 @@ class _Planner:
 
     def _follow(self, number: int, node: GraphNode, key: str, known: Known | None) -> Known | None:
         """Goes along the inputs that a choice asked for when it was last made, as far as it is remembered."""
-        asked: set[str] = set()
+        asked: list[str] = []
         while known is not None and known.demands is not None:
             port = known.demands
-            asked.add(port)
+            asked.append(port)
             refs = self._refs(node.wires[port])
             if refs is None:
-                self._chosen[number] = asked
-                return None
+                known = None
+                break
             key = self._keys.choice(key, port, self._wire(node, port, refs))
             known = self._memory.lookup(key)
-        if known is None and not asked:
-            port = self._ask(node)
-            self._chosen[number] = None if port is None else ({port} if port else set())
-        else:
-            self._chosen[number] = asked
+        self._chosen[number] = Choice(frozenset(asked), whole=True) if known is not None else self._ask(node, asked)
         return known
 
-    def _ask(self, node: GraphNode) -> str | None:
-        if self._choose is None:
-            return None
+    def _ask(self, node: GraphNode, asked: list[str]) -> Choice:
+        """What a choice will ask for, as far as it can say now; what it asked for earlier is among it."""
+        unsure = Choice(frozenset(asked), whole=False)
+        if self._choose is None or node.lift:
+            return unsure
         values: dict[str, Any] = {}
         for port, wire in eager(node):
             refs = self._refs(wire)
             try:
                 values[port] = wire.value if not wire.sources else self._memory.scalar((refs or [])[0])
-            except LookupError:
-                return None
-        return self._choose(node.kind, values)
+            except (LookupError, IndexError):
+                return unsure
+        found = self._choose(node.kind, values)
+        return Choice(found.ports | unsure.ports, found.whole)
 
     def _backward(self) -> list[Status]:
         graph = self._graph
@@ -278,9 +312,13 @@ class _Planner:
                 continue
             if number not in wanted:
                 continue
-            known = self._known[number]
-            if known is not None and (number not in values or self._memory.available(node, known)):
+            known = self.known[number]
+            if known is not None and number not in values:
                 status[number] = "cached"
+                continue
+            if known is not None and self._memory.available(node, known):
+                status[number] = "cached"
+                self.held.append(number)
                 continue
             if status[number] != "unknown":
                 status[number] = "run"
@@ -288,9 +326,10 @@ class _Planner:
                 sources = {source for source, _ in wire.sources}
                 lazy = port in node.kind.lazy
                 chosen = self._chosen.get(number)
-                if lazy and chosen is not None and port not in chosen:
+                sure = not lazy or (chosen is not None and port in chosen.ports)
+                if not sure and chosen is not None and chosen.whole:
                     continue
-                if (lazy and chosen is None) or status[number] == "unknown":
+                if not sure or status[number] == "unknown":
                     for source in sources - wanted:
                         status[source] = "unknown"
                 elif status[number] == "run":
@@ -308,5 +347,5 @@ class _Planner:
             if number in above:
                 for wire in self._graph.nodes[number].wires.values():
                     above |= {source for source, _ in wire.sources}
-                if status[number] == "unneeded" and self._known[number] is not None:
+                if status[number] == "unneeded" and self.known[number] is not None:
                     status[number] = "cached"

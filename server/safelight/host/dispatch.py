@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from safelight.engine import NodeFailed, NodeFinished
+from safelight.engine import NodeFailed, NodeFinished, NodeWarned
 from safelight.engine.events import AnyEvent
 from safelight.sdk.problem import Problem, ProblemError
 
@@ -143,7 +143,7 @@ class Dispatcher:
             active.follow(event)
             if isinstance(event, NodeFinished):
                 self._announced.update((file.digest, None) for file in event.files)
-            elif isinstance(event, NodeFailed):
+            elif isinstance(event, NodeFailed | NodeWarned):
                 event = msgspec.structs.replace(event, problem=without_details(event.problem))  # noqa: PLW2901
             self._around.stream.publish(event)
         while len(self._announced) > _ANNOUNCED:

@@ -51,7 +51,7 @@ class Graphs:
         def work(studio: Studio) -> tuple[Checked, Plan | None]:
             studio.cache.forget_seconds()
             checked = studio.check(filled(Document.loads(document), inputs), targets)
-            if checked.graph is None or checked.problems:
+            if checked.graph is None or not checked.ok:
                 return checked, None
             checked.graph.must_have(force)
             return checked, studio.plan(checked.graph, frozenset(force))

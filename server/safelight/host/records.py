@@ -16,6 +16,7 @@ from safelight.engine.events import (
     NodeProgress,
     NodeSkipped,
     NodeStarted,
+    NodeWarned,
     RunFinished,
     RunStarted,
 )
@@ -368,6 +369,7 @@ HostEvent = (
     | NodeFinished
     | NodeSkipped
     | NodeFailed
+    | NodeWarned
     | RunFinished
 )
 """Everything that may stand in the stream."""

@@ -12,7 +12,7 @@ from safelight.graph import Checked
 from safelight.places import shipped_workflows
 from safelight.sdk.codec import hash_bytes
 from safelight.sdk.pack import Catalogue
-from safelight.sdk.problem import ProblemError
+from safelight.sdk.problem import ProblemError, errors
 from safelight.sdk.texts import pack_texts, read_texts
 from safelight.sdk.types import PortType, can_connect
 
@@ -99,7 +99,7 @@ async def check(call: Call) -> CheckAnswer:
         checked = await call.state.host.graphs.check(bytes(body.document), body.targets)
     except ProblemError as error:
         return CheckAnswer(ok=False, problems=list(error.problems))
-    return CheckAnswer(ok=not checked.problems, problems=list(checked.problems), types=_types(checked))
+    return CheckAnswer(ok=checked.ok, problems=list(checked.problems), types=_types(checked))
 
 
 def _types(checked: Checked) -> dict[str, dict[str, str]]:
@@ -118,7 +118,8 @@ async def plan(call: Call) -> PlanAnswer:
     if found is None:
         return PlanAnswer(ok=False, nodes={}, seconds=0.0, problems=list(checked.problems))
     nodes = {name: PlanNode(status=node.status, seconds=node.seconds) for name, node in found.nodes.items()}
-    return PlanAnswer(ok=not found.problems, nodes=nodes, seconds=found.seconds, problems=list(found.problems))
+    problems = [*checked.problems, *found.problems]
+    return PlanAnswer(ok=not errors(problems), nodes=nodes, seconds=found.seconds, problems=problems)
 
 
 ROUTES = [

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from .models import K, ModelRef, Source
+from .problem import Problem
 from .values import File
 
 if TYPE_CHECKING:
@@ -100,6 +101,10 @@ class Context(Protocol):
 
     def wants_preview(self) -> bool:
         """Whether anybody looks at previews now; making one is wasted otherwise."""
+        ...
+
+    def warn(self, problem: Problem) -> None:
+        """Tells of something that does not stop the node, such as a file of which only a part could be used."""
         ...
 
     def check_cancelled(self) -> None:

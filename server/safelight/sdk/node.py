@@ -14,6 +14,7 @@ import msgspec
 
 from .context import Context
 from .problem import did_you_mean, one_of
+from .sources import code_of
 from .types import Described, PortType, describe
 from .widgets import AnyWidget, Fault, Widget, default_widget
 
@@ -82,6 +83,13 @@ class NodeType:
     context: str | None
     named: bool
     migrations: dict[int, Migration]
+    source: Callable[[], str] | None = None
+    """Gives the digest of the code that the node runs; see `sources.py`."""
+
+    @cached_property
+    def code(self) -> str:
+        """What of its results depends on the code and version of its pack: part of every key."""
+        return self.source() if self.source is not None else code_of(self.function)
 
     @cached_property
     def lazy(self) -> frozenset[str]:
@@ -255,7 +263,7 @@ def _output_name(kind: PortType) -> str:
     elif inner.name in ("int", "float", "bool", "choice", "Any") or inner.var:
         name = "value"
     else:
-        name = {"str": "text"}.get(inner.name) or inner.name.lower()
+        name = {"str": "text"}.get(inner.name) or inner.name.rpartition(":")[2].lower()
     return name + "s" if kind.depth else name
 
 

@@ -7,6 +7,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import msgspec
 from .codec import Codec
 from .models import ModelRef
 from .node import NodeType, node_type
+from .sources import PackSources
 from .values import File
 
 if TYPE_CHECKING:
@@ -78,17 +80,20 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     found: dict[str, NodeType] = {}
     classes: list[type[Any]] = []
     states: list[PackState] = []
+    taken: dict[str, str] = {}
     for point in sorted(entry_points(group=GROUP) if points is None else points, key=_order):
         reasons: list[tuple[str, str]] = []
-        modules = list(_modules(point, reasons))
+        modules = [] if _shadowed(point, taken, reasons) else list(_modules(point, reasons))
+        version = point.dist.version if point.dist else ""
+        sources = PackSources(modules[0], version) if modules else None
         for module in modules:
             classes += value_classes(module)
-            for kind in nodes_of(module, point.name):
+            for kind in nodes_of(module, point.name, sources):
                 found.setdefault(kind.spec.id, kind)
         states.append(
             PackState(
                 name=point.name,
-                version=point.dist.version if point.dist else "",
+                version=version,
                 modules=tuple(module.__name__ for module in modules),
                 reason=" ".join(reason for reason, _ in reasons),
                 remedy=" ".join(remedy for _, remedy in reasons),
@@ -97,16 +102,26 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     return Catalogue(found.values(), classes, states)
 
 
-def nodes_of(module: ModuleType, pack: str = BUILT_IN) -> list[NodeType]:
+def _shadowed(point: EntryPoint, taken: dict[str, str], reasons: list[tuple[str, str]]) -> bool:
+    """Whether a pack of this name has been loaded already: two of one name would answer for each other's nodes."""
+    here = f"{point.dist.name} ({point.value})" if point.dist else point.value
+    other = taken.setdefault(point.name, here)
+    if other == here:
+        return False
+    reasons.append((f"The name {point.name!r} is taken by {other}; {here} is left out.", "Uninstall one of the two."))
+    return True
+
+
+def nodes_of(module: ModuleType, pack: str = BUILT_IN, sources: PackSources | None = None) -> list[NodeType]:
     """The nodes that a module defines, in the order of the file. Ids of other packs start with the pack's name."""
     found: list[NodeType] = []
     for item in vars(module).values():
         kind = node_type(item)
         if kind is None or item.__module__ != module.__name__:
             continue
+        if sources is not None:
+            kind = replace(kind, source=sources.of(module.__name__))
         if pack != BUILT_IN:
-            from dataclasses import replace
-
             spec = msgspec.structs.replace(kind.spec, id=f"{pack}/{kind.spec.id}", pack=pack)
             kind = replace(kind, spec=spec)
         found.append(kind)
@@ -120,7 +135,9 @@ def _order(point: EntryPoint) -> tuple[bool, str]:
 def _modules(point: EntryPoint, reasons: list[tuple[str, str]]) -> Iterator[ModuleType]:
     try:
         package = importlib.import_module(point.value)
-    except Exception as error:  # a pack is foreign code: whatever it raises must not take the rest down
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a pack is foreign code: whatever it raises must not take the rest down
         reasons.append(_reason(point.value, error))
         return
     yield package
@@ -129,15 +146,24 @@ def _modules(point: EntryPoint, reasons: list[tuple[str, str]]) -> Iterator[Modu
             continue
         try:
             yield importlib.import_module(info.name)
-        except Exception as error:  # as above
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # as above
             reasons.append(_reason(info.name, error))
 
 
-def _reason(name: str, error: Exception) -> tuple[str, str]:
+def _reason(name: str, error: BaseException) -> tuple[str, str]:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"{name} needs the package {error.name}.", f"pip install {error.name.split('.')[0]}"
     last = traceback.extract_tb(error.__traceback__)[-1]
+    if isinstance(error, SystemExit):
+        said = "it called exit()"
+    else:
+        try:
+            said = str(error) or type(error).__name__
+        except Exception:  # its words are foreign code, too
+            said = type(error).__name__
     return (
-        f"{name} failed to import: {error} ({last.filename}:{last.lineno}).",
+        f"{name} failed to import: {said} ({last.filename}:{last.lineno}).",
         "Ask the authors of the pack.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
     `code` is stable and listed in docs/problems.md; `message` shows the offending value as the user typed it;
     `hint` names the remedy. `details` holds a traceback for the log and the details view, never the message.
+    A `warning` stops nothing: it tells of what a run leaves out, or does otherwise than may have been meant.
     """
 
     code: str
@@ -23,6 +24,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     port: str | None = None
     value: Any = None
     details: str | None = None
+    level: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         where = f"{self.node}.{self.port}" if self.node and self.port else self.node or self.port or ""
@@ -31,6 +33,15 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     def at(self, node: str | None = None, port: str | None = None) -> Problem:
         """The same problem, placed at a node and port where it does not name one yet."""
         return msgspec.structs.replace(self, node=self.node or node, port=self.port or port)
+
+    def warning(self) -> Problem:
+        """The same problem, where it stops nothing."""
+        return msgspec.structs.replace(self, level="warning")
+
+
+def errors(problems: Iterable[Problem]) -> list[Problem]:
+    """Those that stop a run."""
+    return [problem for problem in problems if problem.level == "error"]
 
 
 class ProblemError(Exception):

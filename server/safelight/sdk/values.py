@@ -17,12 +17,40 @@ if TYPE_CHECKING:
     from .models import ControlNet, IPAdapter, ModelRef
 
 
+def tensor_fault(tensor: Tensor, dimensions: int) -> str | None:
+    """What is wrong with a tensor of a value, in words that go on after its name; None when nothing is.
+
+    A value class may have a method `fault()` of its own: the engine calls it on what a node returns.
+    """
+    from .codec import is_tensor
+
+    if not is_tensor(tensor):
+        return f"that holds {type(tensor).__name__}, not a tensor"
+    if tensor.ndim != dimensions:
+        return f"with {tensor.ndim} dimensions, not {dimensions}"
+    if not tensor.is_floating_point():
+        return f"of {tensor.dtype}, not of floating-point numbers"
+    if tensor.numel():
+        import torch
+
+        # One pass: whatever is not finite shows in the least or in the greatest.
+        low, high = torch.aminmax(tensor.detach())
+        if not (torch.isfinite(low) and torch.isfinite(high)):
+            return "with numbers that are not finite (NaN or infinite)"
+    return None
+
+
 @value
 @dataclass(frozen=True, eq=False)
 class Image:
     """Pictures. `pixels`: (B, H, W, C) float32 in 0..1, sRGB; C is 3 (RGB) or 4 (RGBA)."""
 
     pixels: Tensor
+
+    def fault(self) -> str | None:
+        return tensor_fault(self.pixels, 4) or (
+            None if self.pixels.shape[3] in (3, 4) else f"with {self.pixels.shape[3]} channels, not 3 or 4"
+        )
 
 
 @value
@@ -31,6 +59,9 @@ class Mask:
     """Masks. `coverage`: (B, H, W) float32 in 0..1; 1 is inside."""
 
     coverage: Tensor
+
+    def fault(self) -> str | None:
+        return tensor_fault(self.coverage, 3)
 
 
 @value
@@ -53,6 +84,9 @@ class Latent:
     mask: Tensor | None = None
     masked: Tensor | None = None
     noise: float = 0.0
+
+    def fault(self) -> str | None:
+        return tensor_fault(self.samples, 4)
 
 
 @value
@@ -135,6 +169,9 @@ class Video:
     frames: Tensor
     fps: float = 24.0
 
+    def fault(self) -> str | None:
+        return tensor_fault(self.frames, 4)
+
 
 @value
 @dataclass(frozen=True, eq=False)
@@ -143,6 +180,9 @@ class Audio:
 
     samples: Tensor
     rate: int = 44100
+
+    def fault(self) -> str | None:
+        return tensor_fault(self.samples, 2)
 
 
 @value

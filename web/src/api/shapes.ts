@@ -56,4 +56,5 @@ export type ServerEvent =
   | { event: "node_finished"; run: string; node: string; cached: boolean; seconds: number; files?: NodeFile[]; values?: NodeValues }
   | { event: "node_skipped"; run: string; node: string; because: string }
   | { event: "node_failed"; run: string; node: string; problem: Problem }
+  | { event: "node_warned"; run: string; node: string; problem: Problem }
   | { event: "run_finished"; run: string; status: Run["status"]; seconds: number };

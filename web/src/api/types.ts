@@ -473,6 +473,14 @@ export interface NodeState {
   values: { [key: string]: Json };
 }
 
+/** The node goes on, and tells of something that may not be as it was meant. */
+export interface NodeWarned {
+  event: "node_warned";
+  node: string;
+  problem: Problem;
+  run: string;
+}
+
 /**
  * A number that is typed in, with hard bounds where they are given.
  *
@@ -567,6 +575,7 @@ export interface PreviewHeader {
  *
  * `code` is stable and listed in docs/problems.md; `message` shows the offending value as the user typed it;
  * `hint` names the remedy. `details` holds a traceback for the log and the details view, never the message.
+ * A `warning` stops nothing: it tells of what a run leaves out, or does otherwise than may have been meant.
  */
 export interface Problem {
   code: string;
@@ -576,6 +585,7 @@ export interface Problem {
   port: string | null;
   value: Json;
   details: string | null;
+  level: "error" | "warning";
 }
 
 /** The answer to everything that cannot be done: all that is wrong, at once. */
@@ -977,6 +987,7 @@ export type HostEvent =
   | NodeFinished
   | NodeSkipped
   | NodeFailed
+  | NodeWarned
   | RunFinished;
 
 /** An event with its place in the stream. */

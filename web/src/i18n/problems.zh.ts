@@ -67,6 +67,8 @@ export const titles: Record<string, string> = {
   no_text_side: "缺少分词器或文本编码器",
   too_few_pictures: "不同的图片不够一个批次",
   length_mismatch: "列表长度不一致",
+  nothing_to_run: "所选节点均已静音，没有可运行的内容",
+  output_lost: "文件在写出前被移出缓存",
   bad_result: "节点返回的结果与声明不符",
   input_changed: "节点改动了自己的输入",
   spacing_not_offered: "此采样器不支持这种步长分布",

@@ -18,11 +18,10 @@ import msgspec
 from .container import INLINE_BYTES, Payload
 from .index import OVERHEAD, Index
 from .memory import CHEAPEST
+from .pins import Pins
 from .refs import Action
 
 JSON, TENSORS, LIST, BLOB = range(4)
-BLOB_MARK = "b:"
-"""Before the digest of a blob, so that it is never taken for a value of the same digest."""
 
 
 @dataclass(slots=True)
@@ -133,8 +132,11 @@ def insert(
         )
 
 
-def evict(index: Index, limit: int, path: Callable[[str], Path]) -> None:
-    """Removes what is worth least until the budget is met. Rows go first: a reader must not be promised a file."""
+def evict(index: Index, limit: int, path: Callable[[str], Path], pins: Pins) -> None:
+    """Removes what is worth least until the budget is met, or nothing is left but what runs need.
+
+    Rows go first: a reader must not be promised a file.
+    """
     while True:
         with index.writing() as connection:
             excess = _total(connection, "bytes") - limit
@@ -142,14 +144,19 @@ def evict(index: Index, limit: int, path: Callable[[str], Path]) -> None:
                 return
             gone: list[str] = []
             inflation = 0.0
-            for key, length, priority in connection.execute(
-                "SELECT id, bytes, priority FROM entry ORDER BY priority LIMIT 256"
-            ).fetchall():
+            found = connection.execute(
+                "SELECT id, bytes, priority FROM entry ORDER BY priority LIMIT ?", (256 + len(pins),)
+            ).fetchall()
+            for key, length, priority in found:
+                if key in pins:
+                    continue
                 gone.append(key)
                 inflation = priority
                 excess -= length + OVERHEAD
                 if excess <= 0:
                     break
+            if found and not gone:
+                return
             if not gone:
                 # The sum is wrong, as it may be after a damage: it is counted anew.
                 connection.execute(

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 from safelight.sdk.codec import Encoded
 
 from .atomic import STALE_SECONDS, write_file
-from .batch import BLOB, BLOB_MARK, TENSORS, Item, Keep, Row, evict, insert, parts_of, unpack_action
+from .batch import BLOB, TENSORS, Item, Keep, Row, evict, insert, parts_of, unpack_action
 from .container import INLINE_BYTES, Damaged, read_all, unpack, unpack_text
 from .index import OVERHEAD, Index, NewerSchema, is_busy, is_damage
-from .refs import Action
+from .pins import Pins
+from .refs import BLOB_MARK, Action
 from .writer import Writer
 
 log = logging.getLogger(__name__)
@@ -55,9 +56,10 @@ class Disk:
     """All methods may be called from any thread. Nothing here raises for a disk that fails: see `trouble`."""
 
     def __init__(
-        self, folder: Path, limit: int, *, queue_bytes: int, action_rows: int, lost: Callable[[Keep], None]
+        self, folder: Path, limit: int, *, queue_bytes: int, action_rows: int, lost: Callable[[Keep], None], pins: Pins
     ) -> None:
-        """`lost` is told of what was to be written and could not be."""
+        """`lost` is told of what was to be written and could not be; what is in `pins` is not evicted."""
+        self._pins = pins
         self.folder = folder
         self.limit = limit
         self.trouble = ""
@@ -234,7 +236,7 @@ class Disk:
             index = self._index()
             self._commit(index, batch, [item for item in kept if self._write_payload(item)])
             done = True
-            evict(index, self.limit, self.path)
+            evict(index, self.limit, self.path, self._pins)
             self._sweep(index)
             self.trouble = ""
         except (OSError, sqlite3.Error, NewerSchema) as error:

@@ -18,7 +18,7 @@ SETTLED_NS = 2_000_000_000
 
 
 class Fingerprints:
-    """Digests by path, size, time of change and inode: in memory, and in the index where there is one."""
+    """Digests by path, size, times of change and inode: in memory, and in the index where there is one."""
 
     def __init__(self, disk: Disk | None) -> None:
         self._disk = disk
@@ -38,7 +38,7 @@ class Fingerprints:
                 self._known[name] = known
             return known[3]
         digest, look = _read(path)
-        if time.time_ns() - look[1] > SETTLED_NS:
+        if time.time_ns() - max(look[1], path.stat().st_ctime_ns) > SETTLED_NS:
             with self._lock:
                 self._known[name] = (*look, digest)
             if self._disk is not None:
@@ -53,8 +53,9 @@ class Fingerprints:
 
 def _look(path: Path | int) -> tuple[int, int, int]:
     found = os.stat(path)  # noqa: PTH116  a descriptor has no Path
-    # SQLite holds 63 bits and a sign; some file systems use all 64 for the inode.
-    return found.st_size, found.st_mtime_ns, found.st_ino & (2**63 - 1)
+    # A program may set the time of change back, but not the time at which that was done. The index has one column for
+    # what the file is; SQLite holds 63 bits and a sign there.
+    return found.st_size, found.st_mtime_ns, (found.st_ino * 1_000_003 ^ found.st_ctime_ns) & (2**63 - 1)
 
 
 def _read(path: Path) -> tuple[str, tuple[int, int, int]]:

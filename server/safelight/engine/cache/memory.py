@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,8 +41,10 @@ class Memory:
     memory, and two slices keep it once.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, pins: Container[str] = ()) -> None:
+        """What is in `pins` is not evicted."""
         self.limit = limit
+        self._pins = pins
         self.used = 0
         self._entries: dict[str, _Entry] = {}
         self._storages: dict[int, list[int]] = {}
@@ -89,7 +91,9 @@ class Memory:
         self._entries[key] = entry
         self._rank(key, entry)
         while self.used > self.limit:
-            self._evict()
+            if not self._evict():
+                self.drop(key)  # all the rest is needed by a run
+                break
 
     def get(self, key: str, default: Any = None) -> Any:
         entry = self._entries.get(key)
@@ -144,11 +148,22 @@ class Memory:
             self._heap = [(found.rank, name) for name, found in self._entries.items()]
             heapq.heapify(self._heap)
 
-    def _evict(self) -> None:
-        while True:
+    def _evict(self) -> bool:
+        """Lets the entry go that is worth least. False when all are pinned."""
+        pinned: list[tuple[tuple[float, int], str]] = []
+        gone = None
+        while gone is None and self._heap:
             rank, key = heapq.heappop(self._heap)
             entry = self._entries.get(key)
-            if entry is not None and entry.rank == rank:
-                break
-        self._inflation = rank[0]
-        self.drop(key)
+            if entry is None or entry.rank != rank:
+                continue
+            if key in self._pins:
+                pinned.append((rank, key))
+            else:
+                gone = key
+                self._inflation = rank[0]
+        for item in pinned:
+            heapq.heappush(self._heap, item)
+        if gone is not None:
+            self.drop(gone)
+        return gone is not None

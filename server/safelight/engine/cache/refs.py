@@ -7,6 +7,9 @@ from typing import Final
 
 import msgspec
 
+BLOB_MARK = "b:"
+"""Before the digest of a blob, so that it is never taken for a value of the same digest."""
+
 
 class ValueRef(msgspec.Struct, frozen=True):
     """The identity of a value: the digest of its content, and the bytes of memory it takes."""

@@ -6,7 +6,8 @@ import logging
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,13 @@ import msgspec
 
 from safelight.sdk.codec import Codec, CodecError, Encoded, hash_bytes
 
-from .batch import BLOB, BLOB_MARK, JSON, LIST, TENSORS, Keep, Note, Row, parts_of
+from .batch import BLOB, JSON, LIST, TENSORS, Keep, Note, Row, parts_of
 from .container import Payload, encode_text, pack
 from .disk import Disk
 from .fingerprints import Fingerprints
 from .memory import Memory
-from .refs import MISSING, Action, CacheInfo, ValueRef
+from .pins import Holding, Pins
+from .refs import BLOB_MARK, MISSING, Action, CacheInfo, ValueRef
 from .states import States
 from .taken import ROOM, Taken, fresh, list_ref, take
 
@@ -52,9 +54,10 @@ class Cache:
         action_rows: int = 200_000,
     ) -> None:
         """`folder` None keeps everything in memory; `action_rows` bounds the actions remembered on disk."""
-        self._codec = codec
+        self.codec = codec
         self._lock = threading.RLock()
-        self._memory = Memory(memory_bytes)
+        self._pins = Pins()
+        self._memory = Memory(memory_bytes, self._pins)
         self._actions: OrderedDict[str, Action] = OrderedDict()
         self._actions_limit = ACTIONS_IN_MEMORY if folder is not None else action_rows
         self._pace: dict[str, float] | None = None
@@ -69,7 +72,9 @@ class Cache:
                 if method is not None:
                     method(item)
 
-            self._disk = Disk(folder, disk_bytes, queue_bytes=queue_bytes, action_rows=action_rows, lost=lost)
+            self._disk = Disk(
+                folder, disk_bytes, queue_bytes=queue_bytes, action_rows=action_rows, lost=lost, pins=self._pins
+            )
             # A program that ends without close() still keeps what it has computed.
             self._close = weakref.finalize(self, self._disk.close)
         self._states = States(folder, codec, disk_bytes // 4)
@@ -120,7 +125,7 @@ class Cache:
 
     def digest(self, value: Any) -> str:
         """The digest that `put` would give. Raises CodecError for what cannot be kept."""
-        return take(value, self._codec).ref.digest
+        return take(value, self.codec).ref.digest
 
     def put(self, value: Any, seconds: float = 0.0) -> ValueRef:
         """Keeps a value and gives its identity; `seconds` is what computing it took, which eviction weighs.
@@ -130,7 +135,7 @@ class Cache:
         Raises:
             CodecError: it holds something that cannot be kept.
         """
-        taken = take(value, self._codec)
+        taken = take(value, self.codec)
         self._keep(taken, seconds)
         return taken.ref
 
@@ -161,6 +166,30 @@ class Cache:
         if not self._has(ref.digest):
             self._keep_list(ref, listed, seconds)
         return ref
+
+    @contextmanager
+    def holding(self) -> Iterator[Holding]:
+        """What is added to the holding is not evicted by this process before the block ends."""
+        holding = Holding(self._pins, self._pin)
+        try:
+            yield holding
+        finally:
+            holding.close()
+
+    def _pin(self, key: str) -> list[str] | None:
+        """Pins a value with all that it is made of. None when not all of it is there."""
+        pinned: list[str] = []
+        todo = [key]
+        while todo:
+            at = todo.pop()
+            pinned.append(at)
+            self._pins.add([at])  # before it is looked for, so that what is found stays
+            inside = self._inside(at)
+            if inside is None:
+                self._pins.remove(pinned)
+                return None
+            todo += inside
+        return pinned
 
     # Bytes
 
@@ -302,24 +331,34 @@ class Cache:
         return min(seconds, 1e-3 + size / 1e9)
 
     def _has(self, key: str) -> bool:
+        todo = [key]
+        while todo:
+            inside = self._inside(todo.pop())
+            if inside is None:
+                return False
+            todo += inside
+        return True
+
+    def _inside(self, key: str) -> list[str] | None:
+        """The entries without which one is of no use: elements of a list, blobs of files. None: it is not there."""
         with self._lock:
             held = self._memory.peek(key, MISSING)
             parts = self._memory.parts(key) if held is not MISSING else ()
         if held is MISSING:
             if self._disk is None:
-                return False
+                return None
             pending = self._disk.pending(key)
             if pending is not None:
                 held, parts = pending.value, pending.parts
             else:
                 entry = self._disk.whole(key)
                 if entry is None:
-                    return False
+                    return None
                 parts = parts_of(entry.parts)
                 held = self._held(key, count=False) if entry.kind == LIST else None
-        if isinstance(held, _Listed):
-            return all(self._has(element.digest) for element in held)
-        return held is not MISSING and all(self._has(part) for part in parts)
+                if held is MISSING:
+                    return None
+        return [element.digest for element in held] if isinstance(held, _Listed) else list(parts)
 
     def _get(self, key: str) -> Any:
         held = self._held(key, count=True)
@@ -366,4 +405,4 @@ class Cache:
     def _built(self, kind: int, content: Encoded) -> Any:
         if kind == LIST:
             return _Listed(msgspec.convert(content.json, list[ValueRef]))
-        return self._codec.decode(content)
+        return self.codec.decode(content)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk import File
 from safelight.sdk.codec import Codec, Encoded, canonical, hash_text
 
-from .batch import BLOB_MARK
 from .container import on_cpu
-from .refs import ValueRef
+from .refs import BLOB_MARK, ValueRef
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,0 +1,111 @@
+"""The code behind a node as a digest, so that a result is never older than the code that would make it today.
+
+A node runs the module it stands in and what that imports of its own pack, directly or not, at the top or inside
+functions: the closure. Its source takes part in the keys of the cache, and so does the version of the pack. Nodes of
+other files keep their results when one file of a pack is edited.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from .codec import hash_bytes, hash_text
+
+_IMPORT = re.compile(
+    rb"^[ \t]*(?:from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)|import[ \t]+([^\n#]+))", re.M
+)
+_NAME = re.compile(r"[\w.]+")
+
+
+class PackSources:
+    """The source of all modules of a pack, as it was when the pack was loaded."""
+
+    def __init__(self, package: ModuleType, version: str = "") -> None:
+        self._name = package.__name__
+        self._version = version
+        self._texts = dict(_texts(package))
+        self._imports: dict[str, frozenset[str]] = {}
+
+    def of(self, module: str) -> Callable[[], str]:
+        """Gives the digest of a module's closure, and of the pack's version, when it is first asked for."""
+        return cache(lambda: self._digest(module))
+
+    def closure(self, module: str) -> frozenset[str]:
+        """The modules of the pack that a module needs, itself among them."""
+        found, todo = {module}, [module]
+        while todo:
+            at = todo.pop()
+            if at not in self._imports:
+                self._imports[at] = frozenset(self._imported(at))
+            new = self._imports[at] - found
+            found |= new
+            todo += new
+        return frozenset(found)
+
+    def _digest(self, module: str) -> str:
+        parts = [f"{name}={hash_bytes(self._texts.get(name, b''))}" for name in sorted(self.closure(module))]
+        return hash_text("\n".join([self._version, *parts]))
+
+    def _imported(self, module: str) -> Iterator[str]:
+        package = module if f"{module}.__init__" in self._texts else module.rpartition(".")[0]
+        for match in _IMPORT.finditer(self._texts.get(module, b"")):
+            origin, names, plain = (part.decode(errors="replace") if part else "" for part in match.groups())
+            if plain:
+                yield from self._known(name for name in _NAME.findall(plain))
+                continue
+            dots = len(origin) - len(origin.lstrip("."))
+            base = origin
+            if dots:
+                parents = package.split(".")
+                base = ".".join([*parents[: len(parents) - dots + 1], *filter(None, [origin.lstrip(".")])])
+            yield from self._known([base, *(f"{base}.{name}" for name in _NAME.findall(names))])
+
+    def _known(self, names: Any) -> Iterator[str]:
+        for name in names:
+            if name in self._texts:
+                yield name
+
+
+def _texts(package: ModuleType) -> Iterator[tuple[str, bytes]]:
+    """The source of each module below a package by its name; a package itself stands under its own name."""
+    folders = [Path(place) for place in getattr(package, "__path__", ())]
+    if package.__file__ and not folders:
+        yield package.__name__, _read(Path(package.__file__))
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            parts = [package.__name__, *path.relative_to(folder).with_suffix("").parts]
+            if parts[-1] == "__init__":
+                yield ".".join(parts), b""
+                parts.pop()
+            yield ".".join(parts), _read(path)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def code_of(function: Callable[..., Any]) -> str:
+    """The digest of a function that belongs to no installed pack: of its own code, and of the functions inside it."""
+    parts: list[str] = []
+    todo = [getattr(function, "__code__", None)]
+    while todo:
+        code = todo.pop()
+        if code is None:
+            continue
+        inner = [item for item in code.co_consts if hasattr(item, "co_code")]
+        plain = [
+            repr(sorted(map(repr, item)) if isinstance(item, frozenset) else item)
+            for item in code.co_consts
+            if not hasattr(item, "co_code")
+        ]
+        parts += [code.co_code.hex(), *plain, *code.co_names, *code.co_varnames]
+        todo += inner
+    return hash_text("\n".join(parts))
