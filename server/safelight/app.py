@@ -290,5 +290,5 @@ def _settled_choice(node: GraphNode) -> frozenset[str] | None:
     """The lazy inputs that a choice of the built-in nodes asks for, where all else is typed in."""
     if node.kind.spec.pack != BUILT_IN or any(wire.sources for _, wire in eager(node)):
         return None
-    found = choices(node.kind, {port: wire.value for port, wire in eager(node)})
+    found = choices(node, {port: wire.value for port, wire in eager(node)})
     return found.ports if found.whole else None

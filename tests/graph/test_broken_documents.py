@@ -208,4 +208,6 @@ def test_problems_of_nodes_that_a_target_does_not_need_are_warnings() -> None:
     document = Document.parse(doc({"a": n("number"), "stray": n("add")}))
     assert not check(document, trivial_nodes.catalogue()).ok, "without an output, what nobody uses is wanted"
     checked = check(document, trivial_nodes.catalogue(), ["a"])
-    assert checked.ok and [(problem.code, problem.level) for problem in checked.problems] == [("missing_input", "warning")]
+    assert checked.ok and [(problem.code, problem.level) for problem in checked.problems] == [
+        ("missing_input", "warning")
+    ]

@@ -149,27 +149,31 @@ class _Check:
         problems = self._told(targets)
         if errors(problems):
             return Checked(self._document, problems, None)
-        sound = [node or GraphNode(step.id, _NOTHING, {}, off=True) for node, step in zip(nodes, steps, strict=True)]
-        self._spread_faults(sound, order)
+        sound = [node or _stands_for(step) for node, step in zip(nodes, steps, strict=True)]
+        self._spread_faults(sound)
         if all(sound[number].off for number in targets):
             return Checked(self._document, [*problems, _nothing_to_run(self._targets)], None)
         return Checked(self._document, problems, Graph(sound, self._flat.index, order, outputs, targets))
 
-    def _spread_faults(self, nodes: list[GraphNode], order: list[int]) -> None:
+    def _spread_faults(self, nodes: list[GraphNode]) -> None:
         """Gives each node that cannot run the problems why: its own, or those of what it depends on."""
         own: dict[str, list[Problem]] = {}
         for fault in self._faults:
             for name in fault.concerns:
                 own.setdefault(name, []).append(fault.problem)
-        if not own:
-            return
-        for number in order:
-            node = nodes[number]
-            found = own.get(node.id, [])
+        users: dict[int, list[int]] = {}
+        todo: list[int] = []
+        for number, node in enumerate(nodes if own else ()):
+            node.faults = tuple(own.get(node.id, ()))
+            todo += [number] if node.faults else []
             for port, wire in node.wires.items():
-                if not found and port not in node.kind.lazy:
-                    found = next((list(nodes[source].faults) for source, _ in wire.sources if nodes[source].faults), [])
-            node.faults = tuple(found)
+                for source, _ in wire.sources if port not in node.kind.lazy else ():
+                    users.setdefault(source, []).append(number)
+        for number in todo:  # grows while it is walked
+            for user in users.get(number, ()):
+                if not nodes[user].faults:
+                    nodes[user].faults = nodes[number].faults
+                    todo.append(user)
 
     # Ports and values of one node, before links are looked at together.
 
@@ -467,6 +471,14 @@ def _same_name(given: str, catalogue: Catalogue) -> str:
 def _a(kind: PortType) -> str:
     name = kind.args[0].name + " model" if kind.name == "ModelRef" else str(kind)
     return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
+
+
+def _stands_for(step: Step) -> GraphNode:
+    """In the place of a node that cannot run: muted or bypassed, or faulty on a branch that may not be chosen."""
+    if step.mode != "on":
+        return GraphNode(step.id, _NOTHING, {}, off=True)
+    wires = {port: Wire(sources=tuple(sources)) for port, sources in step.links.items() if sources}
+    return GraphNode(step.id, step.kind or _NOTHING, wires)
 
 
 def _nothing() -> None:

@@ -12,7 +12,6 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from safelight.sdk.codec import hash_text
-from safelight.sdk.node import NodeType
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.widgets import AnyWidget
 
@@ -87,6 +86,11 @@ def eager(node: GraphNode) -> list[tuple[str, Wire]]:
     return [(port, wire) for port, wire in node.wires.items() if port not in lazy]
 
 
+def given(wire: Wire) -> bool:
+    """Whether an input has a value: over a link, or typed in."""
+    return bool(wire.sources) or wire.value is not None
+
+
 class Choice(msgspec.Struct, frozen=True):
     """The lazy inputs that a choice node asks for. They are all of them where it is `whole`; else more may follow."""
 
@@ -94,7 +98,7 @@ class Choice(msgspec.Struct, frozen=True):
     whole: bool
 
 
-Choose = Callable[[NodeType, dict[str, Any]], Choice]
+Choose = Callable[[GraphNode, dict[str, Any]], Choice]
 """Asks a choice node, given its eager inputs by name, which lazy inputs it will want."""
 
 
@@ -110,6 +114,11 @@ class Keys:
         """The key of a node whose eager inputs have these digests."""
         spec = node.kind.spec
         parts = [spec.id, str(spec.version), self._numerics, node.kind.code]
+        if node.kind.lazy:
+            # Which of them are connected is known to the node before it asks for any.
+            parts.append(
+                "lazy " + " ".join(port for port in node.wires if port in node.kind.lazy and given(node.wires[port]))
+            )
         parts += [f"{port}={digest}" for port, digest in digests.items()]
         return hash_text("\n".join(parts))
 
@@ -217,7 +226,7 @@ class Survey:
         """The nodes whose remembered values a run will need, and which are there."""
         for number in graph.order:
             node = graph.nodes[number]
-            if not node.off:
+            if not node.off and not node.faults:
                 self.known[number] = self._forward(number, node)
         self._statuses = self._backward()
 
@@ -297,7 +306,7 @@ class Survey:
                 values[port] = wire.value if not wire.sources else self._memory.scalar((refs or [])[0])
             except (LookupError, IndexError):
                 return unsure
-        found = self._choose(node.kind, values)
+        found = self._choose(node, values)
         return Choice(found.ports | unsure.ports, found.whole)
 
     def _backward(self) -> list[Status]:
@@ -322,6 +331,8 @@ class Survey:
                 continue
             if status[number] != "unknown":
                 status[number] = "run"
+            if node.faults:
+                continue
             for port, wire in node.wires.items():
                 sources = {source for source, _ in wire.sources}
                 lazy = port in node.kind.lazy

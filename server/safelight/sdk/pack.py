@@ -54,6 +54,10 @@ class Catalogue(Mapping[str, NodeType]):
     def __len__(self) -> int:
         return len(self._types)
 
+    def kind_of(self, function: Any) -> NodeType | None:
+        """The node type of a function that a pack brings; None for a function of no pack."""
+        return next((kind for kind in self._types.values() if kind.function is function), None)
+
     @classmethod
     def of(cls, *functions: Any) -> Catalogue:
         """A catalogue of these marked functions, for tests and for graphs built in Python."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,10 +29,11 @@ class PackSources:
         self._version = version
         self._texts = dict(_texts(package))
         self._imports: dict[str, frozenset[str]] = {}
+        self._digests: dict[str, str] = {}
 
     def of(self, module: str) -> Callable[[], str]:
         """Gives the digest of a module's closure, and of the pack's version, when it is first asked for."""
-        return cache(lambda: self._digest(module))
+        return lambda: self._digest(module)
 
     def closure(self, module: str) -> frozenset[str]:
         """The modules of the pack that a module needs, itself among them."""
@@ -48,8 +48,10 @@ class PackSources:
         return frozenset(found)
 
     def _digest(self, module: str) -> str:
-        parts = [f"{name}={hash_bytes(self._texts.get(name, b''))}" for name in sorted(self.closure(module))]
-        return hash_text("\n".join([self._version, *parts]))
+        if module not in self._digests:
+            parts = [f"{name}={hash_bytes(self._texts.get(name, b''))}" for name in sorted(self.closure(module))]
+            self._digests[module] = hash_text("\n".join([self._version, *parts]))
+        return self._digests[module]
 
     def _imported(self, module: str) -> Iterator[str]:
         package = module if f"{module}.__init__" in self._texts else module.rpartition(".")[0]
