@@ -28,7 +28,7 @@ class Silent(Exception):
 
 
 class Wordless(Exception):
-    def __str__(self) -> str:  # noqa: PLE0307
+    def __str__(self) -> str:
         return 3  # type: ignore[return-value]  # noqa: PLE0307
 
 
