@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from safelight.sdk.context import Lease
+from safelight.sdk.context import Lease, T
 from safelight.sdk.memory import is_out_of_memory
 from safelight.sdk.models import K, ModelRef, Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
@@ -25,7 +25,7 @@ from .hub import Progress, cache_folder, offline
 from .layout import Layout, read_json
 from .library import Library, ModelEntry, model_folders
 from .making import created
-from .memory import SPARE, Memory, give_back
+from .memory import SPARE, Memory, give_back, no_room
 from .shelf import Entry, Shelf
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ class ModelStore:
         self._memory = memory or Memory()
         self._lock = threading.RLock()
         self._shelf = Shelf()
+        self._scratches = threading.local()
         self._numerics = here
 
     def find(self, name: str, kind: str = "") -> Source:
@@ -157,9 +158,13 @@ class ModelStore:
         Raises:
             ProblemError: the files are not there or do not fit, or (`out_of_memory`) there is no room.
         """
-        with self._lock:
-            entry = self._take(ref, scratch)
+        # What one thread holds at a time computes together, one after the other.
+        together: list[int] = self._scratches.__dict__.setdefault("held", [])
+        together.append(scratch)
+        entry: Entry | None = None
         try:
+            with self._lock:
+                entry = self._take(ref, max(together))
             value: Loaded = entry.value.loaded
             held = _Held(value.component, value.device, value.dtype, MappingProxyType(dict(value.settings)))
             yield held
@@ -168,11 +173,36 @@ class ModelStore:
                 raise
             raise self._no_room(ref, None, scratch) from error
         finally:
-            with self._lock:
-                entry.users -= 1
-                if not entry.users and entry.state:
-                    entry.value.attached.turn_off()
-                    entry.state = ()
+            together.remove(scratch)
+            if entry is not None:
+                self._give_up(entry)
+
+    def _give_up(self, entry: Entry) -> None:
+        with self._lock:
+            entry.users -= 1
+            if not entry.users and entry.state:
+                entry.value.attached.turn_off()
+                entry.state = ()
+
+    def retry(self, attempt: Callable[[], T]) -> T:
+        try:
+            return attempt()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the handler: the error holds the frames, and so the tensors, of the attempt that failed.
+        log.info("memory ran out; trying again without the models that are not in use")
+        self._let_go()
+        return attempt()
+
+    def _let_go(self) -> None:
+        """Takes from the device, or where the CPU computes out of memory, every component that nobody holds."""
+        own = self._here().device != "cpu"
+        with self._lock:
+            for entry in list(self._shelf):
+                if not entry.users and entry.near:
+                    (self._put_away if own else self._drop)(entry)
+            give_back()
 
     def _take(self, ref: ModelRef[Any], scratch: int) -> Entry:
         patches = tuple(patch for patch in ref.patches if patch.weight)
@@ -253,17 +283,10 @@ class ModelStore:
         log.info("loaded %s of %s: %.0f MB in %s", ref.kind, ref.source.name, entry.bytes / 1e6, target.dtype)
         return entry
 
-    def _retried(self, attempt: Callable[[], Any], ref: ModelRef[Any], size: int, scratch: int) -> Any:
-        """What `attempt` gives; when memory runs out, once more with everything idle let go."""
+    def _retried(self, attempt: Callable[[], T], ref: ModelRef[Any], size: int, scratch: int) -> T:
+        """As `retry`; a second failure is a Problem."""
         try:
-            return attempt()
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-        # Outside the handler: the error holds the frames, and so the tensors, of the attempt that failed.
-        self.clear()
-        try:
-            return attempt()
+            return self.retry(attempt)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -354,17 +377,8 @@ class ModelStore:
         import torch
 
         device = torch.device(self._here().device)
-        free = self._memory.free(device) / 1e9
-        held = sum(entry.total for entry in self._shelf if entry.users) / 1e9
-        need = f"{((size or 0) + scratch) / 1e9:.1f} GB are needed, " if size or scratch else ""
-        message = (
-            f"The memory of {device.type} is too small for {ref.source.name!r} ({ref.kind}): "
-            f"{need}{free:.1f} GB are free, models in use hold {held:.1f} GB."
-        )
-        hint = (
-            "Make the picture or the batch smaller, use a smaller model or a half precision, or close other programs."
-        )
-        return ProblemError(Problem(code="out_of_memory", message=message, hint=hint, value=ref.source.name))
+        held = sum(entry.total for entry in self._shelf if entry.users)
+        return no_room(ref, device.type, (size or 0) + scratch, self._memory.free(device), held)
 
 
 @dataclass
