@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves
 
 from node_bench import BenchContext, Kit, Shelf
 from safelight.sdk import Conditioning, Latent, Prompt
@@ -25,7 +26,7 @@ class WithoutDoubles(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        given = torch.utils._pytree.tree_leaves((args, kwargs))
+        given = tree_leaves((args, kwargs))
         tensors = [value for value in given if isinstance(value, torch.Tensor)]
         there = any(tensor.is_meta for tensor in tensors)
         if there and function in (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default):
@@ -33,9 +34,7 @@ class WithoutDoubles(TorchDispatchMode):
             if torch.device(target).type == "cpu":
                 return torch.zeros(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
         made = function(*args, **kwargs)
-        made_there = any(
-            isinstance(value, torch.Tensor) and value.is_meta for value in torch.utils._pytree.tree_leaves(made)
-        )
+        made_there = any(isinstance(value, torch.Tensor) and value.is_meta for value in tree_leaves(made))
         if there or made_there:
             doubles = [tensor for tensor in tensors if tensor.dtype == torch.float64]
             assert not doubles, f"{function} is given float64 on a device that has none"
