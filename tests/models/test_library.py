@@ -15,6 +15,7 @@ import pytest
 import tiny_models
 from models.recipes import FAMILIES
 from safelight.models import ModelStore
+from safelight.models.library import Library
 from safelight.sdk import Problem, ProblemError
 
 
@@ -312,3 +313,24 @@ def test_nothing_of_this_needs_torch(home: Path, tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_path_of_the_users_own_is_added_and_no_other(home: Path, tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    tiny_models.tiny_lora(away / "mine.safetensors", "sd1")
+    tiny_models.tiny_lora(away / "more" / "mine.safetensors", "sd1", seed=61)
+    tiny_models.tiny_lora(away / "other.safetensors", "sd1")
+    shutil.copytree(home / "models" / "sd1", away / "whole")
+    library = Library((home / "models",), digest=str, cache=tmp_path / "hub")
+    assert library.add(away / "mine.safetensors") == "mine.safetensors" == library.add(away / "." / "mine.safetensors")
+    assert library.add(away / "more" / "mine.safetensors") == "more/mine.safetensors"
+    assert library.add(away / "whole") == "whole"
+    assert library.add(home / "models" / "sd1") == "sd1"
+    source = library.find("mine.safetensors", "lora")
+    assert (source.place, library.layout(source).root) == ("file", away / "mine.safetensors")
+    assert library.layout(library.find("more/mine.safetensors")).root == away / "more" / "mine.safetensors"
+    assert library.find("whole", "pipeline").place == "folder" and library.find("whole/vae", "vae").place == "folder"
+    for name in ("other.safetensors", str(away / "other.safetensors"), "whole/../other.safetensors", "more"):
+        with pytest.raises(ProblemError):
+            library.find(name)
+    assert library.holds("sd1") and library.holds("starter") and not library.holds("mine.safetensors")

@@ -2,6 +2,8 @@
 
 from .hardware import Numerics, numerics
 from .library import ModelEntry, model_folders
-from .store import LoadedModel, Memory, ModelStore
+from .memory import Memory
+from .shelf import LoadedModel
+from .store import ModelStore
 
 __all__ = ["LoadedModel", "Memory", "ModelEntry", "ModelStore", "Numerics", "model_folders", "numerics"]

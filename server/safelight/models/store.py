@@ -12,8 +12,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
-
 from safelight.sdk.context import Lease, T
 from safelight.sdk.memory import is_out_of_memory
 from safelight.sdk.models import K, ModelRef, Patch, Source
@@ -26,7 +24,7 @@ from .layout import Layout, read_json
 from .library import Library, ModelEntry, model_folders
 from .making import created
 from .memory import SPARE, Memory, give_back, no_room
-from .shelf import Entry, Shelf
+from .shelf import Entry, LoadedModel, Shelf
 
 if TYPE_CHECKING:
     import torch
@@ -35,18 +33,6 @@ if TYPE_CHECKING:
     from .weights import Target
 
 log = logging.getLogger(__name__)
-
-
-class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A component that is in memory now. `bytes` include its LoRAs; `leased` is how many hold it."""
-
-    name: str
-    kind: str
-    device: str
-    precision: str
-    bytes: int
-    leased: int
-    loras: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +103,14 @@ class ModelStore:
 
     def family(self, source: Source) -> str:
         return self._library.family(source)
+
+    def add(self, path: Path) -> str:
+        """Lets a file or folder outside the model folders be named (see `Library.add`); returns the name."""
+        return self._library.add(path)
+
+    def holds(self, name: str) -> bool:
+        """Whether a name means something in the model folders or the package."""
+        return self._library.holds(name)
 
     def describe(self, name: str) -> ModelEntry:
         """What is known of a model on disk. Raises ProblemError when it is not there."""
