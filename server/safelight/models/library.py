@@ -87,7 +87,7 @@ class Library:
         self.starter = starter or starter_folder()
         self._digest = digest
         self._allow_download = allow_download
-        self._progress = progress
+        self.progress = progress
         self._endpoint = endpoint
         self._reader = Reader(self._inside, allow_pickle)
         self._added: dict[str, Path] = {}
@@ -282,7 +282,7 @@ class Library:
             except ProblemError as error:
                 if error.problems[0].code not in ("model_incomplete", "not_a_model"):
                     return found
-        download(repository, revision, inside, self.cache, self._progress, self._endpoint)
+        download(repository, revision, inside, self.cache, self.progress, self._endpoint)
         return self._cached(repository, revision, inside)
 
     def _cached(self, repository: str, revision: str, inside: str) -> Path | None:

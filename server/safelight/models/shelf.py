@@ -6,8 +6,6 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 
 @dataclass
 class Entry:
@@ -68,15 +66,3 @@ class Shelf:
             if not entry.users and entry.near == near:
                 let_go(entry)
         return fits()
-
-
-class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A component that is in memory now. `bytes` include its LoRAs; `leased` is how many hold it."""
-
-    name: str
-    kind: str
-    device: str
-    precision: str
-    bytes: int
-    leased: int
-    loras: tuple[str, ...] = ()

@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
@@ -19,12 +18,13 @@ from safelight.sdk.problem import Problem, ProblemError
 
 from .families import CHECKPOINT_PARTS
 from .hardware import Numerics, numerics, thread_count
+from .held import Held, Key, LoadedModel, Value, described
 from .hub import Progress, cache_folder, offline
 from .layout import Layout, read_json
 from .library import Library, ModelEntry, model_folders
 from .making import created
 from .memory import SPARE, Memory, give_back, no_room
-from .shelf import Entry, LoadedModel, Shelf
+from .shelf import Entry, Shelf
 
 if TYPE_CHECKING:
     import torch
@@ -33,25 +33,6 @@ if TYPE_CHECKING:
     from .weights import Target
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Key:
-    """What makes two leases share a component: everything but the patches."""
-
-    kind: str
-    source: Source
-    precision: str
-
-
-@dataclass(frozen=True)
-class _Held:
-    """Implements `sdk.Lease`."""
-
-    component: Any
-    device: torch.device
-    dtype: torch.dtype
-    settings: Mapping[str, Any]
 
 
 class ModelStore:
@@ -104,6 +85,10 @@ class ModelStore:
     def family(self, source: Source) -> str:
         return self._library.family(source)
 
+    def on_download(self, progress: Progress) -> None:
+        """Tells `progress` of downloads from now on."""
+        self._library.progress = progress
+
     def add(self, path: Path) -> str:
         """Lets a file or folder outside the model folders be named (see `Library.add`); returns the name."""
         return self._library.add(path)
@@ -123,7 +108,7 @@ class ModelStore:
     def loaded(self) -> list[LoadedModel]:
         """What is in memory now, least recently used first."""
         with self._lock:
-            return [_loaded(entry) for entry in self._shelf]
+            return [described(entry) for entry in self._shelf]
 
     def clear(self) -> None:
         """Gives back the memory of every component that nobody holds."""
@@ -160,7 +145,7 @@ class ModelStore:
             with self._lock:
                 entry = self._take(ref, max(together))
             value: Loaded = entry.value.loaded
-            held = _Held(value.component, value.device, value.dtype, MappingProxyType(dict(value.settings)))
+            held = Held(value.component, value.device, value.dtype, MappingProxyType(dict(value.settings)))
             yield held
         except Exception as error:
             if not is_out_of_memory(error):
@@ -201,7 +186,7 @@ class ModelStore:
     def _take(self, ref: ModelRef[Any], scratch: int) -> Entry:
         patches = tuple(patch for patch in ref.patches if patch.weight)
         target, layout = self._target(ref)
-        key = _Key(ref.kind, ref.source, str(target.dtype))
+        key = Key(ref.kind, ref.source, str(target.dtype))
         idle = [entry for entry in self._shelf.of(key) if not entry.users]
         shared = [entry for entry in self._shelf.of(key) if entry.users and entry.state == patches]
         entry = (shared or idle or [None])[0]
@@ -254,7 +239,7 @@ class ModelStore:
                 torch.set_num_threads(count)
         return self._numerics
 
-    def _load(self, ref: ModelRef[Any], key: _Key, target: Target, layout: Layout, scratch: int) -> Entry:
+    def _load(self, ref: ModelRef[Any], key: Key, target: Target, layout: Layout, scratch: int) -> Entry:
         from .components import weights_of
         from .loading import load
         from .quiet import quiet
@@ -272,7 +257,7 @@ class ModelStore:
         loaded = self._retried(attempt, ref, size, scratch)
         from .lora import Attached
 
-        entry = Entry(key, _Value(loaded, Attached(loaded)), loaded.bytes(), state=())
+        entry = Entry(key, Value(loaded, Attached(loaded)), loaded.bytes(), state=())
         self._shelf.add(entry)
         log.info("loaded %s of %s: %.0f MB in %s", ref.kind, ref.source.name, entry.bytes / 1e6, target.dtype)
         return entry
@@ -375,28 +360,8 @@ class ModelStore:
         return no_room(ref, device.type, (size or 0) + scratch, self._memory.free(device), held)
 
 
-@dataclass
-class _Value:
-    loaded: Loaded
-    attached: Any
-
-
 def wrong_family(name: str, given: str, wanted: str) -> ProblemError:
     message = f"{name!r} was made for {given}, and the model is of the family {wanted}."
     return ProblemError(
         Problem(code="wrong_family", message=message, hint=f"Choose one that was made for {wanted}.", value=name)
-    )
-
-
-def _loaded(entry: Entry) -> LoadedModel:
-    key = cast(_Key, entry.key)
-    value: Loaded = entry.value.loaded
-    return LoadedModel(
-        name=key.source.name,
-        kind=key.kind,
-        device=str(value.device),
-        precision=key.precision.removeprefix("torch."),
-        bytes=entry.total,
-        leased=entry.users,
-        loras=tuple(source.name for source in entry.value.attached.sources),
     )
