@@ -45,6 +45,9 @@ class Controls:
     def __init__(self, active: Sequence[_Active] = ()) -> None:
         self._active = active
 
+    def __bool__(self) -> bool:
+        return bool(self._active)
+
     def residuals(
         self,
         batched: Tensor,
@@ -125,17 +128,17 @@ def leased_controls(
             for entry in active:
                 # One that works with two hints at once has to embed them anew at each step.
                 if sum(other.net is entry.net for other in active) == 1:
-                    embedders.append(_keep_embedding(entry))
+                    embedders.append(_keep_embedding(ctx, entry))
             yield Controls(active)
         finally:
             for embedder in embedders:
                 del embedder.__dict__["forward"]
 
 
-def _keep_embedding(entry: _Active) -> Any:
+def _keep_embedding(ctx: Context, entry: _Active) -> Any:
     embedder = entry.net.controlnet_cond_embedding
     flipped = entry.net.config.controlnet_conditioning_channel_order == "bgr"
-    kept = embedder(entry.hint.flip(1) if flipped else entry.hint)
+    kept = ctx.models.retry(lambda: embedder(entry.hint.flip(1) if flipped else entry.hint))
     embedder.__dict__["forward"] = _Kept(kept)
     return embedder
 

@@ -68,7 +68,7 @@ class Guide:
         """The guided prediction (B, C, H, W) in float32 for an input already scaled by the scheduler."""
         import torch
 
-        active = [place for place, part in enumerate(self.parts) if part.prompt.start <= window[0] < part.prompt.end]
+        active = active_parts(self.parts, window)
         bundle = self._bundle(tuple(active))
         count = len(active)
         model_input = model_input.to(self.dtype)
@@ -162,6 +162,11 @@ def make_parts(
         for port, side in sides
         for prompt in side.prompts
     ]
+
+
+def active_parts(parts: Sequence[Part], window: tuple[float, float]) -> list[int]:
+    """The places of the parts that speak during a call (see `Schedule.window`)."""
+    return [place for place, part in enumerate(parts) if part.prompt.start <= window[0] < part.prompt.end]
 
 
 def check_coverage(parts: Sequence[Part], windows: Sequence[tuple[float, float]]) -> None:
