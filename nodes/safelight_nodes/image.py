@@ -35,9 +35,10 @@ class Loaded(NamedTuple):
 
 @node(version=1)
 def load(*, file: Annotated[str, FilePick("image"), "A picture in the input folder."], ctx: Context) -> Loaded:
-    """Read a picture from the input folder: PNG, JPEG, WebP, BMP, TIFF, GIF (its first frame) and more.
+    """Read an image from the input folder: PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF (its first frame) and more.
 
-    It is turned upright as its camera says, and its colours are brought to sRGB. Transparency is kept.
+    It is turned upright as its camera says, and its colours are brought to sRGB. Transparency is kept, and so
+    are depths of 16 bits.
     """
     import torch
 
