@@ -232,9 +232,7 @@ def composite(
 
     One picture or mask serves a whole batch of the others.
     """
-    import torch
-
-    from ._pixels import mask_like, opaque, resized
+    from ._pixels import blended, mask_like, opaque, resized
 
     below = base.pixels
     height, width = below.shape[1:3]
@@ -252,8 +250,7 @@ def composite(
                 port="over",
             )
         )
-    # Not a difference added to the lower picture: only so are both ends exact.
-    return Image(torch.mul(below, 1 - coverage) + torch.mul(above, coverage))
+    return Image(blended(below, above, coverage))
 
 
 @node(version=1)

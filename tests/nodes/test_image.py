@@ -256,6 +256,20 @@ def test_resizing(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["lanczos", "bicubic", "bilinear"])
+def test_what_is_transparent_lends_no_colour_to_its_neighbours(method: str) -> None:
+    half = torch.zeros(1, 8, 10, 4)
+    half[:, :, :5] = torch.tensor([1.0, 0, 0, 1])
+    made = image.resize(Image(half), width=5, height=4, method=method).pixels  # type: ignore[arg-type]
+    seen = made[..., 3] > 0.01
+    assert torch.allclose(made[..., 0][seen], torch.tensor(1.0), atol=1e-5)
+    assert float(made[0, 1, 2, 3]) == pytest.approx(0.5, abs=0.01)
+    hidden = torch.zeros(1, 8, 10, 4)
+    hidden[..., 1] = 0.5
+    kept = image.resize(Image(hidden), width=5, method=method).pixels  # type: ignore[arg-type]
+    assert torch.allclose(kept[..., 1], torch.tensor(0.5), atol=1e-5), "what is hidden everywhere stays what it was"
+
+
+@pytest.mark.parametrize("method", ["lanczos", "bicubic", "bilinear"])
 def test_shrinking_averages_fine_patterns(method: str) -> None:
     stripes = torch.zeros(1, 64, 64, 3)
     stripes[:, :, ::2] = 1
@@ -312,6 +326,18 @@ def test_compositing_keeps_what_the_mask_leaves_out() -> None:
     with pytest.raises(ProblemError) as caught:
         image.composite(Image(base.repeat(2, 1, 1, 1)), Image(over.repeat(3, 1, 1, 1)), Mask(coverage))
     assert code(caught) == ("wrong_batch", "over")
+
+
+def test_compositing_weighs_colours_by_their_opacity() -> None:
+    clear, red = torch.zeros(1, 1, 3, 4), torch.tensor([1.0, 0, 0, 1]).expand(1, 1, 3, 4)
+    mask = Mask(torch.tensor([[[0.0, 0.5, 1.0]]]))
+    for below, above in ((clear, red), (red.clone(), clear)):
+        made = image.composite(Image(below), Image(above), mask).pixels
+        assert made[0, 0, 1].tolist() == [1, 0, 0, 0.5]
+        assert torch.equal(made[0, 0, 0], below[0, 0, 0]) and torch.equal(made[0, 0, 2], above[0, 0, 2])
+    drawn = bytes_picture(channels=4)
+    none = image.composite(Image(drawn), Image(1 - drawn), Mask(torch.zeros(1, 6, 5))).pixels
+    assert torch.equal(none, drawn)
 
 
 def test_masks_and_pictures() -> None:
