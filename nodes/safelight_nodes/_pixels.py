@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from safelight.sdk import Problem, ProblemError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -62,6 +64,21 @@ def blended(below: Tensor, above: Tensor, share: Tensor) -> Tensor:
     plain = below * (1 - share) + above * share
     mixed = torch.cat([colours.where(alpha > 0, plain[..., :3]), alpha], dim=-1)
     return plain.where((share == 0) | (share == 1), mixed)
+
+
+def common_batch(**counts: int) -> int:
+    """How many images come of batches of these lengths, by port: one serves all images of the others.
+
+    Raises:
+        ProblemError: `wrong_batch` at the first port whose length does not go with those before.
+    """
+    several = next((count for count in counts.values() if count != 1), 1)
+    for port, count in counts.items():
+        if count not in (1, several):
+            said = ", ".join(f"{count} in {port}" for port, count in counts.items())
+            message, hint = f"The batches differ: {said}.", "Give one of each, or as many as there are of the others."
+            raise ProblemError(Problem(code="wrong_batch", message=message, hint=hint, port=port))
+    return several
 
 
 def to_bytes(pixels: Tensor) -> Any:

@@ -232,24 +232,15 @@ def composite(
 
     One picture or mask serves a whole batch of the others.
     """
-    from ._pixels import blended, mask_like, opaque, resized
+    from ._pixels import blended, common_batch, mask_like, opaque, resized
 
     below = base.pixels
+    common_batch(base=len(below), over=len(over.pixels), mask=len(mask.coverage))
     height, width = below.shape[1:3]
     above = resized(over.pixels, height, width, "stretch", "bicubic")
     if below.shape[-1] != above.shape[-1]:
         below, above = opaque(below), opaque(above)
     coverage = mask_like(mask.coverage, below)[..., None]
-    counts = {len(given) for given in (below, above, coverage)} - {1}
-    if len(counts) > 1:
-        raise ProblemError(
-            Problem(
-                code="wrong_batch",
-                message=f"There are {len(below)} pictures below, {len(above)} above and {len(coverage)} masks.",
-                hint="Give one of each, or as many as there are of the others.",
-                port="over",
-            )
-        )
     return Image(blended(below, above, coverage))
 
 

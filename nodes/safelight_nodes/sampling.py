@@ -158,12 +158,12 @@ def _run(
     from ._diffusion.control import leased_controls
     from ._diffusion.families import traits
     from ._diffusion.guidance import Guide, check_coverage, make_parts
+    from ._diffusion.latents import canvas_size
     from ._diffusion.loop import Run
     from ._diffusion.preview import Previewer
     from ._diffusion.schedule import plan_steps
 
-    batch, channels, height, width = latent.samples.shape
-    size = (height * latent.downsampling, width * latent.downsampling)
+    batch, channels = latent.samples.shape[:2]
     with ExitStack() as stack, torch.no_grad():
         lease = stack.enter_context(ctx.models.lease(model, scratch=_scratch(latent)))
         unet = lease.component
@@ -177,7 +177,7 @@ def _run(
             _check_level(latent.noise, schedule.levels[0], first)
         check_coverage(parts, [schedule.window(call) for call in range(schedule.calls)])
         other = negative if any(not entry.positive for entry in parts) else None
-        controls = stack.enter_context(leased_controls(ctx, model.family, positive, other, batch, size))
+        controls = stack.enter_context(leased_controls(ctx, model.family, positive, other, latent))
         adapters = stack.enter_context(installed_adapters(ctx, unet, model.family, positive, other, batch))
         guide = Guide(
             unet=unet,
@@ -186,7 +186,7 @@ def _run(
             guidance=settings.guidance,
             rescale=settings.rescale,
             batch=batch,
-            size=size,
+            size=canvas_size(latent),
             device=lease.device,
             dtype=lease.dtype,
             controls=controls,

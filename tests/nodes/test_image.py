@@ -323,7 +323,7 @@ def test_compositing_keeps_what_the_mask_leaves_out() -> None:
     assert torch.allclose(made[0, 3, 0], (base[0, 3, 0] + over[0, 3, 0]) / 2)
     small = image.composite(Image(base), Image(torch.ones(2, 3, 3, 4)), Mask(torch.ones(1, 12, 10))).pixels
     assert tuple(small.shape) == (2, 6, 5, 4) and torch.allclose(small, torch.ones_like(small))
-    with pytest.raises(ProblemError) as caught:
+    with pytest.raises(ProblemError, match="2 in base, 3 in over, 1 in mask") as caught:
         image.composite(Image(base.repeat(2, 1, 1, 1)), Image(over.repeat(3, 1, 1, 1)), Mask(coverage))
     assert code(caught) == ("wrong_batch", "over")
 
