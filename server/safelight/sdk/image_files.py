@@ -89,6 +89,20 @@ class ImageFile:
         exact = self.pixels.dtype == numpy.uint8
         return Image.fromarray(self.pixels if exact else (self.pixels * 255).round().astype(numpy.uint8))
 
+    def png(self) -> bytes:
+        """As a PNG file of 8 bits a channel, or 16 where the pixels are float32."""
+        import numpy
+
+        if self.pixels.dtype == numpy.uint8:
+            stream = io.BytesIO()
+            self.picture().save(stream, "PNG", compress_level=4)
+            return stream.getvalue()
+        import cv2  # Pillow writes 16 bits of grey images only; here, blue comes first
+
+        order = [2, 1, 0, 3][: self.pixels.shape[-1]]
+        samples = (self.pixels[..., order] * 65535).round().astype(numpy.uint16)
+        return cv2.imencode(".png", samples)[1].tobytes()
+
 
 def image_format(data: bytes) -> Format | None:
     """The format by the first bytes; None for what is no image, and for TGA, which has no mark of its own."""
@@ -111,7 +125,8 @@ def read_image(source: Path | bytes, *, near: int = 0) -> ImageFile:
 
     Image.init()  # fills Image.OPEN
     known = image_format(data)
-    wanted = [one.name for one in ([known] if known else FORMATS) if one.name in Image.OPEN]
+    likely = [known] if known else [one for one in FORMATS if one.head is None]
+    wanted = [one.name for one in likely if one.name in Image.OPEN]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
