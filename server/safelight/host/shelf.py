@@ -11,6 +11,7 @@ from pathlib import Path
 
 from safelight.app import Studio
 from safelight.graph import Document
+from safelight.interop.foreign import carried
 from safelight.interop.pictures import extract, sniff
 from safelight.sdk.problem import ProblemError
 
@@ -140,13 +141,13 @@ class Shelf:
             return Facts(), None, size
         return facts_in(document, self._studio.catalogue), document.name or None, size
 
-    def document(self, path: Path) -> Document | None:
-        """The workflow that a picture carries; None when there is none that can be read."""
+    def document(self, path: Path) -> Document:
+        """The workflow that an image carries. Raises ProblemError where there is none that can be read."""
         try:
-            text = extract(path.read_bytes())
-            return Document.loads(text) if text is not None else None
-        except (OSError, ProblemError):
-            return None
+            data = path.read_bytes()
+        except OSError:
+            data = b""
+        return Document.loads(carried(data, path.name))
 
 
 def _size(path: Path) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from safelight.interop.cleaning import clean
 from safelight.interop.containers import webp_chunks
+from safelight.interop.foreign import carried
 from safelight.interop.pictures import extract, sniff
 from safelight.sdk import image_files
 from safelight.sdk.image_files import FORMATS, ImageFault, ImageFile, image_format, read_image
@@ -157,15 +158,11 @@ def workflow_in(data: bytes) -> str:
     """The text of the workflow that a file is or carries.
 
     Raises:
-        ProblemError: `no_workflow_inside`, or what reading the picture raises.
+        ProblemError: `no_workflow_inside`, `foreign_workflow`, or what reading the image raises.
     """
     if sniff(data) is None:
         return data.decode("utf-8-sig", "replace")
-    text = extract(data)
-    if text is None:
-        hint = "Programs that send pictures often strip it; use the file that Safelight saved."
-        raise _problem("no_workflow_inside", "The picture carries no workflow.", hint, None)
-    return text
+    return carried(data)
 
 
 def _problem(code: str, message: str, hint: str, value: object) -> ProblemError:
