@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 
 import numpy
@@ -67,6 +68,26 @@ def test_clean_images_keep_their_encoded_pixels_and_lose_all_else(kind: str) -> 
     assert numpy.array_equal(read_image(data).pixels, read_image(kept.data).pixels)
     assert SECRET.encode() not in kept.data and len(kept.data) < len(data)
     assert accept("a", kept.data).data == kept.data
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", "PNG"])
+def test_a_file_that_holds_nothing_but_the_image_is_kept_byte_for_byte(form: str) -> None:
+    data = encoded(photo(), form)
+    assert accept(f"a.{form.lower()}", data).data == data
+
+
+@pytest.mark.parametrize("kind", CLEAN)
+def test_damaged_files_are_problems_or_whole_images(kind: str) -> None:
+    source, whole = random.Random(3), CLEAN[kind]()
+    for _ in range(15):
+        data = bytearray(whole)
+        for _ in range(source.randint(1, 4)):
+            data[source.randrange(len(data))] = source.randrange(256)
+        try:
+            kept = accept("a.png", bytes(data))
+        except ProblemError:
+            continue
+        assert read_image(kept.data).size == (kept.width, kept.height)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import struct
+from pathlib import Path
 
 import numpy
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from safelight.sdk import image_files
-from safelight.sdk.image_files import FORMATS, ImageFault, image_format, read_image
+from safelight.sdk.image_files import FORMATS, ImageFault, image_format, image_size, read_image
 from tiny_images import chunk, encoded, exif, png, profile
 
 COLOUR = (120, 180, 60)
@@ -116,7 +117,7 @@ def test_sixteen_bits_are_kept(channels: int) -> None:
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_cameras_are_turned_back(form: str, orientation: int) -> None:
+def test_cameras_are_turned_back(form: str, orientation: int, tmp_path: Path) -> None:
     picture = Image.new("RGB", (48, 32), "blue")
     picture.paste("red", (0, 0, 16, 16))
     options = {"PNG": {}, "JPEG": {"quality": 95}, "WEBP": {"lossless": True}, "TIFF": {}}[form]
@@ -126,6 +127,8 @@ def test_cameras_are_turned_back(form: str, orientation: int) -> None:
     found = read_image(data)
     assert numpy.array_equal(found.pixels, wanted) and found.orientation == orientation
     assert found.size == ((32, 48) if orientation >= 5 else (48, 32))
+    (tmp_path / "a").write_bytes(data)
+    assert image_size(tmp_path / "a") == found.size
 
 
 def test_sixteen_bits_are_turned_as_well() -> None:
@@ -155,6 +158,13 @@ def test_what_is_no_image_is_told(data: bytes) -> None:
     with pytest.raises(ImageFault) as caught:
         read_image(data)
     assert caught.value.kind == "unknown"
+
+
+def test_the_size_of_what_is_no_image_is_none(tmp_path: Path) -> None:
+    for data in (b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"):
+        (tmp_path / "a").write_bytes(data)
+        assert image_size(tmp_path / "a") == (0, 0)
+    assert image_size(tmp_path / "missing") == (0, 0)
 
 
 def test_damaged_and_huge_ones_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from safelight.app import Studio
 from safelight.graph import Document
 from safelight.interop.foreign import carried
-from safelight.interop.pictures import extract, sniff
+from safelight.interop.pictures import extract
+from safelight.sdk.image_files import image_size
 from safelight.sdk.problem import ProblemError
 
 from .facts import Facts, facts_in
@@ -131,7 +132,7 @@ class Shelf:
         if not found.media_type.startswith("image/") or found.size > _READ:
             return Facts(), None, (0, 0)
         data = found.path.read_bytes()
-        size = _size(found.path) if sniff(data) is not None else (0, 0)
+        size = image_size(found.path)
         try:
             text = extract(data)
             document = Document.loads(text) if text is not None else None
@@ -148,13 +149,3 @@ class Shelf:
         except OSError:
             data = b""
         return Document.loads(carried(data, path.name))
-
-
-def _size(path: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except Exception:  # Pillow raises all sorts of things
-        return 0, 0

@@ -109,6 +109,26 @@ def image_format(data: bytes) -> Format | None:
     return next((one for one in FORMATS if one.head and one.head.match(data)), None)
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) of an image file, upright, by its header; (0, 0) where it cannot be read."""
+    from PIL import Image
+
+    try:
+        with path.open("rb") as file:
+            known = image_format(file.read(32))
+            if known is None:
+                return 0, 0
+            file.seek(0)
+            with Image.open(file, formats=[known.name]) as opened:
+                picture: Any = opened
+                # Pillow turns the size of a TIFF already, and unpacks a PNG to look for EXIF behind the pixels.
+                stored = (picture.tag_v2[256], picture.tag_v2[257]) if known.name == "TIFF" else picture.size
+                turned = (known.name != "PNG" or "exif" in picture.info) and _orientation(picture) >= 5
+                return (stored[1], stored[0]) if turned else stored
+    except Exception:  # Pillow raises all sorts of things
+        return 0, 0
+
+
 def read_image(source: Path | bytes, *, near: int = 0) -> ImageFile:
     """Unpacks an image file.
 
