@@ -145,7 +145,8 @@ class Studio:
             hint = did_you_mean(str(what), names) or f"Shipped workflows: {one_of(list(names), 40)}."
             message = f"{str(what)!r} is {found}."
             raise ProblemError(Problem(code="workflow_missing", message=message, hint=hint, value=str(what))) from None
-        from safelight.interop.pictures import extract, sniff
+        from safelight.interop.foreign import carried
+        from safelight.interop.pictures import sniff
 
         if sniff(data) is None:
             if path.suffix != ".json" and not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
@@ -153,12 +154,7 @@ class Studio:
                 hint = "Give a *.json file, or a picture that Safelight saved."
                 raise ProblemError(Problem(code="not_workflow", message=message, hint=hint, value=str(what)))
             return Document.loads(data)
-        text = extract(data)
-        if text is None:
-            message = f"The picture {str(what)!r} carries no workflow."
-            hint = "Programs that send pictures often strip it; use the file that Safelight saved."
-            raise ProblemError(Problem(code="no_workflow_inside", message=message, hint=hint, value=str(what)))
-        return Document.loads(text)
+        return Document.loads(carried(data, str(what)))
 
     def check(self, document: Document, targets: Sequence[str] | None = None) -> Checked:
         """Every problem of a document, those of missing files and models included."""
