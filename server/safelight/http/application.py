@@ -14,6 +14,7 @@ from aiohttp import web
 
 from safelight.host import history
 from safelight.sdk.problem import ProblemError
+from safelight.sdk.unicode import encode_json
 
 from . import events, graph_routes, metrics, static
 from .problems import Refused, answer_to, plain
@@ -161,7 +162,7 @@ class _NoQuery(msgspec.Struct):
 
 
 def _json(data: Any, status: int, headers: dict[str, str] | None = None) -> web.Response:
-    body = msgspec.json.encode(data)
+    body = encode_json(data)
     return web.Response(
         status=status,
         body=body,
