@@ -16,7 +16,7 @@ def half_characters(data: Any) -> list[Problem]:
     for path, text in halves(data):
         node, port = _place(path)
         shown = escaped(text)
-        place = f"The text {shown[:200]!r}" if node else f"The text {shown[:200]!r} at {escaped('.'.join(path))!r}"
+        place = f"The text {text[:200]!r}" if node else f"The text {text[:200]!r} at {escaped('.'.join(path))!r}"
         problems.append(
             Problem(
                 code="bad_value",

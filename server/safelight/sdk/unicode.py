@@ -54,7 +54,7 @@ def halves(data: Any) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def encode_json(data: Any) -> bytes:
-    """JSON of anything that msgspec takes. Half characters come out escaped: an answer never fails for a file's name."""
+    """JSON of anything that msgspec takes. Half characters come out escaped: no answer fails for the name of a file."""
     try:
         return msgspec.json.encode(data)
     except UnicodeEncodeError:

@@ -56,6 +56,7 @@ export const titles: Record<string, string> = {
   bad_file_name: "文件名超出了输出文件夹",
   cannot_write: "系统不允许写入文件",
   node_failed: "节点出错",
+  not_finite: "结果含有非有限数值",
   out_of_memory: "内存不足",
   training_diverged: "训练发散：损失不再是数字",
   patched_model: "带 LoRA 的模型不能在此训练",
