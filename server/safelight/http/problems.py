@@ -36,6 +36,7 @@ _STATUS = {
     "picture_text_too_large": 413,
     "shutting_down": 503,
     "database_failed": 503,
+    "no_workers": 503,
     "cannot_write": 503,
 }
 

@@ -129,6 +129,7 @@ export const titles: Record<string, string> = {
   run_not_waiting: "只能移动等待中的运行",
   run_busy: "运行正在进行，请先取消",
   run_failed: "运行中断",
+  no_workers: "工作进程无法启动",
   worker_died: "工作进程意外终止",
   too_many_runs: "一次提交的运行过多",
   batch_missing: "没有这次对比",
