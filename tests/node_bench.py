@@ -77,6 +77,7 @@ class BenchContext:
     saved: dict[str, bytes] = field(default_factory=dict)
     curve: list[tuple[int, float]] = field(default_factory=list)
     calls: int = 0
+    warned: list[Problem] = field(default_factory=list)
 
     @property
     def files(self) -> BenchContext:
@@ -102,6 +103,9 @@ class BenchContext:
         self.calls += 1
         if self.cancel_at is not None and self.calls > self.cancel_at:
             raise Cancelled
+
+    def warn(self, problem: Problem) -> None:
+        self.warned.append(problem)
 
     def restore(self) -> Mapping[str, Any] | None:
         return self.state

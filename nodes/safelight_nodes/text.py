@@ -50,6 +50,7 @@ def encode(
 
     from ._diffusion.embeddings import learned
     from ._diffusion.families import traits
+    from ._diffusion.finite import require_finite
     from ._diffusion.text_encoding import encode as encode_pieces
 
     with ctx.models.lease(encoder) as lease, torch.no_grad():
@@ -72,6 +73,13 @@ def encode(
         embeddings, pooled = encode_pieces(
             bundle.tokenizers, bundle.encoders, parse(text), vectors, traits(encoder.family), clip_skip, lease.device
         )
+    for found in (embeddings, pooled):
+        if found is not None:
+            require_finite(
+                found,
+                "The embeddings of this prompt hold numbers that are not finite.",
+                "Use smaller weights in the prompt; look at embeddings and LoRAs, too.",
+            )
     return Conditioning((Prompt(embeddings, pooled),), family=encoder.family)
 
 

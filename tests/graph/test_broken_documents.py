@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 import trivial_nodes
-from safelight.graph import Document, check
+from safelight.graph import Document, Port, check
 from safelight.sdk import Problem, ProblemError
 
 T = "trivial_nodes."
@@ -161,6 +162,10 @@ BROKEN: dict[str, tuple[Any, str, str, str]] = {
         } | {"s30": {"nodes": {"x": n("number")}, "links": []}}),
         "too_large", "100,000", "fewer",
     ),
+    "half an emoji in a value": (
+        '{"format": "safelight/1", "nodes": {"a": {"type": "trivial_nodes.words", "values": {"text": "\\ud83d!"}}}}',
+        "bad_value", "half of a character", "emoji",
+    ),
     "nothing to run": (doc(), "no_output", "no nodes", "template"),
 }  # fmt: skip
 
@@ -211,3 +216,39 @@ def test_problems_of_nodes_that_a_target_does_not_need_are_warnings() -> None:
     assert checked.ok and [(problem.code, problem.level) for problem in checked.problems] == [
         ("missing_input", "warning")
     ]
+
+
+HALF = "cut \ud83d!"
+
+
+@pytest.mark.parametrize(
+    ("given", "node", "port"),
+    [
+        (doc({"a": n("words", text=HALF)}), "a", "text"),
+        (doc({"a": n("words", text=["x", HALF])}), "a", "text"),
+        (doc({"a": {**n("words"), "title": HALF}}), "a", None),
+        (doc({"a": {"type": HALF}}), "a", None),
+        (doc({HALF: n("words")}), "cut \\ud83d!", None),
+        (doc(name=HALF), None, None),
+        (doc(ui={"frames": [{HALF: 1}]}), None, None),
+        (doc(subgraphs={"s": {"nodes": {"b": n("words", text=HALF)}}}), "s/b", "text"),
+    ],
+)
+def test_half_a_character_anywhere_is_told_with_its_place_when_the_document_is_read(
+    given: Any, node: str | None, port: str | None
+) -> None:
+    with pytest.raises(ProblemError) as caught:
+        Document.parse(given)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.node, problem.port) == ("bad_value", node, port)
+    msgspec.json.encode(problem)
+
+
+def test_half_a_character_that_is_typed_in_later_is_told_by_check() -> None:
+    document = Document.parse(doc({"a": n("words", text="")})).with_values({Port("a", "text"): HALF})
+    (problem,) = check(document, trivial_nodes.catalogue()).problems
+    assert (problem.code, problem.node, problem.port) == ("bad_value", "a", "text")
+
+
+def test_whole_emoji_are_text_like_any_other() -> None:
+    assert not problems_of(doc({"a": n("words", text="\U0001f34e caf\u00e9")}, name="\U0001f34e"))

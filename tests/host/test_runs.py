@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from safelight.host import database as host_database
 from safelight.host import history, preferences, runs, workflows
 from safelight.host.database import Database, migrate
 from safelight.host.live import Live
@@ -271,3 +272,49 @@ def test_the_folder_is_locked_once(tmp_path: Path) -> None:
     again = FolderLock(tmp_path)
     again.acquire()
     again.release()
+
+
+def test_a_database_that_cannot_be_written_says_so_and_mends_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_database, "_ASK_AGAIN", 0.0)
+
+    async def codes() -> list[str]:
+        database = Database(tmp_path / "d.sqlite")
+        found: list[str] = []
+
+        async def ask() -> None:
+            try:
+                await database.must_write()
+                found.append("")
+            except ProblemError as error:
+                found.append(error.problems[0].code)
+
+        try:
+            await ask()
+            database._connection.execute("PRAGMA query_only = 1")
+            await ask()
+            database._connection.execute("PRAGMA query_only = 0")
+            await ask()
+        finally:
+            database.close()
+        return found
+
+    assert asyncio.run(codes()) == ["", "database_failed", ""]
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_job_is_a_problem(tmp_path: Path) -> None:
+    async def fill() -> str:
+        database = Database(tmp_path / "d.sqlite")
+        try:
+            (pages,) = database._connection.execute("PRAGMA page_count").fetchone()
+            database._connection.execute(f"PRAGMA max_page_count = {pages}")
+            with pytest.raises(ProblemError) as caught:
+                await database.write(lambda c: preferences.set_setting(c, "large", "x" * 100_000))
+            database._connection.execute(f"PRAGMA max_page_count = {pages + 100}")
+            await database.write(lambda c: preferences.set_setting(c, "large", "x" * 100_000))
+            return caught.value.problems[0].code
+        finally:
+            database.close()
+
+    assert asyncio.run(fill()) == "database_failed"

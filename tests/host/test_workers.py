@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import re
@@ -13,12 +14,16 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.request import urlopen
 
 import psutil
 import pytest
 
+from safelight.host import local_pool
+from safelight.host.local_pool import LocalPool, PoolOptions
+from safelight.host.records import WorkerInfo
+from safelight.host.wire import Setup
 from serving import Server, chain, saving, serving, single
 
 
@@ -75,6 +80,41 @@ def test_a_run_that_kills_every_worker_fails_and_names_the_signal(server: Server
     assert (run["status"], run["deaths"]) == ("failed", 3)
     assert run["problems"][0]["code"] == "worker_died" and "SIGKILL" in run["problems"][0]["message"]
     assert server.wait(submit(server, chain(2)))["status"] == "done"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_worker_that_dies_while_a_process_it_forked_lives_is_noticed_at_once(server: Server) -> None:
+    server.call("PATCH", "/settings", {"max_deaths": 1})
+    began = time.monotonic()
+    run = server.wait(submit(server, single("leave_a_child", seconds=20)))
+    assert time.monotonic() - began < 10
+    assert (run["status"], run["deaths"], run["problems"][0]["code"]) == ("failed", 1, "worker_died")
+    server.call("PATCH", "/settings", {"max_deaths": 3})
+    assert server.wait(submit(server, chain(2)))["status"] == "done"
+
+
+def test_a_worker_that_never_gets_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(local_pool, "_STARTS", 3)
+    heard: list[str] = []
+
+    class Listener:
+        def changed(self, worker: WorkerInfo) -> None:
+            heard.append(worker.state)
+
+    async def give_up() -> str:
+        pool = LocalPool(PoolOptions(Setup(home=str(tmp_path), worker="", inputs=(), memory=1, disk=1)))
+        await pool.start(cast(Any, Listener()))
+        async with asyncio.timeout(20):
+            while not pool.fault():
+                await asyncio.sleep(0.02)
+        assert pool.idle() is None
+        await pool.stop(1)
+        return pool.fault()
+
+    assert "exit code 3" in asyncio.run(give_up())
+    assert heard.count("starting") == 3 and heard[-1] == "dead"
 
 
 def test_a_killed_worker_goes_on_at_the_last_checkpoint(server: Server, tmp_path: Path) -> None:

@@ -123,6 +123,16 @@ HOSTILE: dict[str, tuple[Callable[[], Asked], set[int], str | None]] = {
         {403},
         "wrong_origin",
     ),
+    "half an emoji": (
+        lambda: posted("/api/v1/check", document_of('{"a": {"type": "x", "values": {"text": "\\ud83d!"}}}')),
+        {422},
+        "bad_value",
+    ),
+    "half an emoji in an input of a run": (
+        lambda: posted("/api/v1/runs", b'{"workflow": "text_to_image", "inputs": {"prompt": "\\ud83d!"}}'),
+        {422},
+        "bad_value",
+    ),
     "a form instead of JSON": (
         lambda: ("POST", "/api/v1/check", b'{"document":{}}', {"Content-Type": "text/plain"}),
         {415},

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import VAE, Context, Lease, ModelRef, ProblemError, is_out_of_memory
 
+from .finite import require_finite
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -50,8 +52,10 @@ class Codec:
         """
         import torch
 
-        pictures = [self._decode_one(one[None], tile) for one in self._unscaled(samples)]
-        return (torch.cat(pictures) / 2 + 0.5).clamp(0, 1).movedim(1, -1).contiguous()
+        pictures = torch.cat([self._decode_one(one[None], tile) for one in self._unscaled(samples)])
+        # Before they are held to 0..1: that would make white of what is infinite.
+        require_finite(pictures, "The decoded images hold numbers that are not finite.", self._hint())
+        return (pictures / 2 + 0.5).clamp(0, 1).movedim(1, -1).contiguous()
 
     def encode(self, pixels: Tensor, sources: Sequence[torch.Generator] | None = None, tile: int = 0) -> Tensor:
         """Pixels (B, H, W, 3) in 0..1 to latents (B, C, h, w), float32 on the CPU.
@@ -68,7 +72,14 @@ class Codec:
                 noise = torch.randn(mean.shape, generator=sources[place])
                 mean = mean + torch.exp(0.5 * log_variance.clamp(-30, 20)) * noise
             found.append(mean)
-        return self._scaled(torch.cat(found))
+        latents = torch.cat(found)
+        require_finite(latents, "The encoded images hold numbers that are not finite.", self._hint())
+        return self._scaled(latents)
+
+    def _hint(self) -> str:
+        if self.dtype.itemsize == 2:
+            return "This VAE overflows in half precision: load it with precision float32."
+        return "Look at what comes in, and whether the weights of the VAE are whole."
 
     def _decode_one(self, latent: Tensor, tile: int) -> Tensor:
         return self._tiled(latent, tile // self.downsampling, self._pixels, self.downsampling)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk import Context, Latent
 
 from . import state as scheduler_state
+from .finite import Watch
 from .noise import BrownianNoise, draw, generators
 from .preview import Previewer
 
@@ -63,8 +64,10 @@ class Run:
         before = scheduler_state.baseline(scheduler)
         first, samples = self._resumed(samples, sources)
         mask = self.latent.mask.to(device) if self.blend and self.latent.mask is not None else None
+        watch = Watch(schedule.steps)
         for call in range(first, schedule.calls):
             if call > first and ctx.checkpoint_due(call, schedule.calls):
+                watch.settle()
                 ctx.checkpoint(self._state(call, samples, sources, before))
             ctx.check_cancelled()
             timestep = schedule.timesteps[call]
@@ -82,7 +85,9 @@ class Run:
                     outside = scheduler.add_noise(original, noise, _batched(schedule.timesteps[call + 1]))
                 samples = (1 - mask) * outside + mask * samples
             if done is not None:
+                watch.see(min(done, schedule.steps), samples)
                 ctx.progress(min(done, schedule.steps), schedule.steps, preview)
+        watch.settle()
         return schedule.to_shared(samples, schedule.levels[-1]) if self.leave_noise else samples
 
     def _start(self, original: Tensor, noise: Tensor, sources: Sequence[torch.Generator]) -> Tensor:

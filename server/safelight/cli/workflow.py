@@ -16,6 +16,7 @@ from safelight.graph import Document, Port
 from safelight.graph.expand import Flat, expand
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.types import PortType
+from safelight.sdk.unicode import encode_json
 from safelight.sdk.widgets import ModelPick
 
 from .arguments import help_of, options_of
@@ -101,7 +102,7 @@ def report(problems: Iterable[Problem]) -> None:
 
 
 def print_json(data: Any) -> None:
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n")
+    sys.stdout.write(msgspec.json.format(encode_json(data), indent=2).decode() + "\n")
 
 
 def _flags(

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 
 from .jsontext import compact, depth_of, dumps, loads
+from .whole import half_characters
 
 FORMAT = "safelight/1"
 MAX_NODES = 100_000
@@ -100,6 +101,9 @@ class Document:
     def parse(cls, data: Any) -> Document:
         """Reads a document from parsed JSON; see `loads`."""
         depth_of(data)
+        halves = half_characters(data)
+        if halves:
+            raise ProblemError(halves)
         reader = _Reader()
         document = reader.document(data)
         if reader.problems or document is None:

@@ -11,8 +11,10 @@ import asyncio
 import contextlib
 import logging
 import queue
+import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +29,8 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 _BATCH = 500
+_ASK_AGAIN = 1.0
+_ROOM = 1 << 20
 _Job = tuple[Work[Any], "asyncio.Future[Any]"]
 
 
@@ -46,6 +50,8 @@ class Database:
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._closed = False
+        self._asked = -_ASK_AGAIN
+        self._fault: ProblemError | None = None
         self._connection = self._prepare()
         self._thread = threading.Thread(target=self._work, name="database-writer", daemon=True)
         self._thread.start()
@@ -66,6 +72,23 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """Runs `work` on a connection that cannot write; sees everything that was written before."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, lambda: work(self._reader()))
+
+    async def must_write(self) -> None:
+        """Raises ProblemError `database_failed` while the file cannot be written. Asks it, but not all the time."""
+        now = time.monotonic()
+        if now - self._asked >= _ASK_AGAIN:
+            self._asked = now
+            try:
+                if shutil.disk_usage(self._path.parent).free < _ROOM:
+                    raise _failed("the disk is full")
+                # The same number again: a write to the disk that changes nothing.
+                await self.write(lambda connection: connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}"))
+            except ProblemError as error:
+                self._fault = error
+            else:
+                self._fault = None
+        if self._fault is not None:
+            raise self._fault
 
     def close(self) -> None:
         """Waits until all is written, and closes."""
@@ -132,6 +155,8 @@ class Database:
                 connection.execute("SAVEPOINT job")
                 try:
                     done.append((future, work(connection), None))
+                except sqlite3.OperationalError:
+                    raise  # the file, not the job: a full disk is met by the first write, or by the commit
                 except Exception as error:  # the job's own failure; the others of the batch go on
                     connection.execute("ROLLBACK TO job")
                     done.append((future, None, error))
@@ -141,17 +166,17 @@ class Database:
             log.exception("the database refused a transaction")
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            problem = ProblemError(
-                Problem(
-                    code="database_failed",
-                    message=f"The server's database cannot be written: {error}.",
-                    hint="Look for a full disk or missing rights in the data folder.",
-                )
-            )
+            problem = _failed(str(error))
             done = [(future, None, problem) for _, future in batch]
         if self._loop is not None and not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):  # the loop may end between the two lines
                 self._loop.call_soon_threadsafe(_resolve, done)
+
+
+def _failed(why: str) -> ProblemError:
+    message = f"The server's database cannot be written: {why}."
+    hint = "Look for a full disk or missing rights in the data folder."
+    return ProblemError(Problem(code="database_failed", message=message, hint=hint))
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:

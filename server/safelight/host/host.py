@@ -205,6 +205,8 @@ class Host:
         """Accepts runs. When this returns they are on disk, and will be run whatever happens."""
         if self.closing:
             raise _closing()
+        if self.pool.fault():
+            raise ProblemError(no_workers(self.pool.fault()))
 
         def work(connection: sqlite3.Connection) -> list[tuple[Run, bool]]:
             added = runs.add(connection, orders)
@@ -355,6 +357,11 @@ def _boot(connection: Any) -> tuple[int, int]:
     boot = int(preferences.setting(connection, "boots") or 0) + 1
     preferences.set_setting(connection, "boots", str(boot))
     return boot, runs.recover(connection)
+
+
+def no_workers(why: str) -> Problem:
+    hint = "The server's log says more, often which pack fails to import. Mend it and start the server again."
+    return Problem(code="no_workers", message=f"Nothing can be run: {why}", hint=hint)
 
 
 def _closing() -> ProblemError:

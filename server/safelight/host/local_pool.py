@@ -46,6 +46,11 @@ SILENCE_SECONDS = 120.0
 _BACKOFF = (0.0, 0.0, 0.5, 2.0, 5.0, 15.0, 30.0)
 _QUICK_DEATH = 10.0
 _LAST_MOMENT = 2.0
+_LAST_WORDS = 0.5
+"""Seconds for what a worker that has ended had still written into its pipe."""
+_LOOK = 0.05
+_STARTS = 8
+"""A worker that has ended so often in a row before it was ready is not started again."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,9 @@ class _Worker:
     runs: int = 0
     restarts: int = 0
     quick_deaths: int = 0
+    failed_starts: int = 0
     note: str = ""
+    given_up: bool = False
     killed: str = ""
     kills_before: int = 0
     task: asyncio.Task[None] | None = None
@@ -120,14 +127,17 @@ class LocalPool:
     def devices(self) -> list[Device]:
         return list({worker.device.name: worker.device for worker in self._workers if worker.device.name}.values())
 
+    def fault(self) -> str:
+        return self._workers[0].note if all(worker.given_up for worker in self._workers) else ""
+
     def idle(self) -> str | None:
-        free = [worker for worker in self._workers if worker.state == "idle" and not self._stopping]
+        free = [worker for worker in self._workers if _takes_runs(worker) and not self._stopping]
         # A warm one first: the other may need seconds before its first node.
         return min(free, key=lambda worker: not worker.warm).id if free else None
 
     def begin(self, worker: str, begin: Begin) -> bool:
         found = next((one for one in self._workers if one.id == worker), None)
-        if found is None or found.state != "idle" or self._stopping or not self._send(found, begin):
+        if found is None or not _takes_runs(found) or self._stopping or not self._send(found, begin):
             return False
         found.run, found.attempt = begin.run, begin.attempt
         found.runs += 1
@@ -194,7 +204,13 @@ class LocalPool:
                 log.error("worker %s cannot be started: %s", worker.id, error)
                 worker.note = f"It cannot be started: {error}."
                 worker.quick_deaths += 1
+                worker.failed_starts += 1
             if self._stopping:
+                break
+            if worker.failed_starts >= _STARTS:
+                worker.note = f"A worker ended {_STARTS} times before it was ready. The last time {worker.note}"
+                log.error("worker %s is given up: %s", worker.id, worker.note)
+                worker.given_up = True
                 break
             worker.restarts += 1
             pause = _BACKOFF[min(worker.quick_deaths, len(_BACKOFF) - 1)]
@@ -220,18 +236,24 @@ class LocalPool:
         worker.process = process
         self._set(worker, "starting")
         self._send(worker, msgspec.structs.replace(self._options.setup, worker=worker.id))
+        worker.failed_starts += 1  # until it says that it is ready
+        assert process.stdout is not None
+        listening = asyncio.create_task(self._listen(worker, process.stdout))
+        ended = asyncio.create_task(_exit_code(process))
         try:
-            assert process.stdout is not None
-            await self._listen(worker, process.stdout)
-        finally:
-            try:
+            # A process that the worker has forked keeps its pipe open: that it has ended is seen of itself alone.
+            await asyncio.wait((listening, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                await asyncio.wait((listening,), timeout=_LAST_WORDS)
+            else:
                 # Its pipe is closed, so it is about to end: how, is worth a moment.
-                code = await asyncio.wait_for(process.wait(), _LAST_MOMENT)
-            except TimeoutError:
+                await asyncio.wait((ended,), timeout=_LAST_MOMENT)
+        finally:
+            listening.cancel()
+            if not ended.done():
                 _end(process)
-                code = await process.wait()
-            if process.stdin is not None:
-                process.stdin.close()
+            code = await ended
+            process._transport.close()  # type: ignore[attr-defined]  # else its pipe stays open as long as any fork
             self._buried(worker, code)
 
     def _environment(self) -> dict[str, str]:
@@ -276,6 +298,7 @@ class LocalPool:
             listener.ended(message)
             self._set(worker, "idle")
         elif isinstance(message, Ready):
+            worker.failed_starts = 0
             self._set(worker, "idle")
         elif isinstance(message, Warm):
             worker.warm = True
@@ -328,6 +351,17 @@ class LocalPool:
         worker.state = state
         if self._listener is not None:
             self._listener.changed(worker.info())
+
+
+def _takes_runs(worker: _Worker) -> bool:
+    return worker.state == "idle" and worker.process is not None and worker.process.returncode is None
+
+
+async def _exit_code(process: asyncio.subprocess.Process) -> int:
+    """The exit code, as soon as the process has ended. `Process.wait` waits for its pipes to be closed, too."""
+    while process.returncode is None:
+        await asyncio.sleep(_LOOK)
+    return process.returncode
 
 
 def _end(process: asyncio.subprocess.Process) -> None:

@@ -34,6 +34,10 @@ class Pool(Protocol):
     """Runs documents somewhere else."""
 
     async def start(self, listener: PoolListener) -> None: ...
+    def fault(self) -> str:
+        """Why nothing can be run here any more; empty as long as something can."""
+        ...
+
     def idle(self) -> str | None:
         """The id of a worker that can be given a run now."""
         ...

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from safelight.host import history
 from safelight.sdk.problem import ProblemError
+from safelight.sdk.unicode import encode_json
 
 from . import events, graph_routes, metrics, static
 from .problems import Refused, answer_to, plain
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ADDRESS_BYTES = 8 << 10
 _BODY_SECONDS = 120.0
+_HEALTH_SECONDS = 5.0
 _REASONS = {404: ("not_found", "There is nothing at {path}."), 405: ("wrong_method", "{path} does not take {method}.")}
 
 
@@ -52,6 +54,14 @@ def application(state: State) -> web.Application:
 
     async def health(request: web.Request) -> web.Response:
         del request
+        # Answers without a token: a problem names no path.
+        try:
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                await state.host.database.must_write()
+        except (ProblemError, TimeoutError):
+            return plain(503, "database_failed", "The server's database cannot be written.", "Look for a full disk.")
+        if state.host.pool.fault():
+            return plain(503, "no_workers", "No worker process can be started.", "The server's log says why.")
         ready = any(worker.state in ("warming", "idle", "busy") for worker in state.host.pool.workers())
         answer = Health(ready=ready, version=version(), uptime=round(time.time() - state.started, 3))
         return _json(answer, 200)
@@ -161,7 +171,7 @@ class _NoQuery(msgspec.Struct):
 
 
 def _json(data: Any, status: int, headers: dict[str, str] | None = None) -> web.Response:
-    body = msgspec.json.encode(data)
+    body = encode_json(data)
     return web.Response(
         status=status,
         body=body,

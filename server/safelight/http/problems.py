@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from safelight.host.rows import without_details
 from safelight.sdk.problem import Problem, ProblemError
+from safelight.sdk.unicode import encode_json
 
 from .structs.common import Problems
 
@@ -36,6 +36,7 @@ _STATUS = {
     "picture_text_too_large": 413,
     "shutting_down": 503,
     "database_failed": 503,
+    "no_workers": 503,
     "cannot_write": 503,
 }
 
@@ -71,7 +72,7 @@ def answer_to(error: ProblemError) -> web.Response:
 def problem_response(
     status: int, problems: Iterable[Problem], headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    body = msgspec.json.encode(Problems(problems=tuple(without_details(problem) for problem in problems)))
+    body = encode_json(Problems(problems=tuple(without_details(problem) for problem in problems)))
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 from aiohttp import web
 
+from safelight.graph.whole import half_characters
 from safelight.sdk.problem import Problem, ProblemError
 
 from .problems import Refused
@@ -116,11 +118,23 @@ def decode_json(data: bytes, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise Refused(400, "bad_request", f"The body is not what is expected: {error}.") from None
     except msgspec.DecodeError as error:
+        _refuse_halves(data)
         raise Refused(400, "not_json", f"The body is not JSON: {error}.") from None
     except UnicodeDecodeError:
         raise Refused(400, "not_json", "The body is not UTF-8.") from None
     except RecursionError:
         raise Refused(400, "too_deep", "The body nests lists and objects too deep.") from None
+
+
+def _refuse_halves(data: bytes) -> None:
+    """Raises ProblemError `bad_value` for JSON that is sound but for halves of characters in its texts."""
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    problems = half_characters(body.get("document") if isinstance(body, dict) else None) or half_characters(body)
+    if problems:
+        raise ProblemError(problems)
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:
@@ -139,10 +153,6 @@ async def read_body(request: web.Request, limit: int) -> bytes:
 
 def _too_large(limit: int) -> ProblemError:
     return Refused(413, "too_large", f"The body is larger than the {limit >> 20} MiB that are taken.")
-
-
-def encode(data: Any) -> bytes:
-    return msgspec.json.encode(data)
 
 
 __all__ = ["PATHS", "Answer", "Call", "Handler", "Problem", "Route", "decode_body", "decode_json", "decode_query"]

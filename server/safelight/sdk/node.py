@@ -16,6 +16,7 @@ from .context import Context
 from .problem import did_you_mean, one_of
 from .sources import code_of
 from .types import Described, PortType, describe
+from .unicode import is_whole
 from .widgets import AnyWidget, Fault, Widget, default_widget
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -299,6 +300,9 @@ def value_fault(kind: PortType, widget: AnyWidget | None, given: Any) -> Fault |
     if not _scalar_fits(kind.name, given):
         hint = f"Give {wanted}" + (" without quotes." if isinstance(given, str) else ".")
         return Fault("wrong_type", f"{given!r} is not {wanted}.", hint)
+    if isinstance(given, str) and not is_whole(given):
+        hint = "Type it anew: an emoji was cut in two, or the text is in another encoding than UTF-8."
+        return Fault("bad_value", f"{given[:200]!r} holds half of a character.", hint)
     return widget.complaint(given) if widget else None
 
 

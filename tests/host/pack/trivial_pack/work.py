@@ -78,6 +78,16 @@ def die(a: int, *, times: int = 1, journal: str = "") -> int:
     return a
 
 
+@node(cache=False)
+def leave_a_child(a: int, *, seconds: float = 30.0) -> int:
+    """Forks a process that lives on, with all that is open here, and ends its own."""
+    if os.fork() == 0:
+        time.sleep(seconds)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return a
+
+
 @node()
 def fail(a: int) -> int:
     """Raises."""
