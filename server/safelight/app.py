@@ -25,7 +25,7 @@ from safelight.engine import (
 )
 from safelight.engine.run import Emit
 from safelight.graph import Checked, Document, Graph, GraphNode, Plan, check, plan
-from safelight.graph.plan import eager
+from safelight.graph.plan import Choice, eager
 from safelight.interop.delivery import Delivered, deliver, require_writable
 from safelight.models import ModelStore, numerics
 from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
@@ -184,8 +184,8 @@ class Studio:
         return problems
 
     def plan(self, graph: Graph, force: frozenset[str] = frozenset()) -> Plan:
-        """What running this graph now would do."""
-        return plan(graph, CacheMemory(self.services), self.numerics, force=force, choose=choices)
+        """What running this graph now would do. No code of other packs is run for it."""
+        return plan(graph, CacheMemory(self.services), self.numerics, force=force, choose=_foreseen_choice)
 
     def run(
         self,
@@ -280,6 +280,12 @@ class Studio:
         if any(True for _ in files_in(value)):
             return []
         return [{"type": type(value).__name__}]
+
+
+def _foreseen_choice(node: GraphNode, values: dict[str, Any]) -> Choice:
+    if node.kind.spec.pack != BUILT_IN:
+        return Choice(frozenset(), whole=False)
+    return choices(node, values)
 
 
 def _settled_choice(node: GraphNode) -> frozenset[str] | None:

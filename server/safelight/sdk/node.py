@@ -154,6 +154,10 @@ def _describe_node(
     where = f"{inspect.getsourcefile(function) or '?'}: {function.__qualname__}"
     if not function.__doc__:
         raise NodeDefinitionError(f"{where}: a node needs a docstring; it is the help text.")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise NodeDefinitionError(f"{where}: a node is a plain function; write def, not async def.")
+    if inspect.isgeneratorfunction(function):
+        raise NodeDefinitionError(f"{where}: a node returns its outputs; it cannot yield them.")
     missing = [old for old in range(1, version) if old not in migrations]
     if missing:
         raise NodeDefinitionError(f"{where}: version {version} needs a migration from version {missing[0]}.")
