@@ -176,6 +176,15 @@ def test_thumbnails_are_upright_and_in_srgb() -> None:
     assert flat.convert("RGB").getpixel((9, 9)) == pytest.approx((137, 137, 137), abs=3)
 
 
+def test_every_format_has_a_thumbnail_and_other_files_have_none() -> None:
+    for form in ("TGA", "TIFF", "BMP", "QOI"):
+        assert decoded(thumbnail(encoded(photo(), form), 16)).size == (16, 13)
+    for data in (b"", b"hello", b"\x89PNG\r\n\x1a\n"):
+        with pytest.raises(ProblemError) as caught:
+            thumbnail(data, 16)
+        assert caught.value.problems[0].code == "no_thumbnail"
+
+
 def test_thumbnails_of_16_bits_are_not_white() -> None:
     ramp = numpy.linspace(0, 65535, 64).round().astype(int).reshape(1, 64, 1).repeat(8, 0)
     for samples in (ramp, ramp.repeat(3, -1)):

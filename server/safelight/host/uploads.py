@@ -107,9 +107,9 @@ def _unknown(name: str) -> ProblemError:
     return _problem("upload_type", f"{name!r} is not an image or text that is known here.", hint, name)
 
 
-def _read(data: bytes, name: str, near: int = 0) -> ImageFile:
+def _read(data: bytes, name: str) -> ImageFile:
     try:
-        return read_image(data, near=near)
+        return read_image(data)
     except ImageFault as fault:
         if fault.kind == "unknown":
             raise _unknown(name) from fault
@@ -144,10 +144,11 @@ def _would_lose(data: bytes, image: ImageFile) -> bool:
 
 
 def thumbnail(data: bytes, side: int) -> bytes:
-    """A WebP of at most `side` pixels on a side, upright and in sRGB. Raises ProblemError as `accept` does."""
-    if image_format(data) is None:
-        raise _problem("no_thumbnail", "This file is no image.", "", None)
-    small = _read(data, "the file", near=side).picture()
+    """A WebP of at most `side` pixels on a side, upright and in sRGB. Raises ProblemError `no_thumbnail`."""
+    try:
+        small = read_image(data, near=side).picture()
+    except ImageFault as fault:
+        raise _problem("no_thumbnail", f"There is no thumbnail of this file: {fault}.", "", None) from fault
     small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", quality=82)
