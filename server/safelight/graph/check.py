@@ -5,8 +5,8 @@ The whole pass is linear in nodes and links, and nothing recurses: ten thousand 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from safelight.sdk.node import InputSpec, NodeSpec, NodeType, is_scalar, value_fault
@@ -20,71 +20,7 @@ from .expand import Fault, Flat, Source, Step, expand
 from .migrate import migrate
 from .order import topological
 from .pause import no_collection
-
-
-@dataclass(slots=True)
-class Wire:
-    """How an input gets its value: typed in (`sources` empty), or over links.
-
-    `depth` is how many lists the source has too many: the node then runs once per element. `collect` says that the
-    input is a list put together from one or more links, `spread` which of them bring lists of their own; `widen`
-    that whole numbers become floats.
-    """
-
-    value: Any = None
-    sources: tuple[Source, ...] = ()
-    spread: tuple[bool, ...] = ()
-    depth: int = 0
-    collect: bool = False
-    widen: bool = False
-
-
-@dataclass(slots=True)
-class GraphNode:
-    """A node ready to run: its type, and a wire for every input. `lift` lists are wrapped around its outputs.
-
-    One with `faults` fails when it is reached: it lies on a branch that may not be chosen.
-    """
-
-    id: str
-    kind: NodeType
-    wires: dict[str, Wire]
-    lift: int = 0
-    off: bool = False
-    types: dict[str, PortType] = field(default_factory=dict)
-    faults: tuple[Problem, ...] = ()
-
-
-@dataclass
-class Graph:
-    """A sound graph: nodes, an order in which sources come before what needs them, outputs and targets by number."""
-
-    nodes: list[GraphNode]
-    index: dict[str, int]
-    order: list[int]
-    outputs: dict[str, Source]
-    targets: list[int]
-
-    def needed(self, choose: Callable[[GraphNode], frozenset[str] | None]) -> set[int]:
-        """The nodes that the targets cannot do without; `choose` says which lazy inputs a node asks for, if known."""
-        seen, todo = set(self.targets), list(self.targets)
-        while todo:
-            node = self.nodes[todo.pop()]
-            ports = choose(node) if node.kind.lazy else None
-            for port, wire in node.wires.items():
-                if port in node.kind.lazy and (ports is None or port not in ports):
-                    continue
-                for source, _ in wire.sources:
-                    if source not in seen:
-                        seen.add(source)
-                        todo.append(source)
-        return seen
-
-    def must_have(self, names: Iterable[str]) -> None:
-        """Raises ProblemError, `unknown_node`, for each name that no node has."""
-        unknown = [name for name in names if name not in self.index]
-        if unknown:
-            raise ProblemError(_unknown_node(name, self.index) for name in unknown)
+from .structure import Graph, GraphNode, Wire, unknown_node
 
 
 @dataclass
@@ -369,7 +305,7 @@ class _Check:
         if self._targets is not None:
             for name in self._targets:
                 if name not in self._flat.index:
-                    self._faults.append(Fault(_unknown_node(name, self._flat.index)))
+                    self._faults.append(Fault(unknown_node(name, self._flat.index)))
             return [self._flat.index[name] for name in dict.fromkeys(self._targets) if name in self._flat.index]
         targets = {source[0] for source in outputs.values()}
         targets |= {number for number, step in enumerate(steps) if step.kind and step.kind.spec.output}
@@ -439,12 +375,6 @@ def _nothing_to_run(targets: Sequence[str] | None) -> Problem:
         message = f"There is nothing to run: all that was asked for{named} is muted, or hangs on what is muted."
         hint = "Take the mute away, or name another node."
     return Problem(code="nothing_to_run", message=message, hint=hint)
-
-
-def _unknown_node(name: str, known: Iterable[str]) -> Problem:
-    """Somebody asked for a node that is not there."""
-    hint = did_you_mean(name, known) or "Name a node of the workflow."
-    return Problem(code="unknown_node", message=f"The workflow has no node {name!r}.", hint=hint, value=name)
 
 
 def _coerced(wanted: PortType, value: Any) -> Any:

@@ -15,8 +15,8 @@ from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.widgets import AnyWidget
 
-from .check import Graph, GraphNode, Wire
 from .pause import no_collection
+from .structure import Graph, GraphNode, Wire
 
 Status = Literal["cached", "run", "unknown", "off", "unneeded"]
 _UNKNOWN = object()

@@ -8,7 +8,7 @@ other files keep their results when one file of a pack is edited.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,12 +22,15 @@ _NAME = re.compile(r"[\w.]+")
 
 
 class PackSources:
-    """The source of all modules of a pack, as it was when the pack was loaded."""
+    """The source of all modules of a pack, as it was when the pack was loaded.
 
-    def __init__(self, package: ModuleType, version: str = "") -> None:
-        self._name = package.__name__
+    What the SDK does for nodes in modules of its own, such as reading images, belongs to whoever imports it.
+    """
+
+    def __init__(self, package: ModuleType, version: str = "", sdk: Mapping[str, bytes] | None = None) -> None:
+        """`sdk` has the sources of the SDK's modules by name; see `sources_of`."""
         self._version = version
-        self._texts = dict(_texts(package))
+        self._texts = {**(sdk or {}), **sources_of(package)}
         self._imports: dict[str, frozenset[str]] = {}
         self._digests: dict[str, str] = {}
 
@@ -73,8 +76,12 @@ class PackSources:
                 yield name
 
 
-def _texts(package: ModuleType) -> Iterator[tuple[str, bytes]]:
+def sources_of(package: ModuleType) -> dict[str, bytes]:
     """The source of each module below a package by its name; a package itself stands under its own name."""
+    return dict(_texts(package))
+
+
+def _texts(package: ModuleType) -> Iterator[tuple[str, bytes]]:
     folders = [Path(place) for place in getattr(package, "__path__", ())]
     if package.__file__ and not folders:
         yield package.__name__, _read(Path(package.__file__))
