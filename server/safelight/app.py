@@ -21,6 +21,7 @@ from safelight.engine import (
     Services,
     choices,
     files_in,
+    lightly,
     run,
 )
 from safelight.engine.run import Emit
@@ -185,7 +186,8 @@ class Studio:
 
     def plan(self, graph: Graph, force: frozenset[str] = frozenset()) -> Plan:
         """What running this graph now would do. No code of other packs is run for it."""
-        return plan(graph, CacheMemory(self.services), self.numerics, force=force, choose=_foreseen_choice)
+        memory, light = CacheMemory(self.services), lightly(self.services)
+        return plan(graph, memory, self.numerics, force=force, choose=_foreseen_choice, light=light)
 
     def run(
         self,

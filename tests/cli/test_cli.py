@@ -124,6 +124,8 @@ def test_a_model_is_found_by_its_path(safelight: Command) -> None:
     assert saved is not None and '"tiny"' in saved and whole not in saved
     for path in ("mine.safetensors", "./mine.safetensors"):
         assert safelight.json("check", "text_to_image", "--model", path)["status"] == "ok"
+    described = safelight.json("models", "info", "./mine.safetensors")
+    assert (described["name"], described["kind"]) == ("mine.safetensors", "lora")
     (problem,) = safelight.json("check", "text_to_image", "--set", "model.model=./gone.safetensors", code=2)["problems"]
     assert problem["code"] == "model_missing" and "'./gone.safetensors'" in problem["message"]
 

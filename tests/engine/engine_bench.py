@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import trivial_nodes
-from safelight.engine import Cache, CacheMemory, Cancel, Event, RunOptions, RunResult, Services, choices, run
+from safelight.engine import Cache, CacheMemory, Cancel, Event, RunOptions, RunResult, Services, choices, lightly, run
 from safelight.graph import Document, Graph, Plan, check, plan
 from safelight.places import InputFolders
 from safelight.sdk import Catalogue
@@ -41,7 +41,9 @@ class Engine:
         return check(document, self.catalogue, None if targets is None else list(targets)).require()
 
     def plan(self, document: Document, **more: Any) -> Plan:
-        return plan(self.graph(document), CacheMemory(self.services), choose=choices, **more)
+        return plan(
+            self.graph(document), CacheMemory(self.services), choose=choices, light=lightly(self.services), **more
+        )
 
     def run(
         self,

@@ -21,7 +21,7 @@ from safelight_nodes._diffusion.schedule import plan_steps
 class WithoutDoubles(TorchDispatchMode):
     """Refuses float64 on the meta device, as MPS does, also a number of the CPU that takes part there.
 
-    What is fetched from the device comes back as zeros, since nothing is kept there.
+    What is fetched from the device comes back as zeros, since nothing is kept there; what is asked of it is so.
     """
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -33,6 +33,8 @@ class WithoutDoubles(TorchDispatchMode):
             target = kwargs.get("device") or args[0].device
             if torch.device(target).type == "cpu":
                 return torch.zeros(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
+        if there and function is torch.ops.aten._local_scalar_dense.default:
+            return tensors[0].dtype == torch.bool
         made = function(*args, **kwargs)
         made_there = any(isinstance(value, torch.Tensor) and value.is_meta for value in tree_leaves(made))
         if there or made_there:

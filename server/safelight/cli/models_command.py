@@ -13,7 +13,7 @@ from safelight.app import Studio
 from safelight.models.hub import offline
 from safelight.sdk.problem import Problem, ProblemError
 
-from .workflow import print_json, report
+from .workflow import model_here, print_json, report
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -28,7 +28,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
                     hint = "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE."
                     raise ProblemError(Problem(code="download_failed", message=message, hint=hint, value=given.name))
                 studio.models.on_download(_show)
-                found = msgspec.to_builtins(studio.models.describe(given.name))
+                found = msgspec.to_builtins(studio.models.describe(model_here(studio, given.name)))
             else:
                 hint = "`safelight models list` names them."
                 raise ProblemError(Problem(code="missing_value", message="Which model?", hint=hint))

@@ -164,21 +164,28 @@ def _inner(flat: Flat, port: Port, document: Document | None) -> tuple[int | Non
 def _model_here(
     studio: Studio, given: argparse.Namespace, flat: Flat, port: Port, document: Document | None, value: Any
 ) -> Any:
-    """The name of a model for a path that was typed where one is asked for; any other value as it is.
-
-    A workflow reads models from the model folders alone. A path on the command line is the user's own word: that one
-    model is added for this command.
-    """
+    """The name of a model for a path that was typed where one is asked for; any other value as it is."""
     number, name = _inner(flat, port, document)
     kind = None if number is None else flat.steps[number].kind
     spec = kind.ports.get(name) if kind else None
-    if not isinstance(value, str) or spec is None or not isinstance(spec.widget, ModelPick):
-        return value
+    asked = isinstance(value, str) and spec is not None and isinstance(spec.widget, ModelPick)
+    return model_here(studio, value) if asked and not getattr(given, "server", None) else value
+
+
+def model_here(studio: Studio, value: str) -> str:
+    """The name of a model that was typed as a name or as a path.
+
+    A workflow reads models from the model folders alone. A path on the command line is the user's own word: that one
+    model is added for this command.
+
+    Raises:
+        ProblemError: `model_missing`, when it can be nothing but a path, and nothing is there.
+    """
     path = Path(value).expanduser()
     plainly = path.is_absolute() or value.startswith(("./", "../", ".\\", "..\\", "~"))
     marks = (path, path / "model_index.json", path / "config.json")
     perhaps = any(mark.is_file() for mark in marks) and not studio.models.holds(value)
-    if getattr(given, "server", None) or not (plainly or perhaps):
+    if not (plainly or perhaps):
         return value
     if not path.exists():
         hint = "Check the path, or give the name of a model: `safelight models list`."
