@@ -10,7 +10,8 @@ import msgspec
 from safelight.app import Studio
 from safelight.sdk.problem import Problem, ProblemError
 
-from .workflow import print_json, report
+from .answer import print_json
+from .workflow import report
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
