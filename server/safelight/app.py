@@ -137,15 +137,14 @@ class Studio:
         """
         path = Path(what)
         names = shipped_names()
-        if not path.is_file() and str(what) in names:
+        if not is_file(path) and str(what) in names:
             path = names[str(what)]
         try:
             data = path.read_bytes()
+        except IsADirectoryError:
+            raise _no_workflow(what, "a folder, not a workflow", names) from None
         except (OSError, ValueError):
-            found = "a folder, not a workflow" if path.is_dir() else "neither a file nor the name of a shipped workflow"
-            hint = did_you_mean(str(what), names) or f"Shipped workflows: {one_of(list(names), 40)}."
-            message = f"{str(what)!r} is {found}."
-            raise ProblemError(Problem(code="workflow_missing", message=message, hint=hint, value=str(what))) from None
+            raise _no_workflow(what, "neither a file nor the name of a shipped workflow", names) from None
         from safelight.interop.foreign import carried
         from safelight.interop.pictures import sniff
 
@@ -288,6 +287,20 @@ def _foreseen_choice(node: GraphNode, values: dict[str, Any]) -> Choice:
     if node.kind.spec.pack != BUILT_IN:
         return Choice(frozenset(), whole=False)
     return choices(node, values)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False for names that no file can have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _no_workflow(what: str | Path, found: str, names: Mapping[str, Path]) -> ProblemError:
+    hint = did_you_mean(str(what), names) or f"Shipped workflows: {one_of(list(names), 40)}."
+    message = f"{str(what)!r} is {found}."
+    return ProblemError(Problem(code="workflow_missing", message=message, hint=hint, value=str(what)))
 
 
 def _settled_choice(node: GraphNode) -> frozenset[str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 import trivial_nodes
 from safelight.graph import Document, Port, check, migrate
+from safelight.graph.document import Node
 from safelight.graph.expand import expand
-from safelight.sdk import ProblemError
+from safelight.sdk import Migration, ProblemError
 
 T = "trivial_nodes."
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="./ \t\n\0"), min_size=1, max_size=8).filter(
@@ -162,3 +164,29 @@ def test_bypass_and_mute() -> None:
     everything = muted.nodes[muted.index["all"]]
     assert not everything.off
     assert [muted.nodes[source].id for source, _ in everything.wires["numbers"].sources] == ["n"]
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def _raises(_: dict[str, Any]) -> dict[str, Any]:
+    raise Unspeakable
+
+
+@pytest.mark.parametrize(
+    "change", [_raises, lambda values: values["gone"], lambda values: None, lambda values: sys.exit(3)]
+)
+def test_a_migration_that_fails_names_the_node_and_its_pack(change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = trivial_nodes.catalogue()
+    kind = next(kind for kind in kinds.values() if kind.spec.version == 3)
+    monkeypatch.setitem(kind.migrations, 2, Migration(values=change))
+    old = Document(subgraphs={"s": Document(nodes={"x": Node(kind.spec.id, 1)})}, nodes={"a": Node(kind.spec.id, 2)})
+    with pytest.raises(ProblemError) as caught:
+        migrate(Document(nodes=old.nodes), kinds)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.node) == ("migration_failed", "a") and repr(kind.spec.pack) in problem.hint
+    with pytest.raises(ProblemError) as caught:
+        migrate(Document(subgraphs=old.subgraphs), kinds)
+    assert caught.value.problems[0].node == "s/x"

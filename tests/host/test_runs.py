@@ -292,9 +292,9 @@ def test_a_database_that_cannot_be_written_says_so_and_mends_itself(
 
         try:
             await ask()
-            database._connection.execute("PRAGMA query_only = 1")
+            database._connection.execute("PRAGMA query_only = 1")  # pyright: ignore[reportPrivateUsage]
             await ask()
-            database._connection.execute("PRAGMA query_only = 0")
+            database._connection.execute("PRAGMA query_only = 0")  # pyright: ignore[reportPrivateUsage]
             await ask()
         finally:
             database.close()
@@ -307,11 +307,11 @@ def test_a_disk_that_is_full_in_the_middle_of_a_job_is_a_problem(tmp_path: Path)
     async def fill() -> str:
         database = Database(tmp_path / "d.sqlite")
         try:
-            (pages,) = database._connection.execute("PRAGMA page_count").fetchone()
-            database._connection.execute(f"PRAGMA max_page_count = {pages}")
+            (pages,) = database._connection.execute("PRAGMA page_count").fetchone()  # pyright: ignore[reportPrivateUsage]
+            database._connection.execute(f"PRAGMA max_page_count = {pages}")  # pyright: ignore[reportPrivateUsage]
             with pytest.raises(ProblemError) as caught:
                 await database.write(lambda c: preferences.set_setting(c, "large", "x" * 100_000))
-            database._connection.execute(f"PRAGMA max_page_count = {pages + 100}")
+            database._connection.execute(f"PRAGMA max_page_count = {pages + 100}")  # pyright: ignore[reportPrivateUsage]
             await database.write(lambda c: preferences.set_setting(c, "large", "x" * 100_000))
             return caught.value.problems[0].code
         finally:

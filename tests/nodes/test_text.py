@@ -5,9 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import trivial_nodes
 from node_bench import Kit
+from safelight.graph import Document, check
 from safelight.sdk import Area, Mask, ProblemError
-from safelight.sdk.prompt_syntax import Piece, embeddings_in, parse
+from safelight.sdk.prompt_syntax import Piece, embeddings_in, parse, prompt_hints
 from safelight_nodes import text
 from safelight_nodes._diffusion.embeddings import Vocabulary
 from safelight_nodes._diffusion.text_encoding import split
@@ -202,3 +204,53 @@ def test_impossible_areas_and_ranges_are_problems(sd1: Kit) -> None:
         text.set_area(one, x=0.7, width=0.5)
     with pytest.raises(ProblemError, match="empty"):
         text.set_range(one, start=0.5, end=0.5)
+
+
+def test_an_escaped_colon_begins_no_number() -> None:
+    assert pieces(r"(a\:1.2)") == [("a:1.2", 1.1)]
+    assert pieces(r"(a\:1.2:0.5)") == [("a:1.2", 0.5)]
+    assert pieces(r"(a\\:1.2)") == [("a\\", 1.2)]
+    assert parse(r"a\:b") == [Piece("a:b")]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "shown"),
+    [
+        ("an apple <lora:shiny:0.8> on a table", "<lora:shiny:0.8>"),
+        ("<LyCO:a:1>", "<LyCO:a:1>"),
+        ("a {red|green} apple", "{red|green}"),
+        ("a __colour__ apple", "__colour__"),
+        ("[cat:dog:0.5]", "[cat:dog:0.5]"),
+        ("[cat:8]", "[cat:8]"),
+        ("[cat|dog]", "[cat|dog]"),
+    ],
+)
+def test_syntax_of_other_programs_is_hinted(prompt: str, shown: str) -> None:
+    ((message, hint),) = prompt_hints(prompt)
+    assert shown in message and hint
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "(apple:1.2) [dark] embedding:x",
+        r"\[cat:dog:0.5\]",
+        "a < b > c",
+        "{one}",
+        "snake_case__name",
+        "[a: b]",
+        "3 | 4",
+        "",
+    ],
+)
+def test_what_is_understood_is_not_hinted(prompt: str) -> None:
+    assert prompt_hints(prompt) == []
+
+
+def test_a_hint_is_a_warning_that_stops_nothing() -> None:
+    document = Document.parse(
+        {"format": "safelight/1", "nodes": {"p": {"type": "trivial_nodes.prompted", "values": {"text": "<lora:x:1>"}}}}
+    )
+    checked = check(document, trivial_nodes.catalogue())
+    assert checked.ok and checked.graph is not None
+    assert [(p.code, p.level, p.node, p.port) for p in checked.problems] == [("prompt_syntax", "warning", "p", "text")]

@@ -6,12 +6,15 @@ output is one JSON object; progress and everything else for people goes to stand
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 
 from . import arguments
+from .answer import reserved
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,9 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if rest and given.command not in ("run", "check", "plan"):
         parser.error(f"unknown argument: {rest[0]}")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names of files that are not UTF-8 go out as they came in.
+            stream.reconfigure(errors="surrogateescape")
     try:
         # Each command's imports stand in its own module, so that --help stays instant.
-        return import_module(f"safelight.cli.{given.command}_command").execute(given, rest)
+        command = import_module(f"safelight.cli.{given.command}_command")
+        with reserved() if getattr(given, "json", False) else nullcontext():
+            return command.execute(given, rest)
     except KeyboardInterrupt:  # before a run has begun, or after it; `run` cancels cleanly in between
         sys.stderr.write("\nInterrupted.\n")
         return 130

@@ -138,4 +138,5 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version
 
-        parser.exit(0, f"safelight {version('safelight')}\n")
+        print(f"safelight {version('safelight')}")  # `exit` would write it to standard error
+        parser.exit(0)

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from safelight.app import Studio
+from safelight.sdk.problem import Problem
 
-from .workflow import print_json
+from .answer import print_json
+from .workflow import report
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -17,8 +19,20 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     with Studio.open() as studio:
         if given.action == "clear":
             studio.cache.clear()
-        info = msgspec.to_builtins(studio.cache.info())
+        found = studio.cache.info()
         folder = studio.home / "cache"
+    info = msgspec.to_builtins(found)
+    if given.action == "clear" and (found.trouble or found.disk_values or found.actions or found.states):
+        message = f"The cache in {str(folder)!r} could not be cleared" + (
+            f": {found.trouble}." if found.trouble else "."
+        )
+        hint = "Look for missing rights, or for a run that is writing to it."
+        problem = Problem(code="cache_not_cleared", message=message, hint=hint, value=str(folder))
+        if given.json:
+            print_json({"problems": [problem]})
+        else:
+            report([problem])
+        return 1
     if given.json:
         print_json(info)
         return 0

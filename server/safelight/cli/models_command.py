@@ -13,7 +13,8 @@ from safelight.app import Studio
 from safelight.models.hub import offline
 from safelight.sdk.problem import Problem, ProblemError
 
-from .workflow import model_here, print_json, report
+from .answer import print_json
+from .workflow import model_here, report
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:

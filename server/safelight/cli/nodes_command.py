@@ -10,7 +10,8 @@ from safelight.sdk.node import InputSpec, NodeSpec
 from safelight.sdk.pack import Catalogue, load_packs
 from safelight.sdk.problem import Problem, did_you_mean, one_of
 
-from .workflow import print_json, report
+from .answer import print_json
+from .workflow import report
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:

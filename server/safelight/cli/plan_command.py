@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from safelight.graph import Plan
 from safelight.sdk.problem import ProblemError
 
-from .workflow import open_studio, print_help, print_json, read_workflow, report
+from .answer import print_json
+from .workflow import open_studio, print_help, read_workflow, report
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:

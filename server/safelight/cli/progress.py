@@ -1,4 +1,4 @@
-"""A run on a terminal: one line a node, with a bar and steps per second while it works."""
+"""A run as it goes on: on a terminal a bar with steps per second, elsewhere a plain line now and then."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from safelight.engine import Event, NodeFailed, NodeFinished, NodeProgress, Node
 
 _BAR = 24
 _REDRAW = 0.08
+_PLAIN_SECONDS = 5.0
+"""Off a terminal, a node's progress is told so often, later each time it has taken a tenth longer; and its end, when
+it has taken a fifth of that."""
 
 
 class Progress:
-    """Draws events on a terminal. Anywhere else it is quiet, so logs stay readable."""
+    """Draws events on a terminal. Anywhere else it writes few plain lines, so that logs stay readable."""
 
     def __init__(self, stream: TextIO | None = None, *, quiet: bool = False) -> None:
         self._stream = stream or sys.stderr
+        self._quiet = quiet
         self._draws = not quiet and self._stream.isatty()
         self._started: dict[str, float] = {}
         self._first: dict[str, tuple[int, float]] = {}
@@ -25,9 +29,11 @@ class Progress:
         self._cached = 0
 
     def __call__(self, event: Event) -> None:
-        if not self._draws:
+        if self._quiet:
             return
-        if isinstance(event, NodeStarted):
+        if not self._draws:
+            self._tell(event)
+        elif isinstance(event, NodeStarted):
             self._started[event.node] = time.monotonic()
             self._line(f"  {event.node} ...")
         elif isinstance(event, NodeProgress):
@@ -48,6 +54,22 @@ class Progress:
         if self._draws:
             cached = f"{self._cached} node{'s' if self._cached != 1 else ''} from the cache" if self._cached else ""
             self._line(cached, end="\n" if cached else "")
+
+    def _tell(self, event: Event) -> None:
+        now = time.monotonic()
+        if isinstance(event, NodeStarted):
+            self._drawn = self._started[event.node] = now
+        elif isinstance(event, NodeProgress):
+            if now - self._drawn < max(_PLAIN_SECONDS, (now - self._started.get(event.node, now)) / 10):
+                return
+            self._drawn = now
+            self._write(f"{event.node}: {event.step} of {event.total}")
+        elif isinstance(event, NodeFinished) and not event.cached and event.seconds >= _PLAIN_SECONDS / 5:
+            self._write(f"{event.node}: done in {event.seconds:.1f} s")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
 
     def _step(self, event: NodeProgress) -> None:
         now = time.monotonic()

@@ -15,8 +15,9 @@ from safelight.host.records import HostEvent, NodeState, Run, RunDetail
 from safelight.sdk.problem import ProblemError
 from safelight.sdk.widgets import FilePick
 
+from .answer import print_json
 from .progress import Progress
-from .workflow import print_json, report
+from .workflow import report
 
 _PATIENCE = 3.0
 _EXIT = {"done": 0, "failed": 1, "cancelled": 130}

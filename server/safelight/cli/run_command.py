@@ -15,8 +15,9 @@ from safelight.app import Outcome
 from safelight.engine import Cancel, RunOptions
 from safelight.sdk.problem import Problem, ProblemError
 
+from .answer import print_json
 from .progress import Progress
-from .workflow import open_studio, print_help, print_json, read_workflow, report
+from .workflow import open_studio, print_help, read_workflow, report
 
 _EXIT = {"done": 0, "failed": 1, "cancelled": 130}
 

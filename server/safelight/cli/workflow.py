@@ -11,12 +11,11 @@ from typing import Any
 
 import msgspec
 
-from safelight.app import Studio
+from safelight.app import Studio, is_file
 from safelight.graph import Document, Port
 from safelight.graph.expand import Flat, expand
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.types import PortType
-from safelight.sdk.unicode import encode_json
 from safelight.sdk.widgets import ModelPick
 
 from .arguments import help_of, options_of
@@ -24,7 +23,7 @@ from .arguments import help_of, options_of
 
 def open_studio(given: argparse.Namespace) -> Studio:
     inputs = [given.input.resolve()]
-    if given.workflow and Path(given.workflow).is_file():
+    if given.workflow and is_file(Path(given.workflow)):
         inputs.append(Path(given.workflow).resolve().parent)
     return Studio.open(inputs=inputs, allow_download=getattr(given, "download", False))
 
@@ -99,10 +98,6 @@ def report(problems: Iterable[Problem]) -> None:
         )
         if problem.hint:
             print(f"{' ' * len(problem.level)}  {problem.hint}", file=sys.stderr)
-
-
-def print_json(data: Any) -> None:
-    sys.stdout.write(msgspec.json.format(encode_json(data), indent=2).decode() + "\n")
 
 
 def _flags(

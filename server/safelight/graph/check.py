@@ -13,6 +13,7 @@ from safelight.sdk.node import InputSpec, NodeSpec, NodeType, is_scalar, value_f
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
 from safelight.sdk.types import PortType, can_connect
+from safelight.sdk.widgets import Fault as Remark
 
 from .bypass import Around, around_bypassed, behind_bypassed
 from .document import Document
@@ -266,6 +267,8 @@ class _Check:
             where = f"{step.id}.{port.name}: {fault.message}"
             self._say(fault.code, where, fault.hint, step.id, port.name, value)
             return None
+        for remark in port.widget.remarks(value) if port.widget else ():
+            self._warn(remark, step.id, port.name)
         if wanted.var and is_scalar(value):
             bound.setdefault(
                 wanted.name, PortType(type(value).__name__ if type(value) in (bool, int, str) else "float")
@@ -348,6 +351,10 @@ class _Check:
                 found.add(name)
                 name = name.rpartition("/")[0]
         return found
+
+    def _warn(self, remark: Remark, node: str, port: str) -> None:
+        problem = Problem(code=remark.code, message=remark.message, hint=remark.hint, node=node, port=port)
+        self._faults.append(Fault(problem.warning()))  # nothing hangs on it
 
     def _say(
         self,

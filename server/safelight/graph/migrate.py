@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import replace
 
 from safelight.sdk.node import Migration, NodeType
 from safelight.sdk.pack import Catalogue
+from safelight.sdk.problem import Problem, ProblemError
 
 from .document import Document, Node, Port
 
 
-def migrate(document: Document, catalogue: Catalogue) -> Document:
+def migrate(document: Document, catalogue: Catalogue, path: str = "") -> Document:
     """The document with every node at its installed version: ports renamed, values changed, links following.
 
     Nodes of unknown types or of newer versions are left alone; `check` speaks of them. Returns the same object when
-    there is nothing to do.
+    there is nothing to do. `path` leads to the document, where it is a subgraph.
+
+    Raises:
+        ProblemError: `migration_failed` when the code of a pack fails.
     """
-    subgraphs = {name: migrate(sub, catalogue) for name, sub in document.subgraphs.items()}
+    subgraphs = {name: migrate(sub, catalogue, f"{path}{name}/") for name, sub in document.subgraphs.items()}
     nodes: dict[str, Node] = {}
     inputs: dict[Port, str] = {}
     outputs: dict[Port, str] = {}
@@ -24,7 +29,7 @@ def migrate(document: Document, catalogue: Catalogue) -> Document:
         kind = catalogue.get(node.type)
         if kind is None or node.version is None or node.version >= kind.spec.version:
             continue
-        nodes[node_id] = _upgrade(node, kind)
+        nodes[node_id] = _upgrade(path + node_id, node, kind)
         for steps, renamed, names in ((_input_names, inputs, kind), (_output_names, outputs, kind)):
             for old, new in steps(node.version, names).items():
                 renamed[Port(node_id, old)] = new
@@ -47,13 +52,34 @@ def migrate(document: Document, catalogue: Catalogue) -> Document:
     )
 
 
-def _upgrade(node: Node, kind: NodeType) -> Node:
+def _upgrade(node_id: str, node: Node, kind: NodeType) -> Node:
+    """Raises ProblemError `migration_failed` when the code of the node's pack does."""
     values = dict(node.values)
-    for migration in _migrations(node.version or 1, kind):
-        values = {migration.inputs.get(name, name): value for name, value in values.items()}
-        if migration.values is not None:
-            values = migration.values(values)
+    try:
+        for migration in _migrations(node.version or 1, kind):
+            values = {migration.inputs.get(name, name): value for name, value in values.items()}
+            if migration.values is not None:
+                values = migration.values(values)
+                if not isinstance(values, dict):
+                    raise TypeError(f"it gave {type(values).__name__} instead of values by port")
+    except (Exception, SystemExit) as error:
+        raise ProblemError(_failed(node_id, node, kind, error)) from error
     return replace(node, version=kind.spec.version, values=values)
+
+
+def _failed(node_id: str, node: Node, kind: NodeType, error: BaseException) -> Problem:
+    try:
+        said = str(error) or type(error).__name__
+    except Exception:  # its words are foreign code, too
+        said = type(error).__name__
+    return Problem(
+        code="migration_failed",
+        message=f"{kind.spec.id} of version {node.version} cannot be brought to version {kind.spec.version}: {said}.",
+        hint=f"This is a fault of the pack {kind.spec.pack!r}: tell its authors, or make the node anew.",
+        node=node_id,
+        value=node.version,
+        details=traceback.format_exc(),
+    )
 
 
 def _migrations(version: int, kind: NodeType) -> list[Migration]:

@@ -78,10 +78,15 @@ def require_writable(folder: Path) -> None:
         ProblemError: `cannot_write`.
     """
     there = folder.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
     fault = ""
-    if not there.is_dir():
+    try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
+    except (OSError, ValueError) as error:
+        fault = getattr(error, "strerror", None) or str(error)
+    if fault:
+        pass
+    elif not there.is_dir():
         fault = f"{str(there)!r} is a file"
     elif not os.access(there, os.W_OK | os.X_OK):
         fault = f"nothing may be written into {str(there)!r}"

@@ -31,6 +31,8 @@ class Piece:
     weight: float = 1.0
     starts_chunk: bool = False
     embedding: str = ""
+    escaped: bool = False
+    """While a prompt is taken apart: a character that stands for itself, and never begins a number."""
 
 
 @dataclass
@@ -59,8 +61,8 @@ def parse(prompt: str) -> list[Piece]:
         elif token == "BREAK":
             groups[-1].pieces.append(Piece("", starts_chunk=True))
         else:
-            text = token[1] if token[0] == "\\" and len(token) == 2 else token
-            groups[-1].pieces.append(Piece(text))
+            escaped = token[0] == "\\" and len(token) == 2
+            groups[-1].pieces.append(Piece(token[1] if escaped else token, escaped=escaped))
     while len(groups) > 1:
         group = groups.pop()
         groups[-1].pieces += [Piece(group.bracket), *group.pieces]
@@ -72,6 +74,47 @@ def embeddings_in(prompt: str) -> list[str]:
     if "embedding:" not in prompt:
         return []
     return list(dict.fromkeys(piece.embedding for piece in parse(prompt) if piece.embedding))
+
+
+_FOREIGN: tuple[tuple[re.Pattern[str], str, str], ...] = (
+    (
+        re.compile(r"<(?:lora|lyco|loha|locon|hypernet|ti):[^<>\n]*>", re.IGNORECASE),
+        "loads nothing here",
+        "Put the node models.apply_lora behind the model; for embeddings write embedding:NAME.",
+    ),
+    (
+        re.compile(r"\{[^{}\n]*\|[^{}\n]*\}"),
+        "chooses nothing here: it is read as words",
+        "Give the prompts as a list (values.texts), or write one of them.",
+    ),
+    (
+        re.compile(r"__[\w*/-]+__"),
+        "is replaced by nothing here: it is read as words",
+        "Give the prompts as a list (values.texts).",
+    ),
+    (
+        re.compile(r"(?<!\\)\[[^\[\]:|\n]*:(?:[^\[\]:|\n]*:)?\s*\d*\.?\d+\s*\]"),
+        "changes nothing while the image is made: it is read as words, and [ ] as less weight",
+        "Encode both prompts, give each its part of the steps with text.set_range, and put them together with "
+        "text.combine.",
+    ),
+    (
+        re.compile(r"(?<!\\)\[[^\[\]\n|]*\|[^\[\]\n]*\]"),
+        "does not alternate here: it is read as words, and [ ] as less weight",
+        "Put both prompts together with text.combine.",
+    ),
+)
+"""What other programs take in a prompt and this one does not: a form, what becomes of it, and the way to the same."""
+
+
+def prompt_hints(text: str) -> list[tuple[str, str]]:
+    """What in a prompt is syntax of other programs: a message that shows it, and what to do instead."""
+    found: list[tuple[str, str]] = []
+    for form, becomes, hint in _FOREIGN:
+        match = form.search(text)
+        if match:
+            found.append((f"{match.group()[:100]!r} {becomes}.", hint))
+    return found
 
 
 def _name(written: str) -> str:
@@ -95,7 +138,7 @@ def _trailing_text(pieces: list[Piece]) -> str:
     """The unweighted text at the end of a group, where its number would stand."""
     text = ""
     for piece in reversed(pieces):
-        if piece.weight != 1 or piece.starts_chunk or piece.embedding:
+        if piece.weight != 1 or piece.starts_chunk or piece.embedding or piece.escaped:
             break
         text = piece.text + text
     return text
@@ -123,6 +166,6 @@ def _joined(pieces: list[Piece]) -> list[Piece]:
         elif last and last.weight == piece.weight and not last.embedding and not piece.embedding:
             found[-1] = replace(last, text=last.text + piece.text)
         else:
-            found.append(replace(piece, starts_chunk=fresh and bool(found)))
+            found.append(replace(piece, starts_chunk=fresh and bool(found), escaped=False))
             fresh = False
     return found or [Piece("")]

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from .prompt_syntax import embeddings_in
+from .prompt_syntax import embeddings_in, prompt_hints
 
 
 class Fault(NamedTuple):
@@ -31,6 +31,11 @@ class Widget(msgspec.Struct, frozen=True, tag_field="widget"):
         """What is wrong with a value of the right type; None if nothing is."""
         del value
         return None
+
+    def remarks(self, value: Any) -> list[Fault]:
+        """What a value of the right type may not do as it was meant. It stops nothing."""
+        del value
+        return []
 
     @property
     def names_files(self) -> bool:
@@ -125,6 +130,11 @@ class Text(Widget, frozen=True, tag="text"):
     @property
     def names_files(self) -> bool:
         return self.prompt
+
+    def remarks(self, value: Any) -> list[Fault]:
+        if not self.prompt:
+            return []
+        return [Fault("prompt_syntax", message, hint) for message, hint in prompt_hints(value)]
 
     def embeddings(self, value: str) -> list[str]:
         """The names of the embeddings that a text of this widget uses."""
