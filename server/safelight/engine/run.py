@@ -430,8 +430,9 @@ class _Run:
         if isinstance(error, ProblemError):
             problems = [problem.at(node.id) for problem in error.problems]
         else:
-            log.warning("node %s failed", node.id, exc_info=error)
             problems = [unexpected(node, error)]
+            # Not with `exc_info`: what foreign errors say may be nothing that a log can write.
+            log.warning("node %s failed\n%s", node.id, problems[0].details)
         state.report = NodeReport(status="failed")
         self._caller.forget()
         self._say(node, problems)
