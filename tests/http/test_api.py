@@ -369,3 +369,16 @@ def test_the_server_process_does_not_hold_torch(server: Server) -> None:
     if not mapped.exists():
         pytest.skip("this system does not say what a process has loaded")
     assert "libtorch" not in mapped.read_text()
+
+
+def test_a_plan_calls_no_choice_node_of_a_pack_in_the_server(server: Server, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    document = single("either", journal=str(journal))
+    document["nodes"]["m"] = {"type": "trivial/work.number", "values": {"value": 2}}
+    document["links"].append({"from": "m.value", "to": "x.b"})
+    _, found = server.call("POST", "/plan", {"document": document})
+    assert not journal.exists(), "its function was called for the plan"
+    assert {found["nodes"][name]["status"] for name in ("n", "m")} == {"unknown"}
+    run = server.wait(server.ask("POST", "/runs", {"document": document})["id"])
+    assert run["outputs"] == {"result": [{"value": 1}]}, run["problems"]
+    assert int(journal.read_text()) != server.process.pid
