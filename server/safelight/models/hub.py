@@ -53,11 +53,11 @@ def split_name(name: str) -> tuple[str, str]:
 def command(repository: str, revision: str = "", inside: str = "") -> str:
     """The command that brings a repository, or one folder or file of it, into the cache."""
     words = ["hf download", repository]
-    if inside.endswith(".safetensors"):
+    if inside.lower().endswith(".safetensors"):
         words.append(inside)
     if revision:
         words.append(f"--revision {revision}")
-    if inside and not inside.endswith(".safetensors"):
+    if inside and not inside.lower().endswith(".safetensors"):
         words.append(f'--include "{inside}/*"')
     return " ".join(words)
 
@@ -122,7 +122,7 @@ def _one_folder(names: Sequence[str], folder: str) -> list[str]:
     prefix = f"{folder}/" if folder else ""
     inside = [name for name in names if name.startswith(prefix) and "/" not in name.removeprefix(prefix)]
     settings = [name for name in inside if any(fnmatch.fnmatch(name, pattern) for pattern in _SETTINGS)]
-    weights = [name for name in inside if name.endswith(".safetensors") and ".non_ema" not in name]
+    weights = [name for name in inside if name.lower().endswith(".safetensors") and ".non_ema" not in name]
     half = [name for name in weights if ".fp16" in name]
     return settings + (half or weights)
 
