@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import io
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safelight.sdk import Problem, ProblemError
+from safelight.sdk.file_names import pattern_fault
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SUFFIXES = {"png": (".png", "image/png"), "webp": (".webp", "image/webp"), "jpeg": (".jpg", "image/jpeg")}
 _KNOWN_SUFFIXES = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\]')
 
 
 def read_picture(path: Path, shown: str) -> Tensor:
@@ -89,49 +87,15 @@ def checked_name(pattern: str, kind: str) -> str:
     Raises:
         ProblemError: it leads out of the folder, or is no name on some system.
     """
-    fault = _name_fault(pattern, kind)
+    stem = pattern.strip().replace("\\", "/")
+    suffix = Path(stem).suffix
+    other = _KNOWN_SUFFIXES.get(suffix.lower(), kind)
+    fault = pattern_fault(pattern)
+    if other != kind:
+        hint = f"Leave the ending out, or set the format to {other}."
+        fault = fault or (f"ends in {suffix}, and the format is {kind}.", hint)
     if fault:
         raise ProblemError(
             Problem(code="bad_file_name", message=f"{pattern!r} {fault[0]}", hint=fault[1], port="name", value=pattern)
         )
-    stem = pattern.strip()
-    suffix = Path(stem).suffix
     return stem.removesuffix(suffix) if suffix.lower() in _KNOWN_SUFFIXES else stem
-
-
-def _name_fault(pattern: str, kind: str) -> tuple[str, str] | None:
-    stem = pattern.strip()
-    if not stem:
-        return "is empty.", "Give a name such as picture_{counter}."
-    if stem.startswith(("/", "\\", "~")) or re.match(r"^[A-Za-z]:", stem):
-        return "is not below the output folder.", "Give a name relative to it."
-    parts = stem.split("/")
-    if ".." in re.split(r"[/\\]", stem):
-        return "leads out of the output folder.", "Leave out the `..`."
-    if "\x00" in stem:
-        return "holds a NUL character.", "Remove it."
-    bare = stem.replace("{counter}", "1")
-    found = _FORBIDDEN.search(bare)
-    if found:
-        return (
-            f"holds {found.group()!r}, which is no part of a file name everywhere.",
-            "Leave it out; folders take a /.",
-        )
-    if "{" in bare or "}" in bare:
-        return "holds a placeholder that is not known.", "Only {counter} is filled in."
-    for part in parts:
-        if part in ("", "."):
-            return "has an empty part.", "Leave out the superfluous `/`."
-        if part != part.strip() or part.endswith("."):
-            return f"has a part ({part!r}) that begins or ends with a blank or a dot.", "Leave those out."
-        if part.split(".")[0].lower() in _RESERVED:
-            return f"uses {part.split('.')[0]!r}, which Windows keeps for a device.", "Choose another name."
-        if len(part.encode()) > 150:
-            return "has a part that is too long.", "Use at most 150 bytes between two `/`."
-    suffix = Path(stem).suffix.lower()
-    if suffix in _KNOWN_SUFFIXES and _KNOWN_SUFFIXES[suffix] != kind:
-        return (
-            f"ends in {suffix}, and the format is {kind}.",
-            f"Leave the ending out, or set the format to {_KNOWN_SUFFIXES[suffix]}.",
-        )
-    return None

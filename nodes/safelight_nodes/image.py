@@ -73,8 +73,9 @@ def save(
     *,
     name: Annotated[
         str,
-        Text(placeholder="flowers/apple_{counter}", max_length=200),
-        "Where below the output folder. {counter} becomes the next free number; a / makes a folder.",
+        Text(placeholder="flowers/apple_{counter}", max_length=200, file_name=True),
+        "Where below the output folder. {counter} becomes the next free number; {date}, {time}, {seed} and the value "
+        "of a port, {sample.steps}, are filled in; a / makes a folder.",
     ] = "safelight_{counter}",
     format: Annotated[Literal["png", "webp", "jpeg"], Choice()] = "png",
     quality: _Quality = 90,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -28,8 +28,10 @@ from safelight.engine.run import Emit
 from safelight.graph import Checked, Document, Graph, GraphNode, Plan, check, plan
 from safelight.graph.plan import Choice, eager
 from safelight.interop.delivery import Delivered, deliver, require_writable
+from safelight.interop.naming import filled_name, unknown_tokens
 from safelight.models import ModelStore, numerics
 from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
+from safelight.sdk.file_names import value_in_name
 from safelight.sdk.pack import BUILT_IN, Catalogue, load_packs
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
 from safelight.sdk.values import File, Image
@@ -160,7 +162,7 @@ class Studio:
         """Every problem of a document, those of missing files and models included."""
         checked = check(document, self.catalogue, targets)
         if checked.graph is not None:
-            checked.problems += self._missing(checked.graph)
+            checked.problems += self._missing(checked.graph) + unknown_tokens(checked.graph)
         return checked
 
     def _missing(self, graph: Graph) -> list[Problem]:
@@ -183,10 +185,15 @@ class Studio:
                     problems += placed if number in surely else [problem.warning() for problem in placed]
         return problems
 
-    def plan(self, graph: Graph, force: frozenset[str] = frozenset()) -> Plan:
-        """What running this graph now would do. No code of other packs is run for it."""
+    def plan(self, graph: Graph, force: frozenset[str] = frozenset(), *, foreign_code: bool = True) -> Plan:
+        """What running this graph now would do.
+
+        Choice nodes are asked which way they will go. Without `foreign_code` those of packs other than the built-in one
+        are not called, and what lies below them is unknown.
+        """
+        ask = choices if foreign_code else _built_in_choices
         memory, light = CacheMemory(self.services), lightly(self.services)
-        return plan(graph, memory, self.numerics, force=force, choose=_foreseen_choice, light=light)
+        return plan(graph, memory, self.numerics, force=force, choose=ask, light=light)
 
     def run(
         self,
@@ -222,7 +229,8 @@ class Studio:
         delivered: dict[str, list[Delivered]] = {}
 
         def hand_over(node: str, file: File, data: bytes) -> None:
-            delivered.setdefault(node, []).append(deliver(file, data, output, text))
+            named = replace(file, name=filled_name(file.name, graph, node))
+            delivered.setdefault(node, []).append(deliver(named, data, output, text))
 
         result = run(
             graph,
@@ -258,7 +266,7 @@ class Studio:
                 outputs[name] = [msgspec.to_builtins(file) for file in delivered.get(node.id, [])]
             else:
                 value = result.values[name]
-                pattern = f"{document.name or 'workflow'}_{name}_{{counter}}.png"
+                pattern = f"{value_in_name(document.name or 'workflow')}_{value_in_name(name)}_{{counter}}.png"
                 outputs[name] = self._shown(value, pattern, folder, text, result)
         return outputs
 
@@ -283,10 +291,9 @@ class Studio:
         return [{"type": type(value).__name__}]
 
 
-def _foreseen_choice(node: GraphNode, values: dict[str, Any]) -> Choice:
-    if node.kind.spec.pack != BUILT_IN:
-        return Choice(frozenset(), whole=False)
-    return choices(node, values)
+def _built_in_choices(node: GraphNode, values: dict[str, Any]) -> Choice:
+    """What a choice node of the built-in pack asks for; nothing is known of others."""
+    return choices(node, values) if node.kind.spec.pack == BUILT_IN else Choice(frozenset(), whole=False)
 
 
 def is_file(path: Path) -> bool:
@@ -305,7 +312,7 @@ def _no_workflow(what: str | Path, found: str, names: Mapping[str, Path]) -> Pro
 
 def _settled_choice(node: GraphNode) -> frozenset[str] | None:
     """The lazy inputs that a choice of the built-in nodes asks for, where all else is typed in."""
-    if node.kind.spec.pack != BUILT_IN or any(wire.sources for _, wire in eager(node)):
+    if any(wire.sources for _, wire in eager(node)):
         return None
-    found = choices(node, {port: wire.value for port, wire in eager(node)})
+    found = _built_in_choices(node, {port: wire.value for port, wire in eager(node)})
     return found.ports if found.whole else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 from http.client import HTTPConnection
 from pathlib import Path
@@ -369,3 +370,35 @@ def test_the_server_process_does_not_hold_torch(server: Server) -> None:
     if not mapped.exists():
         pytest.skip("this system does not say what a process has loaded")
     assert "libtorch" not in mapped.read_text()
+
+
+def test_a_plan_calls_no_choice_node_of_a_pack_in_the_server(server: Server, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    document = single("either", journal=str(journal))
+    document["nodes"]["m"] = {"type": "trivial/work.number", "values": {"value": 2}}
+    document["links"].append({"from": "m.value", "to": "x.b"})
+    _, found = server.call("POST", "/plan", {"document": document})
+    assert not journal.exists(), "its function was called for the plan"
+    assert {found["nodes"][name]["status"] for name in ("n", "m")} == {"unknown"}
+    run = server.wait(server.ask("POST", "/runs", {"document": document})["id"])
+    assert run["outputs"] == {"result": [{"value": 1}]}, run["problems"]
+    assert int(journal.read_text()) != server.process.pid
+
+
+def test_files_whose_names_are_not_utf8_are_left_out_of_lists_and_nothing_fails(server: Server) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(picture, "PNG")
+    for folder in ("input", "output", "models"):
+        (server.home / folder).mkdir(exist_ok=True)
+        try:
+            Path(os.fsdecode(os.fsencode(server.home / folder) + b"/caf\xe9.png")).write_bytes(picture.getvalue())
+        except OSError:
+            pytest.skip("this file system takes UTF-8 only")
+        (server.home / folder / "fine.png").write_bytes(picture.getvalue())
+    for folder in ("input", "output"):
+        found = [file["name"] for file in server.ask("GET", f"/files/{folder}")["files"]]
+        assert "fine.png" in found and not any("caf" in name for name in found)
+    assert server.ask("GET", "/models")["models"]
+    run = server.wait(server.ask("POST", "/runs", {"document": saving()})["id"])
+    assert run["status"] == "done"
+    assert "caf\\udce9.png is left out" in server.log.read_text(encoding="utf-8")

@@ -107,7 +107,7 @@ def test_names_that_are_fine(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("", "  ", "../a", "a/../b", "..", "a/..", "/etc/passwd", "\\a", "a\\b", "a\\..\\b", "~/a", "C:/a", "c:a"),
+        *("", "  ", "../a", "a/../b", "..", "a/..", "/etc/passwd", "\\a", "a\\..\\b", "~/a", "C:/a", "c:a"),
         *("a\0b", "a\nb", "a:b", "a*b", "a?b", 'a"b', "a<b", "a|b", "con", "CON.png", "a/nul", "com1", "lpt9.x"),
         *("a/", "a//b", "./a", "a/./b", "a.", "a /b", "a/ b", "{nope}", "{counter", "a" * 151, "a.jpg", "a.webp"),
     ],

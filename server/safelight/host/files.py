@@ -16,6 +16,7 @@ from safelight.interop.pictures import sniff
 from safelight.places import shipped_workflows
 from safelight.sdk.image_files import FORMATS
 from safelight.sdk.problem import Problem, ProblemError
+from safelight.sdk.unicode import named
 
 from .uploads import Upload, clean_name, thumbnail
 
@@ -220,7 +221,7 @@ def walk(root: Path) -> Iterator[Found]:
         except OSError:
             continue
         for entry in entries:
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or not named(entry.name, str(folder)):
                 continue
             try:
                 if entry.is_symlink() and real_root not in Path(entry.path).resolve().parents:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from safelight.sdk.codec import hash_bytes
+from safelight.sdk.file_names import TOKEN, pattern_fault
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.values import File
 
@@ -18,6 +19,7 @@ from .pictures import embed
 _COUNTER = "{counter}"
 _DIGITS = 5
 _MANY = 100_000
+_MOST_CHARACTERS = 1_000
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,8 +37,9 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
 def deliver(file: File, data: bytes, folder: Path, workflow: str) -> Delivered:
     """Writes one finished file below `folder` and returns where it lies.
 
-    Nothing is ever overwritten: `{counter}` becomes the next free number, and a name without one gets `_2`, `_3`, ...
-    when it is taken. Where the same bytes already lie under such a name, they are left and named again.
+    Nothing is ever overwritten: `{counter}` becomes the next free number, the same wherever it stands in the name, and
+    a name without one gets `_2`, `_3`, ... when it is taken. Where the same bytes already lie under such a name, they
+    are left and named again.
 
     Args:
         file: its name pattern and kind.
@@ -50,12 +53,8 @@ def deliver(file: File, data: bytes, folder: Path, workflow: str) -> Delivered:
     if file.embed == "workflow" and workflow:
         data = embed(data, file.media_type, workflow)
     relative = _checked(file.name)
-    target = folder / relative
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if folder.resolve() not in (target.parent.resolve(), *target.parent.resolve().parents):
-            raise _bad_name(file.name)
-        path, written = _place(target, data)
+        path, written = _place(folder, relative, data)
     except OSError as error:
         message = f"{file.name!r} cannot be written into {str(folder)!r}: {error.strerror or error}."
         hint = "Choose another folder, or make room on the disk."
@@ -96,11 +95,10 @@ def require_writable(folder: Path) -> None:
 
 
 def _checked(name: str) -> Path:
-    parts = name.replace("\\", "/").split("/")
-    bad = any(part in ("", ".", "..") or part.strip() != part or "\0" in part or ":" in part for part in parts)
-    if bad or len(name) > 300:
+    unfilled = any(token != "counter" for token in TOKEN.findall(name))
+    if unfilled or pattern_fault(name) or len(name) > _MOST_CHARACTERS:
         raise _bad_name(name)
-    return Path(*parts)
+    return Path(*name.strip().replace("\\", "/").split("/"))
 
 
 def _bad_name(name: str) -> ProblemError:
@@ -109,48 +107,67 @@ def _bad_name(name: str) -> ProblemError:
     return ProblemError(Problem(code="bad_file_name", message=message, hint=hint, value=name))
 
 
-def _place(target: Path, data: bytes) -> tuple[Path, bool]:
-    taken = _numbered(target)
-    for path in taken.values():
-        if path.stat().st_size == len(data) and path.read_bytes() == data:
-            return path, False
-    temporary = target.parent / f".{secrets.token_hex(8)}.part"
+def _place(folder: Path, pattern: Path, data: bytes) -> tuple[Path, bool]:
+    parts = pattern.parts
+    depth = next((place for place, part in enumerate(parts) if _COUNTER in part), len(parts) - 1)
+    _make_folder(folder, folder.joinpath(*parts[:depth]))
+    taken = _numbered(folder.joinpath(*parts[:depth]), Path(parts[depth]))
+    for number, digits in sorted(taken.items()):
+        path = _name(folder, pattern, number, digits)
+        try:
+            if path.stat().st_size == len(data) and path.read_bytes() == data:
+                return path, False
+        except (FileNotFoundError, IsADirectoryError):
+            continue  # a folder of that number, which holds another file
+    number = max(taken, default=0) + 1
+    path = _name(folder, pattern, number)
+    _make_folder(folder, path.parent)
+    temporary = path.parent / f".{secrets.token_hex(8)}.part"
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        number = max(taken, default=0) + 1
-        while True:
-            path = _name(target, number)
-            if _claim(temporary, path):
-                return path, True
+        while not _claim(temporary, path):
             number += 1
+            path = _name(folder, pattern, number)
+            _make_folder(folder, path.parent)
+        return path, True
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _numbered(target: Path) -> dict[int, Path]:
-    """The files that already go by this pattern, by their number."""
-    if _COUNTER in target.name:
-        before, after = target.name.split(_COUNTER, 1)
-        pattern = re.compile(re.escape(before) + r"(\d{1,9})" + re.escape(after.replace(_COUNTER, "")))
+def _make_folder(folder: Path, made: Path) -> None:
+    made.mkdir(parents=True, exist_ok=True)
+    if folder.resolve() not in (made.resolve(), *made.resolve().parents):
+        raise _bad_name(str(made.relative_to(folder)))
+
+
+def _numbered(folder: Path, part: Path) -> dict[int, str]:
+    """The numbers that are taken, each as it is written. What is counted are the entries of the first part that has a
+    `{counter}`, files or folders; without any, the files of that name.
+    """
+    if _COUNTER in part.name:
+        first, *others = (re.escape(piece) for piece in part.name.split(_COUNTER))
+        known = re.compile(first + r"(\d{1,9})" + r"\1".join(others))
     else:
-        pattern = re.compile(re.escape(target.stem) + r"(?:_(\d{1,9}))?" + re.escape(target.suffix))
-    found: dict[int, Path] = {}
-    with os.scandir(target.parent) as entries:
+        known = re.compile(re.escape(part.stem) + r"(?:_(\d{1,9}))?" + re.escape(part.suffix))
+    found: dict[int, str] = {}
+    with os.scandir(folder) as entries:
         for entry in entries:
-            match = pattern.fullmatch(entry.name)
-            if match and entry.is_file() and len(found) < _MANY:
-                found[int(match[1] or 1)] = Path(entry.path)
+            match = known.fullmatch(entry.name)
+            if match and len(found) < _MANY:
+                found[int(match[1] or 1)] = match[1] or ""
     return found
 
 
-def _name(target: Path, number: int) -> Path:
-    if _COUNTER in target.name:
-        name = target.name.replace(_COUNTER, f"{number:0{_DIGITS}}", 1).replace(_COUNTER, "")
-        return target.with_name(name)
-    return target if number == 1 else target.with_name(f"{target.stem}_{number}{target.suffix}")
+def _name(folder: Path, pattern: Path, number: int, digits: str | None = None) -> Path:
+    """The path of a number, written as `digits` have it. Every `{counter}` of a pattern is the same number."""
+    if any(_COUNTER in part for part in pattern.parts):
+        shown = f"{number:0{_DIGITS}}" if digits is None else digits
+        return folder.joinpath(*(part.replace(_COUNTER, shown) for part in pattern.parts))
+    suffix = f"_{number if digits is None else digits}" if number > 1 or digits else ""
+    return folder / pattern.with_name(f"{pattern.stem}{suffix}{pattern.suffix}")
 
 
 def _claim(temporary: Path, path: Path) -> bool:

@@ -23,14 +23,15 @@ def embedding_place(name: str, local: Callable[[str], tuple[Path, str] | None]) 
     Raises:
         ProblemError: `unsafe_weights`, when there is only a pickle.
     """
-    stem = f"{FOLDER}/{name.removesuffix(ENDING)}"
-    found = local(stem + ENDING)
-    if found is not None:
-        return found[1]
+    stem = f"{FOLDER}/{name.removesuffix(ENDING).removesuffix(ENDING.upper())}"
+    for ending in (ENDING, ENDING.upper()):
+        found = local(stem + ending)
+        if found is not None:
+            return found[1]
     endings = ("", *PICKLES)
     for ending in endings:
         found = local(stem + ending)
-        if found is not None and found[0].suffix in PICKLES:
+        if found is not None and found[0].suffix.lower() in PICKLES:
             raise _pickle(name, found[0])
     return None
 
@@ -39,7 +40,10 @@ def embedding_missing(name: str, folders: tuple[Path, ...]) -> ProblemError:
     """The problem of a name that leads to no file."""
     places = [folder / FOLDER for folder in folders]
     known = [
-        path.relative_to(place).with_suffix("").as_posix() for place in places for path in place.rglob(f"*{ENDING}")
+        path.relative_to(place).with_suffix("").as_posix()
+        for place in places
+        for path in place.rglob("*")
+        if path.suffix.lower() == ENDING
     ]
     message = f"There is no embedding {name!r} on this machine. Searched: {', '.join(map(str, places))}."
     close = did_you_mean(name, known)

@@ -118,7 +118,7 @@ def _one_folder(names: Sequence[str], folder: str) -> list[str]:
     prefix = f"{folder}/" if folder else ""
     inside = [name for name in names if name.startswith(prefix) and "/" not in name.removeprefix(prefix)]
     settings = [name for name in inside if any(fnmatch.fnmatch(name, pattern) for pattern in _SETTINGS)]
-    weights = [name for name in inside if name.endswith(".safetensors") and ".non_ema" not in name]
+    weights = [name for name in inside if name.lower().endswith(".safetensors") and ".non_ema" not in name]
     # Beside a component in the libraries' layout some repositories keep it once more, as a single file.
     named = [name for name in weights if name.removeprefix(prefix).startswith(_WEIGHTS)]
     weights = named if named and f"{prefix}config.json" in settings else weights

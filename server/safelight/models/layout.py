@@ -120,7 +120,7 @@ class Reader:
             return self._pipeline(name, root)
         if (root / "config.json").is_file():
             return self._component(name, root)
-        found = sorted(path for path in root.glob("*.safetensors") if path.is_file())
+        found = sorted(path for path in root.glob("*") if path.suffix.lower() == ".safetensors" and path.is_file())
         usual = [path for path in found if path.stem == "pytorch_lora_weights"]
         if len(found) == 1 or usual:
             return self._file(name, (usual or found)[0])
@@ -130,7 +130,7 @@ class Reader:
             raise ProblemError(
                 Problem(code="not_a_model", message=message, hint=f"Name one: {one_of(names)}.", value=name)
             )
-        pickles = [path for path in root.glob("*") if path.suffix in PICKLES]
+        pickles = [path for path in root.glob("*") if path.suffix.lower() in PICKLES]
         if pickles:
             raise unsafe(name, pickles[0])
         message = f"The folder {name!r} holds no model: there is no model_index.json, no config.json, no weights."
@@ -170,8 +170,8 @@ class Reader:
         return Layout(kind, family, root, {"": self._weighted(name, root, "")})
 
     def _file(self, name: str, path: Path) -> Layout:
-        if path.suffix != ".safetensors":
-            raise unsafe(name, path) if path.suffix in PICKLES else _not_weights(name)
+        if path.suffix.lower() != ".safetensors":
+            raise unsafe(name, path) if path.suffix.lower() in PICKLES else _not_weights(name)
         header = read_header(path)
         part = Part(None, (path,))
         if is_ip_adapter(header):
@@ -259,7 +259,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def _shards(name: str, folder: Path, index: Path) -> list[Path]:
     names = sorted(set(_text_map(read_json(index)).values()))
     for shard in names:
-        if "/" in shard or "\\" in shard or not shard.endswith(".safetensors") or not (folder / shard).is_file():
+        if (
+            "/" in shard
+            or "\\" in shard
+            or not shard.lower().endswith(".safetensors")
+            or not (folder / shard).is_file()
+        ):
             raise _incomplete(name, shard)
     return [folder / shard for shard in names]
 

@@ -13,6 +13,7 @@ import msgspec
 
 from safelight.sdk.models import Source
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
+from safelight.sdk.unicode import named
 
 from .embeddings import EMBEDDING, embedding_missing, embedding_place
 from .headers import read_header
@@ -350,9 +351,9 @@ def _models_below(folder: Path, top: Path, depth: int = 0) -> Iterator[tuple[str
         return
     for path in sorted(folder.iterdir()):
         name = path.relative_to(top).as_posix()
-        if path.name.startswith("."):
+        if path.name.startswith(".") or not named(path.name, str(folder)):
             continue
-        if path.is_file() and path.suffix == ".safetensors":
+        if path.is_file() and path.suffix.lower() == ".safetensors":
             yield name, "file", path
         elif (path / "model_index.json").is_file() or (path / "config.json").is_file():
             yield name, "folder", path
@@ -370,7 +371,7 @@ def _entry(source: Source, layout: Layout) -> ModelEntry:
         for part, files in layout.parts.items()
         if files.weights
     }
-    weights = [file for part in layout.parts.values() for file in part.weights if file.suffix == ".safetensors"]
+    weights = [file for part in layout.parts.values() for file in part.weights if file.suffix.lower() == ".safetensors"]
     largest = max(weights, key=lambda file: file.stat().st_size, default=None)
     return ModelEntry(
         name=_full_name(source),

@@ -64,7 +64,7 @@ def tensors(files: Iterable[Path], target: Target, wanted: Callable[[str], bool]
     twice.
     """
     for file in files:
-        if file.suffix == ".safetensors":
+        if file.suffix.lower() == ".safetensors":
             yield from _safetensors(file, target, wanted)
         elif file.suffix != ".json":
             yield from _pickle(file, target, wanted)
@@ -187,7 +187,7 @@ def stored_bytes(files: Iterable[Path], itemsize: int, prefixes: tuple[str, ...]
     """
     total = 0
     for file in files:
-        if file.suffix == ".safetensors":
+        if file.suffix.lower() == ".safetensors":
             tensors = read_header(file).tensors.items()
             total += sum(math.prod(entry.shape) for name, entry in tensors if name.startswith(prefixes)) * itemsize
         elif file.suffix != ".json":

@@ -5,10 +5,14 @@ Python, JSON escapes and file systems bring such text; UTF-8, and so files, requ
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
+
+log = logging.getLogger(__name__)
 
 
 def is_whole(text: str) -> bool:
@@ -25,6 +29,19 @@ def is_whole(text: str) -> bool:
 def escaped(text: str) -> str:
     """The text with every half character written out, `\\\\ud83d`, so that it can be shown and sent."""
     return text if is_whole(text) else text.encode("utf-8", "backslashreplace").decode()
+
+
+def named(name: str, folder: str) -> bool:
+    """Whether a file can be named to people and programs. One that cannot is left out of lists, and told of once."""
+    whole = is_whole(name)
+    if not whole:
+        _tell(f"{folder}/{name}")
+    return whole
+
+
+@lru_cache(maxsize=1000)
+def _tell(path: str) -> None:
+    log.warning("%s is left out: its name is not UTF-8. Rename it to use it.", escaped(path))
 
 
 def halves(data: Any) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from .file_names import pattern_fault
 from .prompt_syntax import embeddings_in, prompt_hints
 
 
@@ -109,13 +110,14 @@ class Text(Widget, frozen=True, tag="text"):
     """A line of text, or several.
 
     `prompt` turns on the helpers for writing prompts. The state of the embeddings that a prompt names is part of the
-    cache key.
+    cache key. `file_name` says that it names files to save, as `safelight.sdk.file_names` has it.
     """
 
     multiline: bool = False
     placeholder: str = ""
     prompt: bool = False
     max_length: int = 100_000
+    file_name: bool = False
 
     def accepts(self) -> tuple[str, ...]:
         return ("str",)
@@ -125,7 +127,8 @@ class Text(Widget, frozen=True, tag="text"):
             return Fault("bad_value", f"The text has {len(value)} characters.", f"At most {self.max_length} are taken.")
         if "\0" in value:
             return Fault("bad_value", "The text holds a NUL character.", "Remove it.")
-        return None
+        fault = pattern_fault(value) if self.file_name else None
+        return Fault("bad_file_name", f"{value!r} {fault[0]}", fault[1]) if fault else None
 
     @property
     def names_files(self) -> bool:

@@ -881,7 +881,7 @@ export interface Template {
  * A line of text, or several.
  *
  * `prompt` turns on the helpers for writing prompts. The state of the embeddings that a prompt names is part of the
- * cache key.
+ * cache key. `file_name` says that it names files to save, as `safelight.sdk.file_names` has it.
  */
 export interface Text {
   widget: "text";
@@ -889,6 +889,7 @@ export interface Text {
   placeholder: string;
   prompt: boolean;
   max_length: number;
+  file_name: boolean;
 }
 
 /**

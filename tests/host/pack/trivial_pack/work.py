@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from safelight.sdk import Context, File, node
+from safelight.sdk import Context, File, Lazy, node
 
 
 @node()
@@ -86,6 +86,13 @@ def leave_a_child(a: int, *, seconds: float = 30.0) -> int:
         os._exit(0)
     os.kill(os.getpid(), signal.SIGKILL)
     return a
+
+
+@node()
+def either(a: Lazy[int], b: Lazy[int], *, first: bool = True, journal: str = "") -> int:
+    """A choice that leaves the number of the process that it is made in."""
+    Path(journal).write_text(str(os.getpid()), encoding="utf-8")
+    return a.get() if first else b.get()
 
 
 @node()
