@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +56,9 @@ class Shelf:
     def lease(self, ref: ModelRef[Any], scratch: int = 0) -> Iterator[Held]:
         self.leased.append(ref)
         yield self.held[ref.kind, ref.source.name]
+
+    def retry(self, attempt: Callable[[], Any]) -> Any:
+        return attempt()
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy
 import pytest
 from PIL import Image
 
@@ -48,3 +49,30 @@ def test_image_k_of_a_batch_is_the_single_image_of_its_seed(studio: Studio, tmp_
     third, single = (Image.open(run.outputs["image"][-1]["path"]).convert("RGB") for run in (many, one))
     difference = max(abs(a - b) for a, b in zip(third.tobytes(), single.tobytes(), strict=True))
     assert difference <= 24, "a batch may round differently in low precision, and no more"
+
+
+@pytest.mark.parametrize("side", [128, 135])
+def test_painting_a_part_anew_leaves_all_in_its_place(studio: Studio, tmp_path: Path, side: int) -> None:
+    """Squares through the autoencoder alone: scaled from 128 to 135 pixels, the outer ones would move by 2.4."""
+    folder = studio.home / "input"
+    folder.mkdir(exist_ok=True)
+    drawn = Image.new("L", (side, side), 255)
+    corners = (16, 56, 96)
+    for corner in corners:
+        drawn.paste(0, (corner, corner, corner + 18, corner + 18))
+    drawn.save(folder / "squares.png")
+    Image.new("L", (side, side), 255).save(folder / "white.png")
+    values = {"image": "squares.png", "mask": "white.png", "denoise": 0.0}
+    outcome = studio.run(studio.read("inpaint").with_inputs(values), output=tmp_path)
+    with Image.open(outcome.outputs["image"][0]["path"]) as made:
+        assert made.size == (side, side)
+        for corner in corners:
+            area = (corner - 6, corner - 6, corner + 24, corner + 24)
+            found, wanted = (centre(picture.convert("L").crop(area)) for picture in (made, drawn))
+            assert found == pytest.approx(wanted, abs=0.4)
+
+
+def centre(picture: Image.Image) -> list[float]:
+    """Where in (x, y) what is dark lies."""
+    dark = (200 - numpy.asarray(picture).astype(float)).clip(0)
+    return [float(numpy.average(numpy.arange(len(line)), weights=line)) for line in (dark.sum(0), dark.sum(1))]

@@ -63,6 +63,12 @@ def fraction(*, value: float = 0.5) -> float:
     return value
 
 
+@node(light=True)
+def divide(a: int, *, by: int = 2) -> int:
+    """A whole number, divided and rounded down."""
+    return a // by
+
+
 @node()
 def flag(*, value: bool = True) -> bool:
     """Yes or no."""
@@ -231,7 +237,8 @@ def catalogue() -> Catalogue:
     import sys
 
     kinds = Catalogue.of(
-        number, fraction, flag, words, add, scale, size, total, count, below, shout, paint, mix, frame, both, switch,
+        number, fraction, flag, words, divide, add,
+        scale, size, total, count, below, shout, paint, mix, frame, both, switch,
         fail, clock, write, read, texts, repeat, prompted, denoiser, vae, paint_with, anything, renamed,
     )  # fmt: skip
     return Catalogue(kinds.values(), value_classes(sys.modules[__name__]))

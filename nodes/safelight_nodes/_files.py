@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safelight.sdk import Problem, ProblemError
 from safelight.sdk.file_names import pattern_fault
@@ -12,7 +12,6 @@ from safelight.sdk.file_names import pattern_fault
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_PIXELS = 80_000_000
 SUFFIXES = {"png": (".png", "image/png"), "webp": (".webp", "image/webp"), "jpeg": (".jpg", "image/jpeg")}
 _KNOWN_SUFFIXES = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
@@ -21,56 +20,19 @@ def read_picture(path: Path, shown: str) -> Tensor:
     """(H, W, 3 or 4) in 0..1 of a picture file; `shown` is how messages call it.
 
     Raises:
-        ProblemError: it is no picture, damaged, or larger than `MOST_PIXELS`.
+        ProblemError: it is no picture, damaged, or larger than `safelight.sdk.image_files.MAX_PIXELS`.
     """
     import torch
-    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    from safelight.sdk.image_files import ImageFault, read_image
 
     try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > MOST_PIXELS:
-                raise _too_large(shown, f"{opened.width} x {opened.height}")
-            picture = ImageOps.exif_transpose(opened)
-            picture.load()
-            array = _array(picture)
-    except UnidentifiedImageError as error:
-        raise _unreadable(shown, "it is no picture of a known format") from error
-    except Image.DecompressionBombError as error:
-        raise _too_large(shown, "far too many") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise _unreadable(shown, str(error) or "it is damaged") from error
-    return torch.from_numpy(array)
-
-
-def _array(picture: Any) -> Any:
-    """Any of Pillow's modes as float32 RGB or RGBA in 0..1."""
-    import numpy
-
-    if picture.mode.startswith("I;16") or picture.mode == "I":
-        grey = numpy.asarray(picture).astype(numpy.float32) / 65535
-        return numpy.repeat(grey.clip(0, 1)[..., None], 3, axis=-1)
-    if picture.mode == "F":
-        grey = numpy.asarray(picture).astype(numpy.float32)
-        return numpy.repeat(numpy.nan_to_num(grey).clip(0, 1)[..., None], 3, axis=-1)
-    transparent = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
-    picture = _in_srgb(picture).convert("RGBA" if transparent else "RGB")
-    return numpy.asarray(picture).astype(numpy.float32) / 255
-
-
-def _in_srgb(picture: Any) -> Any:
-    """Colours brought from the picture's own profile to sRGB; as they are where it has none, or a broken one."""
-    profile = picture.info.get("icc_profile")
-    if not profile or picture.mode not in ("RGB", "RGBA", "CMYK", "L"):
-        return picture
-    from PIL import ImageCms
-
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        target = ImageCms.createProfile("sRGB")
-        mode = "RGBA" if picture.mode == "RGBA" else "RGB"
-        return ImageCms.profileToProfile(picture, source, target, outputMode=mode)
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return picture
+        pixels = torch.tensor(read_image(path).pixels)
+    except ImageFault as fault:
+        raise (_too_large if fault.kind == "too_large" else _unreadable)(shown, str(fault)) from fault
+    except OSError as error:
+        raise _unreadable(shown, error.strerror or str(error)) from error
+    return pixels if pixels.is_floating_point() else pixels / 255
 
 
 def _unreadable(shown: str, why: str) -> ProblemError:
@@ -86,11 +48,13 @@ def _unreadable(shown: str, why: str) -> ProblemError:
 
 
 def _too_large(shown: str, size: str) -> ProblemError:
+    from safelight.sdk.image_files import MAX_PIXELS
+
     return ProblemError(
         Problem(
             code="picture_too_large",
             message=f"{shown} has {size} pixels.",
-            hint=f"At most {MOST_PIXELS // 1_000_000} million are read. Scale it down first.",
+            hint=f"At most {MAX_PIXELS // 1_000_000} million are read. Scale it down first.",
             port="file",
             value=shown,
         )

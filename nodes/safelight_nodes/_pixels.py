@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from safelight.sdk import Problem, ProblemError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -45,6 +47,40 @@ def mask_like(coverage: Tensor, pixels: Tensor) -> Tensor:
     return resized[:, 0].clamp(0, 1)
 
 
+def blended(below: Tensor, above: Tensor, share: Tensor) -> Tensor:
+    """Images (B, H, W, 3 or 4) of one kind mixed: `share` (B, H, W, 1) of the upper one.
+
+    Colours are weighed by their opacity. Where the share is 0 or 1, the pixels are those of the one image, bit for bit.
+    """
+    import torch
+
+    lower, upper = 1 - share, share
+    if below.shape[-1] == 3:
+        # Not a difference added to the lower image: only so are both ends exact.
+        return below * lower + above * upper
+    lower, upper = below[..., 3:] * lower, above[..., 3:] * upper
+    alpha = lower + upper
+    colours = (below[..., :3] * lower + above[..., :3] * upper) / alpha.where(alpha > 0, 1.0)
+    plain = below * (1 - share) + above * share
+    mixed = torch.cat([colours.where(alpha > 0, plain[..., :3]), alpha], dim=-1)
+    return plain.where((share == 0) | (share == 1), mixed)
+
+
+def common_batch(**counts: int) -> int:
+    """How many images come of batches of these lengths, by port: one serves all images of the others.
+
+    Raises:
+        ProblemError: `wrong_batch` at the first port whose length does not go with those before.
+    """
+    several = next((count for count in counts.values() if count != 1), 1)
+    for port, count in counts.items():
+        if count not in (1, several):
+            said = ", ".join(f"{count} in {port}" for port, count in counts.items())
+            message, hint = f"The batches differ: {said}.", "Give one of each, or as many as there are of the others."
+            raise ProblemError(Problem(code="wrong_batch", message=message, hint=hint, port=port))
+    return several
+
+
 def to_bytes(pixels: Tensor) -> Any:
     """(H, W, C) in 0..1 to a numpy array of bytes."""
     import torch
@@ -73,10 +109,26 @@ def resized(pixels: Tensor, height: int, width: int, fit: str, method: str) -> T
 
 def _scaled(pixels: Tensor, height: int, width: int, method: str) -> Tensor:
     import torch
-    from torch.nn.functional import interpolate
 
     if pixels.shape[1:3] == (height, width):
         return pixels
+    if pixels.shape[-1] == 3 or method == "nearest":
+        return _sampled(pixels, height, width, method)
+    # Colours count as much as they are seen: what lies under transparent parts would darken the edges.
+    alpha = pixels[..., 3:]
+    found = _sampled(torch.cat([pixels[..., :3] * alpha, alpha], dim=-1), height, width, method)
+    alpha = found[..., 3:]
+    seen = alpha > 1 / 512
+    colours = (found[..., :3] / alpha.where(seen, 1.0)).clamp(0, 1)
+    if not seen.all():  # no byte of opacity is left there; the colours are kept for those who look at them alone
+        colours = colours.where(seen, _sampled(pixels[..., :3], height, width, method))
+    return torch.cat([colours, alpha], dim=-1)
+
+
+def _sampled(pixels: Tensor, height: int, width: int, method: str) -> Tensor:
+    import torch
+    from torch.nn.functional import interpolate
+
     if method == "lanczos":
         from PIL import Image
 

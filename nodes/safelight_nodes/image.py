@@ -35,9 +35,10 @@ class Loaded(NamedTuple):
 
 @node(version=1)
 def load(*, file: Annotated[str, FilePick("image"), "A picture in the input folder."], ctx: Context) -> Loaded:
-    """Read a picture from the input folder: PNG, JPEG, WebP, BMP, TIFF, GIF (its first frame) and more.
+    """Read an image from the input folder: PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF (its first frame) and more.
 
-    It is turned upright as its camera says, and its colours are brought to sRGB. Transparency is kept.
+    It is turned upright as its camera says, and its colours are brought to sRGB. Transparency is kept, and so
+    are depths of 16 bits.
     """
     import torch
 
@@ -232,28 +233,16 @@ def composite(
 
     One picture or mask serves a whole batch of the others.
     """
-    import torch
-
-    from ._pixels import mask_like, opaque, resized
+    from ._pixels import blended, common_batch, mask_like, opaque, resized
 
     below = base.pixels
+    common_batch(base=len(below), over=len(over.pixels), mask=len(mask.coverage))
     height, width = below.shape[1:3]
     above = resized(over.pixels, height, width, "stretch", "bicubic")
     if below.shape[-1] != above.shape[-1]:
         below, above = opaque(below), opaque(above)
     coverage = mask_like(mask.coverage, below)[..., None]
-    counts = {len(given) for given in (below, above, coverage)} - {1}
-    if len(counts) > 1:
-        raise ProblemError(
-            Problem(
-                code="wrong_batch",
-                message=f"There are {len(below)} pictures below, {len(above)} above and {len(coverage)} masks.",
-                hint="Give one of each, or as many as there are of the others.",
-                port="over",
-            )
-        )
-    # Not a difference added to the lower picture: only so are both ends exact.
-    return Image(torch.mul(below, 1 - coverage) + torch.mul(above, coverage))
+    return Image(blended(below, above, coverage))
 
 
 @node(version=1)

@@ -62,7 +62,7 @@ def set_mask(latent: Latent, mask: Annotated[Mask, "White where the sampler may 
                 port="mask",
             )
         )
-    return replace(latent, mask=latent_mask(mask.coverage, latent.samples.shape[-2:]))
+    return replace(latent, mask=latent_mask(mask.coverage, latent))
 
 
 @node(version=1)
@@ -77,12 +77,19 @@ def resize(
     """Scale a latent, to sample it again in a larger size. Sample with denoise of about 0.5 to sharpen it."""
     from torch.nn.functional import interpolate
 
-    size = [max(1, round(side * scale)) for side in latent.samples.shape[-2:]]
+    before = latent.samples.shape[-2:]
+    size = [max(1, round(side * scale)) for side in before]
     smooth = {} if method == "nearest" else {"align_corners": False, "antialias": scale < 1}
     samples = interpolate(latent.samples, size, mode=method, **smooth)
     mask = None if latent.mask is None else interpolate(latent.mask, size, mode="bilinear", align_corners=False)
     masked = None if latent.masked is None else interpolate(latent.masked, size, mode=method, **smooth)
-    return replace(latent, samples=samples, mask=mask, masked=masked)
+    inner = None
+    if latent.size:
+        height, width = (
+            max(1, round(side * new / old)) for side, new, old in zip(latent.size, size, before, strict=True)
+        )
+        inner = height, width
+    return replace(latent, samples=samples, mask=mask, masked=masked, size=inner)
 
 
 @node(version=1)

@@ -52,7 +52,7 @@ class Patched(NamedTuple):
     text: ModelRef[TextEncoder]
 
 
-@node(version=1, title="Load model")
+@node(version=1, title="Load model", light=True)
 def load(
     *,
     model: Annotated[
@@ -73,7 +73,7 @@ def load(
     )
 
 
-@node(version=1, title="Load VAE")
+@node(version=1, title="Load VAE", light=True)
 def load_vae(
     *,
     vae: Annotated[str, ModelPick("vae"), "A VAE, or a whole model to take it from."],
@@ -85,7 +85,7 @@ def load_vae(
     return ModelRef("VAE", family, source, "vae", precision)
 
 
-@node(version=1, title="Load ControlNet")
+@node(version=1, title="Load ControlNet", light=True)
 def load_controlnet(
     *,
     controlnet: Annotated[str, ModelPick("controlnet"), "A ControlNet in diffusers layout."],
@@ -97,7 +97,7 @@ def load_controlnet(
     return ModelRef("ControlNet", family, source, "", precision)
 
 
-@node(version=1, title="Load IP-Adapter")
+@node(version=1, title="Load IP-Adapter", light=True)
 def load_ip_adapter(
     *,
     adapter: Annotated[
@@ -116,7 +116,7 @@ def load_ip_adapter(
     )
 
 
-@node(version=1, title="Apply LoRA")
+@node(version=1, title="Apply LoRA", light=True)
 def apply_lora(
     model: ModelRef[Denoiser],
     text: Annotated[ModelRef[TextEncoder], "The text encoders of the same model; a LoRA may change them as well."],
@@ -131,7 +131,7 @@ def apply_lora(
     return Patched(_patched(model, source, weight), _patched(text, source, text_weight))
 
 
-@node(version=1, title="Apply LoRA to model only")
+@node(version=1, title="Apply LoRA to model only", light=True)
 def apply_lora_to_model(
     model: ModelRef[Denoiser],
     *,

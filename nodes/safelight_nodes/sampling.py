@@ -157,15 +157,16 @@ def _run(
     from ._diffusion.adapters import installed_adapters
     from ._diffusion.control import leased_controls
     from ._diffusion.families import traits
-    from ._diffusion.guidance import Guide, check_coverage, make_parts
+    from ._diffusion.guidance import Guide, active_parts, check_coverage, make_parts
+    from ._diffusion.latents import canvas_size
     from ._diffusion.loop import Run
     from ._diffusion.preview import Previewer
     from ._diffusion.schedule import plan_steps
+    from ._diffusion.working_memory import working_bytes
 
-    batch, channels, height, width = latent.samples.shape
-    size = (height * latent.downsampling, width * latent.downsampling)
+    batch, channels = latent.samples.shape[:2]
     with ExitStack() as stack, torch.no_grad():
-        lease = stack.enter_context(ctx.models.lease(model, scratch=_scratch(latent)))
+        lease = stack.enter_context(ctx.models.lease(model))
         unet = lease.component
         extra = _extra_channels(unet, model, latent)
         parts = make_parts(unet, model.family, positive, negative, latent, settings.guidance, lease.device)
@@ -175,10 +176,15 @@ def _run(
         )
         if part and latent.noise:
             _check_level(latent.noise, schedule.levels[0], first)
-        check_coverage(parts, [schedule.window(call) for call in range(schedule.calls)])
+        windows = [schedule.window(call) for call in range(schedule.calls)]
+        check_coverage(parts, windows)
         other = negative if any(not entry.positive for entry in parts) else None
-        controls = stack.enter_context(leased_controls(ctx, model.family, positive, other, batch, size))
+        controls = stack.enter_context(leased_controls(ctx, model.family, positive, other, latent))
         adapters = stack.enter_context(installed_adapters(ctx, unet, model.family, positive, other, batch))
+        # Once all that computes together is in place, what idles makes room for its common working memory.
+        prompts = max(len(active_parts(parts, window)) for window in windows)
+        working = working_bytes(unet, lease.dtype, latent.samples.shape, prompts, bool(controls))
+        stack.enter_context(ctx.models.lease(model, scratch=working))
         guide = Guide(
             unet=unet,
             family=model.family,
@@ -186,7 +192,7 @@ def _run(
             guidance=settings.guidance,
             rescale=settings.rescale,
             batch=batch,
-            size=size,
+            size=canvas_size(latent),
             device=lease.device,
             dtype=lease.dtype,
             controls=controls,
@@ -206,12 +212,6 @@ def _run(
             ctx=ctx,
         )
         return run()
-
-
-def _scratch(latent: Latent) -> int:
-    """Bytes of activations to keep free, for both halves of guidance in float32: what UNets of SD 1's width take."""
-    batch, _, height, width = latent.samples.shape
-    return batch * height * width * 100_000
 
 
 def _extra_channels(unet: Any, model: ModelRef[Denoiser], latent: Latent) -> Any:

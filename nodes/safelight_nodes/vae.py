@@ -29,18 +29,19 @@ _Tile = Annotated[
     "pixels, in tiles above that or when memory runs out.",
 ]
 _Fit = Annotated[
-    Literal["crop", "resize", "refuse"],
-    "What to do when the size is not a multiple of the VAE's downsampling: cut off the edges, scale a little, or stop.",
+    Literal["pad", "crop", "resize", "refuse"],
+    "What to do when the size is not a multiple of the VAE's downsampling: add a margin that decoding cuts off again, "
+    "cut off the edges, scale a little, or stop.",
 ]
 
 
 @node(version=1)
 def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context) -> Image:
-    """Turn a latent into pictures."""
+    """Turn a latent into images. They are as large as those that were encoded."""
     from ._diffusion.autoencoder import leased_codec
+    from ._diffusion.latents import canvas_size, image_size
 
-    height, width = (side * latent.downsampling for side in latent.samples.shape[-2:])
-    with leased_codec(ctx, vae, (height, width)) as codec:
+    with leased_codec(ctx, vae, canvas_size(latent)) as codec:
         if latent.samples.shape[1] != codec.channels:
             raise ProblemError(
                 Problem(
@@ -50,7 +51,8 @@ def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context)
                     port="vae",
                 )
             )
-        return Image(codec.decode(latent.samples, tile))
+        height, width = image_size(latent)
+        return Image(codec.decode(latent.samples, tile)[:, :height, :width].contiguous())
 
 
 @node(version=1)
@@ -58,7 +60,7 @@ def encode(
     vae: ModelRef[VAE],
     image: Annotated[Image, "The pictures. Transparent parts become white."],
     *,
-    fit: _Fit = "crop",
+    fit: _Fit = "pad",
     sampled: Annotated[
         bool, Toggle(), "Draw from the distribution that the VAE gives instead of taking its mean."
     ] = False,
@@ -72,9 +74,9 @@ def encode(
     from ._pixels import flattened
 
     with leased_codec(ctx, vae, (image.pixels.shape[1], image.pixels.shape[2])) as codec:
-        pixels = _fitted(flattened(image.pixels, 1.0), codec.downsampling, fit)
+        pixels, size = _fitted(flattened(image.pixels, 1.0), codec.downsampling, fit)
         sources = generators(seed, len(pixels)) if sampled else None
-        return Latent(codec.encode(pixels, sources, tile), vae.family, codec.downsampling)
+        return Latent(codec.encode(pixels, sources, tile), vae.family, codec.downsampling, size=size)
 
 
 @node(version=1)
@@ -83,52 +85,61 @@ def encode_inpaint(
     image: Annotated[Image, "The pictures. Transparent parts become white."],
     mask: Annotated[Mask, "White where the sampler is to paint."],
     *,
-    fit: _Fit = "crop",
+    fit: _Fit = "pad",
     tile: _Tile = 0,
     ctx: Context,
 ) -> Latent:
     """Turn pictures and a mask into a latent of which only the masked part will be painted.
 
-    Works with every model: an ordinary one has the rest put back after each step, an inpainting model sees it.
+    Works with every model: an ordinary one has the rest put back after each step, an inpainting model sees it. One
+    image or mask serves a whole batch of the other.
     """
     from ._diffusion.autoencoder import leased_codec
-    from ._diffusion.latents import latent_mask
-    from ._pixels import flattened, mask_like
+    from ._diffusion.latents import cell_means
+    from ._pixels import common_batch, flattened, mask_like
 
+    count = common_batch(image=len(image.pixels), mask=len(mask.coverage))
     with leased_codec(ctx, vae, (image.pixels.shape[1], image.pixels.shape[2])) as codec:
         whole = flattened(image.pixels, 1.0)
         coverage = mask_like(mask.coverage, whole)
-        pixels = _fitted(whole, codec.downsampling, fit)
-        coverage = _fitted(coverage[..., None], codec.downsampling, fit)[..., 0]
-        grey = pixels.where(coverage[..., None] < 0.5, 0.5)
+        pixels, size = _fitted(whole, codec.downsampling, fit)
+        coverage, _ = _fitted(coverage[..., None], codec.downsampling, fit)
+        grey = pixels.where(coverage < 0.5, 0.5)
         samples = codec.encode(pixels, tile=tile)
         return Latent(
-            samples,
+            samples if len(samples) == count else samples.repeat(count, 1, 1, 1),
             vae.family,
             codec.downsampling,
-            mask=latent_mask(coverage, samples.shape[-2:]),
+            mask=cell_means(coverage.movedim(-1, 1), samples.shape[-2:]),
             masked=codec.encode(grey, tile=tile),
+            size=size,
         )
 
 
-def _fitted(pixels: Tensor, factor: int, fit: str) -> Tensor:
+def _fitted(pixels: Tensor, factor: int, fit: str) -> tuple[Tensor, tuple[int, int] | None]:
+    """(B, H, W, C) with sides that are multiples of `factor`, and the size of what was padded, if it was."""
     from torch.nn.functional import interpolate
 
+    from ._diffusion.latents import padded
+
     height, width = pixels.shape[1:3]
+    if not (height % factor or width % factor):
+        return pixels, None
+    if fit == "pad":
+        size = -(-height // factor) * factor, -(-width // factor) * factor
+        return padded(pixels.movedim(-1, 1), size).movedim(1, -1), (height, width)
     wanted = (max(1, height // factor) * factor, max(1, width // factor) * factor)
-    if (height, width) == wanted:
-        return pixels
     if fit == "refuse" or height < factor or width < factor:
         raise ProblemError(
             Problem(
                 code="size_not_a_multiple",
-                message=f"The picture is {width} x {height} pixels, and the VAE takes multiples of {factor}.",
-                hint=f"Resize it to {wanted[1]} x {wanted[0]}, or let `fit` be crop or resize.",
+                message=f"The image is {width} x {height} pixels, and the VAE takes multiples of {factor}.",
+                hint=f"Resize it to {wanted[1]} x {wanted[0]}, or let `fit` be pad.",
                 port="image",
             )
         )
     if fit == "crop":
         top, left = (height - wanted[0]) // 2, (width - wanted[1]) // 2
-        return pixels[:, top : top + wanted[0], left : left + wanted[1]]
+        return pixels[:, top : top + wanted[0], left : left + wanted[1]], None
     resized = interpolate(pixels.movedim(-1, 1), wanted, mode="bicubic", antialias=True, align_corners=False)
-    return resized.clamp(0, 1).movedim(1, -1)
+    return resized.clamp(0, 1).movedim(1, -1), None

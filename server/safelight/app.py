@@ -21,6 +21,7 @@ from safelight.engine import (
     Services,
     choices,
     files_in,
+    lightly,
     run,
 )
 from safelight.engine.run import Emit
@@ -31,7 +32,6 @@ from safelight.interop.naming import filled_name, unknown_tokens
 from safelight.models import ModelStore, numerics
 from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
 from safelight.sdk.file_names import value_in_name
-from safelight.sdk.node import NodeType
 from safelight.sdk.pack import BUILT_IN, Catalogue, load_packs
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
 from safelight.sdk.values import File, Image
@@ -147,7 +147,8 @@ class Studio:
             raise _no_workflow(what, "a folder, not a workflow", names) from None
         except (OSError, ValueError):
             raise _no_workflow(what, "neither a file nor the name of a shipped workflow", names) from None
-        from safelight.interop.pictures import extract, sniff
+        from safelight.interop.foreign import carried
+        from safelight.interop.pictures import sniff
 
         if sniff(data) is None:
             if path.suffix != ".json" and not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
@@ -155,12 +156,7 @@ class Studio:
                 hint = "Give a *.json file, or a picture that Safelight saved."
                 raise ProblemError(Problem(code="not_workflow", message=message, hint=hint, value=str(what)))
             return Document.loads(data)
-        text = extract(data)
-        if text is None:
-            message = f"The picture {str(what)!r} carries no workflow."
-            hint = "Programs that send pictures often strip it; use the file that Safelight saved."
-            raise ProblemError(Problem(code="no_workflow_inside", message=message, hint=hint, value=str(what)))
-        return Document.loads(text)
+        return Document.loads(carried(data, str(what)))
 
     def check(self, document: Document, targets: Sequence[str] | None = None) -> Checked:
         """Every problem of a document, those of missing files and models included."""
@@ -189,14 +185,10 @@ class Studio:
                     problems += placed if number in surely else [problem.warning() for problem in placed]
         return problems
 
-    def plan(self, graph: Graph, force: frozenset[str] = frozenset(), *, foreign_code: bool = True) -> Plan:
-        """What running this graph now would do.
-
-        Choice nodes are asked which way they will go. Without `foreign_code` those of packs other than the built-in one
-        are not called, and what lies below them is unknown.
-        """
-        ask = choices if foreign_code else _built_in_choices
-        return plan(graph, CacheMemory(self.services), self.numerics, force=force, choose=ask)
+    def plan(self, graph: Graph, force: frozenset[str] = frozenset()) -> Plan:
+        """What running this graph now would do. No code of other packs is run for it."""
+        memory, light = CacheMemory(self.services), lightly(self.services)
+        return plan(graph, memory, self.numerics, force=force, choose=_foreseen_choice, light=light)
 
     def run(
         self,
@@ -294,9 +286,10 @@ class Studio:
         return [{"type": type(value).__name__}]
 
 
-def _built_in_choices(kind: NodeType, values: dict[str, Any]) -> Choice:
-    """What a choice node of the built-in pack asks for; nothing is known of others."""
-    return choices(kind, values) if kind.spec.pack == BUILT_IN else Choice(frozenset(), whole=False)
+def _foreseen_choice(node: GraphNode, values: dict[str, Any]) -> Choice:
+    if node.kind.spec.pack != BUILT_IN:
+        return Choice(frozenset(), whole=False)
+    return choices(node, values)
 
 
 def is_file(path: Path) -> bool:
@@ -315,7 +308,7 @@ def _no_workflow(what: str | Path, found: str, names: Mapping[str, Path]) -> Pro
 
 def _settled_choice(node: GraphNode) -> frozenset[str] | None:
     """The lazy inputs that a choice of the built-in nodes asks for, where all else is typed in."""
-    if any(wire.sources for _, wire in eager(node)):
+    if node.kind.spec.pack != BUILT_IN or any(wire.sources for _, wire in eager(node)):
         return None
-    found = _built_in_choices(node.kind, {port: wire.value for port, wire in eager(node)})
+    found = choices(node, {port: wire.value for port, wire in eager(node)})
     return found.ports if found.whole else None

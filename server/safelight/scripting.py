@@ -20,7 +20,9 @@ from safelight.engine.run import Emit
 from safelight.graph import Checked, Document, Link, Node, OutputPort, Plan, Port
 from safelight.graph.document import InputPort
 from safelight.sdk.context import Context
+from safelight.sdk.marker import BUILT_IN
 from safelight.sdk.node import node_type
+from safelight.sdk.pack import Catalogue, load_packs
 from safelight.sdk.problem import Cancelled, Problem, ProblemError, errors
 
 if TYPE_CHECKING:
@@ -145,6 +147,7 @@ class Builder:
     _links: list[Link] = field(default_factory=list)
     _inputs: list[InputPort] = field(default_factory=list)
     _outputs: list[OutputPort] = field(default_factory=list)
+    _packs: Catalogue | None = None
 
     def add(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Adds a node: sockets take what other calls returned, widgets take values (or links, all the same)."""
@@ -155,6 +158,9 @@ class Builder:
         kind = node_type(function)
         if kind is None:
             raise TypeError(f"{function!r} is not marked with @node.")
+        if function.__module__.partition(".")[0] not in BUILT_IN:
+            # Only the installed packs know under which name a pack is installed, and with that the ids of its nodes.
+            kind = self._catalogue().kind_of(function) or kind
         node_id = self._free(node_id or kind.spec.id.rsplit(".", 1)[-1])
         names = list(kind.inputs)
         if len(args) > len(names):
@@ -197,6 +203,11 @@ class Builder:
 
     def workflow(self, studio: Studio | None = None) -> Workflow:
         return Workflow(self.document(), studio or Studio.open(inputs=[Path.cwd()]))
+
+    def _catalogue(self) -> Catalogue:
+        if self._packs is None:
+            self._packs = load_packs()
+        return self._packs
 
     def _free(self, wanted: str) -> str:
         number, name = 1, wanted

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import tiny_models
 from cli.safelight_command import Command
 from safelight.cli import main
+from safelight.interop.pictures import extract
 
 RUN = ("run", "text_to_image", "--prompt", "a red apple", "--steps", "6")
 
@@ -106,7 +108,26 @@ def test_a_missing_model_is_told_with_the_way_to_get_it(safelight: Command) -> N
     (problem,) = report["problems"]
     assert (problem["code"], problem["node"], problem["port"]) == ("model_missing", "model", "model")
     assert "nobody/nothing" in problem["message"]
-    assert "download nobody/nothing" in problem["hint"]
+    assert "models get nobody/nothing" in problem["hint"]
+
+
+def test_a_model_is_found_by_its_path(safelight: Command) -> None:
+    tiny_models.tiny_sd1(safelight.folder / "elsewhere" / "tiny")
+    tiny_models.tiny_lora(safelight.folder / "mine.safetensors", "sd1")
+    shipped = safelight.json("plan", "text_to_image", "--model", "./elsewhere/tiny")
+    assert shipped["status"] == "ok"
+    whole = str(safelight.folder / "elsewhere" / "tiny")
+    done = safelight.json("run", "text_to_image", "--model", whole, "--steps", "1", "--width", "64", "--height", "64")
+    assert done["status"] == "done"
+    # The saved workflow has the name, which another machine can have in its model folder, and no path of this one.
+    saved = extract((safelight.folder / done["outputs"]["image"][0]["path"]).read_bytes())
+    assert saved is not None and '"tiny"' in saved and whole not in saved
+    for path in ("mine.safetensors", "./mine.safetensors"):
+        assert safelight.json("check", "text_to_image", "--model", path)["status"] == "ok"
+    described = safelight.json("models", "info", "./mine.safetensors")
+    assert (described["name"], described["kind"]) == ("mine.safetensors", "lora")
+    (problem,) = safelight.json("check", "text_to_image", "--set", "model.model=./gone.safetensors", code=2)["problems"]
+    assert problem["code"] == "model_missing" and "'./gone.safetensors'" in problem["message"]
 
 
 def test_a_missing_workflow_names_the_shipped_ones(safelight: Command) -> None:

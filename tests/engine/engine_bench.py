@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import trivial_nodes
-from safelight.engine import Cache, CacheMemory, Cancel, Event, RunOptions, RunResult, Services, choices, run
+from safelight.engine import Cache, CacheMemory, Cancel, Event, RunOptions, RunResult, Services, choices, lightly, run
 from safelight.graph import Document, Graph, Plan, check, plan
 from safelight.places import InputFolders
 from safelight.sdk import Catalogue
@@ -19,6 +19,8 @@ class Engine:
     folder: Path
     catalogue: Catalogue = field(default_factory=trivial_nodes.catalogue)
     memory_bytes: int = 1 << 26
+    disk_bytes: int | None = 1 << 30
+    """None keeps nothing on disk."""
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -26,7 +28,8 @@ class Engine:
 
     def open(self) -> None:
         """A new cache on the same folder: what a restarted process has."""
-        cache = Cache(self.folder / "cache", self.catalogue.codec, memory_bytes=self.memory_bytes, disk_bytes=1 << 30)
+        folder = None if self.disk_bytes is None else self.folder / "cache"
+        cache = Cache(folder, self.catalogue.codec, memory_bytes=self.memory_bytes, disk_bytes=self.disk_bytes or 0)
         models: Any = None
         self.services = Services(cache, models, InputFolders((self.folder,)))
 
@@ -38,7 +41,9 @@ class Engine:
         return check(document, self.catalogue, None if targets is None else list(targets)).require()
 
     def plan(self, document: Document, **more: Any) -> Plan:
-        return plan(self.graph(document), CacheMemory(self.services), choose=choices, **more)
+        return plan(
+            self.graph(document), CacheMemory(self.services), choose=choices, light=lightly(self.services), **more
+        )
 
     def run(
         self,
@@ -66,13 +71,18 @@ class Engine:
 
 
 def doc(
-    nodes: dict[str, Any], links: Iterable[tuple[str, str]] = (), outputs: dict[str, str] | None = None, **more: Any
+    nodes: dict[str, Any],
+    links: Iterable[tuple[str, str]] = (),
+    outputs: dict[str, str] | None = None,
+    *,
+    prefix: str = "trivial_nodes.",
+    **more: Any,
 ) -> Document:
     """A document from short forms: nodes as `{"a": ("add", {"plus": 1})}`, links as pairs."""
     written = {
-        key: {"type": f"trivial_nodes.{entry}"}
+        key: {"type": f"{prefix}{entry}"}
         if isinstance(entry, str)
-        else {"type": f"trivial_nodes.{entry[0]}", "values": entry[1], **(entry[2] if len(entry) > 2 else {})}
+        else {"type": f"{prefix}{entry[0]}", "values": entry[1], **(entry[2] if len(entry) > 2 else {})}
         for key, entry in nodes.items()
     }
     return Document.parse(

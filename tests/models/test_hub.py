@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -76,6 +79,9 @@ def test_only_what_is_read_is_fetched() -> None:
             f"{folder}/image_encoder/model.safetensors",
         ]
     assert hub.wanted_files(["pytorch_model.bin", "x.ckpt"]) == []
+    vae = ["config.json", "diffusion_pytorch_model.safetensors"]
+    assert hub.wanted_files([*vae, "sdxl.vae.safetensors", "sdxl_vae.safetensors"]) == vae
+    assert hub.wanted_files(["one.safetensors", "two.safetensors"]) == ["one.safetensors", "two.safetensors"]
 
 
 @pytest.mark.parametrize(
@@ -233,3 +239,24 @@ def test_a_hub_that_cannot_be_reached(tmp_path: Path, served: Hub) -> None:
         library(tmp_path, served).find("org/tiny")
     (problem,) = caught.value.problems
     assert problem.code == "download_failed" and problem.hint
+
+
+def test_the_command_that_hints_name_fetches_what_is_read_and_no_more(tmp_path: Path, served: Hub) -> None:
+    assert hub.command("org/tiny", "main", "vae") == "safelight models get org/tiny/vae@main"
+    served.files |= {"README.md": b"x", "tiny.ckpt": b"x", "tiny.safetensors": b"x", "safety/model.safetensors": b"x"}
+    before = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
+    places = {"HF_HUB_CACHE": str(tmp_path / "cache"), "SAFELIGHT_HOME": str(tmp_path), "HF_ENDPOINT": served.url}
+
+    def get(name: str, **more: str) -> Any:
+        words = [sys.executable, "-m", "safelight", "models", "get", name, "--json"]
+        env = {**before, **places, **more}
+        done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120, check=False)
+        assert done.stdout, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    code, refused = get("org/tiny", HF_HUB_OFFLINE="1")
+    assert code == 2 and refused["problems"][0]["code"] == "download_failed" and not served.fetched
+    code, found = get("org/tiny")
+    assert code == 0 and (found["kind"], found["family"]) == ("pipeline", "sd1")
+    assert sorted(served.fetched) == sorted(hub.wanted_files(list(served.files)))
+    assert not {"README.md", "tiny.ckpt", "tiny.safetensors", "safety/model.safetensors"} & set(served.fetched)

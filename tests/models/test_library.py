@@ -15,6 +15,7 @@ import pytest
 import tiny_models
 from models.recipes import FAMILIES
 from safelight.models import ModelStore
+from safelight.models.library import Library
 from safelight.sdk import Problem, ProblemError
 
 
@@ -119,12 +120,12 @@ def test_a_missing_model_names_what_was_searched_and_how_to_get_it(store: ModelS
     found = problem(store, "some/model")
     assert found.code == "model_missing"
     assert "'some/model'" in found.message and str(home / "models") in found.message
-    assert "`hf download some/model`" in found.hint
-    assert "`hf download some/model --revision v2`" in problem(store, "some/model@v2").hint
+    assert "`safelight models get some/model`" in found.hint
+    assert "`safelight models get some/model@v2`" in problem(store, "some/model@v2").hint
     inside = problem(store, "some/model/deep/one.safetensors").hint
-    assert "`hf download some/model deep/one.safetensors`" in inside
+    assert "`safelight models get some/model/deep/one.safetensors`" in inside
     assert "Did you mean sdxl" in problem(store, "sdxxl").hint
-    assert "hf download" not in problem(store, "sdxxl").hint
+    assert "models get" not in problem(store, "sdxxl").hint
 
 
 def test_a_model_of_another_kind_is_refused_by_name(store: ModelStore) -> None:
@@ -206,7 +207,7 @@ def test_a_half_downloaded_model_is_told_from_a_whole_one(
     folder = _cached(tmp_path / "hub", home / "models" / "sd1", "org/tiny")
     (folder / "snapshots" / ("c" * 40) / "vae" / "diffusion_pytorch_model.safetensors").unlink()
     found = problem(make_store(), "org/tiny")
-    assert found.code == "model_incomplete" and "`hf download org/tiny`" in found.hint
+    assert found.code == "model_incomplete" and "`safelight models get org/tiny`" in found.hint
 
 
 def test_the_fp16_variant_serves_where_it_is_alone(make_store: Callable[..., ModelStore], tmp_path: Path) -> None:
@@ -331,3 +332,24 @@ def test_endings_in_capitals_and_names_that_are_not_utf8(make_store: Callable[..
     assert listed == ["embeddings/INK.SAFETENSORS"]
     assert store.find("INK", "embedding") == store.find("embeddings/INK.SAFETENSORS")
     assert problem(store, "INKK", "embedding").hint.startswith("Did you mean INK?")
+
+
+def test_a_path_of_the_users_own_is_added_and_no_other(home: Path, tmp_path: Path) -> None:
+    away = tmp_path / "away"
+    tiny_models.tiny_lora(away / "mine.safetensors", "sd1")
+    tiny_models.tiny_lora(away / "more" / "mine.safetensors", "sd1", seed=61)
+    tiny_models.tiny_lora(away / "other.safetensors", "sd1")
+    shutil.copytree(home / "models" / "sd1", away / "whole")
+    library = Library((home / "models",), digest=str, cache=tmp_path / "hub")
+    assert library.add(away / "mine.safetensors") == "mine.safetensors" == library.add(away / "." / "mine.safetensors")
+    assert library.add(away / "more" / "mine.safetensors") == "more/mine.safetensors"
+    assert library.add(away / "whole") == "whole"
+    assert library.add(home / "models" / "sd1") == "sd1"
+    source = library.find("mine.safetensors", "lora")
+    assert (source.place, library.layout(source).root) == ("file", away / "mine.safetensors")
+    assert library.layout(library.find("more/mine.safetensors")).root == away / "more" / "mine.safetensors"
+    assert library.find("whole", "pipeline").place == "folder" and library.find("whole/vae", "vae").place == "folder"
+    for name in ("other.safetensors", str(away / "other.safetensors"), "whole/../other.safetensors", "more"):
+        with pytest.raises(ProblemError):
+            library.find(name)
+    assert library.holds("sd1") and library.holds("starter") and not library.holds("mine.safetensors")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,52 @@ def test_running_out_while_loading_lets_go_of_the_rest_and_tries_once_more(
     with pytest.raises(ProblemError) as caught, store.lease(ref(store, "Denoiser", "sdxl")):
         pass
     assert caught.value.problems[0].code == "out_of_memory"
+
+
+def test_what_is_leased_together_leaves_its_common_scratch_free(make_store: Callable[..., ModelStore]) -> None:
+    memory = Scarce(2_500_000, main_budget=1 << 40)
+    store = make_store(memory=memory)
+    memory.taken = lambda: sum(model.bytes for model in store.loaded())
+    with store.lease(ref(store, "VAE", "sd1")):
+        pass
+    with store.lease(ref(store, "Denoiser", "sd1"), scratch=1_100_000):
+        assert len(store.loaded()) == 2
+        with store.lease(ref(store, "ControlNet", "control/sd1")):
+            assert {model.kind for model in store.loaded()} == {"Denoiser", "ControlNet"}
+            assert memory.free(torch.device("cpu")) >= 1_100_000
+            with pytest.raises(ProblemError) as caught, store.lease(ref(store, "TextEncoder", "sd1")):
+                pass
+            assert caught.value.problems[0].code == "out_of_memory"
+            # What another thread computes is another matter: it takes its turn with what is there.
+            with ThreadPoolExecutor(1) as threads:
+                threads.submit(lambda: store.lease(ref(store, "TextEncoder", "sd1")).__enter__()).result()
+    # It is given back with its lease.
+    with store.lease(ref(store, "Denoiser", "sd1")), store.lease(ref(store, "Denoiser", "sd2")):
+        pass
+
+
+def test_work_that_runs_out_is_done_once_more_without_idle_models(store: ModelStore) -> None:
+    with store.lease(ref(store, "VAE", "sd1")):
+        pass
+    seen: list[list[str]] = []
+
+    def work() -> int:
+        seen.append([model.kind for model in store.loaded()])
+        if len(seen) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return 7
+
+    with store.lease(ref(store, "Denoiser", "sd1")):
+        assert store.retry(work) == 7
+        assert seen == [["VAE", "Denoiser"], ["Denoiser"]]
+
+        def other() -> None:
+            seen.append([])
+            raise KeyError
+
+        with pytest.raises(KeyError):
+            store.retry(other)
+        assert len(seen) == 3
 
 
 def test_running_out_while_computing_is_a_problem_with_a_remedy(store: ModelStore) -> None:

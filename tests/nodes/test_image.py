@@ -3,15 +3,17 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 from PIL import Image as Pictures
 from PIL import ImageCms
 
 from node_bench import BenchContext
-from safelight.sdk import Image, Mask, ProblemError
-from safelight_nodes import _files, image
+from safelight.sdk import Image, Mask, ProblemError, image_files
+from safelight_nodes import image
 from safelight_nodes._files import checked_name
+from tiny_images import png, profile
 
 
 @pytest.fixture
@@ -153,8 +155,6 @@ def test_every_kind_of_picture_becomes_rgb_or_rgba(ctx: BenchContext, mode: str,
 
 
 def test_sixteen_bits_are_kept(ctx: BenchContext) -> None:
-    import numpy
-
     values = numpy.array([[0, 1, 257, 65535]], dtype=numpy.uint16)
     found = image.load(file=written(Pictures.fromarray(values), ctx, "a.png"), ctx=ctx).image.pixels[0, 0, :, 0]
     assert torch.allclose(found * 65535, torch.tensor([0.0, 1.0, 257.0, 65535.0]), atol=0.01)
@@ -183,6 +183,19 @@ def test_colours_are_brought_to_srgb(ctx: BenchContext) -> None:
     assert (same.image.pixels[0, 0, 0] * 255).round().tolist() == pytest.approx([9, 99, 199], abs=1)
 
 
+def test_what_the_first_reader_left_out_is_read(ctx: BenchContext) -> None:
+    assert ctx.folder is not None
+    palette = Pictures.new("P", (2, 2), 1)
+    palette.putpalette([0, 0, 0, 64, 64, 64])
+    palette.save(ctx.folder / "a.png", icc_profile=profile())
+    assert (image.load(file="a.png", ctx=ctx).image.pixels * 255).round()[0, 0, 0].tolist() == [137] * 3
+    (ctx.folder / "b.png").write_bytes(png(numpy.array([[[1, 700, 65535]]]), 16))
+    deep = image.load(file="b.png", ctx=ctx).image.pixels[0, 0, 0] * 65535
+    assert deep.tolist() == pytest.approx([1, 700, 65535], abs=0.1)
+    (ctx.folder / "c.png").write_bytes(png(numpy.array([[[9], [3]]]), 4, (9,)))
+    assert image.load(file="c.png", ctx=ctx).mask.coverage[0, 0].tolist() == [0, 1]
+
+
 def test_the_first_frame_of_a_moving_picture_is_read(ctx: BenchContext) -> None:
     frames = [Pictures.new("RGB", (2, 2), color) for color in ((255, 0, 0), (0, 255, 0))]
     name = written(frames[0], ctx, "a.gif", save_all=True, append_images=frames[1:])
@@ -190,7 +203,7 @@ def test_the_first_frame_of_a_moving_picture_is_read(ctx: BenchContext) -> None:
 
 
 def test_pictures_with_too_many_pixels_are_not_unpacked(ctx: BenchContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_files, "MOST_PIXELS", 100)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 100)
     with pytest.raises(ProblemError, match="20 x 20") as caught:
         image.load(file=written(Pictures.new("RGB", (20, 20)), ctx, "a.png"), ctx=ctx)
     assert code(caught) == ("picture_too_large", "file")
@@ -243,6 +256,20 @@ def test_resizing(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["lanczos", "bicubic", "bilinear"])
+def test_what_is_transparent_lends_no_colour_to_its_neighbours(method: str) -> None:
+    half = torch.zeros(1, 8, 10, 4)
+    half[:, :, :5] = torch.tensor([1.0, 0, 0, 1])
+    made = image.resize(Image(half), width=5, height=4, method=method).pixels  # type: ignore[arg-type]
+    seen = made[..., 3] > 0.01
+    assert torch.allclose(made[..., 0][seen], torch.tensor(1.0), atol=1e-5)
+    assert float(made[0, 1, 2, 3]) == pytest.approx(0.5, abs=0.01)
+    hidden = torch.zeros(1, 8, 10, 4)
+    hidden[..., 1] = 0.5
+    kept = image.resize(Image(hidden), width=5, method=method).pixels  # type: ignore[arg-type]
+    assert torch.allclose(kept[..., 1], torch.tensor(0.5), atol=1e-5), "what is hidden everywhere stays what it was"
+
+
+@pytest.mark.parametrize("method", ["lanczos", "bicubic", "bilinear"])
 def test_shrinking_averages_fine_patterns(method: str) -> None:
     stripes = torch.zeros(1, 64, 64, 3)
     stripes[:, :, ::2] = 1
@@ -254,8 +281,6 @@ def test_lanczos_is_that_of_pillow() -> None:
     given = bytes_picture(20, 30)
     made = image.resize(Image(given), width=12, height=9).pixels
     picture = Pictures.fromarray((given[0] * 255).to(torch.uint8).numpy()).resize((12, 9), Pictures.Resampling.LANCZOS)
-    import numpy
-
     wanted = torch.from_numpy(numpy.array(picture)).float() / 255
     assert float((made[0] - wanted).abs().max()) < 3 / 255
 
@@ -298,9 +323,21 @@ def test_compositing_keeps_what_the_mask_leaves_out() -> None:
     assert torch.allclose(made[0, 3, 0], (base[0, 3, 0] + over[0, 3, 0]) / 2)
     small = image.composite(Image(base), Image(torch.ones(2, 3, 3, 4)), Mask(torch.ones(1, 12, 10))).pixels
     assert tuple(small.shape) == (2, 6, 5, 4) and torch.allclose(small, torch.ones_like(small))
-    with pytest.raises(ProblemError) as caught:
+    with pytest.raises(ProblemError, match="2 in base, 3 in over, 1 in mask") as caught:
         image.composite(Image(base.repeat(2, 1, 1, 1)), Image(over.repeat(3, 1, 1, 1)), Mask(coverage))
     assert code(caught) == ("wrong_batch", "over")
+
+
+def test_compositing_weighs_colours_by_their_opacity() -> None:
+    clear, red = torch.zeros(1, 1, 3, 4), torch.tensor([1.0, 0, 0, 1]).expand(1, 1, 3, 4)
+    mask = Mask(torch.tensor([[[0.0, 0.5, 1.0]]]))
+    for below, above in ((clear, red), (red.clone(), clear)):
+        made = image.composite(Image(below), Image(above), mask).pixels
+        assert made[0, 0, 1].tolist() == [1, 0, 0, 0.5]
+        assert torch.equal(made[0, 0, 0], below[0, 0, 0]) and torch.equal(made[0, 0, 2], above[0, 0, 2])
+    drawn = bytes_picture(channels=4)
+    none = image.composite(Image(drawn), Image(1 - drawn), Mask(torch.zeros(1, 6, 5))).pixels
+    assert torch.equal(none, drawn)
 
 
 def test_masks_and_pictures() -> None:

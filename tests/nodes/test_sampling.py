@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from node_bench import BenchContext, Kit, codes, said, sampled, stocked
-from safelight.sdk import Latent, ProblemError
+from safelight.sdk import Latent, Mask, ProblemError
 from safelight_nodes import latent, text
 from safelight_nodes._diffusion.samplers import SAMPLERS, SIGMA_SPACINGS, Sampler, make_scheduler
 from safelight_nodes._diffusion.schedule import plan_steps
@@ -277,6 +277,10 @@ def test_things_that_do_not_belong_together_are_problems(sd1: Kit, sdxl: Kit) ->
     wide = replace(said(sd1, "a"), prompts=(replace(said(sd1, "a").prompts[0], embeddings=torch.zeros(2, 77, 32)),))
     with pytest.raises(ProblemError) as caught:
         sampled(sd1, positive=wide, start=latent.empty(sd1.vae, batch=3, ctx=sd1.context))
+    assert codes(caught) == [("wrong_batch", "positive")]
+    masked = text.set_mask(said(sd1, "a"), Mask(torch.ones(2, 8, 8)))
+    with pytest.raises(ProblemError, match="2 masks, and the latent holds 3 images") as caught:
+        sampled(sd1, positive=masked, start=latent.empty(sd1.vae, batch=3, ctx=sd1.context))
     assert codes(caught) == [("wrong_batch", "positive")]
 
 

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from node_bench import BenchContext, Kit, Shelf, recipe
-from safelight.sdk import Image, Latent, Mask, Problem, ProblemError
+from safelight.sdk import Area, Image, Latent, Mask, Problem, ProblemError, Prompt
 from safelight_nodes import latent, vae
 from safelight_nodes._diffusion import autoencoder
 from safelight_nodes._diffusion.autoencoder import Codec, blend_tiles
+from safelight_nodes._diffusion.guidance import _weight
+from safelight_nodes._diffusion.latents import on_canvas
 
 
 def pixels(height: int = 64, width: int = 64, batch: int = 1, channels: int = 3) -> torch.Tensor:
@@ -231,7 +233,7 @@ def test_a_vae_that_overflows_in_half_precision_is_leased_in_full(sdxl: Kit) -> 
 
 def test_sizes_that_do_not_fit_are_cropped_scaled_or_refused(sd1: Kit) -> None:
     odd = Image(pixels(70, 85))
-    cropped = vae.encode(sd1.vae, odd, ctx=sd1.context).samples
+    cropped = vae.encode(sd1.vae, odd, fit="crop", ctx=sd1.context).samples
     wanted = vae.encode(sd1.vae, Image(odd.pixels[:, 3:67, 2:82]), ctx=sd1.context).samples
     assert torch.equal(cropped, wanted)
     assert tuple(vae.encode(sd1.vae, odd, fit="resize", ctx=sd1.context).samples.shape) == (1, 4, 8, 10)
@@ -239,7 +241,53 @@ def test_sizes_that_do_not_fit_are_cropped_scaled_or_refused(sd1: Kit) -> None:
         vae.encode(sd1.vae, odd, fit="refuse", ctx=sd1.context)
     assert problem(caught) == ("size_not_a_multiple", "image")
     with pytest.raises(ProblemError):
-        vae.encode(sd1.vae, Image(pixels(4, 64)), ctx=sd1.context)
+        vae.encode(sd1.vae, Image(pixels(4, 64)), fit="crop", ctx=sd1.context)
+
+
+def test_images_between_cells_come_back_in_their_size_and_place(sd1: Kit) -> None:
+    odd = Image(pixels(70, 85))
+    made = vae.encode(sd1.vae, odd, ctx=sd1.context)
+    assert tuple(made.samples.shape) == (1, 4, 9, 11) and made.size == (70, 85)
+    edges = torch.nn.functional.pad(odd.pixels.movedim(-1, 1), (0, 3, 0, 2), mode="replicate").movedim(1, -1)
+    whole = vae.encode(sd1.vae, Image(edges), ctx=sd1.context)
+    assert torch.equal(made.samples, whole.samples) and whole.size is None
+    back = vae.decode(sd1.vae, made, ctx=sd1.context).pixels
+    assert torch.equal(back, vae.decode(sd1.vae, whole, ctx=sd1.context).pixels[:, :70, :85])
+    assert vae.encode(sd1.vae, Image(pixels(3, 64)), ctx=sd1.context).size == (3, 64)
+    twice = latent.resize(made, scale=2)
+    assert twice.size == (140, 170) and vae.decode(sd1.vae, twice, ctx=sd1.context).pixels.shape[1:3] == (140, 170)
+
+
+def test_masks_lie_where_the_image_lies(sd1: Kit) -> None:
+    """A mask of an image between cells is padded with it, whether its size is the image's or another."""
+    odd = Image(pixels(68, 68))
+    mask = torch.zeros(1, 68, 68)
+    mask[..., 32:] = 1
+    wanted = [0.0] * 4 + [1.0] * 5
+    made = vae.encode_inpaint(sd1.vae, odd, Mask(mask), ctx=sd1.context)
+    assert made.mask is not None and made.mask[0, 0, 0].tolist() == wanted
+    plain = vae.encode(sd1.vae, odd, ctx=sd1.context)
+    later = latent.set_mask(plain, Mask(mask))
+    assert later.mask is not None and torch.equal(later.mask, made.mask)
+    half = latent.set_mask(plain, Mask(mask[:, ::2, ::2]))
+    assert half.mask is not None and half.mask[0, 0, 0].tolist() == pytest.approx(wanted, abs=0.06)
+    for prompt in (Prompt(torch.zeros(1), mask=mask), Prompt(torch.zeros(1), area=Area(32 / 68, 0, 36 / 68, 1))):
+        assert _weight(prompt, plain, torch.device("cpu"))[0, 0, 0].tolist() == wanted
+    assert on_canvas(mask[:, None], plain)[0, 0, 0].tolist() == [0.0] * 32 + [1.0] * 40
+
+
+def test_one_image_serves_several_masks_and_other_counts_are_a_problem(sd1: Kit) -> None:
+    one, two = Image(pixels()), Image(pixels(batch=2))
+    masks = torch.zeros(3, 64, 64)
+    masks[1:] = 1
+    made = vae.encode_inpaint(sd1.vae, one, Mask(masks), ctx=sd1.context)
+    assert made.mask is not None and made.masked is not None
+    assert len(made.samples) == len(made.mask) == len(made.masked) == 3
+    single = vae.encode_inpaint(sd1.vae, two, Mask(masks[:1]), ctx=sd1.context)
+    assert single.masked is not None and len(single.samples) == len(single.masked) == 2
+    with pytest.raises(ProblemError, match="2 in image, 3 in mask") as caught:
+        vae.encode_inpaint(sd1.vae, two, Mask(masks), ctx=sd1.context)
+    assert problem(caught) == ("wrong_batch", "mask")
 
 
 def test_transparent_parts_become_white(sd1: Kit) -> None:

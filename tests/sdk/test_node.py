@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -127,6 +127,16 @@ def unmarked_output(a: int) -> Outs:
     """x"""
 
 
+async def asynchronous(a: int) -> int:
+    """x"""
+    return a
+
+
+def yielding(a: int) -> Iterator[int]:
+    """x"""
+    yield a
+
+
 REFUSED: list[tuple[Callable[..., Any], str]] = [
     (no_docstring, "needs a docstring"),
     (no_annotation, "parameter 'a': needs a type annotation"),
@@ -146,6 +156,8 @@ REFUSED: list[tuple[Callable[..., Any], str]] = [
     (optional_output, "neither optional nor lazy"),
     (model_without_kind, "write the kind of model"),
     (unmarked_output, "class marked @value"),
+    (asynchronous, "write def, not async def"),
+    (yielding, "cannot yield"),
 ]
 
 

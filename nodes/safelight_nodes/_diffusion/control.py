@@ -10,9 +10,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import Conditioning, Context, Control, Problem, ProblemError
+from safelight.sdk import Conditioning, Context, Control, Latent, Problem, ProblemError
 
 from .families import expanded
+from .latents import on_canvas
 
 if TYPE_CHECKING:
     import torch
@@ -44,6 +45,9 @@ class Controls:
 
     def __init__(self, active: Sequence[_Active] = ()) -> None:
         self._active = active
+
+    def __bool__(self) -> bool:
+        return bool(self._active)
 
     def residuals(
         self,
@@ -106,36 +110,38 @@ class Controls:
 
 @contextmanager
 def leased_controls(
-    ctx: Context, family: str, positive: Conditioning, negative: Conditioning | None, batch: int, size: tuple[int, int]
+    ctx: Context, family: str, positive: Conditioning, negative: Conditioning | None, latent: Latent
 ) -> Iterator[Controls]:
-    """Leases the ControlNets of both sides and embeds their hints, resized to the picture's `size` (height, width)."""
+    """Leases the ControlNets of both sides and embeds their hints, brought to the size of the latent's image."""
     wanted = _merged(positive, negative)
     if not wanted:
         yield Controls()
         return
-    _check(family, wanted, batch)
+    _check(family, wanted, latent.samples.shape[0])
     active: list[_Active] = []
     embedders: list[Any] = []
     with ExitStack() as stack:
         try:
             for control, sides in wanted:
                 lease = stack.enter_context(ctx.models.lease(control.model))
-                hint = _hint(control, size).to(lease.device, lease.dtype)
+                hint = on_canvas(control.image.pixels[..., :3].movedim(-1, 1).contiguous(), latent).to(
+                    lease.device, lease.dtype
+                )
                 active.append(_Active(lease.component, hint, control, sides, lease.dtype))
             for entry in active:
                 # One that works with two hints at once has to embed them anew at each step.
                 if sum(other.net is entry.net for other in active) == 1:
-                    embedders.append(_keep_embedding(entry))
+                    embedders.append(_keep_embedding(ctx, entry))
             yield Controls(active)
         finally:
             for embedder in embedders:
                 del embedder.__dict__["forward"]
 
 
-def _keep_embedding(entry: _Active) -> Any:
+def _keep_embedding(ctx: Context, entry: _Active) -> Any:
     embedder = entry.net.controlnet_cond_embedding
     flipped = entry.net.config.controlnet_conditioning_channel_order == "bgr"
-    kept = embedder(entry.hint.flip(1) if flipped else entry.hint)
+    kept = ctx.models.retry(lambda: embedder(entry.hint.flip(1) if flipped else entry.hint))
     embedder.__dict__["forward"] = _Kept(kept)
     return embedder
 
@@ -162,15 +168,6 @@ def _same(one: Control, other: Control) -> bool:
 
     plain = (one.model, one.strength, one.start, one.end) == (other.model, other.strength, other.start, other.end)
     return plain and (one.image is other.image or torch.equal(one.image.pixels, other.image.pixels))
-
-
-def _hint(control: Control, size: tuple[int, int]) -> Tensor:
-    from torch.nn.functional import interpolate
-
-    pixels = control.image.pixels[..., :3].movedim(-1, 1).contiguous()
-    if pixels.shape[-2:] == size:
-        return pixels
-    return interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
 
 
 def _check(family: str, wanted: Sequence[tuple[Control, tuple[bool, ...]]], batch: int) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk import Conditioning, Latent, Problem, ProblemError, Prompt
 
 from .families import added_conditions, expanded, guidance_embedding, traits
+from .latents import image_size, latent_mask
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +69,7 @@ class Guide:
         """The guided prediction (B, C, H, W) in float32 for an input already scaled by the scheduler."""
         import torch
 
-        active = [place for place, part in enumerate(self.parts) if part.prompt.start <= window[0] < part.prompt.end]
+        active = active_parts(self.parts, window)
         bundle = self._bundle(tuple(active))
         count = len(active)
         model_input = model_input.to(self.dtype)
@@ -164,6 +165,11 @@ def make_parts(
     ]
 
 
+def active_parts(parts: Sequence[Part], window: tuple[float, float]) -> list[int]:
+    """The places of the parts that speak during a call (see `Schedule.window`)."""
+    return [place for place, part in enumerate(parts) if part.prompt.start <= window[0] < part.prompt.end]
+
+
 def check_coverage(parts: Sequence[Part], windows: Sequence[tuple[float, float]]) -> None:
     """Raises ProblemError where a step has no prompt on one side, which would leave the denoiser without direction."""
     problems = []
@@ -203,6 +209,9 @@ def _faults(unet: Any, family: str, side: Conditioning, latent: Latent, port: st
         if prompt.embeddings.shape[0] not in (1, batch):
             message = f"The conditioning is for {prompt.embeddings.shape[0]} pictures, and the latent holds {batch}."
             found.append(Problem(code="wrong_batch", message=message, hint="Give one, or as many.", port=port))
+        if prompt.mask is not None and prompt.mask.shape[0] not in (1, batch):
+            message = f"A prompt has {prompt.mask.shape[0]} masks, and the latent holds {batch} images."
+            found.append(Problem(code="wrong_batch", message=message, hint="Give one, or as many.", port=port))
     return found
 
 
@@ -215,20 +224,31 @@ def _silence(prompt: Prompt) -> Prompt:
 
 def _weight(prompt: Prompt, latent: Latent, device: torch.device) -> Tensor:
     import torch
-    from torch.nn.functional import interpolate
 
-    height, width = latent.samples.shape[-2:]
-    weight = torch.full((1, 1, height, width), float(prompt.strength))
+    weight = torch.full((1, 1, *latent.samples.shape[-2:]), float(prompt.strength))
     if prompt.mask is not None:
-        weight = weight * interpolate(prompt.mask[:, None].float(), (height, width), mode="area")
+        weight = weight * latent_mask(prompt.mask, latent)
     if prompt.area is not None:
-        inside = torch.zeros(1, 1, height, width)
-        top, left = round(prompt.area.y * height), round(prompt.area.x * width)
-        bottom = max(top + 1, round((prompt.area.y + prompt.area.height) * height))
-        right = max(left + 1, round((prompt.area.x + prompt.area.width) * width))
+        inside = torch.zeros_like(weight)
+        (top, bottom), (left, right) = (
+            _span(start, length, side / latent.downsampling)
+            for start, length, side in zip(
+                (prompt.area.y, prompt.area.x),
+                (prompt.area.height, prompt.area.width),
+                image_size(latent),
+                strict=True,
+            )
+        )
         inside[..., top:bottom, left:right] = 1
         weight = weight * inside
     return weight.to(device)
+
+
+def _span(start: float, length: float, cells: float) -> tuple[int, int]:
+    """The cells from `start` on, both in fractions of an image that is `cells` long; at least one."""
+    first, end = round(start * cells), start + length
+    # What reaches the edge of the image goes on over the padding.
+    return first, max(first + 1, math.ceil(cells) if end > 1 - 1e-6 else round(end * cells))
 
 
 def _repeated(text: Tensor, tokens: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Context, Latent
@@ -71,7 +72,8 @@ class Run:
             ctx.check_cancelled()
             timestep = schedule.timesteps[call]
             scaled = scheduler.scale_model_input(samples, timestep)
-            predicted = self.guide.predict(scaled, timestep, schedule.window(call))
+            # The call that takes nearly all of the memory, and changes nothing: it can be made again, to the same bits.
+            predicted = ctx.models.retry(partial(self.guide.predict, scaled, timestep, schedule.window(call)))
             done = schedule.finished(call)
             preview = None
             if done is not None and ctx.wants_preview():

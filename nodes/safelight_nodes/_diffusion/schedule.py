@@ -102,6 +102,9 @@ def plan_steps(
         )
     end = steps if end is None else end
     scheduler.set_timesteps(steps, device="cpu")
+    if scheduler.timesteps.is_floating_point():
+        # Some schedulers count in float64, which not every device has. Denoisers read timesteps in float32 anyhow.
+        scheduler.timesteps = scheduler.timesteps.float()
     levels = _levels(scheduler, kind, steps)
     skipped = kind.stages * first
     if first and not kind.starts_anywhere:

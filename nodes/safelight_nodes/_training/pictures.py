@@ -100,8 +100,9 @@ def _line(line: str) -> tuple[str, list[str]]:
 def _square(path: Path, size: int) -> np.ndarray:
     from PIL import Image, ImageOps
 
-    with Image.open(path) as found:
-        upright = ImageOps.exif_transpose(found).convert("RGBA")
+    from safelight.sdk.image_files import read_image
+
+    upright = read_image(path).picture().convert("RGBA")
     return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
 
 

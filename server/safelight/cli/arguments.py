@@ -75,9 +75,9 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     cache.add_argument("action", choices=["info", "clear"])
     cache.add_argument("--json", action="store_true", help="print JSON")
 
-    models = commands.add_parser("models", help="list the models, or describe one")
-    models.add_argument("action", choices=["list", "info"])
-    models.add_argument("name", nargs="?", help="the model to describe")
+    models = commands.add_parser("models", help="list the models, describe one, or get one from the hub")
+    models.add_argument("action", choices=["list", "info", "get"])
+    models.add_argument("name", nargs="?", help="its name; to get one, org/name[/path][@revision]")
     models.add_argument("--json", action="store_true", help="print JSON")
 
     _add_serve(commands.add_parser("serve", help="start the server and its editor"))

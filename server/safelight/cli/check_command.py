@@ -26,9 +26,8 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
         print_json({"status": "invalid" if stopping else "ok", "problems": list(problems)})
     else:
         report(problems)
-        print(
-            f"{given.workflow}: {_counted(len(stopping), 'problem')}, {_counted(len(problems) - len(stopping), 'warning')}."
-        )
+        warnings = len(problems) - len(stopping)
+        print(f"{given.workflow}: {_counted(len(stopping), 'problem')}, {_counted(warnings, 'warning')}.")
     return 2 if stopping else 0
 
 

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
 
 import msgspec
 
 from safelight.app import Studio
+from safelight.models.hub import offline
 from safelight.sdk.problem import Problem, ProblemError
 
 from .answer import print_json
-from .workflow import report
+from .workflow import model_here, report
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
-    with Studio.open() as studio:
+    with Studio.open(allow_download=given.action == "get") as studio:
         try:
             if given.action == "list":
                 found = [msgspec.to_builtins(model) for model in studio.models.list_models()]
             elif given.name:
-                found = msgspec.to_builtins(studio.models.describe(given.name))
+                if given.action == "get" and offline(os.environ):
+                    message = f"{given.name!r} is not fetched: this machine is told to stay offline."
+                    hint = "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE."
+                    raise ProblemError(Problem(code="download_failed", message=message, hint=hint, value=given.name))
+                studio.models.on_download(_show)
+                found = msgspec.to_builtins(studio.models.describe(model_here(studio, given.name)))
             else:
                 hint = "`safelight models list` names them."
                 raise ProblemError(Problem(code="missing_value", message="Which model?", hint=hint))
@@ -40,3 +48,11 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
         for name, value in found.items():
             print(f"  {name:<12} {value}")
     return 0
+
+
+def _show(file: str, done: int, total: int) -> None:
+    """A line for each file on a terminal; anywhere else it is quiet."""
+    if sys.stderr.isatty():
+        end = "\n" if done >= total else ""
+        sys.stderr.write(f"\r\x1b[2K  {file}  {done / 1e6:,.1f} of {total / 1e6:,.1f} MB{end}")
+        sys.stderr.flush()

@@ -16,6 +16,7 @@ from safelight.graph import Document, Port
 from safelight.graph.expand import Flat, expand
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.types import PortType
+from safelight.sdk.widgets import ModelPick
 
 from .arguments import help_of, options_of
 
@@ -40,14 +41,17 @@ def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]
     for text in given.set:
         try:
             port, value = _assignment(text)
-            values[port] = _from_text(_type_of(flat, port), value, str(port))
+            given_value = _from_text(_type_of(flat, port), value, str(port))
+            values[port] = _model_here(studio, given, flat, port, None, given_value)
         except ProblemError as error:
             problems += error.problems
     types = {entry.name: _type_of(flat, entry.to, document) for entry in document.inputs}
+    ports = {entry.name: entry.to for entry in document.inputs}
     inputs: dict[str, Any] = {}
     for name, value in _flags(given.command, rest, types, problems):
         try:
-            inputs[name] = _from_text(types[name], value, f"--{name}")
+            typed = _from_text(types[name], value, f"--{name}")
+            inputs[name] = _model_here(studio, given, flat, ports[name], document, typed)
         except ProblemError as error:
             problems += error.problems
     if problems:
@@ -135,17 +139,54 @@ def _assignment(text: str) -> tuple[Port, str]:
 
 def _type_of(flat: Flat, port: Port, document: Document | None = None) -> PortType:
     """The type of a port, by which its text is read; text where it is unknown, and `check` will say why."""
+    number, name = _inner(flat, port, document)
+    kind = None if number is None else flat.steps[number].kind
+    return kind.inputs.get(name, PortType("str")) if kind else PortType("str")
+
+
+def _inner(flat: Flat, port: Port, document: Document | None) -> tuple[int | None, str]:
+    """The step and the port of it that a port means, that inside where it is an input of a subgraph."""
     number = flat.index.get(port.node)
-    if number is not None:
-        kind = flat.steps[number].kind
-        return kind.inputs.get(port.port, PortType("str")) if kind else PortType("str")
     node = document.nodes.get(port.node) if document else None
-    if document and node:  # an input of a subgraph: the type is that of the port inside
+    if number is None and document and node:
         sub = document.subgraphs.get(node.type.removeprefix("subgraph:"))
         inner = [entry.to for entry in sub.inputs if entry.name == port.port] if sub else []
         if inner:
-            return _type_of(flat, Port(f"{port.node}/{inner[0].node}", inner[0].port), None)
-    return PortType("str")
+            return _inner(flat, Port(f"{port.node}/{inner[0].node}", inner[0].port), None)
+    return number, port.port
+
+
+def _model_here(
+    studio: Studio, given: argparse.Namespace, flat: Flat, port: Port, document: Document | None, value: Any
+) -> Any:
+    """The name of a model for a path that was typed where one is asked for; any other value as it is."""
+    number, name = _inner(flat, port, document)
+    kind = None if number is None else flat.steps[number].kind
+    spec = kind.ports.get(name) if kind else None
+    asked = isinstance(value, str) and spec is not None and isinstance(spec.widget, ModelPick)
+    return model_here(studio, value) if asked and not getattr(given, "server", None) else value
+
+
+def model_here(studio: Studio, value: str) -> str:
+    """The name of a model that was typed as a name or as a path.
+
+    A workflow reads models from the model folders alone. A path on the command line is the user's own word: that one
+    model is added for this command.
+
+    Raises:
+        ProblemError: `model_missing`, when it can be nothing but a path, and nothing is there.
+    """
+    path = Path(value).expanduser()
+    plainly = path.is_absolute() or value.startswith(("./", "../", ".\\", "..\\", "~"))
+    marks = (path, path / "model_index.json", path / "config.json")
+    perhaps = any(mark.is_file() for mark in marks) and not studio.models.holds(value)
+    if not (plainly or perhaps):
+        return value
+    if not path.exists():
+        hint = "Check the path, or give the name of a model: `safelight models list`."
+        message = f"There is no file or folder {value!r}."
+        raise ProblemError(Problem(code="model_missing", message=message, hint=hint, value=value))
+    return studio.models.add(path)
 
 
 def _default(flat: Flat, port: Port, document: Document) -> Any:

@@ -15,6 +15,7 @@ from .events import (
     RunFinished,
     RunStarted,
 )
+from .light import lightly
 from .memory import CacheMemory, files_in
 from .result import NodeReport, RunOptions, RunResult
 from .run import run
@@ -44,5 +45,6 @@ __all__ = [
     "ValueRef",
     "choices",
     "files_in",
+    "lightly",
     "run",
 ]

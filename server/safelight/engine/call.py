@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from safelight.graph import GraphNode, Wire
-from safelight.graph.plan import Choice
+from safelight.graph.plan import Choice, given
 from safelight.sdk.lazy import Lazy
-from safelight.sdk.node import NodeType, value_fault
+from safelight.sdk.node import value_fault
 from safelight.sdk.problem import Problem, ProblemError
 
 log = logging.getLogger(__name__)
@@ -47,8 +47,11 @@ def verify(node: GraphNode, port: str, value: Any) -> None:
         raise ProblemError(problem)
 
 
-def lazily(values: Mapping[str, Any], ports: frozenset[str]) -> dict[str, Lazy[Any]]:
-    """Lazy inputs: those whose values are there give them, the others raise `Demand`."""
+def lazily(node: GraphNode, values: Mapping[str, Any]) -> dict[str, Lazy[Any] | None]:
+    """The lazy inputs of a node: those whose values are there give them, the others raise `Demand`.
+
+    One that nothing is connected to is None, as its default says.
+    """
 
     def getter(port: str) -> Callable[[], Any]:
         def get() -> Any:
@@ -58,19 +61,20 @@ def lazily(values: Mapping[str, Any], ports: frozenset[str]) -> dict[str, Lazy[A
 
         return get
 
-    return {port: Lazy(getter(port)) for port in ports}
+    return {port: Lazy(getter(port)) if given(node.wires[port]) else None for port in node.kind.lazy}
 
 
-def choices(kind: NodeType, values: Mapping[str, Any]) -> Choice:
+def choices(node: GraphNode, values: Mapping[str, Any]) -> Choice:
     """Which lazy inputs a choice node asks for, given its other inputs.
 
     Choice nodes are light and decide from their eager inputs, so a plan may ask them. One that looks at what it asked
     for before it asks for more cannot say the rest before the run.
     """
+    kind = node.kind
     asked: dict[str, Any] = {}
     while not kind.context:
         try:
-            kind.function(**values, **lazily(asked, kind.lazy))
+            kind.function(**values, **lazily(node, asked))
             return Choice(frozenset(asked), whole=True)
         except Demand as demand:
             asked[demand.port] = _Unseen()

@@ -20,6 +20,7 @@ from .events import Event, NodeProgress
 from .guard import Guard, copied
 from .outputs import take_apart
 from .result import RunOptions
+from .surroundings import Surroundings
 
 
 class Caller:
@@ -73,11 +74,14 @@ class Caller:
         given = arguments if guard is None else guard.arguments
         eager = {port: value for port, value in given.items() if port not in kind.lazy}
         extra = {kind.context: context} if kind.context else {}
+        surroundings = Surroundings() if foreign else None
         try:
-            result = kind.function(**eager, **lazily(given, kind.lazy), **extra)
+            result = kind.function(**eager, **lazily(node, given), **extra)
         finally:
             if os.getpid() != self._process:
                 os._exit(1)  # a process that the node forked has come back here: the run is its parent's
+            if surroundings is not None:
+                surroundings.restore()
         outputs = take_apart(kind, result, element_types(node))
         if guard is not None:
             guard.check(kind.spec.id)

@@ -85,7 +85,12 @@ def _checked(wanted: PortType, value: Any, depth: int) -> Any:
         raise _Wrong(f"{_a(value)}, not {wanted}")
     if name == "ModelRef" and value.kind != wanted.args[0].name:
         raise _Wrong(f"a {value.kind} model, not a {wanted.args[0].name} model")
-    fault = getattr(value, "fault", None)
+    return _sound(value)
+
+
+def _sound(value: Any) -> Any:
+    """A value whose class finds no fault with it."""
+    fault = getattr(value, "fault", None) if hasattr(type(value), "__value_name__") else None
     said = fault() if callable(fault) else None
     if isinstance(said, str):
         raise _Wrong(f"{_a(value)} {said}")
@@ -102,7 +107,7 @@ def _anything(value: Any, depth: int) -> Any:
         if type(value) not in (bool, int, float):
             raise _Wrong(f"{_a(value)}, not a plain {'int' if isinstance(value, int) else 'float'}")
         return _number(value)
-    return value
+    return _sound(value)
 
 
 def _text(value: Any) -> str:

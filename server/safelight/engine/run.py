@@ -23,11 +23,12 @@ from safelight.sdk.values import File
 
 from .cache import MISSING, Action, ValueRef
 from .cache.pins import Holding
-from .call import Demand, argument, elements, nested
+from .call import Demand, argument
 from .calling import Caller
 from .cancel import Cancel
 from .claims import Claims
 from .context import Services
+from .each import Each
 from .events import (
     Event,
     NodeFailed,
@@ -126,6 +127,7 @@ class _Run:
         self._kept = {number for number, _ in graph.outputs.values()}
         self._claims = Claims(graph, self._kept, self._done)
         self._caller = Caller(services, run_id, emit, cancel, options, holding, self._warned)
+        self._each = Each(services, self._keys, self._memory, self._caller, cancel, options.force, self._gone)
         self._problems: list[Problem] = []
         self._files: dict[str, list[File]] = {}
 
@@ -339,7 +341,9 @@ class _Run:
             self._emit(NodeStarted(run=self._id, node=node.id))
         started = time.perf_counter()
         if node.lift:
-            outputs = self._execute_elements(node, state, arguments)
+            fixed = {port: self._digest(node, port, wire) for port, wire in eager(node) if not wire.depth}
+            lazy = {port: self._digest(node, port, node.wires[port]) for port in state.asked}
+            outputs = self._each.run(node, arguments, fixed, lazy)
         else:
             outputs = self._caller.call(node, state.key, arguments)
         seconds = time.perf_counter() - started
@@ -354,67 +358,6 @@ class _Run:
         # What came from the cache can come from there again.
         sources = {source for _, wire in ready for source, _ in wire.sources}
         self._claims.let_go(source for source in sources - self._kept if not self._states[source].ran)
-
-    def _execute_elements(self, node: GraphNode, state: _State, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Runs a node once per element of its lists; elements that were done before come from the cache."""
-        fixed = {port: self._digest(node, port, wire) for port, wire in eager(node) if not wire.depth}
-        lazy = {port: self._digest(node, port, node.wires[port]) for port in state.asked}
-        results: list[dict[str, Any]] = []
-        for given in elements(node, arguments):
-            self._cancel.check()
-            mapped = {
-                port: self._keys.element_wire(node, port, wire, given[port]) for port, wire in eager(node) if wire.depth
-            }
-            ordered = {port: (fixed | mapped)[port] for port, _ in eager(node)}
-            results.append(self._element(node, self._keys.key(node, ordered), given, lazy))
-        return {port: nested(node, arguments, [result[port] for result in results]) for port in node.kind.outputs}
-
-    def _element(self, node: GraphNode, key: str, given: dict[str, Any], lazy: dict[str, str]) -> dict[str, Any]:
-        """The outputs of one element. Its key is that of the plain node, with each lazy input that it asked for.
-
-        Raises:
-            Demand: it asks for a lazy input that is not there yet.
-        """
-        asked: list[str] = []
-        while True:
-            known = self._cache.lookup(key) if node.kind.spec.cache and node.id not in self._options.force else None
-            port = known.demands if known is not None else None
-            if known is not None and port is None:
-                outputs = {name: self._cache.get(ref) for name, ref in known.outputs.items()}
-                if all(value is not MISSING for value in outputs.values()) and not self._gone(node, outputs):
-                    return outputs
-            if port is None or port in asked or port not in node.kind.lazy:
-                try:
-                    outputs = self._compute_element(node, key, given, asked)
-                    if outputs is None:
-                        continue
-                    return outputs
-                except Demand as demand:
-                    port = demand.port
-                    if node.kind.spec.cache:
-                        self._cache.record(key, Action(demands=port))
-            if port not in lazy:
-                raise Demand(port)
-            asked.append(port)
-            key = self._keys.choice(key, port, lazy[port])
-
-    def _compute_element(
-        self, node: GraphNode, key: str, given: dict[str, Any], asked: list[str]
-    ) -> dict[str, Any] | None:
-        """Calls the node for one element; None when another run has just done so."""
-        ready = {port: value for port, value in given.items() if port not in node.kind.lazy or port in asked}
-        if not node.kind.spec.cache:
-            return self._caller.call(node, key, ready)
-        with self._services.flights.of(key, self._cancel) as mine:
-            if not mine:
-                return None
-            started = time.perf_counter()
-            outputs = self._caller.call(node, key, ready)
-            seconds = time.perf_counter() - started
-            refs = {port: self._cache.put(value, seconds) for port, value in outputs.items()}
-            if self._memory.unchanged(node, ready):
-                self._cache.record(key, Action(outputs=refs, seconds=seconds))
-        return outputs
 
     def _named(self, sources: tuple[tuple[int, str], ...]) -> list[Any]:
         """The values of sources that may name files, read for a key."""
@@ -487,8 +430,9 @@ class _Run:
         if isinstance(error, ProblemError):
             problems = [problem.at(node.id) for problem in error.problems]
         else:
-            log.warning("node %s failed", node.id, exc_info=error)
             problems = [unexpected(node, error)]
+            # Not with `exc_info`: what foreign errors say may be nothing that a log can write.
+            log.warning("node %s failed\n%s", node.id, problems[0].details)
         state.report = NodeReport(status="failed")
         self._caller.forget()
         self._say(node, problems)

@@ -5,8 +5,8 @@ The whole pass is linear in nodes and links, and nothing recurses: ten thousand 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from safelight.sdk.node import InputSpec, NodeSpec, NodeType, is_scalar, value_fault
@@ -21,71 +21,7 @@ from .expand import Fault, Flat, Source, Step, expand
 from .migrate import migrate
 from .order import topological
 from .pause import no_collection
-
-
-@dataclass(slots=True)
-class Wire:
-    """How an input gets its value: typed in (`sources` empty), or over links.
-
-    `depth` is how many lists the source has too many: the node then runs once per element. `collect` says that the
-    input is a list put together from one or more links, `spread` which of them bring lists of their own; `widen`
-    that whole numbers become floats.
-    """
-
-    value: Any = None
-    sources: tuple[Source, ...] = ()
-    spread: tuple[bool, ...] = ()
-    depth: int = 0
-    collect: bool = False
-    widen: bool = False
-
-
-@dataclass(slots=True)
-class GraphNode:
-    """A node ready to run: its type, and a wire for every input. `lift` lists are wrapped around its outputs.
-
-    One with `faults` fails when it is reached: it lies on a branch that may not be chosen.
-    """
-
-    id: str
-    kind: NodeType
-    wires: dict[str, Wire]
-    lift: int = 0
-    off: bool = False
-    types: dict[str, PortType] = field(default_factory=dict)
-    faults: tuple[Problem, ...] = ()
-
-
-@dataclass
-class Graph:
-    """A sound graph: nodes, an order in which sources come before what needs them, outputs and targets by number."""
-
-    nodes: list[GraphNode]
-    index: dict[str, int]
-    order: list[int]
-    outputs: dict[str, Source]
-    targets: list[int]
-
-    def needed(self, choose: Callable[[GraphNode], frozenset[str] | None]) -> set[int]:
-        """The nodes that the targets cannot do without; `choose` says which lazy inputs a node asks for, if known."""
-        seen, todo = set(self.targets), list(self.targets)
-        while todo:
-            node = self.nodes[todo.pop()]
-            ports = choose(node) if node.kind.lazy else None
-            for port, wire in node.wires.items():
-                if port in node.kind.lazy and (ports is None or port not in ports):
-                    continue
-                for source, _ in wire.sources:
-                    if source not in seen:
-                        seen.add(source)
-                        todo.append(source)
-        return seen
-
-    def must_have(self, names: Iterable[str]) -> None:
-        """Raises ProblemError, `unknown_node`, for each name that no node has."""
-        unknown = [name for name in names if name not in self.index]
-        if unknown:
-            raise ProblemError(_unknown_node(name, self.index) for name in unknown)
+from .structure import Graph, GraphNode, Wire, unknown_node
 
 
 @dataclass
@@ -150,27 +86,31 @@ class _Check:
         problems = self._told(targets)
         if errors(problems):
             return Checked(self._document, problems, None)
-        sound = [node or GraphNode(step.id, _NOTHING, {}, off=True) for node, step in zip(nodes, steps, strict=True)]
-        self._spread_faults(sound, order)
+        sound = [node or _stands_for(step) for node, step in zip(nodes, steps, strict=True)]
+        self._spread_faults(sound)
         if all(sound[number].off for number in targets):
             return Checked(self._document, [*problems, _nothing_to_run(self._targets)], None)
         return Checked(self._document, problems, Graph(sound, self._flat.index, order, outputs, targets))
 
-    def _spread_faults(self, nodes: list[GraphNode], order: list[int]) -> None:
+    def _spread_faults(self, nodes: list[GraphNode]) -> None:
         """Gives each node that cannot run the problems why: its own, or those of what it depends on."""
         own: dict[str, list[Problem]] = {}
         for fault in self._faults:
             for name in fault.concerns:
                 own.setdefault(name, []).append(fault.problem)
-        if not own:
-            return
-        for number in order:
-            node = nodes[number]
-            found = own.get(node.id, [])
+        users: dict[int, list[int]] = {}
+        todo: list[int] = []
+        for number, node in enumerate(nodes if own else ()):
+            node.faults = tuple(own.get(node.id, ()))
+            todo += [number] if node.faults else []
             for port, wire in node.wires.items():
-                if not found and port not in node.kind.lazy:
-                    found = next((list(nodes[source].faults) for source, _ in wire.sources if nodes[source].faults), [])
-            node.faults = tuple(found)
+                for source, _ in wire.sources if port not in node.kind.lazy else ():
+                    users.setdefault(source, []).append(number)
+        for number in todo:  # grows while it is walked
+            for user in users.get(number, ()):
+                if not nodes[user].faults:
+                    nodes[user].faults = nodes[number].faults
+                    todo.append(user)
 
     # Ports and values of one node, before links are looked at together.
 
@@ -368,7 +308,7 @@ class _Check:
         if self._targets is not None:
             for name in self._targets:
                 if name not in self._flat.index:
-                    self._faults.append(Fault(_unknown_node(name, self._flat.index)))
+                    self._faults.append(Fault(unknown_node(name, self._flat.index)))
             return [self._flat.index[name] for name in dict.fromkeys(self._targets) if name in self._flat.index]
         targets = {source[0] for source in outputs.values()}
         targets |= {number for number, step in enumerate(steps) if step.kind and step.kind.spec.output}
@@ -444,12 +384,6 @@ def _nothing_to_run(targets: Sequence[str] | None) -> Problem:
     return Problem(code="nothing_to_run", message=message, hint=hint)
 
 
-def _unknown_node(name: str, known: Iterable[str]) -> Problem:
-    """Somebody asked for a node that is not there."""
-    hint = did_you_mean(name, known) or "Name a node of the workflow."
-    return Problem(code="unknown_node", message=f"The workflow has no node {name!r}.", hint=hint, value=name)
-
-
 def _coerced(wanted: PortType, value: Any) -> Any:
     """The literal in the type of the port, so that 1 and 1.0 are the same float and give the same key."""
     if wanted.name == "float":
@@ -474,6 +408,14 @@ def _same_name(given: str, catalogue: Catalogue) -> str:
 def _a(kind: PortType) -> str:
     name = kind.args[0].name + " model" if kind.name == "ModelRef" else str(kind)
     return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
+
+
+def _stands_for(step: Step) -> GraphNode:
+    """In the place of a node that cannot run: muted or bypassed, or faulty on a branch that may not be chosen."""
+    if step.mode != "on":
+        return GraphNode(step.id, _NOTHING, {}, off=True)
+    wires = {port: Wire(sources=tuple(sources)) for port, sources in step.links.items() if sources}
+    return GraphNode(step.id, step.kind or _NOTHING, wires)
 
 
 def _nothing() -> None:

@@ -7,17 +7,16 @@ of the rest are needed. It touches no files and runs no nodes; what it knows of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from safelight.sdk.codec import hash_text
-from safelight.sdk.node import NodeType
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.widgets import AnyWidget
 
-from .check import Graph, GraphNode, Wire
 from .pause import no_collection
+from .structure import Graph, GraphNode, Wire
 
 Status = Literal["cached", "run", "unknown", "off", "unneeded"]
 _UNKNOWN = object()
@@ -87,6 +86,11 @@ def eager(node: GraphNode) -> list[tuple[str, Wire]]:
     return [(port, wire) for port, wire in node.wires.items() if port not in lazy]
 
 
+def given(wire: Wire) -> bool:
+    """Whether an input has a value: over a link, or typed in."""
+    return bool(wire.sources) or wire.value is not None
+
+
 class Choice(msgspec.Struct, frozen=True):
     """The lazy inputs that a choice node asks for. They are all of them where it is `whole`; else more may follow."""
 
@@ -94,8 +98,19 @@ class Choice(msgspec.Struct, frozen=True):
     whole: bool
 
 
-Choose = Callable[[NodeType, dict[str, Any]], Choice]
+Choose = Callable[[GraphNode, dict[str, Any]], Choice]
 """Asks a choice node, given its eager inputs by name, which lazy inputs it will want."""
+
+
+Light = Callable[[GraphNode, dict[str, list[Any]]], Mapping[str, Any] | None]
+"""Calls a light node, given what its links bring by port; its outputs by port, or None where it may not or fails."""
+
+
+class Foreseen(NamedTuple):
+    """An output of a light node that has not run yet: in the place of a reference to a remembered value."""
+
+    digest: str
+    value: Any
 
 
 class Keys:
@@ -110,6 +125,11 @@ class Keys:
         """The key of a node whose eager inputs have these digests."""
         spec = node.kind.spec
         parts = [spec.id, str(spec.version), self._numerics, node.kind.code]
+        if node.kind.lazy:
+            # Which of them are connected is known to the node before it asks for any.
+            parts.append(
+                "lazy " + " ".join(port for port in node.wires if port in node.kind.lazy and given(node.wires[port]))
+            )
         parts += [f"{port}={digest}" for port, digest in digests.items()]
         return hash_text("\n".join(parts))
 
@@ -177,6 +197,7 @@ def plan(
     *,
     force: frozenset[str] = frozenset(),
     choose: Choose | None = None,
+    light: Light | None = None,
 ) -> Plan:
     """Predicts a run.
 
@@ -186,9 +207,10 @@ def plan(
         numerics: what else changes bits: device, precision, versions.
         force: ids of nodes that are to run even if their result is known.
         choose: see `Choose`.
+        light: see `Light`.
     """
     with no_collection():
-        return Survey(graph, memory, Keys(memory, numerics), force, choose).plan()
+        return Survey(graph, memory, Keys(memory, numerics), force, choose, light).plan()
 
 
 class Survey:
@@ -201,12 +223,15 @@ class Survey:
         keys: Keys,
         force: frozenset[str] = frozenset(),
         choose: Choose | None = None,
+        light: Light | None = None,
     ) -> None:
         self._graph = graph
         self._memory = memory
         self._keys = keys
         self._force = force
         self._choose = choose
+        self._light = light
+        self._foreseen: dict[int, dict[str, Foreseen]] = {}
         self._chosen: dict[int, Choice] = {}
         self._problems: list[Problem] = []
         self.known: list[Known | None] = [None] * len(graph.nodes)
@@ -217,7 +242,7 @@ class Survey:
         """The nodes whose remembered values a run will need, and which are there."""
         for number in graph.order:
             node = graph.nodes[number]
-            if not node.off:
+            if not node.off and not node.faults:
                 self.known[number] = self._forward(number, node)
         self._statuses = self._backward()
 
@@ -256,18 +281,36 @@ class Survey:
         if node.kind.lazy:
             return self._follow(number, node, key, known)
         self.keys[number] = key
+        if known is None and node.kind.light and self._light is not None and not node.lift:
+            self._foresee(number, node, self._light)
         return known
 
+    def _foresee(self, number: int, node: GraphNode, light: Light) -> None:
+        """Learns what a light node will give, so that what its change does not touch is known to stay."""
+        try:
+            given = {port: [self._value(ref) for ref in self._refs(wire) or []] for port, wire in eager(node)}
+        except LookupError:
+            return
+        outputs = light(node, given)
+        if outputs is not None:
+            self._foreseen[number] = {
+                port: Foreseen(self._memory.digest(value), value) for port, value in outputs.items()
+            }
+
+    def _value(self, ref: Any) -> Any:
+        return ref.value if isinstance(ref, Foreseen) else self._memory.value(ref)
+
     def _wire(self, node: GraphNode, port: str, refs: list[Any]) -> str:
-        return self._keys.wire(node, port, node.wires[port], refs, lambda: [self._memory.value(ref) for ref in refs])
+        return self._keys.wire(node, port, node.wires[port], refs, lambda: [self._value(ref) for ref in refs])
 
     def _refs(self, wire: Wire) -> list[Any] | None:
         refs: list[Any] = []
         for source, output in wire.sources:
             known = self.known[source]
-            if known is None:
+            outputs = self._foreseen.get(source) if known is None else known.outputs
+            if outputs is None:
                 return None
-            refs.append(known.outputs[output])
+            refs.append(outputs[output])
         return refs
 
     def _follow(self, number: int, node: GraphNode, key: str, known: Known | None) -> Known | None:
@@ -294,34 +337,43 @@ class Survey:
         for port, wire in eager(node):
             refs = self._refs(wire)
             try:
-                values[port] = wire.value if not wire.sources else self._memory.scalar((refs or [])[0])
+                values[port] = wire.value if not wire.sources else self._scalar((refs or [])[0])
             except (LookupError, IndexError):
                 return unsure
-        found = self._choose(node.kind, values)
+        found = self._choose(node, values)
         return Choice(found.ports | unsure.ports, found.whole)
+
+    def _scalar(self, ref: Any) -> Any:
+        if isinstance(ref, Foreseen):
+            raise LookupError(ref.digest)
+        return self._memory.scalar(ref)
 
     def _backward(self) -> list[Status]:
         graph = self._graph
         status: list[Status] = ["unneeded"] * len(graph.nodes)
         wanted = set(graph.targets)
         values = set(graph.targets)
+        keyed: set[int] = set()
         for number in reversed(graph.order):
             node = graph.nodes[number]
             if node.off:
                 status[number] = "off"
                 continue
-            if number not in wanted:
-                continue
             known = self.known[number]
-            if known is not None and number not in values:
-                status[number] = "cached"
+            if number not in wanted and known is not None and number in keyed:
+                keyed |= self._sources_of_key(number, node)
+            if number not in wanted and not (known is None and number in keyed):
                 continue
-            if known is not None and self._memory.available(node, known):
+            if known is not None and (number not in values or self._memory.available(node, known)):
                 status[number] = "cached"
-                self.held.append(number)
+                if number in values:
+                    self.held.append(number)
+                keyed |= self._sources_of_key(number, node)
                 continue
             if status[number] != "unknown":
                 status[number] = "run"
+            if node.faults:
+                continue
             for port, wire in node.wires.items():
                 sources = {source for source, _ in wire.sources}
                 lazy = port in node.kind.lazy
@@ -339,6 +391,14 @@ class Survey:
                 values |= sources
         self._mark_upstream(status, wanted)
         return status
+
+    def _sources_of_key(self, number: int, node: GraphNode) -> set[int]:
+        """What a cached node is looked up by: where that was foreseen, it has to run first."""
+        if not self._foreseen:
+            return set()
+        chosen = self._chosen.get(number)
+        ports = set(node.wires) - node.kind.lazy | (chosen.ports if chosen else set())
+        return {source for port in ports for source, _ in node.wires[port].sources}
 
     def _mark_upstream(self, status: list[Status], wanted: set[int]) -> None:
         """What lies above a cached node is not needed now, but shown as cached where it is: nothing of it runs."""

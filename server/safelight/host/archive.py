@@ -56,14 +56,15 @@ class Archive:
         """The workflow of an output: the one that it carries, else that of the run that made it.
 
         Raises:
-            ProblemError: `output_missing`, `no_workflow_inside`.
+            ProblemError: `output_missing`, `no_workflow_inside`, `foreign_workflow`.
         """
         found = await self.detail(item)
         number = gallery.number_of(item)
         path = self._shelf.trashed_path(number, found.name) if found.trashed else self._shelf.output / found.name
-        document = await asyncio.to_thread(self._shelf.document, path)
-        if document is not None:
-            return document
+        try:
+            return await asyncio.to_thread(self._shelf.document, path)
+        except ProblemError as error:
+            told = error
         try:
             if found.run is None:
                 raise gallery.missing(item)
@@ -71,6 +72,8 @@ class Archive:
             body = await self._database.read(lambda connection: history.document_of(connection, run))
             return await asyncio.to_thread(lambda: filled(Document.loads(body), found.inputs))
         except ProblemError:
+            if told.problems[0].code == "foreign_workflow":
+                raise told from None
             message = f"{found.name!r} carries no workflow, and the run that made it is forgotten."
             raise ProblemError(Problem(code="no_workflow_inside", message=message, value=item)) from None
 

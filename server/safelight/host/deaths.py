@@ -7,14 +7,17 @@ import signal
 from safelight.sdk.problem import Problem
 
 
-def problem_of(reason: str, *, starved: bool) -> Problem:
-    """The problem of a run whose worker is gone. `starved`: the system ended it for want of memory."""
+def problem_of(reason: str, node: str | None, *, starved: bool) -> Problem:
+    """The problem of a run whose worker is gone, at `node` if that is known.
+
+    `starved`: the system ended it for want of memory.
+    """
     message = f"The worker process died while it ran this: {reason or 'it was stopped'}"
     if starved:
         hint = "Use smaller pictures or batches, fewer workers, or free memory before the next run."
-        return Problem(code="out_of_memory", message=message, hint=hint)
+        return Problem(code="out_of_memory", message=message, hint=hint, node=node)
     hint = "Run it again; if it happens every time, a library crashes on this input. The log may say more."
-    return Problem(code="worker_died", message=message, hint=hint)
+    return Problem(code="worker_died", message=message, hint=hint, node=node)
 
 
 def why(code: int, killed: str, *, starved: bool) -> str:

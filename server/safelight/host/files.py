@@ -14,17 +14,14 @@ from typing import IO
 from safelight.app import Studio
 from safelight.interop.pictures import sniff
 from safelight.places import shipped_workflows
+from safelight.sdk.image_files import FORMATS
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.unicode import named
 
 from .uploads import Upload, clean_name, thumbnail
 
 _TYPES = {
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg",
-    ".webp": "image/webp",
-    ".gif": "image/gif",
+    **{suffix: one.media_type for one in FORMATS for suffix in one.suffixes},
     ".mp4": "video/mp4",
     ".webm": "video/webm",
     ".wav": "audio/wav",
@@ -35,6 +32,8 @@ _TYPES = {
     ".csv": "text/csv",
     ".json": "application/json",
 }
+_LOOK = 2
+"""Counts the ways in which thumbnails were made: a kept one of an earlier way is not shown."""
 SIDES = (64, 128, 256, 512, 1024)
 _MANY = 200_000
 _KNOWN = 50_000
@@ -196,7 +195,7 @@ class Folders:
 
     def small(self, source: Bytes, side: int) -> bytes:
         """The thumbnail of a picture, made once and kept."""
-        path = self._thumbnails / source.digest[:2] / f"{source.digest}-{side}.webp"
+        path = self._thumbnails / source.digest[:2] / f"{source.digest}-{side}-{_LOOK}.webp"
         with contextlib.suppress(OSError):
             return path.read_bytes()
         if source.size > _THUMBNAIL_SOURCE:

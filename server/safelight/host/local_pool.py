@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -18,6 +19,7 @@ from .deaths import problem_of, why
 from .machine import out_of_memory_kills
 from .pool import PoolListener
 from .records import Device, WorkerInfo
+from .whereabouts import read
 from .wire import (
     LENGTH,
     MAX_FRAME,
@@ -324,7 +326,8 @@ class LocalPool:
             log.warning("worker %s ended: %s", worker.id, worker.note, extra={"run": run} if run else None)
             worker.quick_deaths = worker.quick_deaths + 1 if lived < _QUICK_DEATH else 0
         if run is not None and self._listener is not None:
-            self._listener.died(run, worker.attempt, problem_of(worker.note, starved=starved))
+            node = read(Path(self._options.setup.home), worker.id)
+            self._listener.died(run, worker.attempt, problem_of(worker.note, node, starved=starved))
 
     async def _watch_silence(self) -> None:
         while True:

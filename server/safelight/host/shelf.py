@@ -11,7 +11,9 @@ from pathlib import Path
 
 from safelight.app import Studio
 from safelight.graph import Document
-from safelight.interop.pictures import extract, sniff
+from safelight.interop.foreign import carried
+from safelight.interop.pictures import extract
+from safelight.sdk.image_files import image_size
 from safelight.sdk.problem import ProblemError
 
 from .facts import Facts, facts_in
@@ -130,7 +132,7 @@ class Shelf:
         if not found.media_type.startswith("image/") or found.size > _READ:
             return Facts(), None, (0, 0)
         data = found.path.read_bytes()
-        size = _size(found.path) if sniff(data) is not None else (0, 0)
+        size = image_size(found.path)
         try:
             text = extract(data)
             document = Document.loads(text) if text is not None else None
@@ -140,20 +142,10 @@ class Shelf:
             return Facts(), None, size
         return facts_in(document, self._studio.catalogue), document.name or None, size
 
-    def document(self, path: Path) -> Document | None:
-        """The workflow that a picture carries; None when there is none that can be read."""
+    def document(self, path: Path) -> Document:
+        """The workflow that an image carries. Raises ProblemError where there is none that can be read."""
         try:
-            text = extract(path.read_bytes())
-            return Document.loads(text) if text is not None else None
-        except (OSError, ProblemError):
-            return None
-
-
-def _size(path: Path) -> tuple[int, int]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except Exception:  # Pillow raises all sorts of things
-        return 0, 0
+            data = path.read_bytes()
+        except OSError:
+            data = b""
+        return Document.loads(carried(data, path.name))

@@ -1,7 +1,8 @@
-"""Pictures and texts from outside: looked at before they are believed, and pictures are written anew.
+"""Images and texts from outside: looked at before they are believed, and nothing but the image itself is kept.
 
-Writing a picture anew leaves behind whatever else was in the file (places in EXIF, appended archives) and proves that
-it can be decoded. The size in pixels is read from the header first: a small file may claim to be a huge picture.
+An image is decoded whole, which proves that it can be; its size in pixels is read from the header first: a small file
+may claim to be a huge image. What is kept are its encoded pixels, or, where those would not show the right colours
+everywhere, a PNG of what they mean.
 """
 
 from __future__ import annotations
@@ -9,21 +10,19 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
-import warnings
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
+from safelight.interop.cleaning import clean
+from safelight.interop.containers import webp_chunks
+from safelight.interop.foreign import carried
 from safelight.interop.pictures import extract, sniff
+from safelight.sdk import image_files
+from safelight.sdk.image_files import FORMATS, ImageFault, ImageFile, image_format, read_image
 from safelight.sdk.problem import Problem, ProblemError
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 MAX_BYTES = 64 << 20
-MAX_PIXELS = 64_000_000
-_SUFFIX = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "image/gif": ".png"}
-_FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP", "image/gif": "GIF"}
 _TEXTS = (".txt", ".md", ".csv", ".json")
+_UNMARKED = tuple(suffix for one in FORMATS if one.head is None for suffix in one.suffixes)
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$)")
 
 
@@ -47,19 +46,20 @@ def accept(name: str, data: bytes) -> Upload:
     name = clean_name(name)
     if not data:
         raise _problem("upload_empty", f"The file {name!r} is empty.", "Choose another file.", name)
-    kind = sniff(data)
-    if kind is None:
+    suffix = PurePosixPath(name).suffix.lower()
+    # A text that begins like an image, with P1 or BM, is still a text.
+    if (suffix in _TEXTS and _is_text(data)) or (image_format(data) is None and suffix not in _UNMARKED):
         return Upload(name, _text(name, data), None, 0, 0)
+    image = _read(data, name)
     try:
         workflow = extract(data)
     except ProblemError:
-        workflow = None  # the picture may be good even if the workflow in it is not
-    anew, width, height = _anew(data, kind, name)
-    stem = PurePosixPath(name)
-    suffixes = (".jpg", ".jpeg") if kind == "image/jpeg" else (_SUFFIX[kind],)
-    if stem.suffix.lower() not in suffixes:
-        name = str(stem.with_suffix(_SUFFIX[kind]))
-    return Upload(name, anew, workflow, width, height)
+        workflow = None  # the image may be good even if the workflow in it is not
+    kept, media_type = _kept(data, image)
+    suffixes = next(one.suffixes for one in FORMATS if one.media_type == media_type)
+    if suffix not in suffixes:
+        name = str(PurePosixPath(name).with_suffix(suffixes[0]))
+    return Upload(name, kept, workflow, *image.size)
 
 
 def clean_name(name: str) -> str:
@@ -87,100 +87,83 @@ def clean_name(name: str) -> str:
 
 
 def _text(name: str, data: bytes) -> bytes:
-    suffix = PurePosixPath(name).suffix.lower()
-    hint = "Pictures (PNG, JPEG, WebP, GIF) and texts (.txt, .md, .csv, .json) are taken."
-    if suffix not in _TEXTS:
-        raise _problem("upload_type", f"{name!r} is not a picture or text that is known here.", hint, name)
-    try:
-        if "\0" in data.decode("utf-8-sig"):
-            raise ValueError("it holds NUL characters")
-    except ValueError:
-        raise _problem("upload_type", f"{name!r} is not UTF-8 text.", hint, name) from None
+    if PurePosixPath(name).suffix.lower() not in _TEXTS:
+        raise _unknown(name)
+    if not _is_text(data):
+        raise _problem("upload_type", f"{name!r} is not UTF-8 text.", "Save it as UTF-8.", name)
     return data
 
 
-def _anew(data: bytes, kind: str, name: str) -> tuple[bytes, int, int]:
-    from PIL import Image as pillow
-    from PIL import ImageOps
-
+def _is_text(data: bytes) -> bool:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with pillow.open(io.BytesIO(data), formats=[_FORMATS[kind]]) as picture:
-                width, height = picture.size
-                if width * height > MAX_PIXELS:
-                    message = (
-                        f"{name!r} says it is {width} x {height} pixels, more than {MAX_PIXELS // 1_000_000} million."
-                    )
-                    raise _problem("picture_too_large", message, "Make it smaller first.", [width, height])
-                picture.load()
-                return _written(picture, kind, ImageOps.exif_transpose(picture))
-    except ProblemError:
-        raise
-    except Exception as error:  # Pillow raises all sorts of things for files that are broken on purpose
-        if isinstance(error, MemoryError) or "bomb" in type(error).__name__.lower():
-            raise _problem("picture_too_large", f"{name!r} is too large.", "Make it smaller first.", name) from None
-        message = f"The picture {name!r} cannot be decoded."
-        raise _problem("picture_damaged", message, "Take another copy of the file.", name) from error
+        return "\0" not in data.decode("utf-8-sig")
+    except ValueError:
+        return False
 
 
-def _written(picture: Image, kind: str, turned: Image) -> tuple[bytes, int, int]:
-    buffer = io.BytesIO()
-    if kind == "image/jpeg":
-        # With its own tables a JPEG is written anew almost without loss; a turned one has none any more.
-        if turned.size == picture.size and picture.getexif().get(0x0112, 1) == 1:
-            picture.save(buffer, "JPEG", quality="keep", exif=b"", icc_profile=None, comment=b"")
-        else:
-            turned.save(buffer, "JPEG", quality=95, subsampling=0, exif=b"")
-    elif kind == "image/webp":
-        turned.convert("RGBA" if "A" in turned.getbands() else "RGB").save(buffer, "WEBP", lossless=True, quality=50)
-    else:
-        still = turned if turned.mode in ("L", "LA", "RGB", "RGBA", "I;16", "1") else turned.convert("RGBA")
-        still.info.clear()
-        still.save(buffer, "PNG")
-    return buffer.getvalue(), turned.width, turned.height
+def _unknown(name: str) -> ProblemError:
+    formats = ", ".join(one.name for one in FORMATS)
+    hint = f"Images ({formats}) and texts ({', '.join(_TEXTS)}) are taken."
+    return _problem("upload_type", f"{name!r} is not an image or text that is known here.", hint, name)
+
+
+def _read(data: bytes, name: str) -> ImageFile:
+    try:
+        return read_image(data)
+    except ImageFault as fault:
+        if fault.kind == "unknown":
+            raise _unknown(name) from fault
+        if fault.kind == "too_large":
+            hint = f"At most {image_files.MAX_PIXELS // 1_000_000} million are taken. Make it smaller first."
+            raise _problem("picture_too_large", f"{name!r} has {fault} pixels.", hint, name) from fault
+        message = f"The image {name!r} cannot be decoded: {str(fault)[:200].rstrip('.')}."
+        raise _problem("picture_damaged", message, "Take another copy of the file.", name) from fault
+
+
+def _kept(data: bytes, image: ImageFile) -> tuple[bytes, str]:
+    """What is kept of an upload, and its media type.
+
+    Bytes that lost something when they were encoded are not encoded again: a JPEG keeps its pixels, and with them the
+    orientation and the profile that go with them. Others are turned upright and brought to sRGB once and for all.
+    """
+    media_type = image.format.media_type
+    plain = image.orientation == 1 and image.profile is None
+    if plain or _would_lose(data, image):
+        cleaned = clean(data, media_type, image.orientation, image.profile)
+        if cleaned is not None:
+            return cleaned, media_type
+    return image.png(), "image/png"
+
+
+def _would_lose(data: bytes, image: ImageFile) -> bool:
+    if image.format.name == "PNG":
+        return data[24] == 16  # bits a channel; a profile is applied in 8
+    if image.format.name == "WEBP":
+        return all(kind != b"VP8L" for kind, _ in webp_chunks(data))
+    return image.format.name == "JPEG"
 
 
 def thumbnail(data: bytes, side: int) -> bytes:
-    """A WebP of at most `side` pixels on a side. Raises ProblemError as `accept` does."""
-    kind = sniff(data)
-    if kind is None:
-        raise _problem("no_thumbnail", "This file is no picture.", "", None)
-    from PIL import Image as pillow
-
+    """A WebP of at most `side` pixels on a side, upright and in sRGB. Raises ProblemError `no_thumbnail`."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with pillow.open(io.BytesIO(data), formats=[_FORMATS[kind]]) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise _problem("picture_too_large", "The picture is too large for a thumbnail.", "", None)
-                picture.draft("RGB", (side * 2, side * 2))
-                small = picture.convert(
-                    "RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB"
-                )
-                small.thumbnail((side, side))
-                buffer = io.BytesIO()
-                small.save(buffer, "WEBP", quality=82)
-                return buffer.getvalue()
-    except ProblemError:
-        raise
-    except Exception as error:
-        raise _problem("picture_damaged", "The picture cannot be decoded.", "", None) from error
+        small = read_image(data, near=side).picture()
+    except ImageFault as fault:
+        raise _problem("no_thumbnail", f"There is no thumbnail of this file: {fault}.", "", None) from fault
+    small.thumbnail((side, side))
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=82)
+    return buffer.getvalue()
 
 
 def workflow_in(data: bytes) -> str:
     """The text of the workflow that a file is or carries.
 
     Raises:
-        ProblemError: `no_workflow_inside`, or what reading the picture raises.
+        ProblemError: `no_workflow_inside`, `foreign_workflow`, or what reading the image raises.
     """
     if sniff(data) is None:
         return data.decode("utf-8-sig", "replace")
-    text = extract(data)
-    if text is None:
-        hint = "Programs that send pictures often strip it; use the file that Safelight saved."
-        raise _problem("no_workflow_inside", "The picture carries no workflow.", hint, None)
-    return text
+    return carried(data)
 
 
 def _problem(code: str, message: str, hint: str, value: object) -> ProblemError:

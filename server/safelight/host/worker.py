@@ -32,6 +32,7 @@ from .facts import Facts, facts_of
 from .filling import filled
 from .logs import run_id, start_logging
 from .machine import device_free, device_state, library_versions, resident_bytes
+from .whereabouts import Whereabouts
 from .wire import (
     Beat,
     Begin,
@@ -82,6 +83,7 @@ class Worker:
         self._running: dict[str, _Job] = {}
         self._watched = False
         self._previewed: dict[tuple[str, str], float] = {}
+        self._whereabouts: Whereabouts
 
     def serve(self) -> None:
         """Works until the server says so or is gone."""
@@ -91,6 +93,7 @@ class Worker:
         budgets = Budgets(memory=first.memory, disk=first.disk)
         inputs = [Path(folder) for folder in first.inputs]
         home = Path(first.home)
+        self._whereabouts = Whereabouts(home, first.worker)
         with Studio.open(home, inputs, budgets, allow_download=first.allow_download) as studio:
             _ = studio.catalogue
             for work in (self._read, self._write, self._beat):
@@ -238,6 +241,7 @@ class Worker:
         document = filled(Document.loads(begin.document), begin.inputs)
 
         def emit(event: Event) -> None:
+            self._whereabouts.follow(event)
             self._out.put((begin, event))
 
         outcome = studio.run(

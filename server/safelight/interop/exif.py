@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 PREFIX = b"Exif\0\0"
+ORIENTATION = 0x0112
 EXIF_IFD = 0x8769
 USER_COMMENT = 0x9286
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
@@ -68,6 +69,11 @@ def read(exif: bytes) -> dict[int, bytes]:
                 found.setdefault(inner.number, tiff.bytes_of(inner))
         found[tag.number] = tiff.bytes_of(tag)
     return found
+
+
+def orientation_only(orientation: int) -> bytes:
+    """EXIF (without its prefix) that says how the camera was held, and nothing else."""
+    return b"II*\0" + struct.pack("<IHHHIII", 8, 1, ORIENTATION, 3, 1, orientation, 0)
 
 
 def get_ours(exif: bytes) -> bytes | None:

@@ -10,32 +10,33 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from safelight.sdk.image_files import image_format
 from safelight.sdk.problem import Problem, ProblemError
 
 from . import exif
+from .containers import (
+    EXIF_FLAG,
+    damaged,
+    jpeg_segments,
+    png_chunk,
+    png_chunks,
+    webp_chunks,
+    webp_file,
+    webp_header,
+)
 
 TEXT_LIMIT = 16 << 20
 """Bytes of text that are read from a picture, or written into one."""
 _ENTRY_LIMIT = 1_000
 _KEYWORD = b"safelight"
-_PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_MARK = b"safelight\0"
 _JPEG_PIECE = 65_000
-_EXIF_FLAG, _ALPHA_FLAG = 0x08, 0x10
-_Chunk = tuple[bytes, bytes]
 
 
 def sniff(data: bytes) -> str | None:
-    """The media type by the first bytes: PNG, JPEG, WebP or GIF."""
-    if data.startswith(_PNG):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    if data[:6] in (b"GIF87a", b"GIF89a"):
-        return "image/gif"
-    return None
+    """The media type by the first bytes; None for what is no image."""
+    found = image_format(data)
+    return found.media_type if found else None
 
 
 def can_embed(media_type: str) -> bool:
@@ -52,7 +53,7 @@ def embed(data: bytes, media_type: str, document: str) -> bytes:
     if media_type not in _EMBED:
         raise _problem("picture_type", f"{media_type} cannot carry a workflow.", "Save as PNG, JPEG or WebP.")
     if sniff(data) != media_type:
-        raise _damaged(f"the bytes are not {media_type}")
+        raise damaged(f"the bytes are not {media_type}")
     # A lone surrogate has no UTF-8; written as \uXXXX it is the same text to a JSON parser.
     text = document.encode("utf-8", "backslashreplace")
     if len(text) > TEXT_LIMIT:
@@ -72,7 +73,7 @@ def extract(data: bytes) -> str | None:
     try:
         return _inflate(packed, TEXT_LIMIT).decode("utf-8")
     except (ValueError, zlib.error):
-        raise _damaged("the workflow in it cannot be read") from None
+        raise damaged("the workflow in it cannot be read") from None
 
 
 def texts(data: bytes) -> dict[str, str]:
@@ -106,26 +107,11 @@ def texts(data: bytes) -> dict[str, str]:
 # PNG
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end (with length and CRC) of each chunk up to IEND, or up to where the file breaks off."""
-    place = len(_PNG)
-    while place + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, place)
-        end = place + 12 + length
-        if length > 2**31 - 1 or end > len(data):
-            return
-        yield kind, place, end
-        if kind == b"IEND":
-            return
-        place = end
-
-
 def _embed_png(data: bytes, packed: bytes) -> bytes:
-    chunks = list(_png_chunks(data))
+    chunks = list(png_chunks(data))
     if not chunks or chunks[0][0] != b"IHDR" or chunks[-1][0] != b"IEND":
-        raise _damaged("it breaks off")
-    body = b"iTXt" + _KEYWORD + b"\0\1\0\0\0" + packed
-    ours = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        raise damaged("it breaks off")
+    ours = png_chunk(b"iTXt", _KEYWORD + b"\0\1\0\0\0" + packed)
     pieces = [data[: chunks[0][2]], ours]
     pieces += [data[start:end] for kind, start, end in chunks[1:] if not _is_ours(data, kind, start)]
     pieces.append(data[chunks[-1][2] :])
@@ -138,19 +124,19 @@ def _is_ours(data: bytes, kind: bytes, start: int) -> bool:
 
 
 def _extract_png(data: bytes) -> bytes | None:
-    for kind, start, end in _png_chunks(data):
+    for kind, start, end in png_chunks(data):
         if kind == b"iTXt" and _is_ours(data, kind, start):
             (crc,) = struct.unpack_from(">I", data, end - 4)
             head = data[start + 8 + len(_KEYWORD) : start + 8 + len(_KEYWORD) + 5]
             if crc != zlib.crc32(memoryview(data)[start + 4 : end - 4]) or head != b"\0\1\0\0\0":
-                raise _damaged("the workflow in it cannot be read")
+                raise damaged("the workflow in it cannot be read")
             return data[start + 8 + len(_KEYWORD) + 5 : end - 4]
     return None
 
 
 def _png_texts(data: bytes) -> Iterator[tuple[str, bytes, str]]:
     """Key, bytes with a mark before them (z: deflated), encoding."""
-    for kind, start, end in _png_chunks(data):
+    for kind, start, end in png_chunks(data):
         if kind not in (b"tEXt", b"zTXt", b"iTXt") or _is_ours(data, kind, start):
             continue
         key, found, rest = data[start + 8 : end - 4].partition(b"\0")
@@ -169,28 +155,10 @@ def _png_texts(data: bytes) -> Iterator[tuple[str, bytes, str]]:
 # JPEG
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment before the image data; the last one is where that starts (marker 0xDA)."""
-    place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker == 0xFF:
-            place += 1
-            continue
-        (length,) = struct.unpack_from(">H", data, place + 2)
-        end = place + 2 + length
-        if length < 2 or end > len(data):
-            return
-        yield marker, place, end
-        if marker == 0xDA:
-            return
-        place = end
-
-
 def _embed_jpeg(data: bytes, packed: bytes) -> bytes:
-    segments = list(_jpeg_segments(data))
+    segments = list(jpeg_segments(data))
     if not segments or segments[-1][0] != 0xDA:
-        raise _damaged("it breaks off")
+        raise damaged("it breaks off")
     count = -(-len(packed) // _JPEG_PIECE)
     ours: list[bytes] = []
     for number in range(count):
@@ -212,79 +180,46 @@ def _is_our_segment(data: bytes, marker: int, start: int, end: int) -> bool:
 def _extract_jpeg(data: bytes) -> bytes | None:
     pieces: dict[int, bytes] = {}
     count = 0
-    for marker, start, end in _jpeg_segments(data):
+    for marker, start, end in jpeg_segments(data):
         if _is_our_segment(data, marker, start, end):
             place = start + 4 + len(_JPEG_MARK)
             if end - place < 4:
-                raise _damaged("the workflow in it cannot be read")
+                raise damaged("the workflow in it cannot be read")
             number, count = struct.unpack_from(">HH", data, place)
             pieces[number] = data[place + 4 : end]
     if not pieces:
         return None
     if sorted(pieces) != list(range(count)):
-        raise _damaged("a part of the workflow in it is missing")
+        raise damaged("a part of the workflow in it is missing")
     return b"".join(pieces[number] for number in range(count))
 
 
 # WebP
 
 
-def _webp_chunks(data: bytes) -> list[_Chunk]:
-    """Kind and content of each chunk, up to where the file breaks off."""
-    (size,) = struct.unpack_from("<I", data, 4)
-    limit = min(len(data), 8 + size)
-    place = 12
-    chunks: list[_Chunk] = []
-    while place + 8 <= limit:
-        kind, length = struct.unpack_from("<4sI", data, place)
-        if place + 8 + length > limit:
-            break
-        chunks.append((kind, data[place + 8 : place + 8 + length]))
-        place += 8 + length + length % 2
-    return chunks
-
-
 def _embed_webp(data: bytes, packed: bytes) -> bytes:
-    chunks = _webp_chunks(data)
+    chunks = webp_chunks(data)
     (size,) = struct.unpack_from("<I", data, 4)
     if 8 + size > len(data) or not chunks:
-        raise _damaged("it breaks off")
+        raise damaged("it breaks off")
     if chunks[0][0] == b"VP8X":
         if len(chunks[0][1]) < 10:
-            raise _damaged("its header is too short")
+            raise damaged("its header is too short")
         header = chunks.pop(0)[1]
     else:
-        header = _webp_header(*chunks[0])
-    header = bytes([header[0] | _EXIF_FLAG]) + header[1:]
+        header = webp_header(*chunks[0])
+    header = bytes([header[0] | EXIF_FLAG]) + header[1:]
     old = next((content for kind, content in chunks if kind == b"EXIF"), b"")
     chunks = [item for item in chunks if item[0] != b"EXIF"]
     # The order is fixed: image data, EXIF, XMP.
     place = next((number for number, item in enumerate(chunks) if item[0] == b"XMP "), len(chunks))
     chunks.insert(place, (b"EXIF", exif.set_ours(old, packed)))
     chunks.insert(0, (b"VP8X", header))
-    body = b"".join(
-        struct.pack("<4sI", kind, len(content)) + content + b"\0" * (len(content) % 2) for kind, content in chunks
-    )
-    return struct.pack("<4sI4s", b"RIFF", len(body) + 4, b"WEBP") + body + data[8 + size + size % 2 :]
-
-
-def _webp_header(kind: bytes, content: bytes) -> bytes:
-    """The extended header (flags, canvas size) of a file that consists of one plain bitstream."""
-    flags = 0
-    if kind == b"VP8 " and len(content) >= 10 and content[3:6] == b"\x9d\x01\x2a":
-        width, height = struct.unpack_from("<HH", content, 6)
-        width, height = width & 0x3FFF, height & 0x3FFF
-    elif kind == b"VP8L" and len(content) >= 5 and content[0] == 0x2F:
-        (bits,) = struct.unpack_from("<I", content, 1)
-        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        flags = _ALPHA_FLAG if bits >> 28 & 1 else 0
-    else:
-        raise _damaged("its image data cannot be recognised")
-    return bytes([flags, 0, 0, 0]) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return webp_file(chunks) + data[8 + size + size % 2 :]
 
 
 def _extract_webp(data: bytes) -> bytes | None:
-    for kind, content in _webp_chunks(data):
+    for kind, content in webp_chunks(data):
         if kind == b"EXIF":
             try:
                 return exif.get_ours(content)
@@ -296,10 +231,10 @@ def _extract_webp(data: bytes) -> bytes | None:
 def _exif_texts(data: bytes, kind: str | None) -> Iterator[tuple[str, bytes, str]]:
     blocks: list[bytes] = []
     if kind == "image/jpeg":
-        blocks = [data[start + 4 : end] for marker, start, end in _jpeg_segments(data) if marker == 0xE1]
+        blocks = [data[start + 4 : end] for marker, start, end in jpeg_segments(data) if marker == 0xE1]
         blocks = [block for block in blocks if block.startswith(exif.PREFIX)]
     elif kind == "image/webp":
-        blocks = [content for name, content in _webp_chunks(data) if name == b"EXIF"]
+        blocks = [content for name, content in webp_chunks(data) if name == b"EXIF"]
     for block in blocks:
         try:
             tags = exif.read(block)
@@ -340,10 +275,6 @@ def _inflate(packed: bytes, limit: int) -> bytes:
 
 def _problem(code: str, message: str, hint: str) -> ProblemError:
     return ProblemError(Problem(code=code, message=message, hint=hint))
-
-
-def _damaged(why: str) -> ProblemError:
-    return _problem("picture_damaged", f"The picture is damaged: {why}.", "Take another copy of the file.")
 
 
 def _too_large() -> ProblemError:

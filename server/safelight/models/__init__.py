@@ -1,7 +1,9 @@
 """Models: what there is on disk, and what is in memory. Importing it loads nothing heavy."""
 
 from .hardware import Numerics, numerics
+from .held import LoadedModel
 from .library import ModelEntry, model_folders
-from .store import LoadedModel, Memory, ModelStore
+from .memory import Memory
+from .store import ModelStore
 
 __all__ = ["LoadedModel", "Memory", "ModelEntry", "ModelStore", "Numerics", "model_folders", "numerics"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _BLOB = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
 _PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 _SETTINGS = ("*.json", "*.txt")
+_WEIGHTS = ("diffusion_pytorch_model.", "diffusion_pytorch_model-", "model.", "model-")
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
@@ -51,15 +53,9 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def command(repository: str, revision: str = "", inside: str = "") -> str:
-    """The command that brings a repository, or one folder or file of it, into the cache."""
-    words = ["hf download", repository]
-    if inside.lower().endswith(".safetensors"):
-        words.append(inside)
-    if revision:
-        words.append(f"--revision {revision}")
-    if inside and not inside.lower().endswith(".safetensors"):
-        words.append(f'--include "{inside}/*"')
-    return " ".join(words)
+    """The command that brings what is read of a repository (see `wanted_files`) into the cache, and no more."""
+    name = f"{repository}/{inside}" if inside else repository
+    return f"safelight models get {shlex.quote(f'{name}@{revision}' if revision else name)}"
 
 
 def storage(cache: Path, repository: str) -> Path:
@@ -123,6 +119,9 @@ def _one_folder(names: Sequence[str], folder: str) -> list[str]:
     inside = [name for name in names if name.startswith(prefix) and "/" not in name.removeprefix(prefix)]
     settings = [name for name in inside if any(fnmatch.fnmatch(name, pattern) for pattern in _SETTINGS)]
     weights = [name for name in inside if name.lower().endswith(".safetensors") and ".non_ema" not in name]
+    # Beside a component in the libraries' layout some repositories keep it once more, as a single file.
+    named = [name for name in weights if name.removeprefix(prefix).startswith(_WEIGHTS)]
+    weights = named if named and f"{prefix}config.json" in settings else weights
     half = [name for name in weights if ".fp16" in name]
     return settings + (half or weights)
 

@@ -88,9 +88,33 @@ class Library:
         self.starter = starter or starter_folder()
         self._digest = digest
         self._allow_download = allow_download
-        self._progress = progress
+        self.progress = progress
         self._endpoint = endpoint
         self._reader = Reader(self._inside, allow_pickle)
+        self._added: dict[str, Path] = {}
+
+    def add(self, path: Path) -> str:
+        """Lets a file or folder outside the model folders be named as long as this library lives; returns the name.
+
+        It is for what a user names on a command line: a workflow cannot add anything. The name is that of the file,
+        with as many of the folders above it as tell it from others, so that a workflow saved with it is found again
+        once the file lies in a model folder.
+        """
+        # A link keeps its own name: the hub's cache names what it points to by digest.
+        path = path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
+        for folder in (folder.resolve() for folder in self.folders):
+            if path.is_relative_to(folder) and path != folder:
+                return path.relative_to(folder).as_posix()
+        for length in range(1, len(path.parts)):
+            name = "/".join(path.parts[-length:])
+            if name != STARTER and self._added.setdefault(name, path) == path:
+                return name
+        return path.as_posix()
+
+    def holds(self, name: str) -> bool:
+        """Whether a name means something in the model folders or the package, usable or not."""
+        known = name in (STARTER, *self._starter_parts())
+        return known or any((folder / name).exists() for folder in self.folders)
 
     def find(self, name: str, kind: str = "") -> Source:
         """The source behind a name as a user types it.
@@ -221,7 +245,12 @@ class Library:
             raise ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
 
     def _local(self, name: str) -> tuple[Path, str] | None:
-        """The path below the model folders that a name means, and the name relative to its folder."""
+        """The path that a name means, of what was added or below the model folders, and the name relative to there."""
+        for known, path in self._added.items():
+            if name == known or name.startswith(f"{known}/"):
+                inside = path / name.removeprefix(known).lstrip("/")
+                if inside.exists() and self._inside(inside):
+                    return inside, name
         for folder in self.folders:
             if Path(name).is_absolute() and not Path(name).is_relative_to(folder):
                 continue
@@ -254,7 +283,7 @@ class Library:
             except ProblemError as error:
                 if error.problems[0].code not in ("model_incomplete", "not_a_model"):
                     return found
-        download(repository, revision, inside, self.cache, self._progress, self._endpoint)
+        download(repository, revision, inside, self.cache, self.progress, self._endpoint)
         return self._cached(repository, revision, inside)
 
     def _cached(self, repository: str, revision: str, inside: str) -> Path | None:
@@ -281,7 +310,9 @@ class Library:
 
     def _inside(self, path: Path) -> bool:
         real = path.resolve()
-        roots = (*self.folders, self.starter, self.cache)
+        # What belongs to a file, such as an image encoder, lies beside it.
+        beside = [path if path.is_dir() else path.parent for path in self._added.values()]
+        roots = (*self.folders, self.starter, self.cache, *self._added.values(), *beside)
         return any(real.is_relative_to(root.resolve()) for root in roots)
 
     def _content(self, path: Path) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from safelight.sdk.models import ModelRef
+from safelight.sdk.problem import Problem, ProblemError
 
 from .hardware import free_memory, total_memory
 
@@ -58,6 +61,17 @@ def give_back() -> None:
     if torch is not None and torch.backends.mps.is_available():
         torch.mps.empty_cache()
     _trim_heap()
+
+
+def no_room(ref: ModelRef[Any], device: str, needed: int, free: int, held: int) -> ProblemError:
+    """What is said when a model and its scratch, `needed` bytes where that is known, find no place."""
+    need = f"{needed / 1e9:.1f} GB are needed, " if needed else ""
+    message = (
+        f"The memory of {device} is too small for {ref.source.name!r} ({ref.kind}): "
+        f"{need}{free / 1e9:.1f} GB are free, models in use hold {held / 1e9:.1f} GB."
+    )
+    hint = "Make the image or the batch smaller, use a smaller model or a half precision, or close other programs."
+    return ProblemError(Problem(code="out_of_memory", message=message, hint=hint, value=ref.source.name))
 
 
 def _trim_heap() -> None:

@@ -7,25 +7,23 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
-
-from safelight.sdk.context import Lease
+from safelight.sdk.context import Lease, T
 from safelight.sdk.memory import is_out_of_memory
 from safelight.sdk.models import K, ModelRef, Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
 
 from .families import CHECKPOINT_PARTS
 from .hardware import Numerics, numerics, thread_count
+from .held import Held, Key, LoadedModel, Value, described
 from .hub import Progress, cache_folder, offline
 from .layout import Layout, read_json
 from .library import Library, ModelEntry, model_folders
 from .making import created
-from .memory import SPARE, Memory, give_back
+from .memory import SPARE, Memory, give_back, no_room
 from .shelf import Entry, Shelf
 
 if TYPE_CHECKING:
@@ -35,37 +33,6 @@ if TYPE_CHECKING:
     from .weights import Target
 
 log = logging.getLogger(__name__)
-
-
-class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A component that is in memory now. `bytes` include its LoRAs; `leased` is how many hold it."""
-
-    name: str
-    kind: str
-    device: str
-    precision: str
-    bytes: int
-    leased: int
-    loras: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Key:
-    """What makes two leases share a component: everything but the patches."""
-
-    kind: str
-    source: Source
-    precision: str
-
-
-@dataclass(frozen=True)
-class _Held:
-    """Implements `sdk.Lease`."""
-
-    component: Any
-    device: torch.device
-    dtype: torch.dtype
-    settings: Mapping[str, Any]
 
 
 class ModelStore:
@@ -109,6 +76,7 @@ class ModelStore:
         self._memory = memory or Memory()
         self._lock = threading.RLock()
         self._shelf = Shelf()
+        self._scratches = threading.local()
         self._numerics = here
 
     def find(self, name: str, kind: str = "") -> Source:
@@ -116,6 +84,18 @@ class ModelStore:
 
     def family(self, source: Source) -> str:
         return self._library.family(source)
+
+    def on_download(self, progress: Progress) -> None:
+        """Tells `progress` of downloads from now on."""
+        self._library.progress = progress
+
+    def add(self, path: Path) -> str:
+        """Lets a file or folder outside the model folders be named (see `Library.add`); returns the name."""
+        return self._library.add(path)
+
+    def holds(self, name: str) -> bool:
+        """Whether a name means something in the model folders or the package."""
+        return self._library.holds(name)
 
     def describe(self, name: str) -> ModelEntry:
         """What is known of a model on disk. Raises ProblemError when it is not there."""
@@ -128,7 +108,7 @@ class ModelStore:
     def loaded(self) -> list[LoadedModel]:
         """What is in memory now, least recently used first."""
         with self._lock:
-            return [_loaded(entry) for entry in self._shelf]
+            return [described(entry) for entry in self._shelf]
 
     def clear(self) -> None:
         """Gives back the memory of every component that nobody holds."""
@@ -157,27 +137,56 @@ class ModelStore:
         Raises:
             ProblemError: the files are not there or do not fit, or (`out_of_memory`) there is no room.
         """
-        with self._lock:
-            entry = self._take(ref, scratch)
+        # What one thread holds at a time computes together, one after the other.
+        together: list[int] = self._scratches.__dict__.setdefault("held", [])
+        together.append(scratch)
+        entry: Entry | None = None
         try:
+            with self._lock:
+                entry = self._take(ref, max(together))
             value: Loaded = entry.value.loaded
-            held = _Held(value.component, value.device, value.dtype, MappingProxyType(dict(value.settings)))
+            held = Held(value.component, value.device, value.dtype, MappingProxyType(dict(value.settings)))
             yield held
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             raise self._no_room(ref, None, scratch) from error
         finally:
-            with self._lock:
-                entry.users -= 1
-                if not entry.users and entry.state:
-                    entry.value.attached.turn_off()
-                    entry.state = ()
+            together.remove(scratch)
+            if entry is not None:
+                self._give_up(entry)
+
+    def _give_up(self, entry: Entry) -> None:
+        with self._lock:
+            entry.users -= 1
+            if not entry.users and entry.state:
+                entry.value.attached.turn_off()
+                entry.state = ()
+
+    def retry(self, attempt: Callable[[], T]) -> T:
+        try:
+            return attempt()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Outside the handler: the error holds the frames, and so the tensors, of the attempt that failed.
+        log.info("memory ran out; trying again without the models that are not in use")
+        self._let_go()
+        return attempt()
+
+    def _let_go(self) -> None:
+        """Takes from the device, or where the CPU computes out of memory, every component that nobody holds."""
+        own = self._here().device != "cpu"
+        with self._lock:
+            for entry in list(self._shelf):
+                if not entry.users and entry.near:
+                    (self._put_away if own else self._drop)(entry)
+            give_back()
 
     def _take(self, ref: ModelRef[Any], scratch: int) -> Entry:
         patches = tuple(patch for patch in ref.patches if patch.weight)
         target, layout = self._target(ref)
-        key = _Key(ref.kind, ref.source, str(target.dtype))
+        key = Key(ref.kind, ref.source, str(target.dtype))
         idle = [entry for entry in self._shelf.of(key) if not entry.users]
         shared = [entry for entry in self._shelf.of(key) if entry.users and entry.state == patches]
         entry = (shared or idle or [None])[0]
@@ -230,7 +239,7 @@ class ModelStore:
                 torch.set_num_threads(count)
         return self._numerics
 
-    def _load(self, ref: ModelRef[Any], key: _Key, target: Target, layout: Layout, scratch: int) -> Entry:
+    def _load(self, ref: ModelRef[Any], key: Key, target: Target, layout: Layout, scratch: int) -> Entry:
         from .components import weights_of
         from .loading import load
         from .quiet import quiet
@@ -248,22 +257,15 @@ class ModelStore:
         loaded = self._retried(attempt, ref, size, scratch)
         from .lora import Attached
 
-        entry = Entry(key, _Value(loaded, Attached(loaded)), loaded.bytes(), state=())
+        entry = Entry(key, Value(loaded, Attached(loaded)), loaded.bytes(), state=())
         self._shelf.add(entry)
         log.info("loaded %s of %s: %.0f MB in %s", ref.kind, ref.source.name, entry.bytes / 1e6, target.dtype)
         return entry
 
-    def _retried(self, attempt: Callable[[], Any], ref: ModelRef[Any], size: int, scratch: int) -> Any:
-        """What `attempt` gives; when memory runs out, once more with everything idle let go."""
+    def _retried(self, attempt: Callable[[], T], ref: ModelRef[Any], size: int, scratch: int) -> T:
+        """As `retry`; a second failure is a Problem."""
         try:
-            return attempt()
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-        # Outside the handler: the error holds the frames, and so the tensors, of the attempt that failed.
-        self.clear()
-        try:
-            return attempt()
+            return self.retry(attempt)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -354,41 +356,12 @@ class ModelStore:
         import torch
 
         device = torch.device(self._here().device)
-        free = self._memory.free(device) / 1e9
-        held = sum(entry.total for entry in self._shelf if entry.users) / 1e9
-        need = f"{((size or 0) + scratch) / 1e9:.1f} GB are needed, " if size or scratch else ""
-        message = (
-            f"The memory of {device.type} is too small for {ref.source.name!r} ({ref.kind}): "
-            f"{need}{free:.1f} GB are free, models in use hold {held:.1f} GB."
-        )
-        hint = (
-            "Make the picture or the batch smaller, use a smaller model or a half precision, or close other programs."
-        )
-        return ProblemError(Problem(code="out_of_memory", message=message, hint=hint, value=ref.source.name))
-
-
-@dataclass
-class _Value:
-    loaded: Loaded
-    attached: Any
+        held = sum(entry.total for entry in self._shelf if entry.users)
+        return no_room(ref, device.type, (size or 0) + scratch, self._memory.free(device), held)
 
 
 def wrong_family(name: str, given: str, wanted: str) -> ProblemError:
     message = f"{name!r} was made for {given}, and the model is of the family {wanted}."
     return ProblemError(
         Problem(code="wrong_family", message=message, hint=f"Choose one that was made for {wanted}.", value=name)
-    )
-
-
-def _loaded(entry: Entry) -> LoadedModel:
-    key = cast(_Key, entry.key)
-    value: Loaded = entry.value.loaded
-    return LoadedModel(
-        name=key.source.name,
-        kind=key.kind,
-        device=str(value.device),
-        precision=key.precision.removeprefix("torch."),
-        bytes=entry.total,
-        leased=entry.users,
-        loras=tuple(source.name for source in entry.value.attached.sources),
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from .models import K, ModelRef, Source
 from .problem import Problem
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
 
     from .values import Image
+
+T = TypeVar("T")
 
 
 class Lease(Protocol):
@@ -52,7 +54,18 @@ class Models(Protocol):
         ...
 
     def lease(self, ref: ModelRef[K], scratch: int = 0) -> AbstractContextManager[Lease]:
-        """Loads what the recipe says and keeps it in memory for the block; `scratch` bytes are kept free beside it."""
+        """Loads what the recipe says and keeps it in memory for the block; `scratch` bytes are kept free beside it.
+
+        They stay free of what is leased within the block as well: what is leased together computes together, and the
+        largest of the scratches is its common working memory. Leasing a recipe again is free, so that memory can also
+        be asked for once everything else is in place.
+        """
+        ...
+
+    def retry(self, attempt: Callable[[], T]) -> T:
+        """What `attempt` gives. When memory runs out in it, every model that nobody holds is let go and it is called
+        once more, so it must leave nothing half done behind.
+        """
         ...
 
     def device(self) -> tuple[torch.device, torch.dtype]:

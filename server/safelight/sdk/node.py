@@ -86,6 +86,8 @@ class NodeType:
     migrations: dict[int, Migration]
     source: Callable[[], str] | None = None
     """Gives the digest of the code that the node runs; see `sources.py`."""
+    light: bool = False
+    """Whether a plan may call it; see `node`."""
 
     @cached_property
     def code(self) -> str:
@@ -111,6 +113,7 @@ def node(
     title: str = "",
     output: bool = False,
     cache: bool = True,
+    light: bool = False,
     migrations: dict[int, Migration] | None = None,
 ) -> Callable[[F], F]:
     """Marks a typed function as a node and returns it unchanged.
@@ -123,6 +126,9 @@ def node(
         title: shown on the canvas; made from the function's name when empty.
         output: the node has an effect outside the graph (it saves or shows something), so it is always a target.
         cache: False when the same inputs may give different outputs.
+        light: it only puts small things together, in milliseconds and without importing anything heavy, as a node
+            that makes recipes does. A plan calls it, and so knows what of the rest depends on a change. Plans call
+            the built-in nodes alone.
         migrations: by old version, how a document written for it becomes the next version.
 
     Raises:
@@ -130,7 +136,7 @@ def node(
     """
 
     def mark(function: F) -> F:
-        described = _describe_node(function, version, title, output, cache, migrations or {})
+        described = _describe_node(function, version, title, output, cache, light, migrations or {})
         setattr(function, _ATTRIBUTE, described)
         return function
 
@@ -149,11 +155,16 @@ def _describe_node(
     title: str,
     output: bool,
     cache: bool,
+    light: bool,
     migrations: dict[int, Migration],
 ) -> NodeType:
     where = f"{inspect.getsourcefile(function) or '?'}: {function.__qualname__}"
     if not function.__doc__:
         raise NodeDefinitionError(f"{where}: a node needs a docstring; it is the help text.")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise NodeDefinitionError(f"{where}: a node is a plain function; write def, not async def.")
+    if inspect.isgeneratorfunction(function):
+        raise NodeDefinitionError(f"{where}: a node returns its outputs; it cannot yield them.")
     missing = [old for old in range(1, version) if old not in migrations]
     if missing:
         raise NodeDefinitionError(f"{where}: version {version} needs a migration from version {missing[0]}.")
@@ -200,7 +211,7 @@ def _describe_node(
         cache=cache,
     )
     output_types = {name: found.type for name, found in outputs.items()}
-    return NodeType(spec, function, input_types, output_types, context, named, migrations)
+    return NodeType(spec, function, input_types, output_types, context, named, migrations, light=light)
 
 
 def _input_spec(name: str, parameter: inspect.Parameter, described: Described) -> InputSpec:

@@ -16,7 +16,7 @@ import msgspec
 from .codec import Codec
 from .models import ModelRef
 from .node import NodeType, node_type
-from .sources import PackSources
+from .sources import PackSources, sources_of
 from .values import File
 
 if TYPE_CHECKING:
@@ -54,6 +54,10 @@ class Catalogue(Mapping[str, NodeType]):
     def __len__(self) -> int:
         return len(self._types)
 
+    def kind_of(self, function: Any) -> NodeType | None:
+        """The node type of a function that a pack brings; None for a function of no pack."""
+        return next((kind for kind in self._types.values() if kind.function is function), None)
+
     @classmethod
     def of(cls, *functions: Any) -> Catalogue:
         """A catalogue of these marked functions, for tests and for graphs built in Python."""
@@ -81,11 +85,14 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     classes: list[type[Any]] = []
     states: list[PackState] = []
     taken: dict[str, str] = {}
+    sdk = sources_of(sys.modules[__package__ or ""])
+    # The names that nodes import from the SDK as a whole are its public face, which changes with its version only.
+    sdk.pop(__package__ or "")
     for point in sorted(entry_points(group=GROUP) if points is None else points, key=_order):
         reasons: list[tuple[str, str]] = []
         modules = [] if _shadowed(point, taken, reasons) else list(_modules(point, reasons))
         version = point.dist.version if point.dist else ""
-        sources = PackSources(modules[0], version) if modules else None
+        sources = PackSources(modules[0], version, sdk) if modules else None
         for module in modules:
             classes += value_classes(module)
             for kind in nodes_of(module, point.name, sources):

@@ -8,8 +8,7 @@ other files keep their results when one file of a pack is edited.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,17 +22,21 @@ _NAME = re.compile(r"[\w.]+")
 
 
 class PackSources:
-    """The source of all modules of a pack, as it was when the pack was loaded."""
+    """The source of all modules of a pack, as it was when the pack was loaded.
 
-    def __init__(self, package: ModuleType, version: str = "") -> None:
-        self._name = package.__name__
+    What the SDK does for nodes in modules of its own, such as reading images, belongs to whoever imports it.
+    """
+
+    def __init__(self, package: ModuleType, version: str = "", sdk: Mapping[str, bytes] | None = None) -> None:
+        """`sdk` has the sources of the SDK's modules by name; see `sources_of`."""
         self._version = version
-        self._texts = dict(_texts(package))
+        self._texts = {**(sdk or {}), **sources_of(package)}
         self._imports: dict[str, frozenset[str]] = {}
+        self._digests: dict[str, str] = {}
 
     def of(self, module: str) -> Callable[[], str]:
         """Gives the digest of a module's closure, and of the pack's version, when it is first asked for."""
-        return cache(lambda: self._digest(module))
+        return lambda: self._digest(module)
 
     def closure(self, module: str) -> frozenset[str]:
         """The modules of the pack that a module needs, itself among them."""
@@ -48,8 +51,10 @@ class PackSources:
         return frozenset(found)
 
     def _digest(self, module: str) -> str:
-        parts = [f"{name}={hash_bytes(self._texts.get(name, b''))}" for name in sorted(self.closure(module))]
-        return hash_text("\n".join([self._version, *parts]))
+        if module not in self._digests:
+            parts = [f"{name}={hash_bytes(self._texts.get(name, b''))}" for name in sorted(self.closure(module))]
+            self._digests[module] = hash_text("\n".join([self._version, *parts]))
+        return self._digests[module]
 
     def _imported(self, module: str) -> Iterator[str]:
         package = module if f"{module}.__init__" in self._texts else module.rpartition(".")[0]
@@ -71,8 +76,12 @@ class PackSources:
                 yield name
 
 
-def _texts(package: ModuleType) -> Iterator[tuple[str, bytes]]:
+def sources_of(package: ModuleType) -> dict[str, bytes]:
     """The source of each module below a package by its name; a package itself stands under its own name."""
+    return dict(_texts(package))
+
+
+def _texts(package: ModuleType) -> Iterator[tuple[str, bytes]]:
     folders = [Path(place) for place in getattr(package, "__path__", ())]
     if package.__file__ and not folders:
         yield package.__name__, _read(Path(package.__file__))

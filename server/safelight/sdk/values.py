@@ -76,6 +76,8 @@ class Latent:
     extra channels look at.
     `noise` is the standard deviation (sigma) of the noise left in by a sampler that stopped early: the samples are then
     the clean latent plus noise times sigma, whichever sampler made them. 0 is a finished latent.
+    `size` is the (height, width) in pixels of the image that the cells hold in their upper left corner; what is beyond
+    is padding, which decoding cuts off. None where the cells hold nothing else.
     """
 
     samples: Tensor
@@ -84,6 +86,7 @@ class Latent:
     mask: Tensor | None = None
     masked: Tensor | None = None
     noise: float = 0.0
+    size: tuple[int, int] | None = None
 
     def fault(self) -> str | None:
         return tensor_fault(self.samples, 4)

@@ -3,7 +3,7 @@ import { duration, type TextKey, useT } from "../i18n";
 import { emptyDocument } from "../model";
 import { closeTab, isUnsaved, openTab, showTab, tabTitle } from "../state/documents";
 import { missingThings } from "../state/missing";
-import { forecast, progressOf } from "../state/status";
+import { forecast, isError, progressOf } from "../state/status";
 import { type Panel, tabOf, useApp } from "../state/store";
 import { cancelRun, isActive, run } from "../state/sync";
 import { execute, togglePanel } from "./commands";
@@ -136,7 +136,7 @@ function RunButton() {
   const t = useT();
   const expected = useApp((state) => forecast(state)?.count ?? -1);
   const seconds = useApp((state) => forecast(state)?.seconds ?? 0);
-  const problems = useApp((state) => tabOf(state).problems.length);
+  const problems = useApp((state) => tabOf(state).problems.filter(isError).length);
   const ready = useApp((state) => state.ready);
   const current = useApp((state) => {
     const id = tabOf(state).run;

@@ -166,7 +166,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
         return <Socket key={name} port={`${id}.${name}`} name={saidName(name)} type={type} side="output" at={at} linked wanting={false} faulty={problem?.port === name} />;
       })}
       {problem && !look.collapsed && (
-        <div className="node-problem" role="alert" tabIndex={0} title={problem.hint}>
+        <div className={problem.level === "warning" ? "node-problem warning" : "node-problem"} role="alert" tabIndex={0} title={problem.hint}>
           {problemTitle(problem.code) && <strong>{problemTitle(problem.code)}</strong>}
           {problem.message} {problem.hint}
         </div>

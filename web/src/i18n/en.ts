@@ -87,6 +87,7 @@ export const en = {
   "status.failed": "failed",
   "status.skipped": "skipped",
   "status.problem": "has a problem",
+  "status.warning": "has a warning",
   "status.none": "",
   "mode.mute": "muted",
   "mode.bypass": "bypassed",

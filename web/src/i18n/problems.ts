@@ -7,6 +7,7 @@ import { DocumentError } from "../model";
 interface Told {
   code: string;
   message: string;
+  level?: string;
 }
 
 /** Empty in English, which the messages are in. */
@@ -21,7 +22,8 @@ export function problemLine({ code, message }: Told): string {
 }
 
 /** Why a run failed, in one line: the first of its problems. */
-export function failureLine([first]: readonly Told[]): string {
+export function failureLine(problems: readonly Told[]): string {
+  const first = problems.find((problem) => problem.level !== "warning");
   return first ? problemLine(first) : t("status.failed");
 }
 

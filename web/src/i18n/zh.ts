@@ -90,6 +90,7 @@ export const zh: Texts = {
   "status.failed": "失败",
   "status.skipped": "已跳过",
   "status.problem": "有问题",
+  "status.warning": "有警告",
   "status.none": "",
   "mode.mute": "已静音",
   "mode.bypass": "已绕过",

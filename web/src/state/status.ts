@@ -15,7 +15,8 @@ export type StatusKind =
   | "done"
   | "failed"
   | "skipped"
-  | "problem";
+  | "problem"
+  | "warning";
 
 export interface Status {
   kind: StatusKind;
@@ -43,6 +44,9 @@ export function flatId(path: readonly string[], id: string): string {
   return path.length ? `${path.join("/")}/${id}` : id;
 }
 
+/** A problem that stops a run; others are warnings. */
+export const isError = (problem: Pick<Problem, "level">): boolean => problem.level !== "warning";
+
 /** `id` is flat; for an instance of a subgraph the states inside are summed up. */
 export function nodeStatus(state: AppState, id: string): Status {
   const tab = tabOf(state);
@@ -55,7 +59,8 @@ export function nodeStatus(state: AppState, id: string): Status {
     const inner = Object.entries(nodes).filter(([key]) => key.startsWith(`${id}/`));
     if (inner.length) return sum(inner.map(([, node]) => ofRun(node, active)));
   }
-  if (tab.problems.some((problem) => problem.node === id || problem.node?.startsWith(`${id}/`))) return status("problem");
+  const told = tab.problems.filter((problem) => problem.node === id || problem.node?.startsWith(`${id}/`));
+  if (told.length) return status(told.some(isError) ? "problem" : "warning");
   const plan = tab.plan?.nodes;
   if (!plan) return NONE;
   const own = plan[id];
@@ -89,7 +94,7 @@ function ofPlan(planned: string, seconds: number | null): Status {
   return planned === "unknown" ? status("maybe", seconds) : NONE;
 }
 
-const ORDER: StatusKind[] = ["failed", "running", "problem", "waiting", "will-run", "maybe", "skipped", "done", "cached"];
+const ORDER: StatusKind[] = ["failed", "running", "problem", "warning", "waiting", "will-run", "maybe", "skipped", "done", "cached"];
 
 function sum(parts: Status[]): Status {
   const kind = ORDER.find((candidate) => parts.some((part) => part.kind === candidate)) ?? "none";
@@ -104,7 +109,8 @@ function sum(parts: Status[]): Status {
 export function nodeProblem(state: AppState, id: string): Problem | undefined {
   const tab = tabOf(state);
   const failed = tab.run && tab.runDocument === tab.document ? state.runNodes[tab.run]?.[id]?.problem : undefined;
-  return failed ?? tab.problems.find((problem) => problem.node === id);
+  const told = tab.problems.filter((problem) => problem.node === id);
+  return failed ?? told.find(isError) ?? told[0];
 }
 
 /** 0..1: how much of a run is done, each node counting the same. */

@@ -9,7 +9,7 @@ import * as m from "../model";
 import { randomSeed } from "../widgets/values";
 import { edit, selectedNodes } from "./edits";
 import { refreshFiles } from "./files";
-import { flatId, type Result, resultKey, setResult } from "./status";
+import { flatId, isError, type Result, resultKey, setResult } from "./status";
 import { followWorkflow, refreshWorkflows, startAutosave } from "./saving";
 import { randomId } from "./session";
 import { activeTab, patchTab, tabOf, toast, useApp } from "./store";
@@ -236,6 +236,9 @@ export function receive(event: ServerEvent): void {
     case "node_skipped":
       setNode(event.run, event.node, { status: "skipped" });
       break;
+    case "node_warned":
+      if (event.run === activeTab().run) toast(problemLine(event.problem), "info");
+      break;
     case "node_failed":
       setNode(event.run, event.node, { status: "failed", problem: event.problem });
       break;
@@ -284,7 +287,7 @@ function takeRun(run: Run): void {
     }
   }
   if (run.status === "failed") {
-    const problem = run.problems[0];
+    const problem = run.problems.find(isError);
     toast(t("run.failed", { message: problem ? problemLine(problem) : "" }), "error");
   }
   if (tab.id === useApp.getState().active) void checkAndPlan();

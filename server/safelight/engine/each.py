@@ -1,0 +1,112 @@
+"""A node that runs once for each element of its lists."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from safelight.graph import GraphNode, Keys
+from safelight.graph.plan import eager
+
+from .cache import MISSING, Action
+from .call import Demand, elements, nested
+from .calling import Caller
+from .cancel import Cancel
+from .context import Services
+from .memory import CacheMemory
+
+
+class Each:
+    """Runs nodes element by element. Elements that were done before come from the cache.
+
+    The key of an element is that of the plain node with these inputs, and with each lazy input that it asked for: what
+    was computed in a list is known outside of it, and the other way round.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        keys: Keys,
+        memory: CacheMemory,
+        caller: Caller,
+        cancel: Cancel,
+        force: frozenset[str],
+        gone: Callable[[GraphNode, dict[str, Any]], bool],
+    ) -> None:
+        """`gone` says of the outputs of an output node whether the bytes of its files are lost."""
+        self._cache = services.cache
+        self._flights = services.flights
+        self._keys = keys
+        self._memory = memory
+        self._caller = caller
+        self._cancel = cancel
+        self._force = force
+        self._gone = gone
+
+    def run(
+        self, node: GraphNode, arguments: dict[str, Any], fixed: dict[str, str], lazy: dict[str, str]
+    ) -> dict[str, Any]:
+        """The outputs of all elements, in lists like those that came in.
+
+        Args:
+            node: the node.
+            arguments: the values of its inputs by port, lists where they are taken apart.
+            fixed: the digests of the eager inputs that are the same for all elements.
+            lazy: the digests of the lazy inputs that are there.
+
+        Raises:
+            Demand: an element asks for a lazy input that is not there yet.
+        """
+        results: list[dict[str, Any]] = []
+        for given in elements(node, arguments):
+            self._cancel.check()
+            digests = {
+                port: self._keys.element_wire(node, port, wire, given[port]) if wire.depth else fixed[port]
+                for port, wire in eager(node)
+            }
+            results.append(self._element(node, self._keys.key(node, digests), given, lazy))
+        return {port: nested(node, arguments, [result[port] for result in results]) for port in node.kind.outputs}
+
+    def _element(self, node: GraphNode, key: str, given: dict[str, Any], lazy: dict[str, str]) -> dict[str, Any]:
+        asked: list[str] = []
+        while True:
+            port = None
+            known = self._cache.lookup(key) if node.kind.spec.cache and node.id not in self._force else None
+            if known is not None and known.demands is None:
+                outputs = {name: self._cache.get(ref) for name, ref in known.outputs.items()}
+                if all(value is not MISSING for value in outputs.values()) and not self._gone(node, outputs):
+                    return outputs
+            elif known is not None and known.demands in node.kind.lazy and known.demands not in asked:
+                port = known.demands
+            if port is None:
+                try:
+                    outputs = self._compute(node, key, given, asked)
+                except Demand as demand:
+                    port = demand.port
+                    if node.kind.spec.cache:
+                        self._cache.record(key, Action(demands=port))
+                else:
+                    if outputs is None:
+                        continue
+                    return outputs
+            if port not in lazy:
+                raise Demand(port)
+            asked.append(port)
+            key = self._keys.choice(key, port, lazy[port])
+
+    def _compute(self, node: GraphNode, key: str, given: dict[str, Any], asked: list[str]) -> dict[str, Any] | None:
+        """Calls the node for one element; None when another run has just done so."""
+        ready = {port: value for port, value in given.items() if port not in node.kind.lazy or port in asked}
+        if not node.kind.spec.cache:
+            return self._caller.call(node, key, ready)
+        with self._flights.of(key, self._cancel) as mine:
+            if not mine:
+                return None
+            started = time.perf_counter()
+            outputs = self._caller.call(node, key, ready)
+            seconds = time.perf_counter() - started
+            refs = {port: self._cache.put(value, seconds) for port, value in outputs.items()}
+            if self._memory.unchanged(node, ready):
+                self._cache.record(key, Action(outputs=refs, seconds=seconds))
+        return outputs

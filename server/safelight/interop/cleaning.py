@@ -1,0 +1,122 @@
+"""Images from strangers with nothing left in them but the image: their pixels stay encoded as they are.
+
+What is kept is listed, so that whatever else a file holds goes: places and cameras, thumbnails, texts, workflows,
+animations, and what was hung on behind the end. Of EXIF, the orientation stays; of profiles, one that changes colours.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Callable
+
+from . import exif
+from .containers import (
+    ALPHA_FLAG,
+    EXIF_FLAG,
+    PNG_HEAD,
+    PROFILE_FLAG,
+    Chunk,
+    jpeg_segments,
+    png_chunk,
+    png_chunks,
+    webp_chunks,
+    webp_file,
+    webp_header,
+)
+
+_PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"sRGB")
+_JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_JPEG_KEPT = {*_JPEG_FRAMES, 0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD}
+_JPEG_NEXT = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_JPEG_END = 0xD9
+_ICC_MARK, _ICC_PIECE = b"ICC_PROFILE\0", 65_519
+_MANY_SCANS = 200
+
+
+def clean(data: bytes, media_type: str, orientation: int, profile: bytes | None) -> bytes | None:
+    """The same image without all that is not the image; None for a file that has to be written anew for that.
+
+    Args:
+        data: a file that can be decoded.
+        media_type: its format.
+        orientation: EXIF's number, 1 to 8, to be kept.
+        profile: the ICC profile to be kept.
+    """
+    cleaner = _CLEANERS.get(media_type)
+    return cleaner(data, orientation, profile) if cleaner else None
+
+
+def _png(data: bytes, orientation: int, profile: bytes | None) -> bytes | None:
+    pieces = [PNG_HEAD]
+    for kind, start, end in png_chunks(data):
+        if kind not in _PNG_KEPT or (kind == b"sRGB" and profile):
+            continue
+        pieces.append(data[start:end])
+        if kind == b"IHDR" and profile:
+            pieces.append(png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile)))
+        if kind == b"IHDR" and orientation != 1:
+            pieces.append(png_chunk(b"eXIf", exif.orientation_only(orientation)))
+    return b"".join(pieces) if pieces[-1][4:8] == b"IEND" else None
+
+
+def _jpeg(data: bytes, orientation: int, profile: bytes | None) -> bytes | None:
+    first: list[bytes] = [b"\xff\xd8"]
+    pieces: list[bytes] = []
+    place = 2
+    for _ in range(_MANY_SCANS):
+        marker = end = 0
+        for marker, start, end in jpeg_segments(data, place):
+            content = data[start + 4 : end]
+            if marker in _JPEG_KEPT:
+                pieces.append(data[start:end])
+            elif marker == 0xE0 and content.startswith(b"JFIF\0") and len(content) >= 14 and len(first) == 1:
+                first.append(_segment(0xE0, content[:12] + b"\0\0"))  # without its thumbnail
+            elif marker == 0xEE and content.startswith(b"Adobe"):
+                pieces.append(_segment(0xEE, content[:12]))  # says how the colours are encoded
+        if marker != 0xDA:
+            return None
+        following = _JPEG_NEXT.search(data, end)
+        if following is None:
+            return None
+        place = following.start()
+        pieces.append(data[end:place].rstrip(b"\xff"))
+        if data[place + 1] == _JPEG_END:
+            break
+    else:
+        return None
+    if orientation != 1:
+        first.append(_segment(0xE1, exif.PREFIX + exif.orientation_only(orientation)))
+    parts = [profile[at : at + _ICC_PIECE] for at in range(0, len(profile), _ICC_PIECE)] if profile else []
+    if len(parts) > 255:
+        return None
+    first += [_segment(0xE2, _ICC_MARK + bytes([n, len(parts)]) + part) for n, part in enumerate(parts, 1)]
+    return b"".join([*first, *pieces, bytes([0xFF, _JPEG_END])])
+
+
+def _segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(content) + 2) + content
+
+
+def _webp(data: bytes, orientation: int, profile: bytes | None) -> bytes | None:
+    chunks = webp_chunks(data)
+    picture = [chunk for chunk in chunks if chunk[0] in (b"VP8 ", b"VP8L")][:1]
+    if not picture or any(kind in (b"ANIM", b"ANMF") for kind, _ in chunks):
+        return None
+    header = webp_header(*picture[0])
+    alpha = [chunk for chunk in chunks if chunk[0] == b"ALPH"][:1] if picture[0][0] == b"VP8 " else []
+    before: list[Chunk] = [(b"ICCP", profile)] if profile else []
+    after: list[Chunk] = [(b"EXIF", exif.orientation_only(orientation))] if orientation != 1 else []
+    if not (alpha or before or after):
+        return webp_file(picture)
+    flags = (ALPHA_FLAG if alpha else 0) | (PROFILE_FLAG if before else 0) | (EXIF_FLAG if after else 0)
+    header = bytes([header[0] | flags]) + header[1:]
+    return webp_file([(b"VP8X", header), *before, *alpha, *picture, *after])
+
+
+_CLEANERS: dict[str, Callable[[bytes, int, bytes | None], bytes | None]] = {
+    "image/png": _png,
+    "image/jpeg": _jpeg,
+    "image/webp": _webp,
+}

@@ -1,0 +1,1 @@
+"""One of two packs whose values have one name."""

@@ -1,0 +1,3 @@
+import sys
+
+sys.exit("this pack ends the program that loads it")
