@@ -185,15 +185,10 @@ class Studio:
                     problems += placed if number in surely else [problem.warning() for problem in placed]
         return problems
 
-    def plan(self, graph: Graph, force: frozenset[str] = frozenset(), *, foreign_code: bool = True) -> Plan:
-        """What running this graph now would do.
-
-        Choice nodes are asked which way they will go. Without `foreign_code` those of packs other than the built-in one
-        are not called, and what lies below them is unknown.
-        """
-        ask = choices if foreign_code else _built_in_choices
+    def plan(self, graph: Graph, force: frozenset[str] = frozenset()) -> Plan:
+        """What running this graph now would do. No code of other packs is run for it."""
         memory, light = CacheMemory(self.services), lightly(self.services)
-        return plan(graph, memory, self.numerics, force=force, choose=ask, light=light)
+        return plan(graph, memory, self.numerics, force=force, choose=_foreseen_choice, light=light)
 
     def run(
         self,
@@ -291,9 +286,10 @@ class Studio:
         return [{"type": type(value).__name__}]
 
 
-def _built_in_choices(node: GraphNode, values: dict[str, Any]) -> Choice:
-    """What a choice node of the built-in pack asks for; nothing is known of others."""
-    return choices(node, values) if node.kind.spec.pack == BUILT_IN else Choice(frozenset(), whole=False)
+def _foreseen_choice(node: GraphNode, values: dict[str, Any]) -> Choice:
+    if node.kind.spec.pack != BUILT_IN:
+        return Choice(frozenset(), whole=False)
+    return choices(node, values)
 
 
 def is_file(path: Path) -> bool:
@@ -312,7 +308,7 @@ def _no_workflow(what: str | Path, found: str, names: Mapping[str, Path]) -> Pro
 
 def _settled_choice(node: GraphNode) -> frozenset[str] | None:
     """The lazy inputs that a choice of the built-in nodes asks for, where all else is typed in."""
-    if any(wire.sources for _, wire in eager(node)):
+    if node.kind.spec.pack != BUILT_IN or any(wire.sources for _, wire in eager(node)):
         return None
-    found = _built_in_choices(node, {port: wire.value for port, wire in eager(node)})
+    found = choices(node, {port: wire.value for port, wire in eager(node)})
     return found.ports if found.whole else None

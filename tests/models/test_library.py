@@ -315,6 +315,25 @@ def test_nothing_of_this_needs_torch(home: Path, tmp_path: Path) -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_endings_in_capitals_and_names_that_are_not_utf8(make_store: Callable[..., ModelStore], tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path / "models" / "embeddings"
+    folder.mkdir(parents=True)
+    save_file({"emb_params": torch.zeros(2, 768)}, folder / "INK.SAFETENSORS")
+    odd = os.fsdecode(os.fsencode(folder) + b"/caf\xe9.safetensors")
+    try:
+        shutil.copy(folder / "INK.SAFETENSORS", odd)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    store = make_store(tmp_path)
+    listed = [entry.name for entry in store.list_models() if entry.place != "starter"]
+    assert listed == ["embeddings/INK.SAFETENSORS"]
+    assert store.find("INK", "embedding") == store.find("embeddings/INK.SAFETENSORS")
+    assert problem(store, "INKK", "embedding").hint.startswith("Did you mean INK?")
+
+
 def test_a_path_of_the_users_own_is_added_and_no_other(home: Path, tmp_path: Path) -> None:
     away = tmp_path / "away"
     tiny_models.tiny_lora(away / "mine.safetensors", "sd1")
@@ -334,22 +353,3 @@ def test_a_path_of_the_users_own_is_added_and_no_other(home: Path, tmp_path: Pat
         with pytest.raises(ProblemError):
             library.find(name)
     assert library.holds("sd1") and library.holds("starter") and not library.holds("mine.safetensors")
-
-
-def test_endings_in_capitals_and_names_that_are_not_utf8(make_store: Callable[..., ModelStore], tmp_path: Path) -> None:
-    import torch
-    from safetensors.torch import save_file
-
-    folder = tmp_path / "models" / "embeddings"
-    folder.mkdir(parents=True)
-    save_file({"emb_params": torch.zeros(2, 768)}, folder / "INK.SAFETENSORS")
-    odd = os.fsdecode(os.fsencode(folder) + b"/caf\xe9.safetensors")
-    try:
-        shutil.copy(folder / "INK.SAFETENSORS", odd)
-    except OSError:
-        pytest.skip("this file system takes UTF-8 only")
-    store = make_store(tmp_path)
-    listed = [entry.name for entry in store.list_models() if entry.place != "starter"]
-    assert listed == ["embeddings/INK.SAFETENSORS"]
-    assert store.find("INK", "embedding") == store.find("embeddings/INK.SAFETENSORS")
-    assert problem(store, "INKK", "embedding").hint.startswith("Did you mean INK?")

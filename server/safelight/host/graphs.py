@@ -54,7 +54,7 @@ class Graphs:
             if checked.graph is None or not checked.ok:
                 return checked, None
             checked.graph.must_have(force)
-            return checked, studio.plan(checked.graph, frozenset(force), foreign_code=False)
+            return checked, studio.plan(checked.graph, frozenset(force))
 
         await self._numerics()
         return await self.call(work)
@@ -126,7 +126,7 @@ def _estimate(studio: Studio, graph: Graph, force: Sequence[str]) -> float | Non
     What other runs of the queue will have cached by then is not foreseen.
     """
     try:
-        found = studio.plan(graph, frozenset(force), foreign_code=False).nodes.values()
+        found = studio.plan(graph, frozenset(force)).nodes.values()
     except ProblemError:
         return None
     known = [node.seconds for node in found if node.status in ("run", "unknown") and node.seconds is not None]
