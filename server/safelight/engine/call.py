@@ -47,15 +47,17 @@ def verify(node: GraphNode, port: str, value: Any) -> None:
         raise ProblemError(problem)
 
 
-def lazily(node: GraphNode, values: Mapping[str, Any]) -> dict[str, Lazy[Any] | None]:
+def lazily(node: GraphNode, values: Mapping[str, Any], asked: list[str]) -> dict[str, Lazy[Any] | None]:
     """The lazy inputs of a node: those whose values are there give them, the others raise `Demand`.
 
-    One that nothing is connected to is None, as its default says.
+    One that nothing is connected to is None, as its default says. What was demanded is added to `asked`: a node that
+    catches everything must not hide it.
     """
 
     def getter(port: str) -> Callable[[], Any]:
         def get() -> Any:
             if port not in values:
+                asked.append(port)
                 raise Demand(port)
             return values[port]
 
@@ -73,16 +75,19 @@ def choices(node: GraphNode, values: Mapping[str, Any]) -> Choice:
     kind = node.kind
     asked: dict[str, Any] = {}
     while not kind.context:
+        demanded: list[str] = []
         try:
-            kind.function(**values, **lazily(node, asked))
-            return Choice(frozenset(asked), whole=True)
-        except Demand as demand:
-            asked[demand.port] = _Unseen()
-        except _Touched:
-            break
+            kind.function(**values, **lazily(node, asked, demanded))
+        except (Demand, _Touched):
+            pass
         except Exception:  # the node's own failure, which the run will tell
             log.debug("choice node %s failed in a plan", kind.spec.id, exc_info=True)
+        else:
+            if not demanded:
+                return Choice(frozenset(asked), whole=True)
+        if not demanded:
             break
+        asked[demanded[0]] = _Unseen()
     return Choice(frozenset(asked), whole=False)
 
 

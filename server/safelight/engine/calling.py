@@ -13,7 +13,7 @@ from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.types import PortType
 
 from .cache.pins import Holding
-from .call import lazily, verify
+from .call import Demand, lazily, verify
 from .cancel import Cancel
 from .context import NodeContext, Services
 from .events import Event, NodeProgress
@@ -75,13 +75,20 @@ class Caller:
         eager = {port: value for port, value in given.items() if port not in kind.lazy}
         extra = {kind.context: context} if kind.context else {}
         surroundings = Surroundings() if foreign else None
+        demanded: list[str] = []
         try:
-            result = kind.function(**eager, **lazily(node, given), **extra)
+            result = kind.function(**eager, **lazily(node, given, demanded), **extra)
+        except BaseException:
+            if demanded:  # whatever it made of not having it
+                raise Demand(demanded[0]) from None
+            raise
         finally:
             if os.getpid() != self._process:
                 os._exit(1)  # a process that the node forked has come back here: the run is its parent's
             if surroundings is not None:
                 surroundings.restore()
+        if demanded:
+            raise Demand(demanded[0])
         outputs = take_apart(kind, result, element_types(node))
         if guard is not None:
             guard.check(kind.spec.id)

@@ -99,8 +99,14 @@ def _sound(value: Any) -> Any:
 
 def _anything(value: Any, depth: int) -> Any:
     """What a type variable or Any lets through: plain data has to be plain all the same."""
+    if depth > _DEEPEST:
+        raise _Wrong(f"lists inside each other more than {_DEEPEST} deep")
     if isinstance(value, list):
         return _checked(PortType("list", (PortType("Any"),)), value, depth)
+    if type(value) is tuple:
+        return tuple(_anything(item, depth + 1) for item in value)
+    if type(value) is dict:
+        return {_text(key): _anything(item, depth + 1) for key, item in value.items()}
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, bool | int | float):

@@ -15,7 +15,7 @@ from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, o
 from safelight.sdk.types import PortType, can_connect
 from safelight.sdk.widgets import Fault as Remark
 
-from .bypass import Around, around_bypassed, behind_bypassed
+from .bypass import Constants, around_bypassed, behind
 from .document import Document
 from .expand import Fault, Flat, Source, Step, expand
 from .migrate import migrate
@@ -66,13 +66,14 @@ class _Check:
         self._targets = targets
         self._flat: Flat = expand(document, catalogue)
         self._faults: list[Fault] = list(self._flat.faults)
-        self._around = Around()
+        self._cut: set[int] = set()
+        self._constants: Constants = {}
 
     def run(self) -> Checked:
         steps = self._flat.steps
         for step in steps:
             self._ports(step)
-        self._around = around_bypassed(steps)
+        self._cut, self._constants = around_bypassed(steps)
         order, cycles = topological(steps)
         for path in cycles:
             shown = path if len(path) <= 12 else [*path[:6], "...", *path[-5:]]
@@ -192,7 +193,7 @@ class _Check:
                     made.wires[port.name] = wire or Wire()
             else:
                 wire = self._typed_in(number, step, port, kind.inputs[port.name], bound)
-                if wire is None and number in self._around.cut:
+                if wire is None and number in self._cut:
                     made.off = made.off or port.required
                     wire = Wire(value=port.default)
                 complete = complete and wire is not None
@@ -250,12 +251,10 @@ class _Check:
     def _typed_in(
         self, number: int, step: Step, port: InputSpec, wanted: PortType, bound: dict[str, PortType]
     ) -> Wire | None:
-        if (number, port.name) in self._around.values:
-            return Wire(value=self._around.values[number, port.name])
         if port.name not in step.values:
             if not port.required:
                 return Wire(value=port.default)
-            if number not in self._around.cut:
+            if number not in self._cut:
                 message = f"{step.id} needs {_a(wanted)} at {port.name!r}."
                 self._say("missing_input", message, self._givers(wanted, port), step.id, port.name)
             return None
@@ -292,7 +291,7 @@ class _Check:
     def _outputs(self) -> dict[str, Source]:
         found: dict[str, Source] = {}
         for name, given in self._flat.outputs.items():
-            sources = [reached for source in given for reached in behind_bypassed(self._flat.steps, source)]
+            sources = [reached for source in given for reached in behind(self._flat.steps, self._constants, source)]
             for source in sources[:1]:
                 step = self._flat.steps[source[0]]
                 if step.kind is None or source[1] in step.kind.outputs:

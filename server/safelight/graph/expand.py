@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from safelight.sdk.node import NodeType
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import Problem, did_you_mean, one_of
 
+from .constant import constant
 from .document import MAX_NODES, SUBGRAPH, Document, Mode, Node, Port
 
 Source = tuple[int, str]
@@ -65,6 +68,11 @@ class _Scope:
     steps: dict[str, int] = field(default_factory=dict)
     children: dict[str, _Scope] = field(default_factory=dict)
     incoming: dict[Port, list[Port]] = field(default_factory=dict)
+    constants: dict[str, Source] = field(default_factory=dict)
+
+    @property
+    def name_outside(self) -> str:
+        return self.path.rpartition("/")[2]
 
     def name(self, node: str) -> str:
         return f"{self.path}/{node}" if self.path else node
@@ -216,10 +224,34 @@ class _Expansion:
                 message = f"The subgraph has no output {here.port!r}."
                 self._say("unknown_output", message, hint, child.path, here.port)
                 continue
-            if child.mode == "bypass":
+            if child.mode == "bypass" and (given := self._constant(child, here.port)) is not None:
+                yield given
+            elif child.mode == "bypass":
                 todo += [(at, source) for source in self._around(at, child, here.node, inner[0])]
             else:
                 todo.append((child, inner[0]))
+
+    def _constant(self, child: _Scope, output: str) -> Source | None:
+        """A step that hands on what is typed into a bypassed instance, where that stands in for an output."""
+        if output in child.constants:
+            return child.constants[output]
+        source = next((entry.source for entry in child.document.outputs if entry.name == output), None)
+        wanted = self._type(next(self._sources(child, source, None), None), "outputs") if source else None
+        for entry in child.document.inputs:
+            target = next(self._targets(child, entry.to), None)
+            kind = self._steps[target[0]].kind if target else None
+            if target is None or kind is None or kind.inputs.get(target[1]) != wanted or wanted is None:
+                continue
+            if child.outer is not None and child.outer.incoming.get(Port(child.name_outside, entry.name)):
+                return None
+            if child.node is not None and entry.name in child.node.values:
+                spec = msgspec.structs.replace(kind.ports[target[1]], name=entry.name)
+                made = constant({output: (spec, wanted)})
+                values = {entry.name: child.node.values[entry.name]}
+                self._steps.append(Step(child.path, child.node, made, "on", values))
+                child.constants[output] = len(self._steps) - 1, output
+                return child.constants[output]
+        return None
 
     def _around(self, scope: _Scope, child: _Scope, node: str, output: Port) -> list[Port]:
         """What a bypassed instance passes through: the links into its first input of the output's type."""

@@ -28,15 +28,16 @@ def tensor_fault(tensor: Tensor, dimensions: int) -> str | None:
         return f"that holds {type(tensor).__name__}, not a tensor"
     if tensor.ndim != dimensions:
         return f"with {tensor.ndim} dimensions, not {dimensions}"
-    if not tensor.is_floating_point():
-        return f"of {tensor.dtype}, not of floating-point numbers"
-    if tensor.numel():
-        import torch
+    if str(tensor.dtype) != "torch.float32":
+        return f"of {tensor.dtype}, not torch.float32"
+    if not tensor.numel():
+        return f"with nothing in it: its shape is {tuple(tensor.shape)}"
+    import torch
 
-        # One pass: whatever is not finite shows in the least or in the greatest.
-        low, high = torch.aminmax(tensor.detach())
-        if not (torch.isfinite(low) and torch.isfinite(high)):
-            return "with numbers that are not finite (NaN or infinite)"
+    # One pass: whatever is not finite shows in the least or in the greatest.
+    low, high = torch.aminmax(tensor.detach())
+    if not (torch.isfinite(low) and torch.isfinite(high)):
+        return "with numbers that are not finite (NaN or infinite)"
     return None
 
 
