@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 import pytest
 
 import trivial_nodes
+from engine import random_graphs
 from engine.engine_bench import Engine, doc
 from safelight.app import Budgets, Studio
 from safelight.engine import NodeStarted, RunOptions, run
@@ -81,8 +82,34 @@ def known(first: Lazy[T], second: Lazy[T] | None = None) -> T:
     return (second or first).get()
 
 
+@node()
+def hides_what_it_asks_for(a: Lazy[int], *, otherwise: int = -1) -> int:
+    """Catches everything."""
+    try:
+        return a.get()
+    except BaseException:
+        return otherwise
+
+
+@node()
+def pair(a: T, b: T) -> T:
+    """Two of one type."""
+    return b
+
+
 def engine_with(folder: Path, memory: int, disk: int | None = None) -> Engine:
-    more = (big, longer, several, together, slow, reads_while_it_changes, chain_of_choices, known)
+    more = (
+        big,
+        longer,
+        several,
+        together,
+        slow,
+        reads_while_it_changes,
+        chain_of_choices,
+        known,
+        hides_what_it_asks_for,
+        pair,
+    )
     kinds = [*trivial_nodes.catalogue().values(), *Catalogue.of(*more).values()]
     made = Engine(folder, Catalogue(kinds), memory_bytes=memory, disk_bytes=disk)
     CALLS.clear()
@@ -302,3 +329,29 @@ def test_zero_and_minus_zero_are_two(tmp_path: Path) -> None:
         result = engine.run(doc({"f": ("fraction", {"value": value})}, [], {"n": "f.value"}), options=RunOptions())
         values.append(str(result.values["n"]))
     assert values == ["0.0", "-0.0"]
+
+
+def test_a_node_cannot_hide_what_it_asks_for(tmp_path: Path) -> None:
+    engine = engine_with(tmp_path, 1 << 20)
+    nodes = {"n": ("trivial_nodes.number", {"value": 5}), "h": "test_trust.hides_what_it_asks_for"}
+    document = doc(nodes, [("n.value", "h.a")], {"n": "h.value"}, prefix="")
+    assert plan(engine.graph(document), _memory(engine), choose=choices).nodes["n"].status == "run"
+    for _ in range(2):
+        assert engine.run(document).values["n"] == 5
+
+
+def test_what_is_handed_out_may_be_painted_on(tmp_path: Path) -> None:
+    engine = Engine(tmp_path, random_graphs.catalogue())
+    image = doc({"i": ("field", {"shade": 0.5})}, [], {"image": "i.image"}, prefix="random_graphs.")
+    engine.run(image).values["image"].pixels.zero_()
+    mean = doc({"i": ("field", {"shade": 0.5}), "m": "mean"}, [("i.image", "m.image")], {"mean": "m.value"},
+               prefix="random_graphs.")  # fmt: skip
+    assert engine.run(mean).values["mean"] == 0.5
+
+
+def test_one_type_for_all_that_is_typed_in(tmp_path: Path) -> None:
+    engine = engine_with(tmp_path, 1 << 20)
+    wrong = own({"p": ("pair", {"a": "x", "b": 2})}, [], {"n": "p.value"})
+    (problem,) = check(wrong, engine.catalogue).problems
+    assert (problem.code, problem.port) == ("wrong_type", "b")
+    assert engine.run(own({"p": ("pair", {"a": 0.5, "b": 2})}, [], {"n": "p.value"})).values["n"] == 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
@@ -65,7 +66,16 @@ FAULTS: dict[str, tuple[str, str]] = {
 }
 """Each node of `unruly_pack.faults`, with the code and words of its problem."""
 
-LEAKS = ("moves_away", "prints", "takes_stdout", "leaves_a_thread", "computes_in_doubles", "forks", "leaves_a_child")
+LEAKS = (
+    "moves_away",
+    "prints",
+    "takes_stdout",
+    "leaves_a_thread",
+    "computes_in_doubles",
+    "computes_elsewhere",
+    "forks",
+    "leaves_a_child",
+)
 
 
 def all_faults() -> dict[str, Any]:
@@ -158,10 +168,14 @@ def test_an_image_is_never_painted_over_later(engine: Engine) -> None:
 def test_what_a_node_leaves_behind_is_put_back(engine: Engine, name: str, capfd: pytest.CaptureFixture[str]) -> None:
     import torch
 
-    before = Path.cwd(), sys.stdout, torch.get_default_dtype()
+    def state() -> tuple[Any, ...]:
+        torch_now = torch.get_default_dtype(), torch.get_default_device()
+        return Path.cwd(), sys.stdout, sys.getrecursionlimit(), dict(os.environ), *torch_now
+
+    before = state()
     result = _run(engine, doc({"x": f"unruly/leaks.{name}"}, [], {"x": "x.value"}, prefix=""))
     assert result.status == "done"
-    assert (Path.cwd(), sys.stdout, torch.get_default_dtype()) == before
+    assert state() == before
 
 
 def test_a_pack_that_exits_at_import_is_listed(catalogue: Catalogue) -> None:

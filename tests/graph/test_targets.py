@@ -116,3 +116,35 @@ def test_a_bypassed_node_as_an_output_of_the_workflow() -> None:
     graph = checked(nodes, [("a.value", "b.a")], outputs={"r": "b.value"}).require()
     assert graph.outputs == {"r": (graph.index["a"], "value")}
     assert graph.targets == [graph.index["a"]]
+
+
+def bypassed(name: str, values: dict[str, Any]) -> tuple[str, dict[str, Any], dict[str, str]]:
+    return (name, values, {"mode": "bypass"})
+
+
+def test_what_is_typed_into_a_bypassed_node_is_handed_on_as_any_value() -> None:
+    nodes: dict[str, Any] = {
+        "one": bypassed("shout", {"text": "hi"}),
+        "two": bypassed("shout", {"text": "yo"}),
+        "linked": ("words", {"text": "in"}),
+        "all": "texts",
+    }
+    links = [("one.text", "all.given"), ("linked.text", "all.given"), ("two.text", "all.given")]
+    graph = checked(nodes, links, outputs={"r": "all.texts"}).require()
+    wire = graph.nodes[graph.index["all"]].wires["given"]
+    assert [graph.nodes[source].id for source, _ in wire.sources] == ["one", "linked", "two"] and wire.collect
+    wrong = checked({"one": bypassed("shout", {"text": 3}), "all": "texts"}, [("one.text", "all.given")])
+    assert [(problem.code, problem.node, problem.port) for problem in wrong.problems] == [("wrong_type", "one", "text")]
+
+
+def test_what_is_typed_into_a_bypassed_instance_is_handed_on() -> None:
+    inner = {
+        "nodes": {"s": {"type": "trivial_nodes.shout"}},
+        "inputs": [{"name": "given", "to": "s.text"}],
+        "outputs": [{"name": "loud", "from": "s.text"}],
+    }
+    document = _document({"all": "texts"}, [("g.loud", "all.given")], subgraphs={"inner": inner}).data()
+    document["nodes"]["g"] = {"type": "subgraph:inner", "mode": "bypass", "values": {"given": "hi"}}
+    graph = check(Document.parse(document), trivial_nodes.catalogue()).require()
+    (source,) = graph.nodes[graph.index["all"]].wires["given"].sources
+    assert graph.nodes[source[0]].wires["given"].value == "hi"

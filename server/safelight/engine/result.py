@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import msgspec
 
+from safelight.sdk.codec import Codec
 from safelight.sdk.problem import Problem
 from safelight.sdk.values import File
 
 from .cache import ValueRef
 from .events import RunStatus
+from .guard import copied
 
 NodeStatus = Literal["ran", "cached", "failed", "skipped", "off"]
 
@@ -28,6 +30,28 @@ Deliver = Callable[[str, File, bytes], None]
 """Gets the id of an output node, a finished file of it, and its bytes. A ProblemError that it raises fails the run."""
 
 
+class Copies(Mapping[str, Any]):
+    """Values as copies, made when they are asked for: the caller may do with them what it likes."""
+
+    def __init__(self, values: dict[str, Any], codec: Codec) -> None:
+        self._values = values
+        self._codec = codec
+
+    def __getitem__(self, key: str) -> Any:
+        return copied(self._codec.encode(self._values[key]), self._codec)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return self._values == (other._values if isinstance(other, Copies) else other)
+
+    __hash__ = None
+
+
 @dataclass
 class RunResult:
     """What became of a run. `outputs` are the results of the workflow by name, where they were reached.
@@ -40,7 +64,7 @@ class RunResult:
     seconds: float
     nodes: dict[str, NodeReport]
     outputs: dict[str, ValueRef]
-    values: dict[str, Any]
+    values: Mapping[str, Any]
     files: dict[str, list[File]]
     problems: list[Problem]
 

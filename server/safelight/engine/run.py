@@ -42,7 +42,7 @@ from .events import (
 )
 from .failure import unexpected
 from .memory import CacheMemory, files_in
-from .result import Deliver, NodeReport, RunOptions, RunResult
+from .result import Copies, Deliver, NodeReport, RunOptions, RunResult
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +162,8 @@ class _Run:
             for node, state in zip(self._graph.nodes, self._states, strict=True)
             if state.report is not None
         }
-        return RunResult(status, seconds, reports, outputs, values, self._files, self._problems)
+        handed_out = Copies(values, self._cache.codec)
+        return RunResult(status, seconds, reports, outputs, handed_out, self._files, self._problems)
 
     def _done(self, number: int) -> bool:
         state = self._states[number]

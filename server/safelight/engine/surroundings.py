@@ -9,11 +9,13 @@ from typing import Any
 
 
 class Surroundings:
-    """The current folder, the standard streams, and what torch computes with, as they were when this was made."""
+    """Folder, environment, standard streams, the depth of recursion and what torch computes with, as they are now."""
 
     def __init__(self) -> None:
         self._folder = _folder()
         self._streams = sys.stdout, sys.stderr
+        self._environment = dict(os.environ)
+        self._depth = sys.getrecursionlimit()
         self._torch = _torch_settings()
 
     def restore(self) -> None:
@@ -22,13 +24,20 @@ class Surroundings:
             with contextlib.suppress(OSError):
                 os.chdir(self._folder)
         sys.stdout, sys.stderr = self._streams
+        if sys.getrecursionlimit() != self._depth:
+            sys.setrecursionlimit(self._depth)
+        if dict(os.environ) != self._environment:
+            for name in os.environ.keys() - self._environment.keys():
+                del os.environ[name]
+            os.environ.update(self._environment)
         if self._torch is not None and _torch_settings() != self._torch:
             import torch
 
-            kind, gradients, threads = self._torch
+            kind, gradients, threads, device = self._torch
             torch.set_default_dtype(kind)
             torch.set_grad_enabled(gradients)
             torch.set_num_threads(threads)
+            torch.set_default_device(device)
 
 
 def _folder() -> str | None:
@@ -38,9 +47,9 @@ def _folder() -> str | None:
         return None
 
 
-def _torch_settings() -> tuple[Any, bool, int] | None:
+def _torch_settings() -> tuple[Any, bool, int, Any] | None:
     torch = sys.modules.get("torch")
     get = getattr(torch, "get_default_dtype", None)
     if torch is None or get is None:  # not loaded, or being loaded in another thread
         return None
-    return get(), torch.is_grad_enabled(), torch.get_num_threads()
+    return get(), torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_device()

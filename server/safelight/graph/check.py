@@ -261,6 +261,8 @@ class _Check:
         value = step.values[port.name]
         if value is None and not port.required and port.default is None:
             return Wire()
+        # A type variable that an input before this one has settled is that type here.
+        wanted = bound.get(wanted.name, wanted) if wanted.var and is_scalar(value) else wanted
         fault = value_fault(wanted, port.widget, value)
         if fault:
             where = f"{step.id}.{port.name}: {fault.message}"

@@ -78,6 +78,17 @@ def computes_in_doubles() -> int:
 
 
 @node()
+def computes_elsewhere() -> int:
+    """Changes where torch computes from now on, how deep Python may go, and the environment."""
+    import torch
+
+    torch.set_default_device("meta")
+    sys.setrecursionlimit(200)
+    os.environ["HOME"] = "/nowhere"
+    return 1
+
+
+@node()
 def forks() -> int:
     """A child process comes back from the call, too."""
     os.fork()
