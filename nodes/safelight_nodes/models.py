@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from safelight.sdk import (
     VAE,
@@ -78,11 +78,26 @@ def load_vae(
     *,
     vae: Annotated[str, ModelPick("vae"), "A VAE, or a whole model to take it from."],
     precision: PrecisionChoice = "auto",
+    family: Annotated[
+        Literal["auto", "sd1", "sd2", "sdxl"],
+        "The family of models that its latents are for. auto is what its files say. A VAE in a single file seldom says "
+        "it; decoding then goes by the latent, and encoding needs it here.",
+    ] = "auto",
     ctx: Context,
 ) -> Annotated[ModelRef[VAE], "Connect it in place of the model's own."]:
     """Choose a VAE other than the model's own. It must be of the model's family; those of SD 1 and 2 are alike."""
-    source, family = _found(ctx, vae, "vae", "vae")
-    return ModelRef("VAE", family, source, "vae", precision)
+    source, told = _found(ctx, vae, "vae", "vae")
+    if told and family != "auto" and (told == "sdxl") != (family == "sdxl"):
+        raise ProblemError(
+            Problem(
+                code="wrong_family",
+                message=f"The VAE {vae!r} is of the family {told}, not of {family}.",
+                hint="Set family to auto.",
+                port="family",
+                value=family,
+            )
+        )
+    return ModelRef("VAE", told or ("" if family == "auto" else family), source, "vae", precision)
 
 
 @node(version=1, title="Load ControlNet", light=True)

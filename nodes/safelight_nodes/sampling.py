@@ -168,6 +168,8 @@ def _run(
     with ExitStack() as stack, torch.no_grad():
         lease = stack.enter_context(ctx.models.lease(model))
         unet = lease.component
+        for problem in lease.settings.get("warnings", ()):
+            ctx.warn(problem.at(port="model"))
         extra = _extra_channels(unet, model, latent)
         parts = make_parts(unet, model.family, positive, negative, latent, settings.guidance, lease.device)
         scheduler_settings = lease.settings["scheduler"]
@@ -226,7 +228,7 @@ def _extra_channels(unet: Any, model: ModelRef[Denoiser], latent: Latent) -> Any
 
     batch, channels, height, width = latent.samples.shape
     wanted, taken = unet.config.out_channels, unet.config.in_channels
-    if channels != wanted or traits(latent.family).space != traits(model.family).space:
+    if channels != wanted or traits(latent.family or model.family).space != traits(model.family).space:
         raise ProblemError(
             Problem(
                 code="wrong_latent",

@@ -54,6 +54,8 @@ def encode(
     from ._diffusion.text_encoding import encode as encode_pieces
 
     with ctx.models.lease(encoder) as lease, torch.no_grad():
+        for problem in lease.settings.get("warnings", ()):
+            ctx.warn(problem.at(port="encoder"))
         bundle = lease.component
         layers = min(found.config.num_hidden_layers for found in bundle.encoders)
         if clip_skip >= layers:

@@ -39,9 +39,22 @@ _Fit = Annotated[
 def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context) -> Image:
     """Turn a latent into images. They are as large as those that were encoded."""
     from ._diffusion.autoencoder import leased_codec
+    from ._diffusion.families import traits
     from ._diffusion.latents import canvas_size, image_size
 
-    with leased_codec(ctx, vae, canvas_size(latent)) as codec:
+    if vae.family and latent.family and traits(vae.family).space != traits(latent.family).space:
+        raise ProblemError(
+            Problem(
+                code="wrong_family",
+                message=f"The VAE is of the family {vae.family}, and the latent of {latent.family}.",
+                hint=f"Use the VAE of the model that made the latent, or another one of the family {latent.family}.",
+                port="vae",
+                value=vae.family,
+            )
+        )
+    if not latent.family:
+        _require_family(vae)
+    with leased_codec(ctx, vae, canvas_size(latent), latent.family) as codec:
         if latent.samples.shape[1] != codec.channels:
             raise ProblemError(
                 Problem(
@@ -73,6 +86,7 @@ def encode(
     from ._diffusion.noise import generators
     from ._pixels import flattened
 
+    _require_family(vae)
     with leased_codec(ctx, vae, (image.pixels.shape[1], image.pixels.shape[2])) as codec:
         pixels, size = _fitted(flattened(image.pixels, 1.0), codec.downsampling, fit)
         sources = generators(seed, len(pixels)) if sampled else None
@@ -99,6 +113,7 @@ def encode_inpaint(
     from ._pixels import common_batch, flattened, mask_like
 
     count = common_batch(image=len(image.pixels), mask=len(mask.coverage))
+    _require_family(vae)
     with leased_codec(ctx, vae, (image.pixels.shape[1], image.pixels.shape[2])) as codec:
         whole = flattened(image.pixels, 1.0)
         coverage = mask_like(mask.coverage, whole)
@@ -143,3 +158,17 @@ def _fitted(pixels: Tensor, factor: int, fit: str) -> tuple[Tensor, tuple[int, i
         return pixels[:, top : top + wanted[0], left : left + wanted[1]], None
     resized = interpolate(pixels.movedim(-1, 1), wanted, mode="bicubic", antialias=True, align_corners=False)
     return resized.clamp(0, 1).movedim(1, -1), None
+
+
+def _require_family(vae: ModelRef[VAE]) -> None:
+    if vae.family:
+        return
+    raise ProblemError(
+        Problem(
+            code="vae_family_unknown",
+            message=f"The VAE {vae.source.name!r} does not tell its family, and families differ in scale.",
+            hint="Choose its family in Load VAE: that of the model it is to be used with.",
+            port="vae",
+            value=vae.source.name,
+        )
+    )

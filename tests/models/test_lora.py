@@ -247,3 +247,92 @@ def test_loras_that_pile_up_are_let_go_and_the_last_one_takes_its_wrapping_with_
             attached.detach(source)
         assert [type(module) for module in lease.component.encoders[0].modules()] == plain
         assert torch.equal(words(lease.component), before)
+
+
+@pytest.fixture
+def own(tmp_path: Path, make_store: Callable[..., ModelStore]) -> ModelStore:
+    """A store over a tiny model in a folder of its own, for LoRAs that a test writes."""
+    tiny_models.tiny_sd1(tmp_path / "models" / "sd1")
+    return make_store(tmp_path)
+
+
+def kohya(file: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Writes a LoRA after `change` has had its tensors."""
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(tiny_models.tiny_lora(file, "sd1", style="kohya"))
+    change(tensors)
+    save_file(tensors, file, {"modelspec.architecture": "stable-diffusion-v1/lora"})
+    return tensors
+
+
+def test_a_dora_is_its_formula(own: ModelStore, tmp_path: Path) -> None:
+    """Liu et al. 2024, equation 5, for every layer that is changed."""
+
+    def change(tensors: dict[str, Any]) -> None:
+        for name in [name for name in tensors if name.endswith("lora_up.weight")]:
+            scale = torch.linspace(0.5, 1.5, tensors[name].shape[0])[:, None]
+            tensors[name.replace("lora_up.weight", "dora_scale")] = scale
+
+    tensors = kohya(tmp_path / "models" / "d.safetensors", change)
+    for kind, start in (("Denoiser", "lora_unet_"), ("TextEncoder", "lora_te_text_model_")):
+        recipe = ref(own, kind, "sd1")
+        with own.lease(recipe) as lease:
+            module = lease.component if kind == "Denoiser" else lease.component.encoders[0]
+            bare = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+        with own.lease(recipe.patched(Patch("lora", own.find("d.safetensors"), 0.7))) as lease:
+            module = lease.component if kind == "Denoiser" else lease.component.encoders[0]
+            layers = [(name, layer) for name, layer in module.named_modules() if hasattr(layer, "lora_A")]
+            assert len(layers) >= 12
+            for name, layer in layers:
+                key = start + name.removeprefix("text_model.").replace(".", "_")
+                scale = 0.7 * tensors[f"{key}.alpha"] / 2
+                moved = (
+                    bare[f"{name}.weight"]
+                    + scale * tensors[f"{key}.lora_up.weight"] @ tensors[f"{key}.lora_down.weight"]
+                )
+                wanted = tensors[f"{key}.dora_scale"] * moved / moved.norm(dim=1, keepdim=True)
+                given = torch.eye(moved.shape[1])
+                bias = bare.get(f"{name}.bias", torch.zeros(1))
+                assert torch.allclose(layer(given) - bias, wanted.T, atol=1e-5), name
+
+
+def test_a_dora_that_cannot_be_applied_says_so(own: ModelStore, tmp_path: Path) -> None:
+    def one_only(tensors: dict[str, Any]) -> None:
+        name = next(name for name in tensors if name.endswith("lora_up.weight"))
+        tensors[name.replace("lora_up.weight", "dora_scale")] = torch.ones(tensors[name].shape[0], 1)
+
+    kohya(tmp_path / "models" / "d.safetensors", one_only)
+    patched = ref(own, "Denoiser", "sd1").patched(Patch("lora", own.find("d.safetensors")))
+    with pytest.raises(ProblemError) as caught, own.lease(patched):
+        pass
+    (problem,) = caught.value.problems
+    assert problem.code == "lora_unreadable" and "no magnitude" in problem.message
+
+
+def test_a_lora_that_fits_in_part_is_told_with_counts(own: ModelStore, tmp_path: Path) -> None:
+    def two_more(tensors: dict[str, Any]) -> None:
+        for name in [name for name in tensors if "down_blocks_0_attentions_0" in name and "attn2_to_k" in name]:
+            tensors[name.replace("down_blocks_0", "down_blocks_7")] = tensors[name].clone()
+
+    kohya(tmp_path / "models" / "part.safetensors", two_more)
+    patched = ref(own, "Denoiser", "sd1").patched(Patch("lora", own.find("part.safetensors")))
+    with own.lease(patched) as lease:
+        (problem,) = lease.settings["warnings"]
+    assert problem.code == "lora_unfit" and problem.level == "warning" and "32 of 33" in problem.message
+    with own.lease(ref(own, "Denoiser", "sd1")) as lease:
+        assert not lease.settings["warnings"]
+
+
+def test_a_pickled_lora_is_read_where_it_is_allowed(
+    own: ModelStore, make_store: Callable[..., ModelStore], tmp_path: Path
+) -> None:
+    tensors = kohya(tmp_path / "models" / "l.safetensors", lambda _: None)
+    torch.save(tensors, tmp_path / "models" / "p.pt")
+    allowed = make_store(tmp_path, environ={"SAFELIGHT_ALLOW_PICKLE": "1"})
+    out = []
+    for name in ("l.safetensors", "p.pt"):
+        with allowed.lease(ref(allowed, "Denoiser", "sd1").patched(Patch("lora", allowed.find(name)))) as lease:
+            out.append(noise(lease.component, "sd1"))
+    # A pickle keeps nothing beside its tensors; its names alone say what it is.
+    assert torch.equal(*out)

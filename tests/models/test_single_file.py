@@ -16,7 +16,7 @@ import torch
 import tiny_models
 from models.original_layout import write_original
 from models.recipes import ref
-from safelight.models import ModelStore, library, single_file
+from safelight.models import ModelStore, single_file
 from safelight.sdk import ProblemError
 
 
@@ -28,6 +28,8 @@ def tiny(folder: Path, part: str) -> dict[str, Any]:
 @pytest.fixture(params=["sd1", "sdxl"])
 def both(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_store: Callable[..., ModelStore]) -> Any:
     """A store with a model as a folder and as a file, and the model's family."""
+    from transformers import CLIPTokenizer
+
     family: str = request.param
     folder = (tiny_models.tiny_sdxl if family == "sdxl" else tiny_models.tiny_sd1)(tmp_path / "models" / "folder")
     write_original(folder, tmp_path / "models" / "one.safetensors", family, layers=1)
@@ -38,8 +40,12 @@ def both(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_sto
         monkeypatch.setattr(single_file, "CLIP_BIG_G", tiny(folder, "text_encoder_2"))
     # Their headers have shapes that no release has.
     monkeypatch.setattr("safelight.models.layout.of_checkpoint", lambda name, header: family)
-    size = len(json.loads((folder / "tokenizer" / "vocab.json").read_text()))
-    monkeypatch.setattr(library, "CLIP_VOCABULARY", size)
+    # Their vocabulary is as small as they are.
+    monkeypatch.setattr(
+        single_file,
+        "clip_tokenizer",
+        lambda pad: CLIPTokenizer.from_pretrained(folder / "tokenizer", pad_token=pad, model_max_length=77),
+    )
     return make_store(tmp_path), family
 
 
@@ -64,15 +70,6 @@ def test_each_component_is_that_of_the_folder(both: Any) -> None:
                 assert scheduler["prediction_type"] == "epsilon"
                 for key in ("beta_start", "beta_end", "beta_schedule", "steps_offset"):
                     assert scheduler[key] == wanted.settings["scheduler"][key]
-
-
-def test_without_a_vocabulary_the_way_to_get_one_is_told(both: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, _ = both
-    monkeypatch.setattr(library, "CLIP_VOCABULARY", 1)
-    with pytest.raises(ProblemError) as caught, store.lease(ref(store, "TextEncoder", "one.safetensors")):
-        pass
-    (problem,) = caught.value.problems
-    assert problem.code == "model_incomplete" and "hf download openai/clip-vit-large-patch14" in problem.hint
 
 
 def test_a_file_without_a_part_says_so(both: Any, tmp_path: Path) -> None:
@@ -100,11 +97,12 @@ def test_a_vae_in_one_file(both: Any, tmp_path: Path) -> None:
         {key.removeprefix(start): tensor for key, tensor in weights.items() if key.startswith(start)},
         tmp_path / "models" / name,
     )
-    assert store.describe(name).kind == "vae"
+    assert (store.describe(name).kind, store.describe(name).family) == ("vae", "")
     with store.lease(ref(store, "VAE", "folder")) as wanted, store.lease(ref(store, "VAE", name)) as got:
         expected = wanted.component.state_dict()
         assert all(torch.equal(tensor, expected[key]) for key, tensor in got.component.state_dict().items())
-        assert got.component.config.scaling_factor == wanted.component.config.scaling_factor
+        # Its name tells no scale; what it is used with does.
+        assert got.component.config.scaling_factor is None
 
 
 def test_velocity_is_told_by_the_file(both: Any, tmp_path: Path) -> None:
@@ -115,6 +113,58 @@ def test_velocity_is_told_by_the_file(both: Any, tmp_path: Path) -> None:
     save_file({**weights, "v_pred": torch.tensor([])}, tmp_path / "models" / "v.safetensors")
     with store.lease(ref(store, "Denoiser", "v.safetensors")) as lease:
         assert lease.settings["scheduler"]["prediction_type"] == "v_prediction"
+
+
+def test_zero_terminal_snr_is_told_by_the_file(both: Any, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    store, _ = both
+    weights = load_file(tmp_path / "models" / "one.safetensors")
+    marks = {"v_pred": torch.tensor([]), "ztsnr": torch.tensor([])}
+    save_file({**weights, **marks}, tmp_path / "models" / "z.safetensors")
+    with store.lease(ref(store, "Denoiser", "z.safetensors")) as lease:
+        told = lease.settings["scheduler"]
+    assert (told["rescale_betas_zero_snr"], told["timestep_spacing"]) == (True, "trailing")
+    with store.lease(ref(store, "Denoiser", "one.safetensors")) as lease:
+        assert "rescale_betas_zero_snr" not in lease.settings["scheduler"]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("archive", [False, True])
+def test_a_pickle_is_read_where_it_is_allowed(
+    both: Any, tmp_path: Path, make_store: Callable[..., ModelStore], wrapped: bool, archive: bool
+) -> None:
+    from safetensors.torch import load_file
+
+    store, _ = both
+    weights = load_file(tmp_path / "models" / "one.safetensors")
+    kept = {"state_dict": weights, "epoch": 3, "optimizer": {"lr": 0.1}} if wrapped else weights
+    torch.save(kept, tmp_path / "models" / "one.ckpt", _use_new_zipfile_serialization=archive)
+    with pytest.raises(ProblemError) as caught:
+        store.find("one.ckpt")
+    (problem,) = caught.value.problems
+    assert problem.code == "unsafe_weights" and "SAFELIGHT_ALLOW_PICKLE=1" in problem.hint
+    allowed = make_store(tmp_path, environ={"SAFELIGHT_ALLOW_PICKLE": "1"})
+    for kind in ("Denoiser", "VAE"):
+        with (
+            allowed.lease(ref(allowed, kind, "one.safetensors")) as wanted,
+            allowed.lease(ref(allowed, kind, "one.ckpt")) as got,
+        ):
+            expected = wanted.component.state_dict()
+            assert all(torch.equal(tensor, expected[key]) for key, tensor in got.component.state_dict().items())
+
+
+def test_a_pickle_that_would_run_code_is_not_run(tmp_path: Path, make_store: Callable[..., ModelStore]) -> None:
+    class Bad:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "ran",)
+
+    (tmp_path / "models").mkdir()
+    torch.save({"state_dict": {"emb_params": torch.ones(1, 768)}, "x": Bad()}, tmp_path / "models" / "bad.pt")
+    store = make_store(tmp_path, environ={"SAFELIGHT_ALLOW_PICKLE": "1"})
+    with pytest.raises(ProblemError) as caught, store.lease(ref(store, "Embedding", "bad.pt")):
+        pass
+    assert caught.value.problems[0].code == "unsafe_weights" and not (tmp_path / "ran").exists()
 
 
 def test_version_2_has_to_say_what_it_predicts() -> None:

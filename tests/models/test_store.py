@@ -421,3 +421,19 @@ def test_weights_that_keep_their_type_are_mapped_not_read(store: ModelStore, mak
     kept, changed = map(float, done.stdout.split())
     assert kept < 0.1
     assert 0.9 < changed < 1.25
+
+
+def test_an_ip_adapter_that_lacks_layers_names_them(
+    home: Path, tmp_path: Path, make_store: Callable[..., ModelStore]
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(home / "models" / "adapter" / "sd1" / "ip_adapter.safetensors")
+    del weights["ip_adapter.3.to_v_ip.weight"]
+    (tmp_path / "models").mkdir()
+    save_file(weights, tmp_path / "models" / "cut.safetensors")
+    store = make_store(tmp_path)
+    with pytest.raises(ProblemError) as caught, store.lease(ref(store, "IPAdapter", "cut.safetensors")):
+        pass
+    (problem,) = caught.value.problems
+    assert problem.code == "model_incomplete" and "lacks ip_adapter.3.to_v_ip.weight." in problem.message

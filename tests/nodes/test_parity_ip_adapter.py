@@ -189,3 +189,22 @@ def test_an_adapter_on_the_negative_side_gives_pictures_to_steer_away_from(kit: 
     with pytest.raises(ProblemError) as caught:
         finish(kit, positive, guided(negative, 4), 1)
     assert caught.value.problems[0].code == "adapter_on_negative_only"
+
+
+@pytest.mark.parametrize("lacking", ["image_proj.norm.bias", "ip_adapter.1.to_v_ip.weight"])
+def test_an_adapter_that_lacks_weights_is_a_problem(kit: Kit, adapter: Any, lacking: str) -> None:
+    part, name = lacking.split(".", 1)
+    whole = kit.shelf.held["IPAdapter", "adapter"].component
+    cut = {
+        group: {key: t for key, t in given.items() if (group, key) != (part, name)} for group, given in whole.items()
+    }
+    kit.shelf.put("IPAdapter", "cut", cut)
+    positive, negative = conditioning(kit)
+    guided = ip_adapter.apply(
+        positive, recipe("IPAdapter", kit.family, "cut"), adapter.refs[1], noise_picture(1), ctx=kit.context
+    )
+    with pytest.raises(ProblemError) as caught:
+        finish(kit, guided, negative, 1)
+    (problem,) = caught.value.problems
+    assert problem.code == "weights_mismatch" and "'cut'" in problem.message
+    assert name.rpartition(".")[2] in problem.message or name in problem.message

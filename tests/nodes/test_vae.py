@@ -95,13 +95,13 @@ def test_statistics_of_the_latents_are_undone_as_in_the_pipelines(sd1: Kit) -> N
 
     changes = {"latents_mean": [0.1, -0.2, 0.3, 0.4], "latents_std": [1.5, 0.5, 2.0, 1.0]}
     model = AutoencoderKL.from_config({**sd1.pipeline.vae.config, **changes}).eval()
-    codec = Codec(model, torch.device("cpu"), torch.float32)
+    codec = Codec(model, torch.device("cpu"), torch.float32, model.config.scaling_factor)
     samples = torch.randn(1, 4, 4, 4)
     assert torch.allclose(codec._scaled(codec._unscaled(samples)), samples, atol=1e-5)
     mean, deviation = (torch.tensor(changes[name]).view(1, 4, 1, 1) for name in ("latents_mean", "latents_std"))
     assert torch.allclose(codec._unscaled(samples), samples * deviation / model.config.scaling_factor + mean)
     moved = AutoencoderKL.from_config({**sd1.pipeline.vae.config, "shift_factor": 0.1}).eval()
-    codec = Codec(moved, torch.device("cpu"), torch.float32)
+    codec = Codec(moved, torch.device("cpu"), torch.float32, moved.config.scaling_factor)
     assert torch.allclose(codec._unscaled(samples), samples / model.config.scaling_factor + 0.1)
     assert torch.allclose(codec._scaled(codec._unscaled(samples)), samples, atol=1e-5)
 
@@ -339,3 +339,41 @@ def test_latents_are_scaled_repeated_and_picked() -> None:
     assert torch.equal(picked.samples[0], given.samples[1])
     with pytest.raises(ProblemError, match="6 pictures"):
         latent.select(many, index=6)
+
+
+def _silent(sd1: Kit) -> BenchContext:
+    """The autoencoder of a file that tells no family, and so no scale."""
+    from diffusers import AutoencoderKL
+
+    model = AutoencoderKL.from_config({**sd1.pipeline.vae.config, "scaling_factor": None}).eval()
+    model.load_state_dict(sd1.pipeline.vae.state_dict())
+    shelf = Shelf()
+    shelf.put("VAE", "silent", model)
+    return BenchContext(shelf)
+
+
+def test_a_vae_that_tells_no_family_goes_by_the_latent(sd1: Kit) -> None:
+    context = _silent(sd1)
+    own = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(2))
+    wanted = vae.decode(sd1.vae, Latent(own * 0.18215, "sd1", 8), ctx=sd1.context).pixels
+    for family, scale in (("sd1", 0.18215), ("sd2", 0.18215), ("sdxl", 0.13025)):
+        got = vae.decode(recipe("VAE", "", "silent"), Latent(own * scale, family, 8), ctx=context).pixels
+        assert torch.allclose(got, wanted, atol=1e-5), family
+
+
+def test_a_vae_that_tells_no_family_needs_one_to_encode(sd1: Kit) -> None:
+    context = _silent(sd1)
+    with pytest.raises(ProblemError) as caught:
+        vae.encode(recipe("VAE", "", "silent"), Image(pixels()), ctx=context)
+    assert problem(caught) == ("vae_family_unknown", "vae")
+    plain = vae.encode(sd1.vae, Image(pixels()), ctx=sd1.context).samples
+    wide = vae.encode(recipe("VAE", "sdxl", "silent"), Image(pixels()), ctx=context)
+    assert wide.family == "sdxl" and torch.allclose(wide.samples / 0.13025, plain / 0.18215, atol=1e-5)
+
+
+def test_a_vae_of_another_family_than_the_latent_is_a_problem(sd1: Kit, sdxl: Kit) -> None:
+    with pytest.raises(ProblemError) as caught:
+        vae.decode(sdxl.vae, Latent(torch.zeros(1, 4, 4, 4), "sd1", 8), ctx=sdxl.context)
+    assert problem(caught) == ("wrong_family", "vae")
+    # Those of versions 1 and 2 are alike.
+    vae.decode(sd1.vae, Latent(torch.zeros(1, 4, 4, 4), "sd2", 8), ctx=sd1.context)

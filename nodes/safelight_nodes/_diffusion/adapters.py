@@ -5,8 +5,9 @@ Source: Ye et al. 2023, https://arxiv.org/abs/2308.06721.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Adapter, Conditioning, Context, Problem, ProblemError
@@ -77,11 +78,14 @@ def installed_adapters(
     before = dict(unet.attn_processors)
     with ExitStack() as stack:
         weights = [stack.enter_context(ctx.models.lease(adapter.model)).component for adapter in adapters]
-        processors = unet._convert_ip_adapter_attn_to_diffusers(weights)
+        processors = _converted(adapters, lambda: unet._convert_ip_adapter_attn_to_diffusers(weights))
+        _require_filled(adapters, processors.values())
         try:
             tokens = []
             for adapter, weight in zip(adapters, weights, strict=True):
-                projection = unet._convert_ip_adapter_image_proj_to_diffusers(weight["image_proj"])
+                given = weight["image_proj"]
+                projection = _converted((adapter,), partial(unet._convert_ip_adapter_image_proj_to_diffusers, given))
+                _require_filled((adapter,), (projection,))
                 projection.to(unet.device, unet.dtype)
                 unwanted = _negative(adapter, negative)
                 tokens.append(tuple(_project(projection, side, unet) for side in (adapter.embeddings, unwanted)))
@@ -92,6 +96,33 @@ def installed_adapters(
             yield Adapters(adapters, tokens, [p for p in processors.values() if hasattr(p, "to_k_ip")])
         finally:
             unet.set_attn_processor(before)
+
+
+def _converted(adapters: Sequence[Adapter], make: Callable[[], Any]) -> Any:
+    """What diffusers makes of adapters' weights.
+
+    Raises:
+        ProblemError: `weights_mismatch`, when it looks for weights that are not there, or of another shape.
+    """
+    try:
+        return make()
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise _unfit(adapters, str(error).strip("'")) from error
+
+
+def _require_filled(adapters: Sequence[Adapter], modules: Iterable[Any]) -> None:
+    """Raises `weights_mismatch` when a file had nothing for a weight of the modules made from it."""
+    found = (module.named_parameters() for module in modules if hasattr(module, "named_parameters"))
+    lacking = [name for each in found for name, parameter in each if parameter.is_meta]
+    if lacking:
+        raise _unfit(adapters, ", ".join(lacking[:3]))
+
+
+def _unfit(adapters: Sequence[Adapter], what: str) -> ProblemError:
+    names = " or ".join(repr(adapter.model.source.name) for adapter in adapters)
+    message = f"The weights of the IP-Adapter {names} are not those that this model needs: {what}."
+    hint = "Get its file again, and look whether it was made for this family of models."
+    return ProblemError(Problem(code="weights_mismatch", message=message, hint=hint, port="positive"))
 
 
 def _project(projection: Any, pictures: Tensor, unet: Any) -> Tensor:

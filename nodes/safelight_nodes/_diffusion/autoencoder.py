@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import VAE, Context, Lease, ModelRef, ProblemError, is_out_of_memory
 
+from .families import traits
 from .finite import require_finite
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Codec:
     vae: Any
     device: torch.device
     dtype: torch.dtype
+    scaling: float
 
     @property
     def channels(self) -> int:
@@ -110,14 +112,14 @@ class Codec:
     def _scaled(self, samples: Tensor) -> Tensor:
         mean, deviation, config = *self._statistics(samples), self.vae.config
         if mean is not None:
-            return (samples - mean) * config.scaling_factor / deviation
-        return (samples - (config.shift_factor or 0)) * config.scaling_factor
+            return (samples - mean) * self.scaling / deviation
+        return (samples - (config.shift_factor or 0)) * self.scaling
 
     def _unscaled(self, samples: Tensor) -> Tensor:
         mean, deviation, config = *self._statistics(samples), self.vae.config
         if mean is not None:
-            return samples * deviation / config.scaling_factor + mean
-        return samples / config.scaling_factor + (config.shift_factor or 0)
+            return samples * deviation / self.scaling + mean
+        return samples / self.scaling + (config.shift_factor or 0)
 
     def _statistics(self, samples: Tensor) -> tuple[Any, Any]:
         import torch
@@ -135,7 +137,7 @@ def scratch_bytes(height: int, width: int) -> int:
 
 
 @contextmanager
-def leased_codec(ctx: Context, vae: ModelRef[VAE], size: tuple[int, int] = (0, 0)) -> Iterator[Codec]:
+def leased_codec(ctx: Context, vae: ModelRef[VAE], size: tuple[int, int] = (0, 0), family: str = "") -> Iterator[Codec]:
     """Leases an autoencoder with room for pictures of `size` (height, width), or for tiles where there is no more.
 
     One that overflows in float16, as its configuration says, is leased in float32.
@@ -146,10 +148,16 @@ def leased_codec(ctx: Context, vae: ModelRef[VAE], size: tuple[int, int] = (0, 0
         upcast = lease.dtype == torch.float16 and lease.component.config.force_upcast
         if not upcast:
             with torch.no_grad():
-                yield Codec(lease.component, lease.device, lease.dtype)
+                yield Codec(lease.component, lease.device, lease.dtype, _scaling(lease, vae.family or family))
             return
     with _with_room(ctx, replace(vae, precision="float32"), size) as lease, torch.no_grad():
-        yield Codec(lease.component, lease.device, lease.dtype)
+        yield Codec(lease.component, lease.device, lease.dtype, _scaling(lease, vae.family or family))
+
+
+def _scaling(lease: Lease, family: str) -> float:
+    """The factor of a VAE's latents: its own, or that of the family it is used with where its file does not tell."""
+    told = lease.component.config.scaling_factor
+    return traits(family).scaling if told is None else told
 
 
 @contextmanager

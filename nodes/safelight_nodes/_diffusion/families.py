@@ -22,6 +22,7 @@ class FamilyTraits:
     `layer` is the hidden layer of the text encoder that the denoiser was trained on, counted from the end, or 0 for the
     normalised output of the last one. `zero_negative` is True where training used zeros for "no text", so an
     unconnected negative means zeros. `latent_rgb` is a linear map from latent to colour for previews, last row added.
+    `scaling` multiplies what the VAE gives to make latents, where the file of a VAE does not tell it.
     """
 
     space: str
@@ -29,6 +30,7 @@ class FamilyTraits:
     pooled: bool = False
     zero_negative: bool = False
     latent_rgb: Rows = ()
+    scaling: float = 0.18215
 
 
 # Linear fits for previews. SD 1 and 2: Kevin Turner, "Decoding latents to RGB without upscaling", 2022,
@@ -51,7 +53,7 @@ _XL_RGB: Rows = (
 FAMILIES: dict[str, FamilyTraits] = {
     "sd1": FamilyTraits("sd", latent_rgb=_SD_RGB),
     "sd2": FamilyTraits("sd", latent_rgb=_SD_RGB),
-    "sdxl": FamilyTraits("sdxl", layer=-2, pooled=True, zero_negative=True, latent_rgb=_XL_RGB),
+    "sdxl": FamilyTraits("sdxl", layer=-2, pooled=True, zero_negative=True, latent_rgb=_XL_RGB, scaling=0.13025),
 }
 
 

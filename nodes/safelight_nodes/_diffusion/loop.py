@@ -47,7 +47,7 @@ class Run:
         with torch.no_grad():
             samples = self._denoise().to("cpu", torch.float32)
         level = self.schedule.levels[-1] if self.leave_noise else 0.0
-        return replace(self.latent, samples=samples, noise=level)
+        return replace(self.latent, samples=samples, noise=level, family=self.latent.family or self.guide.family)
 
     def _denoise(self) -> Tensor:
         schedule, ctx, device = self.schedule, self.ctx, self.guide.device

@@ -44,6 +44,8 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     elif isinstance(found, list):
         for model in found:
             print(f"  {model['name']:<32} {model['family']:<8} {model['bytes'] / 1e6:10,.1f} MB  {model['path']}")
+            if model["problem"]:
+                print(f"      cannot be used: {model['problem']['message']} {model['problem']['hint']}".rstrip())
     else:
         for name, value in found.items():
             print(f"  {name:<12} {value}")

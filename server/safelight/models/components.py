@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -145,8 +146,11 @@ def denoiser_settings(scheduler: Mapping[str, Any], latent_rgb: Any = None) -> d
     return {"scheduler": dict(scheduler), **({"latent_rgb": latent_rgb} if latent_rgb else {})}
 
 
-def default_scheduler(velocity: bool = False) -> dict[str, Any]:
-    return {**_SCHEDULER, "prediction_type": "v_prediction" if velocity else "epsilon"}
+def default_scheduler(velocity: bool = False, zero_snr: bool = False) -> dict[str, Any]:
+    """The schedule, for a model that predicts velocity, or was trained from pure noise on (zero terminal SNR)."""
+    # Such a model must see the very last timestep: https://arxiv.org/abs/2305.08891, sections 3.1 and 3.3.
+    last = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if zero_snr else {}
+    return {**_SCHEDULER, "prediction_type": "v_prediction" if velocity else "epsilon", **last}
 
 
 def _denoiser_settings(layout: Layout) -> dict[str, Any]:
@@ -215,12 +219,32 @@ def _image_encoder(part: Part, target: Target) -> Loaded:
 
 
 def _ip_adapter(part: Part, target: Target) -> Loaded:
+    _require_whole(part.weights[0])
     groups: dict[str, dict[str, Any]] = {"image_proj": {}, "ip_adapter": {}}
     for name, tensor in tensors(part.weights, target):
         group, _, rest = name.partition(".")
         if group in groups:
             groups[group][rest] = tensor
     return Loaded(groups, target.dtype, target.device)
+
+
+def _require_whole(file: Path) -> None:
+    """Raises `model_incomplete` for an IP-Adapter that lacks weights: a pair for every attention to the text."""
+    names = read_header(file).tensors
+    layers = {int(number) for name in names if (number := name.removeprefix("ip_adapter.").split(".")[0]).isdigit()}
+    # Numbered as the attentions are, of which every second one looks at the text: 1, 3, 5, ...
+    wanted = [
+        f"ip_adapter.{layer}.{part}.weight"
+        for layer in range(1, max(layers, default=1) + 1, 2)
+        for part in ("to_k_ip", "to_v_ip")
+    ]
+    projected = any(name.startswith("image_proj.") for name in names)
+    lacking = [name for name in wanted if name not in names] + ([] if projected else ["image_proj"])
+    if lacking:
+        more = f" (and {len(lacking) - 3} more)" if len(lacking) > 3 else ""
+        message = f"The IP-Adapter {file.name} lacks {', '.join(lacking[:3])}{more}."
+        hint = "Copy or download it again."
+        raise ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=file.name))
 
 
 def _embedding(part: Part, target: Target) -> Loaded:

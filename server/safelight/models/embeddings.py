@@ -8,14 +8,16 @@ from pathlib import Path
 
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean
 
-from .layout import PICKLES
+from .headers import SAFETENSORS, is_pickle, is_safetensors
+from .pickles import PICKLES
 
 EMBEDDING = "embedding"
 FOLDER = "embeddings"
-ENDING = ".safetensors"
 
 
-def embedding_place(name: str, local: Callable[[str], tuple[Path, str] | None]) -> str | None:
+def embedding_place(
+    name: str, local: Callable[[str], tuple[Path, str] | None], allow_pickle: bool = False
+) -> str | None:
     """The path below the model folders of the file that a prompt means; None when there is none.
 
     `local` finds a path below the model folders. The ending may be given or left out.
@@ -23,16 +25,16 @@ def embedding_place(name: str, local: Callable[[str], tuple[Path, str] | None]) 
     Raises:
         ProblemError: `unsafe_weights`, when there is only a pickle.
     """
-    stem = f"{FOLDER}/{name.removesuffix(ENDING).removesuffix(ENDING.upper())}"
-    for ending in (ENDING, ENDING.upper()):
+    bare = name[: -len(SAFETENSORS)] if name.lower().endswith(SAFETENSORS) else name
+    stem = f"{FOLDER}/{bare}"
+    for ending in (SAFETENSORS, SAFETENSORS.upper(), "", *PICKLES):
         found = local(stem + ending)
-        if found is not None:
-            return found[1]
-    endings = ("", *PICKLES)
-    for ending in endings:
-        found = local(stem + ending)
-        if found is not None and found[0].suffix.lower() in PICKLES:
+        if found is None or not found[0].is_file():
+            continue
+        if is_pickle(found[0]) and not allow_pickle:
             raise _pickle(name, found[0])
+        if is_safetensors(found[0]) or is_pickle(found[0]):
+            return found[1]
     return None
 
 
@@ -43,11 +45,11 @@ def embedding_missing(name: str, folders: tuple[Path, ...]) -> ProblemError:
         path.relative_to(place).with_suffix("").as_posix()
         for place in places
         for path in place.rglob("*")
-        if path.suffix.lower() == ENDING
+        if is_safetensors(path)
     ]
     message = f"There is no embedding {name!r} on this machine. Searched: {', '.join(map(str, places))}."
     close = did_you_mean(name, known)
-    hint = f"{close} Put {name}{ENDING} there, or take it out of the prompt.".strip()
+    hint = f"{close} Put {name}{SAFETENSORS} there, or take it out of the prompt.".strip()
     return ProblemError(Problem(code="model_missing", message=message, hint=hint, value=name))
 
 
@@ -58,6 +60,6 @@ def _pickle(name: str, path: Path) -> ProblemError:
         "vectors = found.get('string_to_param', found); "
         "s.save_file({'emb_params': next(iter(vectors.values())).detach().clone()}, sys.argv[2])"
     )
-    command = shlex.join(["python", "-c", code, str(path), str(path.with_suffix(ENDING))])
+    command = shlex.join(["python", "-c", code, str(path), str(path.with_suffix(SAFETENSORS))])
     hint = f"Use its safetensors version, or convert it if you trust where it comes from: `{command}`."
     return ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=name))

@@ -11,6 +11,7 @@ from safelight.sdk.problem import Problem, ProblemError
 from .headers import Header
 
 SUPPORTED = "Stable Diffusion 1, 2 and XL"
+SHOWN = {"sd1": "Stable Diffusion 1", "sd2": "Stable Diffusion 2", "sdxl": "Stable Diffusion XL"}
 _WIDTHS: dict[int, Family] = {768: "sd1", 1024: "sd2", 2048: "sdxl"}
 """Channels of the text embeddings that each family's denoiser attends to."""
 
@@ -26,6 +27,10 @@ _ARCHITECTURES: tuple[tuple[str, Family], ...] = (
 (kohya-ss/sd-scripts) begin with."""
 
 _LDM = "model.diffusion_model."
+_ATTENTION = _LDM + "input_blocks.{}.1.transformer_blocks.0.attn2.to_k.weight"
+_REFINER_WIDTH = 1280
+EDM = "was trained with the noise levels of EDM, as Playground 2.5, which no sampler here has"
+REFINER = "is the refiner of Stable Diffusion XL"
 CHECKPOINT_PARTS = {
     "Denoiser": (_LDM,),
     "VAE": ("first_stage_model.", "encoder.", "decoder."),
@@ -47,7 +52,11 @@ def of_pipeline(name: str, index: Mapping[str, Any], unet: Mapping[str, Any]) ->
         raise unsupported(name, f"is a {pipeline or 'pipeline without a class'}")
     family = of_denoiser(name, unet)
     if family == "sdxl" and not _given(index, "text_encoder"):
-        raise unsupported(name, "is the refiner of Stable Diffusion XL")
+        if unet.get("cross_attention_dim") == _REFINER_WIDTH:
+            raise unsupported(name, REFINER)
+        message = f"{name!r} is a Stable Diffusion XL whose model_index.json names no text_encoder."
+        hint = "Get the whole model; there is nothing in it that reads a prompt."
+        raise ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=name))
     return family
 
 
@@ -77,14 +86,22 @@ def is_checkpoint(header: Header) -> bool:
 
 
 def of_checkpoint(name: str, header: Header) -> Family:
-    """The family of a whole model in one file."""
-    if f"{_LDM}label_emb.0.0.weight" in header.tensors:
-        if "conditioner.embedders.1.model.ln_final.weight" not in header.tensors:
-            raise unsupported(name, "is the refiner of Stable Diffusion XL")
-        return "sdxl"
-    key = f"{_LDM}input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
-    width = (header.shape(key) or (0, 0))[-1]
-    if width in (768, 1024):
+    """The family of a whole model in one file, also of one whose text encoders or VAE were left out."""
+    # The first of these blocks pays no attention to the text in Stable Diffusion XL.
+    widths = [header.shape(_ATTENTION.format(block))[-1:] for block in (1, 4)]
+    width = next((width[0] for width in widths if width), 0)
+    labelled = f"{_LDM}label_emb.0.0.weight" in header.tensors
+    if any(".time_stack." in key or ".time_mixer." in key for key in header.tensors):
+        raise unsupported(name, "is a Stable Video Diffusion model")
+    if header.shape(f"{_LDM}input_blocks.0.0.weight")[1:2] == (7,):
+        raise unsupported(name, "is the upscaler of Stable Diffusion 2")
+    if "edm_mean" in header.tensors or "edm_vpred.sigma_max" in header.tensors:
+        raise unsupported(name, EDM)
+    if labelled and width == _REFINER_WIDTH:
+        raise unsupported(name, REFINER)
+    if labelled and width == 1024:
+        raise unsupported(name, "is a Stable Diffusion 2 unCLIP model, which is led by an image's embedding")
+    if width in _WIDTHS and labelled == (_WIDTHS[width] == "sdxl"):
         return _WIDTHS[width]
     raise unsupported(name, f"attends to a text of {width} channels, which no supported family does")
 
@@ -94,9 +111,38 @@ def is_original_vae(header: Header) -> bool:
     return "decoder.up.0.block.0.conv1.weight" in header.tensors and "encoder.conv_in.weight" in header.tensors
 
 
-def of_original_vae(stem: str, header: Header) -> str:
-    """The family of a VAE in one file. Those of all families have the same shapes, so its name has to tell."""
-    return _from_metadata(header) or ("sdxl" if "xl" in stem.lower() else "sd1")
+def of_original_vae(name: str, header: Header) -> str:
+    """The family of a VAE in one file; the empty string when nothing tells, as those of all families have one shape."""
+    shape = header.shape("decoder.conv_in.weight")
+    if len(shape) == 5:
+        raise unsupported(name, "is a VAE of videos")
+    if len(shape) == 4 and shape[1] != 4:
+        raise unsupported(name, f"is a VAE of {shape[1]} channels, as of Flux or Stable Diffusion 3")
+    return _from_metadata(header)
+
+
+_PARTS: tuple[tuple[str, str, str], ...] = (
+    ("control_model.input_hint_block.0.weight", "control_model." + _ATTENTION.removeprefix(_LDM), "a ControlNet"),
+    ("input_hint_block.0.weight", _ATTENTION.removeprefix(_LDM), "a ControlNet"),
+    ("controlnet_cond_embedding.conv_in.weight", "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight",
+     "a ControlNet"),
+    ("diffusion_model.input_blocks.0.0.weight", _ATTENTION.removeprefix("model."), "a UNet alone"),
+    ("input_blocks.0.0.weight", _ATTENTION.removeprefix(_LDM), "a UNet alone"),
+    ("up_blocks.0.resnets.0.conv1.weight", "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight",
+     "a UNet alone"),
+    ("decoder.up_blocks.0.resnets.0.conv1.weight", "", "a VAE in diffusers layout without its config.json"),
+)  # fmt: skip
+"""A name that a part of a model has, where its attention to the text stands (by block), and what it is."""
+
+
+def other_part(header: Header) -> str:
+    """What a file is that holds a part of a model that is only read in a folder with its configuration."""
+    for mark, attention, said in _PARTS:
+        if mark in header.tensors:
+            widths = [header.shape(attention.format(block))[-1:] for block in (0, 1, 4)]
+            family = next((SHOWN.get(_WIDTHS.get(width[0], ""), "") for width in widths if width), "")
+            return f"{said}{f' of {family}' if family else ''}, in one file"
+    return ""
 
 
 def is_ip_adapter(header: Header) -> bool:

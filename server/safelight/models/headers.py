@@ -1,10 +1,12 @@
-"""The header of a safetensors file: names, types and shapes of its tensors, without reading them.
+"""The header of a file of weights: names, types and shapes of its tensors, without reading them.
 
-Format: https://huggingface.co/docs/safetensors: eight bytes of little-endian length, that much JSON, then the tensors.
+Format of safetensors: https://huggingface.co/docs/safetensors: eight bytes of little-endian length, that much JSON,
+then the tensors. Of GGUF: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ import msgspec
 
 from safelight.sdk.problem import Problem, ProblemError
 
+from .pickles import PICKLES, shapes
+
+SAFETENSORS = ".safetensors"
 _LONGEST = 100_000_000
 """The format's own bound on the length of a header, in bytes."""
 
@@ -46,20 +51,32 @@ class Header(msgspec.Struct, frozen=True):
         return max(sizes, key=lambda dtype: sizes[dtype]) if sizes else ""
 
 
+def is_safetensors(path: Path) -> bool:
+    """Whether a file is called as safetensors are, in whatever case."""
+    return path.suffix.lower() == SAFETENSORS
+
+
+def is_pickle(path: Path) -> bool:
+    return path.suffix.lower() in PICKLES
+
+
 def read_header(path: Path) -> Header:
-    """The header of a safetensors file.
+    """The header of a file of weights: of safetensors, or of a pickle, whose offsets then say nothing but sizes.
 
     Raises:
-        ProblemError: `weights_damaged`, when the file is no whole safetensors file.
+        ProblemError: `weights_damaged`, when the file is not whole or something else than weights;
+            `unsupported_weights`, when it is GGUF.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        first = file.read(8)
-        if first.startswith(b"version "):
-            raise damaged(path, "holds a Git LFS pointer instead of weights", "Run `git lfs pull` in its folder.")
-        length = struct.unpack("<Q", first)[0] if len(first) == 8 else 0
+        first = file.read(512)
+        _refuse_others(path, first)
+        if is_pickle(path):
+            return _of_pickle(path)
+        length = struct.unpack("<Q", first[:8])[0] if len(first) >= 8 else 0
         if not 2 <= length <= min(_LONGEST, size - 8):
             raise damaged(path, "is not a whole safetensors file")
+        file.seek(8)
         text = file.read(length)
     try:
         parts = msgspec.json.decode(text, type=dict[str, Any])
@@ -72,6 +89,46 @@ def read_header(path: Path) -> Header:
         missing = (8 + length + end - size) / 1e6
         raise damaged(path, f"is cut off: {missing:,.1f} MB are missing")
     return Header(tensors, metadata, 8 + length)
+
+
+def _of_pickle(path: Path) -> Header:
+    sizes = {name: (one, math.prod(one.shape) * one.itemsize) for name, one in shapes(path).items()}
+    return Header({name: TensorEntry(one.dtype, one.shape, (0, size)) for name, (one, size) in sizes.items()}, {}, 0)
+
+
+def refuse_others(path: Path) -> None:
+    """Names what a file is that begins as no file of weights does, whatever it is called.
+
+    Raises:
+        ProblemError: as `read_header`.
+    """
+    with path.open("rb") as file:
+        _refuse_others(path, file.read(512))
+
+
+def _refuse_others(path: Path, first: bytes) -> None:
+    start = first.lstrip().lower()
+    if start.startswith(b"version https://git-lfs"):
+        raise damaged(path, "holds a Git LFS pointer instead of weights", "Run `git lfs pull` in its folder.")
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        hint = "Download it again, with the link of the file itself; some files need a login."
+        raise damaged(path, "holds a web page instead of weights", hint)
+    if first.startswith(b"GGUF"):
+        made = gguf_architecture(first)
+        message = f"{path} is a GGUF file{f' of {made}' if made else ''}: weights in the number formats of llama.cpp."
+        hint = "They are not read; use the safetensors version of a model."
+        raise ProblemError(Problem(code="unsupported_weights", message=message, hint=hint, value=str(path)))
+
+
+def gguf_architecture(first: bytes) -> str:
+    """What a GGUF file says it holds (`flux`, `wan`, ...); empty when that does not stand first, as it usually does."""
+    key = b"general.architecture"
+    place = 24 + 8
+    if len(first) < place + len(key) + 12 or first[place : place + len(key)] != key:
+        return ""
+    kind, length = struct.unpack_from("<IQ", first, place + len(key))
+    text = first[place + len(key) + 12 :][:length]
+    return text.decode(errors="replace") if kind == 8 and length <= 64 else ""
 
 
 def damaged(path: Path, what: str, hint: str = "Copy or download it again.") -> ProblemError:

@@ -12,6 +12,8 @@ from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError, one_of
 
 from .families import (
+    EDM,
+    SUPPORTED,
     embedding_vectors,
     is_checkpoint,
     is_ip_adapter,
@@ -25,9 +27,11 @@ from .families import (
     of_original_vae,
     of_pipeline,
     of_vae,
+    other_part,
     unsupported,
 )
-from .headers import Header, read_header
+from .headers import Header, is_pickle, is_safetensors, read_header, refuse_others
+from .recognise import lora_for, what_is
 
 ModelKind = Literal["pipeline", "unet", "vae", "controlnet", "lora", "ip_adapter", "image_encoder", "embedding"]
 
@@ -41,7 +45,6 @@ SAID: dict[str, str] = {
     "image_encoder": "an image encoder",
     "embedding": "an embedding",
 }
-PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 LATENT_RGB = "latent_rgb.json"
 """Optional file beside `model_index.json`: rows of red, green and blue for each latent channel, and a last row that is
 added to all, for previews."""
@@ -120,7 +123,7 @@ class Reader:
             return self._pipeline(name, root)
         if (root / "config.json").is_file():
             return self._component(name, root)
-        found = sorted(path for path in root.glob("*") if path.suffix.lower() == ".safetensors" and path.is_file())
+        found = sorted(path for path in root.glob("*") if is_safetensors(path) and path.is_file())
         usual = [path for path in found if path.stem == "pytorch_lora_weights"]
         if len(found) == 1 or usual:
             return self._file(name, (usual or found)[0])
@@ -130,9 +133,9 @@ class Reader:
             raise ProblemError(
                 Problem(code="not_a_model", message=message, hint=f"Name one: {one_of(names)}.", value=name)
             )
-        pickles = [path for path in root.glob("*") if path.suffix.lower() in PICKLES]
+        pickles = sorted(path for path in root.glob("*") if is_pickle(path) and path.is_file())
         if pickles:
-            raise unsafe(name, pickles[0])
+            return self._file(name, pickles[0])
         message = f"The folder {name!r} holds no model: there is no model_index.json, no config.json, no weights."
         raise ProblemError(
             Problem(code="not_a_model", message=message, hint="Name the folder of a diffusers model.", value=name)
@@ -153,6 +156,8 @@ class Reader:
         scheduler = root / "scheduler" / "scheduler_config.json"
         if not scheduler.is_file():
             raise _incomplete(name, "scheduler/scheduler_config.json")
+        if str(read_json(scheduler).get("_class_name", "")).startswith("EDM"):
+            raise unsupported(name, EDM)
         parts["scheduler"] = Part(scheduler)
         beside = tuple(path for path in [root / LATENT_RGB] if path.is_file())
         parts[""] = Part(root / "model_index.json", (), beside)
@@ -170,18 +175,32 @@ class Reader:
         return Layout(kind, family, root, {"": self._weighted(name, root, "")})
 
     def _file(self, name: str, path: Path) -> Layout:
-        if path.suffix.lower() != ".safetensors":
-            raise unsafe(name, path) if path.suffix.lower() in PICKLES else _not_weights(name)
+        if is_pickle(path):
+            if not self._allow_pickle:
+                raise unsafe(name, path)
+        elif not is_safetensors(path):
+            # Files of other programs tell what they are by how they begin.
+            refuse_others(path)
+            raise _not_weights(name)
         header = read_header(path)
         part = Part(None, (path,))
         if is_ip_adapter(header):
             return Layout("ip_adapter", of_ip_adapter(header), path, {"": part, **self._encoder(path, header)})
         if is_lora(header):
+            made_for = lora_for(header)
+            if made_for:
+                message = f"No part of the LoRA {name!r} fits a supported model: it seems to be made for {made_for}."
+                hint = f"Choose a LoRA that was trained on {SUPPORTED}."
+                raise ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=name))
             return Layout("lora", of_lora(header), path, {"": part})
         if is_checkpoint(header):
             return Layout("pipeline", of_checkpoint(name, header), path, {"": part}, single=True)
         if is_original_vae(header):
-            return Layout("vae", of_original_vae(path.stem, header), path, {"": part}, single=True)
+            return Layout("vae", of_original_vae(name, header), path, {"": part}, single=True)
+        said = what_is(header) or other_part(header)
+        if said:
+            raise unsupported(name, f"is {said}")
+        # Last: one tensor of any name may be an embedding.
         if embedding_vectors(header):
             return Layout("embedding", of_embedding(header), path, {"": part})
         raise _not_weights(name)
@@ -288,6 +307,6 @@ def unsafe(name: str, path: Path) -> ProblemError:
 
 
 def _not_weights(name: str) -> ProblemError:
-    message = f"{name!r} is neither a model, nor a LoRA, an IP-Adapter or an embedding that can be read."
-    hint = "Give a folder in diffusers layout, or a .safetensors file."
+    message = f"{name!r} is no file of weights that is known: neither its names nor its shapes are those of a model."
+    hint = "Give a folder in diffusers layout, or a .safetensors file of a model that is supported."
     return ProblemError(Problem(code="not_a_model", message=message, hint=hint, value=name))

@@ -16,7 +16,7 @@ from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.unicode import named
 
 from .embeddings import EMBEDDING, embedding_missing, embedding_place
-from .headers import read_header
+from .headers import is_pickle, is_safetensors, read_header
 from .hub import (
     Progress,
     blob_digest,
@@ -27,14 +27,12 @@ from .hub import (
     snapshot,
     split_name,
 )
-from .layout import SAID, Layout, Reader, read_json
+from .layout import SAID, Layout, Reader
 
 STARTER = "starter"
 STARTER_PARTS = ("few_step", "image_encoder")
 TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline")}
 """What may be named where a model of a kind is asked for, if that is more than the kind itself."""
-CLIP = "openai/clip-vit-large-patch14"
-CLIP_VOCABULARY = 49408
 
 
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +88,7 @@ class Library:
         self._allow_download = allow_download
         self.progress = progress
         self._endpoint = endpoint
+        self._allow_pickle = allow_pickle
         self._reader = Reader(self._inside, allow_pickle)
         self._added: dict[str, Path] = {}
 
@@ -180,23 +179,6 @@ class Library:
                     found.append(ModelEntry(name=name, place=place, path=str(path), problem=error.problems[0]))
         return found
 
-    def clip_vocabulary(self) -> Path | None:
-        """The folder of a tokenizer with the vocabulary of CLIP, from any model that has one."""
-        for folder in self._tokenizers():
-            names = {"vocab.json", "merges.txt"}
-            if all((folder / name).is_file() and self._inside(folder / name) for name in names):
-                size = len(read_json(folder / "vocab.json"))
-                if size == CLIP_VOCABULARY:
-                    return folder
-        return None
-
-    def _tokenizers(self) -> Iterator[Path]:
-        for repository, path in repositories(self.cache):
-            if repository == CLIP:
-                yield path
-        for _, _, path in self._all():
-            yield from (path / "tokenizer", path / "tokenizer_2")
-
     def _open(self, name: str, place: str | None = None) -> tuple[Source, Layout]:
         name = name.strip()
         if name == STARTER and place in (None, STARTER):
@@ -221,7 +203,7 @@ class Library:
 
     def _open_embedding(self, name: str) -> tuple[Source, Layout]:
         self._refuse_strange(name)
-        place = embedding_place(name, self._local)
+        place = embedding_place(name, self._local, self._allow_pickle)
         if place is None:
             raise embedding_missing(name, self.folders)
         return self._open(place, "file")
@@ -353,7 +335,7 @@ def _models_below(folder: Path, top: Path, depth: int = 0) -> Iterator[tuple[str
         name = path.relative_to(top).as_posix()
         if path.name.startswith(".") or not named(path.name, str(folder)):
             continue
-        if path.is_file() and path.suffix.lower() == ".safetensors":
+        if path.is_file() and (is_safetensors(path) or is_pickle(path) or path.suffix.lower() == ".gguf"):
             yield name, "file", path
         elif (path / "model_index.json").is_file() or (path / "config.json").is_file():
             yield name, "folder", path
@@ -371,7 +353,7 @@ def _entry(source: Source, layout: Layout) -> ModelEntry:
         for part, files in layout.parts.items()
         if files.weights
     }
-    weights = [file for part in layout.parts.values() for file in part.weights if file.suffix.lower() == ".safetensors"]
+    weights = [file for part in layout.parts.values() for file in part.weights if file.suffix != ".json"]
     largest = max(weights, key=lambda file: file.stat().st_size, default=None)
     return ModelEntry(
         name=_full_name(source),

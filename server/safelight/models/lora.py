@@ -6,16 +6,24 @@ The weights themselves are never touched. Source: Hu et al. 2021, https://arxiv.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from safelight.sdk.models import Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
 
 from .components import Loaded
+from .headers import read_header
+from .weights import Target, tensors
 
 log = logging.getLogger(__name__)
+
+_DORA = ".dora_scale"
+_DOWN = ("lora_A.weight", ".down.weight")
 
 
 class Attached:
@@ -24,11 +32,18 @@ class Attached:
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
         self._names: dict[Source, str] = {}
+        self._partly: dict[Source, Problem] = {}
         self._count = 0
 
     @property
     def sources(self) -> tuple[Source, ...]:
         return tuple(self._names)
+
+    def warnings(self, patches: Sequence[Patch]) -> tuple[Problem, ...]:
+        """What is to be told of LoRAs that fit in part only."""
+        return tuple(
+            self._partly[source] for source in {patch.source: None for patch in patches} if source in self._partly
+        )
 
     def attach(self, source: Source, file: Path, family: str) -> None:
         """Reads a LoRA and lays it beside the weights, turned off.
@@ -36,16 +51,29 @@ class Attached:
         Raises:
             ProblemError: `lora_unfit`, when it was made for another model, or `lora_unreadable`.
         """
+        state, alphas, metadata = self._read(source, file, family)
+        self._count += 1
+        name = f"lora_{self._count}"
+        for part, module in self._loaded.modules.items():
+            self._attach_to(part, module, state, alphas, metadata, name, source, family)
+        self._names[source] = name
+        self.turn_off()
+
+    def _read(self, source: Source, file: Path, family: str) -> tuple[dict[str, Any], Any, Any]:
+        """A LoRA's tensors by the names that diffusers has for them, their alphas, and what peft wrote beside them."""
+        import torch
         from diffusers.loaders.lora_pipeline import StableDiffusionXLLoraLoaderMixin as Loader
 
+        header = read_header(file)
+        given = dict(tensors((file,), Target(torch.float32, torch.device("cpu"))))
+        magnitudes = {name.removesuffix(_DORA): given.pop(name) for name in list(given) if name.endswith(_DORA)}
+        names = {id(tensor): name for name, tensor in given.items()}
         unet = self._loaded.modules.get("unet")
         try:
             # The class for SDXL reads the files of every family; it alone knows two text encoders.
             found: Any = Loader.lora_state_dict(
-                str(file),
+                dict(given),
                 unet_config=unet.config if unet is not None and family == "sdxl" else None,
-                use_safetensors=True,
-                local_files_only=True,
                 return_lora_metadata=True,
             )
         except (ValueError, KeyError, AttributeError, RuntimeError) as error:
@@ -54,16 +82,16 @@ class Attached:
             raise ProblemError(
                 Problem(code="lora_unreadable", message=message, hint=hint, value=source.name)
             ) from error
-        state, alphas, metadata = found
-        self._count += 1
-        name = f"lora_{self._count}"
-        touched = False
-        for part, module in self._loaded.modules.items():
-            touched |= self._attach_to(part, module, state, alphas, metadata, name, source, family)
-        if not touched:
-            log.info("the LoRA %s has nothing for %s", source.name, ", ".join(self._loaded.modules))
-        self._names[source] = name
-        self.turn_off()
+        state, alphas, _ = found
+        if not any(name.startswith(("unet.", "text_encoder.", "text_encoder_2.")) for name in state):
+            message = f"Nothing in the LoRA {source.name!r} fits a UNet or a text encoder of CLIP."
+            hint = f"Choose a LoRA that was trained on {family}."
+            raise ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=source.name))
+        if magnitudes:
+            # diffusers leaves them out; it hands on the very tensors, which tells what each is called now.
+            state |= _renamed(source, state, names, magnitudes)
+        told = header.metadata.get("lora_adapter_metadata")
+        return state, alphas, msgspec.json.decode(told) if told else None
 
     def _attach_to(
         self,
@@ -75,11 +103,13 @@ class Attached:
         name: str,
         source: Source,
         family: str,
-    ) -> bool:
+    ) -> None:
         from diffusers.loaders.lora_pipeline import StableDiffusionXLLoraLoaderMixin as Loader
 
-        if not any(key.startswith(f"{part}.") for key in state):
-            return False
+        given = sum(key.startswith(f"{part}.") and key.endswith(_DOWN) for key in state)
+        if not given:
+            log.info("the LoRA %s has nothing for %s", source.name, part)
+            return
         try:
             if part == "unet":
                 Loader.load_lora_into_unet(dict(state), alphas, module, name, metadata=metadata)
@@ -91,11 +121,13 @@ class Attached:
             message = f"The LoRA {source.name!r} does not fit this model of the family {family}: {_first(error)}"
             hint = f"Choose a LoRA that was trained on {family}."
             raise ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=source.name)) from error
+        fitting = sum(name in layer.lora_A for layer in _layers(module))
+        if fitting < given:
+            self._partly[source] = _partly(source.name, part, fitting, given)
         # New layers come in the type of their file; they compute with the module's.
         for layer in _layers(module):
             layer.to(self._loaded.device, self._loaded.dtype)
         module.eval().requires_grad_(False)
-        return True
 
     def turn_on(self, patches: Sequence[Patch]) -> None:
         """Turns on what the patches name, with their weights; the same LoRA twice counts with the sum."""
@@ -124,12 +156,48 @@ class Attached:
         from diffusers.utils.peft_utils import delete_adapter_layers, recurse_remove_peft_layers
 
         name = self._names.pop(source)
+        self._partly.pop(source, None)
         for module in self._loaded.modules.values():
             if name in getattr(module, "peft_config", {}):
                 delete_adapter_layers(module, name)
             if not self._names and any(True for _ in _layers(module)):
                 recurse_remove_peft_layers(module)
         self.turn_off()
+
+
+def _partly(name: str, part: str, fitting: int, given: int) -> Problem:
+    message = (
+        f"Of the LoRA {name!r} {fitting} of {given} changes to the {part} fit this model; the others are left out."
+    )
+    hint = "It was trained on another kind of model, or changes layers that are not supported."
+    return Problem(code="lora_unfit", message=message, hint=hint, value=name).warning()
+
+
+def _renamed(
+    source: Source, state: Mapping[str, Any], names: Mapping[int, str], magnitudes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Magnitudes of DoRA (Liu et al. 2024, https://arxiv.org/abs/2402.09353) by the names that diffusers has for them.
+
+    Raises:
+        ProblemError: `lora_unreadable`, when a layer has none or one of its inputs, which peft has not.
+    """
+    made: dict[str, Any] = {}
+    for name, tensor in state.items():
+        if not name.endswith(_DOWN):
+            continue
+        module = names.get(id(tensor), "").removesuffix(".lora_down.weight").removesuffix(".lora_A.weight")
+        magnitude = magnitudes.get(module)
+        up = state.get(name.replace("lora_A.", "lora_B.").replace(".down.", ".up."))
+        if magnitude is None or up is None or magnitude.numel() != up.shape[0] or magnitude.shape[0] != up.shape[0]:
+            what = "has no magnitude" if magnitude is None else f"has a magnitude of the shape {tuple(magnitude.shape)}"
+            message = f"The LoRA {source.name!r} is a DoRA that cannot be applied: its layer {module or name!r} {what}."
+            hint = "Look for a version with one magnitude for each output of each layer, as peft writes it."
+            raise ProblemError(Problem(code="lora_unreadable", message=message, hint=hint, value=source.name))
+        path = re.sub(r"(_lora|\.lora|\.lora_linear_layer)\.down\.weight$|\.lora_A\.weight$", "", name)
+        made[f"{path}.lora_magnitude_vector.weight"] = (
+            magnitude.flatten() if up.dim() == 2 else magnitude.reshape(1, -1, 1, 1)
+        )
+    return made
 
 
 def _layers(module: Any) -> Any:

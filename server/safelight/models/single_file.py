@@ -1,7 +1,7 @@
 """Whole models in one file, in the layout of the original releases of Stable Diffusion.
 
-Such a file holds weights alone. The configurations below are those of the releases; the vocabulary of CLIP, which all
-families share, is taken from any other model on this machine. Names are translated by diffusers.
+Such a file holds weights alone. The configurations below are those of the releases, and the vocabulary of CLIP, which
+all families share, comes with Safelight. Names are translated by diffusers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from safelight.sdk.problem import Problem, ProblemError
 from .components import Loaded, TextEncoders, default_scheduler, denoiser_settings, empty, filled
 from .headers import Header, read_header
 from .layout import Layout
-from .library import CLIP, CLIP_VOCABULARY
+from .vocabulary import CLIP_VOCABULARY, clip_tokenizer
 from .weights import Target, tensors
 
 _UNET = "model.diffusion_model."
@@ -65,6 +65,8 @@ VAE_OF_FAMILY: Mapping[str, Mapping[str, Any]] = {
     "sd2": {"scaling_factor": 0.18215, "sample_size": 768, "force_upcast": False},
     "sdxl": {"scaling_factor": 0.13025, "sample_size": 1024, "force_upcast": True},
 }
+VAE_OF_NONE: Mapping[str, Any] = {"scaling_factor": None, "sample_size": 512, "force_upcast": True}
+"""For a VAE that does not tell its family: the scale comes from what it is used with, the type from the safer one."""
 _CLIP = {"vocab_size": CLIP_VOCABULARY, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
 CLIP_L: Mapping[str, Any] = {
     **_CLIP,
@@ -95,11 +97,11 @@ CLIP_BIG_G: Mapping[str, Any] = {
 }
 
 
-def load(kind: str, layout: Layout, target: Target, vocabulary: Path | None) -> Loaded:
-    """Loads a component out of a whole model's file. `vocabulary` is the folder of a tokenizer with CLIP's vocabulary.
+def load(kind: str, layout: Layout, target: Target) -> Loaded:
+    """Loads a component out of a whole model's file.
 
     Raises:
-        ProblemError: the file lacks it, or what it needs beside the file is not on this machine.
+        ProblemError: the file lacks it.
     """
     file = layout.parts[""].weights[0]
     header = read_header(file)
@@ -107,7 +109,7 @@ def load(kind: str, layout: Layout, target: Target, vocabulary: Path | None) -> 
         return _unet(layout, file, header, target)
     if kind == "VAE":
         return _vae(layout, file, header, target)
-    return _text_encoders(layout, file, header, target, vocabulary)
+    return _text_encoders(layout, file, header, target)
 
 
 def _unet(layout: Layout, file: Path, header: Header, target: Target) -> Loaded:
@@ -121,7 +123,7 @@ def _unet(layout: Layout, file: Path, header: Header, target: Target) -> Loaded:
     module = empty(lambda: UNet2DConditionModel(**config))
     given = convert_ldm_unet_checkpoint(_read(file, target, (_UNET,)), config)
     filled(module, given.items(), target, file.name)
-    settings = denoiser_settings(default_scheduler(velocity))
+    settings = denoiser_settings(default_scheduler(velocity, "ztsnr" in header.tensors))
     return Loaded(module, target.dtype, target.device, {"unet": module}, settings)
 
 
@@ -129,7 +131,7 @@ def _vae(layout: Layout, file: Path, header: Header, target: Target) -> Loaded:
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    config = {**VAE, **VAE_OF_FAMILY[layout.family]}
+    config = {**VAE, **(VAE_OF_FAMILY.get(layout.family) or VAE_OF_NONE)}
     prefix = _VAE if f"{_VAE}decoder.conv_in.weight" in header.tensors else ""
     if f"{prefix}decoder.conv_in.weight" not in header.tensors:
         raise _lacks(file, "VAE", "Load one by itself, and connect that.")
@@ -139,14 +141,10 @@ def _vae(layout: Layout, file: Path, header: Header, target: Target) -> Loaded:
     return Loaded(module, target.dtype, target.device, {"vae": module})
 
 
-def _text_encoders(layout: Layout, file: Path, header: Header, target: Target, vocabulary: Path | None) -> Loaded:
+def _text_encoders(layout: Layout, file: Path, header: Header, target: Target) -> Loaded:
     from diffusers.loaders.single_file_utils import convert_ldm_clip_checkpoint, convert_open_clip_checkpoint
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-    if vocabulary is None:
-        message = f"{file.name} holds no vocabulary, and no model on this machine has CLIP's."
-        hint = f"To get it: `hf download {CLIP} vocab.json merges.txt tokenizer_config.json`."
-        raise ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=file.name))
     first = "conditioner.embedders.0." if layout.family == "sdxl" else "cond_stage_model."
     second = "conditioner.embedders.1." if layout.family == "sdxl" else first
     if not any(key.startswith(first) for key in header.tensors):
@@ -167,10 +165,7 @@ def _text_encoders(layout: Layout, file: Path, header: Header, target: Target, v
         filled(modules[name], given.items(), target, file.name)
     # Those trained by OpenAI fill the rest of a text with its end mark, those by LAION with the token 0, "!".
     pads = ["!" if name == "text_encoder_2" or layout.family == "sd2" else "<|endoftext|>" for name in modules]
-    tokenizers = tuple(
-        CLIPTokenizer.from_pretrained(vocabulary, pad_token=pad, model_max_length=77, local_files_only=True)
-        for pad in pads
-    )
+    tokenizers = tuple(clip_tokenizer(pad) for pad in pads)
     component = TextEncoders(tokenizers, tuple(modules.values()))
     return Loaded(component, target.dtype, target.device, modules)
 

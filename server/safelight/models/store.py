@@ -145,7 +145,8 @@ class ModelStore:
             with self._lock:
                 entry = self._take(ref, max(together))
             value: Loaded = entry.value.loaded
-            held = Held(value.component, value.device, value.dtype, MappingProxyType(dict(value.settings)))
+            settings = {**value.settings, "warnings": entry.value.attached.warnings(entry.state)}
+            held = Held(value.component, value.device, value.dtype, MappingProxyType(settings))
             yield held
         except Exception as error:
             if not is_out_of_memory(error):
@@ -252,7 +253,7 @@ class ModelStore:
 
         def attempt() -> Loaded:
             with quiet():
-                return load(ref.kind, layout, target, self._library.clip_vocabulary)
+                return load(ref.kind, layout, target)
 
         loaded = self._retried(attempt, ref, size, scratch)
         from .lora import Attached

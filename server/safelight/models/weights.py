@@ -6,13 +6,12 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
-from zipfile import is_zipfile
 
 from safelight.sdk.problem import Problem, ProblemError
 
-from .headers import Header, TensorEntry, damaged, read_header
+from .headers import Header, TensorEntry, damaged, is_pickle, is_safetensors, read_header
+from .pickles import load as read_pickle
 
 if TYPE_CHECKING:
     import torch
@@ -64,10 +63,11 @@ def tensors(files: Iterable[Path], target: Target, wanted: Callable[[str], bool]
     twice.
     """
     for file in files:
-        if file.suffix.lower() == ".safetensors":
+        if is_safetensors(file):
             yield from _safetensors(file, target, wanted)
-        elif file.suffix != ".json":
-            yield from _pickle(file, target, wanted)
+        elif is_pickle(file):
+            found = read_pickle(file)
+            yield from ((name, target.place(one)) for name, one in found.items() if wanted is None or wanted(name))
 
 
 def _safetensors(file: Path, target: Target, wanted: Callable[[str], bool] | None) -> Iterator[tuple[str, Tensor]]:
@@ -121,22 +121,6 @@ def _dtype(file: Path, entry: TensorEntry) -> torch.dtype:
     raise ProblemError(Problem(code="unsupported_weights", message=message, hint=hint, value=str(file)))
 
 
-def _pickle(file: Path, target: Target, wanted: Callable[[str], bool] | None) -> Iterator[tuple[str, Tensor]]:
-    """Tensors of a pickle, by an unpickler that makes nothing but tensors. Only reached when the user allows it."""
-    import torch
-
-    # Files older than torch 1.6 are no archives, and cannot be mapped.
-    try:
-        found = torch.load(file, map_location="cpu", weights_only=True, mmap=is_zipfile(file))
-    except UnpicklingError as error:
-        message = f"{file} holds more than tensors, and is not opened: {str(error).splitlines()[0]}"
-        hint = "Use a safetensors version."
-        raise ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=str(file))) from None
-    for name, tensor in found.items():
-        if wanted is None or wanted(name):
-            yield name, target.place(tensor)
-
-
 def fill(module: Any, given: Iterable[tuple[str, Tensor]], shown: str, rename: Rename | None = None) -> None:
     """Puts tensors into a module that was built on the meta device, in place of its empty parameters.
 
@@ -187,9 +171,7 @@ def stored_bytes(files: Iterable[Path], itemsize: int, prefixes: tuple[str, ...]
     """
     total = 0
     for file in files:
-        if file.suffix.lower() == ".safetensors":
+        if is_safetensors(file) or is_pickle(file):
             tensors = read_header(file).tensors.items()
             total += sum(math.prod(entry.shape) for name, entry in tensors if name.startswith(prefixes)) * itemsize
-        elif file.suffix != ".json":
-            total += file.stat().st_size
     return total

@@ -1,0 +1,148 @@
+"""What a file of weights is, told by the names and shapes in its header: one row a kind.
+
+Only what cannot be run needs a row here; what can be has its test in `families`. Nothing is guessed: a file that no
+row fits is said to be unknown.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .headers import Header
+
+_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.", "model.", "net.", "module.")
+"""What programs put before the names of a denoiser."""
+
+
+class Sign(NamedTuple):
+    """A kind of file: what it is called, names that all must be there, and sizes (name, axis, size) that must hold."""
+
+    said: str
+    names: tuple[str, ...]
+    sizes: tuple[tuple[str, int, int], ...] = ()
+
+
+SIGNS: tuple[Sign, ...] = (
+    # Transformers and other denoisers, in the layout of their makers and in that of diffusers.
+    Sign("a Flux.2 model", ("double_stream_modulation_img.lin.weight",)),
+    Sign("a Flux.2 model", ("double_stream_modulation_img.linear.weight",)),
+    Sign("a Chroma model", ("distilled_guidance_layer.in_proj.weight",)),
+    Sign("a HunyuanVideo model", ("txt_in.individual_token_refiner.blocks.0.adaLN_modulation.1.weight",)),
+    Sign("a HunyuanVideo model", ("context_embedder.token_refiner.refiner_blocks.0.attn.to_q.weight",)),
+    Sign("a Flux model", ("double_blocks.0.img_attn.norm.key_norm.scale",)),
+    Sign("a Flux model", ("double_blocks.0.img_attn.qkv.weight", "single_blocks.0.linear1.weight")),
+    Sign("a Flux model", ("single_transformer_blocks.0.attn.to_q.weight", "x_embedder.weight")),
+    Sign("a Stable Diffusion 3 model", ("joint_blocks.0.context_block.adaLN_modulation.1.bias",)),
+    Sign("a Stable Diffusion 3 model", ("transformer_blocks.0.attn.add_k_proj.weight", "pos_embed.proj.weight")),
+    Sign("a Qwen-Image model", ("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight")),
+    Sign("a Z-Image model", ("noise_refiner.0.attention_norm1.weight",), (("cap_embedder.1.weight", 1, 2560),)),
+    Sign("a Lumina 2 model", ("noise_refiner.0.attention_norm1.weight", "cap_embedder.1.weight")),
+    Sign("a Wan model", ("patch_embedding.weight", "head.modulation")),
+    Sign("a Wan model", ("patch_embedding.weight", "condition_embedder.time_proj.weight")),
+    Sign("an Anima model", ("llm_adapter.blocks.0.self_attn.q_proj.weight",)),
+    Sign("an LTX-2 model", ("audio_patchify_proj.weight", "patchify_proj.weight")),
+    Sign("an LTX-2 model", ("audio_proj_in.weight", "proj_in.weight", "transformer_blocks.0.scale_shift_table")),
+    Sign("an LTX-Video model", ("patchify_proj.weight", "transformer_blocks.0.scale_shift_table")),
+    Sign("an LTX-Video model", ("proj_in.weight", "transformer_blocks.0.scale_shift_table")),
+    Sign("a Sana model", ("blocks.0.cross_attn.q_linear.weight", "attention_y_norm.weight")),
+    Sign("a Sana model", ("transformer_blocks.0.scale_shift_table", "caption_norm.weight")),
+    Sign("a PixArt model", ("blocks.0.scale_shift_table", "y_embedder.y_embedding")),
+    Sign("a PixArt model", ("transformer_blocks.0.scale_shift_table", "pos_embed.proj.weight")),
+    Sign("a Mochi model", ("blocks.0.attn.qkv_x.weight",)),
+    Sign("an AuraFlow model", ("double_layers.0.attn.w1q.weight",)),
+    Sign("a MiniMax H3 model", ("token_refiner.blocks.0.attn.qkv_proj.weight",)),
+    Sign("stage C of Stable Cascade", ("clip_txt_mapper.weight",)),
+    Sign("stage B of Stable Cascade", ("down_blocks.1.0.channelwise.0.weight",)),
+    # What goes beside a denoiser.
+    Sign("a motion module of AnimateDiff", ("down_blocks.0.motion_modules.0.temporal_transformer.norm.weight",)),
+    Sign("a T2I-Adapter", ("body.0.in_conv.weight",)),
+    Sign("a T2I-Adapter", ("adapter.body.0.resnets.0.block1.weight",)),
+    Sign("a Control-LoRA", ("lora_controlnet",)),
+    Sign("a ControlNet of Flux", ("controlnet_x_embedder.weight",)),
+    Sign("a ControlNet of Z-Image", ("control_all_x_embedder.2-1.weight",)),
+    # Text encoders, image encoders.
+    Sign("a CLIP model of texts and images", ("text_projection", "visual.conv1.weight")),
+    Sign("a CLIP image encoder alone", ("vision_model.encoder.layers.0.self_attn.q_proj.weight",)),
+    Sign("a CLIP image encoder alone", ("visual.conv1.weight",)),
+    Sign("a UMT5 text encoder alone", ("encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight",)),
+    Sign("a T5 text encoder alone", ("encoder.block.0.layer.0.SelfAttention.q.weight",)),
+    Sign("a CLIP text encoder alone", ("text_model.encoder.layers.0.self_attn.q_proj.weight",)),
+    Sign("a CLIP text encoder alone", ("encoder.layers.0.self_attn.q_proj.weight", "final_layer_norm.weight")),
+    Sign("a CLIP text encoder alone", ("transformer.resblocks.0.attn.in_proj_weight",)),
+    Sign("a CLIP text encoder alone", ("resblocks.0.attn.in_proj_weight",)),
+    Sign("a language model", ("layers.0.self_attn.q_proj.weight", "layers.0.mlp.gate_proj.weight")),
+    # VAEs of other latents.
+    Sign("a VAE of Wan or Qwen-Image", ("decoder.middle.0.residual.0.gamma",)),
+    Sign("a VAE of Wan or Qwen-Image", ("decoder.mid_block.resnets.0.norm1.gamma",)),
+    Sign("an autoencoder of Sana", ("decoder.stages.1.op_list.0.main.conv.conv.bias",)),
+    Sign("a tiny VAE for previews", ("decoder.layers.1.weight", "encoder.layers.0.weight")),
+    Sign("a tiny VAE for previews", ("decoder.1.weight", "encoder.0.weight")),
+    # Upscalers.
+    Sign("an upscaler (ESRGAN)", ("conv_first.weight", "body.0.rdb1.conv1.weight")),
+    Sign("an upscaler (ESRGAN)", ("model.0.weight", "model.1.sub.0.RDB1.conv1.0.weight")),
+    Sign("an upscaler (ESRGAN)", ("0.weight", "1.sub.0.RDB1.conv1.0.weight")),
+    Sign("an upscaler (SwinIR or HAT)", ("conv_first.weight", "layers.0.residual_group.blocks.0.norm1.weight")),
+    Sign("an upscaler (DAT)", ("conv_first.weight", "layers.0.blocks.0.norm1.weight")),
+    Sign("an upscaler (Real-ESRGAN compact)", ("body.0.weight", "body.1.weight", "body.2.weight")),
+)
+
+_LORAS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Chroma", ("distilled_guidance_layer",)),
+    ("HunyuanVideo", ("txt_in_individual_token_refiner",)),
+    ("Flux.2", ("double_stream_modulation",)),
+    ("Flux", ("double_blocks_", "single_blocks_", "single_transformer_blocks_")),
+    ("Qwen-Image", ("transformer_blocks_0_img_m", "transformer_blocks_0_txt_m")),
+    ("Stable Diffusion 3", ("joint_blocks_", "transformer_blocks_0_attn_add_", "transformer_blocks_0_attn_to_")),
+    ("Wan", ("blocks_0_self_attn_", "blocks_0_cross_attn_", "blocks_0_ffn_")),
+    ("Z-Image", ("layers_0_attention_", "noise_refiner_")),
+    ("LTX-Video or PixArt", ("transformer_blocks_0_attn1_", "transformer_blocks_0_attn2_")),
+    ("Stable Cascade", ("down_blocks_0_1_attention_", "down_blocks_0_2_attention_")),
+)
+_LORA_PREFIXES = (
+    "transformer_",
+    "diffusion_model_",
+    "lora_unet_",
+    "lora_transformer_",
+    "lycoris_",
+    "base_model_model_",
+)
+
+
+def what_is(header: Header) -> str:
+    """What a file is that is not run ('a Flux model'); the empty string when no row fits."""
+    names = header.tensors
+    for prefix in ("", *_PREFIXES):
+        found = next((sign.said for sign in SIGNS if _fits(sign, header, prefix)), "")
+        if found:
+            return found
+    if any("hada_w1_a" in name for name in names):
+        return "a LoHa (of LyCORIS)"
+    if any("lokr_w1" in name for name in names):
+        return "a LoKr (of LyCORIS)"
+    return "a ControlNet-LLLite" if any(name.startswith("lllite_") for name in names) else ""
+
+
+def _fits(sign: Sign, header: Header, prefix: str) -> bool:
+    if not all(prefix + name in header.tensors for name in sign.names):
+        return False
+    shapes = ((header.shape(prefix + name), axis, size) for name, axis, size in sign.sizes)
+    return all(len(shape) > axis and shape[axis] == size for shape, axis, size in shapes)
+
+
+def lora_for(header: Header) -> str:
+    """What a LoRA changes, if that is a model that is not run ('Flux'); else the empty string."""
+    modules = {_module(name) for name in header.tensors}
+    # UNets have blocks inside their blocks; what is told below stands at the top.
+    for said, marks in _LORAS:
+        if any(module.startswith(marks) for module in modules):
+            return said
+    return ""
+
+
+def _module(name: str) -> str:
+    flat = name.replace(".", "_")
+    for prefix in _LORA_PREFIXES:
+        # 'transformer_blocks' is a name of its own.
+        if flat.startswith(prefix) and not flat.startswith("transformer_blocks_"):
+            flat = flat.removeprefix(prefix)
+    return flat
