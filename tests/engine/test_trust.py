@@ -355,3 +355,13 @@ def test_one_type_for_all_that_is_typed_in(tmp_path: Path) -> None:
     (problem,) = check(wrong, engine.catalogue).problems
     assert (problem.code, problem.port) == ("wrong_type", "b")
     assert engine.run(own({"p": ("pair", {"a": 0.5, "b": 2})}, [], {"n": "p.value"})).values["n"] == 2.0
+
+
+def test_a_circle_fails_where_it_is_chosen(tmp_path: Path) -> None:
+    engine = engine_with(tmp_path, 1 << 20)
+    for condition, status in ((True, "done"), (False, "failed")):
+        nodes: dict[str, Any] = {"good": "number", "a": "add", "b": "add", "pick": ("switch", {"condition": condition})}
+        links = [("good.value", "pick.on_true"), ("a.value", "b.a"), ("b.value", "a.a"), ("b.value", "pick.on_false")]
+        result = engine.run(doc(nodes, links, {"r": "pick.value"}))
+        assert result.status == status
+        assert [problem.code for problem in result.problems] == ([] if condition else ["cycle"])

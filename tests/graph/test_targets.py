@@ -93,6 +93,20 @@ def test_a_branch_that_may_not_be_chosen() -> None:
     assert [problem.code for problem in behind.nodes[behind.index["more"]].faults] == ["missing_input"]
 
 
+def test_a_circle_on_a_branch_that_may_not_be_chosen() -> None:
+    nodes = {"good": "number", "a": "add", "b": "add", "pick": "switch", "end": "add"}
+    links = [
+        ("good.value", "pick.on_true"), ("a.value", "b.a"), ("b.value", "a.a"), ("b.value", "pick.on_false"),
+        ("pick.value", "end.a"),
+    ]  # fmt: skip
+    found = checked(nodes, links, outputs={"r": "end.value"})
+    assert found.ok and told(found) == {"cycle": "warning"}
+    graph = found.require()
+    assert not graph.nodes[graph.index["pick"]].faults and not graph.nodes[graph.index["end"]].faults
+    assert [problem.code for problem in graph.nodes[graph.index["b"]].faults] == ["cycle"]
+    assert graph.order.index(graph.index["pick"]) < graph.order.index(graph.index["end"])
+
+
 @pytest.mark.parametrize(
     ("targets", "modes", "code"),
     [

@@ -9,6 +9,7 @@ run may need it (`Claims`), and what was remembered when the run began is not ev
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -228,9 +229,9 @@ class _Run:
             self._fail(number, node, state, error)
         except Demand as demand:
             self._demanded(node, state, demand.port)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:  # whatever a node raises is its failure, never the run's
+            if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                raise  # from the keyboard: who handles Ctrl-C otherwise is told by a signal, not by this
             self._fail(number, node, state, error)
         return []
 

@@ -30,14 +30,11 @@ class Surroundings:
             for name in os.environ.keys() - self._environment.keys():
                 del os.environ[name]
             os.environ.update(self._environment)
-        if self._torch is not None and _torch_settings() != self._torch:
-            import torch
-
-            kind, gradients, threads, device = self._torch
-            torch.set_default_dtype(kind)
-            torch.set_grad_enabled(gradients)
-            torch.set_num_threads(threads)
-            torch.set_default_device(device)
+        now = _torch_settings() if self._torch is not None else None
+        if self._torch is not None and now is not None:
+            for name, value in self._torch.items():
+                if now[name] != value:
+                    _set_torch(name, value)
 
 
 def _folder() -> str | None:
@@ -47,9 +44,23 @@ def _folder() -> str | None:
         return None
 
 
-def _torch_settings() -> tuple[Any, bool, int, Any] | None:
+_TORCH = {
+    "default_dtype": ("get_default_dtype", "set_default_dtype"),
+    "gradients": ("is_grad_enabled", "set_grad_enabled"),
+    "threads": ("get_num_threads", "set_num_threads"),
+    "device": ("get_default_device", "set_default_device"),
+    "precision": ("get_float32_matmul_precision", "set_float32_matmul_precision"),
+    "deterministic": ("are_deterministic_algorithms_enabled", "use_deterministic_algorithms"),
+}
+"""What torch keeps for the whole process: by what it is read, and by what it is set."""
+
+
+def _torch_settings() -> dict[str, Any] | None:
     torch = sys.modules.get("torch")
-    get = getattr(torch, "get_default_dtype", None)
-    if torch is None or get is None:  # not loaded, or being loaded in another thread
-        return None
-    return get(), torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_device()
+    if torch is None or getattr(torch.__spec__, "_initializing", False):
+        return None  # not loaded, or being loaded in another thread
+    return {name: getattr(torch, get)() for name, (get, _) in _TORCH.items()}
+
+
+def _set_torch(name: str, value: Any) -> None:
+    getattr(sys.modules["torch"], _TORCH[name][1])(value)

@@ -74,14 +74,14 @@ class _Check:
         for step in steps:
             self._ports(step)
         self._cut, self._constants = around_bypassed(steps)
-        order, cycles = topological(steps)
+        order, knotted, cycles = topological(steps)
         for path in cycles:
             shown = path if len(path) <= 12 else [*path[:6], "...", *path[-5:]]
             message = f"The links run in a circle: {' → '.join(shown)}."
             self._say("cycle", message, "Remove one of these links.", path[0], value=path[:100], concerns=path)
         nodes: list[GraphNode | None] = [None] * len(steps)
         for number in order:
-            nodes[number] = self._node(number, steps[number], nodes)
+            nodes[number] = self._node(number, steps[number], nodes) if number not in knotted else None
         outputs = self._outputs()
         targets = self._find_targets(outputs)
         problems = self._told(targets)
@@ -416,7 +416,8 @@ def _stands_for(step: Step) -> GraphNode:
     if step.mode != "on":
         return GraphNode(step.id, _NOTHING, {}, off=True)
     wires = {port: Wire(sources=tuple(sources)) for port, sources in step.links.items() if sources}
-    return GraphNode(step.id, step.kind or _NOTHING, wires)
+    kind = step.kind or _NOTHING
+    return GraphNode(step.id, kind, wires, types=dict(kind.outputs))
 
 
 def _nothing() -> None:

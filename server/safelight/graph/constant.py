@@ -34,7 +34,6 @@ def constant(ports: Mapping[str, tuple[InputSpec, PortType]]) -> NodeType:
         context=None,
         named=len(order) > 1,
         migrations={},
-        source=lambda: "",
     )
 
 

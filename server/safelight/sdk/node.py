@@ -92,7 +92,8 @@ class NodeType:
     @cached_property
     def code(self) -> str:
         """What of its results depends on the code and version of its pack: part of every key."""
-        return self.source() if self.source is not None else code_of(self.function)
+        # The function itself counts, too: Python may have loaded it from a compiled file that is older than its source.
+        return code_of(self.function) + (self.source() if self.source is not None else "")
 
     @cached_property
     def lazy(self) -> frozenset[str]:

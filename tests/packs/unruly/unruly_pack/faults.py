@@ -84,6 +84,12 @@ def raises_generator_exit() -> int:
 
 
 @node()
+def raises_interrupt() -> int:
+    """As if somebody had pressed Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+@node()
 def raises_silent() -> int:
     """Its words raise."""
     raise Silent
