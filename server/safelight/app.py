@@ -238,7 +238,11 @@ class Studio:
             deliver=hand_over,
         )
         outputs = self._outputs(graph, document, result, delivered, output, text)
-        result.problems[:0] = checked.problems  # warnings: all else has been raised
+        # Warnings: all else has been raised. What has stopped a branch after all is told once.
+        told = {(problem.code, problem.node, problem.port) for problem in result.problems}
+        result.problems[:0] = [
+            problem for problem in checked.problems if (problem.code, problem.node, problem.port) not in told
+        ]
         if errors(result.problems) and result.status == "done":
             result.status = "failed"
         return Outcome(result, document, graph, outputs, delivered)

@@ -93,6 +93,12 @@ def test_what_a_node_leaves_behind_on_the_command_line(tmp_path: Path, name: str
     assert told["problems"] == []
 
 
+def test_a_thread_that_is_left_behind_does_not_keep_the_command(tmp_path: Path) -> None:
+    started = time.monotonic()
+    assert command(tmp_path, lone("leaks.leaves_a_stubborn_thread"), code=0)["status"] == "done"
+    assert time.monotonic() - started < 50
+
+
 def test_all_faults_on_the_server(server: Server) -> None:
     plan = server.ask("POST", "/plan", {"document": all_faults()})
     assert plan["nodes"]["exits"]["status"] == "run"

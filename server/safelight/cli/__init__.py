@@ -7,14 +7,15 @@ output is one JSON object; progress and everything else for people goes to stand
 from __future__ import annotations
 
 import io
+import os
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
 
 from . import arguments
-from .answer import reserved
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # Each command's imports stand in its own module, so that --help stays instant.
         command = import_module(f"safelight.cli.{given.command}_command")
+        reserved = import_module("safelight.cli.answer").reserved
         with reserved() if getattr(given, "json", False) else nullcontext():
             return command.execute(given, rest)
     except KeyboardInterrupt:  # before a run has begun, or after it; `run` cancels cleanly in between
@@ -46,4 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def entry() -> None:
-    sys.exit(main())
+    """Ends the process with the exit code, whatever threads nodes have left behind."""
+    code = main()
+    left = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
+    if left:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -69,6 +69,13 @@ def leaves_a_thread() -> int:
 
 
 @node()
+def leaves_a_stubborn_thread() -> int:
+    """Starts a thread that the end of the program would wait for."""
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    return 1
+
+
+@node()
 def computes_in_doubles() -> int:
     """Changes what torch computes with from now on."""
     import torch
