@@ -38,7 +38,7 @@ def load(*, file: Annotated[str, FilePick("image"), "A picture in the input fold
     """Read an image from the input folder: PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF (its first frame) and more.
 
     It is turned upright as its camera says, and its colours are brought to sRGB. Transparency is kept, and so
-    are depths of 16 bits.
+    are depths of 16 bits, unless a colour profile has to be converted: that is done with 8 bits.
     """
     import torch
 

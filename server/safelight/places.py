@@ -56,7 +56,7 @@ class InputFolders:
 
     def _problem(self, code: str, message: str, name: str) -> ProblemError:
         names = [entry.name for folder in self.folders if folder.is_dir() for entry in folder.iterdir()]
-        searched = ", ".join(str(folder) for folder in self.folders)
+        searched = ", ".join(dict.fromkeys(str(folder) for folder in self.folders))
         hint = did_you_mean(name, names) or f"Put it into {searched}." if len(self.folders) == 1 else ""
         hint = hint or did_you_mean(name, names) or f"These folders were searched: {searched}."
         return ProblemError(Problem(code=code, message=message, hint=hint, value=name))

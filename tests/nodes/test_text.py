@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 from hypothesis import given
@@ -254,3 +256,23 @@ def test_a_hint_is_a_warning_that_stops_nothing() -> None:
     checked = check(document, trivial_nodes.catalogue())
     assert checked.ok and checked.graph is not None
     assert [(p.code, p.level, p.node, p.port) for p in checked.problems] == [("prompt_syntax", "warning", "p", "text")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[a:" + "1" * 100_000, "[a:" * 30_000, "[" * 50_000, "(" * 20_000 + "Be" * 20_000 + ")" * 20_000,
+        "(a:" + "1" * 50_000 + "x)", "(" * 30 + r"\(a" * 10_000 + ")" * 30, "_" * 100_000, "{a|" * 30_000,
+        "(" + "B" * 50_000 + ":" + " " * 50_000 + ")", "<lora:" * 20_000,
+    ],
+    ids=range(10),
+)  # fmt: skip
+def test_no_prompt_takes_long_to_read(text: str) -> None:
+    started = time.process_time()
+    parse(text)
+    prompt_hints(text)
+    assert time.process_time() - started < 2
+
+
+def test_brackets_too_deep_are_characters() -> None:
+    assert "".join(piece.text for piece in parse("(" * 300 + "a" + ")" * 300)).count("(") == 270

@@ -50,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """Ends the process with the exit code, whatever threads nodes have left behind."""
     code = main()
+    if "--json" in sys.argv:
+        sys.stdout.flush()
+        os.dup2(2, 1)  # what is printed at the very end of the process is no answer either
     left = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon]
     if left:
         for stream in (sys.stdout, sys.stderr):

@@ -30,8 +30,9 @@ def reserved() -> Iterator[None]:
                 yield
         finally:
             _kept = None
-            # The standard output of the process stays where it is: what is printed at its very end is no answer either.
             kept.flush()
+            if own:
+                os.dup2(kept.fileno(), 1)
 
 
 @contextmanager

@@ -179,10 +179,10 @@ def model_here(studio: Studio, value: str) -> str:
     path = Path(value).expanduser()
     plainly = path.is_absolute() or value.startswith(("./", "../", ".\\", "..\\", "~"))
     marks = (path, path / "model_index.json", path / "config.json")
-    perhaps = any(mark.is_file() for mark in marks) and not studio.models.holds(value)
+    perhaps = any(is_file(mark) for mark in marks) and not studio.models.holds(value)
     if not (plainly or perhaps):
         return value
-    if not path.exists():
+    if not (is_file(path) or (len(path.name) < 256 and path.is_dir())):
         hint = "Check the path, or give the name of a model: `safelight models list`."
         message = f"There is no file or folder {value!r}."
         raise ProblemError(Problem(code="model_missing", message=message, hint=hint, value=value))

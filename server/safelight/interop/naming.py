@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from safelight.graph import Graph
 from safelight.graph.plan import eager
-from safelight.sdk.file_names import PLAIN_TOKENS, TOKEN, value_in_name
+from safelight.sdk.file_names import PLAIN_TOKENS, TOKEN, pattern_fault, value_in_name
 from safelight.sdk.problem import Problem, did_you_mean
 from safelight.sdk.widgets import Seed, Text
 
@@ -24,20 +25,10 @@ def unknown_tokens(graph: Graph) -> list[Problem]:
                 continue
             if wire.sources or not isinstance(wire.value, str):
                 continue
-            for token in TOKEN.findall(wire.value):
-                fault = None if token in _LEFT else _fault(graph, node.id, token)
-                if fault is not None:
-                    message = f"{wire.value!r} holds {{{token}}}: {fault[0]}"
-                    problems.append(
-                        Problem(
-                            code="bad_file_name",
-                            message=message,
-                            hint=fault[1],
-                            node=node.id,
-                            port=port,
-                            value=wire.value,
-                        )
-                    )
+            for message, hint in _faults(wire.value, graph, node.id):
+                problems.append(
+                    Problem(code="bad_file_name", message=message, hint=hint, node=node.id, port=port, value=wire.value)
+                )
     return problems
 
 
@@ -55,6 +46,19 @@ def filled_name(pattern: str, graph: Graph, node: str, now: float | None = None)
         return match[0] if found is None else value_in_name(found)
 
     return TOKEN.sub(fill, pattern)
+
+
+def _faults(pattern: str, graph: Graph, node: str) -> Iterator[tuple[str, str]]:
+    """What is wrong with the tokens of a pattern, or with the name that they make."""
+    whole = True
+    for token in TOKEN.findall(pattern):
+        fault = None if token in _LEFT else _fault(graph, node, token)
+        if fault is not None:
+            whole = False
+            yield f"{pattern!r} holds {{{token}}}: {fault[0]}", fault[1]
+    filled = filled_name(pattern, graph, node)
+    if whole and filled != pattern and (wrong := pattern_fault(filled)) is not None:
+        yield f"{pattern!r} makes {filled!r}, which {wrong[0]}", wrong[1]
 
 
 def _fault(graph: Graph, node: str, token: str) -> tuple[str, str] | None:

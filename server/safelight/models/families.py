@@ -80,6 +80,14 @@ def of_vae(name: str, config: Mapping[str, Any]) -> Family:
     return "sdxl" if abs(config.get("scaling_factor", 0.18215) - 0.13025) < 1e-6 else "sd1"
 
 
+_CHANNELS: dict[tuple[int, ...], str] = {
+    (5,): "is a model that is led by depth, which is not supported yet",
+    (7,): "is the upscaler of Stable Diffusion 2",
+    (8,): "is a model that edits by instructions (InstructPix2Pix), which is not supported yet",
+}
+"""What a denoiser is that takes so many channels in."""
+
+
 def is_checkpoint(header: Header) -> bool:
     """Whether a file is a whole model in the layout of the original releases."""
     return f"{_LDM}input_blocks.0.0.weight" in header.tensors
@@ -93,8 +101,9 @@ def of_checkpoint(name: str, header: Header) -> Family:
     labelled = f"{_LDM}label_emb.0.0.weight" in header.tensors
     if any(".time_stack." in key or ".time_mixer." in key for key in header.tensors):
         raise unsupported(name, "is a Stable Video Diffusion model")
-    if header.shape(f"{_LDM}input_blocks.0.0.weight")[1:2] == (7,):
-        raise unsupported(name, "is the upscaler of Stable Diffusion 2")
+    channels = header.shape(f"{_LDM}input_blocks.0.0.weight")[1:2]
+    if channels in _CHANNELS:
+        raise unsupported(name, _CHANNELS[channels])
     if "edm_mean" in header.tensors or "edm_vpred.sigma_max" in header.tensors:
         raise unsupported(name, EDM)
     if labelled and width == _REFINER_WIDTH:
@@ -201,6 +210,8 @@ def of_embedding(header: Header) -> str:
 
 def unsupported(name: str, what: str) -> ProblemError:
     hint = f"Supported are {SUPPORTED}, and what is made for them."
+    if what.endswith("in one file"):
+        hint = "It is read as a folder in the layout of diffusers: config.json beside the weights."
     return ProblemError(Problem(code="unsupported_family", message=f"{name!r} {what}.", hint=hint, value=name))
 
 

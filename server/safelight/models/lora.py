@@ -83,6 +83,12 @@ class Attached:
                 Problem(code="lora_unreadable", message=message, hint=hint, value=source.name)
             ) from error
         state, alphas, _ = found
+        if any(".lora_A." in name for name in state):
+            # Older diffusers wrote attention under other names than the rest, and passes over them when it finds both.
+            state = {
+                name.replace(".lora.down.", ".lora_A.").replace(".lora.up.", ".lora_B."): tensor
+                for name, tensor in state.items()
+            }
         if not any(name.startswith(("unet.", "text_encoder.", "text_encoder_2.")) for name in state):
             message = f"Nothing in the LoRA {source.name!r} fits a UNet or a text encoder of CLIP."
             hint = f"Choose a LoRA that was trained on {family}."
@@ -208,5 +214,7 @@ def _layers(module: Any) -> Any:
 
 def _first(error: Exception) -> str:
     """The part of a library's message that fits into a sentence."""
+    if "ignore_mismatched_sizes" in str(error):
+        return "the layers of a text encoder have other shapes."
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if "size mismatch" in line or "not found" in line), (lines or ["?"])[0])[:300]

@@ -52,6 +52,7 @@ def pattern_fault(pattern: str) -> tuple[str, str] | None:
 def value_in_name(value: object) -> str:
     """A value as a part of a name: without what no system takes, and not too long."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = text.encode(errors="replace").decode()
     text = _FORBIDDEN.sub("_", text.replace("/", "_").replace("{", "(").replace("}", ")"))
-    text = text.encode(errors="replace")[:_VALUE_CHARACTERS].decode(errors="ignore")
+    text = text.encode()[:_VALUE_CHARACTERS].decode(errors="ignore")
     return text.strip(" .") or "none"

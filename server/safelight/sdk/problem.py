@@ -58,7 +58,7 @@ class Cancelled(Exception):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A sentence that proposes the closest known names, or the empty string when nothing is close."""
-    names = [name for name in known if isinstance(name, str)]
+    names = list(dict.fromkeys(name for name in known if isinstance(name, str)))
     close = difflib.get_close_matches(word.lower(), [name.lower() for name in names], n=3, cutoff=0.6)
     found = [name for name in names if name.lower() in close]
     found.sort(key=lambda name: close.index(name.lower()))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, replace
 
@@ -19,8 +20,14 @@ _ESCAPED = r"\\([()\[\] ,;])"
 """What may stand in the name all the same."""
 
 _EMBEDDING = rf"\bembedding:(?P<embedding>(?:{_ESCAPED}|[^{_APART}])+(?<!\.))"
-_TOKEN = re.compile(rf"{_EMBEDDING}|\\[\\()\[\]:]|[()\[\]]|\bBREAK\b|[^\\()\[\]Be]+|.", re.DOTALL)
-_NUMBER = re.compile(r":\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*$")
+_WORDS = r"(?:[^\\()\[\]Be]|(?!\bBREAK\b|\bembedding:)[Be])+"
+_TOKEN = re.compile(rf"{_EMBEDDING}|\\[\\()\[\]:]|[()\[\]]|\bBREAK\b|{_WORDS}|.", re.DOTALL)
+_NUMBER = re.compile(r":\s{0,9}([+-]?(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20}))\s{0,9}$")
+_NUMBER_LENGTH = 64
+"""More than the longest number with its blanks: no more of a group's end is looked at."""
+
+_DEEPEST = 30
+"""Brackets inside more brackets than this are ordinary characters: 1.1 to that power is more than any use."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ def parse(prompt: str) -> list[Piece]:
         token = match.group()
         if match["embedding"]:
             groups[-1].pieces.append(Piece("", embedding=_name(match["embedding"])))
-        elif token in ("(", "["):
+        elif token in ("(", "[") and len(groups) <= _DEEPEST:
             groups.append(_Group(token, []))
         elif token in (")", "]") and groups[-1].bracket == ("(" if token == ")" else "["):
             group = groups.pop()
@@ -63,10 +70,8 @@ def parse(prompt: str) -> list[Piece]:
         else:
             escaped = token[0] == "\\" and len(token) == 2
             groups[-1].pieces.append(Piece(token[1] if escaped else token, escaped=escaped))
-    while len(groups) > 1:
-        group = groups.pop()
-        groups[-1].pieces += [Piece(group.bracket), *group.pieces]
-    return _joined(groups[0].pieces)
+    left = [piece for group in groups for piece in (Piece(group.bracket), *group.pieces)]
+    return _joined(left[1:])
 
 
 def embeddings_in(prompt: str) -> list[str]:
@@ -78,33 +83,36 @@ def embeddings_in(prompt: str) -> list[str]:
 
 _FOREIGN: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
-        re.compile(r"<(?:lora|lyco|loha|locon|hypernet|ti):[^<>\n]*>", re.IGNORECASE),
+        re.compile(r"<(?:lora|lyco|loha|locon|hypernet|ti):[^<>\n]{0,300}>", re.IGNORECASE),
         "loads nothing here",
         "Put the node models.apply_lora behind the model; for embeddings write embedding:NAME.",
     ),
     (
-        re.compile(r"\{[^{}\n]*\|[^{}\n]*\}"),
+        re.compile(r"\{[^{}|\n]{0,300}\|[^{}\n]{0,300}\}"),
         "chooses nothing here: it is read as words",
         "Give the prompts as a list (values.texts), or write one of them.",
     ),
     (
-        re.compile(r"__[\w*/-]+__"),
+        re.compile(r"(?<!_)__[a-zA-Z0-9*/-](?:_?[a-zA-Z0-9*/-]){0,100}__"),
         "is replaced by nothing here: it is read as words",
         "Give the prompts as a list (values.texts).",
     ),
     (
-        re.compile(r"(?<!\\)\[[^\[\]:|\n]*:(?:[^\[\]:|\n]*:)?\s*\d*\.?\d+\s*\]"),
+        re.compile(r"(?<!\\)\[[^\[\]:|\n]{0,300}:(?:[^\[\]:|\n]{0,300}:)?\s{0,9}(?:\d{1,9}|\d{0,9}\.\d{1,9})\s{0,9}\]"),
         "changes nothing while the image is made: it is read as words, and [ ] as less weight",
         "Encode both prompts, give each its part of the steps with text.set_range, and put them together with "
         "text.combine.",
     ),
     (
-        re.compile(r"(?<!\\)\[[^\[\]\n|]*\|[^\[\]\n]*\]"),
+        re.compile(r"(?<!\\)\[[^\[\]\n|]{0,300}\|[^\[\]\n]{0,300}\]"),
         "does not alternate here: it is read as words, and [ ] as less weight",
         "Put both prompts together with text.combine.",
     ),
 )
-"""What other programs take in a prompt and this one does not: a form, what becomes of it, and the way to the same."""
+"""What other programs take in a prompt and this one does not: a form, what becomes of it, and the way to the same.
+
+Every repetition has a bound, so that no text takes longer than in proportion to its length.
+"""
 
 
 def prompt_hints(text: str) -> list[tuple[str, str]]:
@@ -123,7 +131,7 @@ def _name(written: str) -> str:
 
 
 def _weighed(group: _Group) -> list[Piece]:
-    pieces = group.pieces
+    pieces = _merged(group.pieces)
     factor = STRONGER if group.bracket == "(" else 1 / STRONGER
     if group.bracket == "(" and pieces:
         tail = _trailing_text(pieces)
@@ -131,7 +139,22 @@ def _weighed(group: _Group) -> list[Piece]:
         if number:
             factor = float(number.group(1))
             pieces = _without_tail(pieces, len(tail) - number.start())
-    return [replace(piece, weight=piece.weight * factor) for piece in pieces]
+    # What has a weight ends no number, so it need not be told apart any more.
+    return [
+        replace(piece, weight=piece.weight * factor, escaped=piece.escaped and piece.weight * factor == 1)
+        for piece in pieces
+    ]
+
+
+def _merged(pieces: list[Piece]) -> list[Piece]:
+    """Runs of text that are alike as one piece each, so that brackets within brackets do not look at it bit by bit."""
+    found: list[Piece] = []
+    for alike, run in itertools.groupby(pieces, lambda piece: replace(piece, text="")):
+        members = list(run)
+        if not (alike.embedding or alike.starts_chunk):
+            members = [replace(alike, text="".join(piece.text for piece in members))]
+        found += members
+    return found
 
 
 def _trailing_text(pieces: list[Piece]) -> str:
@@ -141,7 +164,9 @@ def _trailing_text(pieces: list[Piece]) -> str:
         if piece.weight != 1 or piece.starts_chunk or piece.embedding or piece.escaped:
             break
         text = piece.text + text
-    return text
+        if len(text) > _NUMBER_LENGTH:
+            break
+    return text[-_NUMBER_LENGTH:]
 
 
 def _without_tail(pieces: list[Piece], count: int) -> list[Piece]:
