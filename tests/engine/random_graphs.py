@@ -91,7 +91,7 @@ def field(*, side: int = 4, shade: float = 0.5) -> Image:
     """A grey image."""
     import torch
 
-    return Image(torch.full((1, side, side, 3), shade))
+    return Image(torch.full((1, side + 1, side + 1, 3), shade))
 
 
 @node()
