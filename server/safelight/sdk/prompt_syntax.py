@@ -22,8 +22,8 @@ _ESCAPED = r"\\([()\[\] ,;])"
 _EMBEDDING = rf"\bembedding:(?P<embedding>(?:{_ESCAPED}|[^{_APART}])+(?<!\.))"
 _WORDS = r"(?:[^\\()\[\]Be]|(?!\bBREAK\b|\bembedding:)[Be])+"
 _TOKEN = re.compile(rf"{_EMBEDDING}|\\[\\()\[\]:]|[()\[\]]|\bBREAK\b|{_WORDS}|.", re.DOTALL)
-_NUMBER = re.compile(r":\s{0,9}([+-]?(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20}))\s{0,9}$")
-_NUMBER_LENGTH = 64
+_NUMBER = re.compile(r":\s{0,9}([+-]?(?:\d{1,50}(?:\.\d{0,50})?|\.\d{1,50}))\s{0,9}$")
+_NUMBER_LENGTH = 128
 """More than the longest number with its blanks: no more of a group's end is looked at."""
 
 _DEEPEST = 30
