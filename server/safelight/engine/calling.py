@@ -72,12 +72,13 @@ class Caller:
         foreign = kind.spec.pack != BUILT_IN
         guard = Guard(arguments, self._services.cache.codec) if foreign or self._options.strict else None
         given = arguments if guard is None else guard.arguments
-        eager = {port: value for port, value in given.items() if port not in kind.lazy}
+        eager = {port: value for port, value in given.items() if port not in kind.lazy} if kind.lazy else given
         extra = {kind.context: context} if kind.context else {}
         surroundings = Surroundings() if foreign else None
         demanded: list[str] = []
         try:
-            result = kind.function(**eager, **lazily(node, given, demanded), **extra)
+            branches = lazily(node, given, demanded) if kind.lazy else {}
+            result = kind.function(**eager, **branches, **extra)
         except BaseException:
             if demanded:  # whatever it made of not having it
                 raise Demand(demanded[0]) from None

@@ -100,13 +100,15 @@ class Each:
         ready = {port: value for port, value in given.items() if port not in node.kind.lazy or port in asked}
         if not node.kind.spec.cache:
             return self._caller.call(node, key, ready)
-        with self._flights.of(key, self._cancel) as mine:
-            if not mine:
-                return None
+        if not self._flights.take_off(key, self._cancel):
+            return None
+        try:
             started = time.perf_counter()
             outputs = self._caller.call(node, key, ready)
             seconds = time.perf_counter() - started
             refs = {port: self._cache.put(value, seconds) for port, value in outputs.items()}
             if self._memory.unchanged(node, ready):
                 self._cache.record(key, Action(outputs=refs, seconds=seconds))
+        finally:
+            self._flights.land(key)
         return outputs

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from .cancel import Cancel
 
@@ -16,26 +14,30 @@ class Flights:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._aloft: dict[str, threading.Event] = {}
+        self._aloft: dict[str, threading.Event | None] = {}  # an event where somebody waits
 
-    @contextmanager
-    def of(self, key: str, cancel: Cancel) -> Iterator[bool]:
-        """Whether the block is to compute this key. False when another has just done so, or failed: look again.
+    def take_off(self, key: str, cancel: Cancel) -> bool:
+        """Whether the caller is to compute this key, and to call `land` afterwards, come what may.
+
+        False when another has just done so, or failed: look again.
 
         Raises:
             Cancelled: the run was cancelled while it waited.
         """
-        mine = threading.Event()
         with self._lock:
-            other = self._aloft.setdefault(key, mine)
-        if other is not mine:
-            while not other.wait(_LOOK_SECONDS):
-                cancel.check()
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            with self._lock:
-                del self._aloft[key]
-            mine.set()
+            if key not in self._aloft:
+                self._aloft[key] = None
+                return True
+            landed = self._aloft[key]
+            if landed is None:
+                landed = self._aloft[key] = threading.Event()
+        while not landed.wait(_LOOK_SECONDS):
+            cancel.check()
+        return False
+
+    def land(self, key: str) -> None:
+        """The key is computed, or was given up."""
+        with self._lock:
+            landed = self._aloft.pop(key)
+        if landed is not None:
+            landed.set()

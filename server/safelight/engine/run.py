@@ -329,11 +329,14 @@ class _Run:
         if not node.kind.spec.cache:
             self._compute(number, node, state)
             return
-        with self._services.flights.of(state.key, self._cancel) as mine:
-            if mine:
-                self._compute(number, node, state)
-            else:
-                state.must_run = False
+        key = state.key
+        if not self._services.flights.take_off(key, self._cancel):
+            state.must_run = False
+            return
+        try:
+            self._compute(number, node, state)
+        finally:
+            self._services.flights.land(key)
 
     def _compute(self, number: int, node: GraphNode, state: _State) -> None:
         ready = [*eager(node), *((port, node.wires[port]) for port in state.asked)]
