@@ -24,7 +24,8 @@ from engine import random_graphs
 from engine.cache_tools import python_paths, same
 from safelight.engine import Cache, CacheMemory, RunResult, Services, choices, run
 from safelight.engine.calling import Caller
-from safelight.graph import Document, check, plan
+from safelight.graph import Document, Keys, check, plan
+from safelight.graph.plan import Survey
 from safelight.places import InputFolders
 
 MANY = int(os.environ.get("SAFELIGHT_GRAPHS", "12"))
@@ -54,7 +55,9 @@ class Bench:
         """One run, with all that has to hold of it; `alone` unless other processes share the folder."""
         graph = check(document, self.catalogue).require()
         planned = plan(graph, CacheMemory(self.services), choose=choices).nodes
-        with counted() as calls:
+        memory = CacheMemory(self.services)
+        remembered = Survey(graph, memory, Keys(memory, "")).known
+        with counted() as (calls, made):
             result = run(graph, self.services, "")
         assert result.status == "done", result.problems
         for name, wanted in random_graphs.evaluate(document).items():
@@ -71,26 +74,36 @@ class Bench:
             if node.status == "cached" and report is not None:
                 assert report.status == "cached"
             if node.status == "run" and not ran:
-                # A result that turned out as it was before stops there; so does a list without elements; and of two
-                # nodes that do the same work one does it for both.
+                # A result that turned out as it was before stops there; so does a list without elements. Of two nodes
+                # that do the same work one does it for both; and a value that was evicted may be made by another node.
                 same_work = [other for other in calls if document.nodes[other].type == document.nodes[name].type]
+                known = remembered[graph.index[name]]
+                made_by_another = known is not None and {ref.digest for ref in known.outputs.values()} & made
                 because = graph.nodes[graph.index[name]].lift or same_work or above(graph, name) & set(calls)
+                because = because or made_by_another
                 assert because, f"{name} did not run"
         return result
 
 
 @contextmanager
-def counted() -> Iterator[Counter[str]]:
+def counted() -> Iterator[tuple[Counter[str], set[str]]]:
+    """How often each node is called, and the digests of what the calls gave."""
     calls: Counter[str] = Counter()
+    made: set[str] = set()
     plain = Caller.call
 
     def call(self: Caller, node: Any, key: str, arguments: dict[str, Any]) -> dict[str, Any]:
         calls[node.id] += 1
-        return plain(self, node, key, arguments)
+        outputs = plain(self, node, key, arguments)
+        cache = self._services.cache
+        for value in outputs.values():
+            made.add(cache.digest(value))
+            made.update(cache.digest(item) for item in (value if isinstance(value, list) else ()))
+        return outputs
 
     Caller.call = call
     try:
-        yield calls
+        yield calls, made
     finally:
         Caller.call = plain
 
