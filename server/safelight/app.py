@@ -298,8 +298,13 @@ def _foreseen_choice(node: GraphNode, values: dict[str, Any]) -> Choice:
 
 def is_file(path: Path) -> bool:
     """Whether there is such a file; False for names that no file can have."""
+    return is_there(path) and path.is_file()
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder; False for names that none can have."""
     try:
-        return path.is_file()
+        return path.exists()
     except (OSError, ValueError):
         return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -116,7 +117,9 @@ def engine_with(folder: Path, memory: int, disk: int | None = None) -> Engine:
     return made
 
 
-def own(nodes: dict[str, Any], links: list[tuple[str, str]] = [], outputs: dict[str, str] | None = None) -> Document:  # noqa: B006
+def own(
+    nodes: dict[str, Any], links: Iterable[tuple[str, str]] = (), outputs: dict[str, str] | None = None
+) -> Document:
     return doc(nodes, links, outputs, prefix="test_trust.")
 
 

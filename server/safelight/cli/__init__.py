@@ -12,7 +12,6 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
 from importlib import import_module
 
 from . import arguments
@@ -36,8 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # Each command's imports stand in its own module, so that --help stays instant.
         command = import_module(f"safelight.cli.{given.command}_command")
-        reserved = import_module("safelight.cli.answer").reserved
-        with reserved() if getattr(given, "json", False) else nullcontext():
+        if not getattr(given, "json", False):
+            return command.execute(given, rest)
+        from .answer import reserved
+
+        with reserved():
             return command.execute(given, rest)
     except KeyboardInterrupt:  # before a run has begun, or after it; `run` cancels cleanly in between
         sys.stderr.write("\nInterrupted.\n")

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from safelight.app import Studio, is_file
+from safelight.app import Studio, is_file, is_there
 from safelight.graph import Document, Port
 from safelight.graph.expand import Flat, expand
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
@@ -182,7 +182,7 @@ def model_here(studio: Studio, value: str) -> str:
     perhaps = any(is_file(mark) for mark in marks) and not studio.models.holds(value)
     if not (plainly or perhaps):
         return value
-    if not (is_file(path) or (len(path.name) < 256 and path.is_dir())):
+    if not is_there(path):
         hint = "Check the path, or give the name of a model: `safelight models list`."
         message = f"There is no file or folder {value!r}."
         raise ProblemError(Problem(code="model_missing", message=message, hint=hint, value=value))

@@ -14,10 +14,11 @@ from safelight.graph import Graph
 
 
 class Claims:
-    """The claims of one run. `needed` are the nodes that take part, `outputs` those whose values the caller wants."""
+    """The claims of one run: of nodes on their sources, and of the run itself on targets and outputs."""
 
     def __init__(self, graph: Graph, outputs: Iterable[int], done: Callable[[int], bool]) -> None:
-        """`done` says of a node whether it ran or is over; one that is neither keeps its claims while it has users."""
+        """`outputs` are the nodes whose values the caller wants. `done` says of a node whether it ran or is over; one
+        that is neither keeps its claims while it has users."""
         self._nodes = graph.nodes
         self._done = done
         self._users = [0] * len(graph.nodes)

@@ -46,11 +46,6 @@ class Copies(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._values)
 
-    def __eq__(self, other: object) -> bool:
-        return self._values == (other._values if isinstance(other, Copies) else other)
-
-    __hash__ = None
-
 
 @dataclass
 class RunResult:

@@ -93,8 +93,8 @@ def run(
     # A Cancel that is not set is false: `or` would put another one in its place.
     cancel = Cancel() if cancel is None else cancel
     with services.cache.holding() as holding:
-        made = _Run(graph, services, numerics, run_id, emit or _silent, cancel, options or RunOptions(), holding)
-        return made.run(deliver)
+        options = options or RunOptions()
+        return _Run(graph, services, numerics, run_id, emit or _silent, cancel, options, holding, deliver).run()
 
 
 def _silent(event: Event) -> None:
@@ -113,6 +113,7 @@ class _Run:
         cancel: Cancel,
         options: RunOptions,
         holding: Holding,
+        deliver: Deliver | None,
     ) -> None:
         self._graph = graph
         self._services = services
@@ -124,6 +125,7 @@ class _Run:
         self._cancel = cancel
         self._options = options
         self._holding = holding
+        self._deliver = deliver
         self._states = [_State() for _ in graph.nodes]
         self._kept = {number for number, _ in graph.outputs.values()}
         self._claims = Claims(graph, self._kept, self._done)
@@ -132,9 +134,8 @@ class _Run:
         self._problems: list[Problem] = []
         self._files: dict[str, list[File]] = {}
 
-    def run(self, deliver: Deliver | None) -> RunResult:
+    def run(self) -> RunResult:
         started = time.perf_counter()
-        self._deliver = deliver
         self._emit(RunStarted(run=self._id, nodes=tuple(node.id for node in self._graph.nodes)))
         self._survey = Survey(self._graph, self._memory, self._keys, self._options.force)
         for number in self._survey.held:

@@ -15,6 +15,7 @@ import msgspec
 from safelight.sdk.node import NodeType
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import Problem, did_you_mean, one_of
+from safelight.sdk.types import PortType
 
 from .constant import constant
 from .document import MAX_NODES, SUBGRAPH, Document, Mode, Node, Port
@@ -69,10 +70,6 @@ class _Scope:
     children: dict[str, _Scope] = field(default_factory=dict)
     incoming: dict[Port, list[Port]] = field(default_factory=dict)
     constants: dict[str, Source] = field(default_factory=dict)
-
-    @property
-    def name_outside(self) -> str:
-        return self.path.rpartition("/")[2]
 
     def name(self, node: str) -> str:
         return f"{self.path}/{node}" if self.path else node
@@ -224,43 +221,39 @@ class _Expansion:
                 message = f"The subgraph has no output {here.port!r}."
                 self._say("unknown_output", message, hint, child.path, here.port)
                 continue
-            if child.mode == "bypass" and (given := self._constant(child, here.port)) is not None:
-                yield given
-            elif child.mode == "bypass":
-                todo += [(at, source) for source in self._around(at, child, here.node, inner[0])]
+            if child.mode == "bypass":
+                links, given = self._through(at, child, here, inner[0])
+                todo += [(at, source) for source in links]
+                if given is not None:
+                    yield given
             else:
                 todo.append((child, inner[0]))
 
-    def _constant(self, child: _Scope, output: str) -> Source | None:
-        """A step that hands on what is typed into a bypassed instance, where that stands in for an output."""
-        if output in child.constants:
-            return child.constants[output]
-        source = next((entry.source for entry in child.document.outputs if entry.name == output), None)
-        wanted = self._type(next(self._sources(child, source, None), None), "outputs") if source else None
+    def _through(self, scope: _Scope, child: _Scope, out: Port, inner: Port) -> tuple[list[Port], Source | None]:
+        """What a bypassed instance passes on: the links into its first input of the output's type that has any, or a
+        step that hands on what is typed in there."""
+        wanted = self._type(next(self._sources(child, inner, None), None), "outputs")
         for entry in child.document.inputs:
             target = next(self._targets(child, entry.to), None)
-            kind = self._steps[target[0]].kind if target else None
-            if target is None or kind is None or kind.inputs.get(target[1]) != wanted or wanted is None:
+            if self._type(target, "inputs") != wanted:
                 continue
-            if child.outer is not None and child.outer.incoming.get(Port(child.name_outside, entry.name)):
-                return None
-            if child.node is not None and entry.name in child.node.values:
-                spec = msgspec.structs.replace(kind.ports[target[1]], name=entry.name)
-                made = constant({output: (spec, wanted)})
-                values = {entry.name: child.node.values[entry.name]}
-                self._steps.append(Step(child.path, child.node, made, "on", values))
-                child.constants[output] = len(self._steps) - 1, output
-                return child.constants[output]
-        return None
+            links = scope.incoming.get(Port(out.node, entry.name))
+            if links:
+                return links, None
+            if wanted is not None and target is not None and child.node and entry.name in child.node.values:
+                return [], self._constant(child, child.node, out.port, entry.name, target, wanted)
+        return [], None
 
-    def _around(self, scope: _Scope, child: _Scope, node: str, output: Port) -> list[Port]:
-        """What a bypassed instance passes through: the links into its first input of the output's type."""
-        wanted = self._type(next(self._sources(child, output, None), None), "outputs")
-        for entry in child.document.inputs:
-            links = scope.incoming.get(Port(node, entry.name))
-            if links and self._type(next(self._targets(child, entry.to), None), "inputs") == wanted:
-                return links
-        return []
+    def _constant(
+        self, child: _Scope, node: Node, output: str, name: str, target: Source, wanted: PortType
+    ) -> Source | None:
+        kind = self._steps[target[0]].kind
+        if kind is not None and output not in child.constants:
+            spec = msgspec.structs.replace(kind.ports[target[1]], name=name)
+            made = constant({output: (spec, wanted)})
+            child.constants[output] = len(self._steps), output
+            self._steps.append(Step(child.path, node, made, "on", {name: node.values[name]}))
+        return child.constants.get(output)
 
     def _type(self, port: Source | None, side: str) -> Any:
         kind = self._steps[port[0]].kind if port else None
