@@ -1,8 +1,8 @@
 import { useMemo, useRef, useState } from "react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { saidName, type TextKey, useT } from "../i18n";
-import { problemTitle } from "../i18n/problems";
-import { flatId, isError, nodeStatus } from "../state/status";
+import { isError, problemTitle } from "../i18n/problems";
+import { flatId, nodeStatus } from "../state/status";
 import { graphOf, tabOf, useApp } from "../state/store";
 import { jumpTo, togglePanel } from "./commands";
 import { rank } from "./fuzzy";
@@ -94,7 +94,7 @@ function Problems() {
       <MissingList />
       <ul className="problem-list">
         {all.map((problem, index) => (
-          <li key={index} className={isError(problem) ? "" : "warning"}>
+          <li key={index} className={isError(problem) ? "" : "doubtful"}>
             <button type="button" onClick={() => problem.node && jumpTo(problem.node)}>
               <strong>{[problem.node, problem.port && saidName(problem.port)].filter(Boolean).join(" · ")}</strong>
               {problemTitle(problem.code) && <b>{problemTitle(problem.code)}</b>}

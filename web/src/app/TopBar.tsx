@@ -3,7 +3,8 @@ import { duration, type TextKey, useT } from "../i18n";
 import { emptyDocument } from "../model";
 import { closeTab, isUnsaved, openTab, showTab, tabTitle } from "../state/documents";
 import { missingThings } from "../state/missing";
-import { forecast, isError, progressOf } from "../state/status";
+import { isError } from "../i18n/problems";
+import { forecast, progressOf } from "../state/status";
 import { type Panel, tabOf, useApp } from "../state/store";
 import { cancelRun, isActive, run } from "../state/sync";
 import { execute, togglePanel } from "./commands";
@@ -117,17 +118,20 @@ function PanelButton({ panel }: { panel: Exclude<Panel, null> }) {
 
 function ProblemsButton() {
   const t = useT();
-  const problems = useApp((state) => tabOf(state).problems.length);
+  const problems = useApp((state) => tabOf(state).problems.filter(isError).length);
+  const warnings = useApp((state) => tabOf(state).problems.length) - problems;
   const document = useApp((state) => tabOf(state).document);
   const catalogue = useApp((state) => state.catalogue);
   const models = useApp((state) => state.models);
   const lost = useMemo(() => missingThings(document, catalogue, models.length ? models : null).filter((one) => one.kind === "model").length, [document, catalogue, models]);
   const count = problems + lost;
   const shown = useApp((state) => state.panel === "problems");
-  if (!count && !shown) return null;
+  if (!count && !warnings && !shown) return null;
+  const mild = !count && warnings > 0;
+  const many = mild ? warnings : count;
   return (
-    <button type="button" aria-pressed={shown} data-panel="problems" className="problems-button" onClick={() => togglePanel("problems")}>
-      {count === 1 ? t("problems.one") : t("problems.many", { count })}
+    <button type="button" aria-pressed={shown} data-panel="problems" className={mild ? "problems-button mild" : "problems-button"} onClick={() => togglePanel("problems")}>
+      {t(`${mild ? "warnings" : "problems"}.${many === 1 ? "one" : "many"}`, { count: many })}
     </button>
   );
 }

@@ -4,7 +4,7 @@ import { memo, useEffect, useMemo, useRef, useState } from "react";
 import { Markdown } from "../app/Markdown";
 import { Popup } from "../app/Popup";
 import { duration, said, saidName, type TextKey, useT, useWords } from "../i18n";
-import { problemTitle } from "../i18n/problems";
+import { isError, problemTitle } from "../i18n/problems";
 import { type InputSpec, lookOf, pickedPictures, setLook, setTitle, SUBGRAPH } from "../model";
 import { edit } from "../state/edits";
 import { enterSubgraph } from "../state/documents";
@@ -33,6 +33,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
   const flat = flatId(path, id);
   const status = useApp((state) => nodeStatus(state, flat));
   const problem = useApp((state) => nodeProblem(state, flat));
+  const faulty = problem && isError(problem) ? problem.port : null;
   useWords();
   const [help, setHelp] = useState<Element | null>(null);
   useEffect(() => {
@@ -111,7 +112,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
           return (
             <div className="row" key={index} style={{ top: row.y, height: row.h }}>
               {input && (
-                <span className={`in${wanting(input) ? " wanting" : ""}${input.required ? "" : " optional"}${problem?.port === input.name ? " faulty" : ""}`} title={said(input.help)}>
+                <span className={`in${wanting(input) ? " wanting" : ""}${input.required ? "" : " optional"}${faulty === input.name ? " faulty" : ""}`} title={said(input.help)}>
                   {saidName(input.name)}
                 </span>
               )}
@@ -145,7 +146,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
             {isSocket ? (
               <span className="in">{saidName(input.name)}</span>
             ) : (
-              <WidgetView id={id} input={input} value={node.values?.[input.name]} label={saidName(input.name)} invalid={problem?.port === input.name} />
+              <WidgetView id={id} input={input} value={node.values?.[input.name]} label={saidName(input.name)} invalid={faulty === input.name} />
             )}
           </div>
         );
@@ -157,16 +158,16 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
         if (!shown && look.collapsed) return null;
         return (
           <span key={name} className={shown ? undefined : "latent-socket"}>
-            <Socket port={`${id}.${name}`} name={saidName(name)} type={input.type} side="input" at={at} linked={linkedSet.has(name)} wanting={wanting(input)} faulty={problem?.port === name} />
+            <Socket port={`${id}.${name}`} name={saidName(name)} type={input.type} side="input" at={at} linked={linkedSet.has(name)} wanting={wanting(input)} faulty={faulty === name} />
           </span>
         );
       })}
       {Object.entries(layout.outputs).map(([name, at]) => {
         const type = ports.outputs.find((port) => port.name === name)?.type ?? "?";
-        return <Socket key={name} port={`${id}.${name}`} name={saidName(name)} type={type} side="output" at={at} linked wanting={false} faulty={problem?.port === name} />;
+        return <Socket key={name} port={`${id}.${name}`} name={saidName(name)} type={type} side="output" at={at} linked wanting={false} faulty={faulty === name} />;
       })}
       {problem && !look.collapsed && (
-        <div className={problem.level === "warning" ? "node-problem warning" : "node-problem"} role="alert" tabIndex={0} title={problem.hint}>
+        <div className={isError(problem) ? "node-problem" : "node-problem doubtful"} role="alert" tabIndex={0} title={problem.hint}>
           {problemTitle(problem.code) && <strong>{problemTitle(problem.code)}</strong>}
           {problem.message} {problem.hint}
         </div>

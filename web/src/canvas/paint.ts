@@ -216,7 +216,7 @@ const STATUS_COLORS: Partial<Record<StatusKind, string>> = {
   "will-run": "--will-run",
   running: "--running",
   failed: "--bad",
-  warning: "--will-run",
+  doubtful: "--will-run",
   problem: "--bad",
   done: "--good",
   cached: "--cached",

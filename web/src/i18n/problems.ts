@@ -21,9 +21,12 @@ export function problemLine({ code, message }: Told): string {
   return title ? t("problem.line", { title, message }) : message;
 }
 
+/** A problem that stops a run; others are warnings. */
+export const isError = ({ level }: { level?: string }): boolean => level !== "warning";
+
 /** Why a run failed, in one line: the first of its problems. */
 export function failureLine(problems: readonly Told[]): string {
-  const first = problems.find((problem) => problem.level !== "warning");
+  const first = problems.find(isError);
   return first ? problemLine(first) : t("status.failed");
 }
 

@@ -2,6 +2,7 @@
 
 import { create } from "zustand";
 import type { CurvePoint, NodeFile, NodeValues, Problem } from "../api/shapes";
+import { isError } from "../i18n/problems";
 import type { ResultKind } from "../model";
 import { type AppState, tabOf } from "./store";
 
@@ -16,7 +17,7 @@ export type StatusKind =
   | "failed"
   | "skipped"
   | "problem"
-  | "warning";
+  | "doubtful";
 
 export interface Status {
   kind: StatusKind;
@@ -44,9 +45,6 @@ export function flatId(path: readonly string[], id: string): string {
   return path.length ? `${path.join("/")}/${id}` : id;
 }
 
-/** A problem that stops a run; others are warnings. */
-export const isError = (problem: Pick<Problem, "level">): boolean => problem.level !== "warning";
-
 /** `id` is flat; for an instance of a subgraph the states inside are summed up. */
 export function nodeStatus(state: AppState, id: string): Status {
   const tab = tabOf(state);
@@ -60,7 +58,7 @@ export function nodeStatus(state: AppState, id: string): Status {
     if (inner.length) return sum(inner.map(([, node]) => ofRun(node, active)));
   }
   const told = tab.problems.filter((problem) => problem.node === id || problem.node?.startsWith(`${id}/`));
-  if (told.length) return status(told.some(isError) ? "problem" : "warning");
+  if (told.length) return status(told.some(isError) ? "problem" : "doubtful");
   const plan = tab.plan?.nodes;
   if (!plan) return NONE;
   const own = plan[id];
@@ -94,7 +92,7 @@ function ofPlan(planned: string, seconds: number | null): Status {
   return planned === "unknown" ? status("maybe", seconds) : NONE;
 }
 
-const ORDER: StatusKind[] = ["failed", "running", "problem", "warning", "waiting", "will-run", "maybe", "skipped", "done", "cached"];
+const ORDER: StatusKind[] = ["failed", "running", "problem", "doubtful", "waiting", "will-run", "maybe", "skipped", "done", "cached"];
 
 function sum(parts: Status[]): Status {
   const kind = ORDER.find((candidate) => parts.some((part) => part.kind === candidate)) ?? "none";
