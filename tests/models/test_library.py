@@ -90,6 +90,17 @@ def test_strange_names_are_refused(store: ModelStore, name: str) -> None:
     assert problem(store, name).code == "bad_path"
 
 
+@pytest.mark.parametrize("name", ["é" * 150, "org/" + "n" * 300, f"org/name@{'r' * 300}", f"org/name/{'i' * 300}"])
+def test_names_that_no_file_can_have_are_missing(store: ModelStore, name: str) -> None:
+    assert problem(store, name).code == "model_missing"
+    assert not store.holds(name)
+
+
+def test_endless_names_are_refused_without_repeating_them(store: ModelStore) -> None:
+    found = problem(store, "n/" * 5000 + "n")
+    assert found.code == "bad_path" and len(found.message) < 200
+
+
 @pytest.mark.parametrize("name", ["/etc/passwd", "/", "/etc/../etc"])
 def test_paths_outside_the_model_folders_are_refused(store: ModelStore, name: str) -> None:
     assert problem(store, name).code == "bad_path"

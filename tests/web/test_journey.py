@@ -195,7 +195,7 @@ def test_a_failed_run_lists_its_problems_and_leads_to_the_node(editor: Editor) -
     page = editor.page
     page.get_by_role("button", name="Image to image").first.click()
     editor.wait("__safelight.stage.geometry.nodes.size > 3")
-    # What the check cannot know: the picture is there, but too small to be encoded.
+    # What the check cannot know: the picture is there, but too small to be encoded without padding.
     from io import BytesIO
 
     from PIL import Image
@@ -207,6 +207,9 @@ def test_a_failed_run_lists_its_problems_and_leads_to_the_node(editor: Editor) -
         " headers: { 'Content-Type': 'image/png' } })",
         list(data.getvalue()),
     )
+    document = editor.document
+    document["nodes"]["encode"]["values"] = {"fit": "refuse"}
+    editor.open(document)
     page.evaluate("__safelight.view.set(40, 60, 0.6)")
     page.locator('[data-node="load"] .file-field').get_by_role("button", name="File apple.png").click()
     page.locator('[data-option="tiny.png"]').click()

@@ -6,6 +6,7 @@ Layout of the cache: https://huggingface.co/docs/huggingface_hub/guides/manage-c
 from __future__ import annotations
 
 import contextlib
+import os
 import fnmatch
 import re
 import shlex
@@ -70,7 +71,7 @@ def snapshot(cache: Path, repository: str, revision: str) -> Path | None:
     with contextlib.suppress(OSError):
         commit = (folder / "refs" / wanted).read_text().strip()
     found = folder / "snapshots" / commit
-    if "/" in commit or commit in ("", ".", "..") or not found.is_dir():
+    if "/" in commit or commit in ("", ".", "..") or not os.path.isdir(found):
         return None
     return found
 

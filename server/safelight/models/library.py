@@ -31,6 +31,8 @@ from .layout import SAID, Layout, Reader
 
 STARTER = "starter"
 STARTER_PARTS = ("few_step", "image_encoder")
+_LONGEST = 1024
+"""Bytes of a model's name: longer ones are no paths on some systems."""
 TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline")}
 """What may be named where a model of a kind is asked for, if that is more than the kind itself."""
 
@@ -113,7 +115,7 @@ class Library:
     def holds(self, name: str) -> bool:
         """Whether a name means something in the model folders or the package, usable or not."""
         known = name in (STARTER, *self._starter_parts())
-        return known or any((folder / name).exists() for folder in self.folders)
+        return known or any(os.path.exists(folder / name) for folder in self.folders)
 
     def find(self, name: str, kind: str = "") -> Source:
         """The source behind a name as a user types it.
@@ -221,8 +223,10 @@ class Library:
 
     def _refuse_strange(self, name: str) -> None:
         parts = name.replace("\\", "/").split("/")
-        if not name or "\0" in name or ".." in parts or name.startswith("~"):
-            message = f"{name!r} is not the name of a model."
+        long = len(name.encode(errors="replace")) > _LONGEST
+        if not name or "\0" in name or ".." in parts or name.startswith("~") or long:
+            shown = f"{name[:60]!r}... ({len(name)} characters)" if long else repr(name)
+            message = f"{shown} is not the name of a model."
             hint = "Give `starter`, a path below the model folders, or a hub id such as org/name."
             raise ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
 
@@ -231,13 +235,13 @@ class Library:
         for known, path in self._added.items():
             if name == known or name.startswith(f"{known}/"):
                 inside = path / name.removeprefix(known).lstrip("/")
-                if inside.exists() and self._inside(inside):
+                if os.path.exists(inside) and self._inside(inside):
                     return inside, name
         for folder in self.folders:
             if Path(name).is_absolute() and not Path(name).is_relative_to(folder):
                 continue
             path = folder / name
-            if not path.exists() or path == folder:
+            if not os.path.exists(path) or path == folder:  # unlike Path.exists, False for names no system takes
                 continue
             if not self._inside(path):
                 raise self._outside(name, path.resolve())
@@ -273,7 +277,7 @@ class Library:
         if folder is None:
             return None
         root = folder / inside if inside else folder
-        return root if root.exists() else None
+        return root if os.path.exists(root) else None
 
     def _read(self, name: str, root: Path, get: str = "") -> Layout:
         try:
