@@ -167,7 +167,7 @@ def sources(batch: int, seed: int = SEED) -> list[Any]:
 
 def swapped(kit: Kit, sampler: Any, spacing: Any = "model", batch: int = 1) -> Any:
     """The pipeline's own scheduler swapped for another class, as diffusers does it."""
-    from safelight_nodes._diffusion.samplers import make_scheduler
+    from safelight.diffusion.samplers import make_scheduler
 
     made = make_scheduler(kit.shelf.held["Denoiser", kit.family].settings["scheduler"], sampler, spacing)
     wanted = {key: made.config[key] for key in made.config if not key.startswith("_")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Annotated, Any, NamedTuple
 
+from safelight.diffusion.samplers import Sampler, Spacing
 from safelight.sdk import (
     Conditioning,
     Context,
@@ -18,8 +19,6 @@ from safelight.sdk import (
     Toggle,
     node,
 )
-
-from ._diffusion.samplers import Sampler, Spacing
 
 _Steps = Annotated[int, Slider(1, 150), "Number of steps. More take longer and change less and less."]
 _Guidance = Annotated[
@@ -154,15 +153,15 @@ def _run(
 ) -> Latent:
     import torch
 
-    from ._diffusion.adapters import installed_adapters
-    from ._diffusion.control import leased_controls
-    from ._diffusion.families import traits
-    from ._diffusion.guidance import Guide, active_parts, check_coverage, make_parts
-    from ._diffusion.latents import canvas_size
-    from ._diffusion.loop import Run
-    from ._diffusion.preview import Previewer
-    from ._diffusion.schedule import plan_steps
-    from ._diffusion.working_memory import working_bytes
+    from safelight.diffusion.adapters import installed_adapters
+    from safelight.diffusion.control import leased_controls
+    from safelight.diffusion.families import traits
+    from safelight.diffusion.guidance import Guide, active_parts, check_coverage, make_parts
+    from safelight.diffusion.latents import canvas_size
+    from safelight.diffusion.loop import Run
+    from safelight.diffusion.preview import Previewer
+    from safelight.diffusion.schedule import plan_steps
+    from safelight.diffusion.working_memory import working_bytes
 
     batch, channels = latent.samples.shape[:2]
     with ExitStack() as stack, torch.no_grad():
@@ -224,7 +223,7 @@ def _extra_channels(unet: Any, model: ModelRef[Denoiser], latent: Latent) -> Any
     """
     import torch
 
-    from ._diffusion.families import expanded, traits
+    from safelight.diffusion.families import expanded, traits
 
     batch, channels, height, width = latent.samples.shape
     wanted, taken = unet.config.out_channels, unet.config.in_channels

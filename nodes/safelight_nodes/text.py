@@ -46,12 +46,11 @@ def encode(
     """
     import torch
 
+    from safelight.diffusion.embeddings import learned
+    from safelight.diffusion.families import traits
+    from safelight.diffusion.finite import require_finite
+    from safelight.diffusion.text_encoding import encode as encode_pieces
     from safelight.sdk.prompt_syntax import embeddings_in, parse
-
-    from ._diffusion.embeddings import learned
-    from ._diffusion.families import traits
-    from ._diffusion.finite import require_finite
-    from ._diffusion.text_encoding import encode as encode_pieces
 
     with ctx.models.lease(encoder) as lease, torch.no_grad():
         for problem in lease.settings.get("warnings", ()):

@@ -11,11 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 
 from node_bench import BenchContext, Kit, Shelf
+from safelight.diffusion import schedule
+from safelight.diffusion.samplers import SAMPLERS, Sampler
+from safelight.diffusion.schedule import plan_steps
 from safelight.sdk import Conditioning, Latent, Prompt
 from safelight_nodes import sampling
-from safelight_nodes._diffusion import schedule
-from safelight_nodes._diffusion.samplers import SAMPLERS, Sampler
-from safelight_nodes._diffusion.schedule import plan_steps
 
 
 class WithoutDoubles(TorchDispatchMode):

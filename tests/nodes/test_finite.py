@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from node_bench import BenchContext, Kit, said, sampled
+from safelight.diffusion.finite import Watch, require_finite
 from safelight.sdk import Conditioning, Image, Latent, ProblemError
 from safelight_nodes import latent, text, vae
-from safelight_nodes._diffusion.finite import Watch, require_finite
 
 
 def refused(caught: pytest.ExceptionInfo[ProblemError]) -> str:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from node_bench import CLOSE, NEGATIVE, PROMPT, SEED, Kit, distance, sources, swapped
+from safelight.diffusion.samplers import SAMPLERS
 from safelight_nodes import latent, sampling, text, vae
-from safelight_nodes._diffusion.samplers import SAMPLERS
 
 
 def theirs(kit: Kit, sampler: str, batch: int = 1, spacing: str = "model", **more: Any) -> torch.Tensor:

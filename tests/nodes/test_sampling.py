@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from node_bench import BenchContext, Kit, codes, said, sampled, stocked
+from safelight.diffusion.samplers import SAMPLERS, SIGMA_SPACINGS, Sampler, make_scheduler
+from safelight.diffusion.schedule import plan_steps
 from safelight.sdk import Latent, Mask, ProblemError
 from safelight_nodes import latent, text
-from safelight_nodes._diffusion.samplers import SAMPLERS, SIGMA_SPACINGS, Sampler, make_scheduler
-from safelight_nodes._diffusion.schedule import plan_steps
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
@@ -199,8 +199,8 @@ def test_the_preview_shows_the_latent_that_the_denoiser_has_in_mind(
     ctx = kit.context
     ctx.previews = True
     made = sampled(kit, ctx, sampler=sampler, steps=8)
-    from safelight_nodes._diffusion.families import traits
-    from safelight_nodes._diffusion.preview import Previewer
+    from safelight.diffusion.families import traits
+    from safelight.diffusion.preview import Previewer
 
     final = Previewer(traits(family).latent_rgb, 4)(made.samples)
     assert final is not None
@@ -212,7 +212,7 @@ def test_no_preview_is_made_when_nobody_looks_or_the_colours_are_unknown(sd1: Ki
     ctx = sd1.context
     sampled(sd1, ctx)
     assert ctx.shown == []
-    from safelight_nodes._diffusion.preview import Previewer
+    from safelight.diffusion.preview import Previewer
 
     assert Previewer([(1.0, 0.0, 0.0)] * 5, 16)(torch.zeros(1, 16, 8, 8)) is None
 

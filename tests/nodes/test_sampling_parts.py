@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from node_bench import Kit, codes, said, sampled
+from safelight.diffusion.samplers import SAMPLERS
 from safelight.sdk import Latent, Mask, ProblemError
 from safelight_nodes import latent, sampling, text
-from safelight_nodes._diffusion.samplers import SAMPLERS
 
 ONE_STEP = ["ddim", "euler", "euler_ancestral", "heun", "dpm2", "dpm2_ancestral", "dpmpp_sde", "ddpm", "lcm", "tcd"]
 """Samplers whose step depends on the samples alone, not on earlier predictions."""

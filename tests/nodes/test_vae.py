@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from node_bench import BenchContext, Kit, Shelf, recipe
+from safelight.diffusion import autoencoder
+from safelight.diffusion.autoencoder import Codec, blend_tiles
+from safelight.diffusion.guidance import _weight
+from safelight.diffusion.latents import on_canvas
 from safelight.sdk import Area, Image, Latent, Mask, Problem, ProblemError, Prompt
 from safelight_nodes import latent, vae
-from safelight_nodes._diffusion import autoencoder
-from safelight_nodes._diffusion.autoencoder import Codec, blend_tiles
-from safelight_nodes._diffusion.guidance import _weight
-from safelight_nodes._diffusion.latents import on_canvas
 
 
 def pixels(height: int = 64, width: int = 64, batch: int = 1, channels: int = 3) -> torch.Tensor:

@@ -16,11 +16,11 @@ from torch.utils._pytree import tree_leaves
 
 import tiny_models
 from node_bench import BenchContext, Kit, Shelf, codes, recipe, said, sampled
+from safelight.diffusion.guidance import Guide
+from safelight.diffusion.working_memory import working_bytes
 from safelight.engine.cache.fingerprints import Fingerprints
 from safelight.models import ModelStore
 from safelight.sdk import Control, Image, Latent, ModelRef, ProblemError
-from safelight_nodes._diffusion.guidance import Guide
-from safelight_nodes._diffusion.working_memory import working_bytes
 
 
 class Live(TorchDispatchMode):

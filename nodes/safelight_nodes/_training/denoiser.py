@@ -240,7 +240,7 @@ def _shower(
     import torch
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-    from safelight_nodes._diffusion.autoencoder import leased_codec
+    from safelight.diffusion.autoencoder import leased_codec
 
     texts = drawer.captions(SHOWN_STEP, SHOWN, explicit=1.0)
     shape = (SHOWN, *latents.samples.shape[2:])

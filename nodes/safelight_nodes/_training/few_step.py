@@ -240,7 +240,7 @@ def distil(
     ctx: Context,
 ) -> Weights:
     """Trains the LoRA. Raises ProblemError for models that it is not made for."""
-    from safelight_nodes._diffusion.autoencoder import leased_codec
+    from safelight.diffusion.autoencoder import leased_codec
 
     check_family(model.family)
     own = own_copy(ctx, model, "model")

@@ -16,7 +16,7 @@ import msgspec
 from .codec import Codec
 from .models import ModelRef
 from .node import NodeType, node_type
-from .sources import PackSources, sources_of
+from .sources import PackSources, public_sources
 from .values import File
 
 if TYPE_CHECKING:
@@ -85,14 +85,12 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     classes: list[type[Any]] = []
     states: list[PackState] = []
     taken: dict[str, str] = {}
-    sdk = sources_of(sys.modules[__package__ or ""])
-    # The names that nodes import from the SDK as a whole are its public face, which changes with its version only.
-    sdk.pop(__package__ or "")
+    public = public_sources()
     for point in sorted(entry_points(group=GROUP) if points is None else points, key=_order):
         reasons: list[tuple[str, str]] = []
         modules = [] if _shadowed(point, taken, reasons) else list(_modules(point, reasons))
         version = point.dist.version if point.dist else ""
-        sources = PackSources(modules[0], version, sdk) if modules else None
+        sources = PackSources(modules[0], version, public) if modules else None
         for module in modules:
             classes += value_classes(module)
             for kind in nodes_of(module, point.name, sources):

@@ -30,13 +30,13 @@ _DATA = "(data)"
 class PackSources:
     """The source of all modules of a pack, as it was when the pack was loaded.
 
-    What the SDK does for nodes in modules of its own, such as reading images, belongs to whoever imports it.
+    What Safelight does for nodes in modules of its own, such as reading images, belongs to whoever imports it.
     """
 
-    def __init__(self, package: ModuleType, version: str = "", sdk: Mapping[str, bytes] | None = None) -> None:
-        """`sdk` has the sources of the SDK's modules by name; see `sources_of`."""
+    def __init__(self, package: ModuleType, version: str = "", public: Mapping[str, bytes] | None = None) -> None:
+        """`public` has the sources of Safelight's own modules by name; see `public_sources`."""
         self._version = version
-        self._texts = {**(sdk or {}), **sources_of(package)}
+        self._texts = {**(public or {}), **sources_of(package)}
         self._folders = [Path(place) for place in getattr(package, "__path__", ())]
         self._imports: dict[str, frozenset[str]] = {}
         self._digests: dict[str, str] = {}
@@ -98,16 +98,35 @@ class PackSources:
 
 def sources_of(package: ModuleType) -> dict[str, bytes]:
     """The source of each module below a package by its name; a package itself stands under its own name."""
-    return dict(_texts(package))
-
-
-def _texts(package: ModuleType) -> Iterator[tuple[str, bytes]]:
     folders = [Path(place) for place in getattr(package, "__path__", ())]
     if package.__file__ and not folders:
-        yield package.__name__, _read(Path(package.__file__))
+        return {package.__name__: _read(Path(package.__file__))}
+    return sources_in(package.__name__, folders)
+
+
+def sources_in(package: str, folders: Iterable[Path]) -> dict[str, bytes]:
+    """As `sources_of`, for a package of this name in these folders, which need not be imported."""
+    return dict(_texts(package, folders))
+
+
+def public_sources() -> dict[str, bytes]:
+    """The sources that packs may import of Safelight itself: the SDK, and how diffusion models are run.
+
+    The names that nodes import from one of them as a whole are its public face, which changes with its version only.
+    """
+    own, _, _ = __name__.partition(".")
+    top = Path(__file__).parent.parent
+    found: dict[str, bytes] = {}
+    for part in ("sdk", "diffusion", "families"):
+        found |= sources_in(f"{own}.{part}", [top / part])
+        found.pop(f"{own}.{part}", None)
+    return found
+
+
+def _texts(package: str, folders: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
-            parts = [package.__name__, *path.relative_to(folder).with_suffix("").parts]
+            parts = [package, *path.relative_to(folder).with_suffix("").parts]
             if parts[-1] == "__init__":
                 yield ".".join(parts), b""
                 parts.pop()

@@ -1,0 +1,1 @@
+"""Model families: one object in one folder each."""
