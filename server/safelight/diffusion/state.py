@@ -66,7 +66,7 @@ def _mark(value: Any) -> _Mark:
     import torch
 
     if isinstance(value, torch.Tensor):
-        return _Mark(value, version=value._version)  # pyright: ignore[reportPrivateUsage]
+        return _Mark(value, version=value._version)
     if type(value) in (list, tuple):
         return _Mark(value, parts={place: _mark(item) for place, item in enumerate(value)})
     if type(value) is dict:
