@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 from safelight.diffusion.samplers import Sampler, Spacing
 from safelight.sdk import (
@@ -14,6 +13,7 @@ from safelight.sdk import (
     ModelRef,
     Problem,
     ProblemError,
+    SampleRequest,
     Seed,
     Slider,
     Toggle,
@@ -72,7 +72,6 @@ def sample(
     count = steps if denoise >= 1 else max(1, int(steps * denoise)) if denoise > 0 else 0
     if not count:
         return latent
-    settings = _Settings(steps, guidance, sampler, spacing, seed, guidance_rescale)
     if latent.noise:
         raise ProblemError(
             Problem(
@@ -82,7 +81,20 @@ def sample(
                 port="latent",
             )
         )
-    return _run(model, positive, negative, latent, settings, ctx, first=steps - count, fresh=denoise >= 1)
+    request = SampleRequest(
+        positive=positive,
+        negative=negative,
+        latent=latent,
+        steps=steps,
+        guidance=guidance,
+        sampler=sampler,
+        scheduler=spacing,
+        seed=seed,
+        rescale=guidance_rescale,
+        first=steps - count,
+        fresh=denoise >= 1,
+    )
+    return _run(model, request, ctx)
 
 
 @node(version=1)
@@ -123,153 +135,41 @@ def sample_part(
                 value=start_step,
             )
         )
-    settings = _Settings(steps, guidance, sampler, spacing, seed, guidance_rescale)
-    fresh = start_step == 0 and not latent.noise
-    keep = leave_noise and end < steps
-    return _run(model, positive, negative, latent, settings, ctx, start_step, end, fresh, keep, part=True)
+    request = SampleRequest(
+        positive=positive,
+        negative=negative,
+        latent=latent,
+        steps=steps,
+        guidance=guidance,
+        sampler=sampler,
+        scheduler=spacing,
+        seed=seed,
+        rescale=guidance_rescale,
+        first=start_step,
+        end=end,
+        fresh=start_step == 0 and not latent.noise,
+        leave_noise=leave_noise and end < steps,
+        part=True,
+    )
+    return _run(model, request, ctx)
 
 
-class _Settings(NamedTuple):
-    steps: int
-    guidance: float
-    sampler: Sampler
-    spacing: Spacing
-    seed: int
-    rescale: float
-
-
-def _run(
-    model: ModelRef[Denoiser],
-    positive: Conditioning,
-    negative: Conditioning | None,
-    latent: Latent,
-    settings: _Settings,
-    ctx: Context,
-    first: int = 0,
-    end: int | None = None,
-    fresh: bool = False,
-    leave_noise: bool = False,
-    part: bool = False,
-) -> Latent:
-    import torch
-
-    from safelight.diffusion.adapters import installed_adapters
-    from safelight.diffusion.control import leased_controls
-    from safelight.diffusion.families import traits
-    from safelight.diffusion.guidance import Guide, active_parts, check_coverage, make_parts
-    from safelight.diffusion.latents import canvas_size
-    from safelight.diffusion.loop import Run
-    from safelight.diffusion.preview import Previewer
-    from safelight.diffusion.schedule import plan_steps
-    from safelight.diffusion.working_memory import working_bytes
-
-    batch, channels = latent.samples.shape[:2]
-    with ExitStack() as stack, torch.no_grad():
-        lease = stack.enter_context(ctx.models.lease(model))
-        unet = lease.component
+def _run(model: ModelRef[Denoiser], request: SampleRequest, ctx: Context) -> Latent:
+    latent = request.latent
+    with ctx.models.lease(model) as lease:
         for problem in lease.settings.get("warnings", ()):
             ctx.warn(problem.at(port="model"))
-        extra = _extra_channels(unet, model, latent)
-        parts = make_parts(unet, model.family, positive, negative, latent, settings.guidance, lease.device)
-        scheduler_settings = lease.settings["scheduler"]
-        schedule = plan_steps(
-            scheduler_settings, settings.sampler, settings.spacing, settings.steps, first, end, count_before=part
-        )
-        if part and latent.noise:
-            _check_level(latent.noise, schedule.levels[0], first)
-        windows = [schedule.window(call) for call in range(schedule.calls)]
-        check_coverage(parts, windows)
-        other = negative if any(not entry.positive for entry in parts) else None
-        controls = stack.enter_context(leased_controls(ctx, model.family, positive, other, latent))
-        adapters = stack.enter_context(installed_adapters(ctx, unet, model.family, positive, other, batch))
-        # Once all that computes together is in place, what idles makes room for its common working memory.
-        prompts = max(len(active_parts(parts, window)) for window in windows)
-        working = working_bytes(unet, lease.dtype, latent.samples.shape, prompts, bool(controls))
-        stack.enter_context(ctx.models.lease(model, scratch=working))
-        guide = Guide(
-            unet=unet,
-            family=model.family,
-            parts=parts,
-            guidance=settings.guidance,
-            rescale=settings.rescale,
-            batch=batch,
-            size=canvas_size(latent),
-            device=lease.device,
-            dtype=lease.dtype,
-            controls=controls,
-            adapters=adapters,
-            extra=None if extra is None else extra.to(lease.device, lease.dtype),
-        )
-        rows = lease.settings.get("latent_rgb") or traits(model.family).latent_rgb
-        run = Run(
-            schedule=schedule,
-            guide=guide,
-            latent=latent,
-            seed=settings.seed,
-            fresh=fresh,
-            blend=extra is None,
-            leave_noise=leave_noise,
-            previewer=Previewer(rows, channels),
-            ctx=ctx,
-        )
-        return run()
-
-
-def _extra_channels(unet: Any, model: ModelRef[Denoiser], latent: Latent) -> Any:
-    """What an inpainting denoiser sees beside the latent, (B, 1 + C, H, W); None for others.
-
-    Raises:
-        ProblemError: the latent does not fit the denoiser.
-    """
-    import torch
-
-    from safelight.diffusion.families import expanded, traits
-
-    batch, channels, height, width = latent.samples.shape
-    wanted, taken = unet.config.out_channels, unet.config.in_channels
-    if channels != wanted or traits(latent.family or model.family).space != traits(model.family).space:
-        raise ProblemError(
-            Problem(
-                code="wrong_latent",
-                message=f"The latent is one of {latent.family} with {channels} channels, "
-                f"and the model works on {model.family} with {wanted}.",
-                hint="Make or encode the latent with the VAE that belongs to the model.",
-                port="latent",
-                value=latent.family,
+        denoiser = lease.component
+        family, other = denoiser.family, ctx.models.families.get(latent.family)
+        if latent.family and (other is None or other.space != family.space):
+            raise ProblemError(
+                Problem(
+                    code="wrong_latent",
+                    message=f"The latent is one of {other.title if other else latent.family}, and the model works on "
+                    f"those of {family.title}.",
+                    hint="Make or encode the latent with the VAE that belongs to the model.",
+                    port="latent",
+                    value=latent.family,
+                )
             )
-        )
-    if taken == wanted:
-        return None
-    if taken != 2 * wanted + 1:
-        raise ProblemError(
-            Problem(
-                code="model_not_supported",
-                message=f"This denoiser takes {taken} channels where its latent has {wanted}.",
-                hint="Depth, upscaling and instruction models are not supported; inpainting models are.",
-                port="model",
-            )
-        )
-    if latent.mask is None or latent.masked is None:
-        raise ProblemError(
-            Problem(
-                code="inpainting_latent_needed",
-                message="This is an inpainting model: it needs the picture around the part to paint.",
-                hint="Encode the picture and its mask with vae.encode_inpaint.",
-                port="latent",
-            )
-        )
-    mask = expanded(latent.mask, batch).expand(batch, 1, height, width)
-    return torch.cat([mask, expanded(latent.masked, batch)], dim=1)
-
-
-def _check_level(noise: float, expected: float, first: int) -> None:
-    if abs(noise - expected) > 0.02 * max(noise, expected):
-        raise ProblemError(
-            Problem(
-                code="wrong_noise_level",
-                message=f"The latent holds noise of {noise:.3g}, and step {first} begins at {expected:.3g}.",
-                hint="Let start_step be the step that the part before stopped after, with the same steps and spacing.",
-                port="start_step",
-                value=first,
-            )
-        )
+        return denoiser.sample(request, ctx)

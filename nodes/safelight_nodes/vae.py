@@ -39,10 +39,10 @@ _Fit = Annotated[
 def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context) -> Image:
     """Turn a latent into images. They are as large as those that were encoded."""
     from safelight.diffusion.autoencoder import leased_codec
-    from safelight.diffusion.families import traits
     from safelight.diffusion.latents import canvas_size, image_size
 
-    if vae.family and latent.family and traits(vae.family).space != traits(latent.family).space:
+    own, other = ctx.models.families.get(vae.family), ctx.models.families.get(latent.family)
+    if vae.family and latent.family and (own is None or other is None or own.space != other.space):
         raise ProblemError(
             Problem(
                 code="wrong_family",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Adapter, Conditioning, Context, Problem, ProblemError
 
-from .families import expanded
+from .latents import expanded
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import VAE, Context, Lease, ModelRef, ProblemError, is_out_of_memory
+from safelight.sdk.leased import FamilyFacts, VAEModel
 
-from .families import traits
 from .finite import require_finite
 
 if TYPE_CHECKING:
@@ -25,12 +25,21 @@ OVERLAP = 4
 
 @dataclass(frozen=True)
 class Codec:
-    """An autoencoder in memory, and the facts about its latents."""
+    """An autoencoder (diffusers' AutoencoderKL) in memory. Fits `sdk.leased.VAEModel`."""
 
+    family: FamilyFacts
     vae: Any
     device: torch.device
     dtype: torch.dtype
     scaling: float
+
+    @property
+    def modules(self) -> Mapping[str, Any]:
+        return {"vae": self.vae}
+
+    @property
+    def overflows(self) -> bool:
+        return bool(self.vae.config.force_upcast)
 
     @property
     def channels(self) -> int:
@@ -137,31 +146,29 @@ def scratch_bytes(height: int, width: int) -> int:
 
 
 @contextmanager
-def leased_codec(ctx: Context, vae: ModelRef[VAE], size: tuple[int, int] = (0, 0), family: str = "") -> Iterator[Codec]:
+def leased_codec(
+    ctx: Context, vae: ModelRef[VAE], size: tuple[int, int] = (0, 0), family: str = ""
+) -> Iterator[VAEModel]:
     """Leases an autoencoder with room for pictures of `size` (height, width), or for tiles where there is no more.
 
-    One that overflows in float16, as its configuration says, is leased in float32.
+    One that overflows in float16, as its configuration says, is leased in float32. `family` is that of the latents it
+    is used with, for one whose files do not tell its own.
     """
     import torch
 
+    if not vae.family:
+        vae = replace(vae, family=family)
     with _with_room(ctx, vae, size) as lease:
-        upcast = lease.dtype == torch.float16 and lease.component.config.force_upcast
-        if not upcast:
+        if lease.dtype != torch.float16 or not lease.component.overflows:
             with torch.no_grad():
-                yield Codec(lease.component, lease.device, lease.dtype, _scaling(lease, vae.family or family))
+                yield lease.component
             return
     with _with_room(ctx, replace(vae, precision="float32"), size) as lease, torch.no_grad():
-        yield Codec(lease.component, lease.device, lease.dtype, _scaling(lease, vae.family or family))
-
-
-def _scaling(lease: Lease, family: str) -> float:
-    """The factor of a VAE's latents: its own, or that of the family it is used with where its file does not tell."""
-    told = lease.component.config.scaling_factor
-    return traits(family).scaling if told is None else told
+        yield lease.component
 
 
 @contextmanager
-def _with_room(ctx: Context, vae: ModelRef[VAE], size: tuple[int, int]) -> Iterator[Lease]:
+def _with_room(ctx: Context, vae: ModelRef[VAE], size: tuple[int, int]) -> Iterator[Lease[VAEModel]]:
     wanted, least = scratch_bytes(*size), scratch_bytes(TILE_PIXELS // 2, TILE_PIXELS // 2)
     with ExitStack() as stack:
         try:

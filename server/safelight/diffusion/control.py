@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Conditioning, Context, Control, Latent, Problem, ProblemError
 
-from .families import expanded
-from .latents import on_canvas
+from .latents import expanded, on_canvas
 
 if TYPE_CHECKING:
     import torch

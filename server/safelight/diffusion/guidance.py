@@ -9,19 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from safelight.sdk import Conditioning, Latent, Problem, ProblemError, Prompt
 
-from .families import added_conditions, expanded, guidance_embedding, traits
 from .latents import image_size, latent_mask
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from .adapters import Adapters
-    from .control import Controls
+    from safelight.sdk.leased import SampleRequest
 
 
 @dataclass(frozen=True)
@@ -33,64 +31,52 @@ class Part:
     weight: Tensor | None
 
 
-@dataclass(frozen=True)
-class _Bundle:
-    """What the denoiser is given beside the latent, for one choice of active parts; made once and kept."""
+class Call(Protocol):
+    """A denoiser's call during one run. A family brings its own."""
 
-    text: Tensor
-    shares: list[Tensor | None]
-    added: dict[str, Tensor] | None
-    context: Any
-    guidance: Tensor | None
+    def inputs(self, prompts: Sequence[Prompt], sides: Sequence[bool]) -> Any:
+        """What the denoiser is given beside the latent, for prompts that share a call; made once a choice and kept.
+
+        `sides` says of each prompt whether it is a positive one.
+        """
+        ...
+
+    def __call__(
+        self, batched: Tensor, timestep: Tensor, inputs: Any, sides: Sequence[bool], window: tuple[float, float]
+    ) -> Tensor:
+        """The prediction for `batched`, which holds the batch once for every prompt, in the order of `inputs`.
+
+        `window` is where in the schedule the call begins and ends, as fractions.
+        """
+        ...
 
 
 @dataclass
 class Guide:
-    """Calls the denoiser. Made once a run.
+    """Predicts from all prompts at once. Made once a run."""
 
-    `extra` (B, channels, H, W) is put behind the latent's channels for inpainting denoisers, None for others.
-    """
-
-    unet: Any
+    call: Call
     family: str
     parts: Sequence[Part]
     guidance: float
     rescale: float
-    batch: int
-    size: tuple[int, int]
     device: torch.device
     dtype: torch.dtype
-    controls: Controls
-    adapters: Adapters
-    extra: Tensor | None = None
-    _bundles: dict[tuple[int, ...], _Bundle] = field(default_factory=dict)
+    _bundles: dict[tuple[int, ...], tuple[Any, list[Tensor | None]]] = field(default_factory=dict)
 
     def predict(self, model_input: Tensor, timestep: Tensor, window: tuple[float, float]) -> Tensor:
         """The guided prediction (B, C, H, W) in float32 for an input already scaled by the scheduler."""
         import torch
 
         active = active_parts(self.parts, window)
-        bundle = self._bundle(tuple(active))
+        inputs, shares = self._bundle(tuple(active))
         count = len(active)
         model_input = model_input.to(self.dtype)
         batched = torch.cat([model_input] * count) if count > 1 else model_input
         sides = [self.parts[place].positive for place in active]
-        down, middle = self.controls.residuals(batched, timestep, bundle.text, bundle.added, sides, window)
-        self.adapters.set_window(window)
-        if self.extra is not None:
-            batched = torch.cat([batched, torch.cat([self.extra] * count)], dim=1)
-        found = self.unet(
-            batched,
-            timestep,
-            encoder_hidden_states=bundle.context,
-            timestep_cond=bundle.guidance,
-            added_cond_kwargs=bundle.added,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=middle,
-            return_dict=False,
-        )[0].float()
+        found = self.call(batched, timestep, inputs, sides, window).float()
         wanted = unwanted = None
-        for positive, share, chunk in zip(sides, bundle.shares, found.chunk(count), strict=True):
+        for positive, share, chunk in zip(sides, shares, found.chunk(count), strict=True):
             weighed = chunk if share is None else chunk * share
             if positive:
                 wanted = weighed if wanted is None else wanted + weighed
@@ -102,52 +88,32 @@ class Guide:
         guided = unwanted + self.guidance * (wanted - unwanted)
         return _rescaled(guided, wanted, self.rescale) if self.rescale > 0 else guided
 
-    def _bundle(self, active: tuple[int, ...]) -> _Bundle:
-        import torch
-
-        found = self._bundles.get(active)
-        if found is not None:
-            return found
-        prompts = [self.parts[place].prompt for place in active]
-        tokens = math.lcm(*(prompt.embeddings.shape[1] for prompt in prompts))
-        text = torch.cat([_repeated(expanded(prompt.embeddings, self.batch), tokens) for prompt in prompts])
-        text = text.to(self.device, self.dtype)
-        width = self.unet.config.time_cond_proj_dim
-        bundle = _Bundle(
-            text=text,
-            shares=_shares([self.parts[place] for place in active]),
-            added=added_conditions(self.family, prompts, self.batch, self.size, self.device, self.dtype),
-            context=self.adapters.context(text, [self.parts[place].positive for place in active], self.batch),
-            guidance=guidance_embedding(self.guidance, len(text), width, self.device, self.dtype) if width else None,
-        )
-        self._bundles[active] = bundle
-        return bundle
+    def _bundle(self, active: tuple[int, ...]) -> tuple[Any, list[Tensor | None]]:
+        if active not in self._bundles:
+            chosen = [self.parts[place] for place in active]
+            inputs = self.call.inputs([part.prompt for part in chosen], [part.positive for part in chosen])
+            self._bundles[active] = inputs, _shares(chosen)
+        return self._bundles[active]
 
 
-def make_parts(
-    unet: Any,
-    family: str,
-    positive: Conditioning,
-    negative: Conditioning | None,
-    latent: Latent,
-    guidance: float,
-    device: torch.device,
-) -> list[Part]:
-    """The parts of the batched call, the negative ones first, with guidance of 1 or less only the positive ones.
+def make_parts(request: SampleRequest, family: str, device: torch.device, *, guided: bool, zero: bool) -> list[Part]:
+    """The parts of the batched call, the negative ones first; only the positive ones when it is not `guided`.
+
+    `zero` says that zeros stand for "no text", so they take the place of a negative that is not connected.
 
     Raises:
-        ProblemError: the conditioning is of another family or shape than the model, or something is missing.
+        ProblemError: the conditioning is of another family than the model, or something is missing.
     """
-    guided = guidance > 1 and unet.config.time_cond_proj_dim is None
     problems: list[Problem] = []
+    positive, negative, latent = request.positive, request.negative, request.latent
     sides = [("positive", positive)]
-    if guided and negative is None and traits(family).zero_negative:
+    if guided and negative is None and zero and positive.prompts:
         negative = Conditioning((_silence(positive.prompts[0]),), family=family)
     if guided and negative is None:
         problems.append(
             Problem(
                 code="negative_missing",
-                message=f"Guidance of {guidance:g} compares with a negative prompt, and none is connected.",
+                message=f"Guidance of {request.guidance:g} compares with a negative prompt, and none is connected.",
                 hint="Connect an encoded text (an empty one will do), or set guidance to 1.",
                 port="negative",
             )
@@ -155,7 +121,7 @@ def make_parts(
     if guided and negative is not None:
         sides.insert(0, ("negative", negative))
     for port, side in sides:
-        problems += _faults(unet, family, side, latent, port)
+        problems += _faults(family, side, latent, port)
     if problems:
         raise ProblemError(problems)
     return [
@@ -189,8 +155,8 @@ def check_coverage(parts: Sequence[Part], windows: Sequence[tuple[float, float]]
         raise ProblemError(problems)
 
 
-def _faults(unet: Any, family: str, side: Conditioning, latent: Latent, port: str) -> list[Problem]:
-    found = []
+def _faults(family: str, side: Conditioning, latent: Latent, port: str) -> list[Problem]:
+    found: list[Problem] = []
     if not side.prompts:
         return [
             Problem(code="no_prompt", message="This conditioning holds no prompt.", hint="Encode a text.", port=port)
@@ -199,15 +165,11 @@ def _faults(unet: Any, family: str, side: Conditioning, latent: Latent, port: st
         message = f"The text was encoded for {side.family}, and the model is of the family {family}."
         hint = "Encode it with the text encoder that belongs to the model."
         return [Problem(code="wrong_family", message=message, hint=hint, port=port, value=side.family)]
-    batch, channels = latent.samples.shape[0], unet.config.cross_attention_dim
+    batch = latent.samples.shape[0]
     for prompt in side.prompts:
-        width = prompt.embeddings.shape[-1]
-        if isinstance(channels, int) and width != channels:
-            message = f"The encoded text has {width} channels, and the model takes {channels}."
-            hint = "Encode it with the text encoder that belongs to the model."
-            found.append(Problem(code="wrong_family", message=message, hint=hint, port=port))
-        if prompt.embeddings.shape[0] not in (1, batch):
-            message = f"The conditioning is for {prompt.embeddings.shape[0]} pictures, and the latent holds {batch}."
+        count = prompt.batch
+        if count not in (1, batch):
+            message = f"The conditioning is for {count} pictures, and the latent holds {batch}."
             found.append(Problem(code="wrong_batch", message=message, hint="Give one, or as many.", port=port))
         if prompt.mask is not None and prompt.mask.shape[0] not in (1, batch):
             message = f"A prompt has {prompt.mask.shape[0]} masks, and the latent holds {batch} images."
@@ -218,8 +180,7 @@ def _faults(unet: Any, family: str, side: Conditioning, latent: Latent, port: st
 def _silence(prompt: Prompt) -> Prompt:
     import torch
 
-    pooled = None if prompt.pooled is None else torch.zeros_like(prompt.pooled)
-    return Prompt(torch.zeros_like(prompt.embeddings), pooled, size=prompt.size)
+    return Prompt({name: torch.zeros_like(tensor) for name, tensor in prompt.tensors.items()}, size=prompt.size)
 
 
 def _weight(prompt: Prompt, latent: Latent, device: torch.device) -> Tensor:
@@ -249,12 +210,6 @@ def _span(start: float, length: float, cells: float) -> tuple[int, int]:
     first, end = round(start * cells), start + length
     # What reaches the edge of the image goes on over the padding.
     return first, max(first + 1, math.ceil(cells) if end > 1 - 1e-6 else round(end * cells))
-
-
-def _repeated(text: Tensor, tokens: int) -> Tensor:
-    """Attention over a whole text twice is attention over it once, so prompts of unequal length can share a call."""
-    times = tokens // text.shape[1]
-    return text.repeat(1, times, 1) if times > 1 else text
 
 
 def _shares(parts: Sequence[Part]) -> list[Tensor | None]:

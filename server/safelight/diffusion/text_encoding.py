@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk.prompt_syntax import Piece
 
 from .embeddings import Vocabulary
-from .families import FamilyTraits
 
 if TYPE_CHECKING:
     import torch
@@ -70,15 +69,17 @@ def encode(
     encoders: Sequence[Any],
     pieces: Sequence[Piece],
     learned: Sequence[Mapping[str, Tensor]],
-    family: FamilyTraits,
+    layer: int,
     skip: int,
     device: torch.device,
 ) -> tuple[Tensor, Tensor | None]:
-    """Embeddings (1, tokens, channels) and, where the family has them, pooled embeddings (1, channels), float32.
+    """Embeddings (1, tokens, channels) and, where an encoder gives them, pooled embeddings (1, channels), float32.
 
     Several encoders stand beside each other in the channels. Weights move a token's embedding away from, or towards,
     what the encoder gives at its place for an empty text: 0 is as if nothing were said, 1 changes nothing.
-    `learned` are the vectors of the embeddings that the pieces name, for each encoder.
+    `learned` are the vectors of the embeddings that the pieces name, for each encoder. `layer` is the hidden layer that
+    the denoiser was trained on, counted from the end, or 0 for the normalised output of the last one; `skip` leaves out
+    as many more.
     """
     import torch
 
@@ -94,7 +95,7 @@ def encode(
         ids = torch.tensor([_row(tokenizer, chunk) for chunk in chunks + [Chunk((), ())] * weighted])
         # The stand-in must not be the token that ends a text: encoders look for that one.
         with words.placed(encoder, ids, tokenizer.bos_token_id) as tokens:
-            hidden, summary = _hidden(encoder, tokens.to(device), tokenizer, family, skip)
+            hidden, summary = _hidden(encoder, tokens.to(device), tokenizer, layer, skip)
         hidden = hidden.to("cpu", torch.float32)
         if weighted:
             hidden = _weigh(hidden[:-1], hidden[-1:], chunks)
@@ -111,19 +112,19 @@ def _row(tokenizer: Any, chunk: Chunk) -> list[int]:
     return row + [tokenizer.pad_token_id] * (tokenizer.model_max_length - len(row))
 
 
-def _hidden(encoder: Any, ids: Tensor, tokenizer: Any, family: FamilyTraits, skip: int) -> tuple[Tensor, Tensor | None]:
+def _hidden(encoder: Any, ids: Tensor, tokenizer: Any, layer: int, skip: int) -> tuple[Tensor, Tensor | None]:
     """The layer that the denoiser reads, and the pooled output of an encoder with a projection."""
     mask = None
     if getattr(encoder.config, "use_attention_mask", False):
         first_end = (ids == tokenizer.eos_token_id).int().argmax(dim=1, keepdim=True)
         mask = (ids.new_ones(ids.shape).cumsum(dim=1) - 1 <= first_end).long()
-    deep = skip > 0 or family.layer != 0
+    deep = skip > 0 or layer != 0
     found = encoder(ids, attention_mask=mask, output_hidden_states=deep)
     summary = getattr(found, "text_embeds", None)
     if not deep:
         return found.last_hidden_state, summary
-    if family.layer:
-        return found.hidden_states[family.layer - skip], summary
+    if layer:
+        return found.hidden_states[layer - skip], summary
     # The layer was trained to be read through the last norm, wherever in the model that lies.
     norm = getattr(encoder, "text_model", encoder).final_layer_norm
     return norm(found.hidden_states[-1 - skip]), summary

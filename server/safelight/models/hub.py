@@ -6,8 +6,8 @@ Layout of the cache: https://huggingface.co/docs/huggingface_hub/guides/manage-c
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import os
+import fnmatch
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence

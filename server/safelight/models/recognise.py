@@ -1,6 +1,6 @@
 """What a file of weights is, told by the names and shapes in its header: one row a kind.
 
-Only what cannot be run needs a row here; what can be has its test in `families`. Nothing is guessed: a file that no
+Only what cannot be run needs a row here; what can be is told by its family. Nothing is guessed: a file that no
 row fits is said to be unknown.
 """
 
@@ -108,6 +108,15 @@ _LORA_PREFIXES = (
 )
 
 
+def is_ip_adapter(header: Header) -> bool:
+    return any(key.startswith("ip_adapter.") for key in header.tensors)
+
+
+def is_lora(header: Header) -> bool:
+    marks = ("lora_A.", "lora_down.", ".lora.down.", "_lora.down.", "lora_linear_layer.down.")
+    return any(mark in key for key in header.tensors for mark in marks)
+
+
 def what_is(header: Header) -> str:
     """What a file is that is not run ('a Flux model'); the empty string when no row fits."""
     names = header.tensors
@@ -115,6 +124,11 @@ def what_is(header: Header) -> str:
         found = next((sign.said for sign in SIGNS if _fits(sign, header, prefix)), "")
         if found:
             return found
+    vae = header.shape("decoder.conv_in.weight") if "decoder.up.0.block.0.conv1.weight" in names else ()
+    if len(vae) == 5:
+        return "a VAE of videos"
+    if len(vae) == 4 and vae[1] != 4:
+        return f"a VAE of {vae[1]} channels, as of Flux or Stable Diffusion 3"
     if any("hada_w1_a" in name for name in names):
         return "a LoHa (of LyCORIS)"
     if any("lokr_w1" in name for name in names):

@@ -1,6 +1,6 @@
 """CLIP's vocabulary, for models whose file brings none, as a Stable Diffusion in a single file.
 
-Radford et al. 2021, https://arxiv.org/abs/2103.00020: a byte-level BPE. Its merges (MIT) lie in `clip/`.
+Radford et al. 2021, https://arxiv.org/abs/2103.00020: a byte-level BPE. Its merges (MIT) lie in `data/`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def clip_vocabulary() -> tuple[dict[str, int], Any]:
     """
     found = find_spec(__package__ or "")
     assert found is not None and found.origin is not None
-    lines = gzip.decompress((Path(found.origin).parent / "clip" / _MERGES).read_bytes()).decode().split("\n")
+    lines = gzip.decompress((Path(found.origin).parent / "data" / _MERGES).read_bytes()).decode().split("\n")
     letters = _letters()
     # The file has a heading, and more merges than the vocabulary takes.
     count = CLIP_VOCABULARY - 2 * len(letters) - 2
