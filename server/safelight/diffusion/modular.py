@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from safelight.sdk import Cancelled, Context, Image, ProblemError
 from safelight.sdk.memory import is_out_of_memory
@@ -21,6 +21,7 @@ from .state import carried, marks, put_back, rewind
 if TYPE_CHECKING:
     from torch import Tensor
 
+T = TypeVar("T")
 REPORTER = "diffusers.modular_pipelines.modular_pipeline"
 """The logger to which each level of nested blocks tells an error, with its traceback, before raising it further."""
 
@@ -179,3 +180,17 @@ def _own_stops_unreported() -> Iterator[None]:
         yield
     finally:
         reporter.removeFilter(is_news)
+
+
+def made_quietly(make: Callable[[], T]) -> T:
+    """What `make` makes of diffusers' guiders, each of which says that guiders are experimental (we know)."""
+    speaker = logging.getLogger("diffusers.guiders.guider_utils")
+    speaker.addFilter(_nothing)
+    try:
+        return make()
+    finally:
+        speaker.removeFilter(_nothing)
+
+
+def _nothing(_: logging.LogRecord) -> bool:
+    return False

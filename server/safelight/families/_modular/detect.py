@@ -1,0 +1,55 @@
+"""Which files of weights are of a family: whole models and denoisers in one file, LoRAs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from safelight.families.base import FileKind, unsupported
+
+from .lora import modules_in
+
+if TYPE_CHECKING:
+    from safelight.families.files import Header
+
+    from .family import ModularFamily
+
+_PREFIXES = ("", "model.diffusion_model.", "diffusion_model.", "transformer.", "model.")
+"""What programs put before the names of a denoiser."""
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What tells the files of a family.
+
+    `names` are sets of names of tensors of which one must be there whole, `lora` how the names of what a LoRA changes
+    may begin. `others` are parts of names by which a relative of the family is told; dots of both are underscores here.
+    `get` is a model of the family on the hub, in the layout that is read.
+    """
+
+    names: tuple[tuple[str, ...], ...]
+    lora: tuple[str, ...]
+    others: tuple[str, ...]
+    get: str
+
+
+def claims(family: ModularFamily, kind: FileKind, name: str, header: Header) -> bool:
+    """Whether a file is of the family.
+
+    Raises:
+        ProblemError: `unsupported_family` for a model in one file, with where to get it in parts.
+    """
+    signs = family.signs
+    flat = [key.replace(".", "_") for key in header.tensors]
+    if any(other in key for key in flat for other in signs.others):
+        return False
+    if kind == "lora":
+        return any(module.startswith(signs.lora) for module in modules_in(header))
+    sets = (tuple(prefix + key for key in wanted) for prefix in _PREFIXES for wanted in signs.names)
+    if kind == "pipeline" and any(set(wanted) <= header.tensors.keys() for wanted in sets):
+        hint = (
+            f"It is read as a folder in the layout of diffusers: model_index.json beside transformer, vae and the text "
+            f"encoders, as {signs.get} has it on the hub."
+        )
+        raise unsupported(name, f"is a {family.title} model in one file", hint)
+    return False

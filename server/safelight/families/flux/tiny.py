@@ -1,0 +1,43 @@
+"""Flux.1 dev in miniature, for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safelight.families._clip import tiny as clip
+from safelight.families._modular.tiny import autoencoder, lively, save, seeded
+from safelight.families._t5 import tiny as t5
+
+if TYPE_CHECKING:
+    from safelight.families._modular.family import ModularFamily
+
+
+def write(family: ModularFamily, folder: Path, seed: int, *, schnell: bool = False) -> Path:
+    """`schnell` is the model that takes no guidance."""
+    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+
+    with seeded(seed):
+        pipeline = FluxPipeline(
+            transformer=lively(
+                FluxTransformer2DModel(
+                    patch_size=1,
+                    in_channels=64,
+                    num_layers=1,
+                    num_single_layers=1,
+                    attention_head_dim=16,
+                    num_attention_heads=2,
+                    joint_attention_dim=2 * clip.WIDTH,
+                    pooled_projection_dim=clip.WIDTH,
+                    axes_dims_rope=(4, 4, 8),
+                    guidance_embeds=not schnell,
+                )
+            ),
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0 if schnell else 3.0, use_dynamic_shifting=not schnell),
+            vae=autoencoder(family.latent.scaling, family.latent.shift),
+            text_encoder=clip.tower("quick_gelu", projected=False),
+            tokenizer=None,
+            text_encoder_2=t5.encoder(2 * clip.WIDTH),
+            tokenizer_2=None,
+        )
+    return save(family, pipeline, folder)
