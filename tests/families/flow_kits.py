@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +44,11 @@ class FlowKit:
     @property
     def guided(self) -> bool:
         return self.family == "sd3"
+
+    @property
+    def spacing(self) -> str:
+        """What the sampling node calls its choice of noise levels."""
+        return "scheduler" if "scheduler" in inspect.signature(sampling.sample).parameters else "spacing"
 
     def loaded(self) -> Any:
         return models.load(model="mine", ctx=self.ctx)
@@ -85,8 +93,8 @@ class FlowKit:
         return (pipeline or self.pipeline)(**given).images
 
 
-def flow_kit(name: str, root: Path) -> FlowKit:
-    """`name` is `sd3`, `flux` or `schnell`."""
+def flow_kit(name: str, root: Path, without: tuple[str, ...] = ()) -> FlowKit:
+    """`name` is `sd3`, `flux` or `schnell`; `without` are parts that its folder is to lack."""
     import diffusers
 
     families = load_families()
@@ -97,6 +105,11 @@ def flow_kit(name: str, root: Path) -> FlowKit:
         write(families["flux"], folder, 2, schnell=True)
     else:
         families[name].tiny(folder, 1)
+    index = json.loads((folder / "model_index.json").read_text())
+    for part in without:
+        shutil.rmtree(folder / part)
+        index[part] = [None, None]
+    (folder / "model_index.json").write_text(json.dumps(index))
     cls = {"sd3": diffusers.StableDiffusion3Pipeline}.get(name, diffusers.FluxPipeline)
     pipeline = cls.from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
