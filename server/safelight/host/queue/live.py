@@ -15,9 +15,8 @@ from itertools import chain, islice
 import msgspec
 
 from safelight.engine import NodeFailed, NodeFinished, NodeProgress, NodeSkipped, NodeStarted, RunStarted
-from safelight.engine.events import AnyEvent
-
-from .records import ENDED, WAITING, NodeState, QueueInfo, Run
+from safelight.protocol.events import AnyEvent
+from safelight.protocol.records import ENDED, WAITING, NodeState, QueueInfo, Run
 
 Place = tuple[bool, int, float, int]
 

@@ -8,10 +8,8 @@ from typing import Any
 
 import msgspec
 
-from safelight.sdk.codec import hash_bytes
+from safelight.protocol.records import OutputItem, Run, RunFile
 from safelight.sdk.problem import Problem, ProblemError
-
-from .records import OutputItem, Run, RunFile
 
 QUEUE_ORDER = "status = 'interrupted' DESC, priority DESC, rank, number"
 IS_WAITING = "status IN ('queued', 'interrupted')"
@@ -91,9 +89,3 @@ def run_of(row: sqlite3.Row) -> Run:
 
 def to_json(data: Any) -> str:
     return msgspec.json.encode(data).decode()
-
-
-def keep_document(connection: sqlite3.Connection, body: bytes) -> str:
-    digest = hash_bytes(body)
-    connection.execute("INSERT OR IGNORE INTO document VALUES (?, ?)", (digest, body))
-    return digest

@@ -15,10 +15,11 @@ from typing import Literal
 
 import msgspec
 
+from safelight.protocol.records import Device, WorkerInfo
+
 from .deaths import problem_of, why
 from .machine import out_of_memory_kills
 from .pool import PoolListener
-from .records import Device, WorkerInfo
 from .whereabouts import read
 from .wire import (
     LENGTH,
@@ -229,7 +230,7 @@ class LocalPool:
             sys.executable,
             "-P",  # the folder that the server was started in holds no code of ours
             "-m",
-            "safelight.host.worker",
+            "safelight.host.workers.worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 20,

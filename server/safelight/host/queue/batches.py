@@ -8,9 +8,9 @@ import time
 
 import msgspec
 
+from safelight.protocol.records import Axis, Batch, BatchOrder, BatchRun, OutputItem, RunFile
 from safelight.sdk.problem import Problem, ProblemError
 
-from .records import Axis, Batch, BatchOrder, BatchRun, OutputItem, RunFile
 from .rows import Options, without_details
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from safelight.graph import Document, Graph, check
+from safelight.protocol.facts import Facts, Parameter
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import ProblemError
 from safelight.sdk.widgets import ModelPick, Seed, Text
@@ -15,31 +14,6 @@ from safelight.sdk.widgets import ModelPick, Seed, Text
 _MOST_PARAMETERS = 400
 _TEXT = 4_000
 _LIST = 50
-
-
-class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that was typed into a port: `node` is its id (subgraphs as `a/b`), `type` that of the node."""
-
-    node: str
-    type: str
-    port: str
-    value: Any
-
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of how an output was made. `nodes` are the types of the nodes on the way to it."""
-
-    prompts: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    seed: int | None = None
-    nodes: tuple[str, ...] = ()
-    parameters: tuple[Parameter, ...] = ()
-
-    def words(self) -> str:
-        """What a search looks into."""
-        texts = (parameter.value for parameter in self.parameters if isinstance(parameter.value, str))
-        words = (*self.prompts, *self.models, *self.nodes, *texts, "" if self.seed is None else str(self.seed))
-        return "\n".join(dict.fromkeys(words))
 
 
 def facts_of(graph: Graph, node: str) -> Facts:

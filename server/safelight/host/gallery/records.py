@@ -13,10 +13,9 @@ from typing import Any
 
 import msgspec
 
+from safelight.protocol.facts import Facts
+from safelight.protocol.records import GalleryDetail, GalleryItem, RunFile
 from safelight.sdk.problem import Problem, ProblemError
-
-from .facts import Facts
-from .records import GalleryDetail, GalleryItem, RunFile
 
 SEARCH_LIMIT = 8_000
 _FIELDS = "number, name, digest, made, run, media_type, size, width, height, workflow, batch, trashed"

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from safelight.graph import Document
+from safelight.host.database import Database
+from safelight.host.documents import filled
+from safelight.host.queue import history
+from safelight.protocol.records import FileChanged, GalleryDetail, GalleryItem
 from safelight.sdk.problem import Problem, ProblemError
 
-from . import gallery, history
-from .database import Database
-from .filling import filled
-from .gallery import Record, Wanted
-from .records import FileChanged, GalleryDetail, GalleryItem
+from . import records as gallery
+from .records import Record, Wanted
 from .shelf import Shelf
 
 log = logging.getLogger(__name__)

@@ -11,14 +11,15 @@ from pathlib import Path
 
 from safelight.app import Studio
 from safelight.graph import Document
+from safelight.host.documents import facts_in
+from safelight.host.files import Found, walk
 from safelight.interop.foreign import carried
 from safelight.interop.pictures import extract
+from safelight.protocol.facts import Facts
 from safelight.sdk.image_files import image_size
 from safelight.sdk.problem import ProblemError
 
-from .facts import Facts, facts_in
-from .files import Found, walk
-from .gallery import Record
+from .records import Record
 
 log = logging.getLogger(__name__)
 

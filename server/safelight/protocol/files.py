@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from safelight.host.records import GalleryItem
 from safelight.sdk.problem import Problem
 
 from .common import Body
+from .records import GalleryItem
 
 
 class GalleryPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from safelight.engine.events import AnyEvent
+from safelight.protocol.events import AnyEvent
+from safelight.protocol.records import Device, WorkerInfo
 from safelight.sdk.problem import Problem
 
-from .records import Device, WorkerInfo
 from .wire import Begin, Ended, Preview
 
 

@@ -13,11 +13,11 @@ import msgspec
 from safelight.app import Studio
 from safelight.graph import Checked, Document, Graph, Plan
 from safelight.models.hardware import REMEMBERED
+from safelight.protocol.records import RunOrder
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import Problem, ProblemError
 
 from .filling import filled, port_of
-from .records import RunOrder
 
 T = TypeVar("T")
 _MEASURE_SECONDS = 30.0

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from safelight.protocol.records import WAITING, NodeState, Run, RunDetail
 from safelight.sdk.problem import Problem
 
-from .records import WAITING, NodeState, Run, RunDetail
 from .rows import IS_WAITING, Options, fields_of, number_of, problems_in, row_of, run_of
 
 

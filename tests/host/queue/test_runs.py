@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from safelight.host import database as host_database
-from safelight.host import history, preferences, runs, workflows
+from safelight.host import preferences
 from safelight.host.database import Database, migrate
-from safelight.host.live import Live
+from safelight.host.documents import workflows
 from safelight.host.lock import FolderLock
-from safelight.host.records import RunOrder
+from safelight.host.queue import history, runs
+from safelight.host.queue.live import Live
 from safelight.host.schema import MIGRATIONS
+from safelight.protocol.records import RunOrder
 from safelight.sdk.problem import Problem, ProblemError
 
 DIED = Problem(code="worker_died", message="gone")
@@ -203,7 +205,7 @@ def test_autosaves_leave_one_revision_every_five_minutes(
 ) -> None:
     def save(at: float, *, autosave: bool = True) -> None:
         nonlocal count
-        monkeypatch.setattr("safelight.host.workflows.time.time", lambda: at)
+        monkeypatch.setattr("safelight.host.documents.workflows.time.time", lambda: at)
         body = b'{"n":%d}' % count
         made = workflows.save(
             connection, "w", body, revision=count, message="", description="", nodes=0, autosave=autosave

@@ -7,10 +7,10 @@ import time
 
 import msgspec
 
+from safelight.protocol.records import RevisionInfo, Workflow, WorkflowInfo
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean
 
-from .records import RevisionInfo, Workflow, WorkflowInfo
-from .rows import keep_document
+from .kept import keep_document
 
 KEEP_REVISIONS = 200
 AUTOSAVE_SECONDS = 300.0

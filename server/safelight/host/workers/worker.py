@@ -1,5 +1,6 @@
-"""A worker process: takes runs from the server one at a time and tells what happens. `python -m safelight.host.worker`
+"""A worker process: takes runs from the server one at a time and tells what happens.
 
+`python -m safelight.host.workers.worker` starts it.
 Three threads beside the one that runs nodes: one reads messages, so that a cancel is noticed while a node computes, one
 writes events, so that no node waits for a pipe, and one says that the process is alive. When the server is gone, so is
 its worker: the pipe ends, and on Linux the kernel sends a signal besides.
@@ -24,13 +25,13 @@ import msgspec
 
 from safelight.app import Budgets, Outcome, Studio
 from safelight.engine import Cancel, NodeProgress, RunFinished, RunOptions
-from safelight.engine.events import AnyEvent, Event
 from safelight.graph import Document
+from safelight.host.documents import facts_of, filled
+from safelight.host.logs import run_id, start_logging
+from safelight.protocol.events import AnyEvent, Event
+from safelight.protocol.facts import Facts
 from safelight.sdk.problem import Problem, ProblemError
 
-from .facts import Facts, facts_of
-from .filling import filled
-from .logs import run_id, start_logging
 from .machine import device_free, device_state, library_versions, resident_bytes
 from .whereabouts import Whereabouts
 from .wire import (

@@ -18,7 +18,7 @@ from engine.test_unruly_packs import FAULTS, LEAKS, all_faults
 from serving import Server, serving, test_environment
 
 pytest.importorskip("torch")
-PACKS = Path(__file__).parent.parent / "packs" / "unruly"
+PACKS = Path(__file__).parents[2] / "packs" / "unruly"
 SOUND = {
     "format": "safelight/1",
     "nodes": {"image": {"type": "unruly/faults.image"}, "kept": {"type": "unruly/leaks.keeps_its_input"}},

@@ -10,7 +10,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from safelight.engine.events import (
+from safelight.sdk.problem import Problem
+
+from .events import (
     NodeFailed,
     NodeFinished,
     NodeProgress,
@@ -20,8 +22,6 @@ from safelight.engine.events import (
     RunFinished,
     RunStarted,
 )
-from safelight.sdk.problem import Problem
-
 from .facts import Parameter
 
 RunState = Literal["queued", "running", "paused", "interrupted", "done", "failed", "cancelled"]

@@ -20,10 +20,10 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from safelight.host import local_pool
-from safelight.host.local_pool import LocalPool, PoolOptions
-from safelight.host.records import WorkerInfo
-from safelight.host.wire import Setup
+from safelight.host.workers import local_pool
+from safelight.host.workers.local_pool import LocalPool, PoolOptions
+from safelight.host.workers.wire import Setup
+from safelight.protocol.records import WorkerInfo
 from serving import Server, chain, saving, serving, single
 
 

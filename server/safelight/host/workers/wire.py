@@ -10,11 +10,10 @@ from typing import IO, Any
 
 import msgspec
 
-from safelight.engine.events import AnyEvent
 from safelight.engine.run import NodeReport
+from safelight.protocol.events import AnyEvent
+from safelight.protocol.facts import Facts
 from safelight.sdk.problem import Problem
-
-from .facts import Facts
 
 LENGTH = struct.Struct(">I")
 MAX_FRAME = 256 << 20

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from safelight.host.records import QueueInfo, Run
 from safelight.sdk.problem import Problem
 
 from .common import Body, Ids, Key, Name, Priority
+from .records import QueueInfo, Run
 
 
 def _no_document() -> msgspec.Raw:

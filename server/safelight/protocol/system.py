@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from safelight.host.records import Device, WorkerInfo
 from safelight.sdk.problem import Problem
 
 from .common import Body
+from .records import Device, WorkerInfo
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from safelight.engine import NodeFinished, NodeProgress, NodeStarted, RunStarted
-from safelight.host.live import Live
-from safelight.host.records import Run
+from safelight.host.queue.live import Live
+from safelight.protocol.records import Run
 
 
 def run(number: int, status: str = "queued", **more: object) -> Run:

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from safelight.host.documents import keep_document
+from safelight.host.preferences import is_paused
+from safelight.protocol.records import ENDED, WAITING, NodeState, OutputItem, Run, RunFile, RunOrder, RunState
 from safelight.sdk.problem import Problem, ProblemError
 
-from .preferences import is_paused
-from .records import ENDED, WAITING, NodeState, OutputItem, Run, RunFile, RunOrder, RunState
-from .rows import IS_WAITING, QUEUE_ORDER, Options, keep_document, number_of, row_of, run_missing, run_of, to_json
+from .rows import IS_WAITING, QUEUE_ORDER, Options, number_of, row_of, run_missing, run_of, to_json
 
 _STEP = 1024.0
 _SEARCH_LIMIT = 4_000
