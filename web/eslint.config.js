@@ -22,7 +22,7 @@ export default tseslint.config(
   },
   {
     // The graph model knows neither the page nor the libraries that draw it; of the API only the shapes of its records.
-    files: ["src/model/**"],
+    files: ["src/graph/**"],
     rules: {
       "no-restricted-imports": ["error", { patterns: ["react", "react-dom", "@xyflow/*", "zustand*", "../*", "!../api", "../api/*", "!../api/types"] }],
       "no-restricted-globals": ["error", "window", "document", "localStorage", "navigator"],

@@ -7,7 +7,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { said, useT, useWords } from "../i18n";
 import { useShallow } from "zustand/react/shallow";
-import { boundsOf, joinPort, labelOf, noteKey, overlaps, type Rect, type ResultKind, scopesAt } from "../model";
+import { boundsOf, joinPort, labelOf, noteKey, overlaps, type Rect, type ResultKind, scopesAt } from "../graph";
 import { flatId, nodeStatus, type Result, resultKind, useResults } from "../state/status";
 import { activeTab, graphOf, patchTab, tabOf, useApp } from "../state/store";
 import { boxes, Geometer } from "./geometry";
@@ -18,8 +18,8 @@ import { FrameTitle, NoteView } from "./items";
 import { paintAbove, paintBelow, Palette, prepare, somethingAbove } from "./paint";
 import { Sheet } from "./sheet";
 import { stage, useConnecting } from "./stage";
-import { FarList } from "../app/FarList";
-import { openMenu } from "../app/menu";
+import { FarList } from "./FarList";
+import { openMenu } from "./menu";
 import { receiveDrop } from "../state/files";
 import { view } from "./view";
 

@@ -1,6 +1,6 @@
 /** The only way documents change: each call is one step of undo, unless it belongs to the group of the one before. */
 
-import * as m from "../model";
+import * as m from "../graph";
 import { activeTab, historyOf, patchTab, sceneOf, useApp } from "./store";
 
 interface Options {

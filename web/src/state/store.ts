@@ -11,7 +11,7 @@ import {
   type Scene,
   scopesAt,
   type Viewport,
-} from "../model";
+} from "../graph";
 import type { FileInfo, NodeState, Plan, Problem, Run, Template, WorkflowInfo, ModelInfo } from "../api/shapes";
 import { load, type Preferences } from "./preferences";
 

@@ -5,8 +5,8 @@ import type { CatalogueAnswer, CheckAnswer, ModelInfo, NodeState, NodeValues, Pl
 import { EventStream } from "../api/socket";
 import { loadWords, t } from "../i18n";
 import { errorText, isError, problemLine } from "../i18n/problems";
-import * as m from "../model";
-import { randomSeed } from "../widgets/values";
+import * as m from "../graph";
+import { randomSeed } from "../ui/files";
 import { edit, selectedNodes } from "./edits";
 import { refreshFiles } from "./files";
 import { flatId, type Result, resultKey, setResult } from "./status";
