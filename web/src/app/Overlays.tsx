@@ -2,11 +2,12 @@
 
 import { type TextKey, useT } from "../i18n";
 import { openFile } from "../state/documents";
+import { jumpTo } from "../state/edits";
 import { loadPicture } from "../state/files";
 import { Painter } from "../painter/Painter";
 import { activeGraph, type Overlay, useApp } from "../state/store";
 import { AddNode } from "../dialogs/AddNode";
-import { commands, commandTitle, execute, jumpTo } from "../commands/commands";
+import { commands, commandTitle, execute } from "../commands/commands";
 import { Connect } from "../dialogs/Connect";
 import { ContextMenu } from "../dialogs/ContextMenu";
 import { readable } from "../commands/keys";

@@ -21,6 +21,7 @@ import { stage, useConnecting } from "./stage";
 import { FarList } from "./FarList";
 import { openMenu } from "./menu";
 import { receiveDrop } from "../state/files";
+import { useReveal } from "./reveal";
 import { view } from "./view";
 
 /** New nodes that are mounted in one frame: more would make the frame late. */
@@ -217,6 +218,7 @@ export function Canvas() {
     // eslint-disable-next-line react-hooks/exhaustive-deps -- once for each graph that is shown
   }, [key, ready]);
 
+  useReveal();
   usePointer(root);
   const linkedOf = (id: string) => [...(geometry.linked.get(id) ?? [])].join("\n");
   const exposedOf = (id: string) =>

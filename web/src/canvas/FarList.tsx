@@ -1,9 +1,9 @@
 import { useId, useMemo, useState } from "react";
 import { stage } from "./stage";
 import { type TextKey, useT, useWords } from "../i18n";
+import { jumpTo } from "../state/edits";
 import { flatId, nodeStatus } from "../state/status";
 import { graphOf, tabOf, useApp } from "../state/store";
-import { jumpTo } from "../commands/commands";
 import { nodeOptions } from "./nodeOptions";
 
 /** Options in the page at once; more would make zooming out slow. */

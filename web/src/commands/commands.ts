@@ -7,7 +7,7 @@ import { view } from "../canvas/view";
 import { t, type TextKey } from "../i18n";
 import * as m from "../graph";
 import { closeTab, copyText, enterSubgraph, leaveSubgraph, openFile, openTab, saveFile, tabTitle } from "../state/documents";
-import { edit, redo, removeSelected, select, selectedNodes, undo } from "../state/edits";
+import { edit, redo, removeSelected, select, selectedNodes, startChoosing, undo } from "../state/edits";
 import { paste, receiveFile } from "../state/files";
 import { keepSubgraph } from "../state/library";
 import { type Preferences, save as savePreferences } from "../state/preferences";
@@ -15,7 +15,6 @@ import { saveTab } from "../state/saving";
 import { activeGraph, activeScene, activeTab, type Panel, toast, useApp } from "../state/store";
 import { cancelRun, run, runSelected } from "../state/sync";
 import { pickFile } from "../ui/files";
-import { startChoosing } from "../panels/ChooseFields";
 import { enterFields, walk } from "../canvas/walk";
 
 export interface Command {
@@ -334,22 +333,5 @@ export const commandTitle = (id: string) => t(`command.${id}` as TextKey);
 export function execute(id: string): void {
   const command = commands.find((candidate) => candidate.id === id);
   if (command && (command.when?.() ?? true)) void command.run();
-}
-
-/** Jumps to a node by its flat id, through subgraphs, and selects it. */
-export function jumpTo(flat: string): void {
-  const parts = flat.split("/");
-  const id = parts.pop() as string;
-  const tab = activeTab();
-  useApp.setState((state) => ({
-    form: false,
-    tabs: state.tabs.map((other) => (other.id === tab.id ? { ...other, path: parts, selection: [id] } : other)),
-  }));
-  requestAnimationFrame(() => {
-    const box = stage.geometry.nodes.get(id)?.rect;
-    if (!box) return;
-    if (view.zoom < 0.5) view.fit(box, { max: 0.9 });
-    else view.centerOn({ x: box.x + box.w / 2, y: box.y + box.h / 2 });
-  });
 }
 

@@ -1,14 +1,13 @@
 /** The field of a port: what its widget, as the catalogue describes it, looks like. */
 
 import { useState } from "react";
-import { jumpTo } from "../commands/commands";
 import { Popup } from "../ui/Popup";
 import { type Option, SearchList } from "../ui/SearchList";
 import { thumbnailUrl } from "../api/client";
 import { said, t as translate, useT } from "../i18n";
 import { errorText } from "../i18n/problems";
-import { type InputSpec, lookOf, type SeedMode, setLook } from "../graph";
-import { edit, seal, setValue, undo } from "../state/edits";
+import { type InputSpec, lookOf, randomSeed, type SeedMode, setLook } from "../graph";
+import { edit, jumpTo, seal, setValue, undo } from "../state/edits";
 import { DRAG_MODEL, DRAG_OUTPUT, outputFile, uploadFile } from "../state/files";
 import { acceptLora } from "../state/loras";
 import { activeGraph, graphOf, toast, useApp } from "../state/store";
@@ -17,7 +16,7 @@ import { Icon } from "../ui/icons";
 import { DropZone } from "./DropZone";
 import { NumberField } from "./NumberField";
 import { TextField } from "./TextField";
-import { bytes, pickFile, randomSeed } from "../ui/files";
+import { bytes, pickFile } from "../ui/files";
 
 const FILES = ["Files", DRAG_OUTPUT];
 const MODELS = [DRAG_MODEL];

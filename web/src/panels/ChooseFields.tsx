@@ -2,13 +2,7 @@ import { useEffect } from "react";
 import { useT } from "../i18n";
 import { exposeInput, exposeOutput, hidePort } from "../graph";
 import { edit } from "../state/edits";
-import { activeTab, graphOf, patchTab, useApp } from "../state/store";
-
-/** Shows the graph, in which a click on a field puts it into the form or takes it out. */
-export function startChoosing(): void {
-  patchTab(activeTab().id, { path: [], selection: [] });
-  useApp.setState({ form: false, choosing: true });
-}
+import { graphOf, useApp } from "../state/store";
 
 /** The bar above the graph while fields are chosen; it catches the clicks that choose. */
 export function ChooseFields() {

@@ -4,13 +4,12 @@ import type { NodeFile } from "../api/shapes";
 import { said, saidName, useT, useWords } from "../i18n";
 import { fieldOf, type FormField, formFields, moveInput, removeInput, renameInput, setValue, splitPort } from "../graph";
 import { tabTitle } from "../state/documents";
-import { editDocument } from "../state/edits";
+import { editDocument, startChoosing } from "../state/edits";
 import { progressOf, resultKey, useResults } from "../state/status";
 import { patchTab, type Tab, tabOf, useApp } from "../state/store";
 import { runSweep, setSweep, sweepAxes, sweepCount, sweepTexts } from "../state/sweep";
 import { isActive, run } from "../state/sync";
 import { Field } from "../fields/WidgetView";
-import { startChoosing } from "./ChooseFields";
 import { SweepGrid, valueText } from "./SweepGrid";
 
 /** The workflow as a page with fields and results, for those who do not build graphs. */

@@ -1,9 +1,9 @@
 import { useMemo } from "react";
 import { useT } from "../i18n";
 import { copyText } from "../state/documents";
+import { jumpTo } from "../state/edits";
 import { missingThings } from "../state/missing";
 import { tabOf, toast, useApp } from "../state/store";
-import { jumpTo } from "../commands/commands";
 
 /** Nodes and models that are not on this machine. Their values and wires are kept; here is what brings them back. */
 export function MissingList() {

@@ -1,10 +1,11 @@
+import { jumpTo } from "../state/edits";
 import { useMemo, useRef, useState } from "react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { saidName, type TextKey, useT } from "../i18n";
 import { isError, problemTitle } from "../i18n/problems";
 import { flatId, nodeStatus } from "../state/status";
 import { graphOf, tabOf, useApp } from "../state/store";
-import { jumpTo, togglePanel } from "../commands/commands";
+import { togglePanel } from "../commands/commands";
 import { rank } from "../ui/fuzzy";
 import { Gallery } from "./Gallery";
 import { MissingList } from "./MissingList";

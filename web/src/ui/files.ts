@@ -1,4 +1,4 @@
-/** Small things that fields share. */
+/** Files from the user, and their sizes in words. */
 
 export function pickFile(kind: string, done: (file: File) => void): void {
   const field = document.createElement("input");
@@ -9,11 +9,6 @@ export function pickFile(kind: string, done: (file: File) => void): void {
     if (file) done(file);
   };
   field.click();
-}
-
-/** Below 2^32, so that the number can be read out and typed again. */
-export function randomSeed(): number {
-  return crypto.getRandomValues(new Uint32Array(1))[0] as number;
 }
 
 export function bytes(size: number): string {
