@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from safelight.client import AsyncClient, Client
-from safelight.host.records import RunChanged
+from safelight.protocol.records import RunChanged
 from safelight.sdk.problem import ProblemError
 from serving import Server, chain, document, saving, single
 

@@ -1,5 +1,5 @@
 import { produce } from "immer";
-import { Catalogue, type Document, emptyDocument, type Graph, type NodeSpec, type Scene, scopesAt } from "../src/model";
+import { Catalogue, type Document, emptyDocument, type Graph, type NodeSpec, type Scene, scopesAt } from "../src/graph";
 import nodes from "./fixtures/catalogue.json";
 
 export const catalogue = new Catalogue(nodes as unknown as NodeSpec[], ["T"]);

@@ -21,7 +21,11 @@ import aiohttp
 import msgspec
 
 from safelight.graph import Document
-from safelight.host.records import (
+from safelight.protocol.common import Problems
+from safelight.protocol.files import FilePage, GalleryPage, Opened, Uploaded
+from safelight.protocol.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
+from safelight.protocol.messages import Hello
+from safelight.protocol.records import (
     ENDED,
     Batch,
     HostEvent,
@@ -33,12 +37,8 @@ from safelight.host.records import (
     Workflow,
     WorkflowInfo,
 )
-from safelight.http.structs.common import Problems
-from safelight.http.structs.events import Hello
-from safelight.http.structs.files import FilePage, GalleryPage, Opened, Uploaded
-from safelight.http.structs.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
-from safelight.http.structs.runs import BatchAnswer, QueueAnswer, RunPage
-from safelight.http.structs.system import Health, SystemAnswer
+from safelight.protocol.runs import BatchAnswer, QueueAnswer, RunPage
+from safelight.protocol.system import Health, SystemAnswer
 from safelight.sdk.problem import Problem, ProblemError
 
 Documented = Document | Mapping[str, Any] | None

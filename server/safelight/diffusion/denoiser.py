@@ -61,8 +61,11 @@ class LoopDenoiser(ABC):
         """
 
     @abstractmethod
-    def working_bytes(self, shape: Sequence[int], prompts: int, call: Call) -> int:
-        """Bytes of activations of one step on a latent of `shape`, for `prompts` that share a call."""
+    def working_bytes(self, shape: Sequence[int], prompts: int, controlled: bool) -> int:
+        """Bytes of activations of one step on a latent of `shape`, for `prompts` that share a call.
+
+        `controlled` says that ControlNets add to what the denoiser computes.
+        """
 
     def keeps_outside(self) -> bool:
         """Whether the original is put back outside of a latent's mask after each step."""
@@ -94,7 +97,8 @@ class LoopDenoiser(ABC):
             call = stack.enter_context(self.running(request, negative, ctx))
             # Once all that computes together is in place, what idles makes room for its common working memory.
             prompts = max(len(active_parts(parts, window)) for window in windows)
-            working = self.working_bytes(latent.samples.shape, prompts, call)
+            controlled = bool(request.positive.controls or (negative and negative.controls))
+            working = self.working_bytes(latent.samples.shape, prompts, controlled)
             stack.enter_context(ctx.models.lease(self.ref, scratch=working))
             guide = Guide(call, self.family.id, parts, request.guidance, request.rescale, self.device, self.dtype)
             run = Run(

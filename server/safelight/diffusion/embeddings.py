@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import Context, ModelRef, Problem, ProblemError, TextEncoder
+from safelight.sdk import Context, Embedding, ModelRef, Problem, ProblemError, TextEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,8 @@ def learned(
     for name in names:
         source = ctx.models.find(name, "embedding")
         family = ctx.models.family(source)
-        with ctx.models.lease(ModelRef("Embedding", family, source, precision="float32")) as lease:
+        recipe: ModelRef[Embedding] = ModelRef("Embedding", family, source, precision="float32")
+        with ctx.models.lease(recipe) as lease:
             vectors: list[Tensor] = list(lease.component["vectors"].values())
         given = [tensor.shape[-1] for tensor in vectors]
         if given != widths or (family and family != ref.family):

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from safelight.sdk.leased import DenoiserModel, Presets, TextModel, VAEModel
+from safelight.sdk.context import DenoiserModel, TextModel
+from safelight.sdk.leased import Presets, VAEModel
 from safelight.sdk.models import ModelRef
 from safelight.sdk.problem import Problem, ProblemError
 
@@ -32,8 +33,8 @@ class LatentSpace:
     """The shape and scale of a family's latents.
 
     Families of one `name` exchange latents. A cell stands for `downsampling` pixels along one side and for `frames`
-    frames of a video. Samplers see `(encoded - shift) * scaling`; what a VAE's own configuration says goes before. `rgb`
-    is a linear map from channels to red, green and blue (0..1) for previews, a row a channel and a last one that is
+    frames of a video. Samplers see `(encoded - shift) * scaling`; what a VAE's own configuration says goes before.
+    `rgb` is a linear map from channels to red, green and blue (0..1) for previews, a row a channel and a last one that is
     added to all; empty where none is known.
     """
 

@@ -70,7 +70,7 @@ class Families(Mapping[str, Family]):
     def of_component(self, folder: Folder) -> tuple[Family, FileKind] | None:
         """The family and the kind of a folder of one component; None when it is of no family."""
         for family in self.values():
-            kind = self._asked(lambda family=family: family.component(folder))
+            kind: FileKind | None = self._asked(lambda family=family: family.component(folder))
             if kind:
                 return family, kind
         return None
@@ -78,7 +78,7 @@ class Families(Mapping[str, Family]):
     def of_file(self, kind: FileKind, name: str, header: Header) -> list[Family]:
         """The families that a file of this kind may be of, told by names and shapes.
 
-        What is made for a model says so in its metadata, if at all; that goes before. Whole models are looked at closer.
+        What is made for a model may say so in its metadata; that goes before. Whole models are looked at closer.
         """
         claimed = [
             family for family in self.values() if self._asked(lambda family=family: family.claims(kind, name, header))

@@ -19,19 +19,7 @@ from typing import Any
 import msgspec
 
 from safelight.app import Budgets, Studio
-from safelight.sdk.problem import Problem, ProblemError
-
-from . import batches, history, preferences, runs
-from .archive import Archive
-from .database import Database
-from .dispatch import Around, Dispatcher
-from .graphs import Graphs
-from .live import Live
-from .local_pool import LocalPool, PoolOptions
-from .lock import FolderLock
-from .models import ModelScan
-from .pool import Pool
-from .records import (
+from safelight.protocol.records import (
     ENDED,
     BatchOrder,
     HostEvent,
@@ -45,9 +33,18 @@ from .records import (
     Settings,
     Snapshot,
 )
-from .shelf import Shelf
+from safelight.sdk.problem import Problem, ProblemError
+
+from . import preferences
+from .database import Database
+from .dispatch import Around, Dispatcher
+from .documents import Graphs
+from .gallery import Archive, Shelf
+from .lock import FolderLock
+from .models import ModelScan
+from .queue import Live, batches, history, runs
 from .stream import Listener, Stream
-from .wire import Setup
+from .workers import LocalPool, Pool, PoolOptions, Setup
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from safelight.app import Studio
 from safelight.models import ModelEntry
+from safelight.protocol.records import ModelsChanged
 
-from .graphs import Graphs
-from .records import ModelsChanged
+from .documents import Graphs
 
 _FRESH = 5.0
 _TELL = 0.2

@@ -16,8 +16,9 @@ from itertools import islice
 
 import msgspec
 
-from .records import HostEvent, Numbered, Snapshot
-from .wire import Preview
+from safelight.protocol.records import HostEvent, Numbered, Snapshot
+
+from .workers import Preview
 
 KEEP, KEEP_BYTES = 20_000, 32 << 20
 """Events that are kept for those who come back: so many, or so many bytes of them."""

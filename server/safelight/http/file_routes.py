@@ -11,18 +11,18 @@ from aiohttp import web
 from msgspec import Meta
 
 from safelight.graph import Document
-from safelight.host import gallery
 from safelight.host.files import Bytes, Found
-from safelight.host.records import FileChanged
+from safelight.host.gallery import records as gallery
 from safelight.host.uploads import MAX_BYTES, Upload, accept, workflow_in
+from safelight.protocol.common import Done
+from safelight.protocol.files import FileInfo, FilePage, Opened, Uploaded
+from safelight.protocol.records import FileChanged
 from safelight.sdk.problem import Problem, ProblemError
 
 from .problems import Refused
 from .ranges import send
 from .routing import Answer, Call, Route, read_body
 from .state import State
-from .structs.common import Done
-from .structs.files import FileInfo, FilePage, Opened, Uploaded
 
 _LEARN_WAIT = (0.0, 0.05, 0.1, 0.2, 0.4)
 

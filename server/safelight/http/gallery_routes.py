@@ -8,12 +8,12 @@ import msgspec
 from msgspec import Meta
 
 from safelight.host.gallery import Wanted
-from safelight.host.records import GalleryDetail
-from safelight.host.rows import number_of
+from safelight.host.queue import number_of
+from safelight.protocol.common import Done
+from safelight.protocol.files import Changed, FacetsAnswer, GalleryPage, ItemsBody
+from safelight.protocol.records import GalleryDetail
 
 from .routing import Call, Route
-from .structs.common import Done
-from .structs.files import Changed, FacetsAnswer, GalleryPage, ItemsBody
 
 Text = Annotated[str, Meta(max_length=500)]
 

@@ -10,15 +10,7 @@ from msgspec import Meta
 
 from safelight.graph import Checked
 from safelight.places import shipped_workflows
-from safelight.sdk.codec import hash_bytes
-from safelight.sdk.pack import Catalogue
-from safelight.sdk.problem import ProblemError, errors
-from safelight.sdk.texts import pack_texts, read_texts
-from safelight.sdk.types import PortType, can_connect
-
-from .routing import Answer, Call, Route
-from .state import State
-from .structs.graph import (
+from safelight.protocol.graph import (
     CatalogueAnswer,
     CheckAnswer,
     CheckBody,
@@ -29,6 +21,14 @@ from .structs.graph import (
     PlanNode,
     TextsAnswer,
 )
+from safelight.sdk.codec import hash_bytes
+from safelight.sdk.pack import Catalogue
+from safelight.sdk.problem import ProblemError, errors
+from safelight.sdk.texts import pack_texts, read_texts
+from safelight.sdk.types import PortType, can_connect
+
+from .routing import Answer, Call, Route
+from .state import State
 
 
 class TextsQuery(msgspec.Struct, kw_only=True):

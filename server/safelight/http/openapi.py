@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-from safelight.host.records import HostEvent
+from safelight.protocol.common import Problems
+from safelight.protocol.messages import Events, Hello, PreviewHeader, Watch
+from safelight.protocol.records import HostEvent
+from safelight.protocol.system import Health
 
 from .routing import PATHS, Route
-from .structs.common import Problems
-from .structs.events import Events, Hello, PreviewHeader, Watch
-from .structs.system import Health
 from .table import BASE, ROUTES
 
 _REF = "#/components/schemas/{name}"

@@ -6,7 +6,7 @@ import sys
 import typing
 from typing import Any
 
-from safelight.host.records import HostEvent
+from safelight.protocol.records import HostEvent
 
 from .openapi import openapi
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.families import Families, Held
@@ -28,6 +29,8 @@ _FITS = {
     "ImageEncoder": ("ip_adapter", "image_encoder"),
     "Embedding": ("embedding",),
 }
+_FAMILYS_OWN = ("Denoiser", "TextEncoder", "VAE")
+"""Kinds for which a lease gives an object of the family."""
 _NEEDED = {
     "Denoiser": "a denoiser",
     "TextEncoder": "text encoders",
@@ -114,14 +117,13 @@ def load(kind: str, layout: Layout, target: Target, families: Families) -> Loade
     # A file that several families claim is read as any of them reads it.
     family = families.require(layout.family or layout.candidates[0])
     made = family.load(kind, ModelFiles(layout, target))
-    (module, *more) = made.modules.values()
-    component = None if more else module
+    component = None if kind in _FAMILYS_OWN else next(iter(made.modules.values()))
     return Loaded(component, target.dtype, target.device, made.modules, made.settings, family.id)
 
 
 def leased(ref: ModelRef[Any], loaded: Loaded, families: Families) -> Any:
     """What a lease gives as its component: the object of the recipe's family, or what goes beside one as it is."""
-    if ref.kind not in ("Denoiser", "TextEncoder", "VAE"):
+    if ref.kind not in _FAMILYS_OWN:
         return loaded.component
     family = families.require(ref.family or loaded.family)
     held = Held(ref, loaded.modules, loaded.settings, loaded.device, loaded.dtype)

@@ -24,6 +24,7 @@ from .hub import (
     cache_folder,
     command,
     download,
+    exists,
     repositories,
     snapshot,
     split_name,
@@ -118,7 +119,7 @@ class Library:
     def holds(self, name: str) -> bool:
         """Whether a name means something in the model folders or the package, usable or not."""
         known = name in (STARTER, *self._starter_parts())
-        return known or any(os.path.exists(folder / name) for folder in self.folders)
+        return known or any(exists(folder / name) for folder in self.folders)
 
     def find(self, name: str, kind: str = "") -> Source:
         """The source behind a name as a user types it.
@@ -238,13 +239,13 @@ class Library:
         for known, path in self._added.items():
             if name == known or name.startswith(f"{known}/"):
                 inside = path / name.removeprefix(known).lstrip("/")
-                if os.path.exists(inside) and self._inside(inside):
+                if exists(inside) and self._inside(inside):
                     return inside, name
         for folder in self.folders:
             if Path(name).is_absolute() and not Path(name).is_relative_to(folder):
                 continue
             path = folder / name
-            if not os.path.exists(path) or path == folder:  # unlike Path.exists, False for names no system takes
+            if not exists(path) or path == folder:
                 continue
             if not self._inside(path):
                 raise self._outside(name, path.resolve())
@@ -280,7 +281,7 @@ class Library:
         if folder is None:
             return None
         root = folder / inside if inside else folder
-        return root if os.path.exists(root) else None
+        return root if exists(root) else None
 
     def _read(self, name: str, root: Path, get: str = "") -> Layout:
         try:

@@ -1,8 +1,8 @@
 """Everything a node author needs. Importing it never loads torch."""
 
-from .context import Context, Files, Lease, Models
+from .context import Context, DenoiserModel, Files, Lease, Models, TextModel
 from .lazy import Lazy
-from .leased import DenoiserModel, FamilyFacts, Presets, SampleRequest, TextModel, VAEModel
+from .leased import FamilyFacts, Presets, SampleRequest, VAEModel
 from .marker import value
 from .memory import is_out_of_memory
 from .models import (

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
-from .leased import DenoiserModel, FamilyFacts, TextModel, VAEModel
+from .leased import FamilyFacts, Presets, SampleRequest, VAEModel
 from .models import VAE, Denoiser, ModelRef, Source, TextEncoder
 from .problem import Problem
 from .values import File
@@ -15,7 +15,7 @@ from .values import File
 if TYPE_CHECKING:
     import torch
 
-    from .values import Image
+    from .values import Conditioning, Image, Latent
 
 T = TypeVar("T")
 
@@ -40,6 +40,55 @@ class Lease(Protocol[C_co]):
     def dtype(self) -> torch.dtype: ...
     @property
     def settings(self) -> Mapping[str, Any]: ...
+
+
+class DenoiserModel(Protocol):
+    """A denoiser in memory.
+
+    `modules` are its torch modules by the part of the model they are (`unet`, `transformer`, ...), `scheduler` the
+    settings of its noise schedule as its file has them. `samplers` and `schedulers` are those it can be used with; an
+    empty tuple stands for all.
+    """
+
+    @property
+    def family(self) -> FamilyFacts: ...
+    @property
+    def modules(self) -> Mapping[str, Any]: ...
+    @property
+    def scheduler(self) -> Mapping[str, Any]: ...
+    @property
+    def presets(self) -> Presets: ...
+    @property
+    def samplers(self) -> tuple[str, ...]: ...
+    @property
+    def schedulers(self) -> tuple[str, ...]: ...
+
+    def sample(self, request: SampleRequest, ctx: Context) -> Latent:
+        """Denoises. Reports progress and previews, stops when cancelled, keeps checkpoints and goes on from them.
+
+        Raises:
+            ProblemError: the conditioning or the latent does not fit, or asks for what the family cannot do.
+        """
+        ...
+
+
+class TextModel(Protocol):
+    """All tokenizers and text encoders of a model in memory. `modules` are the encoders, by part, in their order."""
+
+    @property
+    def family(self) -> FamilyFacts: ...
+    @property
+    def modules(self) -> Mapping[str, Any]: ...
+    @property
+    def tokenizers(self) -> tuple[Any, ...]: ...
+
+    def encode(self, text: str, ctx: Context, *, clip_skip: int = 0) -> Conditioning:
+        """Encodes a prompt in the syntax of `safelight.sdk.prompt_syntax`.
+
+        Raises:
+            ProblemError: it asks for what these encoders cannot do; `port` is `text` or `clip_skip`.
+        """
+        ...
 
 
 class Models(Protocol):

@@ -1,8 +1,4 @@
-"""What a lease gives for the recipes that nodes compute with: the denoiser, text encoder and VAE of a family.
-
-Each family brings classes of its own that fit these protocols (see `safelight.families`); a node calls them and need
-not know which family it has before it.
-"""
+"""What models in memory are asked, and the facts of their families. See `context` for the leases that give them."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from .context import Context
     from .values import Conditioning, Latent
 
 
@@ -71,55 +66,6 @@ class FamilyFacts(Protocol):
     def title(self) -> str: ...
     @property
     def space(self) -> str: ...
-
-
-class DenoiserModel(Protocol):
-    """A denoiser in memory.
-
-    `modules` are its torch modules by the part of the model they are (`unet`, `transformer`, ...), `scheduler` the
-    settings of its noise schedule as its file has them. `samplers` and `schedulers` are those it can be used with; an
-    empty tuple stands for all.
-    """
-
-    @property
-    def family(self) -> FamilyFacts: ...
-    @property
-    def modules(self) -> Mapping[str, Any]: ...
-    @property
-    def scheduler(self) -> Mapping[str, Any]: ...
-    @property
-    def presets(self) -> Presets: ...
-    @property
-    def samplers(self) -> tuple[str, ...]: ...
-    @property
-    def schedulers(self) -> tuple[str, ...]: ...
-
-    def sample(self, request: SampleRequest, ctx: Context) -> Latent:
-        """Denoises. Reports progress and previews, stops when cancelled, keeps checkpoints and goes on from them.
-
-        Raises:
-            ProblemError: the conditioning or the latent does not fit, or asks for what the family cannot do.
-        """
-        ...
-
-
-class TextModel(Protocol):
-    """All tokenizers and text encoders of a model in memory. `modules` are the encoders, by part, in their order."""
-
-    @property
-    def family(self) -> FamilyFacts: ...
-    @property
-    def modules(self) -> Mapping[str, Any]: ...
-    @property
-    def tokenizers(self) -> tuple[Any, ...]: ...
-
-    def encode(self, text: str, ctx: Context, *, clip_skip: int = 0) -> Conditioning:
-        """Encodes a prompt in the syntax of `safelight.sdk.prompt_syntax`.
-
-        Raises:
-            ProblemError: it asks for what these encoders cannot do; `port` is `text` or `clip_skip`.
-        """
-        ...
 
 
 class VAEModel(Protocol):

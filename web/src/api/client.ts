@@ -1,6 +1,6 @@
 /** Requests to the server. See docs/api.md. */
 
-import { parseJson, stringifyJson } from "../model";
+import { parseJson, stringifyJson } from "../graph";
 import type { Problem } from "./shapes";
 
 export const BASE = "/api/v1";

@@ -3,7 +3,7 @@
  * the generated types; the others know more, or ask for less.
  */
 
-import type { NodeSpec } from "../model";
+import type { NodeSpec } from "../graph";
 import type { PlanAnswer, Problem, QueueInfo, Run } from "./types";
 
 export type { CheckAnswer, FileInfo, ModelInfo, Problem, QueueInfo, RevisionInfo, Run, RunFile, Template, WorkflowInfo } from "./types";

@@ -1,16 +1,16 @@
 /** A node near enough to be worked with. Drawn by `layoutNode`, so its sockets lie where the wires end. */
 
 import { memo, useEffect, useMemo, useRef, useState } from "react";
-import { Markdown } from "../app/Markdown";
-import { Popup } from "../app/Popup";
+import { Markdown } from "../ui/Markdown";
+import { Popup } from "../ui/Popup";
 import { duration, said, saidName, type TextKey, useT, useWords } from "../i18n";
 import { isError, problemTitle } from "../i18n/problems";
-import { type InputSpec, lookOf, pickedPictures, setLook, setTitle, SUBGRAPH } from "../model";
+import { type InputSpec, lookOf, pickedPictures, setLook, setTitle, SUBGRAPH } from "../graph";
 import { edit } from "../state/edits";
 import { enterSubgraph } from "../state/documents";
 import { flatId, nodeProblem, nodeStatus, type Status } from "../state/status";
 import { graphOf, tabOf, useApp } from "../state/store";
-import { WidgetView } from "../widgets/WidgetView";
+import { WidgetView } from "../fields/WidgetView";
 import type { NodeBox } from "./geometry";
 import { Socket } from "./items";
 import { ResultView } from "./ResultView";

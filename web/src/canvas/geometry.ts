@@ -1,6 +1,6 @@
 /** Where everything of the graph on screen lies: boxes and sockets of nodes, curves of wires, and what is under a point. */
 
-import * as m from "../model";
+import * as m from "../graph";
 
 export interface Wire {
   id: string;

@@ -5,7 +5,7 @@
 
 import { create } from "zustand";
 import { ApiError, request, Unreachable } from "../api/client";
-import { labelOf } from "../model";
+import { labelOf } from "../graph";
 import { en, type TextKey, type Texts } from "./en";
 
 export type { TextKey };

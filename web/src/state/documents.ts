@@ -4,7 +4,7 @@ import { request } from "../api/client";
 import type { NodeFile, Problem, Run } from "../api/shapes";
 import { said, t } from "../i18n";
 import { errorText, problemLine } from "../i18n/problems";
-import * as m from "../model";
+import * as m from "../graph";
 import { missingThings } from "./missing";
 import { keepClosed, takeClosed } from "./persist";
 import { randomId } from "./session";

@@ -4,7 +4,7 @@ import { fetchBlob, fileUrl, request } from "../api/client";
 import type { FileInfo } from "../api/shapes";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
-import * as m from "../model";
+import * as m from "../graph";
 import { openFile, openUnchanged, placed } from "./documents";
 import { edit } from "./edits";
 import { toast, useApp } from "./store";

@@ -4,7 +4,7 @@ import { request } from "../api/client";
 import type { WorkflowInfo } from "../api/shapes";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
-import * as m from "../model";
+import * as m from "../graph";
 import { edit } from "./edits";
 import { activeScene, toast, useApp } from "./store";
 

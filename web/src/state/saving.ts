@@ -7,7 +7,7 @@ import { ApiError, request, Unreachable } from "../api/client";
 import type { RevisionInfo, WorkflowInfo } from "../api/shapes";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
-import * as m from "../model";
+import * as m from "../graph";
 import { isUnsaved, openTab, placed, tabTitle } from "./documents";
 import { replaceDocument } from "./edits";
 import { keepClosed } from "./persist";

@@ -3,7 +3,7 @@
 import { create } from "zustand";
 import type { CurvePoint, NodeFile, NodeValues, Problem } from "../api/shapes";
 import { isError } from "../i18n/problems";
-import type { ResultKind } from "../model";
+import type { ResultKind } from "../graph";
 import { type AppState, tabOf } from "./store";
 
 export type StatusKind =

@@ -11,7 +11,7 @@ import {
   type Scene,
   scopesAt,
   type Viewport,
-} from "../model";
+} from "../graph";
 import type { FileInfo, NodeState, Plan, Problem, Run, Template, WorkflowInfo, ModelInfo } from "../api/shapes";
 import { load, type Preferences } from "./preferences";
 
@@ -102,6 +102,8 @@ export interface AppState {
   models: ModelInfo[];
   panel: Panel;
   overlay: Overlay;
+  /** A node that the canvas is to bring into sight, once. */
+  reveal: string | null;
   toasts: Toast[];
   preferences: Preferences;
   form: boolean;
@@ -129,6 +131,7 @@ export const useApp = create<AppState>()(() => ({
   models: [],
   panel: null,
   overlay: null,
+  reveal: null,
   toasts: [],
   preferences: load(),
   form: false,

@@ -4,7 +4,7 @@ import { request } from "../api/client";
 import type { Batch } from "../api/types";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
-import * as m from "../model";
+import * as m from "../graph";
 import { tabTitle } from "./documents";
 import { activeTab, patchTab, tabOf, toast, useApp } from "./store";
 

@@ -5,8 +5,7 @@ import type { CatalogueAnswer, CheckAnswer, ModelInfo, NodeState, NodeValues, Pl
 import { EventStream } from "../api/socket";
 import { loadWords, t } from "../i18n";
 import { errorText, isError, problemLine } from "../i18n/problems";
-import * as m from "../model";
-import { randomSeed } from "../widgets/values";
+import * as m from "../graph";
 import { edit, selectedNodes } from "./edits";
 import { refreshFiles } from "./files";
 import { flatId, type Result, resultKey, setResult } from "./status";
@@ -161,7 +160,7 @@ function turnSeeds(): void {
       const spec = node && catalogue.get(node.type);
       for (const [port, mode] of Object.entries(look.seeds ?? {})) {
         const now = Number(node?.values?.[port] ?? spec?.inputs.find((input) => input.name === port)?.default ?? 0);
-        if (mode === "random") m.setValue(top, id, port, randomSeed());
+        if (mode === "random") m.setValue(top, id, port, m.randomSeed());
         if (mode === "step") m.setValue(top, id, port, now + 1);
       }
     }

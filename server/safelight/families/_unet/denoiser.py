@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from safelight.families.base import Held
     from safelight.sdk.leased import SampleRequest
 
-    from .family import UNetFamily
+    from .generation import Generation
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class _Inputs:
 class UNetDenoiser(LoopDenoiser):
     """A UNet in memory."""
 
-    family: UNetFamily
+    family: Generation
 
-    def __init__(self, family: UNetFamily, held: Held) -> None:
+    def __init__(self, family: Generation, held: Held) -> None:
         super().__init__(
             ref=held.ref,
             family=family,
@@ -105,8 +105,8 @@ class UNetDenoiser(LoopDenoiser):
                 extra=None if extra is None else extra.to(self.device, self.dtype),
             )
 
-    def working_bytes(self, shape: Sequence[int], prompts: int, call: UNetCall) -> int:
-        return working_bytes(self.unet, self.dtype, shape, prompts, bool(call.controls))
+    def working_bytes(self, shape: Sequence[int], prompts: int, controlled: bool) -> int:
+        return working_bytes(self.unet, self.dtype, shape, prompts, controlled)
 
     def _extra(self, latent: Latent) -> Any:
         """What an inpainting UNet sees beside the latent, (B, 1 + C, H, W); None for others.

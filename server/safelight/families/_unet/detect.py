@@ -10,7 +10,7 @@ from safelight.families.files import Header, embedding_vectors
 from safelight.sdk.problem import Problem, ProblemError
 
 if TYPE_CHECKING:
-    from .family import UNetFamily
+    from .generation import Generation
 
 _LDM = "model.diffusion_model."
 _ATTENTION = _LDM + "input_blocks.{}.1.transformer_blocks.0.attn2.to_k.weight"
@@ -30,7 +30,7 @@ _CHANNELS: dict[tuple[int, ...], str] = {
 """What a denoiser is that takes so many channels in."""
 
 
-def is_pipeline(family: UNetFamily, folder: Folder) -> bool:
+def is_pipeline(family: Generation, folder: Folder) -> bool:
     made = str(folder.index.get("_class_name", ""))
     if not made.startswith(_PIPELINES) or made.startswith(_OTHER_PIPELINES):
         return False
@@ -54,7 +54,7 @@ def is_pipeline(family: UNetFamily, folder: Folder) -> bool:
     return True
 
 
-def component(family: UNetFamily, config: Mapping[str, Any]) -> FileKind | None:
+def component(family: Generation, config: Mapping[str, Any]) -> FileKind | None:
     made = config.get("_class_name")
     if made in ("UNet2DConditionModel", "ControlNetModel"):
         found: FileKind = "unet" if made == "UNet2DConditionModel" else "controlnet"
@@ -67,7 +67,7 @@ def component(family: UNetFamily, config: Mapping[str, Any]) -> FileKind | None:
     return None
 
 
-def claims(family: UNetFamily, kind: FileKind, name: str, header: Header) -> bool:
+def claims(family: Generation, kind: FileKind, name: str, header: Header) -> bool:
     if kind == "pipeline":
         return f"{_LDM}input_blocks.0.0.weight" in header.tensors and _is_checkpoint(family, name, header)
     if kind == "vae":
@@ -101,7 +101,7 @@ _PARTS: tuple[tuple[str, str, str], ...] = (
 """A name that a part of a model has, where its attention to the text stands (by block), and what it is."""
 
 
-def part(family: UNetFamily, header: Header) -> str:
+def part(family: Generation, header: Header) -> str:
     """What a file is that holds a part of a model of this generation; of any, where nothing tells which."""
     for mark, attention, said in _PARTS:
         if mark in header.tensors:
@@ -120,7 +120,7 @@ def text_width(header: Header) -> int:
     return next((width[0] for width in widths if width), 0)
 
 
-def _is_generation(family: UNetFamily, config: Mapping[str, Any]) -> bool:
+def _is_generation(family: Generation, config: Mapping[str, Any]) -> bool:
     """Whether a UNet or a ControlNet is of this generation. Those of other widths than the releases are told apart by
     what version 2 introduced."""
     if config.get("addition_embed_type") == "text_time":
@@ -131,7 +131,7 @@ def _is_generation(family: UNetFamily, config: Mapping[str, Any]) -> bool:
     return width == family.width if width in _WIDTHS else bool(config.get("use_linear_projection")) == family.linear
 
 
-def _is_checkpoint(family: UNetFamily, name: str, header: Header) -> bool:
+def _is_checkpoint(family: Generation, name: str, header: Header) -> bool:
     """Whether a whole model in the layout of the original releases is of this generation; text encoders or VAE may have
     been left out."""
     width = text_width(header)
@@ -152,7 +152,7 @@ def _is_checkpoint(family: UNetFamily, name: str, header: Header) -> bool:
     return width == family.width and labelled == family.sized
 
 
-def _is_lora(family: UNetFamily, header: Header) -> bool:
+def _is_lora(family: Generation, header: Header) -> bool:
     """Told by a second text encoder, or by the channels that its attention to the text takes in."""
     names = header.tensors
     if any(key.startswith(("lora_te2_", "text_encoder_2.")) for key in names):

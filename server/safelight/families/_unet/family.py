@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelight.families._clip.towers import Tower
-from safelight.families.base import Family, FileKind, Files, Folder, Held, Loaded, Lora, Parts
+from safelight.families.base import FileKind, Files, Folder, Held, Loaded, Lora, Parts
 from safelight.families.files import Header
 
 from . import detect
+from .generation import Generation
 
 if TYPE_CHECKING:
-    from safelight.sdk.leased import DenoiserModel, TextModel, VAEModel
+    from safelight.sdk.context import DenoiserModel, TextModel
+    from safelight.sdk.leased import VAEModel
 
 
-@dataclass(frozen=True)
-class UNetFamily(Family):
-    """One generation of Stable Diffusion.
-
-    `width` is that of the text embeddings its denoiser attends to, `sized` that it is told pooled text and sizes
-    (`text_time`), `linear` that its attention projects with linear layers (what tells generations of other widths
-    apart). `layer` is the hidden layer of the text towers that it reads, counted from the end, or 0 for the normalised
-    output of the last one. `zero_negative` is True where training used zeros for "no text", so an unconnected negative
-    means zeros. `both` says that models exist which predict noise, and others which predict velocity. `unet` and `vae`
-    are the configurations of the releases, for files that hold weights alone.
-    """
-
-    width: int = 0
-    towers: tuple[Tower, ...] = ()
-    sized: bool = False
-    linear: bool = False
-    layer: int = 0
-    zero_negative: bool = False
-    both: bool = False
-    unet: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    vae_config: Mapping[str, Any] = field(default_factory=dict, hash=False)
+class UNetFamily(Generation):
+    """One generation of Stable Diffusion."""
 
     def is_pipeline(self, folder: Folder) -> bool:
         return detect.is_pipeline(self, folder)

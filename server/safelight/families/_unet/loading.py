@@ -18,13 +18,13 @@ from .releases import SCHEDULER, VAE, VAE_OF_NONE
 if TYPE_CHECKING:
     from safelight.families.files import Header
 
-    from .family import UNetFamily
+    from .generation import Generation
 
 _UNET = "model.diffusion_model."
 _VAE = "first_stage_model."
 
 
-def load(family: UNetFamily, kind: str, files: Files) -> Loaded:
+def load(family: Generation, kind: str, files: Files) -> Loaded:
     """Loads a component.
 
     Raises:
@@ -65,7 +65,7 @@ def _module(files: Files, part: str) -> Any:
     return files.build(part, lambda: cls.from_config(config))
 
 
-def _original_unet(family: UNetFamily, files: Files) -> Loaded:
+def _original_unet(family: Generation, files: Files) -> Loaded:
     from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
@@ -79,7 +79,7 @@ def _original_unet(family: UNetFamily, files: Files) -> Loaded:
     return Loaded({"unet": module}, {"scheduler": default_scheduler(velocity, "ztsnr" in header.tensors)})
 
 
-def _original_vae(family: UNetFamily, files: Files) -> Loaded:
+def _original_vae(family: Generation, files: Files) -> Loaded:
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
@@ -93,7 +93,7 @@ def _original_vae(family: UNetFamily, files: Files) -> Loaded:
     return Loaded({"vae": files.filled(lambda: AutoencoderKL(**config), given)})
 
 
-def _original_towers(family: UNetFamily, files: Files) -> Loaded:
+def _original_towers(family: Generation, files: Files) -> Loaded:
     first = family.towers[0].prefix
     if not any(key.startswith(first) for key in files.header().tensors):
         raise _lacks(files, "text encoder", "Load another model of its family, and connect its text encoders.")
@@ -101,7 +101,7 @@ def _original_towers(family: UNetFamily, files: Files) -> Loaded:
     return Loaded(modules, {"tokenizers": tuple(towers.original_tokenizer(tower) for tower in family.towers)})
 
 
-def predicts_velocity(family: UNetFamily, name: str, header: Header) -> bool:
+def predicts_velocity(family: Generation, name: str, header: Header) -> bool:
     """What a model predicts is not in its weights; some files say it beside them.
 
     Raises:

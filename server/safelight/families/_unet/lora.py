@@ -10,13 +10,13 @@ from safelight.families.base import Lora
 from safelight.sdk.problem import Problem, ProblemError
 
 if TYPE_CHECKING:
-    from .family import UNetFamily
+    from .generation import Generation
 
 _DORA = ".dora_scale"
 _DOWN = ("lora_A.weight", ".down.weight")
 
 
-def read(family: UNetFamily, name: str, tensors: Mapping[str, Any], modules: Mapping[str, Any]) -> Lora:
+def read(family: Generation, name: str, tensors: Mapping[str, Any], modules: Mapping[str, Any]) -> Lora:
     """A LoRA's tensors by the names that diffusers has for them, and their alphas."""
     from diffusers.loaders.lora_pipeline import StableDiffusionXLLoraLoaderMixin as Loader
 

@@ -14,13 +14,13 @@ from safelight.sdk.prompt_syntax import embeddings_in, parse
 if TYPE_CHECKING:
     from safelight.families.base import Held
 
-    from .family import UNetFamily
+    from .generation import Generation
 
 
 class CLIPText:
     """The text towers of a model in memory. Fits `sdk.leased.TextModel`."""
 
-    def __init__(self, family: UNetFamily, held: Held) -> None:
+    def __init__(self, family: Generation, held: Held) -> None:
         self.family = family
         self.modules: Mapping[str, Any] = held.modules
         self.tokenizers: tuple[Any, ...] = held.settings["tokenizers"]

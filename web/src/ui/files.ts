@@ -1,0 +1,17 @@
+/** Files from the user, and their sizes in words. */
+
+export function pickFile(kind: string, done: (file: File) => void): void {
+  const field = document.createElement("input");
+  field.type = "file";
+  if (kind !== "any") field.accept = kind.includes("/") || kind.includes(".") ? kind : `${kind}/*`;
+  field.onchange = () => {
+    const file = field.files?.[0];
+    if (file) done(file);
+  };
+  field.click();
+}
+
+export function bytes(size: number): string {
+  if (size >= 1e9) return `${(size / 1e9).toFixed(1)} GB`;
+  return size >= 1e6 ? `${Math.round(size / 1e6)} MB` : `${Math.max(1, Math.round(size / 1e3))} kB`;
+}
