@@ -34,6 +34,7 @@ class FlowKit:
     family: str
     pipeline: Any
     store: ModelStore
+    root: Path
     length: int
     pack: Callable[[torch.Tensor], torch.Tensor]
 
@@ -53,13 +54,14 @@ class FlowKit:
     def loaded(self) -> Any:
         return models.load(model="mine", ctx=self.ctx)
 
-    def said(self, prompt: str, ctx: BenchContext | None = None, **more: Any) -> Any:
-        return text.encode(self.loaded().text, text=prompt, ctx=ctx or self.ctx, **more)
+    def said(self, prompt: str, ctx: BenchContext | None = None, encoder: Any = None, **more: Any) -> Any:
+        return text.encode(encoder or self.loaded().text, text=prompt, ctx=ctx or self.ctx, **more)
 
     def empty(self, batch: int = 1, **more: Any) -> Latent:
         return latent.empty(self.loaded().vae, batch=batch, ctx=self.ctx, **more)
 
     def sampled(self, ctx: BenchContext | None = None, start: Latent | None = None, **more: Any) -> Latent:
+        model = more.pop("model", None) or self.loaded().model
         given: dict[str, Any] = {
             "positive": more.pop("positive", None) or self.said(PROMPT),
             "negative": more.pop("negative", self.said(NEGATIVE) if self.guided else None),
@@ -70,7 +72,7 @@ class FlowKit:
             "seed": SEED,
             **more,
         }
-        return sampling.sample(self.loaded().model, **given, ctx=ctx or self.ctx)
+        return sampling.sample(model, **given, ctx=ctx or self.ctx)
 
     def decoded(self, made: Latent) -> torch.Tensor:
         return vae.decode(self.loaded().vae, made, ctx=self.ctx).pixels.movedim(-1, 1)
@@ -121,4 +123,4 @@ def flow_kit(name: str, root: Path, without: tuple[str, ...] = ()) -> FlowKit:
 
     family = "sd3" if name == "sd3" else "flux"
     length = {"sd3": 256, "flux": 512, "schnell": 256}[name]
-    return FlowKit(family, pipeline, store, length, packed if family == "flux" else lambda latents: latents)
+    return FlowKit(family, pipeline, store, root, length, packed if family == "flux" else lambda latents: latents)

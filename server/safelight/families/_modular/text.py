@@ -36,7 +36,7 @@ class ModularText(ABC):
         """Raises ProblemError for a prompt with embeddings, which these families have none of."""
         names = embeddings_in(text)
         if names:
-            message = f"Models of the family {self.family.title} take no embeddings (textual inversion): {names[0]!r}."
+            message = f"Models of the family {self.family.title} do not take embeddings such as {names[0]!r}."
             hint = "Take embedding:NAME out of the prompt."
             raise ProblemError(
                 Problem(code="feature_not_in_family", message=message, hint=hint, port="text", value=names[0])
