@@ -113,7 +113,7 @@ def flow_kit(name: str, root: Path, without: tuple[str, ...] = ()) -> FlowKit:
         index[part] = [None, None]
     (folder / "model_index.json").write_text(json.dumps(index))
     cls = {"sd3": diffusers.StableDiffusion3Pipeline}.get(name, diffusers.FluxPipeline)
-    pipeline = cls.from_pretrained(folder)
+    pipeline = cls.from_pretrained(folder, **dict.fromkeys(without))
     pipeline.set_progress_bar_config(disable=True)
     environ = {"SAFELIGHT_DEVICE": "cpu", "SAFELIGHT_PRECISION": "float32", "HF_HUB_CACHE": str(root / "hub")}
     store = ModelStore(root, fingerprint=Fingerprints(None).digest, environ=environ)

@@ -30,7 +30,6 @@ def workflow() -> dict[str, Any]:
             "empty": {"type": "latent.empty", "values": {"batch": 2}},
             "sample": {"type": "sampling.sample", "values": sampling},
             "decode": {"type": "vae.decode"},
-            "save": {"type": "image.save"},
         },
         "links": [
             {"from": "load.text", "to": "said.encoder"},
@@ -42,7 +41,6 @@ def workflow() -> dict[str, Any]:
             {"from": "empty.latent", "to": "sample.latent"},
             {"from": "load.vae", "to": "decode.vae"},
             {"from": "sample.latent", "to": "decode.latent"},
-            {"from": "decode.image", "to": "save.images"},
         ],
         "outputs": [{"name": "image", "from": "decode.image"}],
     }

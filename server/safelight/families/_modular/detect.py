@@ -23,7 +23,8 @@ class Signs:
     """What tells the files of a family.
 
     `names` are sets of names of tensors of which one must be there whole, `lora` how the names of what a LoRA changes
-    may begin. `others` are parts of names by which a relative of the family is told; dots of both are underscores here.
+    may begin. `shared` are such beginnings that other families have as well: `widths` of what they take in tell them
+    apart. `others` are parts of names by which a relative of the family is told; dots of both are underscores here.
     `get` is a model of the family on the hub, in the layout that is read.
     """
 
@@ -31,6 +32,8 @@ class Signs:
     lora: tuple[str, ...]
     others: tuple[str, ...]
     get: str
+    shared: tuple[str, ...] = ()
+    widths: range = range(0)
 
 
 def claims(family: ModularFamily, kind: FileKind, name: str, header: Header) -> bool:
@@ -44,7 +47,10 @@ def claims(family: ModularFamily, kind: FileKind, name: str, header: Header) -> 
     if any(other in key for key in flat for other in signs.others):
         return False
     if kind == "lora":
-        return any(module.startswith(signs.lora) for module in modules_in(header))
+        changed = modules_in(header)
+        if any(module.startswith(signs.lora) for module in changed):
+            return True
+        return any(module.startswith(signs.shared) and width in signs.widths for module, width in changed.items())
     sets = (tuple(prefix + key for key in wanted) for prefix in _PREFIXES for wanted in signs.names)
     if kind == "pipeline" and any(set(wanted) <= header.tensors.keys() for wanted in sets):
         hint = (

@@ -33,7 +33,8 @@ class ModularFamily(Family):
     `pipelines` are the classes of its models in `model_index.json`, `others` those of related models that cannot be
     run, with what they are. `transformer` is the class of its denoiser, `blocks` that of its modular blocks,
     `lora_loader` that of diffusers which reads its LoRAs. `cells` is how many cells of a latent along one side make a
-    token of the transformer. `signs` tell its files.
+    token of the transformer, `channels` how many it takes in a token's cells (relatives take more, beside the latent).
+    `signs` tell its files.
     """
 
     transformer: str = ""
@@ -43,6 +44,7 @@ class ModularFamily(Family):
     others: Mapping[str, str] = field(default_factory=dict, hash=False)
     encoders: tuple[Encoder, ...] = ()
     cells: int = 2
+    channels: int = 16
     signs: Signs = field(default_factory=lambda: Signs((), (), (), ""))
 
     def is_pipeline(self, folder: Folder) -> bool:
@@ -51,9 +53,7 @@ class ModularFamily(Family):
             raise unsupported(folder.name, self.others[made])
         if made not in self.pipelines:
             return False
-        found = folder.config("transformer").get("_class_name")
-        if found and found != self.transformer:
-            raise unsupported(folder.name, f"holds a {found}")
+        self._require_plain(folder, "transformer")
         scheduler = folder.config("scheduler").get("_class_name")
         if scheduler and scheduler != "FlowMatchEulerDiscreteScheduler":
             raise unsupported(folder.name, f"has the scheduler {scheduler}, which {self.title} is not run with here")
@@ -73,6 +73,7 @@ class ModularFamily(Family):
         config = folder.config("")
         made = config.get("_class_name")
         if made == self.transformer:
+            self._require_plain(folder, "")
             return "unet"
         scale = round(config.get("scaling_factor") or 0, 4)
         channels = config.get("latent_channels")
@@ -86,11 +87,11 @@ class ModularFamily(Family):
         if kind == "TextEncoder":
             return self._load_text(files)
         if kind == "Denoiser":
-            module = _module(files, "transformer")
+            module = _module(files, "transformer", self.transformer)
             scheduler = files.config("scheduler") or self.default_scheduler(module.config)
             return Loaded({"transformer": module}, {"scheduler": scheduler, "latent_rgb": files.latent_rgb()})
         if kind == "VAE":
-            return Loaded({"vae": _module(files, "vae")})
+            return Loaded({"vae": _module(files, "vae", "AutoencoderKL")})
         raise unsupported(files.name, f"is a {kind} for {self.title}, which is not supported yet")
 
     def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,6 +115,18 @@ class ModularFamily(Family):
 
         attach(self, part, module, lora, adapter)
 
+    def _require_plain(self, folder: Folder, part: str) -> None:
+        """Raises ProblemError for a transformer of another class, or one that takes more than a latent."""
+        config = folder.config(part)
+        if not config:
+            return
+        if config.get("_class_name") != self.transformer:
+            raise unsupported(folder.name, f"holds a {config.get('_class_name') or 'model without a class'}")
+        channels = config.get("in_channels", self.channels)
+        if channels != self.channels:
+            what = f"is a {self.title} that takes {channels} channels instead of {self.channels}"
+            raise unsupported(folder.name, f"{what}: one led by an image, which is not supported yet")
+
     def _load_text(self, files: Files) -> Loaded:
         from safelight.families._clip import towers
         from safelight.families._t5 import encoder as t5
@@ -132,10 +145,12 @@ def has(folder: Folder, part: str) -> bool:
     return isinstance(entry, list) and len(entry) == 2 and entry[0] is not None
 
 
-def _module(files: Files, part: str) -> Any:
+def _module(files: Files, part: str, made: str) -> Any:
     import diffusers
 
     part = part if files.kind == "pipeline" else ""
     config = files.config(part)
-    cls = getattr(diffusers, config["_class_name"])
+    if config.get("_class_name") != made:
+        raise unsupported(files.name, f"holds a {config.get('_class_name') or 'model without a class'} as its {part}")
+    cls = getattr(diffusers, made)
     return files.build(part, lambda: cls.from_config(config))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from .family import ModularFamily
 
+_DOWN = ("lora_A.", "lora_down.", ".down.")
 _PREFIXES = (
     "base_model_model_",
     "transformer_",
@@ -23,9 +24,11 @@ _PREFIXES = (
 )
 
 
-def modules_in(header: Header) -> set[str]:
-    """What a LoRA changes, without what programs put before the names, its dots as underscores."""
-    return {_flat(name) for name in header.tensors}
+def modules_in(header: Header) -> dict[str, int]:
+    """The layers that a LoRA changes, by their names without what programs put before them, dots as underscores; and
+    how many channels each takes in."""
+    downs = {name: entry.shape for name, entry in header.tensors.items() if any(mark in name for mark in _DOWN)}
+    return {_flat(name): shape[1] for name, shape in downs.items() if len(shape) >= 2}
 
 
 def read(family: ModularFamily, name: str, tensors: Mapping[str, Any]) -> Lora:

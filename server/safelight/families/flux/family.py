@@ -88,6 +88,7 @@ FAMILY = Flux(
     transformer="FluxTransformer2DModel",
     blocks="FluxAutoBlocks",
     lora_loader="FluxLoraLoaderMixin",
+    channels=64,
     pipelines=("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline"),
     others={
         "FluxKontextPipeline": f"is a Flux.1 Kontext, {_EDITS}",
@@ -106,7 +107,9 @@ FAMILY = Flux(
             ("double_blocks.0.img_attn.qkv.weight", "single_blocks.0.linear1.weight"),
             ("single_transformer_blocks.0.attn.to_q.weight", "x_embedder.weight"),
         ),
-        lora=("double_blocks_", "single_blocks_", "single_transformer_blocks_", "transformer_blocks_0_attn_"),
+        lora=("double_blocks_", "single_blocks_", "single_transformer_blocks_"),
+        shared=("transformer_blocks_0_attn_",),
+        widths=range(3000, 4000),
         others=(
             "distilled_guidance_layer",
             "double_stream_modulation",

@@ -90,7 +90,9 @@ FAMILY = StableDiffusion3(
             ("joint_blocks.0.context_block.adaLN_modulation.1.bias",),
             ("transformer_blocks.0.attn.add_k_proj.weight", "pos_embed.proj.weight"),
         ),
-        lora=("joint_blocks_", "transformer_blocks_0_attn_"),
+        lora=("joint_blocks_",),
+        shared=("transformer_blocks_0_attn_",),
+        widths=range(3000),
         others=(
             "single_transformer_blocks",
             "transformer_blocks_0_img_m",
