@@ -6,9 +6,27 @@ from typing import Any
 
 import pytest
 
-from safelight.models import families
-from safelight.models.headers import Header, TensorEntry
+from safelight.families import Header, TensorEntry, load_families
+from safelight.models.recognise import is_ip_adapter, is_lora
 from safelight.sdk import ProblemError
+
+FAMILIES = load_families()
+
+
+class Folder:
+    """A folder in the layout of diffusers, in memory."""
+
+    def __init__(self, index: dict[str, Any], **configs: dict[str, Any]) -> None:
+        self.name, self.index, self._configs = "some/model", index, configs
+
+    def config(self, part: str) -> dict[str, Any]:
+        return self._configs.get(part or "top", {})
+
+
+def of(kind: Any, found: Header) -> str:
+    """The id of the one family that claims a file; empty when it is none or several."""
+    claimed = [family.id for family in FAMILIES.of_file(kind, "m", found)]
+    return claimed[0] if len(claimed) == 1 else ""
 
 
 def header(shapes: dict[str, tuple[int, ...]], **metadata: str) -> Header:
@@ -37,7 +55,8 @@ PEFT = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.lora_A.w
 )
 def test_denoisers_and_controlnets(config: dict[str, Any], family: str) -> None:
     for made in ("UNet2DConditionModel", "ControlNetModel"):
-        assert families.of_denoiser("m", {"_class_name": made, **config}) == family
+        found = FAMILIES.of_component(Folder({}, top={"_class_name": made, **config}))
+        assert found is not None and found[0].id == family
 
 
 @pytest.mark.parametrize(
@@ -53,7 +72,7 @@ def test_denoisers_and_controlnets(config: dict[str, Any], family: str) -> None:
 def test_pipelines_that_are_not_supported_are_named(index: dict[str, Any], said: str) -> None:
     unet = {"_class_name": "UNet2DConditionModel", "addition_embed_type": "text_time", "cross_attention_dim": 1280}
     with pytest.raises(ProblemError) as caught:
-        families.of_pipeline("some/model", index, unet)
+        FAMILIES.of_pipeline(Folder(index, unet=unet))
     (problem,) = caught.value.problems
     assert problem.code == "unsupported_family"
     assert said in problem.message and "'some/model'" in problem.message and "XL" in problem.hint
@@ -69,14 +88,14 @@ def test_pipelines_that_are_not_supported_are_named(index: dict[str, Any], said:
 )
 def test_whole_models_in_one_file(shapes: dict[str, tuple[int, ...]], family: str) -> None:
     found = header(shapes)
-    assert families.is_checkpoint(found) and not families.is_lora(found)
-    assert families.of_checkpoint("m", found) == family
+    assert not is_lora(found)
+    assert of("pipeline", found) == family
 
 
 @pytest.mark.parametrize("shapes", [{**ENTRY, **LABELS}, {**ENTRY, ATTENTION: (320, 5120)}, ENTRY])
 def test_whole_models_that_are_not_supported(shapes: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(ProblemError) as caught:
-        families.of_checkpoint("m", header(shapes))
+        FAMILIES.of_file("pipeline", "m", header(shapes))
     assert caught.value.problems[0].code == "unsupported_family"
 
 
@@ -98,23 +117,29 @@ def test_whole_models_that_are_not_supported(shapes: dict[str, tuple[int, ...]])
     ],
 )
 def test_loras(found: Header, family: str) -> None:
-    assert families.is_lora(found) and not families.is_ip_adapter(found)
-    assert families.of_lora(found) == family
+    assert is_lora(found) and not is_ip_adapter(found)
+    assert of("lora", found) == family
 
 
 @pytest.mark.parametrize(("width", "family"), [(768, "sd1"), (1024, "sd2"), (2048, "sdxl"), (32, "")])
 def test_ip_adapters(width: int, family: str) -> None:
     found = header({"image_proj.proj.weight": (4 * width, 1024), "ip_adapter.1.to_k_ip.weight": (320, width)})
-    assert families.is_ip_adapter(found) and not families.is_lora(found)
-    assert families.of_ip_adapter(found) == family
+    assert is_ip_adapter(found) and not is_lora(found)
+    assert of("ip_adapter", found) == family
 
 
 def test_vaes() -> None:
-    assert families.of_vae("m", {"_class_name": "AutoencoderKL", "scaling_factor": 0.13025}) == "sdxl"
-    assert families.of_vae("m", {"_class_name": "AutoencoderKL"}) == "sd1"
-    found = header({"decoder.up.0.block.0.conv1.weight": (128, 256, 3, 3), "encoder.conv_in.weight": (128, 3, 3, 3)})
-    assert families.is_original_vae(found)
-    # A name tells nothing: "xl" stands in many, and not in that of ponyStandardVAE.
-    assert families.of_original_vae("sdxl_vae", found) == families.of_original_vae("ponyStandardVAE", found) == ""
-    told = header({"encoder.conv_in.weight": (1,)}, modelspec__architecture="stable-diffusion-xl-v1-base/vae")
-    assert families.of_original_vae("vae", told) == "sdxl"
+    def vae(**config: Any) -> str:
+        found = FAMILIES.of_component(Folder({}, top={"_class_name": "AutoencoderKL", **config}))
+        return found[0].space if found else ""
+
+    assert vae(scaling_factor=0.13025) == "sdxl" and vae() == "sd"
+    assert vae(scaling_factor=1.0, latent_channels=7) == "", "of no family that is known"
+    shapes = {"decoder.up.0.block.0.conv1.weight": (128, 256, 3, 3), "encoder.conv_in.weight": (128, 3, 3, 3)}
+    found = header({**shapes, "decoder.conv_in.weight": (512, 4, 3, 3)})
+    assert len(FAMILIES.of_file("vae", "m", found)) > 1, "nothing in it tells"
+    told = header(
+        {**shapes, "decoder.conv_in.weight": (512, 4, 3, 3)},
+        modelspec__architecture="stable-diffusion-xl-v1-base/vae",
+    )
+    assert of("vae", told) == "sdxl"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from safelight.families import load_families
 from safelight.models.layout import Reader
 from safelight.sdk import ProblemError
 
@@ -72,14 +73,14 @@ def names(*given: str) -> dict[str, tuple[int, ...]]:
 )  # fmt: skip
 def test_what_is_not_run_is_named(tmp_path: Path, shapes: dict[str, tuple[int, ...]], code: str, said: str) -> None:
     with pytest.raises(ProblemError) as caught:
-        Reader(lambda _: True).read("m", write(tmp_path / "m.safetensors", shapes))
+        Reader(load_families(), lambda _: True).read("m", write(tmp_path / "m.safetensors", shapes))
     (problem,) = caught.value.problems
     assert problem.code == code and said in problem.message, problem.message
 
 
 def test_an_xl_without_its_text_encoders_is_one(tmp_path: Path) -> None:
     file = write(tmp_path / "m.SAFETENSORS", {**ENTRY, **LABELS, LDM + ATTENTION.format(4): (640, 2048)})
-    found = Reader(lambda _: True).read("m", file)
+    found = Reader(load_families(), lambda _: True).read("m", file)
     assert (found.kind, found.family) == ("pipeline", "sdxl")
 
 
@@ -98,6 +99,6 @@ def test_files_of_other_sorts_are_named(tmp_path: Path, ending: str, content: by
     file = tmp_path / f"m.{ending}"
     file.write_bytes(content)
     with pytest.raises(ProblemError) as caught:
-        Reader(lambda _: True, allow_pickle=True).read("m", file)
+        Reader(load_families(), lambda _: True, allow_pickle=True).read("m", file)
     (problem,) = caught.value.problems
     assert problem.code == code and said in problem.message

@@ -71,7 +71,7 @@ def test_no_float64_reaches_the_device(
             return plan_steps(*given, **more)
 
     monkeypatch.setattr(schedule, "plan_steps", planned)
-    text = Conditioning((Prompt(torch.zeros(1, 7, 32)),), family="sd1")
+    text = Conditioning((Prompt.of(torch.zeros(1, 7, 32)),), family="sd1")
     fresh = Latent(torch.zeros(1, 4, 8, 8), "sd1")
     begun = replace(fresh, mask=torch.ones(1, 1, 8, 8))
     for spacing in {"model", SAMPLERS[sampler].spacings[1 % len(SAMPLERS[sampler].spacings)]}:

@@ -9,7 +9,7 @@ import torch
 
 from node_bench import BenchContext, Kit, said, sampled
 from safelight.diffusion.finite import Watch, require_finite
-from safelight.sdk import Conditioning, Image, Latent, ProblemError
+from safelight.sdk import Conditioning, Image, Latent, ProblemError, Prompt
 from safelight_nodes import latent, text, vae
 
 
@@ -21,7 +21,7 @@ def refused(caught: pytest.ExceptionInfo[ProblemError]) -> str:
 
 def no_number(kit: Kit) -> Conditioning:
     good = said(kit, "a red apple")
-    return replace(good, prompts=(replace(good.prompts[0], embeddings=good.prompts[0].embeddings * float("nan")),))
+    return replace(good, prompts=(Prompt.of(good.prompts[0].embeddings * float("nan")),))
 
 
 def test_a_weight_that_overflows_is_told_by_the_encoder(sd1: Kit) -> None:

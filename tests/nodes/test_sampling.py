@@ -8,10 +8,10 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from node_bench import BenchContext, Kit, codes, said, sampled, stocked
+from node_bench import FAMILIES, BenchContext, Kit, codes, said, sampled, stocked
 from safelight.diffusion.samplers import SAMPLERS, SIGMA_SPACINGS, Sampler, make_scheduler
 from safelight.diffusion.schedule import plan_steps
-from safelight.sdk import Latent, Mask, ProblemError
+from safelight.sdk import Latent, Mask, ProblemError, Prompt
 from safelight_nodes import latent, text
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
@@ -199,10 +199,9 @@ def test_the_preview_shows_the_latent_that_the_denoiser_has_in_mind(
     ctx = kit.context
     ctx.previews = True
     made = sampled(kit, ctx, sampler=sampler, steps=8)
-    from safelight.diffusion.families import traits
     from safelight.diffusion.preview import Previewer
 
-    final = Previewer(traits(family).latent_rgb, 4)(made.samples)
+    final = Previewer(FAMILIES[family].latent.rgb, 4)(made.samples)
     assert final is not None
     # PNDM extrapolates from several predictions, so its last one is only near the end.
     assert float((ctx.shown[-1].pixels - final.pixels).abs().mean()) < (0.2 if sampler == "pndm" else 0.02)
@@ -274,7 +273,7 @@ def test_things_that_do_not_belong_together_are_problems(sd1: Kit, sdxl: Kit) ->
     with pytest.raises(ProblemError) as caught:
         sampled(sd1, start=Latent(torch.zeros(1, 4, 8, 8), "sdxl"))
     assert codes(caught) == [("wrong_latent", "latent")]
-    wide = replace(said(sd1, "a"), prompts=(replace(said(sd1, "a").prompts[0], embeddings=torch.zeros(2, 77, 32)),))
+    wide = replace(said(sd1, "a"), prompts=(Prompt.of(torch.zeros(2, 77, 32)),))
     with pytest.raises(ProblemError) as caught:
         sampled(sd1, positive=wide, start=latent.empty(sd1.vae, batch=3, ctx=sd1.context))
     assert codes(caught) == [("wrong_batch", "positive")]

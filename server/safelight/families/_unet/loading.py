@@ -6,14 +6,13 @@ releases, and the vocabulary of CLIP, which all of them share, comes with Safeli
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip import towers
 from safelight.families.base import Files, Loaded
 from safelight.sdk.problem import Problem, ProblemError
 
-from .releases import SCHEDULER, VAE, VAE_OF_NONE
+from .releases import SCHEDULER, VAE_OF_NONE
 
 if TYPE_CHECKING:
     from safelight.families.files import Header
@@ -84,8 +83,8 @@ def _original_vae(family: Generation, files: Files) -> Loaded:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     header = files.header()
-    of_family: Mapping[str, Any] = family.vae_config if files.family else VAE_OF_NONE
-    config = {**VAE, **of_family}
+    # The scale of one that tells no family comes from what it is used with.
+    config = {**family.vae_config, **({} if files.family else VAE_OF_NONE)}
     prefix = _VAE if f"{_VAE}decoder.conv_in.weight" in header.tensors else ""
     if f"{prefix}decoder.conv_in.weight" not in header.tensors:
         raise _lacks(files, "VAE", "Load one by itself, and connect that.")

@@ -60,13 +60,16 @@ UNET_XL: Mapping[str, Any] = {
     "addition_time_embed_dim": 256,
     "projection_class_embeddings_input_dim": 2816,
 }
-VAE: Mapping[str, Any] = {
+_VAE: Mapping[str, Any] = {
     "block_out_channels": (128, 256, 512, 512),
     "down_block_types": ("DownEncoderBlock2D",) * 4,
     "up_block_types": ("UpDecoderBlock2D",) * 4,
     "layers_per_block": 2,
     "latent_channels": 4,
 }
+VAE_1: Mapping[str, Any] = {**_VAE, "scaling_factor": 0.18215, "sample_size": 512, "force_upcast": False}
+VAE_2: Mapping[str, Any] = {**VAE_1, "sample_size": 768}
+VAE_XL: Mapping[str, Any] = {**_VAE, "scaling_factor": 0.13025, "sample_size": 1024, "force_upcast": True}
 VAE_OF_NONE: Mapping[str, Any] = {"scaling_factor": None, "sample_size": 512, "force_upcast": True}
 """For a VAE that does not tell its family: the scale comes from what it is used with, the type from the safer one."""
 SCHEDULER: Mapping[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safelight.families._clip.towers import CLIP_L, Tower
 from safelight.families._unet.family import UNetFamily
-from safelight.families._unet.releases import SD_LATENT, UNET_1
+from safelight.families._unet.releases import SD_LATENT, UNET_1, VAE_1
 from safelight.sdk.leased import Presets
 
 FAMILY = UNetFamily(
@@ -16,5 +16,5 @@ FAMILY = UNetFamily(
     width=768,
     towers=(Tower("text_encoder", "tokenizer", "cond_stage_model.", CLIP_L),),
     unet=UNET_1,
-    vae_config={"scaling_factor": 0.18215, "sample_size": 512, "force_upcast": False},
+    vae_config=VAE_1,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safelight.families._clip.towers import CLIP_H, Tower
 from safelight.families._unet.family import UNetFamily
-from safelight.families._unet.releases import SD_LATENT, UNET_2
+from safelight.families._unet.releases import SD_LATENT, UNET_2, VAE_2
 from safelight.sdk.leased import Presets
 
 FAMILY = UNetFamily(
@@ -18,5 +18,5 @@ FAMILY = UNetFamily(
     linear=True,
     both=True,
     unet=UNET_2,
-    vae_config={"scaling_factor": 0.18215, "sample_size": 768, "force_upcast": False},
+    vae_config=VAE_2,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safelight.families._clip.towers import CLIP_BIG_G, CLIP_L, Tower
 from safelight.families._unet.family import UNetFamily
-from safelight.families._unet.releases import UNET_XL, XL_LATENT
+from safelight.families._unet.releases import UNET_XL, VAE_XL, XL_LATENT
 from safelight.sdk.leased import Presets
 
 FAMILY = UNetFamily(
@@ -31,5 +31,5 @@ FAMILY = UNetFamily(
     layer=-2,
     zero_negative=True,
     unet=UNET_XL,
-    vae_config={"scaling_factor": 0.13025, "sample_size": 1024, "force_upcast": True},
+    vae_config=VAE_XL,
 )
