@@ -61,9 +61,9 @@ def load(
     precision: PrecisionChoice = "auto",
     ctx: Context,
 ) -> Loaded:
-    """Choose a Stable Diffusion model (1, 2 or XL). `starter` is a miniature one that comes with Safelight.
+    """Choose a model: a Stable Diffusion or Flux.1. `starter` is a miniature one that comes with Safelight.
 
-    Folders are in diffusers layout; a single .safetensors file may hold a whole model.
+    Folders are in diffusers layout; a single .safetensors file may hold a whole Stable Diffusion 1, 2 or XL.
     """
     source, family = _found(ctx, model, "pipeline", "model")
     return Loaded(

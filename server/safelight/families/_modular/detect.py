@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .family import ModularFamily
 
-_PREFIXES = ("", "model.diffusion_model.", "diffusion_model.", "transformer.", "model.")
+_PREFIXES = ("", "model.diffusion_model.", "diffusion_model.", "transformer.", "model.", "net.", "module.")
 """What programs put before the names of a denoiser."""
 
 

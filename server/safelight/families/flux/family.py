@@ -104,6 +104,7 @@ FAMILY = Flux(
     ),
     signs=Signs(
         names=(
+            ("double_blocks.0.img_attn.norm.key_norm.scale",),
             ("double_blocks.0.img_attn.qkv.weight", "single_blocks.0.linear1.weight"),
             ("single_transformer_blocks.0.attn.to_q.weight", "x_embedder.weight"),
         ),
