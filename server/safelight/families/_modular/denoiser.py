@@ -147,7 +147,7 @@ class ModularDenoiser(ABC):
         return getattr(diffusers, self.family.blocks)().sub_blocks["denoise"]
 
     def _scheduler(self, request: SampleRequest) -> Any:
-        from diffusers import FlowMatchEulerDiscreteScheduler
+        from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
         return FlowMatchEulerDiscreteScheduler.from_config({**self.scheduler, **SCHEDULERS[request.scheduler]})
 

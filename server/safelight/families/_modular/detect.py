@@ -12,8 +12,6 @@ from .lora import modules_in
 if TYPE_CHECKING:
     from safelight.families.files import Header
 
-    from .family import ModularFamily
-
 _PREFIXES = ("", "model.diffusion_model.", "diffusion_model.", "transformer.", "model.", "net.", "module.")
 """What programs put before the names of a denoiser."""
 
@@ -36,13 +34,12 @@ class Signs:
     widths: range = range(0)
 
 
-def claims(family: ModularFamily, kind: FileKind, name: str, header: Header) -> bool:
-    """Whether a file is of the family.
+def claims(signs: Signs, title: str, kind: FileKind, name: str, header: Header) -> bool:
+    """Whether a file is of the family that has these signs and this title.
 
     Raises:
         ProblemError: `unsupported_family` for a model in one file, with where to get it in parts.
     """
-    signs = family.signs
     flat = [key.replace(".", "_") for key in header.tensors]
     if any(other in key for key in flat for other in signs.others):
         return False
@@ -57,5 +54,5 @@ def claims(family: ModularFamily, kind: FileKind, name: str, header: Header) -> 
             f"It is read as a folder in the layout of diffusers: model_index.json beside transformer, vae and the text "
             f"encoders, as {signs.get} has it on the hub."
         )
-        raise unsupported(name, f"is a {family.title} model in one file", hint)
+        raise unsupported(name, f"is a {title} model in one file", hint)
     return False

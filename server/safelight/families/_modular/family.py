@@ -81,7 +81,7 @@ class ModularFamily(Family):
         return "vae" if mine else None
 
     def claims(self, kind: FileKind, name: str, header: Header) -> bool:
-        return claims(self, kind, name, header)
+        return claims(self.signs, self.title, kind, name, header)
 
     def load(self, kind: str, files: Files) -> Loaded:
         if kind == "TextEncoder":
@@ -105,15 +105,15 @@ class ModularFamily(Family):
         return Codec(self, module, held.device, held.dtype, module.config.scaling_factor or self.latent.scaling)
 
     def read_lora(self, name: str, tensors: Mapping[str, Any], modules: Mapping[str, Any]) -> Lora:
-        from . import lora
+        from .lora import read
 
         del modules
-        return lora.read(self, name, tensors)
+        return read(self.lora_loader, self.title, name, tensors)
 
     def attach_lora(self, part: str, module: Any, lora: Lora, adapter: str) -> None:
         from .lora import attach
 
-        attach(self, part, module, lora, adapter)
+        attach(self.lora_loader, part, module, lora, adapter)
 
     def _require_plain(self, folder: Folder, part: str) -> None:
         """Raises ProblemError for a transformer of another class, or one that takes more than a latent."""

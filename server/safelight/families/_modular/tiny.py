@@ -36,10 +36,11 @@ def lively(module: Any) -> Any:
 
 
 def autoencoder(scaling: float, shift: float) -> Any:
-    from diffusers import AutoencoderKL
+    import diffusers
 
+    made: Any = diffusers.AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
     channels = (8, 8, 16, 16)
-    return AutoencoderKL(
+    return made(
         in_channels=3,
         out_channels=3,
         latent_channels=16,

@@ -46,7 +46,8 @@ def encoder(files: Files, part: str) -> Any:
 
 
 def tokenizer(files: Files, part: str) -> Any:
-    from transformers import T5TokenizerFast
+    # What transformers 5 calls T5Tokenizer, and 4 so: there the other one wants sentencepiece.
+    from transformers import T5TokenizerFast  # pyright: ignore[reportAttributeAccessIssue]
 
     return T5TokenizerFast.from_pretrained(files.folder(part), local_files_only=True)
 

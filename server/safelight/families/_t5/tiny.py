@@ -31,7 +31,7 @@ def encoder(width: int) -> Any:
 
 def tokenizer() -> Any:
     """Knows some words, and every printable character of ASCII."""
-    from transformers import T5TokenizerFast
+    from transformers import T5TokenizerFast  # pyright: ignore[reportAttributeAccessIssue]
 
     return T5TokenizerFast(vocab=_vocabulary(), extra_ids=0)
 

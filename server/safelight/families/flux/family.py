@@ -14,7 +14,7 @@ from safelight.families.base import Held, LatentSpace
 from safelight.sdk.leased import Presets
 
 if TYPE_CHECKING:
-    from safelight.sdk.leased import DenoiserModel, TextModel
+    from safelight.sdk.context import DenoiserModel, TextModel
 
 # A linear fit of decoded images by their latents that programs with previews share; colours in -1..1 there.
 _COLOURS = (

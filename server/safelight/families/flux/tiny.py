@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip import tiny as clip
 from safelight.families._modular.tiny import autoencoder, lively, save, seeded
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 def write(family: ModularFamily, folder: Path, seed: int, *, schnell: bool = False) -> Path:
     """`schnell` is the model that takes no guidance."""
-    from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
+    import diffusers as library
+
+    diffusers: Any = library
 
     with seeded(seed):
-        pipeline = FluxPipeline(
+        pipeline = diffusers.FluxPipeline(
             transformer=lively(
-                FluxTransformer2DModel(
+                diffusers.FluxTransformer2DModel(
                     patch_size=1,
                     in_channels=64,
                     num_layers=1,
@@ -33,7 +35,9 @@ def write(family: ModularFamily, folder: Path, seed: int, *, schnell: bool = Fal
                     guidance_embeds=not schnell,
                 )
             ),
-            scheduler=FlowMatchEulerDiscreteScheduler(shift=1.0 if schnell else 3.0, use_dynamic_shifting=not schnell),
+            scheduler=diffusers.FlowMatchEulerDiscreteScheduler(
+                shift=1.0 if schnell else 3.0, use_dynamic_shifting=not schnell
+            ),
             vae=autoencoder(family.latent.scaling, family.latent.shift),
             text_encoder=clip.tower("quick_gelu", projected=False),
             tokenizer=None,

@@ -19,7 +19,7 @@ class SD3Denoiser(ModularDenoiser):
         return request.guidance > 1
 
     def components(self, work: Work) -> dict[str, Any]:
-        from diffusers import ClassifierFreeGuidance
+        from diffusers.guiders.classifier_free_guidance import ClassifierFreeGuidance
 
         request = work.request
         guider = made_quietly(

@@ -13,7 +13,7 @@ from safelight.families.base import Held, LatentSpace
 from safelight.sdk.leased import Presets
 
 if TYPE_CHECKING:
-    from safelight.sdk.leased import DenoiserModel, TextModel
+    from safelight.sdk.context import DenoiserModel, TextModel
 
 # Of the preview in the makers' reference code, there for colours in -1..1: github.com/Stability-AI/sd3.5, sd3_impls.py.
 _COLOURS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip import tiny as clip
 from safelight.families._modular.tiny import autoencoder, lively, save, seeded
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 
 def write(family: ModularFamily, folder: Path, seed: int) -> Path:
-    from diffusers import FlowMatchEulerDiscreteScheduler, SD3Transformer2DModel, StableDiffusion3Pipeline
+    import diffusers as library
+
+    diffusers: Any = library
 
     with seeded(seed):
-        pipeline = StableDiffusion3Pipeline(
+        pipeline = diffusers.StableDiffusion3Pipeline(
             transformer=lively(
-                SD3Transformer2DModel(
+                diffusers.SD3Transformer2DModel(
                     sample_size=8,
                     patch_size=2,
                     in_channels=16,
@@ -35,7 +37,7 @@ def write(family: ModularFamily, folder: Path, seed: int) -> Path:
                     dual_attention_layers=(0,),
                 )
             ),
-            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+            scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
             vae=autoencoder(family.latent.scaling, family.latent.shift),
             text_encoder=clip.tower("quick_gelu", projected=True),
             tokenizer=None,
