@@ -44,7 +44,7 @@ def carried(thing: object, before: Mapping[str, _Mark], without: tuple[str, ...]
         TypeError: an attribute has changed and cannot be kept.
     """
     return {
-        name: _kept(value, before.get(name), name)
+        name: _kept(value, name)
         for name, value in vars(thing).items()
         if name not in without and not _same(value, before.get(name))
     }
@@ -94,18 +94,17 @@ def _held(value: Any) -> Mapping[Any, Any]:
     return value if isinstance(value, dict) else vars(value)
 
 
-def _kept(value: Any, mark: _Mark | None, name: str) -> Any:
+def _kept(value: Any, name: str) -> Any:
     import torch
 
-    parts = mark.parts if mark and mark.parts else {}
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, torch.Generator):
         return value.get_state()
     if isinstance(value, list | tuple):
-        return [_kept(item, parts.get(place), name) for place, item in enumerate(value)]
+        return [_kept(item, name) for item in value]
     if type(value) is dict:
-        return {key: _kept(item, parts.get(key), name) for key, item in value.items()}
+        return {key: _kept(item, name) for key, item in value.items()}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if _is_plain(value):

@@ -50,7 +50,7 @@ class SD3Text(ModularText):
 
         module = self.modules.get("text_encoder_3")
         if module is None:
-            return torch.zeros(1, T5_TOKENS, self.held.settings["transformer"]["joint_attention_dim"])
+            return torch.zeros(1, T5_TOKENS, self.held.settings["transformer"].get("joint_attention_dim", 4096))
         found = t5.encode(self.tokenizers[2], module, pieces, T5_TOKENS, self.device)
         self.tell_cut(found.cut, T5_TOKENS, ctx)
         return found.embeddings
