@@ -63,7 +63,7 @@ def test_denoisers_and_controlnets(config: dict[str, Any], family: str) -> None:
     ("index", "said"),
     [
         ({"_class_name": "AuraFlowPipeline"}, "AuraFlowPipeline"),
-        ({"_class_name": "StableDiffusion3PAGPipeline"}, "StableDiffusion3PAGPipeline"),
+        ({"_class_name": "StableDiffusion3PAGPipeline"}, "perturbed attention"),
         ({}, "without a class"),
         ({"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None]}, "refiner"),
         ({"_class_name": "StableUnCLIPPipeline"}, "StableUnCLIPPipeline"),
