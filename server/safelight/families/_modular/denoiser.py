@@ -34,6 +34,8 @@ NUMBERS_ALIVE = 20
 
 Counted tensor by tensor over calls of the transformers of Stable Diffusion 3 (12) and of Flux.1 (19).
 """
+LATENTS_ALIVE = 8
+"""Latents that a step holds beside that: noise, original, the samples before and after, predictions, what is kept."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ class ModularDenoiser(ABC):
         tokens = shape[-1] * shape[-2] // self.family.cells**2 + work.positive.embeddings.shape[1]
         config = self.transformer.config
         channels = config.num_attention_heads * config.attention_head_dim
-        return shape[0] * tokens * channels * NUMBERS_ALIVE * self._held.dtype.itemsize
+        latents = shape[0] * shape[1] * shape[2] * shape[3] * LATENTS_ALIVE * 4
+        return shape[0] * tokens * channels * NUMBERS_ALIVE * self._held.dtype.itemsize + latents
 
     def _blocks(self) -> Any:
         import diffusers
