@@ -123,6 +123,11 @@ class Families(Mapping[str, Family]):
             ) from None
 
 
+def family_names() -> tuple[str, ...]:
+    """The ids of all families of this installation, without importing any."""
+    return tuple(load_families())
+
+
 def load_families(points: Iterable[EntryPoint] | None = None) -> Families:
     """Every family of this installation. Built-in ones go before those of other distributions."""
     from importlib.metadata import entry_points

@@ -125,7 +125,8 @@ def nodes_of(module: ModuleType, pack: str = BUILT_IN, sources: PackSources | No
         if kind is None or item.__module__ != module.__name__:
             continue
         if sources is not None:
-            kind = replace(kind, source=sources.of(module.__name__))
+            models = any(port.innermost.name == "ModelRef" for port in kind.inputs.values())
+            kind = replace(kind, source=sources.of(module.__name__, models))
         if pack != BUILT_IN:
             spec = msgspec.structs.replace(kind.spec, id=f"{pack}/{kind.spec.id}", pack=pack)
             kind = replace(kind, spec=spec)
