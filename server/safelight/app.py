@@ -217,7 +217,7 @@ class Studio:
         """
         options = options or RunOptions()
         checked = self.check(document, targets)
-        graph = checked.require()
+        document, graph = checked.document, checked.require()
         graph.must_have(sorted(options.force))
         require_writable(output)
         text = msgspec.json.encode(document.data()).decode()

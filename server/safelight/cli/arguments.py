@@ -69,6 +69,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
 
     nodes = commands.add_parser("nodes", help="list the nodes, or explain one")
     nodes.add_argument("type", nargs="?", metavar="TYPE", help="the type of a node, such as sampling.sample")
+    nodes.add_argument("--search", metavar="WORDS", help="those that match, by name, tag or help: --search 'k sampler'")
     nodes.add_argument("--json", action="store_true", help="print JSON")
 
     cache = commands.add_parser("cache", help="show or clear the cache")

@@ -99,7 +99,8 @@ async def check(call: Call) -> CheckAnswer:
         checked = await call.state.host.graphs.check(bytes(body.document), body.targets)
     except ProblemError as error:
         return CheckAnswer(ok=False, problems=list(error.problems))
-    return CheckAnswer(ok=checked.ok, problems=list(checked.problems), types=_types(checked))
+    document = checked.document.data() if checked.migrated else None
+    return CheckAnswer(ok=checked.ok, problems=list(checked.problems), types=_types(checked), document=document)
 
 
 def _types(checked: Checked) -> dict[str, dict[str, str]]:

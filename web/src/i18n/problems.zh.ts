@@ -14,6 +14,7 @@ export const titles: Record<string, string> = {
   bad_port: "端口引用的格式不对",
   unknown_type: "没有安装此类型的节点",
   newer_version: "节点由更新版本的节点包保存",
+  deprecated: "节点已弃用",
   migration_failed: "节点升级失败",
   unknown_port: "节点没有这个输入",
   unknown_output: "节点没有这个输出",
