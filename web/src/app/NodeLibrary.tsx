@@ -15,10 +15,10 @@ export function NodeLibrary() {
   const models = useApp((state) => state.models);
   const words = useWords();
   const nodes = useMemo(() => {
-    const all = catalogue.nodes.map((spec) => {
+    const all = catalogue.nodes.filter((spec) => !spec.deprecated).map((spec) => {
       const title = said(spec.title);
       const help = said(spec.help);
-      return { spec, title, help, also: `${spec.id} ${spec.title} ${spec.category} ${help}` };
+      return { spec, title, help, tags: [...spec.tags, ...spec.aliases], also: `${spec.id} ${spec.title} ${spec.category} ${help}` };
     });
     const sorted = all.sort((a, b) => a.spec.category.localeCompare(b.spec.category) || a.title.localeCompare(b.title));
     return query.trim() ? rank(sorted, query) : sorted;

@@ -66,6 +66,8 @@ export const en = {
   "shortcuts.title": "Keyboard and mouse",
   "shortcuts.mouse": "With the mouse",
   "node.help": "What this node does",
+  "node.advanced": "Advanced ({count})",
+  "node.deprecated": "deprecated",
   "node.expand": "Expand",
   "node.collapse": "Collapse",
   "node.missing.type": "Not installed: {type}. Its values and wires are kept.",

@@ -69,6 +69,8 @@ export const zh: Texts = {
   "shortcuts.title": "键盘与鼠标",
   "shortcuts.mouse": "鼠标操作",
   "node.help": "此节点的作用",
+  "node.advanced": "高级（{count}）",
+  "node.deprecated": "已弃用",
   "node.expand": "展开",
   "node.collapse": "折叠",
   "node.missing.type": "未安装：{type}。其值和连线会保留。",

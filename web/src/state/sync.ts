@@ -7,7 +7,7 @@ import { loadWords, t } from "../i18n";
 import { errorText, isError, problemLine } from "../i18n/problems";
 import * as m from "../model";
 import { randomSeed } from "../widgets/values";
-import { edit, selectedNodes } from "./edits";
+import { amendDocument, edit, selectedNodes } from "./edits";
 import { refreshFiles } from "./files";
 import { flatId, type Result, resultKey, setResult } from "./status";
 import { followWorkflow, refreshWorkflows, startAutosave } from "./saving";
@@ -90,6 +90,10 @@ export async function checkAndPlan(): Promise<void> {
       request<Plan>("POST", "/plan", { document: sent }, own.signal),
     ]);
     if (own.signal.aborted || useApp.getState().tabs.find((tab) => tab.id === id)?.document !== document) return;
+    if (checked.document) {
+      amendDocument(id, checked.document); // and asks again, as after every change
+      return;
+    }
     const problems = checked.problems.length ? checked.problems : plan.problems;
     patchTab(id, { problems, types: checked.types, plan });
   } catch (error) {
