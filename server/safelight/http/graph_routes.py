@@ -43,11 +43,12 @@ async def catalogue(call: Call) -> Answer:
 
 
 async def catalogue_bytes(state: State) -> tuple[bytes, str]:
-    """The catalogue as JSON, made once, and its digest."""
-    if state.catalogue is None:
+    """The catalogue as JSON, made once for each time that packs are imported, and its digest."""
+    number = state.host.catalogues
+    if state.catalogue is None or state.catalogue[0] != number:
         found = await state.host.graphs.catalogue()
-        state.catalogue = await asyncio.to_thread(_encode, found)
-    return state.catalogue
+        state.catalogue = number, *await asyncio.to_thread(_encode, found)
+    return state.catalogue[1:]
 
 
 def _encode(found: Catalogue) -> tuple[bytes, str]:

@@ -46,6 +46,10 @@ class Codec:
             former |= dict.fromkeys(vars(cls).get("__value_aliases__", ()), cls)
         self._classes = former | self._classes
 
+    def adopt(self, other: Codec) -> None:
+        """Goes on with the classes of another codec; whoever holds this one need not be told."""
+        self._classes = other._classes
+
     def encode(self, value: Any) -> Encoded:
         tensors: dict[str, Tensor] = {}
         return Encoded(self._encode(value, tensors), tensors)

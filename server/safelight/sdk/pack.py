@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +123,32 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
             )
         )
     return Catalogue(found.values(), classes, states)
+
+
+def pack_packages() -> dict[str, list[Path]]:
+    """The outermost packages that packs live in, and where their files are; found without importing them."""
+    from importlib.metadata import entry_points
+    from importlib.util import find_spec
+
+    found: dict[str, list[Path]] = {}
+    for point in entry_points(group=GROUP):
+        package = point.value.partition(".")[0]
+        try:
+            spec = find_spec(package)
+        except (ImportError, ValueError):
+            continue
+        if spec is not None:
+            places = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
+            found[package] = [Path(place) for place in places if place]
+    return found
+
+
+def forget(packages: Iterable[str]) -> None:
+    """Has the next import of these packages run their files again. Objects made before live on as they are."""
+    for package in packages:
+        for name in [name for name in sys.modules if name == package or name.startswith(package + ".")]:
+            del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 def _shadowed(point: EntryPoint, taken: dict[str, str], reasons: list[tuple[str, str]]) -> bool:

@@ -104,6 +104,17 @@ export interface CatalogueAnswer {
   rules: ConnectionRules;
 }
 
+/**
+ * Packs were edited and imported again (`serve --dev`): the catalogue is another one now.
+ *
+ * `packages` are those that were imported, `broken` the packs of which not everything could be.
+ */
+export interface CatalogueChanged {
+  event: "catalogue_changed";
+  packages: string[];
+  broken: PackState[];
+}
+
 /** The outputs that this has changed; others were not there, or were so already. */
 export interface Changed {
   items: string[];
@@ -1024,6 +1035,7 @@ export type HostEvent =
   | WorkerChanged
   | WorkflowChanged
   | ModelsChanged
+  | CatalogueChanged
   | FileChanged
   | Snapshot
   | RunStarted

@@ -13,6 +13,8 @@ export function NodeLibrary() {
   const [query, setQuery] = useState("");
   const catalogue = useApp((state) => state.catalogue);
   const models = useApp((state) => state.models);
+  const packs = useApp((state) => state.packs);
+  const broken = packs.filter((pack) => pack.reason);
   const words = useWords();
   const nodes = useMemo(() => {
     const all = catalogue.nodes.filter((spec) => !spec.deprecated).map((spec) => {
@@ -34,6 +36,11 @@ export function NodeLibrary() {
       <input type="search" className="filter" placeholder={t("add.placeholder")} aria-label={t("add.placeholder")} value={query} onChange={(event) => setQuery(event.target.value)} />
       <div className="scroll library">
         <p className="hint">{t("library.hint")}</p>
+        {broken.map(({ name, reason, remedy }) => (
+          <p key={name} className="hint broken-pack" role="alert">
+            {t("packs.broken", { name, reason: `${reason} ${remedy}` })}
+          </p>
+        ))}
         {nodes.map(({ spec, title, help }, index) => (
           <div key={spec.id}>
             {!query.trim() && spec.category !== nodes[index - 1]?.spec.category && <h3>{saidName(spec.category)}</h3>}

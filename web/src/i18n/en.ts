@@ -66,6 +66,8 @@ export const en = {
   "shortcuts.title": "Keyboard and mouse",
   "shortcuts.mouse": "With the mouse",
   "node.help": "What this node does",
+  "packs.broken": "The pack {name} is incomplete: {reason}",
+  "packs.reloaded": "Nodes were loaded again: {names}",
   "node.advanced": "Advanced ({count})",
   "node.deprecated": "deprecated",
   "node.expand": "Expand",

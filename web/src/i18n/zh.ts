@@ -69,6 +69,8 @@ export const zh: Texts = {
   "shortcuts.title": "键盘与鼠标",
   "shortcuts.mouse": "鼠标操作",
   "node.help": "此节点的作用",
+  "packs.broken": "节点包 {name} 不完整：{reason}",
+  "packs.reloaded": "已重新加载节点：{names}",
   "node.advanced": "高级（{count}）",
   "node.deprecated": "已弃用",
   "node.expand": "展开",

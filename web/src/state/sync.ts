@@ -18,9 +18,14 @@ const PLAN_DELAY = 180;
 
 let stream: EventStream | null = null;
 
+async function loadCatalogue(): Promise<void> {
+  const { nodes, rules, packs } = await request<CatalogueAnswer>("GET", "/catalogue");
+  useApp.setState({ catalogue: new m.Catalogue(nodes, rules.variables), packs });
+}
+
 export async function loadServerData(): Promise<void> {
-  const catalogue = await request<CatalogueAnswer>("GET", "/catalogue");
-  useApp.setState({ catalogue: new m.Catalogue(catalogue.nodes, catalogue.rules.variables), ready: true, connection: "online" });
+  await loadCatalogue();
+  useApp.setState({ ready: true, connection: "online" });
   await Promise.allSettled([
     loadWords(),
     refreshWorkflows(),
@@ -210,6 +215,14 @@ export function receive(event: ServerEvent): void {
     case "workflow_changed":
       void refreshWorkflows();
       void followWorkflow(event.name, event.revision);
+      break;
+    case "catalogue_changed":
+      void loadCatalogue().then(() => {
+        void loadWords();
+        void checkAndPlan();
+        for (const { name, reason, remedy } of event.broken) toast(t("packs.broken", { name, reason: `${reason} ${remedy}` }), "error");
+        if (!event.broken.length) toast(t("packs.reloaded", { names: event.packages.join(", ") }));
+      }).catch(() => undefined);
       break;
     case "file_changed":
       if (event.folder === "output") useApp.setState((state) => ({ filesVersion: state.filesVersion + 1 }));
