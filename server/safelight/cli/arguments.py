@@ -81,6 +81,16 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     models.add_argument("name", nargs="?", help="its name; to get one, org/name[/path][@revision]")
     models.add_argument("--json", action="store_true", help="print JSON")
 
+    pack = commands.add_parser("pack", help="begin a pack of nodes, or check one")
+    pack.add_argument("action", choices=["new", "check"])
+    pack.add_argument("name", nargs="?", help="new: its name, such as line_art; check: its folder (.), or its name")
+    pack.add_argument("folder", nargs="?", metavar="FOLDER", help="new: where it is made (a folder of its name)")
+    pack.add_argument(
+        "--license", choices=["Apache-2.0", "MIT", "none"], default="Apache-2.0", help="new: its licence (Apache-2.0)"
+    )
+    pack.add_argument("--no-tests", action="store_true", help="check: do not run its tests")
+    pack.add_argument("--json", action="store_true", help="print JSON")
+
     _add_serve(commands.add_parser("serve", help="start the server and its editor"))
     return top, commands.choices
 

@@ -104,7 +104,7 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     sdk.pop(__package__ or "")
     for point in sorted(entry_points(group=GROUP) if points is None else points, key=_order):
         reasons: list[tuple[str, str]] = []
-        modules = [] if _shadowed(point, taken, reasons) else list(_modules(point, reasons))
+        modules = [] if _shadowed(point, taken, reasons) else list(import_pack(point, reasons))
         version = point.dist.version if point.dist else ""
         sources = PackSources(modules[0], version, sdk) if modules else None
         own: dict[str, list[NodeType]] = {}
@@ -125,13 +125,19 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     return Catalogue(found.values(), classes, states)
 
 
+def installed_packs() -> dict[str, EntryPoint]:
+    """The entry points of the installed packs by name; found without importing them."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
 def pack_packages() -> dict[str, list[Path]]:
     """The outermost packages that packs live in, and where their files are; found without importing them."""
-    from importlib.metadata import entry_points
     from importlib.util import find_spec
 
     found: dict[str, list[Path]] = {}
-    for point in entry_points(group=GROUP):
+    for point in installed_packs().values():
         package = point.value.partition(".")[0]
         try:
             spec = find_spec(package)
@@ -211,8 +217,11 @@ def _order(point: EntryPoint) -> tuple[bool, str]:
     return point.name != BUILT_IN, point.name
 
 
-def _modules(point: EntryPoint, reasons: list[tuple[str, str]]) -> Iterator[ModuleType]:
-    """A pack's package, and all modules and packages below it but those whose name begins with `_`."""
+def import_pack(point: EntryPoint, reasons: list[tuple[str, str]]) -> Iterator[ModuleType]:
+    """Imports a pack's package, and all modules and packages below it but those whose name begins with `_`.
+
+    Gives each as soon as it is imported; adds to `reasons`, with the remedy, why one could not be.
+    """
     todo = [point.value]
     while todo:
         name = todo.pop(0)

@@ -436,6 +436,7 @@ export const en = {
   "command.mute": "Mute",
   "command.bypass": "Bypass",
   "command.collapse": "Collapse",
+  "command.advanced": "Show or hide advanced fields",
   "command.pin": "Pin in place",
   "command.rename": "Rename",
   "command.frame": "Frame the selection",

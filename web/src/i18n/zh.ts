@@ -439,6 +439,7 @@ export const zh: Texts = {
   "command.mute": "静音",
   "command.bypass": "绕过",
   "command.collapse": "折叠",
+  "command.advanced": "显示或隐藏高级字段",
   "command.pin": "固定位置",
   "command.rename": "重命名",
   "command.frame": "为所选加框",
