@@ -52,7 +52,7 @@ _Scheduler = Annotated[
 _Seed = Annotated[int, Seed(), "Where the random noise starts. Picture k of a batch uses seed + k."]
 _Rescale = Annotated[
     float,
-    Slider(0, 1, step=0.05, zero="off"),
+    Slider(0, 1, step=0.05, zero="off", advanced=True),
     "Brings the contrast back to that of the unguided picture, against the overexposure of strong guidance. "
     "0 is off; about 0.7 suits models that predict velocity.",
 ]
@@ -70,7 +70,11 @@ def _as_before(values: dict[str, Any]) -> dict[str, Any]:
 _TO_2 = Migration(inputs={"spacing": "scheduler"}, values=_as_before)
 
 
-@node(version=2, migrations={1: _TO_2})
+@node(
+    version=2,
+    tags=("KSampler", "cfg", "scheduler", "denoising strength", "txt2img", "img2img"),
+    migrations={1: _TO_2},
+)
 def sample(
     model: ModelRef[Denoiser],
     positive: Annotated[Conditioning, "What the picture should show."],
@@ -126,7 +130,7 @@ def sample(
         return denoiser.sample(request, ctx)
 
 
-@node(version=2, migrations={1: _TO_2})
+@node(version=2, tags=("KSampler (Advanced)", "KSamplerAdvanced", "refiner"), migrations={1: _TO_2})
 def sample_part(
     model: ModelRef[Denoiser],
     positive: Annotated[Conditioning, "What the picture should show."],

@@ -50,12 +50,13 @@ class SamplerKind:
     """One row of the table.
 
     `method` is the class that makes the steps: one of diffusers by name, or `module:Class` with the same interface.
-    `schedulers` are those it goes with; those that packs register go with all that have karras. `noise` says where the noise of a step comes from: `none`, `generator` (a normal draw a step) or `brownian` (a
-    Brownian path over the sigmas). `exploding` is True where the scheduler works on `x0 + sigma * noise`, False where
-    it keeps the variance at one. `stages` is the number of model calls a step takes, `midpoint` that the second is made
-    between two sigmas of the schedule. `starts_anywhere` is False for schedulers whose warm-up goes wrong in diffusers
-    unless it begins with the first step; see `plan_steps`. `predictions` are the kinds of model output it understands,
-    `arguments` go to each step.
+    `schedulers` are those it goes with; those that packs register go with all that have karras. `noise` says where the
+    noise of a step comes from: `none`, `generator` (a normal draw a step) or `brownian` (a Brownian path over the
+    sigmas). `exploding` is True where the scheduler works on `x0 + sigma * noise`, False where it keeps the variance at
+    one. `stages` is the number of model calls a step takes, `midpoint` that the second is made between two sigmas of
+    the schedule. `starts_anywhere` is False for schedulers whose warm-up goes wrong in diffusers unless it begins with
+    the first step; see `plan_steps`. `predictions` are the kinds of model output it understands, `arguments` go to each
+    step.
     """
 
     method: str
@@ -208,7 +209,7 @@ def make_scheduler(settings: Mapping[str, Any], sampler: str, scheduler: str) ->
 
 
 def predicts(settings: Mapping[str, Any]) -> str:
-    """What a model predicts, by the settings of its schedule: `epsilon`, `v_prediction`, `sample`, `flow_prediction`."""
+    """What a model predicts by the settings of its schedule: `epsilon`, `v_prediction`, `sample`, `flow_prediction`."""
     if str(settings.get("_class_name", "")).startswith("FlowMatch") or settings.get("use_flow_sigmas"):
         return "flow_prediction"
     return settings.get("prediction_type", "epsilon")

@@ -63,6 +63,7 @@ def _declaration(name: str, schema: dict[str, Any]) -> str:
 _SPARSE = ("OutputItem",)
 _DOCUMENTS = {("Workflow", "document"), ("Opened", "document"), ("SubmitBody", "document"), ("BatchBody", "document")}
 _DOCUMENTS |= {("CheckBody", "document"), ("PlanBody", "document"), ("SaveBody", "document"), ("Uploaded", "document")}
+_DOCUMENTS |= {("CheckAnswer", "document")}
 
 
 def _field(name: str, key: str, schema: dict[str, Any]) -> str:

@@ -62,11 +62,16 @@ class CheckBody(Body, kw_only=True):
 
 
 class CheckAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`types` has the types of the outputs of each node as they are in this graph (`node` → `output` → type)."""
+    """`types` has the types of the outputs of each node as they are in this graph (`node` → `output` → type).
+
+    `document` is there where nodes of older versions or former ids were brought up to date: it means the same, in the
+    ids and ports of today. An editor goes on with it.
+    """
 
     ok: bool
     problems: list[Problem]
     types: dict[str, dict[str, str]] = {}
+    document: dict[str, Any] | None = None
 
 
 class PlanBody(CheckBody, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
 
 from .events import (
@@ -334,6 +335,16 @@ class ModelsChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"
     total: int
 
 
+class CatalogueChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="catalogue_changed"):
+    """Packs were edited and imported again (`serve --dev`): the catalogue is another one now.
+
+    `packages` are those that were imported, `broken` the packs of which not everything could be.
+    """
+
+    packages: list[str]
+    broken: list[PackState] = []
+
+
 class FileChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="file_changed"):
     """A file came into the input or output folder through the server, or was removed by it."""
 
@@ -361,6 +372,7 @@ HostEvent = (
     | WorkerChanged
     | WorkflowChanged
     | ModelsChanged
+    | CatalogueChanged
     | FileChanged
     | Snapshot
     | RunStarted

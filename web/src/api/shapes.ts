@@ -4,9 +4,9 @@
  */
 
 import type { NodeSpec } from "../graph";
-import type { PlanAnswer, Problem, QueueInfo, Run } from "./types";
+import type { PackState, PlanAnswer, Problem, QueueInfo, Run } from "./types";
 
-export type { CheckAnswer, FileInfo, ModelInfo, Problem, QueueInfo, RevisionInfo, Run, RunFile, Template, WorkflowInfo } from "./types";
+export type { CheckAnswer, FileInfo, ModelInfo, PackState, Problem, QueueInfo, RevisionInfo, Run, RunFile, Template, WorkflowInfo } from "./types";
 export type Plan = PlanAnswer;
 
 /** A file as `node_finished` tells it: at once, also those of preview nodes. */
@@ -38,7 +38,7 @@ export type NodeValues = Record<string, unknown>;
 export interface CatalogueAnswer {
   digest: string;
   nodes: NodeSpec[];
-  packs: { name: string; reason: string; remedy: string }[];
+  packs: PackState[];
   rules: { variables: string[] };
 }
 
@@ -49,6 +49,7 @@ export type ServerEvent =
   | { event: "queue_changed"; queue: QueueInfo }
   | { event: "worker_changed" }
   | { event: "workflow_changed"; name: string; revision: number }
+  | { event: "catalogue_changed"; packages: string[]; broken: PackState[] }
   | { event: "file_changed"; folder: string; name: string; removed: boolean }
   | { event: "run_started"; run: string; nodes: string[] }
   | { event: "node_started"; run: string; node: string }

@@ -104,16 +104,33 @@ export interface CatalogueAnswer {
   rules: ConnectionRules;
 }
 
+/**
+ * Packs were edited and imported again (`serve --dev`): the catalogue is another one now.
+ *
+ * `packages` are those that were imported, `broken` the packs of which not everything could be.
+ */
+export interface CatalogueChanged {
+  event: "catalogue_changed";
+  packages: string[];
+  broken: PackState[];
+}
+
 /** The outputs that this has changed; others were not there, or were so already. */
 export interface Changed {
   items: string[];
 }
 
-/** `types` has the types of the outputs of each node as they are in this graph (`node` → `output` → type). */
+/**
+ * `types` has the types of the outputs of each node as they are in this graph (`node` → `output` → type).
+ *
+ * `document` is there where nodes of older versions or former ids were brought up to date: it means the same, in the
+ * ids and ports of today. An editor goes on with it.
+ */
 export interface CheckAnswer {
   ok: boolean;
   problems: Problem[];
   types: { [key: string]: { [key: string]: string } };
+  document: WorkflowDocument | null;
 }
 
 /** A document to be checked, as far as `targets` need it (default: all outputs). */
@@ -125,11 +142,17 @@ export interface CheckBody {
 /** One of a fixed list; the list itself is the `Literal[...]` of the annotation. */
 export interface Choice {
   widget: "choice";
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: Json };
 }
 
 /** A colour as `#rrggbb`. */
 export interface Color {
   widget: "color";
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: Json };
 }
 
 /** What happens on a link between two innermost types. `how`: `same`, `widen` or `no`, with the reason in words. */
@@ -241,6 +264,9 @@ export interface FilePage {
 export interface FilePick {
   widget: "file";
   kind: "any" | "audio" | "image" | "mask" | "text" | "video";
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: Json };
 }
 
 /** The same with every parameter that led to it, in the order in which the nodes ran, and the run's inputs. */
@@ -338,6 +364,9 @@ export interface InputSpec {
 export interface Items {
   widget: "items";
   max_items: number;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: Json };
 }
 
 /** Outputs by id. */
@@ -380,6 +409,9 @@ export interface ModelList {
 export interface ModelPick {
   widget: "model";
   kind: string;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: Json };
 }
 
 /** How far the search for models is: `done` of `total` looked at; `scanning` turns false at its end. */
@@ -438,7 +470,12 @@ export interface NodeSkipped {
   run: string;
 }
 
-/** A node as data: what the editor draws and `check` holds a document against. `help` is the docstring. */
+/**
+ * A node as data: what the editor draws and `check` holds a document against. `help` is the docstring.
+ *
+ * `aliases` are ids that it had before, `tags` further words that people search it by. `deprecated` says what to use
+ * instead, and why; such a node runs as ever, but is not offered any more.
+ */
 export interface NodeSpec {
   id: string;
   version: number;
@@ -450,6 +487,9 @@ export interface NodeSpec {
   output: boolean;
   cache: boolean;
   pack: string;
+  aliases: string[];
+  tags: string[];
+  deprecated: string;
 }
 
 /** The node's function is about to be called. */
@@ -493,6 +533,9 @@ export interface Number {
   step: number | null;
   multiple_of: number | null;
   zero: string;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: Json };
 }
 
 /** The workflow inside a file; `problems` are those of opening it. */
@@ -777,6 +820,9 @@ export interface ScanProgress {
 /** The start of a random sequence: a whole number from 0 to 2^63 - 1, with a dice beside it. */
 export interface Seed {
   widget: "seed";
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: Json };
 }
 
 /**
@@ -817,6 +863,9 @@ export interface Slider {
   max: number;
   step: number;
   zero: string;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: Json };
 }
 
 /**
@@ -890,6 +939,9 @@ export interface Text {
   prompt: boolean;
   max_length: number;
   file_name: boolean;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: Json };
 }
 
 /**
@@ -905,6 +957,9 @@ export interface TextsAnswer {
 /** On or off. */
 export interface Toggle {
   widget: "toggle";
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: Json };
 }
 
 /** The file as it lies in the input folder now, and the workflow that was in the picture. */
@@ -980,6 +1035,7 @@ export type HostEvent =
   | WorkerChanged
   | WorkflowChanged
   | ModelsChanged
+  | CatalogueChanged
   | FileChanged
   | Snapshot
   | RunStarted

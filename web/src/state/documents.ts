@@ -150,7 +150,8 @@ export async function placed(document: m.Document): Promise<m.Document> {
   const none = { sockets: new Set<string>(), result: "picture" as const };
   const boxes = Object.fromEntries(
     ids.map((id) => {
-      const layout = m.layoutNode(m.portsOf([document], id, document.nodes[id] as m.NodeData, catalogue), m.lookOf(document, id), none);
+      const node = document.nodes[id] as m.NodeData;
+      const layout = m.layoutNode(m.portsOf([document], id, node, catalogue), m.lookOf(document, id), { ...none, values: node.values });
       return [id, { x: 0, y: 0, w: layout.w, h: layout.h }];
     }),
   );

@@ -12,7 +12,7 @@ import {
   scopesAt,
   type Viewport,
 } from "../graph";
-import type { FileInfo, NodeState, Plan, Problem, Run, Template, WorkflowInfo, ModelInfo } from "../api/shapes";
+import type { FileInfo, NodeState, Plan, Problem, Run, Template, WorkflowInfo, ModelInfo, PackState } from "../api/shapes";
 import { load, type Preferences } from "./preferences";
 
 /** An open document. `base` is the document as last saved on the server, `revision` its number there (0: never). */
@@ -100,6 +100,7 @@ export interface AppState {
   workflows: WorkflowInfo[];
   templates: Template[];
   models: ModelInfo[];
+  packs: PackState[];
   panel: Panel;
   overlay: Overlay;
   /** A node that the canvas is to bring into sight, once. */
@@ -129,6 +130,7 @@ export const useApp = create<AppState>()(() => ({
   workflows: [],
   templates: [],
   models: [],
+  packs: [],
   panel: null,
   overlay: null,
   reveal: null,

@@ -6,7 +6,7 @@ import { EventStream } from "../api/socket";
 import { loadWords, t } from "../i18n";
 import { errorText, isError, problemLine } from "../i18n/problems";
 import * as m from "../graph";
-import { edit, selectedNodes } from "./edits";
+import { amendDocument, edit, selectedNodes } from "./edits";
 import { refreshFiles } from "./files";
 import { flatId, type Result, resultKey, setResult } from "./status";
 import { followWorkflow, refreshWorkflows, startAutosave } from "./saving";
@@ -17,9 +17,14 @@ const PLAN_DELAY = 180;
 
 let stream: EventStream | null = null;
 
+async function loadCatalogue(): Promise<void> {
+  const { nodes, rules, packs } = await request<CatalogueAnswer>("GET", "/catalogue");
+  useApp.setState({ catalogue: new m.Catalogue(nodes, rules.variables), packs });
+}
+
 export async function loadServerData(): Promise<void> {
-  const catalogue = await request<CatalogueAnswer>("GET", "/catalogue");
-  useApp.setState({ catalogue: new m.Catalogue(catalogue.nodes, catalogue.rules.variables), ready: true, connection: "online" });
+  await loadCatalogue();
+  useApp.setState({ ready: true, connection: "online" });
   await Promise.allSettled([
     loadWords(),
     refreshWorkflows(),
@@ -89,6 +94,10 @@ export async function checkAndPlan(): Promise<void> {
       request<Plan>("POST", "/plan", { document: sent }, own.signal),
     ]);
     if (own.signal.aborted || useApp.getState().tabs.find((tab) => tab.id === id)?.document !== document) return;
+    if (checked.document) {
+      amendDocument(id, checked.document); // and asks again, as after every change
+      return;
+    }
     const problems = checked.problems.length ? checked.problems : plan.problems;
     patchTab(id, { problems, types: checked.types, plan });
   } catch (error) {
@@ -205,6 +214,14 @@ export function receive(event: ServerEvent): void {
     case "workflow_changed":
       void refreshWorkflows();
       void followWorkflow(event.name, event.revision);
+      break;
+    case "catalogue_changed":
+      void loadCatalogue().then(() => {
+        void loadWords();
+        void checkAndPlan();
+        for (const { name, reason, remedy } of event.broken) toast(t("packs.broken", { name, reason: `${reason} ${remedy}` }), "error");
+        if (!event.broken.length) toast(t("packs.reloaded", { names: event.packages.join(", ") }));
+      }).catch(() => undefined);
       break;
     case "file_changed":
       if (event.folder === "output") useApp.setState((state) => ({ filesVersion: state.filesVersion + 1 }));
