@@ -67,6 +67,7 @@ def test_denoisers_and_controlnets(config: dict[str, Any], family: str) -> None:
         ({}, "without a class"),
         ({"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None]}, "refiner"),
         ({"_class_name": "StableUnCLIPPipeline"}, "StableUnCLIPPipeline"),
+        ({"_class_name": "StableDiffusionXLPipeline", "text_encoder": ["kolors", "ChatGLMModel"]}, "ChatGLMModel"),
     ],
 )
 def test_pipelines_that_are_not_supported_are_named(index: dict[str, Any], said: str) -> None:

@@ -1,0 +1,11 @@
+"""The class behind the toy sampler: Euler's, and it tells that it was called."""
+
+from __future__ import annotations
+
+from diffusers import EulerDiscreteScheduler
+
+
+class ToyEuler(EulerDiscreteScheduler):
+    def set_timesteps(self, *given, **more):
+        super().set_timesteps(*given, **more)
+        print("toy sigmas", [round(float(sigma), 3) for sigma in self.sigmas])
