@@ -10,7 +10,7 @@ from safelight.sdk.node import NodeSpec
 from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
 
-from .common import Body, Ids
+from .common import Body, Ids, RawDocument
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class TextsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class CheckBody(Body, kw_only=True):
     """A document to be checked, as far as `targets` need it (default: all outputs)."""
 
-    document: msgspec.Raw
+    document: RawDocument
     targets: Ids | None = None
 
 
