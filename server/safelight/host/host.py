@@ -167,6 +167,7 @@ class Host:
         await self.pool.start(self._dispatcher)
         self.spawn(self._dispatcher.dispatch())
         self.spawn(self._keep_gallery())
+        self.spawn(self.models.watch(lambda: len(self.stream) > 0))
         self._dispatcher.wake()
 
     async def close(self) -> None:
@@ -176,7 +177,7 @@ class Host:
         await self.pool.stop(_STOP_GRACE)
         self.stream.close()
         # What workers have told last is still to be written.
-        pending = [task for task in self._tasks if task.get_name() not in ("dispatch", "keep_gallery")]
+        pending = [task for task in self._tasks if task.get_name() not in ("dispatch", "keep_gallery", "watch")]
         if pending:
             await asyncio.wait(pending, timeout=5)
         for task in self._tasks:
