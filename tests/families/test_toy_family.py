@@ -15,7 +15,6 @@ from pathlib import Path
 from safelight.app import Studio
 from safelight.families import load_families
 from safelight.graph import Document
-from safelight.graph.document import Port
 
 home = Path(sys.argv[1])
 family = load_families()["toy"]
@@ -26,7 +25,6 @@ with Studio.open(home) as studio:
     choices["family"] = studio.catalogue["models.load_vae"].ports["family"].choices[-1]
     entry = studio.models.describe("toy")
     document = studio.read("text_to_image")
-    sample = document.nodes["sample"]
     data = document.data()
     data["nodes"]["model"]["values"]["model"] = "toy"
     data["nodes"]["sample"]["values"] = json.loads(sys.argv[2])
@@ -48,7 +46,11 @@ def ran(home: Path, **values: object) -> tuple[dict[str, object], str]:
     environ = {**os.environ, "PYTHONPATH": path, "SAFELIGHT_DEVICE": "cpu", "SAFELIGHT_PRECISION": "float32"}
     environ.pop("SAFELIGHT_MODELS", None)
     done = subprocess.run(
-        [sys.executable, "-c", RUN, str(home), json.dumps(values)], env=environ, capture_output=True, text=True
+        [sys.executable, "-c", RUN, str(home), json.dumps(values)],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     *printed, last = done.stdout.splitlines()

@@ -100,6 +100,27 @@ def test_whole_models_that_are_not_supported(shapes: dict[str, tuple[int, ...]])
     assert caught.value.problems[0].code == "unsupported_family"
 
 
+def depths(**layers: int) -> dict[str, tuple[int, ...]]:
+    """A Stable Diffusion XL with so many layers in its blocks."""
+    names = [
+        f"{LDM}input_blocks.{block[1:]}.1.transformer_blocks.{layer}.attn2.to_k.weight"
+        for block, count in layers.items()
+        for layer in range(count)
+    ]
+    return {**ENTRY, **LABELS, **dict.fromkeys(names, (640, 2048))}
+
+
+def test_an_xl_with_fewer_layers_is_told_from_the_release() -> None:
+    assert of("pipeline", header(depths(b4=2, b5=2, b7=10, b8=10))) == "sdxl"
+    for shapes, said in (
+        (depths(b4=2, b5=2, b7=4, b8=4), "SSD-1B"),
+        ({**depths(b4=2, b5=2, b7=10, b8=10), f"{LDM}label_emb.0.0.weight": (1280, 5632)}, "Kolors"),
+    ):
+        with pytest.raises(ProblemError, match=said) as caught:
+            of("pipeline", header(shapes))
+        assert caught.value.problems[0].code == "unsupported_family"
+
+
 @pytest.mark.parametrize(
     ("found", "family"),
     [

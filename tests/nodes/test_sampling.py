@@ -310,9 +310,10 @@ def test_a_sampler_that_is_not_there_is_a_problem(sd1: Kit) -> None:
 
 @pytest.mark.parametrize(("guidance", "meant"), [(0, 1.0), (0.0, 1.0), (0.5, 0.5), (3.5, 3.5)])
 def test_a_sampler_of_version_1_means_the_same(guidance: float, meant: float) -> None:
+    values = {"spacing": "karras", "guidance": guidance}
     old = {
         "format": "safelight/1",
-        "nodes": {"s": {"type": "sampling.sample", "version": 1, "values": {"spacing": "karras", "guidance": guidance}}},
+        "nodes": {"s": {"type": "sampling.sample", "version": 1, "values": values}},
         "links": [{"from": "x.value", "to": "s.spacing"}],
     }
     new = migrate(Document.loads(json.dumps(old).encode()), load_packs())

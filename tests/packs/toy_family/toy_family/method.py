@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 from diffusers import EulerDiscreteScheduler
 
 
 class ToyEuler(EulerDiscreteScheduler):
     def set_timesteps(self, *given, **more):
         super().set_timesteps(*given, **more)
-        print("toy sigmas", [round(float(sigma), 3) for sigma in self.sigmas])
+        sys.stdout.write(f"toy sigmas {[round(float(sigma), 3) for sigma in self.sigmas]}\n")

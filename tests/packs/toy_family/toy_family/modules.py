@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import interpolate
 
-
 SCHEDULE = {
     "_class_name": "DDIMScheduler",
     "beta_start": 0.00085,
