@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from safelight.families import Header, TensorEntry, load_families
+from safelight.families import Families, Header, TensorEntry, load_families
 from safelight.models.recognise import is_ip_adapter, is_lora
 from safelight.sdk import ProblemError
 
@@ -98,6 +98,32 @@ def test_whole_models_that_are_not_supported(shapes: dict[str, tuple[int, ...]])
     with pytest.raises(ProblemError) as caught:
         FAMILIES.of_file("pipeline", "m", header(shapes))
     assert caught.value.problems[0].code == "unsupported_family"
+
+
+class Odd(type(FAMILIES["sd1"])):
+    """A family of a pack, of a width that no built-in one has."""
+
+    def claims(self, kind: Any, name: str, header: Header) -> bool:
+        return header.shape(ATTENTION)[-1:] == (5120,)
+
+
+def test_a_family_is_asked_though_another_refuses() -> None:
+    full = FAMILIES["sd1"]
+    odd = Odd(id="odd", title="Odd", latent=full.latent, presets=full.presets)
+    found = header({**ENTRY, ATTENTION: (320, 5120)})
+    families = Families({"sd1": lambda: full, "odd": lambda: odd})
+    assert families.of_file("pipeline", "m", found) == [odd]
+
+
+def test_a_family_that_does_not_load_leaves_the_others_alone() -> None:
+    def broken() -> Any:
+        raise ImportError("no module named x")
+
+    families = Families({"broken": broken, "misnamed": lambda: FAMILIES["sd1"], "sd2": lambda: FAMILIES["sd2"]})
+    assert families.there() == [FAMILIES["sd2"]] and "broken" not in families
+    with pytest.raises(ProblemError, match="no family 'broken'") as caught:
+        families.require("broken")
+    assert caught.value.problems[0].code == "unknown_family"
 
 
 def depths(**layers: int) -> dict[str, tuple[int, ...]]:

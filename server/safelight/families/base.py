@@ -167,7 +167,7 @@ class Lora:
     metadata: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family(ABC):
     """One model family.
 

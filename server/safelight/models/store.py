@@ -257,7 +257,7 @@ class ModelStore:
 
         files = [file for part in weights_of(ref.kind, layout) for file in part.weights]
         family = layout.family or (layout.candidates or ("",))[0]
-        prefixes = self.families[family].prefixes(ref.kind) if layout.single else ("",)
+        prefixes = self.families.require(family).prefixes(ref.kind) if layout.single else ("",)
         size = stored_bytes(files, target.dtype.itemsize, prefixes)
         self._ensure(ref, size, scratch, target.device)
 
