@@ -186,11 +186,11 @@ def sources(batch: int, seed: int = SEED) -> list[Any]:
     return [torch.Generator().manual_seed(seed + place) for place in range(batch)]
 
 
-def swapped(kit: Kit, sampler: Any, spacing: Any = "model", batch: int = 1) -> Any:
+def swapped(kit: Kit, sampler: Any, scheduler: Any = "model", batch: int = 1) -> Any:
     """The pipeline's own scheduler swapped for another class, as diffusers does it."""
     from safelight.diffusion.samplers import make_scheduler
 
-    made = make_scheduler(kit.shelf.held["Denoiser", kit.family].settings["scheduler"], sampler, spacing)
+    made = make_scheduler(kit.shelf.held["Denoiser", kit.family].settings["scheduler"], sampler, scheduler)
     wanted = {key: made.config[key] for key in made.config if not key.startswith("_")}
     found = type(made).from_config(kit.pipeline.scheduler.config, **wanted)
     if sampler == "dpmpp_sde":

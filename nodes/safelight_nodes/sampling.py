@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from safelight.diffusion.samplers import Sampler, Spacing
+from safelight.diffusion.samplers import sampler_names, scheduler_names
 from safelight.sdk import (
     Conditioning,
     Context,
     Denoiser,
+    DenoiserModel,
     Latent,
+    Migration,
     ModelRef,
+    Presets,
     Problem,
     ProblemError,
     SampleRequest,
@@ -20,40 +25,66 @@ from safelight.sdk import (
     node,
 )
 
-_Steps = Annotated[int, Slider(1, 150), "Number of steps. More take longer and change less and less."]
+if TYPE_CHECKING:
+    _SamplerName = _SchedulerName = str
+else:  # with those of installed packs
+    _SamplerName = Literal["auto", *sampler_names()]
+    _SchedulerName = Literal["auto", *scheduler_names()]
+
+_Steps = Annotated[
+    int,
+    Slider(0, 150, zero="auto"),
+    "Number of steps. More take longer and change less and less. 0, auto: what suits the model.",
+]
 _Guidance = Annotated[
     float,
-    Slider(0, 30, step=0.1),
-    "How strongly the positive prompt is preferred to the negative one. 1 or less turns guidance off: "
-    "the negative prompt is not looked at and a step takes half the time.",
+    Slider(0, 30, step=0.1, zero="auto"),
+    "How strongly the positive prompt is preferred to the negative one. 1 turns guidance off: the negative prompt is "
+    "not looked at and a step takes half the time. 0, auto: what suits the model.",
 ]
-_Sampler = Annotated[Sampler, "The method that removes the noise."]
-_Spacing = Annotated[
-    Spacing,
+_Sampler = Annotated[_SamplerName, "The method that removes the noise. auto: what suits the model."]
+_Scheduler = Annotated[
+    _SchedulerName,
     "How the steps are spread over the noise levels. model: as the model's own settings say. karras, exponential and "
     "beta choose the noise levels themselves; linspace, leading and trailing choose evenly spaced training steps; "
-    "trailing is also known as simple.",
+    "trailing is also known as simple. auto: what suits the model.",
 ]
 _Seed = Annotated[int, Seed(), "Where the random noise starts. Picture k of a batch uses seed + k."]
 _Rescale = Annotated[
     float,
-    Slider(0, 1, step=0.05, zero="off"),
+    Slider(0, 1, step=0.05, zero="off", advanced=True),
     "Brings the contrast back to that of the unguided picture, against the overexposure of strong guidance. "
     "0 is off; about 0.7 suits models that predict velocity.",
 ]
 
 
-@node(version=1)
+def _as_before(values: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 had these defaults where a value was left out, and any guidance of 1 or less was none."""
+    found = {"steps": 20, "guidance": 7.0, "sampler": "dpmpp_2m", "scheduler": "model", **values}
+    guidance = found["guidance"]
+    if isinstance(guidance, int | float) and not isinstance(guidance, bool) and guidance == 0:
+        found["guidance"] = 1.0
+    return found
+
+
+_TO_2 = Migration(inputs={"spacing": "scheduler"}, values=_as_before)
+
+
+@node(
+    version=2,
+    tags=("KSampler", "cfg", "scheduler", "denoising strength", "txt2img", "img2img"),
+    migrations={1: _TO_2},
+)
 def sample(
     model: ModelRef[Denoiser],
     positive: Annotated[Conditioning, "What the picture should show."],
     negative: Annotated[Conditioning | None, "What it should not show. Needed when guidance is above 1."],
     latent: Annotated[Latent, "An empty latent for a new picture, or an encoded one to start from."],
     *,
-    steps: _Steps = 20,
-    guidance: _Guidance = 7.0,
-    sampler: _Sampler = "dpmpp_2m",
-    spacing: _Spacing = "model",
+    steps: _Steps = 0,
+    guidance: _Guidance = 0.0,
+    sampler: _Sampler = "auto",
+    scheduler: _Scheduler = "auto",
     seed: _Seed = 0,
     denoise: Annotated[
         float,
@@ -69,8 +100,7 @@ def sample(
     With denoise below 1 the picture in the latent is changed instead of made anew. Where the latent has a mask, only
     the masked part is painted. The same inputs and seed give the same latent.
     """
-    count = steps if denoise >= 1 else max(1, int(steps * denoise)) if denoise > 0 else 0
-    if not count:
+    if denoise <= 0:
         return latent
     if latent.noise:
         raise ProblemError(
@@ -81,38 +111,43 @@ def sample(
                 port="latent",
             )
         )
-    request = SampleRequest(
-        positive=positive,
-        negative=negative,
-        latent=latent,
-        steps=steps,
-        guidance=guidance,
-        sampler=sampler,
-        scheduler=spacing,
-        seed=seed,
-        rescale=guidance_rescale,
-        first=steps - count,
-        fresh=denoise >= 1,
-    )
-    return _run(model, request, ctx)
+    with _leased(ctx, model, latent) as denoiser:
+        chosen = _chosen(denoiser, steps, guidance, sampler, scheduler)
+        count = chosen.steps if denoise >= 1 else max(1, int(chosen.steps * denoise))
+        request = SampleRequest(
+            positive=positive,
+            negative=negative,
+            latent=latent,
+            steps=chosen.steps,
+            guidance=chosen.guidance,
+            sampler=chosen.sampler,
+            scheduler=chosen.scheduler,
+            seed=seed,
+            rescale=guidance_rescale,
+            first=chosen.steps - count,
+            fresh=denoise >= 1,
+        )
+        return denoiser.sample(request, ctx)
 
 
-@node(version=1)
+@node(version=2, tags=("KSampler (Advanced)", "KSamplerAdvanced", "refiner"), migrations={1: _TO_2})
 def sample_part(
     model: ModelRef[Denoiser],
     positive: Annotated[Conditioning, "What the picture should show."],
     negative: Annotated[Conditioning | None, "What it should not show. Needed when guidance is above 1."],
     latent: Annotated[Latent, "An empty or encoded latent, or one that another part left noise in."],
     *,
-    steps: Annotated[int, Slider(1, 150), "Number of steps of the whole schedule."] = 20,
+    steps: Annotated[
+        int, Slider(0, 150, zero="auto"), "Number of steps of the whole schedule. 0, auto: what suits the model."
+    ] = 0,
     start_step: Annotated[int, Slider(0, 150), "Steps of the schedule to leave out at its beginning."] = 0,
     end_step: Annotated[int, Slider(1, 150), "The step to stop after; at or above `steps`: go to the end."] = 150,
     leave_noise: Annotated[
         bool, Toggle(), "When stopping early, hand on the noisy latent for another part. Off: hand on a clean one."
     ] = True,
-    guidance: _Guidance = 7.0,
-    sampler: _Sampler = "dpmpp_2m",
-    spacing: _Spacing = "model",
+    guidance: _Guidance = 0.0,
+    sampler: _Sampler = "auto",
+    scheduler: _Scheduler = "auto",
     seed: _Seed = 0,
     guidance_rescale: _Rescale = 0.0,
     ctx: Context,
@@ -122,45 +157,47 @@ def sample_part(
     A clean latent gets the noise of the first step (pure noise at step 0); one that another part left noise in is gone
     on with as it is, and has to come from the same place of the schedule. With the same settings and seed, parts put
     together make the picture that one run makes; samplers that remember earlier steps (dpmpp_2m, lms, ...) start their
-    memory anew and differ slightly.
+    memory again and differ slightly.
     """
-    end = min(end_step, steps)
-    if start_step >= end:
-        raise ProblemError(
-            Problem(
-                code="no_steps_left",
-                message=f"From step {start_step} to step {end} of {steps} there is nothing to do.",
-                hint="Let start_step be below end_step and below steps.",
-                port="start_step",
-                value=start_step,
+    with _leased(ctx, model, latent) as denoiser:
+        chosen = _chosen(denoiser, steps, guidance, sampler, scheduler)
+        end = min(end_step, chosen.steps)
+        if start_step >= end:
+            raise ProblemError(
+                Problem(
+                    code="no_steps_left",
+                    message=f"From step {start_step} to step {end} of {chosen.steps} there is nothing to do.",
+                    hint="Let start_step be below end_step and below steps.",
+                    port="start_step",
+                    value=start_step,
+                )
             )
+        request = SampleRequest(
+            positive=positive,
+            negative=negative,
+            latent=latent,
+            steps=chosen.steps,
+            guidance=chosen.guidance,
+            sampler=chosen.sampler,
+            scheduler=chosen.scheduler,
+            seed=seed,
+            rescale=guidance_rescale,
+            first=start_step,
+            end=end,
+            fresh=start_step == 0 and not latent.noise,
+            leave_noise=leave_noise and end < chosen.steps,
+            part=True,
         )
-    request = SampleRequest(
-        positive=positive,
-        negative=negative,
-        latent=latent,
-        steps=steps,
-        guidance=guidance,
-        sampler=sampler,
-        scheduler=spacing,
-        seed=seed,
-        rescale=guidance_rescale,
-        first=start_step,
-        end=end,
-        fresh=start_step == 0 and not latent.noise,
-        leave_noise=leave_noise and end < steps,
-        part=True,
-    )
-    return _run(model, request, ctx)
+        return denoiser.sample(request, ctx)
 
 
-def _run(model: ModelRef[Denoiser], request: SampleRequest, ctx: Context) -> Latent:
-    latent = request.latent
+@contextmanager
+def _leased(ctx: Context, model: ModelRef[Denoiser], latent: Latent) -> Iterator[DenoiserModel]:
+    """The denoiser of a recipe, once the latent is known to be of its space."""
     with ctx.models.lease(model) as lease:
         for problem in lease.settings.get("warnings", ()):
             ctx.warn(problem.at(port="model"))
-        denoiser = lease.component
-        family, other = denoiser.family, ctx.models.families.get(latent.family)
+        family, other = lease.component.family, ctx.models.families.get(latent.family)
         if latent.family and (other is None or other.space != family.space):
             raise ProblemError(
                 Problem(
@@ -172,4 +209,37 @@ def _run(model: ModelRef[Denoiser], request: SampleRequest, ctx: Context) -> Lat
                     value=latent.family,
                 )
             )
-        return denoiser.sample(request, ctx)
+        yield lease.component
+
+
+def _chosen(denoiser: DenoiserModel, steps: int, guidance: float, sampler: str, scheduler: str) -> Presets:
+    """The settings of a run: what was typed in, and where that is `auto`, what suits the model.
+
+    Raises:
+        ProblemError: the model cannot be used with the sampler or the scheduler.
+    """
+    own = denoiser.presets
+    chosen = Presets(
+        steps=steps or own.steps,
+        guidance=guidance or own.guidance,
+        sampler=own.sampler if sampler == "auto" else sampler,
+        scheduler=own.scheduler if scheduler == "auto" else scheduler,
+    )
+    wanted = (
+        ("sampler", chosen.sampler, denoiser.samplers, "sampler_not_for_model"),
+        ("scheduler", chosen.scheduler, denoiser.schedulers, "scheduler_not_for_model"),
+    )
+    problems = [
+        Problem(
+            code=code,
+            message=f"The {port} {name} cannot be used with models of {denoiser.family.title}.",
+            hint=f"Choose auto, or one of {', '.join(allowed)}.",
+            port=port,
+            value=name,
+        )
+        for port, name, allowed, code in wanted
+        if allowed and name not in allowed
+    ]
+    if problems:
+        raise ProblemError(problems)
+    return chosen

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from safelight.families import Header, TensorEntry, load_families
+from safelight.families import Families, Header, TensorEntry, load_families
 from safelight.models.recognise import is_ip_adapter, is_lora
 from safelight.sdk import ProblemError
 
@@ -67,6 +67,7 @@ def test_denoisers_and_controlnets(config: dict[str, Any], family: str) -> None:
         ({}, "without a class"),
         ({"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None]}, "refiner"),
         ({"_class_name": "StableUnCLIPPipeline"}, "StableUnCLIPPipeline"),
+        ({"_class_name": "StableDiffusionXLPipeline", "text_encoder": ["kolors", "ChatGLMModel"]}, "ChatGLMModel"),
     ],
 )
 def test_pipelines_that_are_not_supported_are_named(index: dict[str, Any], said: str) -> None:
@@ -97,6 +98,53 @@ def test_whole_models_that_are_not_supported(shapes: dict[str, tuple[int, ...]])
     with pytest.raises(ProblemError) as caught:
         FAMILIES.of_file("pipeline", "m", header(shapes))
     assert caught.value.problems[0].code == "unsupported_family"
+
+
+class Odd(type(FAMILIES["sd1"])):
+    """A family of a pack, of a width that no built-in one has."""
+
+    def claims(self, kind: Any, name: str, header: Header) -> bool:
+        return header.shape(ATTENTION)[-1:] == (5120,)
+
+
+def test_a_family_is_asked_though_another_refuses() -> None:
+    full = FAMILIES["sd1"]
+    odd = Odd(id="odd", title="Odd", latent=full.latent, presets=full.presets)
+    found = header({**ENTRY, ATTENTION: (320, 5120)})
+    families = Families({"sd1": lambda: full, "odd": lambda: odd})
+    assert families.of_file("pipeline", "m", found) == [odd]
+
+
+def test_a_family_that_does_not_load_leaves_the_others_alone() -> None:
+    def broken() -> Any:
+        raise ImportError("no module named x")
+
+    families = Families({"broken": broken, "misnamed": lambda: FAMILIES["sd1"], "sd2": lambda: FAMILIES["sd2"]})
+    assert families.there() == [FAMILIES["sd2"]] and "broken" not in families
+    with pytest.raises(ProblemError, match="no family 'broken'") as caught:
+        families.require("broken")
+    assert caught.value.problems[0].code == "unknown_family"
+
+
+def depths(**layers: int) -> dict[str, tuple[int, ...]]:
+    """A Stable Diffusion XL with so many layers in its blocks."""
+    names = [
+        f"{LDM}input_blocks.{block[1:]}.1.transformer_blocks.{layer}.attn2.to_k.weight"
+        for block, count in layers.items()
+        for layer in range(count)
+    ]
+    return {**ENTRY, **LABELS, **dict.fromkeys(names, (640, 2048))}
+
+
+def test_an_xl_with_fewer_layers_is_told_from_the_release() -> None:
+    assert of("pipeline", header(depths(b4=2, b5=2, b7=10, b8=10))) == "sdxl"
+    for shapes, said in (
+        (depths(b4=2, b5=2, b7=4, b8=4), "SSD-1B"),
+        ({**depths(b4=2, b5=2, b7=10, b8=10), f"{LDM}label_emb.0.0.weight": (1280, 5632)}, "Kolors"),
+    ):
+        with pytest.raises(ProblemError, match=said) as caught:
+            of("pipeline", header(shapes))
+        assert caught.value.problems[0].code == "unsupported_family"
 
 
 @pytest.mark.parametrize(

@@ -325,6 +325,21 @@ def test_a_lora_that_fits_in_part_is_told_with_counts(own: ModelStore, tmp_path:
         assert not lease.settings["warnings"]
 
 
+def test_a_layer_of_another_shape_is_left_out_and_told(own: ModelStore, tmp_path: Path) -> None:
+    def widen_one(tensors: dict[str, Any]) -> None:
+        name = next(name for name in tensors if name.startswith("lora_unet") and name.endswith("lora_down.weight"))
+        tensors[name] = torch.cat([tensors[name], tensors[name]], dim=1)
+
+    kohya(tmp_path / "models" / "wide.safetensors", widen_one)
+    bare = ref(own, "Denoiser", "sd1")
+    with own.lease(bare) as lease:
+        before = noise(lease.component, "sd1")
+    with own.lease(bare.patched(Patch("lora", own.find("wide.safetensors")))) as lease:
+        (problem,) = lease.settings["warnings"]
+        assert not torch.equal(noise(lease.component, "sd1"), before)
+    assert problem.code == "lora_unfit" and problem.level == "warning" and "31 of 32" in problem.message
+
+
 def test_a_pickled_lora_is_read_where_it_is_allowed(
     own: ModelStore, make_store: Callable[..., ModelStore], tmp_path: Path
 ) -> None:

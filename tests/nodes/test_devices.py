@@ -74,9 +74,9 @@ def test_no_float64_reaches_the_device(
     text = Conditioning((Prompt.of(torch.zeros(1, 7, 32)),), family="sd1")
     fresh = Latent(torch.zeros(1, 4, 8, 8), "sd1")
     begun = replace(fresh, mask=torch.ones(1, 1, 8, 8))
-    for spacing in {"model", SAMPLERS[sampler].spacings[1 % len(SAMPLERS[sampler].spacings)]}:
+    for scheduler in {"model", SAMPLERS[sampler].schedulers[1 % len(SAMPLERS[sampler].schedulers)]}:
         for start, denoise in ((fresh, 1.0), (begun, 0.5)):
-            more: dict[str, Any] = {"sampler": sampler, "spacing": spacing, "steps": 4, "denoise": denoise}
+            more: dict[str, Any] = {"sampler": sampler, "scheduler": scheduler, "steps": 4, "denoise": denoise}
             with WithoutDoubles():
                 made = sampling.sample(sd1.denoiser, text, text, start, **more, guidance_rescale=0.5, ctx=away)
             assert made.samples.dtype == torch.float32 and made.samples.device.type == "cpu"

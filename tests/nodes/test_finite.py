@@ -45,7 +45,7 @@ def test_a_sampler_that_leaves_the_numbers_names_its_step(sd1: Kit, monkeypatch:
     more_noise = {**held.settings["scheduler"], "beta_end": 0.03}
     monkeypatch.setattr(held, "settings", {"scheduler": more_noise})
     with pytest.raises(ProblemError) as caught:
-        sampled(sd1, sampler="dpm2_ancestral", spacing="linspace", steps=2)
+        sampled(sd1, sampler="dpm2_ancestral", scheduler="linspace", steps=2)
     assert "step 1 of 2" in refused(caught)
 
 

@@ -17,8 +17,8 @@ from torch.utils._pytree import tree_leaves
 import tiny_models
 from node_bench import BenchContext, Kit, Shelf, codes, recipe, said, sampled
 from safelight.diffusion.guidance import Guide
-from safelight.families._unet.working_memory import working_bytes
 from safelight.engine.cache.fingerprints import Fingerprints
+from safelight.families._unet.working_memory import working_bytes
 from safelight.models import ModelStore
 from safelight.sdk import Control, Image, Latent, ModelRef, ProblemError
 

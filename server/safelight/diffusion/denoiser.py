@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Rows = Sequence[Sequence[float]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoopDenoiser(ABC):
     """Fits `sdk.leased.DenoiserModel` for families whose denoiser predicts from latent, timestep and conditioning.
 

@@ -41,7 +41,7 @@ class Watch:
             if not finite:
                 raise not_finite(
                     f"The samples are not finite numbers any more after step {step} of {self._steps}.",
-                    "Use another sampler or spacing, more steps, less guidance or smaller weights; look at LoRAs, "
+                    "Use another sampler or scheduler, more steps, less guidance or smaller weights; look at LoRAs, "
                     "too. In half precision, precision float32 of the model may help.",
                 )
 

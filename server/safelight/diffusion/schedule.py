@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Problem, ProblemError
 
-from .samplers import SAMPLERS, Sampler, SamplerKind, Spacing, make_scheduler
+from .samplers import SamplerKind, find_sampler, make_scheduler
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,7 @@ class Schedule:
         last = call == len(self.timesteps) - 1
         if self.kind.stages == 2:
             return (call + 2) // 2 if last or call % 2 else None
-        if self.kind.scheduler == "PNDMScheduler":
+        if self.kind.method == "PNDMScheduler":
             return call if call else (1 if last else None)
         return call + 1
 
@@ -71,8 +71,8 @@ class Schedule:
 
 def plan_steps(
     settings: Mapping[str, Any],
-    sampler: Sampler,
-    spacing: Spacing,
+    sampler: str,
+    scheduler: str,
     steps: int,
     first: int = 0,
     end: int | None = None,
@@ -87,9 +87,9 @@ def plan_steps(
     Raises:
         ProblemError: the sampler cannot be used so; every reason at once.
     """
-    kind = SAMPLERS[sampler]
-    scheduler = make_scheduler(settings, sampler, spacing)
-    most = getattr(scheduler.config, "original_inference_steps", None)
+    kind = find_sampler(sampler)
+    made = make_scheduler(settings, sampler, scheduler)
+    most = getattr(made.config, "original_inference_steps", None)
     if most is not None and steps > most:
         raise ProblemError(
             Problem(
@@ -101,21 +101,21 @@ def plan_steps(
             )
         )
     end = steps if end is None else end
-    scheduler.set_timesteps(steps, device="cpu")
-    if scheduler.timesteps.is_floating_point():
+    made.set_timesteps(steps, device="cpu")
+    if made.timesteps.is_floating_point():
         # Some schedulers count in float64, which not every device has. Denoisers read timesteps in float32 anyhow.
-        scheduler.timesteps = scheduler.timesteps.float()
-    levels = _levels(scheduler, kind, steps)
+        made.timesteps = made.timesteps.float()
+    levels = _levels(made, kind, steps)
     skipped = kind.stages * first
     if first and not kind.starts_anywhere:
-        _begin_late(scheduler, kind, first)
-    elif hasattr(scheduler, "set_begin_index"):
-        scheduler.set_begin_index(skipped)
-    timesteps = scheduler.timesteps if first and not kind.starts_anywhere else scheduler.timesteps[skipped:]
+        _begin_late(made, kind, first)
+    elif hasattr(made, "set_begin_index"):
+        made.set_begin_index(skipped)
+    timesteps = made.timesteps if first and not kind.starts_anywhere else made.timesteps[skipped:]
     count = end - first
-    extra = 1 if kind.scheduler == "PNDMScheduler" else 0
+    extra = 1 if kind.method == "PNDMScheduler" else 0
     return Schedule(
-        scheduler=scheduler,
+        scheduler=made,
         kind=kind,
         timesteps=list(timesteps),
         calls=min(kind.stages * count + extra, len(timesteps)),
@@ -129,7 +129,7 @@ def plan_steps(
 def _levels(scheduler: Any, kind: SamplerKind, steps: int) -> list[float]:
     if hasattr(scheduler, "sigmas"):
         return [float(scheduler.sigmas[kind.stages * step]) for step in range(steps)] + [0.0]
-    starts = _plms_steps(scheduler) if kind.scheduler == "PNDMScheduler" else [int(t) for t in scheduler.timesteps]
+    starts = _plms_steps(scheduler) if kind.method == "PNDMScheduler" else [int(t) for t in scheduler.timesteps]
     kept = [float(scheduler.alphas_cumprod[timestep]) for timestep in starts]
     return [((1 - alpha) / alpha) ** 0.5 if alpha else float("inf") for alpha in kept] + [0.0]
 
@@ -143,7 +143,7 @@ def _plms_steps(scheduler: Any) -> list[int]:
 def _begin_late(scheduler: Any, kind: SamplerKind, first: int) -> None:
     import torch
 
-    if kind.scheduler == "PNDMScheduler":
+    if kind.method == "PNDMScheduler":
         rest = _plms_steps(scheduler)[first:]
         scheduler.timesteps = torch.tensor(rest[:2] + rest[1:], dtype=torch.int64)
         return

@@ -19,7 +19,7 @@ from .base import (
     unsupported,
 )
 from .files import Header, TensorEntry
-from .registry import Families, load_families
+from .registry import Families, family_names, load_families
 
 __all__ = [
     "Families",
@@ -35,6 +35,7 @@ __all__ = [
     "Parts",
     "Rows",
     "TensorEntry",
+    "family_names",
     "load_families",
     "unsupported",
 ]

@@ -34,8 +34,8 @@ class LatentSpace:
 
     Families of one `name` exchange latents. A cell stands for `downsampling` pixels along one side and for `frames`
     frames of a video. Samplers see `(encoded - shift) * scaling`; what a VAE's own configuration says goes before.
-    `rgb` is a linear map from channels to red, green and blue (0..1) for previews, a row a channel and a last one that is
-    added to all; empty where none is known.
+    `rgb` is a linear map from channels to red, green and blue (0..1) for previews, a row a channel and a last one that
+    is added to all; empty where none is known.
     """
 
     name: str
@@ -167,7 +167,7 @@ class Lora:
     metadata: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family(ABC):
     """One model family.
 

@@ -6,6 +6,7 @@ Families are found without importing them, and imported when they are first aske
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from .files import Header
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+log = logging.getLogger(__name__)
+
 GROUP = "safelight.families"
 T = TypeVar("T")
 
@@ -30,12 +33,32 @@ class Families(Mapping[str, Family]):
 
     def __init__(self, finders: Mapping[str, Callable[[], Family]]) -> None:
         self._finders = dict(finders)
-        self._found: dict[str, Family] = {}
+        self._found: dict[str, Family | None] = {}
 
     def __getitem__(self, key: str) -> Family:
+        found = self._load(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def _load(self, key: str) -> Family | None:
+        """A family; None for one that is not there, or that a pack brings and that does not load."""
         if key not in self._found:
-            self._found[key] = self._finders[key]()
+            if key not in self._finders:
+                return None
+            try:
+                made = self._finders[key]()
+                if not isinstance(made, Family) or made.id != key:
+                    raise TypeError(f"it is no family called {key!r}")
+                self._found[key] = made
+            except Exception:  # a pack is foreign code: without its family, all others still work
+                log.exception("the family %s does not load, and is left out", key)
+                self._found[key] = None
         return self._found[key]
+
+    def there(self) -> list[Family]:
+        """All that load, in the order in which they are asked."""
+        return [found for key in self if (found := self._load(key)) is not None]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._finders)
@@ -49,8 +72,9 @@ class Families(Mapping[str, Family]):
         Raises:
             ProblemError: `unknown_family`, when there is none, as for a value of a pack that is gone.
         """
-        if key in self:
-            return self[key]
+        found = self._load(key)
+        if found is not None:
+            return found
         message = f"There is no family {key!r} in this installation."
         hint = did_you_mean(key, self) or f"There are {', '.join(self)}; others come with packs."
         raise ProblemError(Problem(code="unknown_family", message=message, hint=hint, value=key))
@@ -61,42 +85,59 @@ class Families(Mapping[str, Family]):
         Raises:
             ProblemError: `unsupported_family`, saying what it seems to be.
         """
-        for family in self.values():
-            if self._asked(lambda family=family: family.is_pipeline(folder)):
-                return family
+        found = self._claimed(lambda family: family.is_pipeline(folder))
+        if found:
+            return found[0][0]
         made = folder.index.get("_class_name") or "pipeline without a class"
         raise self.unsupported(folder.name, f"is a {made}")
 
     def of_component(self, folder: Folder) -> tuple[Family, FileKind] | None:
         """The family and the kind of a folder of one component; None when it is of no family."""
-        for family in self.values():
-            kind: FileKind | None = self._asked(lambda family=family: family.component(folder))
-            if kind:
-                return family, kind
-        return None
+        return next(iter(self._claimed(lambda family: family.component(folder))), None)
 
     def of_file(self, kind: FileKind, name: str, header: Header) -> list[Family]:
         """The families that a file of this kind may be of, told by names and shapes.
 
         What is made for a model may say so in its metadata; that goes before. Whole models are looked at closer.
         """
-        claimed = [
-            family for family in self.values() if self._asked(lambda family=family: family.claims(kind, name, header))
-        ]
+        claimed = [family for family, _ in self._claimed(lambda family: family.claims(kind, name, header))]
         told = None if kind in ("pipeline", "unet") else self._told(header)
         if told is None or (kind == "vae" and told not in claimed):
             return claimed
         return [told]
 
+    def _claimed(self, question: Callable[[Family], T | None]) -> list[tuple[Family, T]]:
+        """The families that answer yes, each with its answer.
+
+        Raises:
+            ProblemError: none does, and one refuses: it knows what it is, and that it cannot be run.
+        """
+        claimed: list[tuple[Family, T]] = []
+        refused: ProblemError | None = None
+        for family in self.there():
+            try:
+                answer = question(family)
+            except ProblemError as error:
+                refused = refused or error
+                continue
+            if answer:
+                claimed.append((family, answer))
+        if refused is None or claimed:
+            return claimed
+        hint = self.supported()
+        raise ProblemError(
+            problem if problem.hint else msgspec.structs.replace(problem, hint=hint) for problem in refused.problems
+        )
+
     def part(self, header: Header) -> str:
         """What a file is that holds a part of a model which is only read in a folder; empty when it is none."""
-        return next((said for family in self.values() if (said := family.part(header))), "")
+        return next((said for family in self.there() if (said := family.part(header))), "")
 
     def unsupported(self, name: str, what: str) -> ProblemError:
         return unsupported(name, what, self.supported())
 
     def supported(self) -> str:
-        titles = [family.title for family in self.values()]
+        titles = [family.title for family in self.there()]
         return f"Supported are {', '.join(titles)}, and what is made for them."
 
     def _told(self, header: Header) -> Family | None:
@@ -104,7 +145,7 @@ class Families(Mapping[str, Family]):
             told = header.metadata.get(field, "").lower()
             starts = [
                 (len(start), family)
-                for family in self.values()
+                for family in self.there()
                 for start in family.architectures
                 if told.startswith(start)
             ]
@@ -112,15 +153,10 @@ class Families(Mapping[str, Family]):
                 return max(starts, key=lambda found: found[0])[1]
         return None
 
-    def _asked(self, question: Callable[[], T]) -> T:
-        """The answer; a refusal without a remedy is given the list of what is supported."""
-        try:
-            return question()
-        except ProblemError as error:
-            hint = self.supported()
-            raise ProblemError(
-                problem if problem.hint else msgspec.structs.replace(problem, hint=hint) for problem in error.problems
-            ) from None
+
+def family_names() -> tuple[str, ...]:
+    """The ids of all families of this installation, without importing any."""
+    return tuple(load_families())
 
 
 def load_families(points: Iterable[EntryPoint] | None = None) -> Families:

@@ -22,6 +22,7 @@ from safelight.app import Budgets, Studio
 from safelight.protocol.records import (
     ENDED,
     BatchOrder,
+    CatalogueChanged,
     HostEvent,
     QueueChanged,
     QueueInfo,
@@ -43,6 +44,7 @@ from .gallery import Archive, Shelf
 from .lock import FolderLock
 from .models import ModelScan
 from .queue import Live, batches, history, runs
+from .reload import PackWatch
 from .stream import Listener, Stream
 from .workers import LocalPool, Pool, PoolOptions, Setup
 
@@ -69,6 +71,8 @@ class HostOptions:
     allow_download: bool = False
     warm: bool = True
     silence: float = 120.0
+    dev: bool = False
+    """Import packs again when they are edited."""
 
 
 class Host:
@@ -82,6 +86,8 @@ class Host:
         self.opened = time.time()
         self.settings = Settings()
         self.closing = False
+        self.catalogues = 0
+        """How often packs were imported again."""
         self.studio = Studio.open(options.home, options.inputs, options.budgets, allow_download=options.allow_download)
         self.graphs = Graphs(self.studio)
         self.lock = FolderLock(options.home)
@@ -167,6 +173,9 @@ class Host:
         await self.pool.start(self._dispatcher)
         self.spawn(self._dispatcher.dispatch())
         self.spawn(self._keep_gallery())
+        if self.options.dev:
+            self.spawn(PackWatch(self.graphs, self.pool, self._catalogue_changed).watch())
+        self.spawn(self.models.watch(lambda: len(self.stream) > 0))
         self._dispatcher.wake()
 
     async def close(self) -> None:
@@ -176,7 +185,7 @@ class Host:
         await self.pool.stop(_STOP_GRACE)
         self.stream.close()
         # What workers have told last is still to be written.
-        pending = [task for task in self._tasks if task.get_name() not in ("dispatch", "keep_gallery")]
+        pending = [task for task in self._tasks if task.get_name() not in ("dispatch", "keep_gallery", "watch")]
         if pending:
             await asyncio.wait(pending, timeout=5)
         for task in self._tasks:
@@ -294,6 +303,10 @@ class Host:
 
     def publish(self, event: HostEvent) -> None:
         self.stream.publish(event)
+
+    def _catalogue_changed(self, event: CatalogueChanged) -> None:
+        self.catalogues += 1
+        self.publish(event)
 
     def snapshot(self) -> Snapshot:
         return Snapshot(

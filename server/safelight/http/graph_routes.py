@@ -43,11 +43,12 @@ async def catalogue(call: Call) -> Answer:
 
 
 async def catalogue_bytes(state: State) -> tuple[bytes, str]:
-    """The catalogue as JSON, made once, and its digest."""
-    if state.catalogue is None:
+    """The catalogue as JSON, made once for each time that packs are imported, and its digest."""
+    number = state.host.catalogues
+    if state.catalogue is None or state.catalogue[0] != number:
         found = await state.host.graphs.catalogue()
-        state.catalogue = await asyncio.to_thread(_encode, found)
-    return state.catalogue
+        state.catalogue = number, *await asyncio.to_thread(_encode, found)
+    return state.catalogue[1:]
 
 
 def _encode(found: Catalogue) -> tuple[bytes, str]:
@@ -99,7 +100,8 @@ async def check(call: Call) -> CheckAnswer:
         checked = await call.state.host.graphs.check(bytes(body.document), body.targets)
     except ProblemError as error:
         return CheckAnswer(ok=False, problems=list(error.problems))
-    return CheckAnswer(ok=checked.ok, problems=list(checked.problems), types=_types(checked))
+    document = checked.document.data() if checked.migrated else None
+    return CheckAnswer(ok=checked.ok, problems=list(checked.problems), types=_types(checked), document=document)
 
 
 def _types(checked: Checked) -> dict[str, dict[str, str]]:

@@ -6,7 +6,7 @@ The weights themselves are never touched. Source: Hu et al. 2021, https://arxiv.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class Attached:
             log.info("the LoRA %s has nothing for %s", source.name, part)
             return
         try:
-            family.attach_lora(part, module, lora, name)
+            family.attach_lora(part, module, replace(lora, state=_fitting(part, module, lora.state)), name)
         except (ValueError, RuntimeError, KeyError) as error:
             message = f"The LoRA {source.name!r} does not fit this model of {family.title}: {_first(error)}"
             hint = f"Choose a LoRA that was trained on {family.title}."
@@ -129,6 +129,29 @@ class Attached:
             if not self._names and any(True for _ in _layers(module)):
                 recurse_remove_peft_layers(module)
         self.turn_off()
+
+
+_FEW = 0.1
+"""Layers of other shapes that are left out; a LoRA with more of them was made for another model, and is refused."""
+
+
+def _fitting(part: str, module: Any, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The LoRA without the few layers that have another shape than those of the module."""
+    modules = dict(module.named_modules())
+    downs = [key for key in state if key.startswith(f"{part}.") and key.endswith(".lora_A.weight")]
+    wrong: list[str] = []
+    for key in downs:
+        path = key.removeprefix(f"{part}.").removesuffix(".lora_A.weight")
+        layer = modules.get(path) or modules.get(path.removeprefix("text_model."))
+        weight = getattr(getattr(layer, "base_layer", layer), "weight", None)
+        up = state.get(key.replace("lora_A", "lora_B"))
+        if weight is not None and up is not None:
+            ranks = state[key].shape[0] == up.shape[1]
+            if not ranks or (up.shape[0], *state[key].shape[1:2]) != tuple(weight.shape[:2]):
+                wrong.append(key.removesuffix("lora_A.weight"))
+    if not wrong or len(wrong) > _FEW * len(downs):
+        return state
+    return {key: tensor for key, tensor in state.items() if not key.startswith(tuple(wrong))}
 
 
 def _partly(name: str, part: str, fitting: int, given: int) -> Problem:

@@ -105,6 +105,9 @@ class ModelStore:
         """What is known of a model on disk. Raises ProblemError when it is not there."""
         return self._library.describe(name)
 
+    def stamp(self) -> int:
+        return self._library.stamp()
+
     def list_models(self, on_progress: Callable[[int, int], None] | None = None) -> list[ModelEntry]:
         """Every model on this machine that can be named; `on_progress` is told how many of how many were looked at."""
         return self._library.list_models(on_progress)
@@ -254,7 +257,7 @@ class ModelStore:
 
         files = [file for part in weights_of(ref.kind, layout) for file in part.weights]
         family = layout.family or (layout.candidates or ("",))[0]
-        prefixes = self.families[family].prefixes(ref.kind) if layout.single else ("",)
+        prefixes = self.families.require(family).prefixes(ref.kind) if layout.single else ("",)
         size = stored_bytes(files, target.dtype.itemsize, prefixes)
         self._ensure(ref, size, scratch, target.device)
 

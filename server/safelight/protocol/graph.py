@@ -10,7 +10,7 @@ from safelight.sdk.node import NodeSpec
 from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
 
-from .common import Body, Ids
+from .common import Body, Ids, RawDocument, WorkflowDocument
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -57,16 +57,21 @@ class TextsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class CheckBody(Body, kw_only=True):
     """A document to be checked, as far as `targets` need it (default: all outputs)."""
 
-    document: msgspec.Raw
+    document: RawDocument
     targets: Ids | None = None
 
 
 class CheckAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`types` has the types of the outputs of each node as they are in this graph (`node` → `output` → type)."""
+    """`types` has the types of the outputs of each node as they are in this graph (`node` → `output` → type).
+
+    `document` is there where nodes of older versions or former ids were brought up to date: it means the same, in the
+    ids and ports of today. An editor goes on with it.
+    """
 
     ok: bool
     problems: list[Problem]
     types: dict[str, dict[str, str]] = {}
+    document: WorkflowDocument | None = None
 
 
 class PlanBody(CheckBody, kw_only=True):

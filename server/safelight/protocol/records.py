@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
 
+from .common import WorkflowDocument
 from .events import (
     NodeFailed,
     NodeFinished,
@@ -265,7 +267,7 @@ class WorkflowInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Workflow(WorkflowInfo, frozen=True, kw_only=True):
     """A saved workflow; `document` is what `safelight run` takes as a file."""
 
-    document: dict[str, Any]
+    document: WorkflowDocument
 
 
 class RevisionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -334,6 +336,16 @@ class ModelsChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"
     total: int
 
 
+class CatalogueChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="catalogue_changed"):
+    """Packs were edited and imported again (`serve --dev`): the catalogue is another one now.
+
+    `packages` are those that were imported, `broken` the packs of which not everything could be.
+    """
+
+    packages: list[str]
+    broken: list[PackState] = []
+
+
 class FileChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="file_changed"):
     """A file came into the input or output folder through the server, or was removed by it."""
 
@@ -361,6 +373,7 @@ HostEvent = (
     | WorkerChanged
     | WorkflowChanged
     | ModelsChanged
+    | CatalogueChanged
     | FileChanged
     | Snapshot
     | RunStarted
@@ -375,7 +388,7 @@ HostEvent = (
 """Everything that may stand in the stream."""
 
 
-class Numbered(msgspec.Struct, frozen=True):
+class NumberedEvent(msgspec.Struct, frozen=True):
     """An event with its place in the stream. Numbers only grow, also over restarts of the server."""
 
     number: int

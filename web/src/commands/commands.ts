@@ -144,7 +144,7 @@ function unpack(): void {
   edit("unpack", (scene) => void (ids = selectedNodes().flatMap((id) => m.unpackSubgraph(scene, id))), { select: () => ids });
 }
 
-function toggleLook(field: "collapsed" | "pinned"): void {
+function toggleLook(field: "collapsed" | "pinned" | "advanced"): void {
   const ids = selectedNodes();
   const all = ids.every((id) => m.lookOf(activeGraph(), id)[field]);
   edit(field, ({ graph }) => m.setLook(graph, ids, { [field]: all ? undefined : true }));
@@ -254,6 +254,7 @@ export const commands: Command[] = [
   { id: "mute", group: "node", keys: ["$mod+m", "m"], when: some, run: mode("mute") },
   { id: "bypass", group: "node", keys: ["$mod+b"], when: some, run: mode("bypass") },
   { id: "collapse", group: "node", keys: ["Alt+c"], when: some, run: () => toggleLook("collapsed") },
+  { id: "advanced", group: "node", keys: ["Alt+o"], when: some, run: () => toggleLook("advanced") },
   { id: "pin", group: "node", keys: ["p"], when: some, run: () => toggleLook("pinned") },
   {
     id: "rename",

@@ -27,12 +27,13 @@ export function AddNode({ overlay, onClose }: { overlay: Extract<Overlay, { kind
       group: t("subgraph.new"),
     }));
     const nodes = catalogue.nodes
-      .filter((spec) => !fitting || fitting.has(spec.id))
+      .filter((spec) => !spec.deprecated && (!fitting || fitting.has(spec.id)))
       .map((spec): Option => {
         const help = said(spec.help);
         return {
           id: spec.id,
           title: said(spec.title),
+          tags: [...spec.tags, ...spec.aliases],
           also: `${spec.id} ${spec.title} ${saidName(spec.category)} ${help} ${help === spec.help ? "" : spec.help} ${spec.outputs.map((port) => `${port.type} ${typeLabel(port.type)}`).join(" ")}`,
           group: saidName(spec.category),
           detail: help.split(/\n|(?<=[.。])\s?/)[0],

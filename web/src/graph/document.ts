@@ -48,6 +48,8 @@ export interface NodeLook {
   w?: number;
   h?: number;
   collapsed?: boolean;
+  /** Whether the fold of its advanced fields is open. */
+  advanced?: boolean;
   pinned?: boolean;
   color?: string;
   sockets?: string[];

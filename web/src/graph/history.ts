@@ -80,6 +80,13 @@ export class History {
     return true;
   }
 
+  /** The same document in other words, as the server writes it today: no step of undo. */
+  amend(document: Document): void {
+    this.#document = document;
+    const last = this.#past[this.#past.length - 1];
+    if (last) this.#past[this.#past.length - 1] = { ...last, after: document };
+  }
+
   /** The selection that belongs to the newest entry, told once the gesture knows it. */
   select(selection: readonly string[]): void {
     const last = this.#past[this.#past.length - 1];

@@ -4,6 +4,7 @@ export * from "./clipboard";
 export * from "./compare";
 export * from "./document";
 export * from "./edit";
+export * from "./fields";
 export * from "./form";
 export * from "./history";
 export * from "./interface";

@@ -5,6 +5,7 @@
 
 import type { InputSpec, Widget } from "./catalogue";
 import type { NodeLook, Point } from "./document";
+import { fieldRows } from "./fields";
 import type { NodePorts } from "./ports";
 
 export const HEADER = 34;
@@ -17,6 +18,7 @@ export const PREVIEW_MIN = 80;
 export const CURVE = 120;
 export const VALUES = 40;
 export const MESSAGE = 44;
+export const HEADING = 22;
 export const PADDING = 6;
 export const WIDTH = 240;
 export const WIDE = 300;
@@ -24,11 +26,15 @@ export const MIN_WIDTH = 160;
 export const GRID = 20;
 
 export interface Row {
-  kind: "sockets" | "widget" | "preview" | "message";
+  kind: "sockets" | "widget" | "group" | "fold" | "preview" | "message";
   y: number;
   h: number;
   input?: string;
   output?: string;
+  /** Of a group. */
+  label?: string;
+  /** Of a fold: how many fields it hides, or would hide if it were closed. */
+  hidden?: number;
 }
 
 export interface NodeLayout {
@@ -45,13 +51,16 @@ export interface LayoutOptions {
   sockets: ReadonlySet<string>;
   /** What is shown of the result, if anything. */
   result: ResultKind | null;
+  values?: Readonly<Record<string, unknown>> | undefined;
+  linked?: ReadonlySet<string> | undefined;
+  /** Inputs that are in the form. */
+  exposed?: ReadonlySet<string> | undefined;
 }
 
 export type ResultKind = "picture" | "curve" | "values";
 
 export function layoutNode(ports: NodePorts, look: NodeLook, options: LayoutOptions): NodeLayout {
   const lead = ports.inputs.filter((input) => input.socket);
-  const widgets = ports.inputs.filter((input) => !input.socket);
   const w = Math.max(MIN_WIDTH, look.w ?? defaultWidth(ports));
   const inputs: Record<string, Point> = {};
   const outputs: Record<string, Point> = {};
@@ -73,8 +82,16 @@ export function layoutNode(ports: NodePorts, look: NodeLook, options: LayoutOpti
     if (output !== undefined) outputs[output] = { x: w, y: y + SOCKET_ROW / 2 };
     y += SOCKET_ROW;
   }
-  if (rows.length && widgets.length) y += 4;
-  for (const input of widgets) {
+  const { values, linked, exposed = [] } = options;
+  const fields = fieldRows(ports, { values, linked, kept: new Set([...options.sockets, ...exposed]), open: look.advanced });
+  if (rows.length && fields.length) y += 4;
+  for (const field of fields) {
+    if (field.kind !== "field") {
+      rows.push(field.kind === "group" ? { kind: "group", y, h: HEADING, label: field.label } : { kind: "fold", y, h: HEADING, hidden: field.hidden });
+      y += HEADING;
+      continue;
+    }
+    const { input } = field;
     const turned = options.sockets.has(input.name);
     const h = turned ? SOCKET_ROW : widgetHeight(input.widget);
     rows.push({ kind: "widget", y, h, input: input.name });

@@ -120,6 +120,6 @@ function boxOf(scene: Scene, id: string): Rect {
   const ports = portsOf(scopes, id, node, catalogue);
   // Pictures are shown once a node has run; those that may have one keep room for it.
   const result = ports.outputs.some((output) => output.type === "Image" || output.type === "File") ? "picture" : null;
-  const { w, h } = layoutNode(ports, look, { sockets: new Set(look.sockets), result });
+  const { w, h } = layoutNode(ports, look, { sockets: new Set(look.sockets), result, values: node.values });
   return { x: look.x, y: look.y, w, h };
 }

@@ -14,6 +14,8 @@ export interface NodePorts {
   /** Why the node cannot run here; the empty string if it can. */
   missing: "" | "type" | "subgraph";
   output: boolean;
+  /** What to use instead of it, and why. */
+  deprecated: string;
 }
 
 /** A type that connects to everything: what is known of the ports of nodes that are not installed. */
@@ -30,6 +32,9 @@ const plainInput: Omit<InputSpec, "name"> = {
   help: "",
 };
 
+/** What is made an input of a subgraph is there to be set, and the fields that its condition names are not beside it. */
+const PLAIN = { group: "", advanced: false, shown_if: {} };
+
 const known = new WeakMap<Catalogue, Map<string, NodePorts>>();
 
 /** `scopes` are the graphs from the document down to the one that holds the node. */
@@ -41,8 +46,8 @@ export function portsOf(scopes: readonly Graph[], id: string, node: NodeData, ca
   if (!byType) known.set(catalogue, (byType = new Map()));
   let ports = byType.get(node.type);
   if (!ports) {
-    const { title, help, category, inputs, outputs, output } = spec;
-    byType.set(node.type, (ports = { title, help, category, inputs, outputs, output, missing: "" }));
+    const { title, help, category, inputs, outputs, output, deprecated } = spec;
+    byType.set(node.type, (ports = { title, help, category, inputs, outputs, output, deprecated, missing: "" }));
   }
   return ports;
 }
@@ -74,6 +79,7 @@ function instancePorts(
     inputs.set(entry.name, {
       ...plainInput,
       ...spec,
+      widget: spec?.widget ? { ...spec.widget, ...PLAIN } : null,
       name: entry.name,
       help: entry.help ?? spec?.help ?? "",
       default: (found?.value ?? spec?.default ?? null) as InputSpec["default"],
@@ -93,6 +99,7 @@ function instancePorts(
     outputs,
     missing: "",
     output: false,
+    deprecated: "",
   };
 }
 
@@ -119,6 +126,7 @@ function guessedPorts(
     outputs: [...outputs].map((name) => ({ name, type: "?", choices: [], help: "" })),
     missing,
     output: false,
+    deprecated: "",
   };
 }
 

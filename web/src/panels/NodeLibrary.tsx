@@ -13,12 +13,14 @@ export function NodeLibrary() {
   const [query, setQuery] = useState("");
   const catalogue = useApp((state) => state.catalogue);
   const models = useApp((state) => state.models);
+  const packs = useApp((state) => state.packs);
+  const broken = packs.filter((pack) => pack.reason);
   const words = useWords();
   const nodes = useMemo(() => {
-    const all = catalogue.nodes.map((spec) => {
+    const all = catalogue.nodes.filter((spec) => !spec.deprecated).map((spec) => {
       const title = said(spec.title);
       const help = said(spec.help);
-      return { spec, title, help, also: `${spec.id} ${spec.title} ${spec.category} ${help}` };
+      return { spec, title, help, tags: [...spec.tags, ...spec.aliases], also: `${spec.id} ${spec.title} ${spec.category} ${help}` };
     });
     const sorted = all.sort((a, b) => a.spec.category.localeCompare(b.spec.category) || a.title.localeCompare(b.title));
     return query.trim() ? rank(sorted, query) : sorted;
@@ -34,6 +36,11 @@ export function NodeLibrary() {
       <input type="search" className="filter" placeholder={t("add.placeholder")} aria-label={t("add.placeholder")} value={query} onChange={(event) => setQuery(event.target.value)} />
       <div className="scroll library">
         <p className="hint">{t("library.hint")}</p>
+        {broken.map(({ name, reason, remedy }) => (
+          <p key={name} className="hint broken-pack" role="alert">
+            {t("packs.broken", { name, reason: `${reason} ${remedy}` })}
+          </p>
+        ))}
         {nodes.map(({ spec, title, help }, index) => (
           <div key={spec.id}>
             {!query.trim() && spec.category !== nodes[index - 1]?.spec.category && <h3>{saidName(spec.category)}</h3>}

@@ -58,6 +58,16 @@ export function jumpTo(flat: string): void {
   useApp.setState({ form: false, reveal: id });
 }
 
+/** Goes on with what the server made of a tab's document: the same in the node types and ports of today. */
+export function amendDocument(id: string, current: unknown): void {
+  const tab = useApp.getState().tabs.find((candidate) => candidate.id === id);
+  if (!tab) return;
+  const { ui } = tab.document; // it was not sent
+  const document = m.asDocument({ ...(current as m.Document), ...(ui ? { ui } : {}) });
+  historyOf(tab).amend(document);
+  patchTab(id, { document, ...(tab.base === tab.document ? { base: document } : {}) });
+}
+
 export function seal(): void {
   historyOf(activeTab()).seal();
 }

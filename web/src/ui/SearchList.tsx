@@ -4,6 +4,8 @@ import { rank } from "./fuzzy";
 export interface Option {
   id: string;
   title: string;
+  /** Other names of it. */
+  tags?: readonly string[];
   /** Further text that is searched, with less weight. */
   also?: string;
   detail?: ReactNode;

@@ -2,6 +2,8 @@
 
 interface Searchable {
   title: string;
+  /** Other names, such as those in other programs: nearly as good as the title. */
+  tags?: readonly string[];
   also?: string;
 }
 
@@ -9,9 +11,14 @@ export function rank<T extends Searchable>(entries: readonly T[], query: string)
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const scored: { entry: T; score: number; index: number }[] = [];
   entries.forEach((entry, index) => {
-    let total = 0;
+    const tags = (entry.tags ?? []).map((tag) => tag.toLowerCase());
+    let total = tags.includes(words.join(" ")) ? 90 * words.length : 0;
     for (const word of words) {
-      const best = Math.max(score(entry.title.toLowerCase(), word), score((entry.also ?? "").toLowerCase(), word) * 0.5);
+      const best = Math.max(
+        score(entry.title.toLowerCase(), word),
+        score((entry.also ?? "").toLowerCase(), word) * 0.5,
+        ...tags.map((tag) => (tag.includes(word) ? score(tag, word) * 0.9 : 0)),
+      );
       if (best <= 0) return;
       total += best;
     }

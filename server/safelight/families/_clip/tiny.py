@@ -1,31 +1,45 @@
-"""A CLIP text tower and its tokenizer in miniature, for tests."""
+"""Miniatures of CLIP's text towers and tokenizer, for tests."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-WIDTH = 32
-_WORDS = (
+TEXT_WIDTH = 32
+"""Channels of every text tower here."""
+_MERGED_WORDS = [
     *("a", "an", "the", "of", "on", "in", "and", "with", "red", "green", "blue", "dark", "light"),
     *("apple", "house", "cat", "dog", "photo", "picture", "sky", "sea", "tree"),
-)
-_LONGEST = 77
+]
+_LONGEST_PROMPT = 77
 
 
-def tower(activation: str, *, projected: bool) -> Any:
-    """With random weights, `WIDTH` channels."""
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Random numbers from a seed inside the block, without touching those of the test around it."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def text_tower(activation: str, projected: bool) -> Any:
+    """A random text tower of three layers."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+    size = len(_vocabulary()[0])
     config = CLIPTextConfig(
-        vocab_size=len(_vocabulary()[0]),
-        hidden_size=WIDTH,
+        vocab_size=size,
+        hidden_size=TEXT_WIDTH,
         intermediate_size=64,
         num_hidden_layers=3,
         num_attention_heads=4,
-        max_position_embeddings=_LONGEST,
-        projection_dim=WIDTH,
+        max_position_embeddings=_LONGEST_PROMPT,
+        projection_dim=TEXT_WIDTH,
         hidden_act=activation,
         bos_token_id=0,
         pad_token_id=1,
@@ -35,7 +49,7 @@ def tower(activation: str, *, projected: bool) -> Any:
 
 
 def write_tokenizer(folder: Path, pad: str) -> None:
-    """`pad` is what texts are filled up with: the end mark in towers of OpenAI, "!" in those of LAION."""
+    """A tokenizer as the published repositories have it, which fills texts up with `pad`."""
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary, merges = _vocabulary()
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False), encoding="utf-8")
@@ -47,7 +61,7 @@ def write_tokenizer(folder: Path, pad: str) -> None:
         "pad_token": pad,
     }
     (folder / "special_tokens_map.json").write_text(json.dumps(special))
-    config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": _LONGEST, "do_lower_case": True, **special}
+    config = {"tokenizer_class": "CLIPTokenizer", "model_max_length": _LONGEST_PROMPT, "do_lower_case": True, **special}
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
 
 
@@ -58,7 +72,7 @@ def _vocabulary() -> tuple[dict[str, int], list[str]]:
     letters = [chr(byte) for byte in printable] + [chr(256 + place) for place in range(len(others))]
     tokens = letters + [letter + "</w>" for letter in letters]
     merges: list[str] = []
-    for word in _WORDS:
+    for word in _MERGED_WORDS:
         parts = [*word[:-1], word[-1] + "</w>"]
         built = parts[0]
         for part in parts[1:]:

@@ -182,12 +182,6 @@ class ModularDenoiser(ABC):
         if latent.noise or stops:
             hint = "Let one sampler make all steps to the end."
             found.append(self.cannot("noisy latents (sampling in parts)", hint, "latent"))
-        if request.sampler not in self.samplers:
-            hint = f"Choose {', '.join(self.samplers)}, or auto."
-            found.append(self.cannot(f"the sampler {request.sampler}", hint, "sampler", request.sampler))
-        if request.scheduler not in self.schedulers:
-            hint = f"Choose one of {', '.join(self.schedulers)}."
-            found.append(self.cannot(f"the scheduler {request.scheduler}", hint, "scheduler", request.scheduler))
         if found:
             raise ProblemError(found)
 

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safelight.families._clip import tiny as clip
+from safelight.families._clip.tiny import write_tokenizer
 from safelight.families._t5 import tiny as t5
 
 from .family import ModularFamily
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Random numbers from a seed inside the block, without touching those around it."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
 
 
 def lively(module: Any) -> Any:
@@ -67,7 +55,7 @@ def save(family: ModularFamily, pipeline: Any, folder: Path) -> Path:
             t5.write_tokenizer(folder / encoder.tokenizer)
             index[encoder.tokenizer] = ["transformers", "T5TokenizerFast"]
         else:
-            clip.write_tokenizer(folder / encoder.tokenizer, "<|endoftext|>" if encoder.part == "text_encoder" else "!")
+            write_tokenizer(folder / encoder.tokenizer, "<|endoftext|>" if encoder.part == "text_encoder" else "!")
             index[encoder.tokenizer] = ["transformers", "CLIPTokenizer"]
     index_file.write_text(json.dumps(index, indent=2))
     return folder

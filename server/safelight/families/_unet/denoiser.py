@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.adapters import Adapters, installed_adapters
@@ -13,7 +13,7 @@ from safelight.diffusion.control import Controls, leased_controls
 from safelight.diffusion.denoiser import LoopDenoiser
 from safelight.diffusion.guidance import Part
 from safelight.diffusion.latents import canvas_size, expanded
-from safelight.sdk import Conditioning, Context, Latent, Problem, ProblemError, Prompt
+from safelight.sdk import Conditioning, Context, Latent, Presets, Problem, ProblemError, Prompt
 
 from .conditions import added_conditions, guidance_embedding
 from .working_memory import working_bytes
@@ -49,7 +49,7 @@ class UNetDenoiser(LoopDenoiser):
             family=family,
             modules=held.modules,
             scheduler=held.settings["scheduler"],
-            presets=family.presets,
+            presets=_presets(family, held),
             device=held.device,
             dtype=held.dtype,
             rows=held.settings.get("latent_rgb") or family.latent.rgb,
@@ -204,6 +204,15 @@ class UNetCall:
             mid_block_additional_residual=middle,
             return_dict=False,
         )[0]
+
+
+def _presets(family: Generation, held: Held) -> Presets:
+    """What suits a model; one that was distilled for few steps (LCM) has its own sampler."""
+    if held.settings["scheduler"].get("_class_name") != "LCMScheduler":
+        return family.presets
+    # It takes the guidance as an input, or has it learned for good.
+    guidance = 8.0 if held.modules["unet"].config.time_cond_proj_dim else 1.0
+    return replace(family.presets, steps=4, guidance=guidance, sampler="lcm")
 
 
 def _repeated(text: Tensor, tokens: int) -> Tensor:

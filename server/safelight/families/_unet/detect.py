@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ _REFINER = "is the refiner of Stable Diffusion XL"
 _PIPELINES = ("StableDiffusion", "LatentConsistencyModel")
 _OTHER_PIPELINES = ("StableDiffusion3",)
 _TOWERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
+_KOLORS_LABELS = 5632
+_DEPTH = re.compile(re.escape(_LDM) + r"input_blocks\.(\d+)\.1\.transformer_blocks\.(\d+)\.")
 _CHANNELS: dict[tuple[int, ...], str] = {
     (5,): "is a model that is led by depth, which is not supported yet",
     (7,): "is the upscaler of Stable Diffusion 2",
@@ -147,9 +150,27 @@ def _is_checkpoint(family: Generation, name: str, header: Header) -> bool:
         raise unsupported(name, _REFINER)
     if labelled and width == 1024:
         raise unsupported(name, "is a Stable Diffusion 2 unCLIP model, which is led by an image's embedding")
+    if header.shape(f"{_LDM}label_emb.0.0.weight")[1:] == (_KOLORS_LABELS,):
+        raise unsupported(name, "is a Kolors model, which reads prompts with ChatGLM")
+    if labelled and width == family.width:
+        _require_depth(family, name, header)
     if width not in _WIDTHS:
         raise unsupported(name, f"attends to a text of {width} channels, which no supported family does")
     return width == family.width and labelled == family.sized
+
+
+def _require_depth(family: Generation, name: str, header: Header) -> None:
+    """Raises ProblemError for a model with fewer layers than the release, as SSD-1B, whose file does not say which."""
+    given: dict[int, int] = {}
+    for key in header.tensors:
+        found = _DEPTH.match(key)
+        if found:
+            block, layer = int(found[1]), int(found[2])
+            given[block] = max(given.get(block, 0), layer + 1)
+    wanted = dict.fromkeys((4, 5), 2) | dict.fromkeys((7, 8), 10)
+    if given.keys() == wanted.keys() and given != wanted:
+        hint = f"Use it in diffusers layout, where config.json says how many layers there are. {family.title} has more."
+        raise unsupported(name, "has other layers than Stable Diffusion XL, as SSD-1B and Segmind Vega", hint)
 
 
 def _is_lora(family: Generation, header: Header) -> bool:

@@ -10,7 +10,7 @@ from safelight.families._clip.towers import Tower
 from safelight.families.base import Family
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Generation(Family):
     """One generation of Stable Diffusion.
 
@@ -29,5 +29,5 @@ class Generation(Family):
     layer: int = 0
     zero_negative: bool = False
     both: bool = False
-    unet: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    vae_config: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    unet: Mapping[str, Any] = field(default_factory=dict)
+    vae_config: Mapping[str, Any] = field(default_factory=dict)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelight.families._clip import tiny as clip
-from safelight.families._modular.tiny import autoencoder, lively, save, seeded
+from safelight.families._clip.tiny import TEXT_WIDTH, seeded, text_tower
+from safelight.families._modular.tiny import autoencoder, lively, save
 from safelight.families._t5 import tiny as t5
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def write(family: ModularFamily, folder: Path, seed: int) -> Path:
                     attention_head_dim=8,
                     num_attention_heads=4,
                     caption_projection_dim=32,
-                    joint_attention_dim=2 * clip.WIDTH,
-                    pooled_projection_dim=2 * clip.WIDTH,
+                    joint_attention_dim=2 * TEXT_WIDTH,
+                    pooled_projection_dim=2 * TEXT_WIDTH,
                     pos_embed_max_size=16,
                     qk_norm="rms_norm",
                     dual_attention_layers=(0,),
@@ -39,11 +39,11 @@ def write(family: ModularFamily, folder: Path, seed: int) -> Path:
             ),
             scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
             vae=autoencoder(family.latent.scaling, family.latent.shift),
-            text_encoder=clip.tower("quick_gelu", projected=True),
+            text_encoder=text_tower("quick_gelu", projected=True),
             tokenizer=None,
-            text_encoder_2=clip.tower("gelu", projected=True),
+            text_encoder_2=text_tower("gelu", projected=True),
             tokenizer_2=None,
-            text_encoder_3=t5.encoder(2 * clip.WIDTH),
+            text_encoder_3=t5.encoder(2 * TEXT_WIDTH),
             tokenizer_3=None,
         )
     return save(family, pipeline, folder)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import safelight.host.gallery.records as gallery
 from safelight.graph import Document
 from safelight.host.database import Database
 from safelight.host.documents import filled
@@ -16,7 +17,6 @@ from safelight.host.queue import history
 from safelight.protocol.records import FileChanged, GalleryDetail, GalleryItem
 from safelight.sdk.problem import Problem, ProblemError
 
-from . import records as gallery
 from .records import Record, Wanted
 from .shelf import Shelf
 

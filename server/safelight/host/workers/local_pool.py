@@ -87,6 +87,8 @@ class _Worker:
     failed_starts: int = 0
     note: str = ""
     given_up: bool = False
+    stale: bool = False
+    """It is to be replaced once it is idle."""
     killed: str = ""
     kills_before: int = 0
     task: asyncio.Task[None] | None = None
@@ -123,6 +125,16 @@ class LocalPool:
         for worker in self._workers:
             worker.task = asyncio.create_task(self._keep(worker), name=f"worker {worker.id}")
         self._watchdog = asyncio.create_task(self._watch_silence(), name="worker watchdog")
+
+    def renew(self) -> None:
+        for worker in self._workers:
+            worker.stale = worker.process is not None
+            if worker.state == "idle":
+                self._retire(worker)
+
+    def _retire(self, worker: _Worker) -> None:
+        self._send(worker, Quit())
+        self._set(worker, "stopping")
 
     def workers(self) -> list[WorkerInfo]:
         return [worker.info() for worker in self._workers]
@@ -223,7 +235,7 @@ class LocalPool:
         self._set(worker, "dead")
 
     async def _live(self, worker: _Worker) -> None:
-        worker.killed, worker.warm, worker.run = "", False, None
+        worker.killed, worker.warm, worker.run, worker.stale = "", False, None, False
         worker.kills_before = out_of_memory_kills()
         worker.started, worker.heard = time.time(), time.monotonic()
         process = await asyncio.create_subprocess_exec(
@@ -299,10 +311,10 @@ class LocalPool:
             worker.run = None
             worker.quick_deaths = 0
             listener.ended(message)
-            self._set(worker, "idle")
+            self._rest(worker)
         elif isinstance(message, Ready):
             worker.failed_starts = 0
-            self._set(worker, "idle")
+            self._rest(worker)
         elif isinstance(message, Warm):
             worker.warm = True
             kind = message.device.partition(":")[0]
@@ -314,6 +326,12 @@ class LocalPool:
             worker.memory = message.memory
             self._set(worker, worker.state)
 
+    def _rest(self, worker: _Worker) -> None:
+        if worker.stale:
+            self._retire(worker)
+        else:
+            self._set(worker, "idle")
+
     def _buried(self, worker: _Worker, code: int) -> None:
         """A worker has ended: tells of it, and of the run that it was busy with."""
         if worker.timer is not None:
@@ -322,8 +340,9 @@ class LocalPool:
         run, worker.run = worker.run, None
         lived = time.time() - worker.started
         starved = out_of_memory_kills() > worker.kills_before and code == -signal.SIGKILL and not worker.killed
-        worker.note = "" if self._stopping else why(code, worker.killed, starved=starved)
-        if not self._stopping:
+        asked = self._stopping or (worker.state == "stopping" and code == 0)
+        worker.note = "" if asked else why(code, worker.killed, starved=starved)
+        if not asked:
             log.warning("worker %s ended: %s", worker.id, worker.note, extra={"run": run} if run else None)
             worker.quick_deaths = worker.quick_deaths + 1 if lived < _QUICK_DEATH else 0
         if run is not None and self._listener is not None:
