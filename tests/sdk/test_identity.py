@@ -220,6 +220,8 @@ def test_a_renamed_value_class_reads_what_was_kept_under_its_old_name() -> None:
     class Solid:
         points: int
 
+    with pytest.raises(TypeError, match="are several"):
+        value(aliases="Mesh")
     kept = Codec([Mesh]).encode(Mesh(3))
     assert Codec([Solid]).decode(kept) == Solid(3)
     assert Codec([Solid, Mesh]).decode(kept) == Mesh(3), "a class that has the name now comes first"
