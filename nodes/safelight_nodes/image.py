@@ -85,41 +85,17 @@ def save(
     ctx: Context,
 ) -> list[File]:
     """Save pictures in the output folder."""
-    from ._files import checked_name, encode_picture
+    from ._files import save_all
 
-    pattern = checked_name(name, format)
-    count, height, width = image.pixels.shape[:3]
-    files = []
-    for place, pixels in enumerate(image.pixels):
-        numbered = pattern if count == 1 or "{counter}" in pattern else f"{pattern}_{place + 1}"
-        data, suffix, media_type = encode_picture(pixels, format, quality)
-        files.append(
-            ctx.save(
-                data,
-                name=numbered + suffix,
-                media_type=media_type,
-                width=width,
-                height=height,
-                embed="workflow" if embed_workflow else "nothing",
-            )
-        )
-    return files
+    return save_all(image, name, format, embed_workflow, ctx, quality=quality)
 
 
 @node(version=1, output=True)
 def preview(image: Image, *, ctx: Context) -> list[File]:
     """Show pictures without saving them."""
-    from ._files import encode_picture
+    from ._files import save_all
 
-    height, width = image.pixels.shape[1:3]
-    files = []
-    for place, pixels in enumerate(image.pixels):
-        data, suffix, media_type = encode_picture(pixels, "png", 100)
-        name = f"preview_{place + 1}{suffix}"
-        files.append(
-            ctx.save(data, name=name, media_type=media_type, width=width, height=height, keep=False, embed="nothing")
-        )
-    return files
+    return save_all(image, "preview", "png", False, ctx, keep=False)
 
 
 @node(version=1)

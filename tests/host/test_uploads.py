@@ -9,11 +9,25 @@ import numpy
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
-from safelight.host.uploads import accept, thumbnail
-from safelight.interop.pictures import embed
+from safelight.host.uploads import Upload
+from safelight.host.uploads import accept as looked_at
+from safelight.media.registry import built_in
 from safelight.sdk import ProblemError
 from safelight.sdk.image_files import FORMATS, read_image
 from tiny_images import chunk, decoded, encoded, exif, png, profile
+
+MEDIA = built_in()
+embed = MEDIA.embed
+
+
+def accept(name: str, data: bytes) -> Upload:
+    return looked_at(name, data, MEDIA)
+
+
+def thumbnail(data: bytes, side: int) -> bytes:
+    form = MEDIA.sniff(data)
+    return MEDIA.thumbnail(data, form.media_type if form is not None else "image/x-tga", side)
+
 
 SECRET = "a secret place"
 
@@ -63,7 +77,11 @@ def test_clean_images_keep_their_encoded_pixels_and_lose_all_else(kind: str) -> 
     kept = accept(f"a.{kind.split(maxsplit=1)[0]}", data)
     assert (kept.name, kept.workflow) == (f"a.{kind.split(maxsplit=1)[0]}", "{}")
     before, after = decoded(data), decoded(kept.data)
-    assert (after.mode, after.size) == (before.mode, before.size) == (before.mode, (kept.width, kept.height))
+    assert (
+        (after.mode, after.size)
+        == (before.mode, before.size)
+        == (before.mode, (kept.measures.width, kept.measures.height))
+    )
     assert before.tobytes() == after.tobytes()
     assert numpy.array_equal(read_image(data).pixels, read_image(kept.data).pixels)
     assert SECRET.encode() not in kept.data and len(kept.data) < len(data)
@@ -87,7 +105,7 @@ def test_damaged_files_are_problems_or_whole_images(kind: str) -> None:
             kept = accept("a.png", bytes(data))
         except ProblemError:
             continue
-        assert read_image(kept.data).size == (kept.width, kept.height)
+        assert read_image(kept.data).size == (kept.measures.width, kept.measures.height)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP"])
@@ -97,7 +115,7 @@ def test_what_would_lose_keeps_orientation_and_profile(form: str) -> None:
     assert decoded(kept.data).tobytes() == decoded(data).tobytes()
     assert dict(decoded(kept.data).getexif()) == {0x0112: 6}
     assert decoded(kept.data).info["icc_profile"] == profile()
-    assert (kept.width, kept.height) == (29, 37)
+    assert (kept.measures.width, kept.measures.height) == (29, 37)
     assert numpy.array_equal(read_image(kept.data).pixels, read_image(data).pixels)
 
 
@@ -105,7 +123,7 @@ def test_16_bits_keep_orientation_and_profile_too() -> None:
     data = png(numpy.arange(600).reshape(10, 20, 3) * 100, 16, profile=profile())
     data = data[:33] + chunk(b"eXIf", exif(8).removeprefix(b"Exif\0\0")) + data[33:]
     kept = accept("a.png", data)
-    assert kept.data[24] == 16 and (kept.width, kept.height) == (10, 20)
+    assert kept.data[24] == 16 and (kept.measures.width, kept.measures.height) == (10, 20)
     assert numpy.array_equal(read_image(kept.data).pixels, read_image(data).pixels)
     assert read_image(kept.data).profile == profile()
 

@@ -20,10 +20,12 @@ from safelight.host.database import migrate
 from safelight.host.facts import Facts, Parameter, facts_of
 from safelight.host.gallery import Record, Wanted
 from safelight.host.schema import MIGRATIONS
-from safelight.interop.pictures import embed
+from safelight.media.registry import built_in
 from safelight.places import shipped_workflows
 from safelight.sdk.pack import load_packs
 from serving import Server, saving, serving
+
+embed = built_in().embed
 
 
 def saved(server: Server, value: int) -> dict[str, Any]:

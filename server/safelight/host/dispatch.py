@@ -16,6 +16,7 @@ import msgspec
 
 from safelight.engine import NodeFailed, NodeFinished, NodeWarned
 from safelight.engine.events import AnyEvent
+from safelight.media.registry import MediaRegistry
 from safelight.sdk.problem import Problem, ProblemError
 
 from . import gallery, runs
@@ -38,7 +39,8 @@ _TRIM_EVERY = 200
 @dataclass(frozen=True)
 class Around:
     """What the dispatcher works with. `settings` gives them as they are now, `changed` is told of every change of a
-    run, `spawn` runs something beside, `output` is the folder of finished files.
+    run, `spawn` runs something beside, `output` is the folder of finished files, `media` what
+    is known of their kinds.
     """
 
     database: Database
@@ -47,6 +49,7 @@ class Around:
     stream: Stream
     graphs: Graphs
     output: Path
+    media: MediaRegistry
     settings: Callable[[], Settings]
     changed: Callable[[Run], None]
     spawn: Callable[[Coroutine[Any, Any, Any]], None]
@@ -167,7 +170,7 @@ class Dispatcher:
             self._wake.set()
 
     async def _finish(self, ended: Ended) -> None:
-        how = end_of(ended, self._around.output)
+        how = end_of(ended, self._around.output, self._around.media)
         write = runs.stopped if ended.status == "cancelled" else runs.end
 
         def work(connection: sqlite3.Connection) -> Run | None:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from safelight.graph import Checked
+from safelight.media.registry import MediaRegistry
 from safelight.places import shipped_workflows
 from safelight.sdk.codec import hash_bytes
 from safelight.sdk.pack import Catalogue
@@ -46,16 +47,18 @@ async def catalogue_bytes(state: State) -> tuple[bytes, str]:
     """The catalogue as JSON, made once, and its digest."""
     if state.catalogue is None:
         found = await state.host.graphs.catalogue()
-        state.catalogue = await asyncio.to_thread(_encode, found)
+        media = state.folders.media
+        state.catalogue = await asyncio.to_thread(encode_catalogue, found, media)
     return state.catalogue
 
 
-def _encode(found: Catalogue) -> tuple[bytes, str]:
+def encode_catalogue(found: Catalogue, media: MediaRegistry) -> tuple[bytes, str]:
     answer = CatalogueAnswer(
         digest="",
         nodes=[kind.spec for kind in found.values()],
         packs=list(found.packs),
         rules=connection_rules(found),
+        media=media.described(),
     )
     digest = hash_bytes(msgspec.json.encode(answer))
     return msgspec.json.encode(msgspec.structs.replace(answer, digest=digest)), digest

@@ -3,6 +3,7 @@
 from .context import Context, Files, Lease, Models
 from .lazy import Lazy
 from .marker import value
+from .media import Format, Measures, Media, MediaFile
 from .memory import is_out_of_memory
 from .models import (
     VAE,
@@ -33,6 +34,7 @@ from .values import (
     Image,
     Latent,
     Mask,
+    Mesh,
     Prompt,
     Video,
 )
@@ -58,6 +60,7 @@ __all__ = [
     "FilePick",
     "Files",
     "Fit",
+    "Format",
     "IPAdapter",
     "Image",
     "ImageEncoder",
@@ -68,6 +71,10 @@ __all__ = [
     "Lazy",
     "Lease",
     "Mask",
+    "Measures",
+    "Media",
+    "MediaFile",
+    "Mesh",
     "Migration",
     "ModelPick",
     "ModelRef",

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+from .media import Media
 from .models import K, ModelRef, Source
 from .problem import Problem
 from .values import File
@@ -98,6 +99,9 @@ class Context(Protocol):
     @property
     def files(self) -> Files: ...
 
+    @property
+    def media(self) -> Media: ...
+
     def progress(
         self,
         step: int,
@@ -146,6 +150,8 @@ class Context(Protocol):
         height: int = 0,
         keep: bool = True,
         embed: Literal["workflow", "nothing"] = "workflow",
+        frames: int = 0,
+        seconds: float = 0.0,
     ) -> File:
         """Keeps finished bytes by content and returns the value that names them; the host writes the file."""
         ...
