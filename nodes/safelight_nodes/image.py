@@ -123,7 +123,7 @@ def resize(
     return Image(resized(image.pixels, height, width, fit, method))
 
 
-@node(version=1)
+@node(version=1, cheap=True)
 def crop(
     image: Image,
     *,
@@ -147,7 +147,7 @@ def crop(
     return Image(image.pixels[:, top : top + height, left : left + width].contiguous())
 
 
-@node(version=1)
+@node(version=1, cheap=True)
 def flatten(image: Image, *, background: Annotated[str, Color()] = "#ffffff") -> Image:
     """Put a colour behind transparent pictures."""
     from ._pixels import color_of, flattened
@@ -155,7 +155,7 @@ def flatten(image: Image, *, background: Annotated[str, Color()] = "#ffffff") ->
     return image if image.pixels.shape[-1] == 3 else Image(flattened(image.pixels, color_of(background)))
 
 
-@node(version=1)
+@node(version=1, cheap=True)
 def to_mask(
     image: Image,
     *,
@@ -179,7 +179,7 @@ def to_mask(
     return Mask(1 - coverage if invert else coverage)
 
 
-@node(version=1)
+@node(version=1, cheap=True)
 def from_mask(mask: Mask) -> Image:
     """Show a mask as a picture in black and white."""
     return Image(mask.coverage[..., None].repeat(1, 1, 1, 3))
@@ -252,7 +252,7 @@ def canny(
     return Image(edges[..., None].repeat(1, 1, 1, 3))
 
 
-@node(version=1)
+@node(version=1, cheap=True)
 def batch(images: Annotated[list[Image], "Pictures of one size, in the order in which they were connected."]) -> Image:
     """Put pictures of one size together as a batch."""
     import torch
@@ -271,7 +271,7 @@ def batch(images: Annotated[list[Image], "Pictures of one size, in the order in 
     return Image(torch.cat([image.pixels for image in images]))
 
 
-@node(version=1)
+@node(version=1, cheap=True)
 def split(image: Image) -> list[Image]:
     """The pictures of a batch one by one. What is connected runs once for each."""
     return [Image(pixels[None].clone()) for pixels in image.pixels]

@@ -77,7 +77,8 @@ def test_clean_images_keep_their_encoded_pixels_and_lose_all_else(kind: str) -> 
     kept = accept(f"a.{kind.split(maxsplit=1)[0]}", data)
     assert (kept.name, kept.workflow) == (f"a.{kind.split(maxsplit=1)[0]}", "{}")
     before, after = decoded(data), decoded(kept.data)
-    assert (
+    size = kept.measures.width, kept.measures.height
+    assert (after.mode, after.size) == (before.mode, before.size) == (before.mode, size)
         (after.mode, after.size)
         == (before.mode, before.size)
         == (before.mode, (kept.measures.width, kept.measures.height))

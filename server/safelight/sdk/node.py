@@ -88,6 +88,8 @@ class NodeType:
     """Gives the digest of the code that the node runs; see `sources.py`."""
     light: bool = False
     """Whether a plan may call it; see `node`."""
+    cheap: bool = False
+    """Whether computing its results again takes less than reading them; see `node`."""
 
     @cached_property
     def code(self) -> str:
@@ -115,6 +117,7 @@ def node(
     output: bool = False,
     cache: bool = True,
     light: bool = False,
+    cheap: bool = False,
     migrations: dict[int, Migration] | None = None,
 ) -> Callable[[F], F]:
     """Marks a typed function as a node and returns it unchanged.
@@ -130,6 +133,9 @@ def node(
         light: it only puts small things together, in milliseconds and without importing anything heavy, as a node
             that makes recipes does. A plan calls it, and so knows what of the rest depends on a change. Plans call
             the built-in nodes alone.
+        cheap: making its results again takes no longer than reading them from a disk would, as with cutting, turning
+            and copying. They are held in memory while there is room, and never written to the disk; a plan after a
+            restart says that it will run, where its results are needed.
         migrations: by old version, how a document written for it becomes the next version.
 
     Raises:
@@ -137,7 +143,7 @@ def node(
     """
 
     def mark(function: F) -> F:
-        described = _describe_node(function, version, title, output, cache, light, migrations or {})
+        described = _describe_node(function, version, title, output, cache, light, cheap, migrations or {})
         setattr(function, _ATTRIBUTE, described)
         return function
 
@@ -157,6 +163,7 @@ def _describe_node(
     output: bool,
     cache: bool,
     light: bool,
+    cheap: bool,
     migrations: dict[int, Migration],
 ) -> NodeType:
     where = f"{inspect.getsourcefile(function) or '?'}: {function.__qualname__}"
@@ -212,7 +219,7 @@ def _describe_node(
         cache=cache,
     )
     output_types = {name: found.type for name, found in outputs.items()}
-    return NodeType(spec, function, input_types, output_types, context, named, migrations, light=light)
+    return NodeType(spec, function, input_types, output_types, context, named, migrations, light=light, cheap=cheap)
 
 
 def _input_spec(name: str, parameter: inspect.Parameter, described: Described) -> InputSpec:
