@@ -4,7 +4,7 @@
  */
 
 import type { NodeSpec } from "../model";
-import type { PlanAnswer, Problem, QueueInfo, Run } from "./types";
+import type { MediumInfo, PlanAnswer, Problem, QueueInfo, Run } from "./types";
 
 export type { CheckAnswer, FileInfo, ModelInfo, Problem, QueueInfo, RevisionInfo, Run, RunFile, Template, WorkflowInfo } from "./types";
 export type Plan = PlanAnswer;
@@ -16,6 +16,8 @@ export interface NodeFile {
   media_type: string;
   width?: number;
   height?: number;
+  frames?: number;
+  seconds?: number;
 }
 
 export interface NodeState {
@@ -40,6 +42,7 @@ export interface CatalogueAnswer {
   nodes: NodeSpec[];
   packs: { name: string; reason: string; remedy: string }[];
   rules: { variables: string[] };
+  media: MediumInfo[];
 }
 
 export type ServerEvent =

@@ -5,6 +5,7 @@ import { openFile } from "../state/documents";
 import { loadPicture } from "../state/files";
 import { Painter } from "../painter/Painter";
 import { activeGraph, type Overlay, useApp } from "../state/store";
+import { MediaSheet } from "../results/MediaSheet";
 import { AddNode } from "./AddNode";
 import { commands, commandTitle, execute, jumpTo } from "./commands";
 import { Connect } from "./Connect";
@@ -43,6 +44,8 @@ export function Overlays() {
       return <Settings onClose={close} />;
     case "viewer":
       return <Viewer {...overlay} onClose={close} />;
+    case "media":
+      return <MediaSheet file={overlay.file} onClose={close} />;
     case "painter":
       return <Painter source={overlay.source} onClose={close} />;
     case "name":

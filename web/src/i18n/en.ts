@@ -146,6 +146,7 @@ export const en = {
   "file.upload": "Upload a file",
   "file.none": "No file chosen",
   "file.search": "Search files",
+  "file.noLoader": "No installed node loads {name}.",
   "file.failed": "The upload failed: {message}",
   "choice.search": "Search",
   "model.search": "Search models, or type a name",

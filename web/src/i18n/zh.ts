@@ -149,6 +149,7 @@ export const zh: Texts = {
   "file.upload": "上传文件",
   "file.none": "未选择文件",
   "file.search": "搜索文件",
+  "file.noLoader": "没有已安装的节点能加载 {name}。",
   "file.failed": "上传失败：{message}",
   "choice.search": "搜索",
   "complete.embeddings": "嵌入",

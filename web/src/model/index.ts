@@ -11,6 +11,7 @@ export * from "./items";
 export * from "./json";
 export * from "./layout";
 export * from "./lora";
+export * from "./media";
 export * from "./picture";
 export * from "./ports";
 export * from "./porttype";

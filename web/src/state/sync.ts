@@ -20,7 +20,7 @@ let stream: EventStream | null = null;
 
 export async function loadServerData(): Promise<void> {
   const catalogue = await request<CatalogueAnswer>("GET", "/catalogue");
-  useApp.setState({ catalogue: new m.Catalogue(catalogue.nodes, catalogue.rules.variables), ready: true, connection: "online" });
+  useApp.setState({ catalogue: new m.Catalogue(catalogue.nodes, catalogue.rules.variables, catalogue.media), ready: true, connection: "online" });
   await Promise.allSettled([
     loadWords(),
     refreshWorkflows(),
