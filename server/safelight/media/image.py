@@ -13,7 +13,7 @@ from safelight.sdk.values import Image
 
 from . import embedding
 from .base import Accepted, Limits, Medium, Source, no_thumbnail, problem, unreadable
-from .cleaning import clean
+from .cleaning import animation, clean
 from .containers import webp_chunks
 
 if TYPE_CHECKING:
@@ -73,9 +73,14 @@ class ImageMedium(Medium):
     def accept(self, data: bytes, format: Format, shown: str) -> Accepted:
         """An image is decoded whole, which proves that it can be; its size is read from the header first: a small file
         may claim to be a huge image. What is kept are its encoded pixels, or, where those would not show the right
-        colours everywhere, a PNG of what they mean.
+        colours everywhere, a PNG of what they mean. A WebP or GIF that moves keeps its frames as they are.
         """
         image = _read(data, shown)
+        moving = animation(data, image.format.media_type)
+        if moving is not None:
+            width, height = image.size
+            measures = Measures(width=width, height=height, frames=moving.frames, seconds=moving.seconds)
+            return Accepted(moving.data, image.format, measures)
         kept, form = _kept(data, image)
         width, height = image.size
         return Accepted(kept, form, Measures(width=width, height=height))

@@ -105,7 +105,11 @@ class MediaRegistry:
 
     def measure(self, source: Source, media_type: str) -> Measures:
         medium = self.of_type(media_type)
-        return medium.measure(source) if medium is not None else Measures()
+        try:
+            return medium.measure(source) if medium is not None else Measures()
+        except Exception:
+            log.debug("a file of the kind %s cannot be measured", media_type, exc_info=True)
+            return Measures()
 
     def has_thumbnail(self, media_type: str) -> bool:
         medium = self.of_type(media_type)
@@ -118,8 +122,8 @@ class MediaRegistry:
             raise no_thumbnail(f"it is of the kind {media_type}")
         try:
             return fitted(medium.thumbnail(source, side), side)
-        except (ProblemError, OSError) as error:
-            why = error.problems[0].message if isinstance(error, ProblemError) else str(error)
+        except Exception as error:  # of files that are broken on purpose, and of media of packs
+            why = error.problems[0].message if isinstance(error, ProblemError) else str(error) or type(error).__name__
             raise no_thumbnail(why) from error
 
     def preview(self, value: Any) -> Picture | None:

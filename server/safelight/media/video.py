@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk.image_files import FORMATS as IMAGES
 from safelight.sdk.image_files import image_format
 from safelight.sdk.media import Format, Measures, MediaFile, file_format
+from safelight.sdk.problem import ProblemError
 from safelight.sdk.values import Audio, Video
 
 from . import boxes
@@ -151,16 +152,26 @@ def _head(source: Source) -> bytes:
 
 
 @contextmanager
-def _opened(source: Source, shown: str) -> Iterator[tuple[Any, Any]]:
-    """A container and its first video stream. Raises ProblemError for what is none, or breaks while it is read."""
+def _container(source: Source, shown: str) -> Iterator[Any]:
+    """An opened file. Raises ProblemError for what is none, or breaks while it is read."""
     av = require_av("Reading a video")
     try:
-        with av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as container:
-            if not container.streams.video:
-                raise damaged(shown, "there is no video in it")
-            yield container, container.streams.video[0]
-    except av.FFmpegError as error:
-        raise damaged(shown, error.strerror or str(error)) from error
+        place = io.BytesIO(source) if isinstance(source, bytes) else str(source)
+        with av.open(place, metadata_errors="replace") as container:
+            yield container
+    except (ProblemError, MemoryError):
+        raise
+    except Exception as error:  # PyAV raises all sorts of things for files that are broken on purpose
+        raise damaged(shown, getattr(error, "strerror", None) or str(error)) from error
+
+
+@contextmanager
+def _opened(source: Source, shown: str) -> Iterator[tuple[Any, Any]]:
+    """The same with its first video stream."""
+    with _container(source, shown) as container:
+        if not container.streams.video:
+            raise damaged(shown, "there is no video in it")
+        yield container, container.streams.video[0]
 
 
 def _check_pixels(stream: Any, shown: str) -> None:
@@ -204,17 +215,17 @@ def _decoded(source: Source, shown: str) -> Video:
             count += 1
     if frames is None:
         raise unreadable(shown, "not one frame of it can be decoded")
-    return Video(frames[:count].clone() if count < len(frames) else frames, fps, _sound(source))
+    return Video(frames[:count].clone() if count < len(frames) else frames, fps, _sound(source, shown))
 
 
-def _sound(source: Source) -> Audio | None:
+def _sound(source: Source, shown: str) -> Audio | None:
     """The sound of a video; None where there is none."""
     import numpy
     import torch
 
     av = require_av("Reading a video")
     pieces: list[Any] = []
-    with av.open(io.BytesIO(source) if isinstance(source, bytes) else str(source)) as container:
+    with _container(source, shown) as container:
         if not container.streams.audio:
             return None
         stream = container.streams.audio[0]
@@ -242,13 +253,32 @@ def _unmoving(source: Source, shown: str) -> Video:
             if count * picture.width * picture.height * 3 > MAX_UNPACKED:
                 raise too_large(shown, f"{count} frames", f"{MAX_UNPACKED >> 30} GiB of frames")
             frames = torch.empty((count, picture.height, picture.width, 3), dtype=torch.uint8)
-            length = 0.0
+            durations: list[float] = []
             for number, frame in enumerate(ImageSequence.Iterator(picture)):
                 frames[number] = torch.from_numpy(numpy.array(on_white(frame.convert("RGBA"))))
-                length += float(frame.info.get("duration", 0) or 0) / 1000
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                durations.append(float(frame.info.get("duration", 0) or 0) / 1000)
+    except ProblemError:
+        raise
+    except Exception as error:  # Pillow raises all sorts of things
         raise unreadable(shown, str(error) or "it is damaged") from error
-    return Video(frames, count / length if length else 24.0)
+    return _evenly(frames, durations, shown)
+
+
+def _evenly(frames: torch.Tensor, durations: list[float], shown: str) -> Video:
+    """A video whose frames all last equally long: one that lasts as long as several stands for several, since writers
+    of such files put equal frames together.
+    """
+    import torch
+
+    shortest = min((one for one in durations if one > 0), default=0.0)
+    if not shortest:
+        return Video(frames)
+    times = [max(1, round(one / shortest)) for one in durations]
+    if sum(times) * frames[0].numel() > MAX_UNPACKED:
+        raise too_large(shown, f"{sum(times)} frames", f"{MAX_UNPACKED >> 30} GiB of frames")
+    if max(times) > 1:
+        frames = frames.repeat_interleave(torch.tensor(times), dim=0)
+    return Video(frames, sum(times) / sum(durations))
 
 
 def _pictures(video: Video) -> Iterator[Picture]:
