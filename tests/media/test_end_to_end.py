@@ -15,6 +15,7 @@ from safelight.app import Studio
 from safelight.graph import Document
 from safelight.host.uploads import accept
 from safelight.media.registry import GROUP, built_in, load_media
+from safelight.scripting import Workflow
 from safelight.sdk import Audio, Mesh, ProblemError, Video
 from safelight.sdk.pack import GROUP as NODES
 from safelight.sdk.pack import load_packs
@@ -84,6 +85,13 @@ def test_a_value_that_is_an_output_is_written_by_its_medium(studio: Studio, tmp_
     wanted = document({"load": ("audio.load", {"file": "a.wav"})}, [], "load.audio")
     (entry,) = studio.run(wanted, output=tmp_path / "out").outputs["made"]
     assert (Path(entry["path"]).name, entry["media_type"]) == ("clip_made_00001.wav", "audio/wav")
+
+
+def test_from_python_other_media_are_files_and_not_images(studio: Studio, tmp_path: Path, sound: Audio) -> None:
+    put(studio, tmp_path, sound, "wav")
+    wanted = document({"load": ("audio.load", {"file": "a.wav"})}, [], "load.audio")
+    result = Workflow(wanted, studio).run(output=tmp_path / "out")
+    assert not result.images and [path.suffix for path in result.files] == [".wav"]
 
 
 def test_frames_go_into_a_video_and_come_out_as_they_were(studio: Studio, tmp_path: Path, video: Video) -> None:
