@@ -1,7 +1,7 @@
 # The tasks of a checkout. They use the Python of the active virtual environment.
 PYTHON ?= python
 
-.PHONY: help install test lint types layers format pictures screenshots bench wheel ci
+.PHONY: help install test lint types layers format web codegen pictures screenshots bench wheel ci
 
 help:  ## list the tasks
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,15 @@ format:  ## format, and mend what can be mended
 
 screenshots:  ## draw the pictures of docs/editor.md anew, from the editor as it is built
 	$(PYTHON) tests/web/screenshots.py
+
+web:  ## check and build the editor into web/dist, which `safelight serve` of a checkout shows
+	cd web && npm ci --include=dev && npm run check && npm run build
+
+codegen:  ## write what is generated from the code: openapi.json, the schema, TypeScript types, fixtures
+	$(PYTHON) -m safelight.http.openapi > docs/openapi.json
+	$(PYTHON) -m safelight.graph.schema > docs/workflow.schema.json
+	$(PYTHON) -m safelight.http.typescript > web/src/api/types.ts
+	$(PYTHON) tests/web/make_fixtures.py
 
 pictures:  ## draw the pictures of the README and of the templates anew, with the model as it is now
 	rm -f docs/images/first_pictures.png

@@ -9,7 +9,7 @@ from safelight.sdk import Lazy, Problem, ProblemError, Slider, node
 T = TypeVar("T")
 
 
-@node(version=1)
+@node(version=1, tags=("if else", "boolean switch"))
 def switch(
     if_true: Annotated[Lazy[T], "Computed and handed on when the condition is on."],
     if_false: Annotated[Lazy[T], "Computed and handed on when it is off."],
@@ -20,7 +20,7 @@ def switch(
     return (if_true if condition else if_false).get()
 
 
-@node(version=1)
+@node(version=1, tags=("switch", "any switch", "router"))
 def select(
     first: Lazy[T],
     second: Lazy[T] | None = None,

@@ -15,7 +15,7 @@ class Guided(NamedTuple):
     negative: Annotated[Conditioning, "The negative conditioning; the positive one where none was connected."]
 
 
-@node(version=1)
+@node(version=1, tags=("Apply ControlNet", "ControlNetApply", "ControlNetApplyAdvanced"))
 def apply(
     positive: Conditioning,
     controlnet: ModelRef[ControlNet],
@@ -23,8 +23,12 @@ def apply(
     negative: Annotated[Conditioning | None, "Guided as well where it is connected, as is usual."] = None,
     *,
     strength: Annotated[float, Slider(0, 2, step=0.05), "How much it says. 0 is nothing."] = 1.0,
-    start: Annotated[float, Slider(0, 1, step=0.01), "From this fraction of the steps on."] = 0.0,
-    end: Annotated[float, Slider(0, 1, step=0.01), "Up to this fraction of the steps."] = 1.0,
+    start: Annotated[
+        float, Slider(0, 1, step=0.01, group="Part of the steps"), "From this fraction of the steps on."
+    ] = 0.0,
+    end: Annotated[
+        float, Slider(0, 1, step=0.01, group="Part of the steps"), "Up to this fraction of the steps."
+    ] = 1.0,
 ) -> Guided:
     """Guide a denoiser by a picture. Several ControlNets, one node behind the other, add up.
 

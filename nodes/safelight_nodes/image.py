@@ -22,7 +22,9 @@ from safelight.sdk import (
 )
 
 _Quality = Annotated[
-    int, Slider(1, 100), "For JPEG and WebP: higher is better and larger. WebP with 100 keeps every pixel exactly."
+    int,
+    Slider(1, 100, shown_if={"format": ["jpeg", "webp"]}),
+    "For JPEG and WebP: higher is better and larger. WebP with 100 keeps every pixel exactly.",
 ]
 
 
@@ -33,7 +35,7 @@ class Loaded(NamedTuple):
     mask: Annotated[Mask, "Opaque parts white; all white for a picture without transparency."]
 
 
-@node(version=1)
+@node(version=1, tags=("Load Image",))
 def load(*, file: Annotated[str, FilePick("image"), "A picture in the input folder."], ctx: Context) -> Loaded:
     """Read an image from the input folder: PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF (its first frame) and more.
 
@@ -49,7 +51,7 @@ def load(*, file: Annotated[str, FilePick("image"), "A picture in the input fold
     return Loaded(Image(pixels[None]), Mask(opaque[None].clone()))
 
 
-@node(version=1)
+@node(version=1, tags=("Load Image (as Mask)", "Load Image Mask"))
 def load_mask(
     *,
     file: Annotated[str, FilePick("mask"), "A picture in the input folder: white is chosen, black is not."],
@@ -67,7 +69,7 @@ def load_mask(
     return Mask((coverage * pixels[..., 3] if pixels.shape[-1] == 4 else coverage)[None])
 
 
-@node(version=1, output=True)
+@node(version=1, output=True, tags=("Save Image",))
 def save(
     image: Image,
     *,
@@ -80,7 +82,7 @@ def save(
     format: Annotated[Literal["png", "webp", "jpeg"], Choice()] = "png",
     quality: _Quality = 90,
     embed_workflow: Annotated[
-        bool, Toggle(), "Put the workflow into the file, so that it can be opened from the picture."
+        bool, Toggle(advanced=True), "Put the workflow into the file, so that it can be opened from the picture."
     ] = True,
     ctx: Context,
 ) -> list[File]:
@@ -90,7 +92,7 @@ def save(
     return save_all(image, name, format, embed_workflow, ctx, quality=quality)
 
 
-@node(version=1, output=True)
+@node(version=1, output=True, tags=("Preview Image",))
 def preview(image: Image, *, ctx: Context) -> list[File]:
     """Show pictures without saving them."""
     from ._files import save_all
@@ -98,7 +100,7 @@ def preview(image: Image, *, ctx: Context) -> list[File]:
     return save_all(image, "preview", "png", False, ctx, keep=False)
 
 
-@node(version=1)
+@node(version=1, tags=("Upscale Image", "ImageScale", "Image Resize"))
 def resize(
     image: Image,
     *,
@@ -123,7 +125,7 @@ def resize(
     return Image(resized(image.pixels, height, width, fit, method))
 
 
-@node(version=1, cheap=True)
+@node(version=1, cheap=True, tags=("ImageCrop",))
 def crop(
     image: Image,
     *,
@@ -147,7 +149,7 @@ def crop(
     return Image(image.pixels[:, top : top + height, left : left + width].contiguous())
 
 
-@node(version=1, cheap=True)
+@node(version=1, cheap=True, tags=("remove alpha", "transparency"))
 def flatten(image: Image, *, background: Annotated[str, Color()] = "#ffffff") -> Image:
     """Put a colour behind transparent pictures."""
     from ._pixels import color_of, flattened
@@ -155,7 +157,7 @@ def flatten(image: Image, *, background: Annotated[str, Color()] = "#ffffff") ->
     return image if image.pixels.shape[-1] == 3 else Image(flattened(image.pixels, color_of(background)))
 
 
-@node(version=1, cheap=True)
+@node(version=1, cheap=True, tags=("Convert Image to Mask", "ImageToMask"))
 def to_mask(
     image: Image,
     *,
@@ -179,13 +181,13 @@ def to_mask(
     return Mask(1 - coverage if invert else coverage)
 
 
-@node(version=1, cheap=True)
+@node(version=1, cheap=True, tags=("Convert Mask to Image", "MaskToImage"))
 def from_mask(mask: Mask) -> Image:
     """Show a mask as a picture in black and white."""
     return Image(mask.coverage[..., None].repeat(1, 1, 1, 3))
 
 
-@node(version=1)
+@node(version=1, tags=("GrowMask", "FeatherMask", "dilate", "erode"))
 def grow_mask(
     mask: Mask,
     *,
@@ -199,7 +201,7 @@ def grow_mask(
     return Mask(blurred(coverage, blur) if blur else coverage)
 
 
-@node(version=1)
+@node(version=1, tags=("ImageCompositeMasked", "paste", "blend"))
 def composite(
     base: Annotated[Image, "Stays where the mask is black, pixel for pixel."],
     over: Annotated[Image, "Covers it where the mask is white; brought to its size."],
@@ -221,7 +223,7 @@ def composite(
     return Image(blended(below, above, coverage))
 
 
-@node(version=1)
+@node(version=1, tags=("Canny", "edge detection", "preprocessor"))
 def canny(
     image: Image,
     *,
@@ -252,7 +254,7 @@ def canny(
     return Image(edges[..., None].repeat(1, 1, 1, 3))
 
 
-@node(version=1, cheap=True)
+@node(version=1, cheap=True, tags=("Batch Images", "ImageBatch"))
 def batch(images: Annotated[list[Image], "Pictures of one size, in the order in which they were connected."]) -> Image:
     """Put pictures of one size together as a batch."""
     import torch
@@ -271,13 +273,13 @@ def batch(images: Annotated[list[Image], "Pictures of one size, in the order in 
     return Image(torch.cat([image.pixels for image in images]))
 
 
-@node(version=1, cheap=True)
+@node(version=1, cheap=True, tags=("unbatch", "ImageFromBatch"))
 def split(image: Image) -> list[Image]:
     """The pictures of a batch one by one. What is connected runs once for each."""
     return [Image(pixels[None].clone()) for pixels in image.pixels]
 
 
-@node(version=1)
+@node(version=1, tags=("contact sheet", "XY plot", "X/Y/Z plot"))
 def grid(
     images: Annotated[list[Image], "Pictures, or batches of them, in the order in which they were connected."],
     *,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@node(version=1)
+@node(version=1, tags=("IPAdapter", "IPAdapterAdvanced", "image prompt"))
 def apply(
     positive: Conditioning,
     adapter: ModelRef[IPAdapter],
@@ -31,8 +31,12 @@ def apply(
     image: Annotated[Image, "Pictures to take after; all of a batch together. Transparent parts become white."],
     *,
     scale: Annotated[float, Slider(0, 2, step=0.05), "How much the pictures count beside the text."] = 0.6,
-    start: Annotated[float, Slider(0, 1, step=0.01), "From this fraction of the steps on."] = 0.0,
-    end: Annotated[float, Slider(0, 1, step=0.01), "Up to this fraction of the steps."] = 1.0,
+    start: Annotated[
+        float, Slider(0, 1, step=0.01, group="Part of the steps"), "From this fraction of the steps on."
+    ] = 0.0,
+    end: Annotated[
+        float, Slider(0, 1, step=0.01, group="Part of the steps"), "Up to this fraction of the steps."
+    ] = 1.0,
     ctx: Context,
 ) -> Conditioning:
     """Let pictures guide a denoiser as a prompt does. Apply it to the positive conditioning.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _Pixels = Number(0, 16384, step=8, zero="auto")
 
 
-@node(version=1)
+@node(version=1, tags=("EmptyLatentImage", "Empty Latent Image", "txt2img", "text to image"))
 def empty(
     vae: Annotated[ModelRef[VAE], "The VAE that will decode it: it decides channels and downsampling."],
     *,
@@ -47,7 +47,7 @@ def empty(
     return Latent(torch.zeros(batch, channels, height // factor, width // factor), vae.family, factor)
 
 
-@node(version=1)
+@node(version=1, tags=("SetLatentNoiseMask", "inpaint"))
 def set_mask(latent: Latent, mask: Annotated[Mask, "White where the sampler may paint, black where not."]) -> Latent:
     """Let the sampler paint inside a mask only."""
     from ._diffusion.latents import latent_mask
@@ -65,7 +65,7 @@ def set_mask(latent: Latent, mask: Annotated[Mask, "White where the sampler may 
     return replace(latent, mask=latent_mask(mask.coverage, latent))
 
 
-@node(version=1)
+@node(version=1, tags=("LatentUpscale", "LatentUpscaleBy", "Upscale Latent", "hires fix", "highres fix"))
 def resize(
     latent: Latent,
     *,
@@ -92,7 +92,7 @@ def resize(
     return replace(latent, samples=samples, mask=mask, masked=masked, size=inner)
 
 
-@node(version=1)
+@node(version=1, tags=("RepeatLatentBatch",))
 def repeat(latent: Latent, *, times: Annotated[int, Slider(1, 64), "How many of each picture."] = 2) -> Latent:
     """Repeat the pictures of a latent as a batch. Each then has its own seed in a sampler."""
     samples = latent.samples.repeat_interleave(times, dim=0)
@@ -103,7 +103,7 @@ def repeat(latent: Latent, *, times: Annotated[int, Slider(1, 64), "How many of 
     return replace(latent, samples=samples, mask=spread(latent.mask), masked=spread(latent.masked))
 
 
-@node(version=1)
+@node(version=1, tags=("LatentFromBatch",))
 def select(
     latent: Latent, *, index: Annotated[int, Number(0), "Which picture of the batch, counted from 0."] = 0
 ) -> Latent:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from safelight.sdk import (
     VAE,
+    Choice,
     Context,
     ControlNet,
     Denoiser,
@@ -25,9 +26,12 @@ from safelight.sdk import (
 
 PrecisionChoice = Annotated[
     Precision,
+    Choice(advanced=True),
     "How numbers are kept and computed with. auto is what this machine is fastest in without visible harm.",
 ]
-Weight = Annotated[float, Number(-10, 10, step=0.05), "How strongly it counts. 0 is not at all, 1 as it was trained."]
+_HOW_STRONGLY = "How strongly it counts. 0 is not at all, 1 as it was trained."
+Weight = Annotated[float, Number(-10, 10, step=0.05), _HOW_STRONGLY]
+TextWeight = Annotated[float, Number(-10, 10, step=0.05, advanced=True), _HOW_STRONGLY]
 
 
 class Loaded(NamedTuple):
@@ -52,7 +56,12 @@ class Patched(NamedTuple):
     text: ModelRef[TextEncoder]
 
 
-@node(version=1, title="Load model", light=True)
+@node(
+    version=1,
+    title="Load model",
+    light=True,
+    tags=("Load Checkpoint", "CheckpointLoaderSimple", "load diffusion model", "safetensors"),
+)
 def load(
     *,
     model: Annotated[
@@ -73,13 +82,14 @@ def load(
     )
 
 
-@node(version=1, title="Load VAE", light=True)
+@node(version=1, title="Load VAE", light=True, tags=("VAELoader",))
 def load_vae(
     *,
     vae: Annotated[str, ModelPick("vae"), "A VAE, or a whole model to take it from."],
     precision: PrecisionChoice = "auto",
     family: Annotated[
         Literal["auto", "sd1", "sd2", "sdxl"],
+        Choice(advanced=True),
         "The family of models that its latents are for. auto is what its files say. A VAE in a single file seldom says "
         "it; decoding then goes by the latent, and encoding needs it here.",
     ] = "auto",
@@ -100,7 +110,7 @@ def load_vae(
     return ModelRef("VAE", told or ("" if family == "auto" else family), source, "vae", precision)
 
 
-@node(version=1, title="Load ControlNet", light=True)
+@node(version=1, title="Load ControlNet", light=True, tags=("Load ControlNet Model", "ControlNetLoader"))
 def load_controlnet(
     *,
     controlnet: Annotated[str, ModelPick("controlnet"), "A ControlNet in diffusers layout."],
@@ -112,7 +122,7 @@ def load_controlnet(
     return ModelRef("ControlNet", family, source, "", precision)
 
 
-@node(version=1, title="Load IP-Adapter", light=True)
+@node(version=1, title="Load IP-Adapter", light=True, tags=("IPAdapterModelLoader", "IPAdapter Unified Loader"))
 def load_ip_adapter(
     *,
     adapter: Annotated[
@@ -131,14 +141,14 @@ def load_ip_adapter(
     )
 
 
-@node(version=1, title="Apply LoRA", light=True)
+@node(version=1, title="Apply LoRA", light=True, tags=("Load LoRA", "LoraLoader", "lycoris"))
 def apply_lora(
     model: ModelRef[Denoiser],
     text: Annotated[ModelRef[TextEncoder], "The text encoders of the same model; a LoRA may change them as well."],
     *,
     lora: Annotated[str, ModelPick("lora"), "A LoRA file below the model folders, or a hub id."],
     weight: Weight = 1.0,
-    text_weight: Weight = 1.0,
+    text_weight: TextWeight = 1.0,
     ctx: Context,
 ) -> Patched:
     """Change a model's style or subject by a LoRA. Several add up, one node behind the other, in any order."""
@@ -146,7 +156,7 @@ def apply_lora(
     return Patched(_patched(model, source, weight), _patched(text, source, text_weight))
 
 
-@node(version=1, title="Apply LoRA to model only", light=True)
+@node(version=1, title="Apply LoRA to model only", light=True, tags=("LoraLoaderModelOnly", "Load LoRA"))
 def apply_lora_to_model(
     model: ModelRef[Denoiser],
     *,

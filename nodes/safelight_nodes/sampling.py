@@ -38,13 +38,13 @@ _Spacing = Annotated[
 _Seed = Annotated[int, Seed(), "Where the random noise starts. Picture k of a batch uses seed + k."]
 _Rescale = Annotated[
     float,
-    Slider(0, 1, step=0.05, zero="off"),
+    Slider(0, 1, step=0.05, zero="off", advanced=True),
     "Brings the contrast back to that of the unguided picture, against the overexposure of strong guidance. "
     "0 is off; about 0.7 suits models that predict velocity.",
 ]
 
 
-@node(version=1)
+@node(version=1, tags=("KSampler", "cfg", "scheduler", "denoising strength", "txt2img", "img2img"))
 def sample(
     model: ModelRef[Denoiser],
     positive: Annotated[Conditioning, "What the picture should show."],
@@ -86,7 +86,7 @@ def sample(
     return _run(model, positive, negative, latent, settings, ctx, first=steps - count, fresh=denoise >= 1)
 
 
-@node(version=1)
+@node(version=1, tags=("KSampler (Advanced)", "KSamplerAdvanced", "refiner"))
 def sample_part(
     model: ModelRef[Denoiser],
     positive: Annotated[Conditioning, "What the picture should show."],

@@ -24,7 +24,7 @@ from safelight.sdk import (
 _Fraction = Slider(0, 1, step=0.01)
 
 
-@node(version=1)
+@node(version=1, tags=("CLIP Text Encode", "CLIPTextEncode", "prompt", "negative prompt", "clip skip"))
 def encode(
     encoder: ModelRef[TextEncoder],
     *,
@@ -36,7 +36,9 @@ def encode(
         "embeddings/name.safetensors of the model folder has learned.",
     ] = "",
     clip_skip: Annotated[
-        int, Slider(0, 8), "Last layers of the text encoder to leave out. 0 is what the model was trained with."
+        int,
+        Slider(0, 8, advanced=True),
+        "Last layers of the text encoder to leave out. 0 is what the model was trained with.",
     ] = 0,
     ctx: Context,
 ) -> Conditioning:
@@ -85,7 +87,7 @@ def encode(
     return Conditioning((Prompt(embeddings, pooled),), family=encoder.family)
 
 
-@node(version=1)
+@node(version=1, tags=("ConditioningCombine", "Conditioning (Combine)"))
 def combine(
     first: Conditioning, second: Conditioning, third: Conditioning | None = None, fourth: Conditioning | None = None
 ) -> Conditioning:
@@ -111,7 +113,7 @@ def combine(
     )
 
 
-@node(version=1)
+@node(version=1, tags=("ConditioningSetArea", "Conditioning (Set Area)", "regional prompt"))
 def set_area(
     conditioning: Conditioning,
     *,
@@ -134,7 +136,7 @@ def set_area(
     return _changed(conditioning, area=Area(x, y, width, height), strength=strength)
 
 
-@node(version=1)
+@node(version=1, tags=("ConditioningSetMask", "Conditioning (Set Mask)", "regional prompt"))
 def set_mask(
     conditioning: Conditioning,
     mask: Annotated[Mask, "Where the prompt speaks: white inside, grey partly."],
@@ -145,7 +147,7 @@ def set_mask(
     return _changed(conditioning, mask=mask.coverage, strength=strength)
 
 
-@node(version=1)
+@node(version=1, tags=("ConditioningSetTimestepRange", "prompt editing"))
 def set_range(
     conditioning: Conditioning,
     *,
@@ -166,7 +168,7 @@ def set_range(
     return _changed(conditioning, start=start, end=end)
 
 
-@node(version=1)
+@node(version=1, tags=("CLIPTextEncodeSDXL", "size conditioning"))
 def set_size(
     conditioning: Conditioning,
     *,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _Tile = Annotated[
     int,
-    Number(0, 4096, step=64, zero="auto"),
+    Number(0, 4096, step=64, zero="auto", advanced=True),
     "Side of the tiles in pixels, for pictures that do not fit in memory at once. 0: whole up to about 1500 x 1500 "
     "pixels, in tiles above that or when memory runs out.",
 ]
@@ -35,7 +35,7 @@ _Fit = Annotated[
 ]
 
 
-@node(version=1)
+@node(version=1, tags=("VAE Decode", "VAEDecode", "VAE Decode (Tiled)"))
 def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context) -> Image:
     """Turn a latent into images. They are as large as those that were encoded."""
     from ._diffusion.autoencoder import leased_codec
@@ -68,16 +68,20 @@ def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context)
         return Image(codec.decode(latent.samples, tile)[:, :height, :width].contiguous())
 
 
-@node(version=1)
+@node(version=1, tags=("VAE Encode", "VAEEncode", "img2img", "image to image"))
 def encode(
     vae: ModelRef[VAE],
     image: Annotated[Image, "The pictures. Transparent parts become white."],
     *,
     fit: _Fit = "pad",
     sampled: Annotated[
-        bool, Toggle(), "Draw from the distribution that the VAE gives instead of taking its mean."
+        bool, Toggle(advanced=True), "Draw from the distribution that the VAE gives instead of taking its mean."
     ] = False,
-    seed: Annotated[int, Seed(), "Where the random draw starts; only used when `sampled` is on."] = 0,
+    seed: Annotated[
+        int,
+        Seed(advanced=True, shown_if={"sampled": True}),
+        "Where the random draw starts; only used when `sampled` is on.",
+    ] = 0,
     tile: _Tile = 0,
     ctx: Context,
 ) -> Latent:
@@ -93,7 +97,7 @@ def encode(
         return Latent(codec.encode(pixels, sources, tile), vae.family, codec.downsampling, size=size)
 
 
-@node(version=1)
+@node(version=1, tags=("VAE Encode (for Inpainting)", "VAEEncodeForInpaint", "InpaintModelConditioning", "inpaint"))
 def encode_inpaint(
     vae: ModelRef[VAE],
     image: Annotated[Image, "The pictures. Transparent parts become white."],

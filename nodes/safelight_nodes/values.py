@@ -9,31 +9,31 @@ from safelight.sdk import Items, Number, Problem, ProblemError, Seed, Text, node
 T = TypeVar("T")
 
 
-@node(version=1)
+@node(version=1, tags=("PrimitiveInt", "primitive", "constant"))
 def integer(*, value: Annotated[int, Number()] = 0) -> int:
     """A whole number, for several inputs to share."""
     return value
 
 
-@node(version=1)
+@node(version=1, tags=("PrimitiveFloat", "primitive", "constant"))
 def number(*, value: Annotated[float, Number()] = 0.0) -> float:
     """A number, for several inputs to share."""
     return value
 
 
-@node(version=1)
+@node(version=1, tags=("PrimitiveString", "primitive", "string"))
 def text(*, value: Annotated[str, Text(multiline=True)] = "") -> str:
     """A text, for several inputs to share."""
     return value
 
 
-@node(version=1)
+@node(version=1, tags=("PrimitiveBoolean", "primitive"))
 def toggle(*, value: bool = True) -> bool:
     """Yes or no, for several inputs to share."""
     return value
 
 
-@node(version=1)
+@node(version=1, tags=("random seed", "noise seed"))
 def seed(*, value: Annotated[int, Seed()] = 0) -> int:
     """A seed, for several samplers to share."""
     return value
@@ -57,7 +57,7 @@ def texts(*, values: Annotated[list[str], Items()] = []) -> list[str]:  # noqa: 
     return list(values)
 
 
-@node(version=1)
+@node(version=1, tags=("linspace", "range", "XY plot"))
 def span(
     *,
     start: Annotated[float, Number(), "The first number."] = 0.0,
@@ -70,13 +70,13 @@ def span(
     return [start + (end - start) * place / (count - 1) for place in range(count)]
 
 
-@node(version=1)
+@node(version=1, tags=("make list", "list"))
 def collect(items: Annotated[list[T], "Values of one type, in the order in which they were connected."]) -> list[T]:
     """Several values as one list. Connected to an input for one value, the node behind it runs once for each."""
     return list(items)
 
 
-@node(version=1)
+@node(version=1, tags=("select from list", "index"))
 def pick(items: list[T], *, index: Annotated[int, Number(0), "Counted from 0."] = 0) -> T:
     """One value out of a list."""
     if index >= len(items):
@@ -92,7 +92,7 @@ def pick(items: list[T], *, index: Annotated[int, Number(0), "Counted from 0."] 
     return items[index]
 
 
-@node(version=1)
+@node(version=1, tags=("concatenate", "StringConcatenate"))
 def join(
     texts: Annotated[list[str], "The texts in the order in which they were connected."],
     *,
@@ -102,7 +102,7 @@ def join(
     return separator.join(part for part in texts if part)
 
 
-@node(version=1)
+@node(version=1, tags=("StringReplace", "find and replace"))
 def replace(
     text: str,
     *,
@@ -113,7 +113,7 @@ def replace(
     return text.replace(find, put) if find else text
 
 
-@node(version=1)
+@node(version=1, tags=("math", "expression"))
 def calculate(
     a: float,
     b: float,
@@ -144,7 +144,7 @@ def calculate(
     return float(found)
 
 
-@node(version=1, title="Round to integer")
+@node(version=1, title="Round to integer", tags=("FloatToInt", "round"))
 def to_integer(
     value: float,
     *,

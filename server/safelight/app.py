@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +33,7 @@ from safelight.media.registry import MediaRegistry, load_media
 from safelight.models import ModelStore, numerics
 from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
 from safelight.sdk.file_names import value_in_name
-from safelight.sdk.pack import BUILT_IN, Catalogue, load_packs
+from safelight.sdk.pack import BUILT_IN, Catalogue, forget, load_packs
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
 from safelight.sdk.values import File
 
@@ -117,6 +117,14 @@ class Studio:
     def numerics(self) -> str:
         return numerics(self.home).text
 
+    def reload(self, packages: Iterable[str]) -> None:
+        """Imports these packages of packs again, as their files are now. Runs that have begun go on as they were."""
+        forget(packages)
+        catalogue, codec = load_packs(), self.catalogue.codec
+        codec.adopt(catalogue.codec)  # the cache holds it
+        catalogue.codec = codec
+        self.catalogue = catalogue
+
     def free(self) -> None:
         """Lets go of the models and values that are held in memory; everything can be had again."""
         if "models" in self.__dict__:
@@ -146,21 +154,15 @@ class Studio:
         names = shipped_names()
         if not is_file(path) and str(what) in names:
             path = names[str(what)]
+        from safelight.interop.reading import read
+
         try:
             data = path.read_bytes()
         except IsADirectoryError:
             raise _no_workflow(what, "a folder, not a workflow", names) from None
         except (OSError, ValueError):
             raise _no_workflow(what, "neither a file nor the name of a shipped workflow", names) from None
-        from safelight.interop.foreign import carried
-
-        if self.media.sniff(data) is None:
-            if path.suffix != ".json" and not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-                message = f"{str(what)!r} is no workflow: it is neither JSON nor a file that can carry one."
-                hint = "Give a *.json file, or an image, video or other file that Safelight saved."
-                raise ProblemError(Problem(code="not_workflow", message=message, hint=hint, value=str(what)))
-            return Document.loads(data)
-        return Document.loads(carried(data, self.media, str(what)))
+        return read(data, self.media, str(what))
 
     def check(self, document: Document, targets: Sequence[str] | None = None) -> Checked:
         """Every problem of a document, those of missing files and models included."""
@@ -221,7 +223,7 @@ class Studio:
         """
         options = options or RunOptions()
         checked = self.check(document, targets)
-        graph = checked.require()
+        document, graph = checked.document, checked.require()
         graph.must_have(sorted(options.force))
         require_writable(output)
         text = msgspec.json.encode(document.data()).decode()

@@ -117,21 +117,21 @@ def test_a_file_that_cannot_be_mapped_is_read(tmp_path: Path, monkeypatch: pytes
 calls: list[str] = []
 
 
-@node(version=1)
+@node(version=1, category="kept")
 def slow(*, size: int = 64) -> Image:
     """Made once."""
     calls.append("slow")
     return Image(torch.rand(1, size, size, 3, generator=torch.Generator().manual_seed(3)))
 
 
-@node(version=1, cheap=True)
+@node(version=1, cheap=True, category="kept")
 def half(image: Image) -> Image:
     """Cheaper to make again than to read."""
     calls.append("half")
     return Image(image.pixels[:, ::2].contiguous())
 
 
-@node(version=1)
+@node(version=1, category="kept")
 def mean(image: Image, *, times: float = 1.0) -> float:
     """Needs the value of what is cheap."""
     calls.append("mean")
@@ -143,7 +143,7 @@ def chain(times: float) -> Document:
         {"slow": "slow", "half": "half", "mean": ("mean", {"times": times})},
         [("slow.image", "half.image"), ("half.image", "mean.image")],
         {"mean": "mean.value"},
-        prefix="test_kept.",
+        prefix="kept.",
     )
 
 

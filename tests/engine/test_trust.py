@@ -120,7 +120,7 @@ def engine_with(folder: Path, memory: int, disk: int | None = None) -> Engine:
 def own(
     nodes: dict[str, Any], links: Iterable[tuple[str, str]] = (), outputs: dict[str, str] | None = None
 ) -> Document:
-    return doc(nodes, links, outputs, prefix="test_trust.")
+    return doc(nodes, links, outputs, prefix="engine.")
 
 
 def choosing(index: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -275,7 +275,7 @@ def test_a_plan_of_a_choice_in_two_steps(tmp_path: Path) -> None:
         "w": ("trivial_nodes.flag", {"value": True}),
         "a": ("trivial_nodes.number", {"value": 1}),
         "b": ("trivial_nodes.number", {"value": 2}),
-        "pick": "test_trust.chain_of_choices",
+        "pick": "engine.chain_of_choices",
     }
     links = [("w.value", "pick.which"), ("a.value", "pick.first"), ("b.value", "pick.second")]
     document = doc(nodes, links, {"n": "pick.value"}, prefix="")
@@ -292,7 +292,7 @@ def test_a_plan_of_a_choice_in_two_steps(tmp_path: Path) -> None:
 def test_a_choice_knows_what_is_connected(tmp_path: Path) -> None:
     engine = engine_with(tmp_path, 1 << 20)
     nodes = {"a": ("trivial_nodes.number", {"value": 1}), "b": ("trivial_nodes.number", {"value": 2}),
-             "k": "test_trust.known"}  # fmt: skip
+             "k": "engine.known"}  # fmt: skip
     alone = doc(nodes, [("a.value", "k.first")], {"n": "k.value"}, prefix="")
     both = doc(nodes, [("a.value", "k.first"), ("b.value", "k.second")], {"n": "k.value"}, prefix="")
     for document, wanted in ((alone, 1), (both, 2), (alone, 1)):
@@ -336,7 +336,7 @@ def test_zero_and_minus_zero_are_two(tmp_path: Path) -> None:
 
 def test_a_node_cannot_hide_what_it_asks_for(tmp_path: Path) -> None:
     engine = engine_with(tmp_path, 1 << 20)
-    nodes = {"n": ("trivial_nodes.number", {"value": 5}), "h": "test_trust.hides_what_it_asks_for"}
+    nodes = {"n": ("trivial_nodes.number", {"value": 5}), "h": "engine.hides_what_it_asks_for"}
     document = doc(nodes, [("n.value", "h.a")], {"n": "h.value"}, prefix="")
     assert plan(engine.graph(document), _memory(engine), choose=choices).nodes["n"].status == "run"
     for _ in range(2):

@@ -6,9 +6,9 @@ import asyncio
 import json
 from typing import Any
 
-from safelight.host.records import QueueInfo, RunRemoved, Snapshot
 from safelight.host.stream import Listener, Stream
-from safelight.host.wire import Preview
+from safelight.host.workers.wire import Preview
+from safelight.protocol.records import QueueInfo, RunRemoved, Snapshot
 
 
 def make(first: int = 1, keep: int = 100, keep_bytes: int = 1 << 30) -> Stream:

@@ -15,13 +15,14 @@ import pytest
 from PIL import Image
 
 from safelight.graph import Document, check
-from safelight.host import gallery
 from safelight.host.database import migrate
-from safelight.host.facts import Facts, Parameter, facts_of
-from safelight.host.gallery import Record, Wanted
+from safelight.host.documents import facts_of
+from safelight.host.gallery import records as gallery
+from safelight.host.gallery.records import Record, Wanted
 from safelight.host.schema import MIGRATIONS
 from safelight.media.registry import built_in
 from safelight.places import shipped_workflows
+from safelight.protocol.facts import Facts, Parameter
 from safelight.sdk.pack import load_packs
 from serving import Server, saving, serving
 

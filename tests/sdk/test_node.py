@@ -194,7 +194,7 @@ def test_recipes_know_their_kind() -> None:
         """x"""
         return model
 
-    kind = Catalogue.of(use)["test_node.use"]
+    kind = Catalogue.of(use)["sdk.use"]
     assert (str(kind.inputs["model"]), list(kind.outputs)) == ("ModelRef[Denoiser]", ["model"])
 
 

@@ -1,10 +1,10 @@
 import { createRoot } from "react-dom/client";
 import { App } from "./app/App";
-import { trackPointer } from "./app/commands";
-import { startKeys } from "./app/keys";
+import { trackPointer } from "./commands/commands";
+import { startKeys } from "./commands/keys";
 import { stage } from "./canvas/stage";
 import { view } from "./canvas/view";
-import { emptyDocument, writeDocument } from "./model";
+import { emptyDocument, writeDocument } from "./graph";
 import { openTab } from "./state/documents";
 import { restore, startPersisting } from "./state/persist";
 import { openText } from "./state/files";

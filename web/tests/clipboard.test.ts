@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import * as m from "../src/model";
+import * as m from "../src/graph";
 import { build, edited, sceneOf, wires } from "./helpers";
 
 const base = build((scene) => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { ModelInfo } from "../src/api/shapes";
-import { suggestions, wantedAt, withEmbedding, without } from "../src/widgets/completion";
+import type { ModelInfo } from "../src/api/types";
+import { suggestions, wantedAt, withEmbedding, without } from "../src/fields/completion";
 
 const model = (name: string, kind: string, family = "sd1"): ModelInfo => ({
   name,

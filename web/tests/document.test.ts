@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { freshId, parseJson, readDocument, splitPort, stringifyJson, writeDocument } from "../src/model";
+import { freshId, parseJson, readDocument, splitPort, stringifyJson, writeDocument } from "../src/graph";
 
 describe("JSON", () => {
   test("a seed beyond 2^53 keeps every digit", () => {

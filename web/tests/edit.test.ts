@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import * as m from "../src/model";
+import * as m from "../src/graph";
 import { build, catalogue, edited, sceneOf, wires } from "./helpers";
 
 let base: m.Document;

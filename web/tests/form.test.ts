@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Document, type InputSpec, moveInput, parseValues, removeInput, renameInput } from "../src/model";
+import { type Document, type InputSpec, moveInput, parseValues, removeInput, renameInput } from "../src/graph";
 
 const spec = (type: string, choices: string[] = []): InputSpec => ({ name: "x", type, socket: false, required: false, lazy: false, default: 0, choices, widget: null, help: "" });
 

@@ -1,5 +1,5 @@
 import { produce } from "immer";
-import { Catalogue, type Document, emptyDocument, type Graph, type MediumInfo, type NodeSpec, type Scene, scopesAt } from "../src/model";
+import { Catalogue, type Document, emptyDocument, type Graph, type MediumInfo, type NodeSpec, type Scene, scopesAt } from "../src/graph";
 import nodes from "./fixtures/catalogue.json";
 import media from "./fixtures/media.json";
 

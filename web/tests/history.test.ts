@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import * as m from "../src/model";
+import * as m from "../src/graph";
 import { build, catalogue, sceneOf } from "./helpers";
 
 /** A small generator of repeatable random numbers (mulberry32). */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import * as m from "../src/model";
+import * as m from "../src/graph";
 import { build, catalogue } from "./helpers";
 
 const none = { sockets: new Set<string>(), result: null };
@@ -9,17 +9,20 @@ test("every node type has a layout whose rows follow each other and whose socket
     const document = build((scene) => void m.addNode(scene, spec.id, { x: 0, y: 0 }, "n"));
     const ports = m.portsOf([document], "n", document.nodes.n!, catalogue);
     for (const options of [none, { ...none, result: "picture" as const }, { ...none, result: "curve" as const }, { ...none, result: "values" as const }, { ...none, sockets: new Set(ports.inputs.map((i) => i.name)) }]) {
-      const layout = m.layoutNode(ports, { x: 0, y: 0 }, options);
+      const layout = m.layoutNode(ports, { x: 0, y: 0, advanced: true }, options);
+      const rows = m.fieldRows(ports, { open: true, kept: options.sockets });
+      const shown = [...ports.inputs.filter((input) => input.socket), ...rows.flatMap((row) => (row.kind === "field" ? [row.input] : []))];
       let bottom = m.HEADER;
       for (const row of layout.rows) {
         expect(row.y).toBeGreaterThanOrEqual(bottom);
         bottom = row.y + row.h;
       }
       expect(layout.h).toBeGreaterThanOrEqual(bottom);
-      expect(Object.keys(layout.inputs).sort()).toEqual(ports.inputs.map((input) => input.name).sort());
+      expect(Object.keys(layout.inputs).sort()).toEqual(shown.map((input) => input.name).sort());
+      if (options.sockets.size) expect(shown.length).toBe(ports.inputs.length);
       for (const place of Object.values(layout.inputs)) expect(place.x).toBe(0);
       for (const place of Object.values(layout.outputs)) expect(place.x).toBe(layout.w);
-      expect(new Set(Object.values(layout.inputs).map((place) => place.y)).size).toBe(ports.inputs.length);
+      expect(new Set(Object.values(layout.inputs).map((place) => place.y)).size).toBe(shown.length);
     }
   }
 });

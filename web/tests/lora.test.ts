@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import * as m from "../src/model";
+import * as m from "../src/graph";
 import { build, edited, wires } from "./helpers";
 
 /** The graph of a first picture: two prompts, one sampler. */

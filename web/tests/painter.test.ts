@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { feathered, flood, share } from "../src/painter/coverage";
 import { dragged, gripAt, settled, withRatio } from "../src/painter/crop";
-import { addMark, type Mark, NO_MARKS, radius, redoMark, undoMark } from "../src/painter/marks";
+import { addMark, type Mark, NO_MARKS, radius, redoMark, undoMark } from "../src/state/marks";
 
 /** A mask from rows of characters: `#` is chosen. */
 function mask(...rows: string[]): Uint8ClampedArray {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { compareDocuments, crc32, type Document } from "../src/model";
+import { compareDocuments, crc32, type Document } from "../src/graph";
 
 describe("pictures", () => {
   it("counts the check value of CRC-32", () => {

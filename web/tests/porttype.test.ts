@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { refusalText } from "../src/i18n/types";
-import { canConnect, portType } from "../src/model";
+import { canConnect, portType } from "../src/graph";
 import table from "./fixtures/connect.json";
 
 test("what connects is what Python says, with its reason", () => {

@@ -69,6 +69,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
 
     nodes = commands.add_parser("nodes", help="list the nodes, or explain one")
     nodes.add_argument("type", nargs="?", metavar="TYPE", help="the type of a node, such as sampling.sample")
+    nodes.add_argument("--search", metavar="WORDS", help="those that match, by name, tag or help: --search 'k sampler'")
     nodes.add_argument("--json", action="store_true", help="print JSON")
 
     cache = commands.add_parser("cache", help="show or clear the cache")
@@ -79,6 +80,16 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     models.add_argument("action", choices=["list", "info", "get"])
     models.add_argument("name", nargs="?", help="its name; to get one, org/name[/path][@revision]")
     models.add_argument("--json", action="store_true", help="print JSON")
+
+    pack = commands.add_parser("pack", help="begin a pack of nodes, or check one")
+    pack.add_argument("action", choices=["new", "check"])
+    pack.add_argument("name", nargs="?", help="new: its name, such as line_art; check: its folder (.), or its name")
+    pack.add_argument("folder", nargs="?", metavar="FOLDER", help="new: where it is made (a folder of its name)")
+    pack.add_argument(
+        "--license", choices=["Apache-2.0", "MIT", "none"], default="Apache-2.0", help="new: its licence (Apache-2.0)"
+    )
+    pack.add_argument("--no-tests", action="store_true", help="check: do not run its tests")
+    pack.add_argument("--json", action="store_true", help="print JSON")
 
     _add_serve(commands.add_parser("serve", help="start the server and its editor"))
     return top, commands.choices
@@ -114,6 +125,7 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--allow-host", metavar="NAME", action="append", default=[], help="a name of this server")
     serve.add_argument("--allow-origin", metavar="URL", action="append", default=[], help="a site that may use the API")
     serve.add_argument("--download", action="store_true", help="fetch missing models from the hub")
+    serve.add_argument("--dev", action="store_true", help="for authors of packs: import a pack again when it is edited")
     serve.add_argument("--open", action="store_true", help="open the editor in a browser")
     serve.add_argument("--log", choices=["text", "json"], default="text", help="the form of the log (text)")
 

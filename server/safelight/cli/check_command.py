@@ -27,9 +27,9 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     else:
         report(problems)
         warnings = len(problems) - len(stopping)
-        print(f"{given.workflow}: {_counted(len(stopping), 'problem')}, {_counted(warnings, 'warning')}.")
+        print(f"{given.workflow}: {counted(len(stopping), 'problem')}, {counted(warnings, 'warning')}.")
     return 2 if stopping else 0
 
 
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
     return f"{count or 'no'} {what}{'s' if count != 1 else ''}"

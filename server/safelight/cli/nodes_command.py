@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from safelight.sdk.node import InputSpec, NodeSpec
 from safelight.sdk.pack import Catalogue, load_packs
-from safelight.sdk.problem import Problem, did_you_mean, one_of
+from safelight.sdk.problem import Problem, one_of
 
 from .answer import print_json
 from .workflow import report
@@ -17,15 +17,19 @@ from .workflow import report
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
     catalogue = load_packs()
-    if given.type is None:
+    if given.type is None or given.search is not None:
+        kinds = list(catalogue.values()) if given.search is None else catalogue.search(given.search)
         if given.json:
-            print_json({"nodes": [kind.spec for kind in catalogue.values()], "packs": catalogue.packs})
+            print_json({"nodes": [kind.spec for kind in kinds], "packs": catalogue.packs})
         else:
-            _list(catalogue)
+            _list([kind.spec for kind in kinds], by_category=given.search is None)
+            _report_packs(catalogue)
+            if not kinds:
+                print(f"No node matches {given.search!r}. {catalogue.suggest(given.search or '')}", file=sys.stderr)
         return 0
-    kind = catalogue.get(given.type)
+    kind = catalogue.get(given.type) or catalogue.former(given.type)
     if kind is None:
-        hint = did_you_mean(given.type, catalogue) or "`safelight nodes` lists all types."
+        hint = catalogue.suggest(given.type) or "`safelight nodes` lists all types."
         message = f"There is no node type {given.type!r}."
         problem = Problem(code="unknown_type", message=message, hint=hint, value=given.type)
         if given.json:
@@ -40,14 +44,18 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     return 0
 
 
-def _list(catalogue: Catalogue) -> None:
+def _list(specs: Sequence[NodeSpec], *, by_category: bool) -> None:
     category = ""
-    width = max((len(name) for name in catalogue), default=0)
-    for name, kind in catalogue.items():
-        if kind.spec.category != category:
-            category = kind.spec.category
+    width = max((len(spec.id) for spec in specs), default=0)
+    for spec in specs:
+        if by_category and spec.category != category:
+            category = spec.category
             print(f"\n{category}")
-        print(f"  {name:<{width}}  {kind.spec.help.splitlines()[0]}")
+        mark = "(deprecated) " if spec.deprecated else ""
+        print(f"  {spec.id:<{width}}  {mark}{spec.help.splitlines()[0]}")
+
+
+def _report_packs(catalogue: Catalogue) -> None:
     for state in catalogue.packs:
         if state.reason:
             print(f"\nThe pack {state.name!r} is incomplete: {state.reason} {state.remedy}", file=sys.stderr)
@@ -55,6 +63,12 @@ def _list(catalogue: Catalogue) -> None:
 
 def _explain(spec: NodeSpec) -> None:
     print(f"{spec.id}  (version {spec.version}, {spec.pack})\n\n{spec.help}\n")
+    if spec.deprecated:
+        print(f"deprecated: {spec.deprecated}\n")
+    if spec.aliases:
+        print(f"formerly: {', '.join(spec.aliases)}\n")
+    if spec.tags:
+        print(f"also found as: {', '.join(spec.tags)}\n")
     if spec.inputs:
         print("inputs:")
     for port in spec.inputs:

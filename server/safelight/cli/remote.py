@@ -11,7 +11,7 @@ from safelight.app import Studio
 from safelight.client import Client
 from safelight.engine import Event
 from safelight.graph import Document, Port
-from safelight.host.records import HostEvent, NodeState, Run, RunDetail
+from safelight.protocol.records import HostEvent, NodeState, Run, RunDetail
 from safelight.sdk.problem import ProblemError
 from safelight.sdk.widgets import FilePick
 

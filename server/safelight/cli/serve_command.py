@@ -27,6 +27,10 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
     os.environ["SAFELIGHT_LOG"] = given.log  # workers log in the same form
     start_logging(given.log)
+    if given.dev:
+        # Compiled files are told from their source by its size and the second it was written in: too coarse for edits.
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+        sys.dont_write_bytecode = True
     token = given.token or os.environ.get("SAFELIGHT_TOKEN") or None
     if token is None and not is_loopback(given.host):
         token = secrets.token_urlsafe(24)
@@ -47,6 +51,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             threads=given.threads,
             budgets=Budgets(memory=given.memory * _MIB, disk=given.disk * _MIB),
             allow_download=given.download,
+            dev=given.dev,
         ),
         address=given.host,
         port=given.port,

@@ -14,6 +14,7 @@ import msgspec
 from safelight.app import Studio, is_file, is_there
 from safelight.graph import Document, Port
 from safelight.graph.expand import Flat, expand
+from safelight.graph.migrate import migrate
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.types import PortType
 from safelight.sdk.widgets import ModelPick
@@ -61,7 +62,7 @@ def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]
 
 def _read(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Document:
     try:
-        return studio.read(given.workflow)
+        return migrate(studio.read(given.workflow), studio.catalogue)
     except ProblemError as error:
         # `safelight run --prompt "a red apple" text_to_image`: the prompt has been taken for the workflow.
         if not rest or all(problem.code != "workflow_missing" for problem in error.problems):
@@ -76,7 +77,7 @@ def print_help(studio: Studio, given: argparse.Namespace) -> None:
     if not given.workflow:
         print("Name a workflow to see its inputs: safelight run text_to_image --help")
         return
-    document = studio.read(given.workflow)
+    document = migrate(studio.read(given.workflow), studio.catalogue)
     flat = expand(document, studio.catalogue)
     print(f"{document.name or given.workflow}: {document.description}\n\ninputs:")
     for entry in document.inputs:

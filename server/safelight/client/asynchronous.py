@@ -20,8 +20,13 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from safelight.disk import is_below
 from safelight.graph import Document
-from safelight.host.records import (
+from safelight.protocol.common import Problems
+from safelight.protocol.files import FilePage, GalleryPage, Opened, Uploaded
+from safelight.protocol.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
+from safelight.protocol.messages import Events, Hello
+from safelight.protocol.records import (
     ENDED,
     Batch,
     HostEvent,
@@ -33,27 +38,13 @@ from safelight.host.records import (
     Workflow,
     WorkflowInfo,
 )
-from safelight.http.structs.common import Problems
-from safelight.http.structs.events import Hello
-from safelight.http.structs.files import FilePage, GalleryPage, Opened, Uploaded
-from safelight.http.structs.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
-from safelight.http.structs.runs import BatchAnswer, QueueAnswer, RunPage
-from safelight.http.structs.system import Health, SystemAnswer
+from safelight.protocol.runs import BatchAnswer, QueueAnswer, RunPage
+from safelight.protocol.system import Health, SystemAnswer
 from safelight.sdk.problem import Problem, ProblemError
 
 Documented = Document | Mapping[str, Any] | None
 _RETRIES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _RESTART = 60.0
-
-
-class _Event(msgspec.Struct, frozen=True):
-    number: int
-    at: float
-    data: HostEvent
-
-
-class _Events(msgspec.Struct, frozen=True):
-    events: list[_Event]
 
 
 class AsyncClient:
@@ -223,10 +214,10 @@ class AsyncClient:
                     async for message in socket:
                         if message.type is not aiohttp.WSMsgType.TEXT:
                             continue
-                        if '"message":"hello"' in message.data[:40]:
-                            msgspec.json.decode(message.data, type=Hello)
+                        told = msgspec.json.decode(message.data, type=Hello | Events)
+                        if isinstance(told, Hello):
                             continue
-                        for event in msgspec.json.decode(message.data, type=_Events).events:
+                        for event in told.events:
                             after = event.number
                             yield event.number, event.data
             except aiohttp.WSServerHandshakeError as error:
@@ -344,7 +335,7 @@ def _write(folder: Path, name: str, data: bytes) -> Path:
     """The name comes from a server: only its last parts count, and only below the folder."""
     parts = [part for part in PurePosixPath(name).parts if part not in ("", "/", "..", ".")]
     target = folder.joinpath(*parts) if parts else folder / "file"
-    if folder.resolve() not in target.resolve().parents:
+    if not is_below(target, folder):
         target = folder / target.name
     target.parent.mkdir(parents=True, exist_ok=True)
     number = 1

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from safelight.host.records import Batch, HostEvent, Run, RunDetail, RunFile, Workflow, WorkflowInfo
-from safelight.http.structs.files import FilePage, GalleryPage, Opened, Uploaded
-from safelight.http.structs.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
-from safelight.http.structs.runs import BatchAnswer, QueueAnswer, RunPage
-from safelight.http.structs.system import Health, SystemAnswer
+from safelight.protocol.files import FilePage, GalleryPage, Opened, Uploaded
+from safelight.protocol.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
+from safelight.protocol.records import Batch, HostEvent, Run, RunDetail, RunFile, Workflow, WorkflowInfo
+from safelight.protocol.runs import BatchAnswer, QueueAnswer, RunPage
+from safelight.protocol.system import Health, SystemAnswer
 
 from .asynchronous import AsyncClient, Documented
 

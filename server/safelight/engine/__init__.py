@@ -1,9 +1,6 @@
 """Executes plans: the runner, its cache and its events. Knows no node by name and imports no torch."""
 
-from .cache import MISSING, Action, Cache, CacheInfo, ValueRef
-from .call import choices
-from .context import Cancel, NodeContext, Services
-from .events import (
+from safelight.protocol.events import (
     AnyEvent,
     Event,
     NodeFailed,
@@ -15,6 +12,10 @@ from .events import (
     RunFinished,
     RunStarted,
 )
+
+from .cache import MISSING, Action, Cache, CacheInfo, ValueRef
+from .call import choices
+from .context import Cancel, NodeContext, Services
 from .light import lightly
 from .memory import CacheMemory, files_in
 from .result import NodeReport, RunOptions, RunResult

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from safelight.graph import GraphNode
+from safelight.protocol.events import Event, NodeProgress
 from safelight.sdk.codec import CodecError
 from safelight.sdk.pack import BUILT_IN
 from safelight.sdk.problem import Problem, ProblemError
@@ -16,7 +17,6 @@ from .cache.pins import Holding
 from .call import Demand, lazily, verify
 from .cancel import Cancel
 from .context import NodeContext, Services
-from .events import Event, NodeProgress
 from .guard import Guard, copied
 from .outputs import take_apart
 from .result import RunOptions

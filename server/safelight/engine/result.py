@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from safelight.protocol.events import RunStatus
 from safelight.sdk.codec import Codec
 from safelight.sdk.problem import Problem
 from safelight.sdk.values import File
 
 from .cache import ValueRef
-from .events import RunStatus
 from .guard import copied
 
 NodeStatus = Literal["ran", "cached", "failed", "skipped", "off"]

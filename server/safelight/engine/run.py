@@ -19,6 +19,17 @@ import msgspec
 
 from safelight.graph import Graph, GraphNode, Keys, Wire
 from safelight.graph.plan import Survey, eager
+from safelight.protocol.events import (
+    Event,
+    NodeFailed,
+    NodeFinished,
+    NodeSkipped,
+    NodeStarted,
+    NodeWarned,
+    RunFinished,
+    RunStarted,
+    RunStatus,
+)
 from safelight.sdk.problem import Cancelled, Problem, ProblemError, errors
 from safelight.sdk.values import File
 
@@ -30,17 +41,6 @@ from .cancel import Cancel
 from .claims import Claims
 from .context import Services
 from .each import Each
-from .events import (
-    Event,
-    NodeFailed,
-    NodeFinished,
-    NodeSkipped,
-    NodeStarted,
-    NodeWarned,
-    RunFinished,
-    RunStarted,
-    RunStatus,
-)
 from .failure import unexpected
 from .memory import CacheMemory, files_in
 from .result import Copies, Deliver, NodeReport, RunOptions, RunResult

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from safelight.sdk.node import InputSpec, NodeSpec, NodeType, is_scalar, value_fault
-from safelight.sdk.pack import Catalogue
+from safelight.sdk.pack import BUILT_IN, Catalogue
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
 from safelight.sdk.types import PortType, can_connect
 from safelight.sdk.widgets import Fault as Remark
@@ -32,8 +32,11 @@ class Checked:
     """
 
     document: Document
+    """The document of today's nodes: what was given, migrated."""
     problems: list[Problem]
     graph: Graph | None
+    migrated: bool = False
+    """Whether it is another one than was given."""
 
     @property
     def ok(self) -> bool:
@@ -56,7 +59,10 @@ def check(document: Document, catalogue: Catalogue, targets: Sequence[str] | Non
         targets: ids of the nodes to run up to; by default all output nodes and all outputs of the workflow.
     """
     with no_collection():
-        return _Check(migrate(document, catalogue), catalogue, targets).run()
+        current = migrate(document, catalogue)
+        checked = _Check(current, catalogue, targets).run()
+        checked.migrated = current is not document
+        return checked
 
 
 class _Check:
@@ -127,6 +133,10 @@ class _Check:
                 f"The file was made with version {version} of {kind.spec.id}; version {kind.spec.version} is here."
             )
             self._say("newer_version", message, "Update the pack that brings this node.", step.id, value=version)
+        if kind.spec.deprecated:
+            said = kind.spec.deprecated[:1].upper() + kind.spec.deprecated[1:]
+            hint = said if said.endswith((".", "!")) else f"{said}."
+            self._warn(Remark("deprecated", f"{kind.spec.id} is deprecated.", hint), step.id)
         for port in [name for name in step.values if name not in kind.inputs]:
             message = f"{kind.spec.id} has no input {port!r}."
             self._say("unknown_port", message, _known(port, kind.inputs), step.id, port, step.values[port])
@@ -156,11 +166,12 @@ class _Check:
 
     def _unknown_type(self, step: Step) -> None:
         given = step.node.type
-        hint = did_you_mean(given, self._catalogue) or _same_name(given, self._catalogue)
+        hint = self._catalogue.suggest(given) or _same_name(given, self._catalogue)
         pack, slash, _ = given.partition("/")
-        states = [state for state in self._catalogue.packs if state.name == pack and state.reason]
+        names = (pack if slash else BUILT_IN,)
+        states = [state for state in self._catalogue.packs if state.name in names and state.reason]
         if states:
-            hint = f"The pack {pack!r} did not load: {states[0].reason} {states[0].remedy}"
+            hint = f"The pack {names[0]!r} did not load: {states[0].reason} {states[0].remedy}"
         elif slash and not any(name.startswith(pack + "/") for name in self._catalogue):
             hint = f"Install the pack {pack!r} that brings it."
         message = f"There is no node type {given!r}."
@@ -353,7 +364,7 @@ class _Check:
                 name = name.rpartition("/")[0]
         return found
 
-    def _warn(self, remark: Remark, node: str, port: str) -> None:
+    def _warn(self, remark: Remark, node: str, port: str | None = None) -> None:
         problem = Problem(code=remark.code, message=remark.message, hint=remark.hint, node=node, port=port)
         self._faults.append(Fault(problem.warning()))  # nothing hangs on it
 

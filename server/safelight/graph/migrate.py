@@ -15,8 +15,9 @@ from .document import Document, Node, Port
 def migrate(document: Document, catalogue: Catalogue, path: str = "") -> Document:
     """The document with every node at its installed version: ports renamed, values changed, links following.
 
-    Nodes of unknown types or of newer versions are left alone; `check` speaks of them. Returns the same object when
-    there is nothing to do. `path` leads to the document, where it is a subgraph.
+    A node of a former id gets the id that it goes by now; versions go on counting across a renaming. Nodes of unknown
+    types or of newer versions are left alone; `check` speaks of them. Returns the same object when there is nothing to
+    do. `path` leads to the document, where it is a subgraph.
 
     Raises:
         ProblemError: `migration_failed` when the code of a pack fails.
@@ -27,11 +28,19 @@ def migrate(document: Document, catalogue: Catalogue, path: str = "") -> Documen
     outputs: dict[Port, str] = {}
     for node_id, node in document.nodes.items():
         kind = catalogue.get(node.type)
-        if kind is None or node.version is None or node.version >= kind.spec.version:
+        version = node.version
+        if kind is None:
+            kind = catalogue.former(node.type)
+            if kind is None:
+                continue
+            version = version or kind.aliases[node.type]
+            node = replace(node, type=kind.spec.id, version=version)  # noqa: PLW2901 - the node as it is called now
+            nodes[node_id] = node
+        if version is None or version >= kind.spec.version:
             continue
         nodes[node_id] = _upgrade(path + node_id, node, kind)
         for steps, renamed, names in ((_input_names, inputs, kind), (_output_names, outputs, kind)):
-            for old, new in steps(node.version, names).items():
+            for old, new in steps(version, names).items():
                 renamed[Port(node_id, old)] = new
     if not nodes and all(subgraphs[name] is sub for name, sub in document.subgraphs.items()):
         return document

@@ -15,20 +15,18 @@ from typing import Any
 import msgspec
 
 from safelight.engine import NodeFailed, NodeFinished, NodeWarned
-from safelight.engine.events import AnyEvent
 from safelight.media.registry import MediaRegistry
+from safelight.protocol.events import AnyEvent
+from safelight.protocol.records import Run, Settings, WorkerChanged, WorkerInfo
 from safelight.sdk.problem import Problem, ProblemError
 
-from . import gallery, runs
 from .database import Database
-from .graphs import Graphs
-from .live import Live
-from .pool import Pool
-from .records import Run, Settings, WorkerChanged, WorkerInfo
+from .documents import Graphs
+from .gallery import records as gallery
+from .queue import Live, runs, without_details
 from .results import end_of, records_of
-from .rows import without_details
 from .stream import Stream
-from .wire import Begin, Ended, Preview
+from .workers import Begin, Ended, Pool, Preview
 
 log = logging.getLogger(__name__)
 

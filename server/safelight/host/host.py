@@ -19,21 +19,10 @@ from typing import Any
 import msgspec
 
 from safelight.app import Budgets, Studio
-from safelight.sdk.problem import Problem, ProblemError
-
-from . import batches, history, preferences, runs
-from .archive import Archive
-from .database import Database
-from .dispatch import Around, Dispatcher
-from .graphs import Graphs
-from .live import Live
-from .local_pool import LocalPool, PoolOptions
-from .lock import FolderLock
-from .models import ModelScan
-from .pool import Pool
-from .records import (
+from safelight.protocol.records import (
     ENDED,
     BatchOrder,
+    CatalogueChanged,
     HostEvent,
     QueueChanged,
     QueueInfo,
@@ -45,9 +34,19 @@ from .records import (
     Settings,
     Snapshot,
 )
-from .shelf import Shelf
+from safelight.sdk.problem import Problem, ProblemError
+
+from . import preferences
+from .database import Database
+from .dispatch import Around, Dispatcher
+from .documents import Graphs
+from .gallery import Archive, Shelf
+from .lock import FolderLock
+from .models import ModelScan
+from .queue import Live, batches, history, runs
+from .reload import PackWatch
 from .stream import Listener, Stream
-from .wire import Setup
+from .workers import LocalPool, Pool, PoolOptions, Setup
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +71,8 @@ class HostOptions:
     allow_download: bool = False
     warm: bool = True
     silence: float = 120.0
+    dev: bool = False
+    """Import packs again when they are edited."""
 
 
 class Host:
@@ -85,6 +86,8 @@ class Host:
         self.opened = time.time()
         self.settings = Settings()
         self.closing = False
+        self.catalogues = 0
+        """How often packs were imported again."""
         self.studio = Studio.open(options.home, options.inputs, options.budgets, allow_download=options.allow_download)
         self.graphs = Graphs(self.studio)
         self.lock = FolderLock(options.home)
@@ -171,6 +174,9 @@ class Host:
         await self.pool.start(self._dispatcher)
         self.spawn(self._dispatcher.dispatch())
         self.spawn(self._keep_gallery())
+        if self.options.dev:
+            self.spawn(PackWatch(self.graphs, self.pool, self._catalogue_changed).watch())
+        self.spawn(self.models.watch(lambda: len(self.stream) > 0))
         self._dispatcher.wake()
 
     async def close(self) -> None:
@@ -180,7 +186,7 @@ class Host:
         await self.pool.stop(_STOP_GRACE)
         self.stream.close()
         # What workers have told last is still to be written.
-        pending = [task for task in self._tasks if task.get_name() not in ("dispatch", "keep_gallery")]
+        pending = [task for task in self._tasks if task.get_name() not in ("dispatch", "keep_gallery", "watch")]
         if pending:
             await asyncio.wait(pending, timeout=5)
         for task in self._tasks:
@@ -298,6 +304,10 @@ class Host:
 
     def publish(self, event: HostEvent) -> None:
         self.stream.publish(event)
+
+    def _catalogue_changed(self, event: CatalogueChanged) -> None:
+        self.catalogues += 1
+        self.publish(event)
 
     def snapshot(self) -> Snapshot:
         return Snapshot(

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from safelight.media.registry import MediaRegistry
+from safelight.protocol.records import NodeState, OutputItem, Run, RunFile
 
 from .gallery import Record, record_of
-from .records import NodeState, OutputItem, Run, RunFile
-from .rows import number_of
-from .runs import End
-from .wire import Ended, Made
+from .queue import End, number_of
+from .workers import Ended, Made
 
 
 def end_of(ended: Ended, output: Path, media: MediaRegistry) -> End:

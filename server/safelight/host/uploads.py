@@ -9,7 +9,6 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
-from safelight.interop.foreign import carried
 from safelight.media.registry import MediaRegistry
 from safelight.sdk.media import Format, Measures
 from safelight.sdk.problem import Problem, ProblemError
@@ -109,17 +108,6 @@ def _unknown(name: str, media: MediaRegistry) -> ProblemError:
     kinds = [f"{medium.name} ({', '.join(form.name for form in medium.formats)})" for medium in media.media]
     hint = f"These are taken: {', '.join(kinds)}."
     return _problem("upload_type", f"{name!r} is of no kind that is known here.", hint, name)
-
-
-def workflow_in(data: bytes, media: MediaRegistry) -> str:
-    """The text of the workflow that a file is or carries.
-
-    Raises:
-        ProblemError: `no_workflow_inside`, `foreign_workflow`, or what reading the file raises.
-    """
-    if media.sniff(data) is None:
-        return data.decode("utf-8-sig", "replace")
-    return carried(data, media)
 
 
 def _problem(code: str, message: str, hint: str, value: object) -> ProblemError:

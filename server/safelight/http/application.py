@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from safelight.host import history
+from safelight.host.queue import history
+from safelight.protocol.system import Health
 from safelight.sdk.problem import ProblemError
 from safelight.sdk.unicode import encode_json
 
@@ -21,7 +22,6 @@ from .problems import Refused, answer_to, plain
 from .routing import Answer, Call, Route, decode_body, decode_query
 from .security import FILE_POLICY, HEADERS
 from .state import State
-from .structs.system import Health
 from .system_routes import version
 from .table import BASE, ROUTES
 

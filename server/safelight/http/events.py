@@ -11,12 +11,12 @@ from aiohttp import WSMsgType, web
 
 from safelight.host.host import Host
 from safelight.host.stream import Listener
-from safelight.host.wire import Preview
+from safelight.host.workers import Preview
+from safelight.protocol.common import Problem, Problems
+from safelight.protocol.messages import Hello, PreviewHeader, Watch
 
 from .problems import Refused
 from .state import State
-from .structs.common import Problem, Problems
-from .structs.events import Hello, PreviewHeader, Watch
 from .system_routes import version
 
 MAX_CLIENTS = 1_000

@@ -11,18 +11,19 @@ from aiohttp import web
 from msgspec import Meta
 
 from safelight.graph import Document
-from safelight.host import gallery
 from safelight.host.files import Bytes, Found
-from safelight.host.records import FileChanged
-from safelight.host.uploads import Upload, accept, most_bytes, workflow_in
+from safelight.host.gallery import records as gallery
+from safelight.host.uploads import Upload, accept, most_bytes
+from safelight.interop.reading import read
+from safelight.protocol.common import Done
+from safelight.protocol.files import FileInfo, FilePage, Opened, Uploaded
+from safelight.protocol.records import FileChanged
 from safelight.sdk.problem import Problem, ProblemError
 
 from .problems import Refused
 from .ranges import send
 from .routing import Answer, Call, Route, read_body
 from .state import State
-from .structs.common import Done
-from .structs.files import FileInfo, FilePage, Opened, Uploaded
 
 _LEARN_WAIT = (0.0, 0.05, 0.1, 0.2, 0.4)
 
@@ -179,8 +180,7 @@ async def open_workflow(call: Call) -> Opened:
     data = await read_body(call.request, most)
 
     def work() -> Opened:
-        document = Document.loads(workflow_in(data, media))
-        return Opened(document=document.data())
+        return Opened(document=read(data, media).data())
 
     return await call.state.host.graphs.call(lambda _: work())
 

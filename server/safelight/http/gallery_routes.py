@@ -8,12 +8,12 @@ import msgspec
 from msgspec import Meta
 
 from safelight.host.gallery import Wanted
-from safelight.host.records import GalleryDetail
-from safelight.host.rows import number_of
+from safelight.host.queue import number_of
+from safelight.protocol.common import Done, WorkflowDocument
+from safelight.protocol.files import Changed, FacetsAnswer, GalleryPage, ItemsBody
+from safelight.protocol.records import GalleryDetail
 
 from .routing import Call, Route
-from .structs.common import Done
-from .structs.files import Changed, FacetsAnswer, GalleryPage, ItemsBody
 
 Text = Annotated[str, Meta(max_length=500)]
 
@@ -94,5 +94,5 @@ ROUTES = [
     Route("POST", "/gallery/restore", restore, "Take them back", "gallery", Changed, body=ItemsBody, errors=(404,)),
     Route("POST", "/gallery/empty", empty, "Remove for good what is in the trash", "gallery", Done),
     Route("GET", _ITEM, item, "One output with its parameters", "gallery", GalleryDetail, errors=(404,)),
-    Route("GET", f"{_ITEM}/document", document, "Its workflow", "gallery", dict[str, Any], errors=(404, 422)),
+    Route("GET", f"{_ITEM}/document", document, "Its workflow", "gallery", WorkflowDocument, errors=(404, 422)),
 ]

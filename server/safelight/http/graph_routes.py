@@ -11,15 +11,7 @@ from msgspec import Meta
 from safelight.graph import Checked
 from safelight.media.registry import MediaRegistry
 from safelight.places import shipped_workflows
-from safelight.sdk.codec import hash_bytes
-from safelight.sdk.pack import Catalogue
-from safelight.sdk.problem import ProblemError, errors
-from safelight.sdk.texts import pack_texts, read_texts
-from safelight.sdk.types import PortType, can_connect
-
-from .routing import Answer, Call, Route
-from .state import State
-from .structs.graph import (
+from safelight.protocol.graph import (
     CatalogueAnswer,
     CheckAnswer,
     CheckBody,
@@ -30,6 +22,14 @@ from .structs.graph import (
     PlanNode,
     TextsAnswer,
 )
+from safelight.sdk.codec import hash_bytes
+from safelight.sdk.pack import Catalogue
+from safelight.sdk.problem import ProblemError, errors
+from safelight.sdk.texts import pack_texts, read_texts
+from safelight.sdk.types import PortType, can_connect
+
+from .routing import Answer, Call, Route
+from .state import State
 
 
 class TextsQuery(msgspec.Struct, kw_only=True):
@@ -44,12 +44,12 @@ async def catalogue(call: Call) -> Answer:
 
 
 async def catalogue_bytes(state: State) -> tuple[bytes, str]:
-    """The catalogue as JSON, made once, and its digest."""
-    if state.catalogue is None:
+    """The catalogue as JSON, made once for each time that packs are imported, and its digest."""
+    number = state.host.catalogues
+    if state.catalogue is None or state.catalogue[0] != number:
         found = await state.host.graphs.catalogue()
-        media = state.folders.media
-        state.catalogue = await asyncio.to_thread(encode_catalogue, found, media)
-    return state.catalogue
+        state.catalogue = number, *await asyncio.to_thread(encode_catalogue, found, state.folders.media)
+    return state.catalogue[1:]
 
 
 def encode_catalogue(found: Catalogue, media: MediaRegistry) -> tuple[bytes, str]:
@@ -102,7 +102,8 @@ async def check(call: Call) -> CheckAnswer:
         checked = await call.state.host.graphs.check(bytes(body.document), body.targets)
     except ProblemError as error:
         return CheckAnswer(ok=False, problems=list(error.problems))
-    return CheckAnswer(ok=checked.ok, problems=list(checked.problems), types=_types(checked))
+    document = checked.document.data() if checked.migrated else None
+    return CheckAnswer(ok=checked.ok, problems=list(checked.problems), types=_types(checked), document=document)
 
 
 def _types(checked: Checked) -> dict[str, dict[str, str]]:

@@ -7,11 +7,10 @@ from typing import Any
 
 from aiohttp import web
 
-from safelight.host.rows import without_details
+from safelight.host.queue import without_details
+from safelight.protocol.common import Problems
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.unicode import encode_json
-
-from .structs.common import Problems
 
 _STATUS = {
     "run_missing": 404,

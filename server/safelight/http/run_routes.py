@@ -12,17 +12,25 @@ import msgspec
 from msgspec import Meta
 
 from safelight.graph import Document
-from safelight.host import batches, history, workflows
-from safelight.host.filling import filled
-from safelight.host.records import Axis, Batch, BatchOrder, Run, RunDetail, RunOrder
-from safelight.host.rows import number_of
+from safelight.host.documents import filled, workflows
+from safelight.host.queue import batches, history, number_of
 from safelight.places import shipped_names
+from safelight.protocol.common import Done, WorkflowDocument
+from safelight.protocol.records import Axis, Batch, BatchOrder, Run, RunDetail, RunOrder
+from safelight.protocol.runs import (
+    BatchAnswer,
+    BatchBody,
+    CancelBody,
+    EditRunBody,
+    QueueAnswer,
+    RunDetails,
+    RunPage,
+    SubmitBody,
+)
 from safelight.sdk.problem import ProblemError
 
 from .problems import Refused
 from .routing import Answer, Call, Route
-from .structs.common import Done
-from .structs.runs import BatchAnswer, BatchBody, CancelBody, EditRunBody, QueueAnswer, RunDetails, RunPage, SubmitBody
 
 MAX_BATCH = 10_000
 _QUEUE_SHOWN = 1_000
@@ -229,7 +237,7 @@ ROUTES = [
     Route("GET", "/batches/{batch}", batch, "A sweep as a grid", "runs", Batch, errors=(404,)),
     Route("GET", "/runs", listed, "History with search", "runs", RunPage, query=RunQuery, errors=(404,)),
     Route("GET", _RUN, detail, "One run", "runs", RunDetail, errors=(404,)),
-    Route("GET", f"{_RUN}/document", document, "What it runs", "runs", dict[str, Any], errors=(404, 422)),
+    Route("GET", f"{_RUN}/document", document, "What it runs", "runs", WorkflowDocument, errors=(404, 422)),
     Route("GET", f"{_RUN}/details", details, "Problems with tracebacks", "runs", RunDetails, errors=(404,)),
     Route("PATCH", _RUN, edit, "Rename or move a waiting run", "runs", Run, body=EditRunBody, errors=(404, 409)),
     Route(

@@ -44,7 +44,8 @@ class State:
     started: float = field(default_factory=time.time)
     counts: Counts = field(default_factory=Counts)
     uploads: Throttle = field(default_factory=lambda: Throttle(burst=60, per_second=2.0))
-    catalogue: tuple[bytes, str] | None = None
+    catalogue: tuple[int, bytes, str] | None = None
+    """The host's `catalogues` that it was made at, its JSON and its digest."""
     probe: asyncio.Task[None] | None = None
 
     async def watch_loop(self) -> None:

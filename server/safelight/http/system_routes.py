@@ -11,16 +11,16 @@ import msgspec
 
 from safelight.app import Studio
 from safelight.engine import CacheInfo
-from safelight.host.machine import library_versions, resident_bytes
-from safelight.host.records import Settings
-from safelight.host.rows import without_details
+from safelight.host.queue import without_details
+from safelight.host.workers import library_versions, resident_bytes
 from safelight.models import ModelEntry
 from safelight.models.hardware import free_memory, total_memory
+from safelight.protocol.common import Done
+from safelight.protocol.records import Settings
+from safelight.protocol.system import ModelInfo, ModelList, ScanProgress, SettingsBody, SystemAnswer
 
 from .problems import Refused
 from .routing import Call, Route
-from .structs.common import Done
-from .structs.system import ModelInfo, ModelList, ScanProgress, SettingsBody, SystemAnswer
 
 _EDITOR_BYTES = 64 << 10
 _SCAN_PATIENCE = 1.0

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from . import (
-    file_routes,
-    gallery_routes,
-    graph_routes,
-    run_routes,
-    system_routes,
-    workflow_routes,
-)
+from . import file_routes, gallery_routes, graph_routes, run_routes, system_routes, workflow_routes
 from .routing import Route
 
 BASE = "/api/v1"

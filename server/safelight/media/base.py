@@ -8,29 +8,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import msgspec
-
-from safelight.sdk.media import Format, Measures, MediaFile
+from safelight.sdk.media import Format, Limits, Measures, MediaFile, MediumInfo, View
 from safelight.sdk.problem import Problem, ProblemError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 Source = Path | bytes
-View = Literal["image", "video", "audio", "text", "thumbnail", "file"]
-"""How the editor shows a file: by the browser's own means, as text, by its thumbnail, or by its name alone."""
-
-_MIB = 1 << 20
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What an upload may be at most: bytes of the file, pixels of one image or frame, seconds. 0: no limit."""
-
-    bytes: int = 64 * _MIB
-    pixels: int = 0
-    seconds: float = 0.0
 
 
 class Accepted(NamedTuple):
@@ -39,21 +25,6 @@ class Accepted(NamedTuple):
     data: bytes
     format: Format
     measures: Measures
-
-
-class MediumInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A medium as data, for the editor. `values` are the types of ports that it shows, `carries` the media types that
-    a workflow can be put into, `thumbnails` says whether there are small images of its files.
-    """
-
-    name: str
-    view: View
-    values: tuple[str, ...]
-    types: tuple[str, ...]
-    suffixes: tuple[str, ...]
-    carries: tuple[str, ...]
-    thumbnails: bool
-    limits: Limits
 
 
 class Medium:

@@ -6,7 +6,6 @@ Layout of the cache: https://huggingface.co/docs/huggingface_hub/guides/manage-c
 from __future__ import annotations
 
 import contextlib
-import os
 import fnmatch
 import re
 import shlex
@@ -59,6 +58,14 @@ def command(repository: str, revision: str = "", inside: str = "") -> str:
     return f"safelight models get {shlex.quote(f'{name}@{revision}' if revision else name)}"
 
 
+def exists(path: Path) -> bool:
+    """Whether something lies there. Unlike `Path.exists` it is False for names that no file can have."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def storage(cache: Path, repository: str) -> Path:
     return cache / ("models--" + repository.replace("/", "--"))
 
@@ -71,7 +78,7 @@ def snapshot(cache: Path, repository: str, revision: str) -> Path | None:
     with contextlib.suppress(OSError):
         commit = (folder / "refs" / wanted).read_text().strip()
     found = folder / "snapshots" / commit
-    if "/" in commit or commit in ("", ".", "..") or not os.path.isdir(found):
+    if "/" in commit or commit in ("", ".", "..") or not exists(found):
         return None
     return found
 

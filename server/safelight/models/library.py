@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from safelight.disk import is_below
 from safelight.sdk.models import Source
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.unicode import named
@@ -23,6 +25,7 @@ from .hub import (
     cache_folder,
     command,
     download,
+    exists,
     repositories,
     snapshot,
     split_name,
@@ -115,7 +118,7 @@ class Library:
     def holds(self, name: str) -> bool:
         """Whether a name means something in the model folders or the package, usable or not."""
         known = name in (STARTER, *self._starter_parts())
-        return known or any(os.path.exists(folder / name) for folder in self.folders)
+        return known or any(exists(folder / name) for folder in self.folders)
 
     def find(self, name: str, kind: str = "") -> Source:
         """The source behind a name as a user types it.
@@ -181,6 +184,10 @@ class Library:
                     found.append(ModelEntry(name=name, place=place, path=str(path), problem=error.problems[0]))
         return found
 
+    def stamp(self) -> int:
+        """A number that is another one when `list_models` may be: from names, sizes and times, no file is read."""
+        return hash(tuple((name, place, *_touched(path)) for name, place, path in self._all()))
+
     def _open(self, name: str, place: str | None = None) -> tuple[Source, Layout]:
         name = name.strip()
         if name == STARTER and place in (None, STARTER):
@@ -235,13 +242,13 @@ class Library:
         for known, path in self._added.items():
             if name == known or name.startswith(f"{known}/"):
                 inside = path / name.removeprefix(known).lstrip("/")
-                if os.path.exists(inside) and self._inside(inside):
+                if exists(inside) and self._inside(inside):
                     return inside, name
         for folder in self.folders:
             if Path(name).is_absolute() and not Path(name).is_relative_to(folder):
                 continue
             path = folder / name
-            if not os.path.exists(path) or path == folder:  # unlike Path.exists, False for names no system takes
+            if not exists(path) or path == folder:
                 continue
             if not self._inside(path):
                 raise self._outside(name, path.resolve())
@@ -277,7 +284,7 @@ class Library:
         if folder is None:
             return None
         root = folder / inside if inside else folder
-        return root if os.path.exists(root) else None
+        return root if exists(root) else None
 
     def _read(self, name: str, root: Path, get: str = "") -> Layout:
         try:
@@ -295,11 +302,10 @@ class Library:
         return layout
 
     def _inside(self, path: Path) -> bool:
-        real = path.resolve()
         # What belongs to a file, such as an image encoder, lies beside it.
         beside = [path if path.is_dir() else path.parent for path in self._added.values()]
         roots = (*self.folders, self.starter, self.cache, *self._added.values(), *beside)
-        return any(real.is_relative_to(root.resolve()) for root in roots)
+        return is_below(path, *roots)
 
     def _content(self, path: Path) -> str:
         """The digest of a file. The hub's cache names its files by digest, so they need not be read."""
@@ -345,6 +351,14 @@ def _models_below(folder: Path, top: Path, depth: int = 0) -> Iterator[tuple[str
             yield name, "folder", path
         elif path.is_dir():
             yield from _models_below(path, top, depth + 1)
+
+
+def _touched(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Name, size and time of a model's file, or of all files of its folder."""
+    for file in (path, *sorted(path.rglob("*"))) if path.is_dir() else (path,):
+        with contextlib.suppress(OSError):  # it may be gone by now
+            found = file.stat()
+            yield file.name, found.st_size, found.st_mtime_ns
 
 
 def _full_name(source: Source) -> str:

@@ -40,8 +40,15 @@ class Codec:
 
     def __init__(self, classes: Iterable[type[Any]]) -> None:
         self._classes: dict[str, type[Any]] = {}
+        former: dict[str, type[Any]] = {}
         for cls in classes:
             self._classes[vars(cls)["__value_name__"]] = cls
+            former |= dict.fromkeys(vars(cls).get("__value_aliases__", ()), cls)
+        self._classes = former | self._classes
+
+    def adopt(self, other: Codec) -> None:
+        """Goes on with the classes of another codec; whoever holds this one need not be told."""
+        self._classes = other._classes
 
     def encode(self, value: Any) -> Encoded:
         tensors: dict[str, Tensor] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -44,6 +44,33 @@ class MediaFile(NamedTuple):
     data: bytes
     format: Format
     measures: Measures
+
+
+View = Literal["image", "video", "audio", "text", "thumbnail", "file"]
+"""How the editor shows a file: by the browser's own means, as text, by its thumbnail, or by its name alone."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upload may be at most: bytes of the file, pixels of one image or frame, seconds. 0: no limit."""
+
+    bytes: int = 64 << 20
+    pixels: int = 0
+    seconds: float = 0.0
+
+
+class MediumInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A medium as data, for the editor. `values` are the types of ports that it shows, `carries` the media types that
+    a workflow can be put into, `thumbnails` says whether there are small images of its files.
+    """
+
+    name: str
+    view: View
+    values: tuple[str, ...]
+    types: tuple[str, ...]
+    suffixes: tuple[str, ...]
+    carries: tuple[str, ...]
+    thumbnails: bool
+    limits: Limits
 
 
 class Media(Protocol):

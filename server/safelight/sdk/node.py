@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import typing
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar, get_type_hints
 
@@ -20,6 +21,9 @@ from .unicode import is_whole
 from .widgets import AnyWidget, Fault, Widget, default_widget
 
 F = TypeVar("F", bound=Callable[..., Any])
+Aliases = Iterable[str] | Mapping[str, int]
+BUILT_IN = "safelight"
+"""The pack whose nodes have plain ids."""
 _ATTRIBUTE = "__safelight_node__"
 
 
@@ -47,7 +51,11 @@ class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as data: what the editor draws and `check` holds a document against. `help` is the docstring."""
+    """A node as data: what the editor draws and `check` holds a document against. `help` is the docstring.
+
+    `aliases` are ids that it had before, `tags` further words that people search it by. `deprecated` says what to use
+    instead, and why; such a node runs as ever, but is not offered any more.
+    """
 
     id: str
     version: int
@@ -58,7 +66,10 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[OutputSpec, ...]
     output: bool = False
     cache: bool = True
-    pack: str = "safelight"
+    pack: str = BUILT_IN
+    aliases: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    deprecated: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,10 @@ class NodeType:
     """Whether a plan may call it; see `node`."""
     cheap: bool = False
     """Whether computing its results again takes less than reading them; see `node`."""
+    category: str = ""
+    """The category that the author names; empty where the module says it."""
+    aliases: dict[str, int] = field(default_factory=dict)
+    """Former ids, and the version at which each was given up: documents of that id without a version are of it."""
 
     @cached_property
     def code(self) -> str:
@@ -105,6 +120,22 @@ class NodeType:
     def ports(self) -> dict[str, InputSpec]:
         return {port.name: port for port in self.spec.inputs}
 
+    def placed(self, category: str, pack: str = BUILT_IN) -> NodeType:
+        """The same in this category, unless its author names another, and in this pack.
+
+        Ids of packs but the built-in one start with the pack's name; so do former ids that name no pack themselves.
+        """
+        category = self.category or category
+        prefix = "" if pack == BUILT_IN else f"{pack}/"
+        name = f"{prefix}{category}.{self.function.__name__}"
+        spec = msgspec.structs.replace(self.spec, id=name, category=category.replace("_", " "), pack=pack)
+        former = {old if "/" in old else prefix + old: last for old, last in self.aliases.items()}
+        return replace(self, spec=spec).with_aliases(former)
+
+    def with_aliases(self, aliases: dict[str, int]) -> NodeType:
+        spec = msgspec.structs.replace(self.spec, aliases=tuple(aliases))
+        return replace(self, spec=spec, aliases=aliases)
+
 
 class NodeDefinitionError(TypeError):
     """A function that cannot be described as a node. Names the file, the function and the parameter."""
@@ -119,11 +150,18 @@ def node(
     light: bool = False,
     cheap: bool = False,
     migrations: dict[int, Migration] | None = None,
+    category: str = "",
+    aliases: Aliases = (),
+    tags: Iterable[str] = (),
+    deprecated: str = "",
 ) -> Callable[[F], F]:
     """Marks a typed function as a node and returns it unchanged.
 
-    Parameters before `*` are sockets, after it widgets. The module's and the function's name make the id. A string in
-    `Annotated[...]` is the help text of that port. `T | None` need not be connected, wherever it stands among the rest.
+    Parameters before `*` are sockets, after it widgets. A string in `Annotated[...]` is the help text of that port.
+    `T | None` need not be connected, wherever it stands among the rest.
+
+    The id is `category.name`: the name of the function, and the first level of modules below the pack. `image.py` and
+    `image/resize.py` both give `image.NAME`, so a file that grows may become a package of files.
 
     Args:
         version: raised when saved documents need a migration.
@@ -137,6 +175,12 @@ def node(
             and copying. They are held in memory while there is room, and never written to the disk; a plan after a
             restart says that it will run, where its results are needed.
         migrations: by old version, how a document written for it becomes the next version.
+        category: the first part of the id, where the module is not to say it.
+        aliases: ids that the node had before it was renamed or moved. Documents with one open as ever, and are written
+            with the new id; versions go on counting. Where ports changed since the renaming, the version at which an id
+            was given up stands beside it: `{"old.id": 2}`. Ids of the own pack stand without its name.
+        tags: further words that people look for it by, such as its name in other programs.
+        deprecated: what to use instead and why. The node runs as ever, but is not offered any more.
 
     Raises:
         NodeDefinitionError: at import, when something cannot be described.
@@ -144,7 +188,14 @@ def node(
 
     def mark(function: F) -> F:
         described = _describe_node(function, version, title, output, cache, light, cheap, migrations or {})
-        setattr(function, _ATTRIBUTE, described)
+        where = place_of(function)
+        if not _PART.fullmatch(category or "x"):
+            raise NodeDefinitionError(f"{where}: the category {category!r} is not written as a module is named.")
+        if isinstance(tags, str):
+            raise NodeDefinitionError(f"{where}: tags are several: write ({tags!r},).")
+        spec = msgspec.structs.replace(described.spec, tags=tuple(tags), deprecated=deprecated)
+        placed = replace(described, spec=spec, category=category).placed(category_of(function.__module__))
+        setattr(function, _ATTRIBUTE, placed.with_aliases(_former(where, placed.spec, aliases)))
         return function
 
     return mark
@@ -166,7 +217,7 @@ def _describe_node(
     cheap: bool,
     migrations: dict[int, Migration],
 ) -> NodeType:
-    where = f"{inspect.getsourcefile(function) or '?'}: {function.__qualname__}"
+    where = place_of(function)
     if not function.__doc__:
         raise NodeDefinitionError(f"{where}: a node needs a docstring; it is the help text.")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
@@ -203,12 +254,12 @@ def _describe_node(
         outputs, named = _outputs(hints.get("return", inspect.Signature.empty))
     except TypeError as error:
         raise NodeDefinitionError(f"{where}, return value: {error}") from error
-    module = function.__module__.rsplit(".", 1)[-1]
+    _check_conditions(where, inputs, input_types)
     spec = NodeSpec(
-        id=f"{module}.{function.__name__}",
+        id="",  # and the category: `node` fills them in
         version=version,
         title=title or function.__name__.replace("_", " ").capitalize(),
-        category=module.replace("_", " "),
+        category="",
         help=inspect.cleandoc(function.__doc__),
         inputs=tuple(inputs),
         outputs=tuple(
@@ -220,6 +271,66 @@ def _describe_node(
     )
     output_types = {name: found.type for name, found in outputs.items()}
     return NodeType(spec, function, input_types, output_types, context, named, migrations, light=light, cheap=cheap)
+
+
+def place_of(function: Callable[..., Any]) -> str:
+    """Where a function stands, for messages: its file and its name."""
+    return f"{inspect.getsourcefile(function) or '?'}: {function.__qualname__}"
+
+
+def category_of(module: str, root: str = "") -> str:
+    """The category of a module's nodes: the first level below `root`, the package that holds all of its pack.
+
+    Without a root it is the outermost package. `pack.image.resize` and `pack.image` are both `image`.
+    """
+    root = root or module.partition(".")[0]
+    below = module[len(root) + 1 :].partition(".")[0] if module.startswith(root + ".") else ""
+    return below or root.rpartition(".")[2]
+
+
+def _former(place: str, spec: NodeSpec, aliases: Aliases) -> dict[str, int]:
+    if isinstance(aliases, str):
+        raise NodeDefinitionError(f"{place}: aliases are several: write ({aliases!r},).")
+    given = dict(aliases) if isinstance(aliases, Mapping) else dict.fromkeys(aliases, spec.version)
+    for old, last in given.items():
+        if old == spec.id:
+            raise NodeDefinitionError(f"{place}: the alias {old!r} is the id that it has.")
+        if not _ID.fullmatch(old):
+            raise NodeDefinitionError(f"{place}: the alias {old!r} is no id such as 'image.blur'.")
+        if not 1 <= last <= spec.version:
+            raise NodeDefinitionError(f"{place}: the alias {old!r} was given up at version 1 to {spec.version}.")
+    return given
+
+
+_PART = re.compile(r"[A-Za-z_]\w*")
+_ID = re.compile(r"([\w.-]+/)?[A-Za-z_]\w*\.[A-Za-z_]\w*")
+
+
+def _check_conditions(where: str, inputs: list[InputSpec], types: dict[str, PortType]) -> None:
+    """Holds groups and conditions of widgets against the other widgets, and writes the conditions as lists."""
+    before: dict[str, InputSpec] = {}
+    for number, port in enumerate(inputs):
+        widget, place = port.widget, f"{where}, parameter {port.name!r}"
+        if widget is None or not (widget.group or widget.advanced or widget.shown_if):
+            before |= {} if port.socket else {port.name: port}
+            continue
+        if port.socket:
+            raise NodeDefinitionError(f"{place}: is a socket; only widgets, after `*`, are grouped or hidden.")
+        if port.required and (widget.advanced or widget.shown_if):
+            raise NodeDefinitionError(f"{place}: a widget that may be hidden needs a default.")
+        shown_if: dict[str, list[Any]] = {}
+        for name, wanted in widget.shown_if.items():
+            if name not in before:
+                known = f"; before it stand {one_of(list(before))}" if before else ""
+                raise NodeDefinitionError(f"{place}: shown_if names {name!r}, which is no widget before it{known}.")
+            shown_if[name] = list(wanted) if isinstance(wanted, list | tuple | set | frozenset) else [wanted]
+            for value in shown_if[name]:
+                fault = value_fault(types[name], before[name].widget, value)
+                if fault or not is_scalar(value):
+                    said = fault.message if fault else f"{value!r} is no single value."
+                    raise NodeDefinitionError(f"{place}: shown_if names a value that {name!r} never has: {said}")
+        before[port.name] = port
+        inputs[number] = msgspec.structs.replace(port, widget=msgspec.structs.replace(widget, shown_if=shown_if))
 
 
 def _input_spec(name: str, parameter: inspect.Parameter, described: Described) -> InputSpec:

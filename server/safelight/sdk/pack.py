@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ import msgspec
 
 from .codec import Codec
 from .models import ModelRef
-from .node import NodeType, node_type
+from .node import BUILT_IN, NodeType, category_of, node_type, place_of
+from .search import found_by, suggestion
 from .sources import PackSources, sources_of
 from .values import File
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "safelight.nodes"
-BUILT_IN = "safelight"
 
 
 class PackState(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,7 @@ class Catalogue(Mapping[str, NodeType]):
 
     def __init__(self, types: Iterable[NodeType], classes: Iterable[type[Any]] = (), packs: Iterable[PackState] = ()):
         self._types = {found.spec.id: found for found in types}
+        self._former = {old: found for found in self._types.values() for old in found.aliases if old not in self._types}
         self.packs = tuple(packs)
         own = [value_classes(sys.modules[cls.__module__]) for cls in (File, ModelRef)]
         self.codec = Codec([*own[0], *own[1], *classes])
@@ -53,6 +55,18 @@ class Catalogue(Mapping[str, NodeType]):
 
     def __len__(self) -> int:
         return len(self._types)
+
+    def former(self, old: str) -> NodeType | None:
+        """The node type that once had this id. Ids that a node has now are none of these."""
+        return self._former.get(old)
+
+    def suggest(self, word: str) -> str:
+        """A sentence that proposes nodes for an id that none has, or the empty string when nothing is close."""
+        return suggestion(self.values(), word)
+
+    def search(self, words: str) -> list[NodeType]:
+        """The nodes that match all words by id, title, tag, former id or help; the best first."""
+        return found_by(self.values(), words)
 
     def kind_of(self, function: Any) -> NodeType | None:
         """The node type of a function that a pack brings; None for a function of no pack."""
@@ -90,13 +104,15 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     sdk.pop(__package__ or "")
     for point in sorted(entry_points(group=GROUP) if points is None else points, key=_order):
         reasons: list[tuple[str, str]] = []
-        modules = [] if _shadowed(point, taken, reasons) else list(_modules(point, reasons))
+        modules = [] if _shadowed(point, taken, reasons) else list(import_pack(point, reasons))
         version = point.dist.version if point.dist else ""
         sources = PackSources(modules[0], version, sdk) if modules else None
+        own: dict[str, list[NodeType]] = {}
         for module in modules:
             classes += value_classes(module)
-            for kind in nodes_of(module, point.name, sources):
-                found.setdefault(kind.spec.id, kind)
+            for kind in nodes_of(module, point.name, sources, modules[0].__name__):
+                own.setdefault(kind.spec.id, []).append(kind)
+        found |= _distinct(own, reasons)
         states.append(
             PackState(
                 name=point.name,
@@ -109,6 +125,38 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     return Catalogue(found.values(), classes, states)
 
 
+def installed_packs() -> dict[str, EntryPoint]:
+    """The entry points of the installed packs by name; found without importing them."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def pack_packages() -> dict[str, list[Path]]:
+    """The outermost packages that packs live in, and where their files are; found without importing them."""
+    from importlib.util import find_spec
+
+    found: dict[str, list[Path]] = {}
+    for point in installed_packs().values():
+        package = point.value.partition(".")[0]
+        try:
+            spec = find_spec(package)
+        except (ImportError, ValueError):
+            continue
+        if spec is not None:
+            places = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
+            found[package] = [Path(place) for place in places if place]
+    return found
+
+
+def forget(packages: Iterable[str]) -> None:
+    """Has the next import of these packages run their files again. Objects made before live on as they are."""
+    for package in packages:
+        for name in [name for name in sys.modules if name == package or name.startswith(package + ".")]:
+            del sys.modules[name]
+    importlib.invalidate_caches()
+
+
 def _shadowed(point: EntryPoint, taken: dict[str, str], reasons: list[tuple[str, str]]) -> bool:
     """Whether a pack of this name has been loaded already: two of one name would answer for each other's nodes."""
     here = f"{point.dist.name} ({point.value})" if point.dist else point.value
@@ -119,8 +167,41 @@ def _shadowed(point: EntryPoint, taken: dict[str, str], reasons: list[tuple[str,
     return True
 
 
-def nodes_of(module: ModuleType, pack: str = BUILT_IN, sources: PackSources | None = None) -> list[NodeType]:
-    """The nodes that a module defines, in the order of the file. Ids of other packs start with the pack's name."""
+def _distinct(own: dict[str, list[NodeType]], reasons: list[tuple[str, str]]) -> dict[str, NodeType]:
+    """The nodes of a pack by id, without those whose id is not theirs alone: a document would mean either."""
+    former: dict[str, list[NodeType]] = {}
+    for kinds in own.values():
+        for old in kinds[0].aliases:
+            former.setdefault(old, []).append(kinds[0])
+    good: dict[str, NodeType] = {}
+    for name, kinds in own.items():
+        if len(kinds) > 1:
+            places = " and ".join(place_of(kind.function) for kind in kinds)
+            reasons.append((f"Nodes share the id {name!r}, so none of them is there: {places}.", "Rename all but one."))
+        elif name in former:
+            owner, taker = place_of(former[name][0].function), place_of(kinds[0].function)
+            why = f"The id {name!r} belongs to old documents of {owner}, so the node of {taker} is left out."
+            reasons.append((why, "Give it another name."))
+        else:
+            good[name] = kinds[0]
+    for old, kinds in former.items():
+        if len(kinds) > 1:
+            places = " and ".join(place_of(kind.function) for kind in kinds)
+            reasons.append((f"Nodes share the former id {old!r}: {places}.", "Leave it to one of them."))
+            for kind in kinds:
+                if kind.spec.id in good:
+                    kept = {name: last for name, last in good[kind.spec.id].aliases.items() if name != old}
+                    good[kind.spec.id] = good[kind.spec.id].with_aliases(kept)
+    return good
+
+
+def nodes_of(
+    module: ModuleType, pack: str = BUILT_IN, sources: PackSources | None = None, root: str = ""
+) -> list[NodeType]:
+    """The nodes that a module defines, in the order of the file. Ids of other packs start with the pack's name.
+
+    `root` is the package that holds the whole pack; see `category_of`.
+    """
     found: list[NodeType] = []
     for item in vars(module).values():
         kind = node_type(item)
@@ -128,10 +209,7 @@ def nodes_of(module: ModuleType, pack: str = BUILT_IN, sources: PackSources | No
             continue
         if sources is not None:
             kind = replace(kind, source=sources.of(module.__name__))
-        if pack != BUILT_IN:
-            spec = msgspec.structs.replace(kind.spec, id=f"{pack}/{kind.spec.id}", pack=pack)
-            kind = replace(kind, spec=spec)
-        found.append(kind)
+        found.append(kind.placed(category_of(module.__name__, root), pack))
     return found
 
 
@@ -139,24 +217,24 @@ def _order(point: EntryPoint) -> tuple[bool, str]:
     return point.name != BUILT_IN, point.name
 
 
-def _modules(point: EntryPoint, reasons: list[tuple[str, str]]) -> Iterator[ModuleType]:
-    try:
-        package = importlib.import_module(point.value)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a pack is foreign code: whatever it raises must not take the rest down
-        reasons.append(_reason(point.value, error))
-        return
-    yield package
-    for info in pkgutil.iter_modules(getattr(package, "__path__", ()), package.__name__ + "."):
-        if info.ispkg or info.name.rsplit(".", 1)[-1].startswith("_"):
-            continue
+def import_pack(point: EntryPoint, reasons: list[tuple[str, str]]) -> Iterator[ModuleType]:
+    """Imports a pack's package, and all modules and packages below it but those whose name begins with `_`.
+
+    Gives each as soon as it is imported; adds to `reasons`, with the remedy, why one could not be.
+    """
+    todo = [point.value]
+    while todo:
+        name = todo.pop(0)
         try:
-            yield importlib.import_module(info.name)
+            module = importlib.import_module(name)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # as above
-            reasons.append(_reason(info.name, error))
+        except BaseException as error:  # a pack is foreign code: whatever it raises must not take the rest down
+            reasons.append(_reason(name, error))
+            continue
+        yield module
+        below = pkgutil.iter_modules(getattr(module, "__path__", ()), name + ".")
+        todo += [info.name for info in below if not info.name.rpartition(".")[2].startswith("_")]
 
 
 def _reason(name: str, error: BaseException) -> tuple[str, str]:

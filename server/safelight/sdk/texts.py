@@ -31,11 +31,13 @@ def texts_of(spec: NodeSpec) -> Iterator[str]:
     yield label(spec.category)
     yield spec.title
     yield spec.help
+    yield spec.deprecated
     for port in (*spec.inputs, *spec.outputs):
         yield label(port.name)
         yield port.help
         yield from port.choices
     for port in spec.inputs:
+        yield port.widget.group if port.widget else ""
         if isinstance(port.widget, Text):
             yield port.widget.placeholder
         elif isinstance(port.widget, Number | Slider):

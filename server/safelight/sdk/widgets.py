@@ -22,8 +22,18 @@ class Fault(NamedTuple):
     hint: str
 
 
-class Widget(msgspec.Struct, frozen=True, tag_field="widget"):
-    """Base of all widgets. `accepts` names the port types it can edit."""
+class Widget(msgspec.Struct, frozen=True, kw_only=True, tag_field="widget"):
+    """Base of all widgets. `accepts` names the port types it can edit.
+
+    `group` is the heading that the widget stands below on the canvas. An `advanced` one stands in a fold that is closed
+    at first. `shown_if` names widgets before this one and the value, or a list of the values, that each must have for
+    this one to show; in a spec these are always lists. None of it changes a result: a widget that is linked, exposed or
+    has another value than its default shows in any case, so that nothing acts unseen.
+    """
+
+    group: str = ""
+    advanced: bool = False
+    shown_if: dict[str, Any] = {}
 
     def accepts(self) -> tuple[str, ...]:
         return ()

@@ -1,11 +1,8 @@
 // Made by `python -m safelight.http.typescript`; do not edit. The source is the structs of the server.
-// Bodies are what is sent (fields with defaults may be left out); of what is received all fields are there.
+// Fields with a question mark may be left out; `unknown` is any JSON value.
 
-/** Any JSON value. */
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-
-/** A workflow document; see the documentation of the format. */
-export type WorkflowDocument = { [key: string]: Json };
+/** What all addresses of the API begin with. */
+export const BASE = "/api/v1";
 
 /**
  * What differs between the runs of a batch: the name of an input, or `node.port`, and its values in order.
@@ -14,7 +11,7 @@ export type WorkflowDocument = { [key: string]: Json };
  */
 export interface Axis {
   name: string;
-  values: Json[];
+  values: unknown[];
 }
 
 /**
@@ -46,16 +43,16 @@ export interface BatchAnswer {
 export interface BatchBody {
   document?: WorkflowDocument;
   workflow?: string | null;
-  inputs?: { [key: string]: Json };
-  values?: { [key: string]: Json };
+  inputs?: { [key: string]: unknown };
+  values?: { [key: string]: unknown };
   targets?: string[] | null;
   force?: string[];
   name?: string;
   priority?: number;
   key?: string | null;
   checkpoint_seconds?: number | null;
-  rows?: { [key: string]: Json }[];
-  sweep?: { [key: string]: Json[] };
+  rows?: { [key: string]: unknown }[];
+  sweep?: { [key: string]: unknown[] };
 }
 
 /** One run of a batch. `cell` is its place in the grid, an index on each axis, `values` are the values there. */
@@ -63,7 +60,7 @@ export interface BatchRun {
   id: string;
   status: "cancelled" | "done" | "failed" | "interrupted" | "paused" | "queued" | "running";
   cell: number[];
-  values: Json[];
+  values: unknown[];
   files: RunFile[];
   outputs: { [key: string]: OutputItem[] };
   problems: Problem[];
@@ -109,16 +106,33 @@ export interface CatalogueAnswer {
   media: MediumInfo[];
 }
 
+/**
+ * Packs were edited and imported again (`serve --dev`): the catalogue is another one now.
+ *
+ * `packages` are those that were imported, `broken` the packs of which not everything could be.
+ */
+export interface CatalogueChanged {
+  event: "catalogue_changed";
+  packages: string[];
+  broken: PackState[];
+}
+
 /** The outputs that this has changed; others were not there, or were so already. */
 export interface Changed {
   items: string[];
 }
 
-/** `types` has the types of the outputs of each node as they are in this graph (`node` → `output` → type). */
+/**
+ * `types` has the types of the outputs of each node as they are in this graph (`node` → `output` → type).
+ *
+ * `document` is there where nodes of older versions or former ids were brought up to date: it means the same, in the
+ * ids and ports of today. An editor goes on with it.
+ */
 export interface CheckAnswer {
   ok: boolean;
   problems: Problem[];
   types: { [key: string]: { [key: string]: string } };
+  document: WorkflowDocument | null;
 }
 
 /** A document to be checked, as far as `targets` need it (default: all outputs). */
@@ -130,11 +144,17 @@ export interface CheckBody {
 /** One of a fixed list; the list itself is the `Literal[...]` of the annotation. */
 export interface Choice {
   widget: "choice";
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: unknown };
 }
 
 /** A colour as `#rrggbb`. */
 export interface Color {
   widget: "color";
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: unknown };
 }
 
 /** What happens on a link between two innermost types. `how`: `same`, `widen` or `no`, with the reason in words. */
@@ -179,7 +199,7 @@ export interface EditRunBody {
   behind?: string | null;
 }
 
-/** Events in order. Each is `{"number", "at", "data"}`; `data.event` names it. */
+/** Events in order; `data.event` names each. */
 export interface Events {
   message: "events";
   events: NumberedEvent[];
@@ -256,6 +276,9 @@ export interface FilePage {
 export interface FilePick {
   widget: "file";
   kind: string;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: unknown };
 }
 
 /** The same with every parameter that led to it, in the order in which the nodes ran, and the run's inputs. */
@@ -281,7 +304,7 @@ export interface GalleryDetail {
   nodes: string[];
   trashed: number | null;
   parameters: Parameter[];
-  inputs: { [key: string]: Json };
+  inputs: { [key: string]: unknown };
 }
 
 /**
@@ -340,6 +363,26 @@ export interface Hello {
   resumed: boolean;
 }
 
+/** Everything that may stand in the stream. */
+export type HostEvent =
+  | RunChanged
+  | RunRemoved
+  | QueueChanged
+  | WorkerChanged
+  | WorkflowChanged
+  | ModelsChanged
+  | CatalogueChanged
+  | FileChanged
+  | Snapshot
+  | RunStarted
+  | NodeStarted
+  | NodeProgress
+  | NodeFinished
+  | NodeSkipped
+  | NodeFailed
+  | NodeWarned
+  | RunFinished;
+
 /** An input as data. `socket` is True for what stands before `*`: it starts as a socket, not as a widget. */
 export interface InputSpec {
   name: string;
@@ -347,7 +390,7 @@ export interface InputSpec {
   socket: boolean;
   required: boolean;
   lazy: boolean;
-  default: Json;
+  default: unknown;
   choices: string[];
   widget: Slider | Number | Seed | Text | Toggle | Choice | FilePick | ModelPick | Color | Items | null;
   help: string;
@@ -357,6 +400,9 @@ export interface InputSpec {
 export interface Items {
   widget: "items";
   max_items: number;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: unknown };
 }
 
 /** Outputs by id. */
@@ -421,6 +467,9 @@ export interface ModelList {
 export interface ModelPick {
   widget: "model";
   kind: string;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: unknown };
 }
 
 /** How far the search for models is: `done` of `total` looked at; `scanning` turns false at its end. */
@@ -451,7 +500,7 @@ export interface NodeFinished {
   seconds: number;
   bytes: number;
   files: File[];
-  values: { [key: string]: Json };
+  values: { [key: string]: unknown };
   run: string;
 }
 
@@ -466,7 +515,7 @@ export interface NodeProgress {
   node: string;
   step: number;
   total: number;
-  preview: Json;
+  preview: unknown;
   curve: [number, number][];
   run: string;
 }
@@ -479,7 +528,12 @@ export interface NodeSkipped {
   run: string;
 }
 
-/** A node as data: what the editor draws and `check` holds a document against. `help` is the docstring. */
+/**
+ * A node as data: what the editor draws and `check` holds a document against. `help` is the docstring.
+ *
+ * `aliases` are ids that it had before, `tags` further words that people search it by. `deprecated` says what to use
+ * instead, and why; such a node runs as ever, but is not offered any more.
+ */
 export interface NodeSpec {
   id: string;
   version: number;
@@ -491,6 +545,9 @@ export interface NodeSpec {
   output: boolean;
   cache: boolean;
   pack: string;
+  aliases: string[];
+  tags: string[];
+  deprecated: string;
 }
 
 /** The node's function is about to be called. */
@@ -511,7 +568,7 @@ export interface NodeState {
   total: number;
   seconds: number;
   curve: [number, number][];
-  values: { [key: string]: Json };
+  values: { [key: string]: unknown };
 }
 
 /** The node goes on, and tells of something that may not be as it was meant. */
@@ -534,6 +591,16 @@ export interface Number {
   step: number | null;
   multiple_of: number | null;
   zero: string;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: unknown };
+}
+
+/** An event with its place in the stream. Numbers only grow, also over restarts of the server. */
+export interface NumberedEvent {
+  number: number;
+  at: number;
+  data: HostEvent;
 }
 
 /** The workflow inside a file; `problems` are those of opening it. */
@@ -545,7 +612,7 @@ export interface Opened {
 /** One element of an output of the workflow: a file, or a plain value, or the name of a type without such a form. */
 export interface OutputItem {
   file?: RunFile | null;
-  value?: Json;
+  value?: unknown;
   type?: string | null;
 }
 
@@ -571,7 +638,7 @@ export interface Parameter {
   node: string;
   type: string;
   port: string;
-  value: Json;
+  value: unknown;
 }
 
 /** A prediction. `nodes` is empty when the document has problems that keep it from running. */
@@ -586,7 +653,7 @@ export interface PlanAnswer {
 export interface PlanBody {
   document: WorkflowDocument;
   targets?: string[] | null;
-  inputs?: { [key: string]: Json };
+  inputs?: { [key: string]: unknown };
   force?: string[];
 }
 
@@ -624,7 +691,7 @@ export interface Problem {
   hint: string;
   node: string | null;
   port: string | null;
-  value: Json;
+  value: unknown;
   details: string | null;
   level: "error" | "warning";
 }
@@ -702,7 +769,7 @@ export interface Run {
   batch: string | null;
   retry_of: string | null;
   worker: string | null;
-  inputs: { [key: string]: Json };
+  inputs: { [key: string]: unknown };
   problems: Problem[];
   outputs: { [key: string]: OutputItem[] };
   files: RunFile[];
@@ -735,7 +802,7 @@ export interface RunDetail {
   batch: string | null;
   retry_of: string | null;
   worker: string | null;
-  inputs: { [key: string]: Json };
+  inputs: { [key: string]: unknown };
   problems: Problem[];
   outputs: { [key: string]: OutputItem[] };
   files: RunFile[];
@@ -820,6 +887,9 @@ export interface ScanProgress {
 /** The start of a random sequence: a whole number from 0 to 2^63 - 1, with a dice beside it. */
 export interface Seed {
   widget: "seed";
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: unknown };
 }
 
 /**
@@ -836,7 +906,7 @@ export interface Settings {
   cancel_grace: number;
   history_limit: number;
   trash_days: number;
-  editor: { [key: string]: Json };
+  editor: { [key: string]: unknown };
 }
 
 /** Only what is given is changed. */
@@ -846,7 +916,7 @@ export interface SettingsBody {
   cancel_grace?: number | null;
   history_limit?: number | null;
   trash_days?: number | null;
-  editor?: { [key: string]: Json } | null;
+  editor?: { [key: string]: unknown } | null;
 }
 
 /**
@@ -860,6 +930,9 @@ export interface Slider {
   max: number;
   step: number;
   zero: string;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: unknown };
 }
 
 /**
@@ -884,8 +957,8 @@ export interface Snapshot {
 export interface SubmitBody {
   document?: WorkflowDocument;
   workflow?: string | null;
-  inputs?: { [key: string]: Json };
-  values?: { [key: string]: Json };
+  inputs?: { [key: string]: unknown };
+  values?: { [key: string]: unknown };
   targets?: string[] | null;
   force?: string[];
   name?: string;
@@ -933,6 +1006,9 @@ export interface Text {
   prompt: boolean;
   max_length: number;
   file_name: boolean;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: unknown };
 }
 
 /**
@@ -948,6 +1024,9 @@ export interface TextsAnswer {
 /** On or off. */
 export interface Toggle {
   widget: "toggle";
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: unknown };
 }
 
 /** The file as it lies in the input folder now, and the workflow that was in it. */
@@ -1005,6 +1084,9 @@ export interface WorkflowChanged {
   revision: number;
 }
 
+/** A workflow as `safelight run` takes it as a file; `safelight check` says what is wrong with one. */
+export type WorkflowDocument = object;
+
 /** A saved workflow without its content. `revision` counts from 1 and grows with each save. */
 export interface WorkflowInfo {
   name: string;
@@ -1015,356 +1097,324 @@ export interface WorkflowInfo {
   nodes: number;
 }
 
-/** What `data` of a numbered event may be. */
-export type HostEvent =
-  | RunChanged
-  | RunRemoved
-  | QueueChanged
-  | WorkerChanged
-  | WorkflowChanged
-  | ModelsChanged
-  | FileChanged
-  | Snapshot
-  | RunStarted
-  | NodeStarted
-  | NodeProgress
-  | NodeFinished
-  | NodeSkipped
-  | NodeFailed
-  | NodeWarned
-  | RunFinished;
-
-/** An event with its place in the stream. */
-export interface NumberedEvent {
-  number: number;
-  at: number;
-  data: HostEvent;
-}
-
 /** Every route: its method and address, what is sent and what comes back. */
 export interface Routes {
   /** All nodes, packs and rules of connecting. */
-  "GET /api/v1/catalogue": {
+  "GET /catalogue": {
     query: undefined;
     body: undefined;
     answer: CatalogueAnswer;
   };
   /** Names and help of nodes in a language. */
-  "GET /api/v1/texts": {
+  "GET /texts": {
     query: { language: string };
     body: undefined;
     answer: TextsAnswer;
   };
   /** Every problem of a document. */
-  "POST /api/v1/check": {
+  "POST /check": {
     query: undefined;
     body: CheckBody;
     answer: CheckAnswer;
   };
   /** What running a document now would do. */
-  "POST /api/v1/plan": {
+  "POST /plan": {
     query: undefined;
     body: PlanBody;
     answer: PlanAnswer;
   };
   /** Accept a run. */
-  "POST /api/v1/runs": {
+  "POST /runs": {
     query: undefined;
     body: SubmitBody;
     answer: Run;
   };
   /** History with search. */
-  "GET /api/v1/runs": {
+  "GET /runs": {
     query: { status?: string; search?: string; workflow?: string; batch?: string; before?: string; limit?: number };
     body: undefined;
     answer: RunPage;
   };
   /** Accept a sweep. */
-  "POST /api/v1/runs/batch": {
+  "POST /runs/batch": {
     query: undefined;
     body: BatchBody;
     answer: BatchAnswer;
   };
   /** A sweep as a grid. */
-  "GET /api/v1/batches/{batch}": {
+  "GET /batches/{batch}": {
     query: undefined;
     body: undefined;
     answer: Batch;
   };
   /** One run. */
-  "GET /api/v1/runs/{id}": {
+  "GET /runs/{id}": {
     query: undefined;
     body: undefined;
     answer: RunDetail;
   };
   /** Rename or move a waiting run. */
-  "PATCH /api/v1/runs/{id}": {
+  "PATCH /runs/{id}": {
     query: undefined;
     body: EditRunBody;
     answer: Run;
   };
   /** Take a run out of the list. */
-  "DELETE /api/v1/runs/{id}": {
+  "DELETE /runs/{id}": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** What it runs. */
-  "GET /api/v1/runs/{id}/document": {
+  "GET /runs/{id}/document": {
     query: undefined;
     body: undefined;
-    answer: { [key: string]: Json };
+    answer: WorkflowDocument;
   };
   /** Problems with tracebacks. */
-  "GET /api/v1/runs/{id}/details": {
+  "GET /runs/{id}/details": {
     query: undefined;
     body: undefined;
     answer: RunDetails;
   };
   /** Stop a run. */
-  "POST /api/v1/runs/{id}/cancel": {
+  "POST /runs/{id}/cancel": {
     query: undefined;
     body: CancelBody | undefined;
     answer: Run;
   };
   /** Pause a run; what is done is kept. */
-  "POST /api/v1/runs/{id}/pause": {
+  "POST /runs/{id}/pause": {
     query: undefined;
     body: undefined;
     answer: Run;
   };
   /** Let a paused run go on. */
-  "POST /api/v1/runs/{id}/resume": {
+  "POST /runs/{id}/resume": {
     query: undefined;
     body: undefined;
     answer: Run;
   };
   /** The same again, as a new run. */
-  "POST /api/v1/runs/{id}/retry": {
+  "POST /runs/{id}/retry": {
     query: undefined;
     body: undefined;
     answer: Run;
   };
   /** The queue. */
-  "GET /api/v1/queue": {
+  "GET /queue": {
     query: undefined;
     body: undefined;
     answer: QueueAnswer;
   };
   /** Start nothing new. */
-  "POST /api/v1/queue/pause": {
+  "POST /queue/pause": {
     query: undefined;
     body: undefined;
     answer: QueueAnswer;
   };
   /** Go on. */
-  "POST /api/v1/queue/resume": {
+  "POST /queue/resume": {
     query: undefined;
     body: undefined;
     answer: QueueAnswer;
   };
   /** Cancel all that waits. */
-  "POST /api/v1/queue/clear": {
+  "POST /queue/clear": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** Saved workflows. */
-  "GET /api/v1/workflows": {
+  "GET /workflows": {
     query: { search?: string };
     body: undefined;
     answer: WorkflowInfo[];
   };
   /** One with its document. */
-  "GET /api/v1/workflows/{name}": {
+  "GET /workflows/{name}": {
     query: undefined;
     body: undefined;
     answer: Workflow;
   };
   /** Save. */
-  "PUT /api/v1/workflows/{name}": {
+  "PUT /workflows/{name}": {
     query: undefined;
     body: SaveBody;
     answer: WorkflowInfo;
   };
   /** Delete. */
-  "DELETE /api/v1/workflows/{name}": {
+  "DELETE /workflows/{name}": {
     query: { revision?: number };
     body: undefined;
     answer: Done;
   };
   /** Rename. */
-  "POST /api/v1/workflows/{name}/rename": {
+  "POST /workflows/{name}/rename": {
     query: undefined;
     body: RenameBody;
     answer: WorkflowInfo;
   };
   /** Its history. */
-  "GET /api/v1/workflows/{name}/revisions": {
+  "GET /workflows/{name}/revisions": {
     query: undefined;
     body: undefined;
     answer: RevisionInfo[];
   };
   /** An earlier state. */
-  "GET /api/v1/workflows/{name}/revisions/{number}": {
+  "GET /workflows/{name}/revisions/{number}": {
     query: undefined;
     body: undefined;
     answer: Workflow;
   };
   /** What ships with the program. */
-  "GET /api/v1/templates": {
+  "GET /templates": {
     query: undefined;
     body: undefined;
     answer: Template[];
   };
   /** One of them. */
-  "GET /api/v1/templates/{name}": {
+  "GET /templates/{name}": {
     query: undefined;
     body: undefined;
-    answer: { [key: string]: Json };
+    answer: WorkflowDocument;
   };
   /** What it makes, in small. */
-  "GET /api/v1/templates/{name}/picture": {
+  "GET /templates/{name}/picture": {
     query: undefined;
     body: undefined;
     answer: Blob;
   };
   /** What runs made. */
-  "GET /api/v1/gallery": {
+  "GET /gallery": {
     query: { search?: string; node?: string; model?: string; workflow?: string; batch?: string; run?: string; since?: number; until?: number; trash?: boolean; offset?: number; limit?: number };
     body: undefined;
     answer: GalleryPage;
   };
   /** What can be looked for. */
-  "GET /api/v1/gallery/facets": {
+  "GET /gallery/facets": {
     query: undefined;
     body: undefined;
     answer: FacetsAnswer;
   };
   /** Throw outputs away. */
-  "POST /api/v1/gallery/trash": {
+  "POST /gallery/trash": {
     query: undefined;
     body: ItemsBody;
     answer: Changed;
   };
   /** Take them back. */
-  "POST /api/v1/gallery/restore": {
+  "POST /gallery/restore": {
     query: undefined;
     body: ItemsBody;
     answer: Changed;
   };
   /** Remove for good what is in the trash. */
-  "POST /api/v1/gallery/empty": {
+  "POST /gallery/empty": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** One output with its parameters. */
-  "GET /api/v1/gallery/{item}": {
+  "GET /gallery/{item}": {
     query: undefined;
     body: undefined;
     answer: GalleryDetail;
   };
   /** Its workflow. */
-  "GET /api/v1/gallery/{item}/document": {
+  "GET /gallery/{item}/document": {
     query: undefined;
     body: undefined;
-    answer: { [key: string]: Json };
+    answer: WorkflowDocument;
   };
   /** Files, newest first. */
-  "GET /api/v1/files/{folder}": {
+  "GET /files/{folder}": {
     query: { search?: string; offset?: number; limit?: number };
     body: undefined;
     answer: FilePage;
   };
   /** Upload an image, a video, sound, a mesh or a text. */
-  "POST /api/v1/files/input": {
+  "POST /files/input": {
     query: { name: string };
     body: Blob;
     answer: Uploaded;
   };
   /** The bytes of a file. */
-  "GET /api/v1/files/{folder}/{name}": {
+  "GET /files/{folder}/{name}": {
     query: undefined;
     body: undefined;
     answer: Blob;
   };
   /** Remove an upload; throw an output away. */
-  "DELETE /api/v1/files/{folder}/{name}": {
+  "DELETE /files/{folder}/{name}": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** Bytes by digest. */
-  "GET /api/v1/blobs/{digest}": {
+  "GET /blobs/{digest}": {
     query: undefined;
     body: undefined;
     answer: Blob;
   };
   /** A small picture. */
-  "GET /api/v1/thumbnails/{digest}": {
+  "GET /thumbnails/{digest}": {
     query: { size?: "1024" | "128" | "256" | "512" | "64" };
     body: undefined;
     answer: Blob;
   };
   /** The workflow in a file. */
-  "POST /api/v1/open": {
+  "POST /open": {
     query: undefined;
     body: Blob;
     answer: Opened;
   };
   /** Models that can be named. */
-  "GET /api/v1/models": {
+  "GET /models": {
     query: undefined;
     body: undefined;
     answer: ModelList;
   };
   /** One model. */
-  "GET /api/v1/models/{name}": {
+  "GET /models/{name}": {
     query: undefined;
     body: undefined;
     answer: ModelInfo;
   };
   /** Usage of the cache. */
-  "GET /api/v1/cache": {
+  "GET /cache": {
     query: undefined;
     body: undefined;
     answer: CacheInfo;
   };
   /** Forget everything that was computed. */
-  "POST /api/v1/cache/clear": {
+  "POST /cache/clear": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** Versions, devices, memory, workers. */
-  "GET /api/v1/system": {
+  "GET /system": {
     query: undefined;
     body: undefined;
     answer: SystemAnswer;
   };
   /** Let workers give memory back. */
-  "POST /api/v1/system/free": {
+  "POST /system/free": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** Settings. */
-  "GET /api/v1/settings": {
+  "GET /settings": {
     query: undefined;
     body: undefined;
     answer: Settings;
   };
   /** Change some. */
-  "PATCH /api/v1/settings": {
+  "PATCH /settings": {
     query: undefined;
     body: SettingsBody;
     answer: Settings;
-  };
-  /** Whether the server is there. */
-  "GET /healthz": {
-    query: undefined;
-    body: undefined;
-    answer: Health;
   };
 }

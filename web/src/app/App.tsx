@@ -4,14 +4,14 @@ import { setLanguage, useT } from "../i18n";
 import { tabTitle } from "../state/documents";
 import { dismiss, graphOf, tabOf, useApp } from "../state/store";
 import { Breadcrumb } from "./Breadcrumb";
-import { ChooseFields } from "./ChooseFields";
-import { FormView } from "./FormView";
-import { Minimap } from "./Minimap";
+import { ChooseFields } from "../panels/ChooseFields";
+import { FormView } from "../panels/FormView";
+import { Minimap } from "../canvas/Minimap";
 import { Overlays } from "./Overlays";
-import { SidePanel } from "./SidePanel";
+import { SidePanel } from "../panels/SidePanel";
 import { TopBar } from "./TopBar";
-import { execute } from "./commands";
-import { StartStrip } from "./Workflows";
+import { execute } from "../commands/commands";
+import { StartStrip } from "../panels/Workflows";
 
 export function App() {
   const t = useT();

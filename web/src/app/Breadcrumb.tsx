@@ -1,7 +1,7 @@
-import { TypeDots } from "./TypeDots";
+import { TypeDots } from "../ui/TypeDots";
 import { saidName, useT, useWords } from "../i18n";
 import { nodeTitle } from "../i18n/nodes";
-import * as m from "../model";
+import * as m from "../graph";
 import { leaveSubgraph } from "../state/documents";
 import { edit } from "../state/edits";
 import { graphOf, tabOf, useApp } from "../state/store";

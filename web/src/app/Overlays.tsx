@@ -2,25 +2,26 @@
 
 import { type TextKey, useT } from "../i18n";
 import { openFile } from "../state/documents";
+import { jumpTo } from "../state/edits";
 import { loadPicture } from "../state/files";
 import { Painter } from "../painter/Painter";
 import { activeGraph, type Overlay, useApp } from "../state/store";
-import { MediaSheet } from "../results/MediaSheet";
-import { AddNode } from "./AddNode";
-import { commands, commandTitle, execute, jumpTo } from "./commands";
-import { Connect } from "./Connect";
-import { ContextMenu } from "./ContextMenu";
-import { readable } from "./keys";
-import { NameSheet } from "./NameSheet";
-import { nodeOptions } from "./nodeOptions";
-import { Popup } from "./Popup";
-import { type Option, SearchList } from "./SearchList";
-import { Settings } from "./Settings";
-import { ShareSheet } from "./ShareSheet";
-import { Sheet } from "./Sheet";
-import { ShortcutSheet } from "./ShortcutSheet";
-import { ConflictSheet, RevisionSheet } from "./VersionSheets";
-import { Viewer } from "./Viewer";
+import { MediaSheet } from "../dialogs/MediaSheet";
+import { AddNode } from "../dialogs/AddNode";
+import { commands, commandTitle, execute } from "../commands/commands";
+import { Connect } from "../dialogs/Connect";
+import { ContextMenu } from "../dialogs/ContextMenu";
+import { readable } from "../commands/keys";
+import { NameSheet } from "../dialogs/NameSheet";
+import { nodeOptions } from "../canvas/nodeOptions";
+import { Popup } from "../ui/Popup";
+import { type Option, SearchList } from "../ui/SearchList";
+import { Settings } from "../dialogs/Settings";
+import { ShareSheet } from "../dialogs/ShareSheet";
+import { Sheet } from "../ui/Sheet";
+import { ShortcutSheet } from "../dialogs/ShortcutSheet";
+import { ConflictSheet, RevisionSheet } from "../dialogs/VersionSheets";
+import { Viewer } from "../dialogs/Viewer";
 
 const close = () => useApp.setState({ overlay: null });
 

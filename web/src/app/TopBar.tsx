@@ -1,13 +1,13 @@
 import { useMemo } from "react";
 import { duration, type TextKey, useT } from "../i18n";
-import { emptyDocument } from "../model";
+import { emptyDocument } from "../graph";
 import { closeTab, isUnsaved, openTab, showTab, tabTitle } from "../state/documents";
 import { missingThings } from "../state/missing";
 import { isError } from "../i18n/problems";
 import { forecast, progressOf } from "../state/status";
 import { type Panel, tabOf, useApp } from "../state/store";
 import { cancelRun, isActive, run } from "../state/sync";
-import { execute, togglePanel } from "./commands";
+import { execute, togglePanel } from "../commands/commands";
 
 export function TopBar() {
   const t = useT();

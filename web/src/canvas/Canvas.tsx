@@ -7,7 +7,7 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { said, useT, useWords } from "../i18n";
 import { useShallow } from "zustand/react/shallow";
-import { boundsOf, joinPort, labelOf, noteKey, overlaps, type Rect, type ResultKind, scopesAt } from "../model";
+import { boundsOf, joinPort, labelOf, noteKey, overlaps, type Rect, type ResultKind, scopesAt } from "../graph";
 import { flatId, nodeStatus, type Result, resultKind, useResults } from "../state/status";
 import { activeTab, graphOf, patchTab, tabOf, useApp } from "../state/store";
 import { boxes, Geometer } from "./geometry";
@@ -18,9 +18,10 @@ import { FrameTitle, NoteView } from "./items";
 import { paintAbove, paintBelow, Palette, prepare, somethingAbove } from "./paint";
 import { Sheet } from "./sheet";
 import { stage, useConnecting } from "./stage";
-import { FarList } from "../app/FarList";
-import { openMenu } from "../app/menu";
+import { FarList } from "./FarList";
+import { openMenu } from "./menu";
 import { receiveDrop } from "../state/files";
+import { useReveal } from "./reveal";
 import { view } from "./view";
 
 /** New nodes that are mounted in one frame: more would make the frame late. */
@@ -217,6 +218,7 @@ export function Canvas() {
     // eslint-disable-next-line react-hooks/exhaustive-deps -- once for each graph that is shown
   }, [key, ready]);
 
+  useReveal();
   usePointer(root);
   const linkedOf = (id: string) => [...(geometry.linked.get(id) ?? [])].join("\n");
   const exposedOf = (id: string) =>

@@ -1,16 +1,16 @@
 /** A node near enough to be worked with. Drawn by `layoutNode`, so its sockets lie where the wires end. */
 
 import { memo, useEffect, useMemo, useRef, useState } from "react";
-import { Markdown } from "../app/Markdown";
-import { Popup } from "../app/Popup";
+import { Markdown } from "../ui/Markdown";
+import { Popup } from "../ui/Popup";
 import { duration, said, saidName, type TextKey, useT, useWords } from "../i18n";
 import { isError, problemTitle } from "../i18n/problems";
-import { type InputSpec, lookOf, pickedPictures, setLook, setTitle, SUBGRAPH } from "../model";
+import { type InputSpec, lookOf, pickedPictures, setLook, setTitle, SUBGRAPH } from "../graph";
 import { edit } from "../state/edits";
 import { enterSubgraph } from "../state/documents";
 import { flatId, nodeProblem, nodeStatus, type Status } from "../state/status";
 import { graphOf, tabOf, useApp } from "../state/store";
-import { WidgetView } from "../widgets/WidgetView";
+import { WidgetView } from "../fields/WidgetView";
 import type { NodeBox } from "./geometry";
 import { Socket } from "./items";
 import { ResultView } from "./ResultView";
@@ -57,7 +57,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
 
   return (
     <div
-      className={`node ${status.kind} mode-${mode}${selected ? " selected" : ""}${look.collapsed ? " collapsed" : ""}${ports.missing ? " missing" : ""}`}
+      className={`node ${status.kind} mode-${mode}${selected ? " selected" : ""}${look.collapsed ? " collapsed" : ""}${ports.missing ? " missing" : ""}${ports.deprecated ? " deprecated" : ""}`}
       data-key={id}
       data-node={id}
       data-status={status.kind}
@@ -88,6 +88,11 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
           </svg>
         </button>
         <Title id={id} fixed={isSubgraph} title={title} own={node.title ?? ""} kind={node.title ? "" : ports.category} />
+        {ports.deprecated && (
+          <span className="badge deprecated" title={said(ports.deprecated)}>
+            {t("node.deprecated")}
+          </span>
+        )}
         <Badge status={status} mode={mode} pinned={look.pinned ?? false} />
         {isSubgraph && !ports.missing && (
           <button type="button" className="enter nodrag" tabIndex={-1} aria-label={t("command.enter")} title={t("command.enter")} onClick={() => enterSubgraph(id)}>
@@ -122,6 +127,31 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
                 </span>
               )}
             </div>
+          );
+        }
+        if (row.kind === "group") {
+          return (
+            <div className="row group" key={index} style={{ top: row.y, height: row.h }}>
+              {said(row.label ?? "")}
+            </div>
+          );
+        }
+        if (row.kind === "fold") {
+          return (
+            <button
+              type="button"
+              className="row more nodrag"
+              key={index}
+              tabIndex={-1}
+              style={{ top: row.y, height: row.h }}
+              aria-expanded={look.advanced ?? false}
+              onClick={() => edit("advanced", ({ graph }) => setLook(graph, [id], { advanced: look.advanced ? undefined : true }))}
+            >
+              <svg viewBox="0 0 10 10" width="9" height="9" aria-hidden="true">
+                <path d={look.advanced ? "M1.5 3 5 7 8.5 3" : "M3 1.5 7 5 3 8.5"} fill="none" stroke="currentColor" strokeWidth="1.6" />
+              </svg>
+              {t("node.advanced", { count: row.hidden ?? 0 })}
+            </button>
           );
         }
         if (row.kind === "preview") return <ResultView key={index} tab={tab} id={flat} picked={pickedPictures(ports, node, linkedSet)} y={row.y} h={row.h} />;
@@ -177,6 +207,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
         <Popup anchor={help} onClose={() => setHelp(null)} className="help" label={t("node.help")}>
           <h3>{title}</h3>
           <code>{node.type}</code>
+          {ports.deprecated && <p className="deprecated">{said(ports.deprecated)}</p>}
           <Markdown text={said(ports.help)} />
           <dl>
             {[...ports.inputs, ...ports.outputs]

@@ -2,7 +2,7 @@
 
 import { t } from "../i18n";
 import { refusalText } from "../i18n/types";
-import * as m from "../model";
+import * as m from "../graph";
 import { edit } from "../state/edits";
 import { activeScene, useApp } from "../state/store";
 import { afterSlop, type Gesture, pointOf } from "./gesture";

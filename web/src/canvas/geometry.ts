@@ -1,6 +1,6 @@
 /** Where everything of the graph on screen lies: boxes and sockets of nodes, curves of wires, and what is under a point. */
 
-import * as m from "../model";
+import * as m from "../graph";
 
 export interface Wire {
   id: string;
@@ -33,6 +33,7 @@ interface Cached {
   node: m.NodeData;
   look: m.NodeLook;
   sockets: string;
+  exposed: string;
   result: m.ResultKind | null;
   ports: m.NodePorts;
   box: NodeBox;
@@ -54,9 +55,14 @@ export class Geometer {
       else linked.set(node, new Set([port]));
     }
     const nodes = new Map<string, NodeBox>();
+    const exposed = new Map<string, Set<string>>();
+    for (const { to } of graph.inputs ?? []) {
+      const { node, port } = m.splitPort(to);
+      exposed.set(node, (exposed.get(node) ?? new Set()).add(port));
+    }
     const cache = new Map<string, Cached>();
     for (const [id, node] of Object.entries(graph.nodes)) {
-      const entry = this.#node(scene, id, node, linked.get(id) ?? EMPTY, results.get(id) ?? null);
+      const entry = this.#node(scene, id, node, linked.get(id) ?? EMPTY, exposed.get(id) ?? EMPTY, results.get(id) ?? null);
       cache.set(id, entry);
       nodes.set(id, entry.box);
     }
@@ -76,10 +82,18 @@ export class Geometer {
     };
   }
 
-  #node(scene: m.Scene, id: string, node: m.NodeData, linked: ReadonlySet<string>, own: m.ResultKind | null): Cached {
+  #node(
+    scene: m.Scene,
+    id: string,
+    node: m.NodeData,
+    linked: ReadonlySet<string>,
+    exposed: ReadonlySet<string>,
+    own: m.ResultKind | null,
+  ): Cached {
     const look = m.lookOf(scene.graph, id);
     const ports = m.portsOf(scene.scopes, id, node, scene.catalogue);
-    const sockets = [...linked, ...(look.sockets ?? [])].join("\n");
+    const sockets = [...linked, "", ...(look.sockets ?? [])].join("\n");
+    const form = [...exposed].join("\n");
     // Nodes that end in pictures keep the place for them free; those that begin with one show it.
     const pictures = ports.output || m.pickedPictures(ports, node, linked).length > 0;
     const result = (look.preview ?? true) ? (own ?? (pictures ? "picture" : null)) : null;
@@ -89,11 +103,18 @@ export class Geometer {
       known.look === look &&
       known.ports === ports &&
       known.sockets === sockets &&
+      known.exposed === form &&
       known.result === result;
     if (known && same) return known;
-    const layout = m.layoutNode(ports, look, { sockets: new Set([...linked, ...(look.sockets ?? [])]), result });
+    const layout = m.layoutNode(ports, look, {
+      sockets: new Set([...linked, ...(look.sockets ?? [])]),
+      result,
+      values: node.values,
+      linked,
+      exposed,
+    });
     const box = { id, rect: { x: look.x, y: look.y, w: layout.w, h: layout.h }, layout, ports };
-    return { node, look, sockets, result, ports, box };
+    return { node, look, sockets, exposed: form, result, ports, box };
   }
 }
 

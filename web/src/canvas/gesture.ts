@@ -1,6 +1,6 @@
 /** A gesture lives from the press of a button to its release. */
 
-import type { Point } from "../model";
+import type { Point } from "../graph";
 
 export interface Gesture {
   move(event: PointerEvent): void;

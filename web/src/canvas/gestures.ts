@@ -1,6 +1,6 @@
 /** What the pointer does on the canvas. Each gesture is an object that lives from press to release. */
 
-import * as m from "../model";
+import * as m from "../graph";
 import { activeTab, useApp } from "../state/store";
 import { edit, seal, select, toggleSelected } from "../state/edits";
 import { bendAt, boxes, crosses, frameAt, nodeAt, wireAt } from "./geometry";

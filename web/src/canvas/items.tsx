@@ -3,11 +3,11 @@
 import { memo, useEffect, useState } from "react";
 import { useT } from "../i18n";
 import { typeLabel } from "../i18n/types";
-import { changeFrame, changeNote, type Frame, frameKey, noteKey, type Note, type Point } from "../model";
+import { changeFrame, changeNote, type Frame, frameKey, noteKey, type Note, type Point } from "../graph";
 import { edit } from "../state/edits";
-import { Markdown } from "../app/Markdown";
+import { Markdown } from "../ui/Markdown";
 import { stage, useConnecting } from "./stage";
-import { typeStyle } from "./typeStyle";
+import { typeStyle } from "../ui/typeStyle";
 
 interface SocketProps {
   port: string;

@@ -1,6 +1,6 @@
 /** Moving what is selected: frames carry what lies in them, Alt leaves a copy, a free node drops into a wire. */
 
-import * as m from "../model";
+import * as m from "../graph";
 import { edit, seal, undo } from "../state/edits";
 import { activeGraph, activeScene, activeTab, useApp } from "../state/store";
 import { type Gesture, pointOf } from "./gesture";

@@ -1,11 +1,11 @@
 /** Paints wires, frames and the dot grid below the nodes; in the far view the nodes too; and gestures above all. */
 
-import type { Point, Rect } from "../model";
-import { frameKey, noteKey, overlaps } from "../model";
+import type { Point, Rect } from "../graph";
+import { frameKey, noteKey, overlaps } from "../graph";
 import type { StatusKind } from "../state/status";
 import { curve, FRAME_TITLE, type Wire } from "./geometry";
 import type { Stage } from "./stage";
-import { typeStyle } from "./typeStyle";
+import { typeStyle } from "../ui/typeStyle";
 
 export interface Look {
   selection: ReadonlySet<string>;

@@ -1,7 +1,7 @@
 /** What the canvas shows beside the document: geometry, and what a gesture is doing right now. Nothing here is undone. */
 
 import { create } from "zustand";
-import type { Point, Rect } from "../model";
+import type { Point, Rect } from "../graph";
 import type { Geometry } from "./geometry";
 
 /** A wire being drawn: from an output looking for an input, or the other way round. */

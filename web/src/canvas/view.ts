@@ -1,6 +1,6 @@
 /** Where the canvas is looked at: a viewport outside React, so that panning and zooming render nothing. */
 
-import type { Point, Rect, Viewport } from "../model";
+import type { Point, Rect, Viewport } from "../graph";
 
 export const MIN_ZOOM = 0.04;
 export const MAX_ZOOM = 3;

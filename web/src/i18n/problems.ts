@@ -2,7 +2,7 @@
 
 import { t, useLanguage } from ".";
 import { ApiError, Unreachable } from "../api/client";
-import { DocumentError } from "../model";
+import { DocumentError } from "../graph";
 
 interface Told {
   code: string;

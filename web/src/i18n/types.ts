@@ -1,7 +1,7 @@
 /** The types of ports, and why one does not fit another, in the user's language. */
 
 import { t, type TextKey } from ".";
-import { depthOf, innermost, type PortType, portType, type Refusal, typeText } from "../model";
+import { depthOf, innermost, type PortType, portType, type Refusal, typeText } from "../graph";
 import { en } from "./en";
 
 /** What a person calls a type: `ModelRef[VAE]` is "VAE model", `list[Image]` "Image list". */

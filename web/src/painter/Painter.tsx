@@ -1,13 +1,13 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { type TextKey, useT } from "../i18n";
 import { errorText } from "../i18n/problems";
-import type { Rect } from "../model";
+import type { Rect } from "../graph";
 import { draftOf, keepDraft, putMask, putPicture } from "../state/painting";
 import { type PaintSource, toast } from "../state/store";
 import { Board, SIZES, type Tool } from "./board";
-import { Icon, type Sign } from "./icons";
+import { Icon, type Sign } from "../ui/icons";
 import { cropped, MaskLayer, toPng } from "./layer";
-import { addMark, type Mark, type Marks, redoMark, undoMark } from "./marks";
+import { addMark, type Mark, type Marks, redoMark, undoMark } from "../state/marks";
 import { withRatio } from "./crop";
 
 const TOOLS: { tool: Tool; key: string }[] = [

@@ -1,9 +1,9 @@
 /** The painting surface: shows picture and mask under a pan and zoom of its own, and turns pointers into marks. */
 
-import type { Point, Rect } from "../model";
+import type { Point, Rect } from "../graph";
 import { dragged, type Grip, gripAt, settled, withRatio } from "./crop";
 import { type MaskLayer, outline } from "./layer";
-import { type Mark, radius, type Spot } from "./marks";
+import { type Mark, radius, type Spot } from "../state/marks";
 
 export type Tool = "brush" | "eraser" | "lasso" | "fill" | "crop" | "move";
 

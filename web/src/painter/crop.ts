@@ -1,6 +1,6 @@
 /** The rectangle of the crop tool, in whole pixels of the picture. */
 
-import type { Point, Rect } from "../model";
+import type { Point, Rect } from "../graph";
 
 export type Grip = "nw" | "n" | "ne" | "e" | "se" | "s" | "sw" | "w" | "move" | "new";
 

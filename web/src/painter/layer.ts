@@ -1,8 +1,8 @@
 /** The mask as pixels: marks drawn on a canvas of the picture's size. What is chosen is opaque; the colour is for the eye. */
 
-import type { Point } from "../model";
+import type { Point } from "../graph";
 import { feathered, flood } from "./coverage";
-import type { Mark, Spot } from "./marks";
+import type { Mark, Spot } from "../state/marks";
 
 /** Every so many marks a copy is kept, so that undoing draws only a few anew. */
 const STRIDE = 10;

@@ -3,7 +3,7 @@
 import { useEffect, useState } from "react";
 import { blobUrl, fetchBlob, fileUrl, thumbnailUrl } from "../api/client";
 import { useT } from "../i18n";
-import type { MediaView } from "../model";
+import type { MediaView } from "../graph";
 import { useApp } from "../state/store";
 
 export interface MediaFile {

@@ -1,6 +1,6 @@
 /** The only way documents change: each call is one step of undo, unless it belongs to the group of the one before. */
 
-import * as m from "../model";
+import * as m from "../graph";
 import { activeTab, historyOf, patchTab, sceneOf, useApp } from "./store";
 
 interface Options {
@@ -42,6 +42,30 @@ export function replaceDocument(id: string, label: string, document: m.Document)
   if (!tab || !historyOf(tab).replace(label, document, tab.selection)) return;
   const path = tab.path.slice(0, m.scopesAt(document, tab.path).length - 1);
   patchTab(id, { document, path, selection: stillThere(tab.selection, m.graphAt(document, path)) });
+}
+
+/** Shows the graph, in which a click on a field puts it into the form or takes it out. */
+export function startChoosing(): void {
+  patchTab(activeTab().id, { path: [], selection: [] });
+  useApp.setState({ form: false, choosing: true });
+}
+
+/** Jumps to a node by its flat id, through subgraphs, and selects it; the canvas brings it into sight. */
+export function jumpTo(flat: string): void {
+  const path = flat.split("/");
+  const id = path.pop() as string;
+  patchTab(activeTab().id, { path, selection: [id] });
+  useApp.setState({ form: false, reveal: id });
+}
+
+/** Goes on with what the server made of a tab's document: the same in the node types and ports of today. */
+export function amendDocument(id: string, current: unknown): void {
+  const tab = useApp.getState().tabs.find((candidate) => candidate.id === id);
+  if (!tab) return;
+  const { ui } = tab.document; // it was not sent
+  const document = m.asDocument({ ...(current as m.Document), ...(ui ? { ui } : {}) });
+  historyOf(tab).amend(document);
+  patchTab(id, { document, ...(tab.base === tab.document ? { base: document } : {}) });
 }
 
 export function seal(): void {

@@ -2,7 +2,7 @@
 
 import { t } from "../i18n";
 import { nodeTitle } from "../i18n/nodes";
-import * as m from "../model";
+import * as m from "../graph";
 import { edit } from "./edits";
 import { activeTab, toast, useApp } from "./store";
 

@@ -1,7 +1,7 @@
 /** What a workflow names that is not on this machine, and what to do about it. */
 
-import type { ModelInfo } from "../api/shapes";
-import * as m from "../model";
+import type { ModelInfo } from "../api/types";
+import * as m from "../graph";
 
 export interface Missing {
   kind: "type" | "model";

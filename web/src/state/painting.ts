@@ -2,8 +2,8 @@
 
 import { create } from "zustand";
 import { fetchBlob, fileUrl } from "../api/client";
-import * as m from "../model";
-import { NO_MARKS, type Marks } from "../painter/marks";
+import * as m from "../graph";
+import { NO_MARKS, type Marks } from "./marks";
 import { edit } from "./edits";
 import { uploadFile } from "./files";
 import { activeGraph, activeScene, type PaintSource, useApp } from "./store";

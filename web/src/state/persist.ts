@@ -4,7 +4,7 @@
  * newest fifty.
  */
 
-import { parseJson, stringifyJson, type Document } from "../model";
+import { parseJson, stringifyJson, type Document } from "../graph";
 import { alone, livingSessions, openSession } from "./session";
 import { newTab, type Tab, useApp } from "./store";
 

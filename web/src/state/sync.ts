@@ -1,33 +1,42 @@
 /** What goes to the server by itself and comes back: check and plan at every change, runs, events. */
 
-import { ApiError, request, Unreachable } from "../api/client";
-import type { CatalogueAnswer, CheckAnswer, ModelInfo, NodeState, NodeValues, Plan, Run, ServerEvent, Template } from "../api/shapes";
+import { ApiError, call, Unreachable } from "../api/client";
+import type { HostEvent, Run } from "../api/types";
 import { EventStream } from "../api/socket";
 import { loadWords, t } from "../i18n";
 import { errorText, isError, problemLine } from "../i18n/problems";
-import * as m from "../model";
-import { randomSeed } from "../widgets/values";
-import { edit, selectedNodes } from "./edits";
+import * as m from "../graph";
+import { amendDocument, edit, selectedNodes } from "./edits";
 import { refreshFiles } from "./files";
 import { flatId, type Result, resultKey, setResult } from "./status";
 import { followWorkflow, refreshWorkflows, startAutosave } from "./saving";
 import { randomId } from "./session";
-import { activeTab, patchTab, tabOf, toast, useApp } from "./store";
+import { activeTab, type NodeRun, patchTab, tabOf, toast, useApp } from "./store";
 
 const PLAN_DELAY = 180;
 
 let stream: EventStream | null = null;
 
+async function loadCatalogue(): Promise<void> {
+  const { nodes, rules, packs, media } = await call("GET /catalogue");
+  useApp.setState({ catalogue: new m.Catalogue(nodes, rules.variables, media), packs });
+}
+
 export async function loadServerData(): Promise<void> {
-  const catalogue = await request<CatalogueAnswer>("GET", "/catalogue");
-  useApp.setState({ catalogue: new m.Catalogue(catalogue.nodes, catalogue.rules.variables, catalogue.media), ready: true, connection: "online" });
+  await loadCatalogue();
+  useApp.setState({ ready: true, connection: "online" });
   await Promise.allSettled([
     loadWords(),
     refreshWorkflows(),
-    request<Template[]>("GET", "/templates").then((templates) => useApp.setState({ templates })),
-    request<{ models: ModelInfo[] }>("GET", "/models").then(({ models }) => useApp.setState({ models })),
+    call("GET /templates").then((templates) => useApp.setState({ templates })),
+    refreshModels(),
     refreshFiles(),
   ]);
+}
+
+async function refreshModels(): Promise<void> {
+  const { models } = await call("GET /models");
+  useApp.setState({ models });
 }
 
 export function startSync(): () => void {
@@ -86,10 +95,14 @@ export async function checkAndPlan(): Promise<void> {
   const sent = forServer(document);
   try {
     const [checked, plan] = await Promise.all([
-      request<CheckAnswer>("POST", "/check", { document: sent }, own.signal),
-      request<Plan>("POST", "/plan", { document: sent }, own.signal),
+      call("POST /check", { body: { document: sent }, signal: own.signal }),
+      call("POST /plan", { body: { document: sent }, signal: own.signal }),
     ]);
     if (own.signal.aborted || useApp.getState().tabs.find((tab) => tab.id === id)?.document !== document) return;
+    if (checked.document) {
+      amendDocument(id, checked.document); // and asks again, as after every change
+      return;
+    }
     const problems = checked.problems.length ? checked.problems : plan.problems;
     patchTab(id, { problems, types: checked.types, plan });
   } catch (error) {
@@ -120,13 +133,15 @@ export async function run({ front = false, targets, inputs }: RunOptions = {}): 
   const { document } = tab;
   awaited += 1;
   try {
-    const accepted = await request<Run>("POST", "/runs", {
-      document,
-      name: tab.name || document.name || t("tab.untitled"),
-      key: `${tab.id}:${randomId()}`,
-      ...(front ? { priority: 10 } : {}),
-      ...(targets ? { targets } : {}),
-      ...(inputs ? { inputs } : {}),
+    const accepted = await call("POST /runs", {
+      body: {
+        document,
+        name: tab.name || document.name || t("tab.untitled"),
+        key: `${tab.id}:${randomId()}`,
+        ...(front ? { priority: 10 } : {}),
+        ...(targets ? { targets } : {}),
+        ...(inputs ? { inputs } : {}),
+      },
     });
     useApp.setState((state) => ({ runs: { ...state.runs, [accepted.id]: { ...accepted, ...state.runs[accepted.id] } } }));
     patchTab(tab.id, { run: accepted.id, runDocument: document });
@@ -161,7 +176,7 @@ function turnSeeds(): void {
       const spec = node && catalogue.get(node.type);
       for (const [port, mode] of Object.entries(look.seeds ?? {})) {
         const now = Number(node?.values?.[port] ?? spec?.inputs.find((input) => input.name === port)?.default ?? 0);
-        if (mode === "random") m.setValue(top, id, port, randomSeed());
+        if (mode === "random") m.setValue(top, id, port, m.randomSeed());
         if (mode === "step") m.setValue(top, id, port, now + 1);
       }
     }
@@ -172,14 +187,14 @@ export async function cancelRun(id = activeTab().run): Promise<void> {
   if (!id) return;
   const running = useApp.getState().runs[id];
   if (!running || !isActive(running)) return;
-  await request("POST", `/runs/${id}/cancel`, {}).catch((error: Error) => toast(errorText(error), "error"));
+  await call("POST /runs/{id}/cancel", { path: { id } }).catch((error: Error) => toast(errorText(error), "error"));
 }
 
 export function isActive(run: Run): boolean {
   return run.status === "queued" || run.status === "running" || run.status === "interrupted" || run.status === "paused";
 }
 
-export function receive(event: ServerEvent): void {
+export function receive(event: HostEvent): void {
   switch (event.event) {
     case "snapshot": {
       const ended = Object.values(useApp.getState().runs).filter((run) => !isActive(run));
@@ -189,9 +204,10 @@ export function receive(event: ServerEvent): void {
         queue: event.queue,
       });
       void catchUp();
-      // What was saved and uploaded in the gap, or before the stream began.
+      // What was saved, uploaded and found in the gap, or before the stream began.
       void refreshWorkflows();
       void refreshFiles().catch(() => undefined);
+      void refreshModels().catch(() => undefined);
       break;
     }
     case "run_changed":
@@ -206,6 +222,18 @@ export function receive(event: ServerEvent): void {
     case "workflow_changed":
       void refreshWorkflows();
       void followWorkflow(event.name, event.revision);
+      break;
+    case "catalogue_changed":
+      void loadCatalogue().then(() => {
+        void loadWords();
+        void checkAndPlan();
+        for (const { name, reason, remedy } of event.broken) toast(t("packs.broken", { name, reason: `${reason} ${remedy}` }), "error");
+        if (!event.broken.length) toast(t("packs.reloaded", { names: event.packages.join(", ") }));
+      }).catch(() => undefined);
+      break;
+    case "models_changed":
+      // What a workflow lacked may be there now.
+      if (!event.scanning) void refreshModels().then(checkAndPlan, () => undefined);
       break;
     case "file_changed":
       if (event.folder === "output") useApp.setState((state) => ({ filesVersion: state.filesVersion + 1 }));
@@ -225,7 +253,6 @@ export function receive(event: ServerEvent): void {
       setNode(event.run, event.node, {
         status: event.cached ? "cached" : "ran",
         seconds: event.seconds,
-        files: event.files ?? [],
       });
       showResult(event.run, event.node, {
         live: undefined,
@@ -247,13 +274,13 @@ export function receive(event: ServerEvent): void {
   }
 }
 
-const waiting = (): NodeState => ({ status: "waiting", step: 0, total: 0, seconds: 0 });
+const waiting = (): NodeRun => ({ status: "waiting", step: 0, total: 0, seconds: 0, curve: [], values: {} });
 
-function setNodes(run: string, change: (before: Record<string, NodeState>) => Record<string, NodeState>): void {
+function setNodes(run: string, change: (before: Record<string, NodeRun>) => Record<string, NodeRun>): void {
   useApp.setState((state) => ({ runNodes: { ...state.runNodes, [run]: change(state.runNodes[run] ?? {}) } }));
 }
 
-function setNode(run: string, node: string, change: Partial<NodeState>): void {
+function setNode(run: string, node: string, change: Partial<NodeRun>): void {
   setNodes(run, (before) => ({ ...before, [node]: { ...waiting(), ...before[node], ...change } }));
 }
 
@@ -264,7 +291,7 @@ function showResult(run: string, node: string, result: Partial<Result>): void {
 }
 
 /** The values that a node does not show in its own fields anyway. */
-function news(document: m.Document, flat: string, values: NodeValues): NodeValues {
+function news(document: m.Document, flat: string, values: Record<string, unknown>): Record<string, unknown> {
   const path = flat.split("/");
   const id = path.pop() as string;
   const scopes = m.scopesAt(document, path);
@@ -298,7 +325,7 @@ async function catchUp(): Promise<void> {
   for (const tab of useApp.getState().tabs) {
     if (!tab.run) continue;
     try {
-      const detail = await request<Run & { nodes: Record<string, NodeState> }>("GET", `/runs/${tab.run}`);
+      const detail = await call("GET /runs/{id}", { path: { id: tab.run } });
       setNodes(tab.run, (before) => ({
         ...Object.fromEntries(Object.entries(detail.nodes).map(([id, node]) => [id, { ...before[id], ...node }])),
       }));

@@ -1,0 +1,20 @@
+"""Worker processes: what the server knows of them (`Pool`), those of this machine, and what is said to them."""
+
+from .local_pool import LocalPool, PoolOptions
+from .machine import library_versions, resident_bytes
+from .pool import Pool, PoolListener
+from .wire import Begin, Ended, Made, Preview, Setup
+
+__all__ = [
+    "Begin",
+    "Ended",
+    "LocalPool",
+    "Made",
+    "Pool",
+    "PoolListener",
+    "PoolOptions",
+    "Preview",
+    "Setup",
+    "library_versions",
+    "resident_bytes",
+]

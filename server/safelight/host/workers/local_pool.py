@@ -1,0 +1,397 @@
+"""Worker processes on this machine: started, listened to, ended, and replaced when they die."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from safelight.protocol.records import Device, WorkerInfo
+
+from .deaths import problem_of, why
+from .machine import out_of_memory_kills
+from .pool import PoolListener
+from .whereabouts import read
+from .wire import (
+    LENGTH,
+    MAX_FRAME,
+    Beat,
+    Begin,
+    Ended,
+    Free,
+    Freed,
+    Message,
+    Preview,
+    Quit,
+    Ready,
+    Setup,
+    Stop,
+    Told,
+    Warm,
+    Watched,
+    frame,
+    from_worker,
+)
+
+log = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 120.0
+"""A worker that is silent for so long is ended. Nodes that hold the interpreter lock may be, for a while."""
+_BACKOFF = (0.0, 0.0, 0.5, 2.0, 5.0, 15.0, 30.0)
+_QUICK_DEATH = 10.0
+_LAST_MOMENT = 2.0
+_LAST_WORDS = 0.5
+"""Seconds for what a worker that has ended had still written into its pipe."""
+_LOOK = 0.05
+_STARTS = 8
+"""A worker that has ended so often in a row before it was ready is not started again."""
+
+
+@dataclass(frozen=True)
+class PoolOptions:
+    """How to start workers. `threads` is the number of processor threads each may use (0: share the machine)."""
+
+    setup: Setup
+    count: int = 1
+    threads: int = 0
+    silence: float = SILENCE_SECONDS
+
+
+State = Literal["starting", "warming", "idle", "busy", "stopping", "dead"]
+
+
+@dataclass(eq=False)
+class _Worker:
+    id: str
+    process: asyncio.subprocess.Process | None = None
+    state: State = "starting"
+    warm: bool = False
+    device: Device = field(default_factory=Device)
+    memory: int = 0
+    started: float = field(default_factory=time.time)
+    heard: float = field(default_factory=time.monotonic)
+    run: str | None = None
+    attempt: int = 0
+    runs: int = 0
+    restarts: int = 0
+    quick_deaths: int = 0
+    failed_starts: int = 0
+    note: str = ""
+    given_up: bool = False
+    stale: bool = False
+    """It is to be replaced once it is idle."""
+    killed: str = ""
+    kills_before: int = 0
+    task: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+
+    def info(self) -> WorkerInfo:
+        state = "warming" if self.state == "idle" and not self.warm else self.state
+        return WorkerInfo(
+            id=self.id,
+            state=state,
+            device=self.device.name,
+            pid=self.process.pid if self.process is not None else 0,
+            run=self.run,
+            memory=self.memory,
+            started=self.started,
+            runs=self.runs,
+            restarts=self.restarts,
+            note=self.note,
+        )
+
+
+class LocalPool:
+    """Worker processes on this machine; each that dies is replaced."""
+
+    def __init__(self, options: PoolOptions) -> None:
+        self._options = options
+        self._workers = [_Worker(f"w{number + 1}") for number in range(options.count)]
+        self._listener: PoolListener | None = None
+        self._stopping = False
+        self._watchdog: asyncio.Task[None] | None = None
+
+    async def start(self, listener: PoolListener) -> None:
+        self._listener = listener
+        for worker in self._workers:
+            worker.task = asyncio.create_task(self._keep(worker), name=f"worker {worker.id}")
+        self._watchdog = asyncio.create_task(self._watch_silence(), name="worker watchdog")
+
+    def renew(self) -> None:
+        for worker in self._workers:
+            worker.stale = worker.process is not None
+            if worker.state == "idle":
+                self._retire(worker)
+
+    def _retire(self, worker: _Worker) -> None:
+        self._send(worker, Quit())
+        self._set(worker, "stopping")
+
+    def workers(self) -> list[WorkerInfo]:
+        return [worker.info() for worker in self._workers]
+
+    def devices(self) -> list[Device]:
+        return list({worker.device.name: worker.device for worker in self._workers if worker.device.name}.values())
+
+    def fault(self) -> str:
+        return self._workers[0].note if all(worker.given_up for worker in self._workers) else ""
+
+    def idle(self) -> str | None:
+        free = [worker for worker in self._workers if _takes_runs(worker) and not self._stopping]
+        # A warm one first: the other may need seconds before its first node.
+        return min(free, key=lambda worker: not worker.warm).id if free else None
+
+    def begin(self, worker: str, begin: Begin) -> bool:
+        found = next((one for one in self._workers if one.id == worker), None)
+        if found is None or not _takes_runs(found) or self._stopping or not self._send(found, begin):
+            return False
+        found.run, found.attempt = begin.run, begin.attempt
+        found.runs += 1
+        self._set(found, "busy")
+        return True
+
+    def stop_run(self, run: str, *, hard: bool, grace: float) -> bool:
+        worker = next((one for one in self._workers if one.run == run), None)
+        if worker is None:
+            return False
+        if hard:
+            self._kill(worker, "cancelled")
+            return True
+        self._send(worker, Stop(run=run))
+        attempt = worker.attempt
+
+        def give_up() -> None:
+            if worker.run == run and worker.attempt == attempt:
+                log.warning("run %s did not stop within %g s: its worker is ended", run, grace)
+                self._kill(worker, "cancelled")
+
+        if worker.timer is not None:
+            worker.timer.cancel()
+        worker.timer = asyncio.get_running_loop().call_later(grace, give_up)
+        return True
+
+    def watch(self, run: str, watched: bool) -> None:
+        for worker in self._workers:
+            if worker.run == run:
+                self._send(worker, Watched(previews=watched))
+
+    def free(self, *, cache: bool = False) -> None:
+        for worker in self._workers:
+            if worker.state in ("idle", "busy"):
+                self._send(worker, Free(cache=cache))
+
+    async def stop(self, grace: float) -> None:
+        self._stopping = True
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        for worker in self._workers:
+            if worker.run is not None:
+                self._send(worker, Stop(run=worker.run))
+            self._send(worker, Quit())
+        tasks = [worker.task for worker in self._workers if worker.task is not None]
+        if tasks:
+            starting = all(worker.state in ("starting", "dead") for worker in self._workers)
+            await asyncio.wait(tasks, timeout=0.1 if starting else grace)
+        for worker in self._workers:
+            self._kill(worker, "stopped")
+            if worker.task is not None and worker.process is None:
+                worker.task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=10)
+
+    # One worker
+
+    async def _keep(self, worker: _Worker) -> None:
+        """Starts a worker and, when it dies, another in its place."""
+        while not self._stopping:
+            try:
+                await self._live(worker)
+            except OSError as error:
+                log.error("worker %s cannot be started: %s", worker.id, error)
+                worker.note = f"It cannot be started: {error}."
+                worker.quick_deaths += 1
+                worker.failed_starts += 1
+            if self._stopping:
+                break
+            if worker.failed_starts >= _STARTS:
+                worker.note = f"A worker ended {_STARTS} times before it was ready. The last time {worker.note}"
+                log.error("worker %s is given up: %s", worker.id, worker.note)
+                worker.given_up = True
+                break
+            worker.restarts += 1
+            pause = _BACKOFF[min(worker.quick_deaths, len(_BACKOFF) - 1)]
+            self._set(worker, "dead")
+            await asyncio.sleep(pause)
+        worker.process = None
+        self._set(worker, "dead")
+
+    async def _live(self, worker: _Worker) -> None:
+        worker.killed, worker.warm, worker.run, worker.stale = "", False, None, False
+        worker.kills_before = out_of_memory_kills()
+        worker.started, worker.heard = time.time(), time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # the folder that the server was started in holds no code of ours
+            "-m",
+            "safelight.host.workers.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=1 << 20,
+            env=self._environment(),
+        )
+        worker.process = process
+        self._set(worker, "starting")
+        self._send(worker, msgspec.structs.replace(self._options.setup, worker=worker.id))
+        worker.failed_starts += 1  # until it says that it is ready
+        assert process.stdout is not None
+        listening = asyncio.create_task(self._listen(worker, process.stdout))
+        ended = asyncio.create_task(_exit_code(process))
+        try:
+            # A process that the worker has forked keeps its pipe open: that it has ended is seen of itself alone.
+            await asyncio.wait((listening, ended), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                await asyncio.wait((listening,), timeout=_LAST_WORDS)
+            else:
+                # Its pipe is closed, so it is about to end: how, is worth a moment.
+                await asyncio.wait((ended,), timeout=_LAST_MOMENT)
+        finally:
+            listening.cancel()
+            if not ended.done():
+                _end(process)
+            code = await ended
+            process._transport.close()  # type: ignore[attr-defined]  # else its pipe stays open as long as any fork
+            self._buried(worker, code)
+
+    def _environment(self) -> dict[str, str]:
+        threads = self._options.threads or max(1, (os.cpu_count() or 1) // self._options.count)
+        environment = dict(os.environ)
+        environment.setdefault("OMP_NUM_THREADS", str(threads))
+        environment["PYTHONUNBUFFERED"] = "1"
+        return environment
+
+    async def _listen(self, worker: _Worker, stdout: asyncio.StreamReader) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
+                if length > MAX_FRAME:
+                    log.error("worker %s sent a frame of %d bytes", worker.id, length)
+                    return
+                body = await stdout.readexactly(length)
+                worker.heard = time.monotonic()
+                self._heard(worker, body)
+
+    def _heard(self, worker: _Worker, body: bytes) -> None:
+        listener = self._listener
+        assert listener is not None
+        try:
+            message = from_worker.decode(body)
+        except msgspec.DecodeError as error:
+            log.error("worker %s sent what cannot be read: %s", worker.id, error)
+            return
+        if isinstance(message, Told):
+            listener.told(message.run, message.attempt, message.events)
+        elif isinstance(message, Preview):
+            listener.shown(message)
+        elif isinstance(message, Beat):
+            worker.memory = message.memory
+            worker.device = msgspec.structs.replace(worker.device, free=message.free)
+        elif isinstance(message, Ended):
+            if worker.timer is not None:
+                worker.timer.cancel()
+                worker.timer = None
+            worker.run = None
+            worker.quick_deaths = 0
+            listener.ended(message)
+            self._rest(worker)
+        elif isinstance(message, Ready):
+            worker.failed_starts = 0
+            self._rest(worker)
+        elif isinstance(message, Warm):
+            worker.warm = True
+            kind = message.device.partition(":")[0]
+            worker.device = Device(name=message.device, kind=kind, memory=message.memory, free=message.free)
+            worker.note = ""
+            log.info("worker %s is warm after %.1f s (%s)", worker.id, message.seconds, message.device)
+            self._set(worker, worker.state)
+        elif isinstance(message, Freed):
+            worker.memory = message.memory
+            self._set(worker, worker.state)
+
+    def _rest(self, worker: _Worker) -> None:
+        if worker.stale:
+            self._retire(worker)
+        else:
+            self._set(worker, "idle")
+
+    def _buried(self, worker: _Worker, code: int) -> None:
+        """A worker has ended: tells of it, and of the run that it was busy with."""
+        if worker.timer is not None:
+            worker.timer.cancel()
+            worker.timer = None
+        run, worker.run = worker.run, None
+        lived = time.time() - worker.started
+        starved = out_of_memory_kills() > worker.kills_before and code == -signal.SIGKILL and not worker.killed
+        asked = self._stopping or (worker.state == "stopping" and code == 0)
+        worker.note = "" if asked else why(code, worker.killed, starved=starved)
+        if not asked:
+            log.warning("worker %s ended: %s", worker.id, worker.note, extra={"run": run} if run else None)
+            worker.quick_deaths = worker.quick_deaths + 1 if lived < _QUICK_DEATH else 0
+        if run is not None and self._listener is not None:
+            node = read(Path(self._options.setup.home), worker.id)
+            self._listener.died(run, worker.attempt, problem_of(worker.note, node, starved=starved))
+
+    async def _watch_silence(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            now = time.monotonic()
+            for worker in self._workers:
+                if worker.process is not None and worker.state != "dead" and now - worker.heard > self._options.silence:
+                    self._kill(worker, f"it said nothing for {self._options.silence:g} seconds.")
+
+    def _kill(self, worker: _Worker, why: str) -> None:
+        process = worker.process
+        if process is not None and process.returncode is None:
+            worker.killed = why
+            _end(process)
+
+    def _send(self, worker: _Worker, message: Message) -> bool:
+        process = worker.process
+        if process is None or process.stdin is None or process.returncode is not None or process.stdin.is_closing():
+            return False
+        process.stdin.write(frame(message))
+        return True
+
+    def _set(self, worker: _Worker, state: State) -> None:
+        worker.state = state
+        if self._listener is not None:
+            self._listener.changed(worker.info())
+
+
+def _takes_runs(worker: _Worker) -> bool:
+    return worker.state == "idle" and worker.process is not None and worker.process.returncode is None
+
+
+async def _exit_code(process: asyncio.subprocess.Process) -> int:
+    """The exit code, as soon as the process has ended. `Process.wait` waits for its pipes to be closed, too."""
+    while process.returncode is None:
+        await asyncio.sleep(_LOOK)
+    return process.returncode
+
+
+def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends a process at once."""
+    with contextlib.suppress(ProcessLookupError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            # `process.kill` looks whether it has ended before, and then nobody learns how (exit code 255).
+            os.kill(process.pid, signal.SIGKILL)

@@ -1,0 +1,178 @@
+"""What server and worker say to each other: tagged structs in MessagePack, each with its length in front.
+
+They speak over the worker's standard input and output, which every platform has, and which end when either side dies.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import IO, Any
+
+import msgspec
+
+from safelight.engine.run import NodeReport
+from safelight.protocol.events import AnyEvent
+from safelight.protocol.facts import Facts
+from safelight.sdk.problem import Problem
+
+LENGTH = struct.Struct(">I")
+MAX_FRAME = 256 << 20
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
+    """Base of all messages."""
+
+
+# To the worker
+
+
+class Setup(Message, frozen=True, kw_only=True, tag="setup"):
+    """The first message: where the data lies, and what may be used of the machine."""
+
+    home: str
+    worker: str
+    inputs: tuple[str, ...] = ()
+    memory: int
+    disk: int
+    allow_download: bool = False
+    warm: bool = True
+
+
+class Begin(Message, frozen=True, kw_only=True, tag="begin"):
+    """Run this document. `attempt` tells its answers from those of an earlier try."""
+
+    run: str
+    attempt: int
+    document: bytes
+    inputs: dict[str, Any]
+    targets: list[str] | None
+    force: list[str]
+    checkpoint_seconds: float
+    previews: bool
+
+
+class Stop(Message, frozen=True, kw_only=True, tag="stop"):
+    """Stop this run at its next step."""
+
+    run: str
+
+
+class Watched(Message, frozen=True, kw_only=True, tag="watched"):
+    """Whether anybody looks at previews of the run that goes on."""
+
+    previews: bool
+
+
+class Free(Message, frozen=True, kw_only=True, tag="free"):
+    """Let go of models and of values in memory; with `cache`, forget the whole cache."""
+
+    cache: bool = False
+
+
+class Quit(Message, frozen=True, kw_only=True, tag="quit"):
+    """End when the current run has."""
+
+
+ToWorker = Setup | Begin | Stop | Watched | Free | Quit
+
+# From the worker
+
+
+class Ready(Message, frozen=True, kw_only=True, tag="ready"):
+    """Takes runs from now on; libraries may still be loading."""
+
+    pid: int
+
+
+class Warm(Message, frozen=True, kw_only=True, tag="warm"):
+    """All libraries are loaded."""
+
+    seconds: float
+    device: str
+    numerics: str
+    libraries: dict[str, str]
+    memory: int = 0
+    free: int = 0
+
+
+class Beat(Message, frozen=True, kw_only=True, tag="beat"):
+    """Alive. `memory` is what the process holds, `free` what is left of its device's, in bytes."""
+
+    memory: int
+    free: int = 0
+
+
+class Told(Message, frozen=True, kw_only=True, tag="told"):
+    """Events of the run, in order."""
+
+    run: str
+    attempt: int
+    events: list[AnyEvent]
+
+
+class Preview(Message, frozen=True, kw_only=True, tag="preview"):
+    """A small picture of how far a node has come."""
+
+    run: str
+    node: str
+    step: int
+    total: int
+    media_type: str
+    width: int
+    height: int
+    data: bytes
+
+
+class Made(Message, frozen=True, kw_only=True, tag="made"):
+    """A finished file. `path` is absolute, `facts` are how it was made."""
+
+    path: str
+    media_type: str
+    digest: str
+    size: int
+    width: int
+    height: int
+    frames: int = 0
+    seconds: float = 0.0
+    node: str | None = None
+    output: str | None = None
+    facts: Facts = Facts()
+
+
+class Ended(Message, frozen=True, kw_only=True, tag="ended"):
+    """The run is over; all its files are written. `outputs` are as `Outcome.outputs`."""
+
+    run: str
+    attempt: int
+    status: str
+    seconds: float
+    nodes: dict[str, NodeReport]
+    outputs: dict[str, list[dict[str, Any]]]
+    files: list[Made]
+    problems: list[Problem]
+
+
+class Freed(Message, frozen=True, kw_only=True, tag="freed"):
+    memory: int
+
+
+FromWorker = Ready | Warm | Beat | Told | Preview | Ended | Freed
+
+to_worker = msgspec.msgpack.Decoder(ToWorker)
+from_worker = msgspec.msgpack.Decoder(FromWorker)
+_encoder = msgspec.msgpack.Encoder(enc_hook=repr)
+
+
+def frame(message: Message) -> bytes:
+    body = _encoder.encode(message)
+    return LENGTH.pack(len(body)) + body
+
+
+def read_message(file: IO[bytes]) -> ToWorker | None:
+    """The next message; None when the other side is gone."""
+    head = file.read(LENGTH.size)
+    if head is None or len(head) < LENGTH.size:
+        return None
+    (length,) = LENGTH.unpack(head)
+    body = file.read(length)
+    return to_worker.decode(body) if len(body) == length else None

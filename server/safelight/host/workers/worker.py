@@ -1,0 +1,375 @@
+"""A worker process: takes runs from the server one at a time and tells what happens.
+
+`python -m safelight.host.workers.worker` starts it.
+Three threads beside the one that runs nodes: one reads messages, so that a cancel is noticed while a node computes, one
+writes events, so that no node waits for a pipe, and one says that the process is alive. When the server is gone, so is
+its worker: the pipe ends, and on Linux the kernel sends a signal besides.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+import msgspec
+
+from safelight.app import Budgets, Outcome, Studio
+from safelight.engine import Cancel, NodeProgress, RunFinished, RunOptions
+from safelight.graph import Document
+from safelight.host.documents import facts_of, filled
+from safelight.host.logs import run_id, start_logging
+from safelight.media.registry import MediaRegistry
+from safelight.protocol.events import AnyEvent, Event
+from safelight.protocol.facts import Facts
+from safelight.sdk.problem import Problem, ProblemError
+
+from .machine import device_free, device_state, library_versions, resident_bytes
+from .whereabouts import Whereabouts
+from .wire import (
+    Beat,
+    Begin,
+    Ended,
+    Free,
+    Freed,
+    FromWorker,
+    Made,
+    Message,
+    Preview,
+    Quit,
+    Ready,
+    Setup,
+    Stop,
+    Told,
+    Warm,
+    Watched,
+    frame,
+    read_message,
+)
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 1.0
+NICENESS = 5
+PREVIEW_SECONDS = 0.1
+PREVIEW_PIXELS = 512
+_FRAME_EVENTS = 200
+
+
+@dataclass
+class _Job:
+    begin: Begin
+    cancel: Cancel = field(default_factory=Cancel)
+
+
+class Worker:
+    """One process's work. `source` and `sink` are the two ends of the pipe."""
+
+    def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:
+        self._source = source
+        self._sink = sink
+        self._jobs: queue.SimpleQueue[_Job | Free | None] = queue.SimpleQueue()
+        self._out: queue.SimpleQueue[Message | tuple[Begin, Event]] = queue.SimpleQueue()
+        self._running: dict[str, _Job] = {}
+        self._watched = False
+        self._previewed: dict[tuple[str, str], float] = {}
+        self._whereabouts: Whereabouts
+        self._media: MediaRegistry
+
+    def serve(self) -> None:
+        """Works until the server says so or is gone."""
+        first = read_message(self._source)
+        if not isinstance(first, Setup):
+            return
+        budgets = Budgets(memory=first.memory, disk=first.disk)
+        inputs = [Path(folder) for folder in first.inputs]
+        home = Path(first.home)
+        self._whereabouts = Whereabouts(home, first.worker)
+        with Studio.open(home, inputs, budgets, allow_download=first.allow_download) as studio:
+            _ = studio.catalogue
+            self._media = studio.media
+            for work in (self._read, self._write, self._beat):
+                threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True).start()
+            self._out.put(Ready(pid=os.getpid()))
+            if first.warm:
+                threading.Thread(target=self._warm, args=(studio,), name="warm", daemon=True).start()
+            while True:
+                job = self._jobs.get()
+                if job is None:
+                    break
+                if isinstance(job, Free):
+                    self._free(studio, job)
+                else:
+                    self._run(studio, job)
+        self._drain()
+
+    # Threads
+
+    def _read(self) -> None:
+        while True:
+            try:
+                message = read_message(self._source)
+            except (OSError, ValueError, msgspec.DecodeError):
+                message = None
+            if message is None:
+                # The server is gone. Nothing that is finished is lost by ending here: results are written as they come.
+                os._exit(0)
+            if isinstance(message, Begin):
+                job = _Job(message)
+                self._watched = message.previews
+                self._running[message.run] = job
+                self._jobs.put(job)
+            elif isinstance(message, Stop):
+                job = self._running.get(message.run)
+                if job is not None:
+                    job.cancel.set()
+            elif isinstance(message, Watched):
+                self._watched = message.previews
+            elif isinstance(message, Free):
+                self._jobs.put(message)
+            elif isinstance(message, Quit):
+                self._jobs.put(None)
+
+    def _write(self) -> None:
+        while True:
+            first = self._out.get()
+            waiting = [first]
+            with suppress(queue.Empty):
+                while len(waiting) < _FRAME_EVENTS:
+                    waiting.append(self._out.get_nowait())
+            try:
+                for message in self._messages(waiting):
+                    self._sink.write(frame(message))
+                self._sink.flush()
+            except (OSError, ValueError):
+                os._exit(0)
+
+    def _beat(self) -> None:
+        while True:
+            self._out.put(Beat(memory=resident_bytes(), free=device_free()))
+            time.sleep(BEAT_SECONDS)
+
+    def _messages(self, waiting: list[Message | tuple[Begin, Event]]) -> list[Message]:
+        """Events of one run together, previews as pictures of their own, only the newest of each node."""
+        found: list[Message] = []
+        told: list[AnyEvent] = []
+        newest: dict[tuple[str, str], NodeProgress] = {}
+        begin: Begin | None = None
+        for item in [*waiting, None]:
+            if isinstance(item, tuple) and (begin is None or item[0] is begin):
+                begin, event = item
+            else:
+                if begin is not None and told:
+                    found.append(Told(run=begin.run, attempt=begin.attempt, events=told))
+                told, begin = [], None
+                if isinstance(item, Message):
+                    found.append(item)
+                    continue
+                if item is None:
+                    continue
+                begin, event = item
+            if isinstance(event, NodeProgress) and event.preview is not None:
+                newest[event.run, event.node] = event
+                event = msgspec.structs.replace(event, preview=None)
+            told.append(cast(AnyEvent, event))
+        found += [preview for event in newest.values() if (preview := self._preview(event)) is not None]
+        return found
+
+    def _preview(self, event: NodeProgress) -> Preview | None:
+        now = time.monotonic()
+        key = event.run, event.node
+        if not self._watched or now - self._previewed.get(key, 0.0) < PREVIEW_SECONDS:
+            return None
+        self._previewed = {key: now}
+        try:
+            encoded = encode_preview(event.preview, self._media)
+        except Exception:
+            log.warning("a preview of %s could not be encoded", event.node, exc_info=True)
+            return None
+        if encoded is None:
+            return None
+        data, width, height = encoded
+        return Preview(
+            run=event.run,
+            node=event.node,
+            step=event.step,
+            total=event.total,
+            media_type="image/jpeg",
+            width=width,
+            height=height,
+            data=data,
+        )
+
+    # Work
+
+    def _warm(self, studio: Studio) -> None:
+        started = time.perf_counter()
+        try:
+            numerics = studio.numerics
+            state = device_state()
+            seconds = time.perf_counter() - started
+            self._out.put(Warm(seconds=seconds, numerics=numerics, libraries=library_versions(), **state))
+        except Exception:
+            log.exception("warming up failed; runs that need these libraries will say why")
+            self._out.put(Warm(seconds=0.0, device="", numerics="", libraries={}))
+
+    def _run(self, studio: Studio, job: _Job) -> None:
+        begin = job.begin
+        token = run_id.set(begin.run)
+        started = time.perf_counter()
+        try:
+            ended = self._outcome(studio, job)
+        except ProblemError as error:
+            ended = _failed(begin, started, list(error.problems))
+        except BaseException as error:
+            log.exception("run %s broke the worker's loop", begin.run)
+            message = f"The run failed: {str(error)[:300] or type(error).__name__}"
+            problem = Problem(code="run_failed", message=message, hint="The server's log holds the details.")
+            ended = _failed(begin, started, [problem])
+        finally:
+            del self._running[begin.run]
+            run_id.reset(token)
+        self._out.put(ended)
+
+    def _outcome(self, studio: Studio, job: _Job) -> Ended:
+        begin = job.begin
+        document = filled(Document.loads(begin.document), begin.inputs)
+
+        def emit(event: Event) -> None:
+            self._whereabouts.follow(event)
+            self._out.put((begin, event))
+
+        outcome = studio.run(
+            document,
+            output=studio.home / "output",
+            targets=begin.targets,
+            emit=emit,
+            cancel=job.cancel,
+            options=RunOptions(
+                previews=lambda: self._watched,
+                checkpoint_seconds=begin.checkpoint_seconds,
+                force=frozenset(begin.force),
+            ),
+            run_id=begin.run,
+        )
+        result = outcome.result
+        return Ended(
+            run=begin.run,
+            attempt=begin.attempt,
+            status=result.status,
+            seconds=result.seconds,
+            nodes=result.nodes,
+            outputs=outcome.outputs,
+            files=_files(outcome),
+            problems=list(result.problems),
+        )
+
+    def _free(self, studio: Studio, message: Free) -> None:
+        if message.cache:
+            studio.cache.clear()
+        else:
+            studio.free()
+        self._out.put(Freed(memory=resident_bytes()))
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + 5
+        while not self._out.empty() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.02)
+
+
+def _files(outcome: Outcome) -> list[Made]:
+    """All files of a run: those that nodes saved, and values that are outputs without having been saved."""
+    made: list[Made] = []
+    for node, delivered in outcome.delivered.items():
+        facts = facts_of(outcome.graph, node) if delivered else Facts()
+        made += [Made(node=node, facts=facts, **_made(msgspec.to_builtins(file))) for file in delivered]
+    known = {file.path for file in made}
+    for name, items in outcome.outputs.items():
+        new = [item for item in items if item.get("path", "") not in ("", *known)]
+        if new:
+            number, _ = outcome.graph.outputs[name]
+            facts = facts_of(outcome.graph, outcome.graph.nodes[number].id)
+            made += [Made(output=name, facts=facts, **_made(item)) for item in new]
+    return made
+
+
+def _made(item: dict[str, Any]) -> dict[str, Any]:
+    return {key: item[key] for key in ("path", "media_type", "digest", "size", "width", "height", "frames", "seconds")}
+
+
+def _failed(begin: Begin, started: float, problems: list[Problem]) -> Ended:
+    return Ended(
+        run=begin.run,
+        attempt=begin.attempt,
+        status="failed",
+        seconds=time.perf_counter() - started,
+        nodes={},
+        outputs={},
+        files=[],
+        problems=problems,
+    )
+
+
+def encode_preview(value: Any, media: MediaRegistry) -> tuple[bytes, int, int] | None:
+    """A value as a small JPEG, with its width and height; None where there is nothing to see of it."""
+    picture = media.preview(value)
+    if picture is None:
+        return None
+    picture.thumbnail((PREVIEW_PIXELS, PREVIEW_PIXELS))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue(), picture.width, picture.height
+
+
+def main() -> None:
+    """Takes over standard input and output for messages; whatever prints writes to standard error from now on."""
+    source = os.fdopen(os.dup(0), "rb")
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    # Ctrl-C reaches every process of a terminal; the server alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
+    _give_way()
+    # A node that computes in Python must not keep events and cancels waiting for the usual 5 ms.
+    sys.setswitchinterval(0.001)
+    start_logging(os.environ.get("SAFELIGHT_LOG", "text"))
+    Worker(source, sink).serve()
+    sink.close()
+    # Threads of libraries must not keep a process that has nothing left to do.
+    os._exit(0)
+
+
+def _give_way() -> None:
+    """The server and the browser answer at once even while a model has all cores: they come first."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+
+
+def _die_with_parent() -> None:
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    parent = os.getppid()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+__all__ = ["FromWorker", "RunFinished", "Worker", "encode_preview", "main"]
+
+if __name__ == "__main__":
+    main()

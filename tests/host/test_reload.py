@@ -1,0 +1,69 @@
+"""`serve --dev`: an edited pack is there without a new start, and a broken one says why."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from made_packs import make_pack, write
+from serving import Server, serving
+
+NODES = '''
+from safelight.sdk import node
+
+@node()
+def number(*, value: int = 1) -> int:
+    """A number."""
+    return value {more}
+'''
+DOCUMENT = {
+    "format": "safelight/1",
+    "nodes": {"n": {"type": "lab/work.number", "values": {"value": 20}}},
+    "links": [],
+    "outputs": [{"name": "result", "from": "n.value"}],
+}
+
+
+def until(server: Server, what: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The catalogue once it is so."""
+    deadline = time.monotonic() + 20
+    while not what(found := server.ask("GET", "/catalogue")):
+        assert time.monotonic() < deadline, found["packs"]
+        time.sleep(0.05)
+    return found
+
+
+def result(server: Server) -> Any:
+    run = server.ask("POST", "/runs", {"document": DOCUMENT})
+    found = server.wait(run["id"])
+    assert found["status"] == "done", found["problems"]
+    return found["outputs"]["result"][0]["value"]
+
+
+def test_an_edited_pack_is_reloaded_and_a_broken_one_says_why(tmp_path: Path) -> None:
+    package = make_pack(tmp_path / "packs", "lab", {"work.py": NODES.format(more="")})
+    paths = os.pathsep.join([str(tmp_path / "packs"), os.environ.get("PYTHONPATH", "")])
+    with serving(tmp_path / "home", "--dev", pack=False, PYTHONPATH=paths) as server:
+        first = until(server, lambda found: any(node["id"] == "lab/work.number" for node in found["nodes"]))
+        assert result(server) == 20
+
+        write(package / "work.py", NODES.format(more="+ 1"))
+        write(package / "further.py", NODES.format(more="+ 2"))
+        found = until(server, lambda found: any(node["id"] == "lab/further.number" for node in found["nodes"]))
+        assert found["digest"] != first["digest"]
+        assert result(server) == 21, "the worker runs the code of today, and no result of the code before is taken"
+
+        write(package / "work.py", "import no_such_library_at_all")
+        found = until(server, lambda found: any(pack["reason"] for pack in found["packs"]))
+        assert not any(node["id"] == "lab/work.number" for node in found["nodes"])
+        (problem,) = server.ask("POST", "/check", {"document": DOCUMENT})["problems"]
+        assert problem["code"] == "unknown_type" and "no_such_library_at_all" in problem["hint"]
+
+        write(package / "work.py", NODES.format(more="* 2"))
+        until(server, lambda found: not any(pack["reason"] for pack in found["packs"]))
+        assert result(server) == 40
+        workers = server.ask("GET", "/system")["workers"]
+        assert not any(worker["note"] for worker in workers), "replacing a worker is no death of one"

@@ -1,0 +1,68 @@
+"""Keeps what the release at hand writes, so that later ones can be held to open and run it as this one did.
+
+    python tests/releases/keep.py
+
+writes a folder named after the installed version: every shipped workflow, an image that each of them saved (with the
+document inside), and one document that has a node of every type with every value given. A folder is written once,
+before the release, and never changed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from PIL import Image
+
+from safelight.app import Studio
+from safelight.engine import RunOptions
+from safelight.graph import Port
+from safelight.places import shipped_names, shipped_workflows
+
+STEPS = 4
+"""Of sampling, in what is kept: enough to tell one meaning from another, and soon done."""
+
+
+def keep(folder: Path) -> None:
+    """Writes `folder`. Raises FileExistsError where it is there already."""
+    folder.mkdir(parents=True)
+    shutil.copytree(shipped_workflows() / "train", folder / "train")
+    with tempfile.TemporaryDirectory() as home:
+        studio = Studio.open(Path(home))
+        for name, path in sorted(shipped_names().items()):
+            shutil.copy(path, folder / f"{name}.json")
+            _keep_image(studio, name, folder)
+        (folder / "every_node.json").write_bytes(msgspec.json.format(msgspec.json.encode(every_node(studio)), indent=2))
+
+
+def _keep_image(studio: Studio, name: str, folder: Path) -> None:
+    document = studio.read(name).with_values({Port("sample", "steps"): STEPS})
+    with tempfile.TemporaryDirectory() as out:
+        outcome = studio.run(document, output=Path(out), options=RunOptions(strict=True))
+        assert outcome.result.problems == [], outcome.result.problems
+        path = Path(next(entry["path"] for entries in outcome.outputs.values() for entry in entries))
+        with Image.open(path) as image:
+            assert image.info, "the document is in it"
+        shutil.copy(path, folder / f"{name}{path.suffix}")
+
+
+def every_node(studio: Studio) -> dict[str, Any]:
+    """A document with a node of every type: every value written out, and every choice made once."""
+    nodes: dict[str, Any] = {}
+    for kind in sorted(studio.catalogue):
+        spec = studio.catalogue[kind].spec
+        given = {port.name: port.default for port in spec.inputs if port.widget is not None and not port.required}
+        choices = {port.name: port.choices for port in spec.inputs if port.choices}
+        for number in range(max([1, *map(len, choices.values())])):
+            made = {name: among[number % len(among)] for name, among in choices.items()}
+            name = kind.replace(".", "_") + (f"_{number + 1}" if number else "")
+            nodes[name] = {"type": kind, "version": spec.version, "values": given | made}
+    return {"format": "safelight/1", "name": "every_node", "nodes": nodes, "links": []}
+
+
+if __name__ == "__main__":
+    keep(Path(__file__).parent / version("safelight"))

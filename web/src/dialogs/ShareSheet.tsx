@@ -1,0 +1,81 @@
+import { useRef } from "react";
+import { blobUrl, fetchBlob, thumbnailUrl } from "../api/client";
+import { useT } from "../i18n";
+import { embedInPng, writeDocument } from "../graph";
+import { copyText, saveFile, tabPictures, tabTitle } from "../state/documents";
+import { useResults } from "../state/status";
+import { tabOf, toast, useApp } from "../state/store";
+import { GraphPicture } from "../canvas/GraphPicture";
+import { Sheet } from "../ui/Sheet";
+
+/** Ways to give a workflow to somebody: in a picture that it made, in a picture of its graph, as JSON. */
+export function ShareSheet({ onClose }: { onClose: () => void }) {
+  const t = useT();
+  const tab = useApp(tabOf);
+  const run = useApp((state) => (tab.run ? state.runs[tab.run] : undefined));
+  const results = useResults((state) => state.results);
+  const graph = useRef<HTMLDivElement>(null);
+  const pictures = tabPictures(tab, run, results);
+  const older = pictures.length > 0 && tab.runDocument !== tab.document;
+  const savePicture = async (digest: string, name: string) => {
+    let url = blobUrl(digest);
+    // Files of outputs carry their workflow; a picture that was only shown gets it here.
+    if (!run?.files.some((file) => file.digest === digest)) {
+      const blob = await fetchBlob(url);
+      if (blob.type === "image/png") url = URL.createObjectURL(await embedInPng(blob, writeDocument(tab.runDocument ?? tab.document)));
+    }
+    saveFile(url, name.split("/").pop() ?? name);
+    toast(t("share.done", { name: name.split("/").pop() ?? name }));
+  };
+  const saveGraph = () => {
+    graph.current?.querySelector("canvas")?.toBlob((blob) => {
+      if (!blob) return;
+      void embedInPng(blob, writeDocument(tab.document)).then((png) => {
+        const name = `${tabTitle(tab)}.png`;
+        saveFile(URL.createObjectURL(png), name);
+        toast(t("share.done", { name }));
+      });
+    }, "image/png");
+  };
+  const copy = async () => toast((await copyText(writeDocument(tab.document))) ? t("copied.json") : t("clipboard.denied"));
+  return (
+    <Sheet title={t("share.title", { name: tabTitle(tab) })} onClose={onClose} className="wide share">
+      <p className="hint">{t("share.hint")}</p>
+      <div className="share-columns">
+        <section>
+          <h3>{t("share.result")}</h3>
+          {pictures.length ? (
+            <ul className="share-pictures">
+              {pictures.slice(0, 8).map((file) => (
+                <li key={file.digest}>
+                  <button type="button" className="plain" data-share={file.name} aria-label={t("share.save", { name: file.name })} title={t("share.save", { name: file.name })} onClick={() => void savePicture(file.digest, file.name)}>
+                    <img src={thumbnailUrl(file.digest, 256)} alt="" />
+                    <span className="button">{t("gallery.download")}</span>
+                  </button>
+                </li>
+              ))}
+            </ul>
+          ) : (
+            <p className="hint">{t("share.none")}</p>
+          )}
+          {older && <p className="warning">{t("share.older")}</p>}
+        </section>
+        <section ref={graph}>
+          <h3>{t("share.graph")}</h3>
+          <GraphPicture document={tab.document} width={440} height={240} label={t("share.graph")} scale={3} />
+          <button type="button" data-share="graph" onClick={saveGraph}>
+            {t("share.graph.save")}
+          </button>
+        </section>
+      </div>
+      <div className="buttons">
+        <button type="button" onClick={() => saveFile(URL.createObjectURL(new Blob([writeDocument(tab.document)], { type: "application/json" })), `${tabTitle(tab)}.json`)}>
+          {t("command.export")}
+        </button>
+        <button type="button" data-share="copy" onClick={() => void copy()}>
+          {t("command.copyJson")}
+        </button>
+      </div>
+    </Sheet>
+  );
+}
