@@ -196,7 +196,7 @@ def test_files_of_an_older_database_are_kept(tmp_path: Path) -> None:
     )
     connection.execute("INSERT INTO file VALUES ('a.png', 'abc', 1, 'image/png', 10, 4, 5)")
     migrate(connection, 1)
-    (item,) = gallery.page(connection, Wanted(), 0, 10)[0]
+    (item,) = gallery.page(connection, Wanted(), 0, 10, built_in())[0]
     assert (item.name, item.digest, item.run, item.made, item.workflow, item.width) == (
         "a.png",
         "abc",
