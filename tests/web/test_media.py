@@ -77,7 +77,7 @@ def test_each_medium_is_shown_in_its_node_and_in_the_gallery(editor: Editor, ser
     editor.wait("__safelight.app.getState().files.some(file => file.name === 'shape.glb')")
     editor.wait("document.querySelector('[data-node=clip] .result video')?.readyState >= 1")
     editor.wait("document.querySelector('[data-node=tone] .result audio')?.readyState >= 1")
-    run = server.ask("POST", "/runs", {"document": editor.document})["run"]["id"]
+    run = server.ask("POST", "/runs", {"document": editor.document})["id"]
     ended = server.wait(run, 120)
     assert ended["status"] == "done", ended["problems"]
     sizes = {file["name"]: (file["frames"], round(file["seconds"], 2)) for file in ended["files"]}
