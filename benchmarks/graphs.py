@@ -9,6 +9,7 @@ from typing import Any
 
 from safelight.engine import Cache, CacheMemory, RunOptions, Services, run
 from safelight.graph import Document, check, plan
+from safelight.media.registry import built_in
 from safelight.places import InputFolders
 from safelight.sdk import Catalogue, node
 
@@ -51,7 +52,7 @@ def diamond(layers: int) -> Document:
 def services(folder: Path) -> Services:
     models: Any = None  # these nodes use none
     cache = Cache(folder, CATALOGUE.codec, memory_bytes=1 << 28, disk_bytes=1 << 30)
-    return Services(cache, models, InputFolders((folder,)))
+    return Services(cache, models, InputFolders((folder,)), built_in())
 
 
 def rows() -> Iterator[Row]:

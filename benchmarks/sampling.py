@@ -32,7 +32,7 @@ def ours(studio: Studio, model: str, precision: str, steps: int, size: int) -> C
         }
     )
     cache = Cache(None, studio.catalogue.codec, memory_bytes=1 << 28, disk_bytes=0)
-    services = Services(cache, studio.models, studio.services.files)
+    services = Services(cache, studio.models, studio.services.files, studio.media)
     seeds = count(1)
 
     def once() -> None:

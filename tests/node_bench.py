@@ -11,6 +11,7 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from safelight.families import Held, load_families
+from safelight.media.registry import built_in
 from safelight.sdk import Cancelled, File, Image, ModelRef, Problem, ProblemError, Source
 
 PROMPT, NEGATIVE, SEED = "a red apple on the table", "dark photo", 5
@@ -102,6 +103,10 @@ class BenchContext:
     @property
     def files(self) -> BenchContext:
         return self
+
+    @property
+    def media(self) -> Any:
+        return built_in()
 
     def path(self, name: str) -> Path:
         assert self.folder is not None

@@ -1,19 +1,16 @@
-"""Pictures from files and to bytes, and the rules for their names."""
+"""Images from files, values into files, and the rules for their names."""
 
 from __future__ import annotations
 
-import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import Problem, ProblemError
+from safelight.sdk import Context, File, Format, Problem, ProblemError
 from safelight.sdk.file_names import pattern_fault
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SUFFIXES = {"png": (".png", "image/png"), "webp": (".webp", "image/webp"), "jpeg": (".jpg", "image/jpeg")}
-_KNOWN_SUFFIXES = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}
 
 
 def read_picture(path: Path, shown: str) -> Tensor:
@@ -61,41 +58,57 @@ def _too_large(shown: str, size: str) -> ProblemError:
     )
 
 
-def encode_picture(pixels: Tensor, kind: str, quality: int) -> tuple[bytes, str, str]:
-    """The file's bytes, its suffix and its media type. The same pixels and settings give the same bytes."""
-    from PIL import Image
+def save_all(
+    value: Any, name: str, format: str, embed: bool, ctx: Context, *, keep: bool = True, **options: Any
+) -> list[File]:
+    """Saves the files that show a value; several of one name are numbered.
 
-    from ._pixels import flattened, to_bytes
+    Args:
+        value: what a medium is for.
+        name: a pattern below the output folder, with or without the ending of the format.
+        format: the format's short name.
+        embed: the workflow goes into the files.
+        ctx: of the node.
+        keep: False for files that are shown and not written.
+        options: what the format knows, such as `quality`.
 
-    suffix, media_type = SUFFIXES[kind]
-    if kind == "jpeg":
-        pixels = flattened(pixels[None], 1.0)[0]
-    picture = Image.fromarray(to_bytes(pixels))
-    buffer = io.BytesIO()
-    if kind == "png":
-        picture.save(buffer, "PNG", compress_level=4)
-    elif kind == "webp":
-        picture.save(buffer, "WEBP", quality=quality, lossless=quality == 100, method=4, exact=True)
-    else:
-        picture.save(buffer, "JPEG", quality=quality, subsampling=0 if quality >= 90 else 2)
-    return buffer.getvalue(), suffix, media_type
+    Raises:
+        ProblemError: the name leads out of the folder, or is no name on some system; and what encoding raises.
+    """
+    pattern = checked_name(name, format, ctx.media.formats(value))
+    made = ctx.media.encode(value, format, **options)
+    files: list[File] = []
+    for place, one in enumerate(made):
+        numbered = pattern if len(made) == 1 or "{counter}" in pattern else f"{pattern}_{place + 1}"
+        sizes = {key: getattr(one.measures, key) for key in ("width", "height", "frames", "seconds")}
+        files.append(
+            ctx.save(
+                one.data,
+                name=numbered + one.format.suffixes[0],
+                media_type=one.format.media_type,
+                keep=keep,
+                embed="workflow" if embed else "nothing",
+                **sizes,
+            )
+        )
+    return files
 
 
-def checked_name(pattern: str, kind: str) -> str:
-    """A name pattern below the output folder, without the suffix of its format.
+def checked_name(pattern: str, format: str, formats: Sequence[Format]) -> str:
+    """A name pattern below the output folder, without the suffix of its format, one of `formats`.
 
     Raises:
         ProblemError: it leads out of the folder, or is no name on some system.
     """
     stem = pattern.strip().replace("\\", "/")
     suffix = Path(stem).suffix
-    other = _KNOWN_SUFFIXES.get(suffix.lower(), kind)
+    other = next((one.name.lower() for one in formats if suffix.lower() in one.suffixes), None)
     fault = pattern_fault(pattern)
-    if other != kind:
+    if other not in (None, format):
         hint = f"Leave the ending out, or set the format to {other}."
-        fault = fault or (f"ends in {suffix}, and the format is {kind}.", hint)
+        fault = fault or (f"ends in {suffix}, and the format is {format}.", hint)
     if fault:
         raise ProblemError(
             Problem(code="bad_file_name", message=f"{pattern!r} {fault[0]}", hint=fault[1], port="name", value=pattern)
         )
-    return stem.removesuffix(suffix) if suffix.lower() in _KNOWN_SUFFIXES else stem
+    return stem.removesuffix(suffix) if other is not None else stem

@@ -87,41 +87,17 @@ def save(
     ctx: Context,
 ) -> list[File]:
     """Save pictures in the output folder."""
-    from ._files import checked_name, encode_picture
+    from ._files import save_all
 
-    pattern = checked_name(name, format)
-    count, height, width = image.pixels.shape[:3]
-    files = []
-    for place, pixels in enumerate(image.pixels):
-        numbered = pattern if count == 1 or "{counter}" in pattern else f"{pattern}_{place + 1}"
-        data, suffix, media_type = encode_picture(pixels, format, quality)
-        files.append(
-            ctx.save(
-                data,
-                name=numbered + suffix,
-                media_type=media_type,
-                width=width,
-                height=height,
-                embed="workflow" if embed_workflow else "nothing",
-            )
-        )
-    return files
+    return save_all(image, name, format, embed_workflow, ctx, quality=quality)
 
 
 @node(version=1, output=True, tags=("Preview Image",))
 def preview(image: Image, *, ctx: Context) -> list[File]:
     """Show pictures without saving them."""
-    from ._files import encode_picture
+    from ._files import save_all
 
-    height, width = image.pixels.shape[1:3]
-    files = []
-    for place, pixels in enumerate(image.pixels):
-        data, suffix, media_type = encode_picture(pixels, "png", 100)
-        name = f"preview_{place + 1}{suffix}"
-        files.append(
-            ctx.save(data, name=name, media_type=media_type, width=width, height=height, keep=False, embed="nothing")
-        )
-    return files
+    return save_all(image, "preview", "png", False, ctx, keep=False)
 
 
 @node(version=1, tags=("Upscale Image", "ImageScale", "Image Resize"))
@@ -149,7 +125,7 @@ def resize(
     return Image(resized(image.pixels, height, width, fit, method))
 
 
-@node(version=1, tags=("ImageCrop",))
+@node(version=1, cheap=True, tags=("ImageCrop",))
 def crop(
     image: Image,
     *,
@@ -173,7 +149,7 @@ def crop(
     return Image(image.pixels[:, top : top + height, left : left + width].contiguous())
 
 
-@node(version=1, tags=("remove alpha", "transparency"))
+@node(version=1, cheap=True, tags=("remove alpha", "transparency"))
 def flatten(image: Image, *, background: Annotated[str, Color()] = "#ffffff") -> Image:
     """Put a colour behind transparent pictures."""
     from ._pixels import color_of, flattened
@@ -181,7 +157,7 @@ def flatten(image: Image, *, background: Annotated[str, Color()] = "#ffffff") ->
     return image if image.pixels.shape[-1] == 3 else Image(flattened(image.pixels, color_of(background)))
 
 
-@node(version=1, tags=("Convert Image to Mask", "ImageToMask"))
+@node(version=1, cheap=True, tags=("Convert Image to Mask", "ImageToMask"))
 def to_mask(
     image: Image,
     *,
@@ -205,7 +181,7 @@ def to_mask(
     return Mask(1 - coverage if invert else coverage)
 
 
-@node(version=1, tags=("Convert Mask to Image", "MaskToImage"))
+@node(version=1, cheap=True, tags=("Convert Mask to Image", "MaskToImage"))
 def from_mask(mask: Mask) -> Image:
     """Show a mask as a picture in black and white."""
     return Image(mask.coverage[..., None].repeat(1, 1, 1, 3))
@@ -278,7 +254,7 @@ def canny(
     return Image(edges[..., None].repeat(1, 1, 1, 3))
 
 
-@node(version=1, tags=("Batch Images", "ImageBatch"))
+@node(version=1, cheap=True, tags=("Batch Images", "ImageBatch"))
 def batch(images: Annotated[list[Image], "Pictures of one size, in the order in which they were connected."]) -> Image:
     """Put pictures of one size together as a batch."""
     import torch
@@ -297,7 +273,7 @@ def batch(images: Annotated[list[Image], "Pictures of one size, in the order in 
     return Image(torch.cat([image.pixels for image in images]))
 
 
-@node(version=1, tags=("unbatch", "ImageFromBatch"))
+@node(version=1, cheap=True, tags=("unbatch", "ImageFromBatch"))
 def split(image: Image) -> list[Image]:
     """The pictures of a batch one by one. What is connected runs once for each."""
     return [Image(pixels[None].clone()) for pixels in image.pixels]

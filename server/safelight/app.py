@@ -29,12 +29,13 @@ from safelight.graph import Checked, Document, Graph, GraphNode, Plan, check, pl
 from safelight.graph.plan import Choice, eager
 from safelight.interop.delivery import Delivered, deliver, require_writable
 from safelight.interop.naming import filled_name, unknown_tokens
+from safelight.media.registry import MediaRegistry, load_media
 from safelight.models import ModelStore, numerics
 from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
 from safelight.sdk.file_names import value_in_name
 from safelight.sdk.pack import BUILT_IN, Catalogue, forget, load_packs
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
-from safelight.sdk.values import File, Image
+from safelight.sdk.values import File
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Budgets:
 class Outcome:
     """A finished run as its caller wants it: the result, and where each output of the workflow lies.
 
-    `outputs` has a list for each output of the workflow: `{path, media_type, width, height, ...}` for pictures,
+    `outputs` has a list for each output of the workflow: `{path, media_type, width, height, ...}` for files,
     `{value}` for scalars, `{type}` for what has no form outside the graph. `delivered` are all files by node.
     """
 
@@ -92,6 +93,10 @@ class Studio:
         return load_packs()
 
     @cached_property
+    def media(self) -> MediaRegistry:
+        return load_media()
+
+    @cached_property
     def cache(self) -> Cache:
         return Cache(
             self.home / "cache",
@@ -106,7 +111,7 @@ class Studio:
 
     @cached_property
     def services(self) -> Services:
-        return Services(self.cache, self.models, InputFolders(self._inputs))
+        return Services(self.cache, self.models, InputFolders(self._inputs), self.media)
 
     @cached_property
     def numerics(self) -> str:
@@ -140,7 +145,7 @@ class Studio:
         self.close()
 
     def read(self, what: str | Path) -> Document:
-        """A document by file, by picture that carries one, or by the name of a shipped workflow.
+        """A document by file, by image, video or other file that carries one, or by the name of a shipped workflow.
 
         Raises:
             ProblemError: it is not there, carries no workflow, or is not one.
@@ -157,7 +162,7 @@ class Studio:
             raise _no_workflow(what, "a folder, not a workflow", names) from None
         except (OSError, ValueError):
             raise _no_workflow(what, "neither a file nor the name of a shipped workflow", names) from None
-        return read(data, str(what))
+        return read(data, self.media, str(what))
 
     def check(self, document: Document, targets: Sequence[str] | None = None) -> Checked:
         """Every problem of a document, those of missing files and models included."""
@@ -226,7 +231,7 @@ class Studio:
 
         def hand_over(node: str, file: File, data: bytes) -> None:
             named = replace(file, name=filled_name(file.name, graph, node))
-            delivered.setdefault(node, []).append(deliver(named, data, output, text))
+            delivered.setdefault(node, []).append(deliver(named, data, output, text, self.media))
 
         result = run(
             graph,
@@ -266,7 +271,7 @@ class Studio:
                 outputs[name] = [msgspec.to_builtins(file) for file in delivered.get(node.id, [])]
             else:
                 value = result.values[name]
-                pattern = f"{value_in_name(document.name or 'workflow')}_{value_in_name(name)}_{{counter}}.png"
+                pattern = f"{value_in_name(document.name or 'workflow')}_{value_in_name(name)}_{{counter}}"
                 outputs[name] = self._shown(value, pattern, folder, text, result)
         return outputs
 
@@ -275,16 +280,16 @@ class Studio:
             return [shown for element in value for shown in self._shown(element, pattern, folder, text, result)]
         if value is None or isinstance(value, bool | int | float | str):
             return [{"value": value}]
-        if isinstance(value, Image):
-            from safelight.interop.pixels import png_files
-
+        if self.media.of_value(value) is not None:
             made: list[Delivered] = []
-            for data, width, height in png_files(value):
-                file = File(pattern, "image/png", "", len(data), width, height)
-                try:
-                    made.append(deliver(file, data, folder, text))
-                except ProblemError as error:
-                    result.problems += error.problems
+            try:
+                for one in self.media.encode(value):
+                    name = pattern + one.format.suffixes[0]
+                    measures = msgspec.structs.asdict(one.measures)
+                    file = File(name, one.format.media_type, "", len(one.data), **measures)
+                    made.append(deliver(file, one.data, folder, text, self.media))
+            except ProblemError as error:
+                result.problems += error.problems
             return [msgspec.to_builtins(file) for file in made]
         if any(True for _ in files_in(value)):
             return []

@@ -19,6 +19,7 @@ from safelight.engine import Cancel, NodeReport, RunOptions
 from safelight.engine.run import Emit
 from safelight.graph import Checked, Document, Link, Node, OutputPort, Plan, Port
 from safelight.graph.document import InputPort
+from safelight.media.registry import MediaRegistry
 from safelight.sdk.context import Context
 from safelight.sdk.marker import BUILT_IN
 from safelight.sdk.node import node_type
@@ -34,7 +35,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Result(Sequence["Picture"]):
-    """The pictures of a run, in the order of the workflow's outputs, as a sequence of Pillow images.
+    """The images of a run, in the order of the workflow's outputs, as a sequence of Pillow images.
 
     `outputs` has what each output of the workflow gave, `files` the paths of all files written, `nodes` what became
     of each node.
@@ -94,7 +95,7 @@ class Workflow:
             raise Cancelled
         if stopping := errors(outcome.result.problems):
             raise ProblemError(stopping)
-        return _result(outcome)
+        return _result(outcome, self.studio.media)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the document as a workflow file."""
@@ -115,14 +116,20 @@ def load(what: str | os.PathLike[str], studio: Studio | None = None) -> Workflow
     return Workflow(opened.read(Path(what) if isinstance(what, os.PathLike) else what), opened)
 
 
-def _result(outcome: Outcome) -> Result:
+def _result(outcome: Outcome, media: MediaRegistry) -> Result:
     from PIL import Image as pillow
 
-    files = [Path(file.path) for made in outcome.delivered.values() for file in made]
-    listed = [Path(entry["path"]) for entries in outcome.outputs.values() for entry in entries if "path" in entry]
+    kinds = {Path(file.path): file.media_type for made in outcome.delivered.values() for file in made}
+    files = list(kinds)
+    entries = [entry for entries in outcome.outputs.values() for entry in entries if "path" in entry]
+    listed = [Path(entry["path"]) for entry in entries]
+    kinds |= {Path(entry["path"]): entry["media_type"] for entry in entries}
     files += [path for path in listed if path not in files]
     images: list[Picture] = []
     for path in listed or files:
+        medium = media.of_type(kinds[path])
+        if medium is None or medium.view != "image":
+            continue
         with pillow.open(path) as picture:
             picture.load()
             images.append(picture)

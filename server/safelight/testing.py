@@ -11,8 +11,10 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 from safelight.engine.guard import Guard
 from safelight.engine.outputs import take_apart
+from safelight.media.registry import built_in
 from safelight.sdk.codec import Codec, CodecError, hash_bytes
 from safelight.sdk.context import Models
+from safelight.sdk.media import Media
 from safelight.sdk.node import NodeType, node_type, value_fault
 from safelight.sdk.pack import value_classes
 from safelight.sdk.problem import Cancelled, Problem, ProblemError
@@ -49,6 +51,10 @@ class BenchContext:
     @property
     def files(self) -> BenchContext:
         return self
+
+    @property
+    def media(self) -> Media:
+        return built_in()
 
     def path(self, name: str) -> Path:
         return self.folder / name
@@ -92,9 +98,11 @@ class BenchContext:
         height: int = 0,
         keep: bool = True,
         embed: Literal["workflow", "nothing"] = "workflow",
+        frames: int = 0,
+        seconds: float = 0.0,
     ) -> File:
         self.saved[name] = data
-        return File(name, media_type, hash_bytes(data), len(data), width, height, keep, embed)
+        return File(name, media_type, hash_bytes(data), len(data), width, height, keep, embed, frames, seconds)
 
 
 def call(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -14,7 +14,9 @@ from PIL import Image
 import tiny_models
 from cli.safelight_command import Command
 from safelight.cli import main
-from safelight.interop.pictures import extract
+from safelight.media.registry import built_in
+
+extract = built_in().extract
 
 RUN = ("run", "text_to_image", "--prompt", "a red apple", "--steps", "6")
 

@@ -10,6 +10,7 @@ from typing import Any
 import trivial_nodes
 from safelight.engine import Cache, CacheMemory, Cancel, Event, RunOptions, RunResult, Services, choices, lightly, run
 from safelight.graph import Document, Graph, Plan, check, plan
+from safelight.media.registry import built_in
 from safelight.places import InputFolders
 from safelight.sdk import Catalogue
 
@@ -31,7 +32,7 @@ class Engine:
         folder = None if self.disk_bytes is None else self.folder / "cache"
         cache = Cache(folder, self.catalogue.codec, memory_bytes=self.memory_bytes, disk_bytes=self.disk_bytes or 0)
         models: Any = None
-        self.services = Services(cache, models, InputFolders((self.folder,)))
+        self.services = Services(cache, models, InputFolders((self.folder,)), built_in())
 
     def restart(self) -> None:
         self.services.cache.close()

@@ -277,15 +277,18 @@ def test_a_value_changed_after_it_was_put_is_not_kept_on_disk(
     assert cache._disk is not None
     write = cache._disk._write_payload
     monkeypatch.setattr(cache._disk, "_write_payload", lambda item: gate.wait(10) and write(item))
-    large, small = torch.zeros(100, 100), torch.zeros(10)
-    refs = [cache.put(large), cache.put(small)]
+    # Of the third a narrow copy was made when it was put: that is what is written.
+    large, small, narrow = torch.rand(100, 100), torch.zeros(10), torch.zeros(100, 100)
+    refs = [cache.put(large), cache.put(small), cache.put(narrow)]
     large[50] = 1
+    narrow[50] = 1
     small[5] = 1
     gate.set()
     cache.close()
     cache = open_cache()
     assert not cache.has(refs[0]) and cache.get(refs[0]) is MISSING
     assert same(cache.get(refs[1]), torch.zeros(10)), "small ones were copied when they were put"
+    assert same(cache.get(refs[2]), torch.zeros(100, 100))
 
 
 def test_values_on_disk_are_safetensors(open_cache: Open) -> None:

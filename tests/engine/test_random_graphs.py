@@ -26,6 +26,7 @@ from safelight.engine import Cache, CacheMemory, RunResult, Services, choices, r
 from safelight.engine.calling import Caller
 from safelight.graph import Document, Keys, check, plan
 from safelight.graph.plan import Survey
+from safelight.media.registry import built_in
 from safelight.places import InputFolders
 
 MANY = int(os.environ.get("SAFELIGHT_GRAPHS", "12"))
@@ -46,7 +47,7 @@ class Bench:
         self.catalogue = random_graphs.catalogue()
         cache = Cache(None if disk is None else folder, self.catalogue.codec, memory_bytes=memory, disk_bytes=disk or 0)
         models: Any = None
-        self.services = Services(cache, models, InputFolders((folder,)))
+        self.services = Services(cache, models, InputFolders((folder,)), built_in())
 
     def close(self) -> None:
         self.services.cache.close()

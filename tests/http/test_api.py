@@ -16,11 +16,13 @@ from PIL import Image
 
 from safelight.graph import Document
 from safelight.http.graph_routes import connection_rules
-from safelight.interop.pictures import embed
+from safelight.media.registry import built_in
 from safelight.sdk import Catalogue
 from safelight.sdk.pack import load_packs
 from safelight.sdk.types import can_connect
 from serving import Server, chain, saving, single
+
+embed = built_in().embed
 
 
 def raw(server: Server, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any, bytes]:

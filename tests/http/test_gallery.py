@@ -20,11 +20,13 @@ from safelight.host.documents import facts_of
 from safelight.host.gallery import records as gallery
 from safelight.host.gallery.records import Record, Wanted
 from safelight.host.schema import MIGRATIONS
-from safelight.interop.pictures import embed
+from safelight.media.registry import built_in
 from safelight.places import shipped_workflows
 from safelight.protocol.facts import Facts, Parameter
 from safelight.sdk.pack import load_packs
 from serving import Server, saving, serving
+
+embed = built_in().embed
 
 
 def saved(server: Server, value: int) -> dict[str, Any]:
@@ -154,7 +156,7 @@ def test_ten_thousand_pictures_are_searched_in_no_time(connection: sqlite3.Conne
         (Wanted(since=9_000.0), 1_000),
     ):
         started = time.process_time()
-        items, total = gallery.page(connection, wanted, max(0, count - 100), 100)
+        items, total = gallery.page(connection, wanted, max(0, count - 100), 100, built_in())
         slowest = max(slowest, time.process_time() - started)
         assert total == count and len(items) == 100
     # About 30 ms for the slowest here; the index gone or a decoded row each would cost seconds.
@@ -194,7 +196,7 @@ def test_files_of_an_older_database_are_kept(tmp_path: Path) -> None:
     )
     connection.execute("INSERT INTO file VALUES ('a.png', 'abc', 1, 'image/png', 10, 4, 5)")
     migrate(connection, 1)
-    (item,) = gallery.page(connection, Wanted(), 0, 10)[0]
+    (item,) = gallery.page(connection, Wanted(), 0, 10, built_in())[0]
     assert (item.name, item.digest, item.run, item.made, item.workflow, item.width) == (
         "a.png",
         "abc",

@@ -10,10 +10,12 @@ from PIL import Image, PngImagePlugin
 
 from safelight.app import Studio
 from safelight.interop.foreign import carried, foreign
-from safelight.interop.pictures import embed
 from safelight.interop.reading import read
+from safelight.media.registry import built_in
 from safelight.sdk import ProblemError
 from tiny_images import encoded
+
+embed = built_in().embed
 
 GRAPH = json.dumps({"nodes": [], "links": [], "version": 0.4})
 PROMPT = '{"3": {"class_type": "KSampler", "inputs": {"seed": NaN}}}'
@@ -62,7 +64,10 @@ def test_it_is_told_who_made_an_image_and_what_it_carries(case: str, tmp_path: P
     path = tmp_path / "a.png"
     path.write_bytes(make())
     studio = Studio.open(tmp_path / "home")
-    for take, name in ((lambda: studio.read(path), str(path)), (lambda: read(path.read_bytes()), "The image")):
+    for take, name in (
+        (lambda: studio.read(path), str(path)),
+        (lambda: read(path.read_bytes(), built_in()), "The image"),
+    ):
         with pytest.raises(ProblemError) as caught:
             take()
         (problem,) = caught.value.problems
@@ -82,9 +87,9 @@ def test_it_is_told_who_made_an_image_and_what_it_carries(case: str, tmp_path: P
 def test_what_only_looks_like_it_is_nothing(entries: dict[str, str]) -> None:
     assert foreign(png(**entries)) is None
     with pytest.raises(ProblemError) as caught:
-        carried(png(**entries), "a.png")
+        carried(png(**entries), built_in(), "a.png")
     assert caught.value.problems[0].code == "no_workflow_inside"
 
 
 def test_our_own_workflow_comes_first() -> None:
-    assert carried(embed(png(workflow=GRAPH), "image/png", "{}")) == "{}"
+    assert carried(embed(png(workflow=GRAPH), "image/png", "{}"), built_in()) == "{}"

@@ -12,6 +12,7 @@ from safelight.app import Studio
 from safelight.graph import Document
 from safelight.interop.delivery import deliver
 from safelight.interop.naming import filled_name
+from safelight.media.registry import built_in
 from safelight.sdk.file_names import pattern_fault, value_in_name
 from safelight.sdk.values import File
 
@@ -101,7 +102,7 @@ def test_values_in_names_are_short_and_good_everywhere() -> None:
 
 def saved(folder: Path, name: str, data: bytes) -> str:
     file = File(name, "text/plain", "", len(data), embed="nothing")
-    return Path(deliver(file, data, folder, "").path).relative_to(folder).as_posix()
+    return Path(deliver(file, data, folder, "", built_in()).path).relative_to(folder).as_posix()
 
 
 def test_counters_count_folders_and_are_one_number(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from PIL import ImageCms
 
 from node_bench import BenchContext
 from safelight.sdk import Image, Mask, ProblemError, image_files
+from safelight.sdk.image_files import FORMATS
 from safelight_nodes import image
 from safelight_nodes._files import checked_name
 from tiny_images import png, profile
@@ -101,7 +102,7 @@ def test_values_are_rounded_and_clipped_to_bytes(ctx: BenchContext) -> None:
     "name", ["a", "a_{counter}", "a/b/c", "été 苹果", "v1.2", " padded ", "a.b_{counter}", "x.png"]
 )
 def test_names_that_are_fine(name: str) -> None:
-    assert checked_name(name, "png") == name.strip().removesuffix(".png")
+    assert checked_name(name, "png", FORMATS[:3]) == name.strip().removesuffix(".png")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from safelight.media.registry import built_in
 from safelight.sdk.pack import load_packs
 from safelight.sdk.types import ANY, PortType, can_connect
 
@@ -39,6 +40,7 @@ def fixtures() -> dict[str, str]:
     return {
         "connect.json": json.dumps(table, ensure_ascii=False, separators=(",", ":")) + "\n",
         "catalogue.json": json.dumps(nodes, ensure_ascii=False, indent=1) + "\n",
+        "media.json": json.dumps(msgspec.to_builtins(built_in().described()), indent=1) + "\n",
     }
 
 

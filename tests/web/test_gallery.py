@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from safelight.interop.pictures import embed
+from safelight.media.registry import built_in
 from serving import Server, serving
 from web.conftest import ROOT, missing
 from web.editor import Editor
+
+embed = built_in().embed
 
 COUNT = 10_000
 SUBJECTS = ["a red apple", "a green pear", "a yellow banana", "a blue bird"]

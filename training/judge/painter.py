@@ -40,7 +40,7 @@ class Painter:
         folders = [model.parent, *([lora.resolve().parent] if lora else [])]
         environ = {**os.environ, "SAFELIGHT_MODELS": os.pathsep.join(str(folder) for folder in folders)}
         store = ModelStore(home, fingerprint=self._studio.cache.fingerprint, environ=environ)
-        services = Services(self._studio.cache, store, self._studio.services.files)
+        services = Services(self._studio.cache, store, self._studio.services.files, self._studio.media)
 
         class Forgetful(NodeContext):
             """Every call is other work: none may go on from the checkpoint of the one before."""

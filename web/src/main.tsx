@@ -17,6 +17,7 @@ import "./styles/painter.css";
 import "./styles/documents.css";
 import "./styles/gallery.css";
 import "./styles/form.css";
+import "./styles/results.css";
 
 declare global {
   interface Window {

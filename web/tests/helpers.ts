@@ -1,8 +1,9 @@
 import { produce } from "immer";
-import { Catalogue, type Document, emptyDocument, type Graph, type NodeSpec, type Scene, scopesAt } from "../src/graph";
+import { Catalogue, type Document, emptyDocument, type Graph, type MediumInfo, type NodeSpec, type Scene, scopesAt } from "../src/graph";
 import nodes from "./fixtures/catalogue.json";
+import media from "./fixtures/media.json";
 
-export const catalogue = new Catalogue(nodes as unknown as NodeSpec[], ["T"]);
+export const catalogue = new Catalogue(nodes as unknown as NodeSpec[], ["T"], media as unknown as MediumInfo[]);
 
 /** A document made by edits, as the editor makes it. */
 export function edited(start: Document, recipe: (scene: Scene) => void, path: string[] = []): Document {

@@ -91,6 +91,8 @@ def _summary(run: RunDetail, paths: dict[str, str]) -> dict[str, Any]:
                     "size": item.file.size,
                     "width": item.file.width,
                     "height": item.file.height,
+                    "frames": item.file.frames,
+                    "seconds": item.file.seconds,
                 }
                 if item.file is not None
                 else ({"type": item.type} if item.type else {"value": item.value})

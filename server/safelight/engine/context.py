@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from safelight.sdk.context import Files, Models
+from safelight.sdk.media import Media
 from safelight.sdk.problem import Problem
 from safelight.sdk.values import File, Image
 
@@ -28,6 +29,7 @@ class Services:
     cache: Cache
     models: Models
     files: Files
+    media: Media
     flights: Flights = field(default_factory=Flights)
 
 
@@ -54,6 +56,10 @@ class NodeContext:
     @property
     def files(self) -> Files:
         return self.services.files
+
+    @property
+    def media(self) -> Media:
+        return self.services.media
 
     def progress(
         self,
@@ -101,10 +107,12 @@ class NodeContext:
         height: int = 0,
         keep: bool = True,
         embed: Literal["workflow", "nothing"] = "workflow",
+        frames: int = 0,
+        seconds: float = 0.0,
     ) -> File:
         digest = self.services.cache.put_bytes(data)
         self.keep(digest, data)
-        return File(name, media_type, digest, len(data), width, height, keep, embed)
+        return File(name, media_type, digest, len(data), width, height, keep, embed, frames, seconds)
 
     def finish(self) -> None:
         """The work is done: what was kept for taking it up again can go."""

@@ -106,7 +106,7 @@ class Each:
             started = time.perf_counter()
             outputs = self._caller.call(node, key, ready)
             seconds = time.perf_counter() - started
-            refs = {port: self._cache.put(value, seconds) for port, value in outputs.items()}
+            refs = {port: self._cache.put(value, seconds, cheap=node.kind.cheap) for port, value in outputs.items()}
             if self._memory.unchanged(node, ready):
                 self._cache.record(key, Action(outputs=refs, seconds=seconds))
         finally:

@@ -353,7 +353,7 @@ class _Run:
         else:
             outputs = self._caller.call(node, state.key, arguments)
         seconds = time.perf_counter() - started
-        refs = {port: self._cache.put(value, seconds) for port, value in outputs.items()}
+        refs = {port: self._cache.put(value, seconds, cheap=node.kind.cheap) for port, value in outputs.items()}
         if node.kind.spec.cache and self._memory.unchanged(node, arguments):
             self._cache.record(state.key, Action(outputs=refs, seconds=seconds))
         self._cache.note_seconds(node.kind.spec.id, seconds)

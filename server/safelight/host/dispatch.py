@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from safelight.engine import NodeFailed, NodeFinished, NodeWarned
+from safelight.media.registry import MediaRegistry
 from safelight.protocol.events import AnyEvent
 from safelight.protocol.records import Run, Settings, WorkerChanged, WorkerInfo
 from safelight.sdk.problem import Problem, ProblemError
@@ -36,7 +37,8 @@ _TRIM_EVERY = 200
 @dataclass(frozen=True)
 class Around:
     """What the dispatcher works with. `settings` gives them as they are now, `changed` is told of every change of a
-    run, `spawn` runs something beside, `output` is the folder of finished files.
+    run, `spawn` runs something beside, `output` is the folder of finished files, `media` what
+    is known of their kinds.
     """
 
     database: Database
@@ -45,6 +47,7 @@ class Around:
     stream: Stream
     graphs: Graphs
     output: Path
+    media: MediaRegistry
     settings: Callable[[], Settings]
     changed: Callable[[Run], None]
     spawn: Callable[[Coroutine[Any, Any, Any]], None]
@@ -165,7 +168,7 @@ class Dispatcher:
             self._wake.set()
 
     async def _finish(self, ended: Ended) -> None:
-        how = end_of(ended, self._around.output)
+        how = end_of(ended, self._around.output, self._around.media)
         write = runs.stopped if ended.status == "cancelled" else runs.end
 
         def work(connection: sqlite3.Connection) -> Run | None:

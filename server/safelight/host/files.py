@@ -12,26 +12,13 @@ from typing import IO
 
 from safelight.app import Studio
 from safelight.disk import find_below, is_below, unnamed, write_file
-from safelight.interop.pictures import sniff
+from safelight.media.registry import UNKNOWN, MediaRegistry
 from safelight.places import shipped_workflows
-from safelight.sdk.image_files import FORMATS
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.unicode import named
 
-from .uploads import Upload, clean_name, thumbnail
+from .uploads import Upload, clean_name
 
-_TYPES = {
-    **{suffix: one.media_type for one in FORMATS for suffix in one.suffixes},
-    ".mp4": "video/mp4",
-    ".webm": "video/webm",
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-    ".mp3": "audio/mpeg",
-    ".txt": "text/plain",
-    ".md": "text/plain",
-    ".csv": "text/csv",
-    ".json": "application/json",
-}
 _LOOK = 2
 """Counts the ways in which thumbnails were made: a kept one of an earlier way is not shown."""
 SIDES = (64, 128, 256, 512, 1024)
@@ -53,13 +40,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Bytes:
-    """Finished bytes: a file on disk, or what the cache holds."""
+    """Finished bytes: a file on disk, or what the cache holds. `inline`: browsers may show them by themselves."""
 
     media_type: str
     size: int
     digest: str
     path: Path | None = None
     data: bytes = b""
+    inline: bool = False
 
     def open(self) -> IO[bytes]:
         """Raises OSError when the file is gone by now."""
@@ -68,16 +56,13 @@ class Bytes:
         return io.BytesIO(self.data) if self.path is None else self.path.open("rb")
 
 
-def media_type(name: str) -> str:
-    return _TYPES.get(Path(name).suffix.lower(), "application/octet-stream")
-
-
 class Folders:
     """Files by folder and name, with no way out of the folders, and by digest."""
 
     def __init__(self, studio: Studio, inputs: Sequence[Path]) -> None:
         home = studio.home
         self._studio = studio
+        self.media = studio.media
         self.uploads = home / "input"
         # All that workflows may read is readable here too, the pictures of the shipped ones included.
         self._roots = {"input": [*inputs, self.uploads, shipped_workflows() / "input"], "output": [home / "output"]}
@@ -89,7 +74,7 @@ class Folders:
         words = search.casefold().split()
         found: dict[str, Found] = {}
         for root in self._roots[folder]:
-            for one in walk(root):
+            for one in walk(root, self.media):
                 if one.name not in found and all(word in one.name.casefold() for word in words):
                     found[one.name] = one
         ordered = sorted(found.values(), key=lambda one: (-one.modified, one.name))
@@ -104,7 +89,7 @@ class Folders:
         with contextlib.suppress(OSError):
             state = real.stat()
             if not any(part.startswith(".") for part in parts):
-                return Found(name, real, state.st_size, state.st_mtime, media_type(name))
+                return Found(name, real, state.st_size, state.st_mtime, self.media.type_of(name))
         raise _problem("file_missing", f"There is no file {name[:200]!r} in the {folder} folder.", name)
 
     def digest(self, found: Found) -> str:
@@ -160,39 +145,46 @@ class Folders:
         for path in places:
             with contextlib.suppress(OSError):
                 if not path.is_symlink() and self._studio.cache.fingerprint(path) == digest:
-                    return Bytes(media_type(path.name), path.stat().st_size, digest, path)
+                    return self._bytes(self.media.type_of(path.name), path.stat().st_size, digest, path)
         known = self._by_digest.get(digest)
         if known is not None:
             with contextlib.suppress(OSError):
                 if self._studio.cache.fingerprint(known[0]) == digest:
-                    return Bytes(known[1], known[0].stat().st_size, digest, known[0])
+                    return self._bytes(known[1], known[0].stat().st_size, digest, known[0])
         data = self._studio.cache.get_bytes(digest)
         if data is not None:
-            return Bytes(sniff(data) or "application/octet-stream", len(data), digest, data=data)
+            form = self.media.sniff(data)
+            return self._bytes(form.media_type if form is not None else UNKNOWN, len(data), digest, data=data)
         return None
 
+    def _bytes(self, kind: str, size: int, digest: str, path: Path | None = None, data: bytes = b"") -> Bytes:
+        return Bytes(kind, size, digest, path, data, self.media.inline(kind))
+
+    def bytes_in(self, found: Found) -> Bytes:
+        """The bytes of a file that was found."""
+        return self._bytes(found.media_type, found.size, self.digest(found), found.path)
+
     def learn(self) -> None:
-        """Digests all pictures of the input folder, so that they can be found by digest."""
+        """Digests all of the input folder that has thumbnails, so that they can be found by digest."""
         for root in self._roots["input"]:
-            for one in walk(root):
-                if one.media_type.startswith("image/"):
+            for one in walk(root, self.media):
+                if self.media.has_thumbnail(one.media_type):
                     self.digest(one)
 
     def small(self, source: Bytes, side: int) -> bytes:
-        """The thumbnail of a picture, made once and kept."""
+        """The thumbnail of a file, made once and kept. Raises ProblemError `no_thumbnail`, `picture_too_large`."""
         path = self._thumbnails / source.digest[:2] / f"{source.digest}-{side}-{_LOOK}.webp"
         with contextlib.suppress(OSError):
             return path.read_bytes()
         if source.size > _THUMBNAIL_SOURCE:
             raise _problem("picture_too_large", "The file is too large for a thumbnail.", source.size)
-        with source.open() as file:
-            made = thumbnail(file.read(), side)
+        made = self.media.thumbnail(source.path or source.data, source.media_type, side)
         with contextlib.suppress(OSError):
             write_file(path, [made])
         return made
 
 
-def walk(root: Path) -> Iterator[Found]:
+def walk(root: Path, media: MediaRegistry) -> Iterator[Found]:
     """The files below a folder, hidden ones left out, links followed only where they stay inside."""
     real_root = root.resolve()
     todo, count = [(root, "")], 0
@@ -213,7 +205,7 @@ def walk(root: Path) -> Iterator[Found]:
                 elif entry.is_file():
                     state = entry.stat()
                     name = prefix + entry.name
-                    yield Found(name, Path(entry.path), state.st_size, state.st_mtime, media_type(name))
+                    yield Found(name, Path(entry.path), state.st_size, state.st_mtime, media.type_of(name))
                     count += 1
             except OSError:
                 continue
@@ -225,4 +217,4 @@ def _problem(code: str, message: str, value: object) -> ProblemError:
     return ProblemError(Problem(code=code, message=message, value=value))
 
 
-__all__ = ["SIDES", "Bytes", "Folders", "Found", "media_type"]
+__all__ = ["SIDES", "Bytes", "Folders", "Found"]

@@ -165,6 +165,7 @@ class Host:
             stream=self.stream,
             graphs=self.graphs,
             output=self.output,
+            media=self.studio.media,
             settings=lambda: self.settings,
             changed=self._changed,
             spawn=self.spawn,

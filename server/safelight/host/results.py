@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from safelight.media.registry import MediaRegistry
 from safelight.protocol.records import NodeState, OutputItem, Run, RunFile
 
 from .gallery import Record, record_of
@@ -12,9 +13,9 @@ from .queue import End, number_of
 from .workers import Ended, Made
 
 
-def end_of(ended: Ended, output: Path) -> End:
+def end_of(ended: Ended, output: Path, media: MediaRegistry) -> End:
     """The end of an attempt. `output` is the folder that files are named below."""
-    files = [_file(made, output) for made in ended.files]
+    files = [_file(made, output, media) for made in ended.files]
     by_path = {made.path: file for made, file in zip(ended.files, files, strict=True)}
     return End(
         status="failed" if ended.status == "failed" else "done",
@@ -33,10 +34,9 @@ def records_of(ended: Ended, run: Run, files: list[RunFile]) -> list[Record]:
     return [record_of(file, number_of(run.id), workflow, run.batch, facts) for file, facts in made.values()]
 
 
-def _file(made: Made, output: Path) -> RunFile:
+def _file(made: Made, output: Path, media: MediaRegistry) -> RunFile:
     path = Path(made.path)
     name = path.relative_to(output).as_posix() if path.is_relative_to(output) else path.name
-    picture = made.media_type.startswith("image/")
     return RunFile(
         name=name,
         digest=made.digest,
@@ -44,10 +44,12 @@ def _file(made: Made, output: Path) -> RunFile:
         size=made.size,
         width=made.width,
         height=made.height,
+        frames=made.frames,
+        seconds=made.seconds,
         node=made.node,
         output=made.output,
         url=f"/api/v1/blobs/{made.digest}",
-        thumbnail=f"/api/v1/thumbnails/{made.digest}" if picture else "",
+        thumbnail=f"/api/v1/thumbnails/{made.digest}" if media.has_thumbnail(made.media_type) else "",
     )
 
 

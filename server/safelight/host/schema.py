@@ -115,4 +115,8 @@ CREATE TABLE part (
     body BLOB NOT NULL              -- a subgraph as JSON text
 ) WITHOUT ROWID
 """,
+    """
+ALTER TABLE output ADD COLUMN frames INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE output ADD COLUMN seconds REAL NOT NULL DEFAULT 0
+""",
 )

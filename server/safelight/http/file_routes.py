@@ -13,7 +13,7 @@ from msgspec import Meta
 from safelight.graph import Document
 from safelight.host.files import Bytes, Found
 from safelight.host.gallery import records as gallery
-from safelight.host.uploads import MAX_BYTES, Upload, accept
+from safelight.host.uploads import Upload, accept, most_bytes
 from safelight.interop.reading import read
 from safelight.protocol.common import Done
 from safelight.protocol.files import FileInfo, FilePage, Opened, Uploaded
@@ -60,8 +60,8 @@ async def _infos(state: State, folder: str, found: list[Found]) -> list[FileInfo
     def work() -> list[FileInfo]:
         made: list[FileInfo] = []
         for one in found:
-            picture = one.media_type.startswith("image/")
-            digest = state.folders.digest(one) if picture else ""
+            small = state.folders.media.has_thumbnail(one.media_type)
+            digest = state.folders.digest(one) if small else ""
             rows = [row for row in known.get(one.name, ()) if row["digest"] == digest or row["size"] == one.size]
             row = max(rows, key=lambda row: (row["digest"] == digest, row["number"]), default=None)
             made.append(
@@ -75,6 +75,8 @@ async def _infos(state: State, folder: str, found: list[Found]) -> list[FileInfo
                     digest=digest or (row["digest"] if row else ""),
                     width=row["width"] if row else 0,
                     height=row["height"] if row else 0,
+                    frames=row["frames"] if row else 0,
+                    seconds=row["seconds"] if row else 0.0,
                     run=f"r{row['run']}" if row and row["run"] is not None else None,
                 )
             )
@@ -86,8 +88,7 @@ async def _infos(state: State, folder: str, found: list[Found]) -> list[FileInfo
 async def get(call: Call) -> web.StreamResponse:
     folder = _folder(call)
     found = await _find(call, folder)
-    digest = await asyncio.to_thread(call.state.folders.digest, found)
-    source = Bytes(found.media_type, found.size, digest, found.path)
+    source = await asyncio.to_thread(call.state.folders.bytes_in, found)
     return await send(call.request, source, immutable=False, name=found.path.name)
 
 
@@ -97,16 +98,16 @@ async def upload(call: Call) -> Answer:
     if wait:
         headers = {"Retry-After": str(int(wait) + 1)}
         raise Refused(429, "too_many_uploads", "Too many uploads in a short time.", "Wait a while.", headers=headers)
-    data = await read_body(call.request, MAX_BYTES)
+    data = await read_body(call.request, most_bytes(call.query.name, state.folders.media))
 
     def work() -> tuple[Upload, Found, bool, dict[str, Any] | None]:
-        accepted = accept(call.query.name, data)
+        accepted = accept(call.query.name, data, state.folders.media)
         found, new = state.folders.store(accepted)
         return accepted, found, new, _document(accepted.workflow)
 
     accepted, found, new, document = await asyncio.to_thread(work)
     (info,) = await _infos(state, "input", [found])
-    info = msgspec.structs.replace(info, width=accepted.width, height=accepted.height)
+    info = msgspec.structs.replace(info, **msgspec.structs.asdict(accepted.measures))
     if new:
         state.host.publish(FileChanged(folder="input", name=found.name))
     return Answer(Uploaded(file=info, document=document), 201 if new else 200)
@@ -149,7 +150,7 @@ async def thumbnail(call: Call) -> web.StreamResponse:
         data = await asyncio.to_thread(call.state.folders.small, source, side)
     except ProblemError as error:
         raise Refused(404, "no_thumbnail", error.problems[0].message) from None
-    small = Bytes("image/webp", len(data), f"{source.digest}-{side}", data=data)
+    small = Bytes("image/webp", len(data), f"{source.digest}-{side}", data=data, inline=True)
     return await send(call.request, small, immutable=True)
 
 
@@ -174,10 +175,12 @@ async def _bytes(state: State, digest: str) -> Bytes:
 
 
 async def open_workflow(call: Call) -> Opened:
-    data = await read_body(call.request, MAX_BYTES)
+    media = call.state.folders.media
+    most = max(medium.limits.bytes for medium in media.media if medium.carries)
+    data = await read_body(call.request, most)
 
     def work() -> Opened:
-        return Opened(document=read(data).data())
+        return Opened(document=read(data, media).data())
 
     return await call.state.host.graphs.call(lambda _: work())
 
@@ -210,7 +213,7 @@ ROUTES = [
         "POST",
         "/files/input",
         upload,
-        "Upload a picture or text",
+        "Upload an image, a video, sound, a mesh or a text",
         "files",
         Uploaded,
         201,

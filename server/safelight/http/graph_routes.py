@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from safelight.graph import Checked
+from safelight.media.registry import MediaRegistry
 from safelight.places import shipped_workflows
 from safelight.protocol.graph import (
     CatalogueAnswer,
@@ -47,16 +48,17 @@ async def catalogue_bytes(state: State) -> tuple[bytes, str]:
     number = state.host.catalogues
     if state.catalogue is None or state.catalogue[0] != number:
         found = await state.host.graphs.catalogue()
-        state.catalogue = number, *await asyncio.to_thread(_encode, found)
+        state.catalogue = number, *await asyncio.to_thread(encode_catalogue, found, state.folders.media)
     return state.catalogue[1:]
 
 
-def _encode(found: Catalogue) -> tuple[bytes, str]:
+def encode_catalogue(found: Catalogue, media: MediaRegistry) -> tuple[bytes, str]:
     answer = CatalogueAnswer(
         digest="",
         nodes=[kind.spec for kind in found.values()],
         packs=list(found.packs),
         rules=connection_rules(found),
+        media=media.described(),
     )
     digest = hash_bytes(msgspec.json.encode(answer))
     return msgspec.json.encode(msgspec.structs.replace(answer, digest=digest)), digest

@@ -15,7 +15,6 @@ from .problems import Refused
 from .security import FILE_POLICY
 
 _PIECE = 256 << 10
-_INLINE = ("image/png", "image/jpeg", "image/webp", "image/gif", "video/", "audio/", "text/plain")
 
 
 async def send(request: web.Request, source: Bytes, *, immutable: bool, name: str = "") -> web.StreamResponse:
@@ -40,7 +39,7 @@ async def send(request: web.Request, source: Bytes, *, immutable: bool, name: st
             status = 206
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{source.size}"
     headers["Content-Type"] = source.media_type
-    if not source.media_type.startswith(_INLINE):
+    if not source.inline:
         said = f"; filename*=UTF-8''{quote(name)}" if name else ""
         headers["Content-Disposition"] = f"attachment{said}"
     headers["Content-Length"] = str(end - start)

@@ -147,7 +147,7 @@ async def template_picture(call: Call) -> web.StreamResponse:
         if path is None:
             raise Refused(404, "template_missing", f"There is no picture of a workflow {name[:100]!r}.")
         data = path.read_bytes()
-        return Bytes("image/webp", len(data), hash_bytes(data), data=data)
+        return Bytes("image/webp", len(data), hash_bytes(data), data=data, inline=True)
 
     return await send(call.request, await asyncio.to_thread(read), immutable=False)
 

@@ -9,12 +9,11 @@ from pathlib import Path
 import msgspec
 
 from safelight.disk import is_below, unnamed
+from safelight.media.registry import MediaRegistry
 from safelight.sdk.codec import hash_bytes
 from safelight.sdk.file_names import TOKEN, pattern_fault
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.values import File
-
-from .pictures import embed
 
 _COUNTER = "{counter}"
 _DIGITS = 5
@@ -31,10 +30,12 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     width: int = 0
     height: int = 0
+    frames: int = 0
+    seconds: float = 0.0
     written: bool = True
 
 
-def deliver(file: File, data: bytes, folder: Path, workflow: str) -> Delivered:
+def deliver(file: File, data: bytes, folder: Path, workflow: str, media: MediaRegistry) -> Delivered:
     """Writes one finished file below `folder` and returns where it lies.
 
     Nothing is ever overwritten: `{counter}` becomes the next free number, the same wherever it stands in the name, and
@@ -45,13 +46,14 @@ def deliver(file: File, data: bytes, folder: Path, workflow: str) -> Delivered:
         file: its name pattern and kind.
         data: its bytes, without the workflow.
         folder: the output folder; made when it is missing.
-        workflow: the document, as text, that goes into the picture.
+        workflow: the document, as text, that goes into the file, where its format can carry one.
+        media: puts it there.
 
     Raises:
         ProblemError: `bad_file_name` when the name leaves the folder, `cannot_write` when the system refuses.
     """
-    if file.embed == "workflow" and workflow:
-        data = embed(data, file.media_type, workflow)
+    if file.embed == "workflow" and workflow and media.can_embed(file.media_type):
+        data = media.embed(data, file.media_type, workflow)
     relative = _checked(file.name)
     try:
         path, written = _place(folder, relative, data)
@@ -66,6 +68,8 @@ def deliver(file: File, data: bytes, folder: Path, workflow: str) -> Delivered:
         size=len(data),
         width=file.width,
         height=file.height,
+        frames=file.frames,
+        seconds=file.seconds,
         written=written,
     )
 

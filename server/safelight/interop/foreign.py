@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from safelight.media.embedding import texts
+from safelight.media.registry import MediaRegistry
 from safelight.sdk.problem import Problem, ProblemError
-
-from .pictures import extract, texts
 
 _WORKFLOW = "Build it again here; its models can be used as they are."
 _SETTINGS = "Its prompt and settings can be typed into the shipped workflow text_to_image."
@@ -31,22 +31,25 @@ def foreign(data: bytes) -> Foreign | None:
     return next((told for look in _LOOKS if (told := look(found))), None)
 
 
-def carried(data: bytes, name: str = "") -> str:
-    """The text of the workflow that an image carries. `name` is how messages call the image.
+def carried(data: bytes, media: MediaRegistry, name: str = "") -> str:
+    """The text of the workflow that a file carries. `name` is how messages call the file.
 
     Raises:
         ProblemError: `foreign_workflow` for what another program has put into it, `no_workflow_inside` where there is
             nothing, and what `extract` raises.
     """
-    text = extract(data)
+    text = media.extract(data)
     if text is not None:
         return text
-    image, value = (f"The image {name!r}", name) if name else ("The image", None)
+    form = media.sniff(data)
+    medium = media.of_type(form.media_type) if form is not None else None
+    kind = "The " + (medium.name if medium is not None else "file")
+    image, value = (f"{kind} {name!r}", name) if name else (kind, None)
     told = foreign(data)
     if told:
         message = f"{image} was made by {told.program}: it carries {told.carries}, and no workflow of Safelight."
         raise ProblemError(Problem(code="foreign_workflow", message=message, hint=told.hint, value=value))
-    hint = "Programs that send images often strip it; use the file that Safelight saved."
+    hint = "Programs that send files often strip it; use the file that Safelight saved."
     raise ProblemError(
         Problem(code="no_workflow_inside", message=f"{image} carries no workflow.", hint=hint, value=value)
     )

@@ -56,6 +56,8 @@ class FileInfo(msgspec.Struct, frozen=True, kw_only=True):
     digest: str = ""
     width: int = 0
     height: int = 0
+    frames: int = 0
+    seconds: float = 0.0
     run: str | None = None
 
 
@@ -68,7 +70,7 @@ class FilePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
-    """The file as it lies in the input folder now, and the workflow that was in the picture."""
+    """The file as it lies in the input folder now, and the workflow that was in it."""
 
     file: FileInfo
     document: WorkflowDocument | None = None

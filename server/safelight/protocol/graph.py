@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from safelight.sdk.media import MediumInfo
 from safelight.sdk.node import NodeSpec
 from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
@@ -36,12 +37,16 @@ class ConnectionRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CatalogueAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """All installed nodes, the packs they came from, and the rules of connecting. `digest` changes with the content."""
+    """All installed nodes, the packs they came from, the rules of connecting, and the media: how files are shown.
+
+    Of media that share a media type the first one has it. `digest` changes with the content.
+    """
 
     digest: str
     nodes: list[NodeSpec]
     packs: list[PackState]
     rules: ConnectionRules
+    media: list[MediumInfo] = []
 
 
 class TextsAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
 
     `url` gives the bytes and `thumbnail` a small picture of them (empty where there is none); both are
     content-addressed and may be kept for ever. `node` made it; `output` is set when it is a named output of the
-    workflow.
+    workflow. `frames` and `seconds` are those of what moves or sounds.
     """
 
     name: str
@@ -46,6 +46,8 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     width: int = 0
     height: int = 0
+    frames: int = 0
+    seconds: float = 0.0
     node: str | None = None
     output: str | None = None
     url: str = ""
@@ -186,7 +188,7 @@ class GalleryItem(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a run has made, or that was found in the output folder.
 
     `prompts`, `models`, `seed` and `nodes` (types) are those on the way to it. `trashed` says since when it is in the
-    trash. `run` and `batch` may be forgotten by now.
+    trash. `run` and `batch` may be forgotten by now. `frames` and `seconds` are those of what moves or sounds.
     """
 
     id: str
@@ -196,6 +198,8 @@ class GalleryItem(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     width: int = 0
     height: int = 0
+    frames: int = 0
+    seconds: float = 0.0
     made: float = 0.0
     url: str = ""
     thumbnail: str = ""

@@ -4,6 +4,7 @@ from .context import Context, DenoiserModel, Files, Lease, Models, TextModel
 from .lazy import Lazy
 from .leased import FamilyFacts, Presets, SampleRequest, VAEModel
 from .marker import value
+from .media import Format, Measures, Media, MediaFile
 from .memory import is_out_of_memory
 from .models import (
     VAE,
@@ -33,6 +34,7 @@ from .values import (
     Image,
     Latent,
     Mask,
+    Mesh,
     Prompt,
     Video,
 )
@@ -59,6 +61,7 @@ __all__ = [
     "FilePick",
     "Files",
     "Fit",
+    "Format",
     "IPAdapter",
     "Image",
     "ImageEncoder",
@@ -69,6 +72,10 @@ __all__ = [
     "Lazy",
     "Lease",
     "Mask",
+    "Measures",
+    "Media",
+    "MediaFile",
+    "Mesh",
     "Migration",
     "ModelPick",
     "ModelRef",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 from .leased import FamilyFacts, Presets, SampleRequest, VAEModel
+from .media import Media
 from .models import VAE, Denoiser, ModelRef, Source, TextEncoder
 from .problem import Problem
 from .values import File
@@ -164,6 +165,9 @@ class Context(Protocol):
     @property
     def files(self) -> Files: ...
 
+    @property
+    def media(self) -> Media: ...
+
     def progress(
         self,
         step: int,
@@ -212,6 +216,8 @@ class Context(Protocol):
         height: int = 0,
         keep: bool = True,
         embed: Literal["workflow", "nothing"] = "workflow",
+        frames: int = 0,
+        seconds: float = 0.0,
     ) -> File:
         """Keeps finished bytes by content and returns the value that names them; the host writes the file."""
         ...

@@ -7,11 +7,12 @@ camera says, in sRGB, with its transparency.
 from __future__ import annotations
 
 import io
-import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
+
+from .media import Format, file_format
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -21,33 +22,20 @@ MAX_PIXELS = 80_000_000
 """Larger images are not unpacked: a small file may claim to be a huge image."""
 
 
-class Format(NamedTuple):
-    """A kind of image file: Pillow's name, the media type, the endings of names, and how its first bytes look."""
-
-    name: str
-    media_type: str
-    suffixes: tuple[str, ...]
-    head: re.Pattern[bytes] | None
-
-
-def _format(name: str, media_type: str, suffixes: str, head: bytes = b"") -> Format:
-    return Format(name, media_type, tuple(suffixes.split()), re.compile(head, re.DOTALL) if head else None)
-
-
 FORMATS = (
-    _format("PNG", "image/png", ".png", rb"\x89PNG\r\n\x1a\n"),
-    _format("JPEG", "image/jpeg", ".jpg .jpeg .jfif", rb"\xff\xd8\xff"),
-    _format("WEBP", "image/webp", ".webp", rb"RIFF....WEBP"),
-    _format("AVIF", "image/avif", ".avif", rb"....ftypavi[fs]"),
-    _format("GIF", "image/gif", ".gif", rb"GIF8[79]a"),
-    _format("BMP", "image/bmp", ".bmp", rb"BM....\x00\x00"),
-    _format("TIFF", "image/tiff", ".tif .tiff", rb"II[*+]\x00|MM\x00[*+]"),
-    _format("JPEG2000", "image/jp2", ".jp2 .j2k .jpf .jpx", rb"\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
-    _format("PPM", "image/x-portable-anymap", ".ppm .pgm .pbm .pnm .pfm", rb"P[1-6f]\s"),
-    _format("QOI", "image/x-qoi", ".qoi", rb"qoif"),
-    _format("ICO", "image/x-icon", ".ico", rb"\x00\x00\x01\x00"),
-    _format("PSD", "image/vnd.adobe.photoshop", ".psd", rb"8BPS"),
-    _format("TGA", "image/x-tga", ".tga"),
+    file_format("PNG", "image/png", ".png", rb"\x89PNG\r\n\x1a\n", inline=True),
+    file_format("JPEG", "image/jpeg", ".jpg .jpeg .jfif", rb"\xff\xd8\xff", inline=True),
+    file_format("WEBP", "image/webp", ".webp", rb"RIFF....WEBP", inline=True),
+    file_format("AVIF", "image/avif", ".avif", rb"....ftypavi[fs]"),
+    file_format("GIF", "image/gif", ".gif", rb"GIF8[79]a", inline=True),
+    file_format("BMP", "image/bmp", ".bmp", rb"BM....\x00\x00"),
+    file_format("TIFF", "image/tiff", ".tif .tiff", rb"II[*+]\x00|MM\x00[*+]"),
+    file_format("JPEG2000", "image/jp2", ".jp2 .j2k .jpf .jpx", rb"\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"),
+    file_format("PPM", "image/x-portable-anymap", ".ppm .pgm .pbm .pnm .pfm", rb"P[1-6f]\s"),
+    file_format("QOI", "image/x-qoi", ".qoi", rb"qoif"),
+    file_format("ICO", "image/x-icon", ".ico", rb"\x00\x00\x01\x00"),
+    file_format("PSD", "image/vnd.adobe.photoshop", ".psd", rb"8BPS"),
+    file_format("TGA", "image/x-tga", ".tga"),
 )
 """All that is read. Pillow knows more; some of those start other programs, or were hardly tried on hostile files."""
 
@@ -109,12 +97,12 @@ def image_format(data: bytes) -> Format | None:
     return next((one for one in FORMATS if one.head and one.head.match(data)), None)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(source: Path | bytes) -> tuple[int, int]:
     """(width, height) of an image file, upright, by its header; (0, 0) where it cannot be read."""
     from PIL import Image
 
     try:
-        with path.open("rb") as file:
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
             known = image_format(file.read(32))
             if known is None:
                 return 0, 0

@@ -99,6 +99,8 @@ class NodeType:
     """Gives the digest of the code that the node runs; see `sources.py`."""
     light: bool = False
     """Whether a plan may call it; see `node`."""
+    cheap: bool = False
+    """Whether computing its results again takes less than reading them; see `node`."""
     category: str = ""
     """The category that the author names; empty where the module says it."""
     aliases: dict[str, int] = field(default_factory=dict)
@@ -146,6 +148,7 @@ def node(
     output: bool = False,
     cache: bool = True,
     light: bool = False,
+    cheap: bool = False,
     migrations: dict[int, Migration] | None = None,
     category: str = "",
     aliases: Aliases = (),
@@ -168,6 +171,9 @@ def node(
         light: it only puts small things together, in milliseconds and without importing anything heavy, as a node
             that makes recipes does. A plan calls it, and so knows what of the rest depends on a change. Plans call
             the built-in nodes alone.
+        cheap: making its results again takes no longer than reading them from a disk would, as with cutting, turning
+            and copying. They are held in memory while there is room, and never written to the disk; a plan after a
+            restart says that it will run, where its results are needed.
         migrations: by old version, how a document written for it becomes the next version.
         category: the first part of the id, where the module is not to say it.
         aliases: ids that the node had before it was renamed or moved. Documents with one open as ever, and are written
@@ -181,7 +187,7 @@ def node(
     """
 
     def mark(function: F) -> F:
-        described = _describe_node(function, version, title, output, cache, light, migrations or {})
+        described = _describe_node(function, version, title, output, cache, light, cheap, migrations or {})
         where = place_of(function)
         if not _PART.fullmatch(category or "x"):
             raise NodeDefinitionError(f"{where}: the category {category!r} is not written as a module is named.")
@@ -208,6 +214,7 @@ def _describe_node(
     output: bool,
     cache: bool,
     light: bool,
+    cheap: bool,
     migrations: dict[int, Migration],
 ) -> NodeType:
     where = place_of(function)
@@ -263,7 +270,7 @@ def _describe_node(
         cache=cache,
     )
     output_types = {name: found.type for name, found in outputs.items()}
-    return NodeType(spec, function, input_types, output_types, context, named, migrations, light=light)
+    return NodeType(spec, function, input_types, output_types, context, named, migrations, light=light, cheap=cheap)
 
 
 def place_of(function: Callable[..., Any]) -> str:

@@ -76,6 +76,9 @@ _GIVES = {
     "Latent": "a latent",
     "Conditioning": "conditioning",
     "Mask": "a mask",
+    "Video": "a video",
+    "Audio": "sound",
+    "Mesh": "a mesh",
     "str": "text",
     "int": "a whole number",
     "float": "a number",
@@ -141,6 +144,8 @@ def _advice(source: str, target: str) -> str:
         ("str", "Conditioning"): "Encode the text first.",
         ("float", "int"): "Round it first.",
         ("Image", "Mask"): "Make a mask of it first.",
+        ("Image", "Video"): "Make a video of them first.",
+        ("Video", "Image"): "Take frames of it first.",
     }
     advice = between.get((source, target))
     return f" {advice}" if advice else ""

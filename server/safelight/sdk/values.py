@@ -185,26 +185,98 @@ class Conditioning:
 
 @value
 @dataclass(frozen=True, eq=False)
-class Video:
-    """Moving pictures. `frames`: (T, H, W, C) float32 in 0..1; `fps` frames a second."""
-
-    frames: Tensor
-    fps: float = 24.0
-
-    def fault(self) -> str | None:
-        return tensor_fault(self.frames, 4)
-
-
-@value
-@dataclass(frozen=True, eq=False)
 class Audio:
-    """Sound. `samples`: (channels, T) float32 in -1..1; `rate` in Hz."""
+    """Sound. `samples`: (B, channels, T) float32 in -1..1; `rate` in Hz."""
 
     samples: Tensor
     rate: int = 44100
 
     def fault(self) -> str | None:
-        return tensor_fault(self.samples, 2)
+        return tensor_fault(self.samples, 3) or (None if self.rate > 0 else f"with a rate of {self.rate} Hz")
+
+    @property
+    def seconds(self) -> float:
+        return self.samples.shape[2] / self.rate
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Video:
+    """Moving images.
+
+    `frames`: (N, H, W, C), sRGB, C is 3 or 4; uint8 in 0..255 as files have them, or float16 or float32 in 0..1. They
+    stay as compact as they came, and may lie in a file that is read where it is looked at: take `images` of a few at a
+    time rather than all of `frames` as float32. `fps` are frames a second; `audio` is the sound beside them.
+    """
+
+    frames: Tensor
+    fps: float = 24.0
+    audio: Audio | None = None
+
+    def fault(self) -> str | None:
+        from .codec import is_tensor
+
+        if not is_tensor(self.frames):
+            return f"that holds {type(self.frames).__name__}, not a tensor"
+        if self.frames.ndim != 4 or self.frames.shape[3] not in (3, 4) or not self.frames.numel():
+            return f"whose frames are of shape {tuple(self.frames.shape)}, not (N, H, W, 3 or 4)"
+        kind = str(self.frames.dtype).removeprefix("torch.")
+        if kind not in ("uint8", "float16", "float32"):
+            return f"of {kind}, not uint8, float16 or float32"
+        if not 0 < self.fps < float("inf"):
+            return f"with {self.fps:g} frames a second"
+        if kind != "uint8":
+            for number in range(len(self)):
+                fault = tensor_fault(self.images(number, number + 1).pixels, 4)
+                if fault:
+                    return fault
+        return self.audio.fault() if self.audio is not None else None
+
+    def __len__(self) -> int:
+        return self.frames.shape[0]
+
+    @property
+    def seconds(self) -> float:
+        return len(self) / self.fps
+
+    def images(self, start: int = 0, stop: int | None = None) -> Image:
+        """The frames from `start` up to `stop` as a batch of images; only these are read."""
+        frames = self.frames[start:stop]
+        return Image(frames.float().div_(255.0) if str(frames.dtype) == "torch.uint8" else frames.float())
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """A surface of triangles.
+
+    `vertices`: (V, 3) float32, y is up; `faces`: (F, 3) int64, counter-clockwise when seen from outside.
+
+    `colors` (V, 3 or 4) float32 in 0..1 and `uv` (V, 2) float32, 0..1 with v downwards, belong to the vertices.
+    """
+
+    vertices: Tensor
+    faces: Tensor
+    colors: Tensor | None = None
+    uv: Tensor | None = None
+
+    def fault(self) -> str | None:
+        fault = tensor_fault(self.vertices, 2)
+        if fault or self.vertices.shape[1] != 3:
+            return fault or f"whose vertices have {self.vertices.shape[1]} coordinates, not 3"
+        count = self.vertices.shape[0]
+        if str(self.faces.dtype) != "torch.int64" or self.faces.ndim != 2 or self.faces.shape[1] != 3:
+            return f"whose faces are {self.faces.dtype} of shape {tuple(self.faces.shape)}, not int64 of (F, 3)"
+        if self.faces.numel() and not (self.faces.min() >= 0 and self.faces.max() < count):
+            return f"whose faces name vertices that are not among its {count}"
+        for name, widths in (("colors", (3, 4)), ("uv", (2,))):
+            found = getattr(self, name)
+            fault = tensor_fault(found, 2) if found is not None else None
+            if fault is None and found is not None and (found.shape[0] != count or found.shape[1] not in widths):
+                fault = f"of shape {tuple(found.shape)} for {count} vertices"
+            if fault:
+                return f"with {name} {fault}"
+        return None
 
 
 @value
@@ -213,7 +285,8 @@ class File:
     """A finished file, kept by content. Made by `ctx.save`; the host of the run writes it where the user wants it.
 
     `name` is a pattern below the output folder (`{counter}` is filled in when it is written), `digest` names the bytes,
-    `keep` is False for previews, which are shown but not written. `embed` says that the workflow goes into the file.
+    `keep` is False for previews, which are shown but not written. `embed` says that the workflow goes into the file,
+    if its format can carry one. `frames` and `seconds` are those of what moves or sounds.
     """
 
     name: str
@@ -224,3 +297,5 @@ class File:
     height: int = 0
     keep: bool = True
     embed: Literal["workflow", "nothing"] = "workflow"
+    frames: int = 0
+    seconds: float = 0.0

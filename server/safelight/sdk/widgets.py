@@ -6,7 +6,7 @@ A widget is written in the annotation of a node's parameter: `steps: Annotated[i
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -169,9 +169,13 @@ class Choice(Widget, frozen=True, tag="choice"):
 
 
 class FilePick(Widget, frozen=True, tag="file"):
-    """A file of the input folder, by its path inside it. Its content is part of the cache key."""
+    """A file of the input folder, by its path inside it. Its content is part of the cache key.
 
-    kind: Literal["image", "mask", "video", "audio", "text", "any"] = "any"
+    `kind` is the name of a medium (`image`, `video`, `audio`, `mesh`, `text`, or that of a pack), `mask` for an image
+    that is painted in the editor, or `any`.
+    """
+
+    kind: str = "any"
 
     def accepts(self) -> tuple[str, ...]:
         return ("str",)

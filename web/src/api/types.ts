@@ -93,12 +93,17 @@ export interface CancelBody {
   hard?: boolean;
 }
 
-/** All installed nodes, the packs they came from, and the rules of connecting. `digest` changes with the content. */
+/**
+ * All installed nodes, the packs they came from, the rules of connecting, and the media: how files are shown.
+ *
+ * Of media that share a media type the first one has it. `digest` changes with the content.
+ */
 export interface CatalogueAnswer {
   digest: string;
   nodes: NodeSpec[];
   packs: PackState[];
   rules: ConnectionRules;
+  media: MediumInfo[];
 }
 
 /**
@@ -211,7 +216,8 @@ export interface FacetsAnswer {
  * A finished file, kept by content. Made by `ctx.save`; the host of the run writes it where the user wants it.
  *
  * `name` is a pattern below the output folder (`{counter}` is filled in when it is written), `digest` names the bytes,
- * `keep` is False for previews, which are shown but not written. `embed` says that the workflow goes into the file.
+ * `keep` is False for previews, which are shown but not written. `embed` says that the workflow goes into the file,
+ * if its format can carry one. `frames` and `seconds` are those of what moves or sounds.
  */
 export interface File {
   name: string;
@@ -222,6 +228,8 @@ export interface File {
   height: number;
   keep: boolean;
   embed: "nothing" | "workflow";
+  frames: number;
+  seconds: number;
 }
 
 /** A file came into the input or output folder through the server, or was removed by it. */
@@ -247,6 +255,8 @@ export interface FileInfo {
   digest: string;
   width: number;
   height: number;
+  frames: number;
+  seconds: number;
   run: string | null;
 }
 
@@ -257,10 +267,15 @@ export interface FilePage {
   next: number | null;
 }
 
-/** A file of the input folder, by its path inside it. Its content is part of the cache key. */
+/**
+ * A file of the input folder, by its path inside it. Its content is part of the cache key.
+ *
+ * `kind` is the name of a medium (`image`, `video`, `audio`, `mesh`, `text`, or that of a pack), `mask` for an image
+ * that is painted in the editor, or `any`.
+ */
 export interface FilePick {
   widget: "file";
-  kind: "any" | "audio" | "image" | "mask" | "text" | "video";
+  kind: string;
   group: string;
   advanced: boolean;
   shown_if: { [key: string]: unknown };
@@ -275,6 +290,8 @@ export interface GalleryDetail {
   size: number;
   width: number;
   height: number;
+  frames: number;
+  seconds: number;
   made: number;
   url: string;
   thumbnail: string;
@@ -294,7 +311,7 @@ export interface GalleryDetail {
  * Something that a run has made, or that was found in the output folder.
  *
  * `prompts`, `models`, `seed` and `nodes` (types) are those on the way to it. `trashed` says since when it is in the
- * trash. `run` and `batch` may be forgotten by now.
+ * trash. `run` and `batch` may be forgotten by now. `frames` and `seconds` are those of what moves or sounds.
  */
 export interface GalleryItem {
   id: string;
@@ -304,6 +321,8 @@ export interface GalleryItem {
   size: number;
   width: number;
   height: number;
+  frames: number;
+  seconds: number;
   made: number;
   url: string;
   thumbnail: string;
@@ -389,6 +408,28 @@ export interface Items {
 /** Outputs by id. */
 export interface ItemsBody {
   items: string[];
+}
+
+/** What an upload may be at most: bytes of the file, pixels of one image or frame, seconds. 0: no limit. */
+export interface Limits {
+  bytes: number;
+  pixels: number;
+  seconds: number;
+}
+
+/**
+ * A medium as data, for the editor. `values` are the types of ports that it shows, `carries` the media types that
+ * a workflow can be put into, `thumbnails` says whether there are small images of its files.
+ */
+export interface MediumInfo {
+  name: string;
+  view: "audio" | "file" | "image" | "text" | "thumbnail" | "video";
+  values: string[];
+  types: string[];
+  suffixes: string[];
+  carries: string[];
+  thumbnails: boolean;
+  limits: Limits;
 }
 
 /**
@@ -780,7 +821,7 @@ export interface RunDetails {
  *
  * `url` gives the bytes and `thumbnail` a small picture of them (empty where there is none); both are
  * content-addressed and may be kept for ever. `node` made it; `output` is set when it is a named output of the
- * workflow.
+ * workflow. `frames` and `seconds` are those of what moves or sounds.
  */
 export interface RunFile {
   name: string;
@@ -789,6 +830,8 @@ export interface RunFile {
   size: number;
   width: number;
   height: number;
+  frames: number;
+  seconds: number;
   node: string | null;
   output: string | null;
   url: string;
@@ -986,7 +1029,7 @@ export interface Toggle {
   shown_if: { [key: string]: unknown };
 }
 
-/** The file as it lies in the input folder now, and the workflow that was in the picture. */
+/** The file as it lies in the input folder now, and the workflow that was in it. */
 export interface Uploaded {
   file: FileInfo;
   document: WorkflowDocument | null;
@@ -1290,7 +1333,7 @@ export interface Routes {
     body: undefined;
     answer: FilePage;
   };
-  /** Upload a picture or text. */
+  /** Upload an image, a video, sound, a mesh or a text. */
   "POST /files/input": {
     query: { name: string };
     body: Blob;

@@ -6,6 +6,7 @@ import { jumpTo } from "../state/edits";
 import { loadPicture } from "../state/files";
 import { Painter } from "../painter/Painter";
 import { activeGraph, type Overlay, useApp } from "../state/store";
+import { MediaSheet } from "../dialogs/MediaSheet";
 import { AddNode } from "../dialogs/AddNode";
 import { commands, commandTitle, execute } from "../commands/commands";
 import { Connect } from "../dialogs/Connect";
@@ -44,6 +45,8 @@ export function Overlays() {
       return <Settings onClose={close} />;
     case "viewer":
       return <Viewer {...overlay} onClose={close} />;
+    case "media":
+      return <MediaSheet file={overlay.file} onClose={close} />;
     case "painter":
       return <Painter source={overlay.source} onClose={close} />;
     case "name":

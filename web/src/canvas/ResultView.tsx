@@ -1,5 +1,5 @@
 /**
- * What a node made: pictures, or the preview of the one that is being made; a curve; values that can be read. A node that
+ * What a node made: pictures, a video or another medium, or the preview of the one that is being made; a curve; values that can be read. A node that
  * loads a picture shows it before it has run.
  */
 
@@ -7,6 +7,7 @@ import { blobUrl, fileUrl, thumbnailUrl } from "../api/client";
 import type { NodeState } from "../api/types";
 import { saidName, useT } from "../i18n";
 import { resultKey, resultKind, useResults } from "../state/status";
+import { MediaResult, mediaFile, pickedFile } from "../results/MediaResult";
 import { useApp } from "../state/store";
 
 interface Props {
@@ -31,9 +32,14 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
   const result = useResults((state) => state.results[resultKey(tab, id)]);
   const kind = result && resultKind(result);
   const files = useApp((state) => state.files);
-  const made = (result?.files ?? [])
-    .filter((file) => file.media_type.startsWith("image/"))
+  const media = useApp((state) => state.catalogue.media);
+  const given = result?.files ?? [];
+  const other = given.find((file) => media.view(file.media_type) !== "image");
+  const made = given
+    .filter((file) => media.view(file.media_type) === "image")
     .map((file): Shown => ({ name: file.name, url: blobUrl(file.digest), thumbnail: thumbnailUrl(file.digest, 512), small: (file.width ?? 512) <= 256 }));
+  const viewed = picked.find((name) => !["image", "file"].includes(media.of("", name)?.view ?? "file"));
+  const shown = other && !made.length ? mediaFile(other) : viewed && !made.length ? pickedFile(viewed) : null;
   const chosen = picked.map((name): Shown => {
     const url = fileUrl("input", name);
     const digest = files.find((file) => file.name === name)?.digest;
@@ -49,6 +55,8 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
         <Values values={result.values} />
       ) : result?.live ? (
         <img className="live" src={result.live} alt="" draggable={false} />
+      ) : shown ? (
+        <MediaResult file={shown} />
       ) : pictures.length ? (
         pictures.slice(0, 9).map((one, index) => (
           <img

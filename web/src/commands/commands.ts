@@ -100,7 +100,7 @@ async function pasteHere(linked = false): Promise<void> {
   const at = view.toGraph(here());
   try {
     for (const item of await navigator.clipboard.read()) {
-      const image = item.types.find((type) => type.startsWith("image/"));
+      const image = item.types.find((type) => useApp.getState().catalogue.media.view(type) === "image");
       if (image) return await receiveFile(new File([await item.getType(image)], "pasted.png", { type: image }), at);
       if (!item.types.includes("text/plain")) continue;
       const part = m.readPart(await (await item.getType("text/plain")).text());
@@ -288,7 +288,7 @@ export const commands: Command[] = [
   { id: "snap", group: "arrange", keys: ["Shift+Tab"], run: () => setPreference({ snap: !useApp.getState().preferences.snap }) },
   { id: "save", group: "file", keys: ["$mod+s"], inText: true, run: saveOrAsk },
   { id: "saveAs", group: "file", keys: ["$mod+Shift+s"], inText: true, run: askName },
-  { id: "open", group: "file", keys: ["$mod+o"], run: () => pickFile(".json,image/*", (file) => void openFile(file)) },
+  { id: "open", group: "file", keys: ["$mod+o"], run: () => pickFile(useApp.getState().catalogue.media.carriers, (file) => void openFile(file)) },
   { id: "export", group: "file", keys: ["$mod+e"], run: exportJson },
   { id: "copyJson", group: "file", run: copyJson },
   { id: "revisions", group: "file", when: saved, run: () => useApp.setState({ overlay: { kind: "revisions" } }) },

@@ -231,7 +231,8 @@ function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & 
       toast(translate("file.failed", { message: errorText(error) }), "error");
     }
   };
-  const fitting = files.filter((file) => kind === "any" || file.media_type.startsWith(`${kind}/`));
+  const media = useApp((state) => state.catalogue.media);
+  const fitting = files.filter((file) => media.fits(kind, file.media_type));
   return (
     <DropZone
       className="file-field"
@@ -246,13 +247,13 @@ function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & 
           <div className="files">
             <label className="upload button">
               {t("file.upload")}
-              <input type="file" accept={kind === "any" ? undefined : `${kind}/*`} onChange={(event) => void take(event.target.files?.[0], close)} />
+              <input type="file" accept={media.accept(kind)} onChange={(event) => void take(event.target.files?.[0], close)} />
             </label>
             <SearchList
               options={fitting.map((file) => ({
                 id: file.name,
                 title: file.name,
-                aside: file.digest && file.media_type.startsWith("image/") ? <img src={thumbnailUrl(file.digest, 64)} alt="" /> : null,
+                aside: file.digest && file.thumbnail ? <img src={thumbnailUrl(file.digest, 64)} alt="" /> : null,
               }))}
               current={String(value)}
               label={label}
@@ -272,7 +273,7 @@ function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & 
           <Icon name="brush" />
         </button>
       )}
-      <button type="button" className="icon nodrag" aria-label={t("file.upload")} title={t("file.upload")} onClick={() => pickFile(kind, (file) => void take(file))}>
+      <button type="button" className="icon nodrag" aria-label={t("file.upload")} title={t("file.upload")} onClick={() => pickFile(media.accept(kind), (file) => void take(file))}>
         <svg viewBox="0 0 16 16" width="14" height="14" fill="none" stroke="currentColor" strokeWidth="1.4" aria-hidden="true">
           <path d="M8 10.5V2.5M5 5.5l3-3 3 3M2.5 10v3.5h11V10" />
         </svg>

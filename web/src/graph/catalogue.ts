@@ -1,16 +1,19 @@
 /** The installed nodes as the server describes them. */
 
 import type { InputSpec, NodeSpec, OutputSpec } from "../api/types";
+import { Media, type MediumInfo } from "./media";
 
 export type { InputSpec, NodeSpec, OutputSpec };
 export type Widget = NonNullable<InputSpec["widget"]>;
 
-/** All node types by id, and the names of the type variables that occur in them. */
+/** All node types by id, the names of the type variables that occur in them, and the media. */
 export class Catalogue {
   readonly types: ReadonlyMap<string, NodeSpec>;
   readonly variables: ReadonlySet<string>;
+  readonly media: Media;
 
-  constructor(nodes: readonly NodeSpec[], variables: Iterable<string> = []) {
+  constructor(nodes: readonly NodeSpec[], variables: Iterable<string> = [], media: readonly MediumInfo[] = []) {
+    this.media = new Media(media);
     this.types = new Map(nodes.map((spec) => [spec.id, spec]));
     this.variables = new Set(variables);
   }

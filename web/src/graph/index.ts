@@ -12,6 +12,7 @@ export * from "./items";
 export * from "./json";
 export * from "./layout";
 export * from "./lora";
+export * from "./media";
 export * from "./picture";
 export * from "./ports";
 export * from "./porttype";

@@ -135,11 +135,11 @@ export function isSocket(graph: Graph, id: string, input: InputSpec, linked: Rea
   return input.socket || linked.has(input.name) || (lookOf(graph, id).sockets?.includes(input.name) ?? false);
 }
 
-/** Pictures that are chosen in the fields of a node, by their names in the input folder. */
+/** Images, videos and the like that are chosen in the fields of a node, by their names in the input folder. */
 export function pickedPictures(ports: NodePorts, node: NodeData, linked: ReadonlySet<string>): string[] {
   return ports.inputs.flatMap(({ name, widget }) => {
     const value = node.values?.[name];
-    const picks = widget?.widget === "file" && (widget.kind === "image" || widget.kind === "mask") && !linked.has(name);
+    const picks = widget?.widget === "file" && widget.kind !== "any" && widget.kind !== "text" && !linked.has(name);
     return picks && typeof value === "string" && value ? [value] : [];
   });
 }

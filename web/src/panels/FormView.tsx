@@ -2,6 +2,7 @@ import { useState } from "react";
 import { blobUrl } from "../api/client";
 import { said, saidName, useT, useWords } from "../i18n";
 import { fieldOf, type FormField, formFields, moveInput, removeInput, renameInput, setValue, splitPort } from "../graph";
+import { MediaResult, mediaFile } from "../results/MediaResult";
 import { tabTitle } from "../state/documents";
 import { editDocument, startChoosing } from "../state/edits";
 import { type NodeFile, progressOf, resultKey, useResults } from "../state/status";
@@ -240,9 +241,11 @@ function Results({ tab }: { tab: Tab }) {
         values: (current?.outputs[output.name] ?? []).flatMap((item) => (item.value === undefined || item.value === null ? [] : [item.value])),
       }))
     : [{ name: "", files: own.flatMap(([, result]) => result.files), values: [] }];
-  const pictures = groups.flatMap((group) => group.files.filter((file) => file.media_type.startsWith("image/")).map((file) => blobUrl(file.digest)));
+  const media = useApp((state) => state.catalogue.media);
+  const isImage = (file: NodeFile) => media.view(file.media_type) === "image";
+  const pictures = groups.flatMap((group) => group.files.filter(isImage).map((file) => blobUrl(file.digest)));
   const active = current !== undefined && isActive(current);
-  if (!pictures.length && !live && !active && !groups.some((group) => group.values.length)) {
+  if (!live && !active && !groups.some((group) => group.values.length || group.files.length)) {
     return tab.batch ? null : <p className="hint form-nothing">{t("form.noResults")}</p>;
   }
   return (
@@ -256,7 +259,7 @@ function Results({ tab }: { tab: Tab }) {
             <pre key={index}>{valueText(value)}</pre>
           ))}
           {group.files
-            .filter((file) => file.media_type.startsWith("image/"))
+            .filter(isImage)
             .map((file) => {
               const source = blobUrl(file.digest);
               return (
@@ -265,6 +268,13 @@ function Results({ tab }: { tab: Tab }) {
                 </button>
               );
             })}
+          {group.files
+            .filter((file) => !isImage(file))
+            .map((file) => (
+              <div key={file.digest} data-result={file.name}>
+                <MediaResult file={mediaFile(file)} />
+              </div>
+            ))}
         </div>
       ))}
     </div>

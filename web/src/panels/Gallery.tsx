@@ -6,6 +6,7 @@ import { said, useT } from "../i18n";
 import { labelOf } from "../graph";
 import { DRAG_OUTPUT } from "../state/files";
 import { emptyTrash, EVERYTHING, type GalleryQuery, putBack, trash, useGallery } from "../state/gallery";
+import { openMedia } from "../results/MediaResult";
 import { useApp } from "../state/store";
 import { PictureDetail } from "./PictureDetail";
 
@@ -47,7 +48,9 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
     scroll.current?.scrollTo({ top: 0 });
   };
   const view = (item: GalleryItem) => {
-    const pictures = gallery.loaded().filter((one) => one.media_type.startsWith("image/"));
+    const { media } = useApp.getState().catalogue;
+    if (media.view(item.media_type) !== "image") return openMedia(item);
+    const pictures = gallery.loaded().filter((one) => media.view(one.media_type) === "image");
     useApp.setState({ overlay: { kind: "viewer", pictures: pictures.map((one) => one.url), index: Math.max(0, pictures.findIndex((one) => one.id === item.id)) } });
   };
   const compare = (a: GalleryItem, b: GalleryItem) => {
@@ -203,8 +206,15 @@ function Cell({ index, item, chosen, focusable, onChoose, onOpen, onPress }: Cel
       onKeyDown={onPress}
     >
       {item.thumbnail ? <img src={item.thumbnail} alt="" decoding="async" draggable={false} /> : <span className="file-name">{item.name}</span>}
+      {item.seconds > 0 && <span className="file-length">{lengthText(item.seconds)}</span>}
     </button>
   );
+}
+
+/** Seconds as 1:05. */
+function lengthText(seconds: number): string {
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
 const DAYS = { today: 1, week: 7, month: 30 } as const;

@@ -47,7 +47,7 @@ export function PictureDetail({ item, onCompare, onRemove, onView }: Props) {
     [t("gallery.fact.model"), item.models.join(", ")],
     [t("gallery.fact.seed"), item.seed === null ? "" : String(item.seed)],
     [t("gallery.fact.workflow"), item.workflow ?? ""],
-    [t("gallery.fact.size"), `${item.width} × ${item.height} · ${bytes(item.size)}`],
+    [t("gallery.fact.size"), [item.width ? `${item.width} × ${item.height}` : "", item.seconds ? `${item.seconds.toFixed(1)} s` : "", bytes(item.size)].filter(Boolean).join(" · ")],
     [t("gallery.fact.made"), `${when(item.made)}${item.run ? ` · ${item.run}` : ""}`],
   ];
   const byNode = new Map<string, { type: string; values: [string, string][] }>();

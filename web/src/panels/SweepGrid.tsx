@@ -25,7 +25,7 @@ function labels(axes: Axis[]): string[] {
   );
 }
 
-const picture = (run: BatchRun | undefined) => run?.files.find((file) => file.media_type.startsWith("image/"));
+const picture = (run: BatchRun | undefined) => run?.files.find((file) => useApp.getState().catalogue.media.view(file.media_type) === "image");
 const settled = (status: string) => status === "done" || status === "failed" || status === "cancelled";
 
 /** A sweep as a grid: one axis across, the others down, each cell with its picture or how far it is. */

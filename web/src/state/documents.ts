@@ -191,9 +191,10 @@ export async function copyText(text: string): Promise<boolean> {
   }
 }
 
-/** The pictures of a tab's newest run: each carries the workflow that made it. Files of outputs come first. */
+/** The files of a tab's newest run that can carry a workflow: each carries the workflow that made it. Files of outputs come first. */
 export function tabPictures(tab: Tab, run: Run | undefined, results: Record<string, Result>): NodeFile[] {
   const key = resultKey(tab.id, "");
   const all: NodeFile[] = run?.files.length ? run.files : Object.entries(results).flatMap(([id, { files }]) => (id.startsWith(key) ? files : []));
-  return all.filter((file) => file.media_type === "image/png" || file.media_type === "image/jpeg" || file.media_type === "image/webp");
+  const { media } = useApp.getState().catalogue;
+  return all.filter((file) => media.carries(file.media_type));
 }

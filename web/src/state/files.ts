@@ -40,9 +40,10 @@ export async function receiveDrop(event: DragEvent, at: m.Point): Promise<void> 
   if (part) paste(part, at);
 }
 
-/** A file dropped or pasted: a workflow is opened; a picture with one in it asks; another is loaded. */
+/** A file dropped or pasted: a workflow is opened; a picture or video with one in it asks; another is loaded. */
 export async function receiveFile(file: File, at: m.Point): Promise<void> {
-  if (!file.type.startsWith("image/")) {
+  const medium = useApp.getState().catalogue.media.of(file.type, file.name);
+  if (!medium || medium.view === "text") {
     await openFile(file);
     return;
   }
@@ -59,22 +60,23 @@ async function holdsWorkflow(file: File): Promise<boolean> {
   }
 }
 
-/** Uploads a picture and makes a node that loads it. */
+/** Uploads a file and makes a node that loads it. */
 export async function loadPicture(file: File | Promise<File>, at: m.Point): Promise<void> {
   try {
     const answer = await uploadFile(await file);
-    addLoader(answer.file.name, at);
+    addLoader(answer.file.name, answer.file.media_type, at);
   } catch (error) {
     toast(t("file.failed", { message: errorText(error) }), "error");
   }
 }
 
-function addLoader(name: string, at: m.Point): void {
+function addLoader(name: string, mediaType: string, at: m.Point): void {
   const { catalogue } = useApp.getState();
-  const picks = (spec: m.NodeSpec) => spec.inputs.find((input) => input.widget?.widget === "file" && input.widget.kind === "image");
-  const spec = catalogue.get("image.load") ?? catalogue.nodes.find(picks);
+  const kind = catalogue.media.of(mediaType)?.name;
+  const picks = (spec: m.NodeSpec) => spec.inputs.find((input) => input.widget?.widget === "file" && input.widget.kind === kind);
+  const spec = catalogue.nodes.find((one) => one.id === `${kind}.load` && picks(one)) ?? catalogue.nodes.find(picks);
   const port = spec && picks(spec);
-  if (!spec || !port) return;
+  if (!spec || !port) return toast(t("file.noLoader", { name }), "error");
   let id = "";
   edit(
     "load",

@@ -69,6 +69,7 @@ export type Overlay =
   | { kind: "connect"; node: string }
   | { kind: "settings" }
   | { kind: "viewer"; pictures: string[]; index: number; compare?: string }
+  | { kind: "media"; file: { name: string; media_type: string; url: string; thumbnail: string } }
   | { kind: "add"; screen: { x: number; y: number }; from?: string; to?: string; swap?: string }
   | { kind: "menu"; screen: { x: number; y: number }; items: string[]; picture?: ShownPicture }
   | { kind: "painter"; source: PaintSource }

@@ -1,9 +1,10 @@
 /** Files from the user, and their sizes in words. */
 
-export function pickFile(kind: string, done: (file: File) => void): void {
+/** `accept` is what the browser's dialog shows: media types and endings; undefined for every file. */
+export function pickFile(accept: string | undefined, done: (file: File) => void): void {
   const field = document.createElement("input");
   field.type = "file";
-  if (kind !== "any") field.accept = kind.includes("/") || kind.includes(".") ? kind : `${kind}/*`;
+  if (accept) field.accept = accept;
   field.onchange = () => {
     const file = field.files?.[0];
     if (file) done(file);

@@ -24,6 +24,7 @@ const VARIABLES: Record<string, string> = {
   File: "--type-file",
   Video: "--type-image",
   Audio: "--type-file",
+  Mesh: "--type-latent",
 };
 
 const MODELS: Record<string, string> = {

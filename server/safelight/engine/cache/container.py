@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from safelight.sdk.codec import CodecError, Encoded
 
+from .compact import WAYS, compacted, widened
+from .mapped import MappedFile
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -102,6 +105,8 @@ def on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def pack(text: str, tensors: dict[str, Tensor]) -> Payload:
     """A safetensors file: `text` in the metadata, then the tensors, the widest type first so that all stay aligned.
 
+    Tensors that lose nothing by it are written in a narrower type (`compact.py`), which is noted.
+
     A transposed tensor is written in the order it has in memory, and the order is noted: arithmetic on what is read
     back then takes the same paths, and gives the same bits, as on what was written.
     """
@@ -109,14 +114,21 @@ def pack(text: str, tensors: dict[str, Tensor]) -> Payload:
     layout: dict[str, Any] = {}
     chunks: list[bytes | memoryview] = []
     offset = 0
-    for name in sorted(tensors, key=lambda name: (-tensors[name].element_size(), name)):
-        stored, order = _in_memory_order(tensors[name])
+    kept: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        stored, order = _in_memory_order(tensor)
         dtype = str(stored.dtype).removeprefix("torch.")
+        narrow = compacted(stored)
+        if order is not None or narrow is not None or dtype not in _NAMES:
+            layout[name] = {"order": order, "dtype": dtype, "shape": list(stored.shape)}
+        if narrow is not None:
+            layout[name]["way"] = narrow[1]
+        kept[name] = narrow[0].reshape(stored.shape) if narrow is not None else stored
+    for name in sorted(kept, key=lambda name: (-kept[name].element_size(), name)):
+        stored = kept[name]
         length = stored.numel() * stored.element_size()
         shape = list(stored.shape)
-        known = _NAMES.get(dtype)
-        if order is not None or known is None:
-            layout[name] = {"order": order, "dtype": dtype, "shape": shape}
+        known = _NAMES.get(str(stored.dtype).removeprefix("torch."))
         header[name] = {
             "dtype": known or "U8",
             "shape": shape if known else [length],
@@ -134,7 +146,7 @@ def pack(text: str, tensors: dict[str, Tensor]) -> Payload:
 
 
 def unpack(source: Source, length: int, crc: int | None) -> Encoded:
-    """Reads what `pack` wrote, each tensor straight into its own memory.
+    """Reads what `pack` wrote, each tensor straight into its own memory, or left in a `MappedFile`.
 
     Raises:
         Damaged: the bytes are too few, or do not add up to `crc`.
@@ -154,15 +166,20 @@ def unpack(source: Source, length: int, crc: int | None) -> Encoded:
         left = length - 8 - size
         for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
             how = layout.get(name, {})
-            dtype = _dtype(how["dtype"] if how else entry["dtype"])
+            way = how.get("way") if how else None
+            if way not in (None, *WAYS):
+                raise Damaged(f"it is kept in a way that is not known here: {way!r}.")
+            dtype = _dtype(WAYS[way] if way else how["dtype"] if how else entry["dtype"])
             shape = [int(side) for side in (how["shape"] if how else entry["shape"])]
             # Checked before memory is asked for: a flipped bit must not become an allocation of terabytes.
             if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize > left:
                 raise Damaged("a tensor is larger than the file.")
-            tensor = _empty(shape, dtype)
+            mapped = isinstance(source, MappedFile) and not way and math.prod(shape) > 0
+            tensor = _mapped(source, shape, dtype) if mapped else _empty(shape, dtype)
             if tensor.numel():
-                seen = zlib.crc32(_fill(source, _view(tensor)), seen)
+                seen = zlib.crc32(_view(tensor) if mapped else _fill(source, _view(tensor)), seen)
                 left -= tensor.numel() * dtype.itemsize
+            tensor = widened(tensor, way) if way else tensor
             order = how.get("order") if how else None
             tensors[name] = tensor if order is None else tensor.permute(_inverse(order))
         if left:
@@ -199,6 +216,13 @@ def _fill(source: Source, buffer: B) -> B:
             raise Damaged("the file ends early.")
         done += count
     return buffer
+
+
+def _mapped(source: Source, shape: list[int], dtype: torch.dtype) -> Tensor:
+    found = source.tensor(math.prod(shape), dtype) if isinstance(source, MappedFile) else None
+    if found is None:
+        raise Damaged("the file ends early.")
+    return found.reshape(shape)
 
 
 def _empty(shape: list[int], dtype: torch.dtype) -> Tensor:

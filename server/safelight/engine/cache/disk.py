@@ -12,7 +12,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safelight.disk import STALE_SECONDS, write_file
 from safelight.sdk.codec import Encoded
@@ -20,9 +20,13 @@ from safelight.sdk.codec import Encoded
 from .batch import BLOB, TENSORS, Item, Keep, Row, evict, insert, parts_of, unpack_action
 from .container import INLINE_BYTES, Damaged, read_all, unpack, unpack_text
 from .index import OVERHEAD, Index, NewerSchema, is_busy, is_damage
+from .mapped import LARGE, MappedFile, map_file
 from .pins import Pins
 from .refs import BLOB_MARK, Action
 from .writer import Writer
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +47,19 @@ class Entry(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A payload that was read and verified, with what is needed to hold it in memory."""
+    """A payload that was read and verified, with what is needed to hold it in memory.
+
+    `held` are its tensors that take memory; `mapped` are the bytes of the others, which stay in their file: what lies
+    there takes no memory that the system could not have back at once.
+    """
 
     kind: int
     size: int
     seconds: float
     parts: tuple[str, ...]
     content: Encoded | bytes
+    held: tuple[Tensor, ...] = ()
+    mapped: int = 0
 
 
 class Disk:
@@ -130,6 +140,7 @@ class Disk:
         if not found:
             return None
         kind, length, crc, body, size, seconds, parts = found[0]
+        mapped: MappedFile | None = None
         try:
             if (kind == BLOB) != key.startswith(BLOB_MARK):
                 raise Damaged("it is not of the kind that its name says.")
@@ -137,7 +148,8 @@ class Disk:
                 with self.path(key).open("rb", buffering=0) as file:
                     if os.fstat(file.fileno()).st_size != length:
                         raise Damaged("the file has another length.")
-                    content = _read(file, kind, length, crc)
+                    mapped = map_file(file) if kind == TENSORS and length >= LARGE else None
+                    content = _read(mapped or file, kind, length, crc)
             elif isinstance(body, bytes) and len(body) == length:
                 content = _read(io.BytesIO(body), kind, length, crc)
             else:
@@ -149,7 +161,11 @@ class Disk:
             return None
         with self._lock:
             self._used[key] = self._used.get(key, 0) + 1
-        return Loaded(kind, size, seconds, parts_of(parts), content)
+        found = content.tensors.values() if isinstance(content, Encoded) else ()
+        if mapped is None:
+            return Loaded(kind, size, seconds, parts_of(parts), content, tuple(found))
+        held = tuple(tensor for tensor in found if tensor.data_ptr() not in mapped.places)
+        return Loaded(kind, size, seconds, parts_of(parts), content, held, mapped.bytes)
 
     def forget(self, key: str) -> None:
         """Removes an entry at once, so that nobody is told that it is there."""

@@ -127,16 +127,17 @@ class Cache:
         """The digest that `put` would give. Raises CodecError for what cannot be kept."""
         return take(value, self.codec).ref.digest
 
-    def put(self, value: Any, seconds: float = 0.0) -> ValueRef:
+    def put(self, value: Any, seconds: float = 0.0, *, cheap: bool = False) -> ValueRef:
         """Keeps a value and gives its identity; `seconds` is what computing it took, which eviction weighs.
 
-        A value larger than both budgets is not kept. Waits when the disk lags far behind.
+        A value larger than both budgets is not kept, and one that is `cheap` to compute in memory only. Waits when the
+        disk lags far behind.
 
         Raises:
             CodecError: it holds something that cannot be kept.
         """
         taken = take(value, self.codec)
-        self._keep(taken, seconds)
+        self._keep(taken, seconds, cheap)
         return taken.ref
 
     def get(self, ref: ValueRef) -> Any:
@@ -294,29 +295,29 @@ class Cache:
             self._pace = dict(self._disk.rows("SELECT type, seconds FROM pace")) if self._disk is not None else {}
         return self._pace
 
-    def _keep(self, taken: Taken, seconds: float) -> None:
+    def _keep(self, taken: Taken, seconds: float, cheap: bool) -> None:
         key, size = taken.ref.digest, taken.ref.size
         if taken.elements is not None:
             for element in taken.elements:
-                self._keep(element, seconds / len(taken.elements))
-            self._keep_list(taken.ref, _Listed(element.ref for element in taken.elements), seconds)
+                self._keep(element, seconds / len(taken.elements), cheap)
+            self._keep_list(taken.ref, _Listed(element.ref for element in taken.elements), seconds, cheap)
             return
         value = fresh(taken.value)
         with self._lock:
-            self._memory.put(key, value, size, self._cost(seconds, size), taken.live, taken.parts)
+            self._memory.put(key, value, size, seconds if cheap else self._cost(seconds, size), taken.live, taken.parts)
             for part in taken.parts:
                 self._memory.raise_cost(part, seconds)
-        if self._disk is None or self._disk.pending(key) is not None or self._disk.whole(key) is not None:
+        if cheap or self._disk is None or self._disk.pending(key) is not None or self._disk.whole(key) is not None:
             return
         kind = TENSORS if taken.tensors else JSON
         payload = pack(taken.text, taken.tensors) if taken.tensors else Payload.of([encode_text(taken.text)])
         self._disk.write(Keep(key, kind, size, payload, seconds, value, taken.parts, taken.live))
 
-    def _keep_list(self, ref: ValueRef, listed: _Listed, seconds: float) -> None:
+    def _keep_list(self, ref: ValueRef, listed: _Listed, seconds: float, cheap: bool = False) -> None:
         text = msgspec.json.encode(list(listed))
         with self._lock:
             self._memory.put(ref.digest, listed, ROOM + 100 * len(listed), self._cost(seconds, 0))
-        if self._disk is not None and self._disk.whole(ref.digest) is None:
+        if not cheap and self._disk is not None and self._disk.whole(ref.digest) is None:
             self._disk.write(Keep(ref.digest, LIST, ref.size, Payload.of([text]), seconds, listed))
 
     def _rescue(self, item: Keep) -> None:
@@ -387,7 +388,7 @@ class Cache:
         if isinstance(loaded.content, bytes):
             return loaded.content
         try:
-            value, size, tensors = self._built(loaded.kind, loaded.content), loaded.size, loaded.content.tensors
+            value, size = self._built(loaded.kind, loaded.content), loaded.size - loaded.mapped
         except CodecError as error:  # its pack is not installed, or fails to import today
             log.warning("a cached value cannot be put together (%s): it will be computed anew.", error)
             return MISSING
@@ -399,7 +400,7 @@ class Cache:
             size = ROOM + 100 * len(value)
         with self._lock:
             cost = self._cost(loaded.seconds, size)
-            self._memory.put(key, value, size, cost, tensors.values(), loaded.parts)
+            self._memory.put(key, value, size, cost, loaded.held, loaded.parts)
         return value
 
     def _built(self, kind: int, content: Encoded) -> Any:

@@ -44,14 +44,16 @@ class Archive:
         return self._shelf.path_of(row)
 
     async def page(self, wanted: Wanted, offset: int, limit: int) -> tuple[list[GalleryItem], int]:
-        return await self._database.read(lambda connection: gallery.page(connection, wanted, offset, limit))
+        return await self._database.read(
+            lambda connection: gallery.page(connection, wanted, offset, limit, self._shelf.media)
+        )
 
     async def facets(self) -> dict[str, dict[str, int]]:
         found = await self._database.read(gallery.facets)
         return {key: dict(counter.most_common(500)) for key, counter in found.items()}
 
     async def detail(self, item: str) -> GalleryDetail:
-        return await self._database.read(lambda connection: gallery.detail(connection, item))
+        return await self._database.read(lambda connection: gallery.detail(connection, item, self._shelf.media))
 
     async def document(self, item: str) -> Document:
         """The workflow of an output: the one that it carries, else that of the run that made it.

@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
+from safelight.media.registry import MediaRegistry
 from safelight.protocol.facts import Facts
 from safelight.protocol.records import GalleryDetail, GalleryItem, RunFile
 from safelight.sdk.problem import Problem, ProblemError
 
 SEARCH_LIMIT = 8_000
-_FIELDS = "number, name, digest, made, run, media_type, size, width, height, workflow, batch, trashed"
+_FIELDS = "number, name, digest, made, run, media_type, size, width, height, frames, seconds, workflow, batch, trashed"
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     width: int = 0
     height: int = 0
+    frames: int = 0
+    seconds: float = 0.0
     run: int | None = None
     workflow: str | None = None
     batch: str | None = None
@@ -67,8 +70,8 @@ def add(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
         )
         search = f"{one.name}\n{one.workflow or ''}\n{one.facts.words()}"[:SEARCH_LIMIT].casefold()
         connection.execute(
-            "INSERT INTO output (name, digest, made, run, media_type, size, width, height, workflow, batch, facts, "
-            "search) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "INSERT INTO output (name, digest, made, run, media_type, size, width, height, frames, seconds, workflow, "
+            "batch, facts, search) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (name, digest) DO UPDATE SET trashed = NULL, run = coalesce(excluded.run, run), "
             "batch = coalesce(excluded.batch, batch), workflow = coalesce(excluded.workflow, workflow), "
             "facts = excluded.facts, search = excluded.search",
@@ -81,6 +84,8 @@ def add(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
                 one.size,
                 one.width,
                 one.height,
+                one.frames,
+                one.seconds,
                 one.workflow,
                 one.batch,
                 msgspec.json.encode(one.facts).decode(),
@@ -99,6 +104,8 @@ def record_of(file: RunFile, run: int, workflow: str | None, batch: str | None, 
         size=file.size,
         width=file.width,
         height=file.height,
+        frames=file.frames,
+        seconds=file.seconds,
         run=run,
         workflow=workflow,
         batch=batch,
@@ -106,7 +113,9 @@ def record_of(file: RunFile, run: int, workflow: str | None, batch: str | None, 
     )
 
 
-def page(connection: sqlite3.Connection, wanted: Wanted, offset: int, limit: int) -> tuple[list[GalleryItem], int]:
+def page(
+    connection: sqlite3.Connection, wanted: Wanted, offset: int, limit: int, media: MediaRegistry
+) -> tuple[list[GalleryItem], int]:
     """A page of items, the newest first, and how many there are in all."""
     where, values = _where(wanted)
     (total,) = connection.execute(f"SELECT count(*) FROM output WHERE {where}", values).fetchone()
@@ -114,7 +123,7 @@ def page(connection: sqlite3.Connection, wanted: Wanted, offset: int, limit: int
         f"SELECT {_FIELDS}, facts FROM output WHERE {where} ORDER BY made DESC, number DESC LIMIT ? OFFSET ?",
         (*values, limit, offset),
     ).fetchall()
-    return [_item(row) for row in rows], total
+    return [_item(row, media) for row in rows], total
 
 
 def facets(connection: sqlite3.Connection) -> dict[str, Counter[str]]:
@@ -137,13 +146,13 @@ class _Lists(msgspec.Struct):
     models: tuple[str, ...] = ()
 
 
-def detail(connection: sqlite3.Connection, item: str) -> GalleryDetail:
+def detail(connection: sqlite3.Connection, item: str, media: MediaRegistry) -> GalleryDetail:
     """Raises ProblemError `output_missing`."""
     row = connection.execute(f"SELECT {_FIELDS}, facts FROM output WHERE number = ?", (number_of(item),)).fetchone()
     if row is None:
         raise missing(item)
     facts = msgspec.json.decode(row["facts"], type=Facts)
-    fields = msgspec.structs.asdict(_item(row))
+    fields = msgspec.structs.asdict(_item(row, media))
     inputs: dict[str, Any] = {}
     if row["run"] is not None:
         known = connection.execute("SELECT inputs FROM run WHERE number = ?", (row["run"],)).fetchone()
@@ -228,9 +237,8 @@ def _where(wanted: Wanted) -> tuple[str, list[Any]]:
     return " AND ".join(where), values
 
 
-def _item(row: sqlite3.Row) -> GalleryItem:
+def _item(row: sqlite3.Row, media: MediaRegistry) -> GalleryItem:
     facts = msgspec.json.decode(row["facts"], type=Facts)
-    picture = row["media_type"].startswith("image/")
     return GalleryItem(
         id=f"p{row['number']}",
         name=row["name"],
@@ -239,9 +247,11 @@ def _item(row: sqlite3.Row) -> GalleryItem:
         size=row["size"],
         width=row["width"],
         height=row["height"],
+        frames=row["frames"],
+        seconds=row["seconds"],
         made=row["made"],
         url=f"/api/v1/blobs/{row['digest']}",
-        thumbnail=f"/api/v1/thumbnails/{row['digest']}" if picture else "",
+        thumbnail=f"/api/v1/thumbnails/{row['digest']}" if media.has_thumbnail(row["media_type"]) else "",
         run=None if row["run"] is None else f"r{row['run']}",
         workflow=row["workflow"],
         batch=row["batch"],

@@ -9,13 +9,16 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from safelight.app import Studio
 from safelight.graph import Document
 from safelight.host.documents import facts_in
 from safelight.host.files import Found, walk
 from safelight.interop.reading import read
+from safelight.media.registry import MediaRegistry
 from safelight.protocol.facts import Facts
-from safelight.sdk.image_files import image_size
+from safelight.sdk.media import Measures
 from safelight.sdk.problem import ProblemError
 
 from .records import Record
@@ -32,6 +35,10 @@ class Shelf:
         self._studio = studio
         self.output = studio.home / "output"
         self.trash = studio.home / "trash"
+
+    @property
+    def media(self) -> MediaRegistry:
+        return self._studio.media
 
     def trashed_path(self, number: int, name: str) -> Path:
         return self.trash / f"{number}{Path(name).suffix.lower()}"
@@ -93,7 +100,7 @@ class Shelf:
         self.throw_away(row for row in trashed if not self.trashed_path(row["number"], row["name"]).exists())
         if not self.output.is_dir():
             return [], []
-        there = {one.name: one for one in walk(self.output)}
+        there = {one.name: one for one in walk(self.output, self.media)}
         names = {row["name"] for row in known}
         gone = [row["number"] for row in known if row["name"] not in there]
         return [one for name, one in there.items() if name not in names], gone
@@ -113,7 +120,7 @@ class Shelf:
         """The record of a file that was found in the folder: what it carries says how it was made."""
         try:
             digest = self._studio.cache.fingerprint(found.path)
-            facts, workflow, size = self._look(found)
+            facts, workflow, measures = self._look(found)
         except OSError:
             return None
         return Record(
@@ -122,29 +129,30 @@ class Shelf:
             made=found.modified,
             media_type=found.media_type,
             size=found.size,
-            width=size[0],
-            height=size[1],
+            **msgspec.structs.asdict(measures),
             workflow=workflow,
             facts=facts,
         )
 
-    def _look(self, found: Found) -> tuple[Facts, str | None, tuple[int, int]]:
-        if not found.media_type.startswith("image/") or found.size > _READ:
-            return Facts(), None, (0, 0)
+    def _look(self, found: Found) -> tuple[Facts, str | None, Measures]:
+        if found.size > _READ:
+            return Facts(), None, Measures()
+        measures = self.media.measure(found.path, found.media_type)
+        if not self.media.can_embed(found.media_type):
+            return Facts(), None, measures
         data = found.path.read_bytes()
-        size = image_size(found.path)
         try:
-            document = read(data)
+            document = read(data, self.media)
         except ProblemError:
             document = None
         if document is None:
-            return Facts(), None, size
-        return facts_in(document, self._studio.catalogue), document.name or None, size
+            return Facts(), None, measures
+        return facts_in(document, self._studio.catalogue), document.name or None, measures
 
     def document(self, path: Path) -> Document:
-        """The workflow that an image carries. Raises ProblemError where there is none that can be read."""
+        """The workflow that a file carries. Raises ProblemError where there is none that can be read."""
         try:
             data = path.read_bytes()
         except OSError:
             data = b""
-        return read(data, path.name)
+        return read(data, self.media, path.name)

@@ -132,6 +132,8 @@ class Made(Message, frozen=True, kw_only=True, tag="made"):
     size: int
     width: int
     height: int
+    frames: int = 0
+    seconds: float = 0.0
     node: str | None = None
     output: str | None = None
     facts: Facts = Facts()

@@ -19,7 +19,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 import msgspec
 
@@ -28,6 +28,7 @@ from safelight.engine import Cancel, NodeProgress, RunFinished, RunOptions
 from safelight.graph import Document
 from safelight.host.documents import facts_of, filled
 from safelight.host.logs import run_id, start_logging
+from safelight.media.registry import MediaRegistry
 from safelight.protocol.events import AnyEvent, Event
 from safelight.protocol.facts import Facts
 from safelight.sdk.problem import Problem, ProblemError
@@ -54,9 +55,6 @@ from .wire import (
     frame,
     read_message,
 )
-
-if TYPE_CHECKING:
-    from safelight.sdk.values import Image
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +83,7 @@ class Worker:
         self._watched = False
         self._previewed: dict[tuple[str, str], float] = {}
         self._whereabouts: Whereabouts
+        self._media: MediaRegistry
 
     def serve(self) -> None:
         """Works until the server says so or is gone."""
@@ -97,6 +96,7 @@ class Worker:
         self._whereabouts = Whereabouts(home, first.worker)
         with Studio.open(home, inputs, budgets, allow_download=first.allow_download) as studio:
             _ = studio.catalogue
+            self._media = studio.media
             for work in (self._read, self._write, self._beat):
                 threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True).start()
             self._out.put(Ready(pid=os.getpid()))
@@ -191,10 +191,13 @@ class Worker:
             return None
         self._previewed = {key: now}
         try:
-            data, width, height = encode_preview(event.preview)
+            encoded = encode_preview(event.preview, self._media)
         except Exception:
             log.warning("a preview of %s could not be encoded", event.node, exc_info=True)
             return None
+        if encoded is None:
+            return None
+        data, width, height = encoded
         return Preview(
             run=event.run,
             node=event.node,
@@ -285,7 +288,7 @@ class Worker:
 
 
 def _files(outcome: Outcome) -> list[Made]:
-    """All files of a run: those that nodes saved, and pictures that are outputs without having been saved."""
+    """All files of a run: those that nodes saved, and values that are outputs without having been saved."""
     made: list[Made] = []
     for node, delivered in outcome.delivered.items():
         facts = facts_of(outcome.graph, node) if delivered else Facts()
@@ -301,7 +304,7 @@ def _files(outcome: Outcome) -> list[Made]:
 
 
 def _made(item: dict[str, Any]) -> dict[str, Any]:
-    return {key: item[key] for key in ("path", "media_type", "digest", "size", "width", "height")}
+    return {key: item[key] for key in ("path", "media_type", "digest", "size", "width", "height", "frames", "seconds")}
 
 
 def _failed(begin: Begin, started: float, problems: list[Problem]) -> Ended:
@@ -317,11 +320,11 @@ def _failed(begin: Begin, started: float, problems: list[Problem]) -> Ended:
     )
 
 
-def encode_preview(image: Image) -> tuple[bytes, int, int]:
-    """The first picture of a batch as a small JPEG, with its width and height."""
-    from safelight.interop.pixels import pictures
-
-    picture = next(iter(pictures(image))).convert("RGB")
+def encode_preview(value: Any, media: MediaRegistry) -> tuple[bytes, int, int] | None:
+    """A value as a small JPEG, with its width and height; None where there is nothing to see of it."""
+    picture = media.preview(value)
+    if picture is None:
+        return None
     picture.thumbnail((PREVIEW_PIXELS, PREVIEW_PIXELS))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=80)

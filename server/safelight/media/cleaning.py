@@ -1,7 +1,7 @@
 """Images from strangers with nothing left in them but the image: their pixels stay encoded as they are.
 
-What is kept is listed, so that whatever else a file holds goes: places and cameras, thumbnails, texts, workflows,
-animations, and what was hung on behind the end. Of EXIF, the orientation stays; of profiles, one that changes colours.
+What is kept is listed, so that whatever else a file holds goes: places and cameras, thumbnails, texts, workflows, and
+what was hung on behind the end. Of EXIF, the orientation stays; of profiles, one that changes colours.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 from . import exif
 from .containers import (
@@ -33,6 +34,7 @@ _JPEG_NEXT = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _JPEG_END = 0xD9
 _ICC_MARK, _ICC_PIECE = b"ICC_PROFILE\0", 65_519
 _MANY_SCANS = 200
+_ANIMATED = 0x02
 
 
 def clean(data: bytes, media_type: str, orientation: int, profile: bytes | None) -> bytes | None:
@@ -113,6 +115,64 @@ def _webp(data: bytes, orientation: int, profile: bytes | None) -> bytes | None:
     flags = (ALPHA_FLAG if alpha else 0) | (PROFILE_FLAG if before else 0) | (EXIF_FLAG if after else 0)
     header = bytes([header[0] | flags]) + header[1:]
     return webp_file([(b"VP8X", header), *before, *alpha, *picture, *after])
+
+
+class Animation(NamedTuple):
+    """A file that moves, without all that is not the moving image; its frames, and the seconds that they last."""
+
+    data: bytes
+    frames: int
+    seconds: float
+
+
+def animation(data: bytes, media_type: str) -> Animation | None:
+    """An animated WebP or GIF with its frames encoded as they are; None for a file that does not move."""
+    look = {"image/webp": _moving_webp, "image/gif": _moving_gif}.get(media_type)
+    found = look(data) if look else None
+    return found if found is not None and found.frames > 1 else None
+
+
+def _moving_webp(data: bytes) -> Animation | None:
+    chunks = webp_chunks(data)
+    if not chunks or chunks[0][0] != b"VP8X" or len(chunks[0][1]) < 10:
+        return None
+    kept = [chunk for chunk in chunks[1:] if chunk[0] in (b"ICCP", b"ANIM", b"ANMF")]
+    frames = [content for kind, content in kept if kind == b"ANMF"]
+    if any(len(content) < 16 for content in frames):
+        return None
+    seconds = sum(int.from_bytes(content[12:15], "little") for content in frames) / 1000
+    header = chunks[0][1]
+    header = bytes([header[0] & (_ANIMATED | ALPHA_FLAG | PROFILE_FLAG)]) + header[1:]
+    return Animation(webp_file([(b"VP8X", header), *kept]), len(frames), seconds)
+
+
+def _moving_gif(data: bytes) -> Animation | None:
+    """Source: GIF89a (CompuServe 1990). Of extensions, timing and repetition stay."""
+    if len(data) < 13:
+        return None
+    place = 13 + (3 << (data[10] & 7) + 1 if data[10] & 128 else 0)
+    pieces, frames, hundredths = [data[:place]], 0, 0
+    while place < len(data):
+        start, mark = place, data[place]
+        if mark == 0x3B:
+            return Animation(b"".join([*pieces, b"\x3b"]), frames, hundredths / 100)
+        if mark == 0x21 and place + 2 < len(data):
+            label = data[place + 1]
+            content = data[place + 3 : place + 3 + data[place + 2]]
+            kept = label == 0xF9 or (label == 0xFF and content == b"NETSCAPE2.0")
+            hundredths += int.from_bytes(content[1:3], "little") if label == 0xF9 else 0
+            place += 2
+        elif mark == 0x2C and place + 10 < len(data):
+            flags = data[place + 9]
+            frames, kept = frames + 1, True
+            place += 11 + (3 << (flags & 7) + 1 if flags & 128 else 0)
+        else:
+            return None
+        while place < len(data) and data[place]:
+            place += 1 + data[place]
+        place += 1
+        pieces += [data[start:place]] if kept else []
+    return None
 
 
 _CLEANERS: dict[str, Callable[[bytes, int, bytes | None], bytes | None]] = {

@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 
-from safelight.sdk.problem import Problem, ProblemError
+from .packed import broken
 
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 EXIF_FLAG, ALPHA_FLAG, PROFILE_FLAG = 0x08, 0x10, 0x20
@@ -87,11 +87,5 @@ def webp_header(kind: bytes, content: bytes) -> bytes:
         width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
         flags = ALPHA_FLAG if bits >> 28 & 1 else 0
     else:
-        raise damaged("its image data cannot be recognised")
+        raise broken("its image data cannot be recognised")
     return bytes([flags, 0, 0, 0]) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-
-
-def damaged(why: str) -> ProblemError:
-    """A file whose pieces do not fit together."""
-    message, hint = f"The picture is damaged: {why}.", "Take another copy of the file."
-    return ProblemError(Problem(code="picture_damaged", message=message, hint=hint))

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from safelight.sdk.image_files import image_format
-from safelight.sdk.problem import Problem, ProblemError
 
 from . import exif
 from .containers import (
     EXIF_FLAG,
-    damaged,
     jpeg_segments,
     png_chunk,
     png_chunks,
@@ -24,56 +22,22 @@ from .containers import (
     webp_file,
     webp_header,
 )
+from .packed import TEXT_LIMIT, broken, inflate, too_much_text
 
-TEXT_LIMIT = 16 << 20
-"""Bytes of text that are read from a picture, or written into one."""
 _ENTRY_LIMIT = 1_000
 _KEYWORD = b"safelight"
 _JPEG_MARK = b"safelight\0"
 _JPEG_PIECE = 65_000
 
 
-def sniff(data: bytes) -> str | None:
-    """The media type by the first bytes; None for what is no image."""
-    found = image_format(data)
-    return found.media_type if found else None
+def embed(data: bytes, media_type: str, packed: bytes) -> bytes:
+    """The same image with these bytes in it. Raises ProblemError `picture_damaged`."""
+    return _EMBED[media_type](data, packed)
 
 
-def can_embed(media_type: str) -> bool:
-    return media_type in _EMBED
-
-
-def embed(data: bytes, media_type: str, document: str) -> bytes:
-    """The same picture with the document in it, in the place of one that was there.
-
-    Raises:
-        ProblemError: `picture_type` for a format that cannot carry one, `picture_damaged` for bytes that are not such
-            a picture, `picture_text_too_large` for a document beyond 16 MiB.
-    """
-    if media_type not in _EMBED:
-        raise _problem("picture_type", f"{media_type} cannot carry a workflow.", "Save as PNG, JPEG or WebP.")
-    if sniff(data) != media_type:
-        raise damaged(f"the bytes are not {media_type}")
-    # A lone surrogate has no UTF-8; written as \uXXXX it is the same text to a JSON parser.
-    text = document.encode("utf-8", "backslashreplace")
-    if len(text) > TEXT_LIMIT:
-        raise _too_large()
-    return _EMBED[media_type](data, zlib.compress(text, 6))
-
-
-def extract(data: bytes) -> str | None:
-    """The document in a picture; None when there is none, or when the bytes are no picture that can carry one.
-
-    Raises:
-        ProblemError: `picture_damaged` when there is one that cannot be read, `picture_text_too_large` beyond 16 MiB.
-    """
-    packed = _EXTRACT.get(sniff(data) or "", lambda _: None)(data)
-    if packed is None:
-        return None
-    try:
-        return _inflate(packed, TEXT_LIMIT).decode("utf-8")
-    except (ValueError, zlib.error):
-        raise damaged("the workflow in it cannot be read") from None
+def extract(data: bytes, media_type: str) -> bytes | None:
+    """What `embed` has put into an image; None where there is nothing. Raises ProblemError `picture_damaged`."""
+    return _EXTRACT.get(media_type, lambda _: None)(data)
 
 
 def texts(data: bytes) -> dict[str, str]:
@@ -85,7 +49,8 @@ def texts(data: bytes) -> dict[str, str]:
     Raises:
         ProblemError: `picture_text_too_large` when they are beyond 16 MiB together.
     """
-    kind = sniff(data)
+    form = image_format(data)
+    kind = form.media_type if form else None
     found: dict[str, str] = {}
     left = TEXT_LIMIT
     pairs = _png_texts(data) if kind == "image/png" else _exif_texts(data, kind)
@@ -93,12 +58,12 @@ def texts(data: bytes) -> dict[str, str]:
         if key in found or len(found) >= _ENTRY_LIMIT:
             continue
         try:
-            raw = _inflate(packed[1:], left) if packed[:1] == b"z" else packed[1:]
+            raw = inflate(packed[1:], left) if packed[:1] == b"z" else packed[1:]
             text = raw.decode(encoding)
         except (ValueError, zlib.error):
             continue
         if len(raw) > left:
-            raise _too_large()
+            raise too_much_text()
         left -= len(raw)
         found[key] = text
     return found
@@ -110,7 +75,7 @@ def texts(data: bytes) -> dict[str, str]:
 def _embed_png(data: bytes, packed: bytes) -> bytes:
     chunks = list(png_chunks(data))
     if not chunks or chunks[0][0] != b"IHDR" or chunks[-1][0] != b"IEND":
-        raise damaged("it breaks off")
+        raise broken("it breaks off")
     ours = png_chunk(b"iTXt", _KEYWORD + b"\0\1\0\0\0" + packed)
     pieces = [data[: chunks[0][2]], ours]
     pieces += [data[start:end] for kind, start, end in chunks[1:] if not _is_ours(data, kind, start)]
@@ -129,7 +94,7 @@ def _extract_png(data: bytes) -> bytes | None:
             (crc,) = struct.unpack_from(">I", data, end - 4)
             head = data[start + 8 + len(_KEYWORD) : start + 8 + len(_KEYWORD) + 5]
             if crc != zlib.crc32(memoryview(data)[start + 4 : end - 4]) or head != b"\0\1\0\0\0":
-                raise damaged("the workflow in it cannot be read")
+                raise broken("the workflow in it cannot be read")
             return data[start + 8 + len(_KEYWORD) + 5 : end - 4]
     return None
 
@@ -158,7 +123,7 @@ def _png_texts(data: bytes) -> Iterator[tuple[str, bytes, str]]:
 def _embed_jpeg(data: bytes, packed: bytes) -> bytes:
     segments = list(jpeg_segments(data))
     if not segments or segments[-1][0] != 0xDA:
-        raise damaged("it breaks off")
+        raise broken("it breaks off")
     count = -(-len(packed) // _JPEG_PIECE)
     ours: list[bytes] = []
     for number in range(count):
@@ -184,13 +149,13 @@ def _extract_jpeg(data: bytes) -> bytes | None:
         if _is_our_segment(data, marker, start, end):
             place = start + 4 + len(_JPEG_MARK)
             if end - place < 4:
-                raise damaged("the workflow in it cannot be read")
+                raise broken("the workflow in it cannot be read")
             number, count = struct.unpack_from(">HH", data, place)
             pieces[number] = data[place + 4 : end]
     if not pieces:
         return None
     if sorted(pieces) != list(range(count)):
-        raise damaged("a part of the workflow in it is missing")
+        raise broken("a part of the workflow in it is missing")
     return b"".join(pieces[number] for number in range(count))
 
 
@@ -201,10 +166,10 @@ def _embed_webp(data: bytes, packed: bytes) -> bytes:
     chunks = webp_chunks(data)
     (size,) = struct.unpack_from("<I", data, 4)
     if 8 + size > len(data) or not chunks:
-        raise damaged("it breaks off")
+        raise broken("it breaks off")
     if chunks[0][0] == b"VP8X":
         if len(chunks[0][1]) < 10:
-            raise damaged("its header is too short")
+            raise broken("its header is too short")
         header = chunks.pop(0)[1]
     else:
         header = webp_header(*chunks[0])
@@ -262,25 +227,11 @@ def _comment(value: bytes, little: bool) -> tuple[bytes, str]:
     return b"-" + value.rstrip(b"\0"), "utf-8"
 
 
-def _inflate(packed: bytes, limit: int) -> bytes:
-    """Raises ProblemError beyond `limit` bytes, zlib.error or ValueError for damaged data."""
-    machine = zlib.decompressobj()
-    text = machine.decompress(packed, limit + 1)
-    if len(text) > limit:
-        raise _too_large()
-    if not machine.eof:
-        raise ValueError("the text breaks off.")
-    return text
-
-
-def _problem(code: str, message: str, hint: str) -> ProblemError:
-    return ProblemError(Problem(code=code, message=message, hint=hint))
-
-
-def _too_large() -> ProblemError:
-    message = f"The text in the picture is larger than {TEXT_LIMIT >> 20} MiB."
-    return _problem("picture_text_too_large", message, "Load the workflow from a JSON file instead.")
-
-
 _EMBED = {"image/png": _embed_png, "image/jpeg": _embed_jpeg, "image/webp": _embed_webp}
-_EXTRACT = {"image/png": _extract_png, "image/jpeg": _extract_jpeg, "image/webp": _extract_webp}
+_EXTRACT: dict[str, Callable[[bytes], bytes | None]] = {
+    "image/png": _extract_png,
+    "image/jpeg": _extract_jpeg,
+    "image/webp": _extract_webp,
+}
+CARRIERS = frozenset(_EMBED)
+"""Media types of images that can carry a workflow."""

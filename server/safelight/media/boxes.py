@@ -1,0 +1,138 @@
+"""The boxes that MP4, QuickTime and AVIF files are made of. Nothing is decoded.
+
+Source: ISO/IEC 14496-12 (ISO base media file format).
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from collections.abc import Iterator
+
+from safelight.sdk.media import Measures
+
+from .packed import broken
+
+OURS = uuid.uuid5(uuid.NAMESPACE_URL, "https://safelight/workflow").bytes
+"""Names the box that holds a workflow: players leave boxes alone that they do not know."""
+_PRIVATE = (b"udta", b"meta", b"uuid", b"free", b"skip")
+_NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts")
+_DEEPEST = 8
+_MANY = 10_000
+
+
+def boxes(data: bytes | bytearray, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int, int]]:
+    """Kind, start, start of the content, and end of each box, up to where the file breaks off."""
+    end = len(data) if end is None else end
+    for _ in range(_MANY):
+        if start + 8 > end:
+            return
+        size, kind = struct.unpack_from(">I4s", data, start)
+        head = 8
+        if size == 1:
+            if start + 16 > end:
+                return
+            (size,) = struct.unpack_from(">Q", data, start + 8)
+            head = 16
+        elif size == 0:
+            size = end - start
+        if size < head or start + size > end:
+            return
+        yield kind, start, start + head, start + size
+        start += size
+
+
+def embed(data: bytes, packed: bytes) -> bytes:
+    """The file with our box at its end: places inside the file, which others name by number, stay where they are."""
+    found = list(boxes(data))
+    if not found or found[0][0] != b"ftyp" or found[-1][3] != len(data) or not any(one[0] == b"moov" for one in found):
+        raise broken("it breaks off")
+    ours = [one for one in found if _is_ours(data, one)]
+    if ours and ours != found[-len(ours) :]:
+        raise broken("something was written behind the workflow in it")
+    kept = bytearray(data[: ours[0][1]] if ours else data)
+    last = found[-1 - len(ours)]
+    if struct.unpack_from(">I", kept, last[1])[0] == 0:  # it goes on to the end of the file, which is no longer its end
+        if last[3] - last[1] >= 1 << 32:
+            raise broken("its last part has no length")
+        struct.pack_into(">I", kept, last[1], last[3] - last[1])
+    return bytes(kept) + struct.pack(">I4s", 24 + len(packed), b"uuid") + OURS + packed
+
+
+def extract(data: bytes) -> bytes | None:
+    for one in boxes(data):
+        if _is_ours(data, one):
+            return bytes(data[one[2] + 16 : one[3]])
+    return None
+
+
+def measure(data: bytes) -> Measures:
+    """Pixels, frames and seconds of the first video track, and where there is none, the seconds of the whole."""
+    for kind, _, start, end in boxes(data):
+        if kind == b"moov":
+            return _movie(data, start, end)
+    return Measures()
+
+
+def without_private(data: bytes) -> bytes:
+    """The same file with all that is not the video blanked out: places, cameras, titles, workflows, thumbnails."""
+    changed = bytearray(data)
+    todo = [(0, len(changed), 0)]
+    while todo:
+        start, end, depth = todo.pop()
+        for kind, at, content, stop in boxes(changed, start, end):
+            if kind in _PRIVATE:
+                changed[at + 4 : at + 8] = b"free"
+                changed[content:stop] = bytes(stop - content)
+            elif kind in _NESTED and depth < _DEEPEST:
+                todo.append((content, stop, depth + 1))
+    return bytes(changed)
+
+
+def _is_ours(data: bytes, box: tuple[bytes, int, int, int]) -> bool:
+    return box[0] == b"uuid" and data[box[2] : box[2] + 16] == OURS
+
+
+def _movie(data: bytes, start: int, end: int) -> Measures:
+    seconds = 0.0
+    for kind, _, content, stop in boxes(data, start, end):
+        try:
+            if kind == b"mvhd":
+                seconds = _duration(data, content)
+            elif kind == b"trak":
+                found = _track(data, content, stop)
+                if found is not None:
+                    return found
+        except struct.error:
+            continue
+    return Measures(seconds=seconds)
+
+
+def _track(data: bytes, start: int, end: int) -> Measures | None:
+    """The measures of a video track; None for another."""
+    width = height = frames = 0
+    seconds = 0.0
+    video = False
+    todo = [(start, end)]
+    while todo:
+        for kind, _, content, stop in boxes(data, *todo.pop()):
+            if kind in (b"mdia", b"minf", b"stbl"):
+                todo.append((content, stop))
+            elif kind == b"hdlr":
+                video = video or data[content + 8 : content + 12] == b"vide"
+            elif kind == b"tkhd":
+                width, height = (side >> 16 for side in struct.unpack_from(">II", data, stop - 8))
+            elif kind == b"mdhd":
+                seconds = _duration(data, content)
+            elif kind == b"stsz":
+                (frames,) = struct.unpack_from(">I", data, content + 8)
+    return Measures(width=width, height=height, frames=frames, seconds=seconds) if video else None
+
+
+def _duration(data: bytes, content: int) -> float:
+    """Seconds of an `mvhd` or `mdhd` box."""
+    if data[content] == 1:
+        scale, length = struct.unpack_from(">IQ", data, content + 20)
+    else:
+        scale, length = struct.unpack_from(">II", data, content + 12)
+    return length / scale if scale else 0.0
