@@ -62,8 +62,8 @@ def test_denoisers_and_controlnets(config: dict[str, Any], family: str) -> None:
 @pytest.mark.parametrize(
     ("index", "said"),
     [
-        ({"_class_name": "FluxPipeline"}, "FluxPipeline"),
-        ({"_class_name": "StableDiffusion3Pipeline"}, "StableDiffusion3Pipeline"),
+        ({"_class_name": "AuraFlowPipeline"}, "AuraFlowPipeline"),
+        ({"_class_name": "StableDiffusion3PAGPipeline"}, "perturbed attention"),
         ({}, "without a class"),
         ({"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None]}, "refiner"),
         ({"_class_name": "StableUnCLIPPipeline"}, "StableUnCLIPPipeline"),
@@ -161,7 +161,7 @@ def test_an_xl_with_fewer_layers_is_told_from_the_release() -> None:
         (header({KOHYA: (16, 32)}, ss_base_model_version="sdxl_base_v1-0"), "sdxl"),
         (header({KOHYA: (16, 32)}, ss_base_model_version="sd_v2"), "sd2"),
         (header({KOHYA: (16, 32)}, modelspec__architecture="stable-diffusion-v1/lora"), "sd1"),
-        (header({KOHYA: (16, 768)}, modelspec__architecture="flux-1-dev/lora"), "sd1"),
+        (header({KOHYA: (16, 768)}, modelspec__architecture="wan-2.1/lora"), "sd1"),
     ],
 )
 def test_loras(found: Header, family: str) -> None:

@@ -284,12 +284,12 @@ def test_a_pickle_that_runs_code_does_not_even_when_allowed(
 
 
 def test_unknown_families_are_named(make_store: Callable[..., ModelStore], tmp_path: Path) -> None:
-    folder = tmp_path / "models" / "flux"
+    folder = tmp_path / "models" / "aura"
     folder.mkdir(parents=True)
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
-    found = problem(make_store(tmp_path), "flux")
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "AuraFlowPipeline"}))
+    found = problem(make_store(tmp_path), "aura")
     assert found.code == "unsupported_family"
-    assert "FluxPipeline" in found.message and "Stable Diffusion XL" in found.hint
+    assert "AuraFlowPipeline" in found.message and "Stable Diffusion XL" in found.hint
 
 
 def test_damage_is_said_instead_of_crashing(make_store: Callable[..., ModelStore], tmp_path: Path) -> None:

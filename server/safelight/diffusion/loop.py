@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Context, Latent
 
-from . import state as scheduler_state
 from .finite import Watch
 from .noise import BrownianNoise, draw, generators
 from .preview import Previewer
+from .state import carried, marks, put_back
 
 if TYPE_CHECKING:
     import torch
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from .guidance import Guide
     from .schedule import Schedule
+
+REBUILT = ("noise_sampler",)
+"""What a scheduler has that is made again from the seed instead of being kept."""
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Run:
             arguments["generator"] = sources
         if kind.noise == "brownian":
             scheduler.noise_sampler = BrownianNoise(original.shape, scheduler.sigmas, self.seed, device)
-        before = scheduler_state.baseline(scheduler)
+        before = marks(scheduler)
         first, samples = self._resumed(samples, sources)
         mask = self.latent.mask.to(device) if self.blend and self.latent.mask is not None else None
         watch = Watch(schedule.steps)
@@ -110,7 +113,7 @@ class Run:
             "call": call,
             "calls": self.schedule.calls,
             "samples": samples.clone(),
-            "scheduler": scheduler_state.carried(self.schedule.scheduler, before),
+            "scheduler": carried(self.schedule.scheduler, before, without=REBUILT),
             "generators": [source.get_state() for source in sources],
         }
 
@@ -119,7 +122,7 @@ class Run:
         kept = self.ctx.restore()
         if kept is None or kept["calls"] != self.schedule.calls or kept["samples"].shape != samples.shape:
             return 0, samples
-        scheduler_state.put_back(self.schedule.scheduler, kept["scheduler"])
+        put_back(self.schedule.scheduler, kept["scheduler"], samples.device)
         for source, value in zip(sources, kept["generators"], strict=True):
             source.set_state(value)
         return kept["call"], kept["samples"].to(samples.device).clone()

@@ -75,8 +75,8 @@ def encode(
 ) -> tuple[Tensor, Tensor | None]:
     """Embeddings (1, tokens, channels) and, where an encoder gives them, pooled embeddings (1, channels), float32.
 
-    Several encoders stand beside each other in the channels. Weights move a token's embedding away from, or towards,
-    what the encoder gives at its place for an empty text: 0 is as if nothing were said, 1 changes nothing.
+    Several encoders stand beside each other in the channels of both. Weights move a token's embedding away from, or
+    towards, what the encoder gives at its place for an empty text: 0 is as if nothing were said, 1 changes nothing.
     `learned` are the vectors of the embeddings that the pieces name, for each encoder. `layer` is the hidden layer that
     the denoiser was trained on, counted from the end, or 0 for the normalised output of the last one; `skip` leaves out
     as many more.
@@ -87,7 +87,7 @@ def encode(
     split_up = [split(tokenizer, pieces, words) for tokenizer, words in zip(tokenizers, vocabularies, strict=True)]
     count = max(len(chunks) for chunks in split_up)
     parts: list[Tensor] = []
-    pooled = None
+    summaries: list[Tensor] = []
     for tokenizer, encoder, words, found in zip(tokenizers, encoders, vocabularies, split_up, strict=True):
         chunks = found + [Chunk((), ())] * (count - len(found))
         weighted = any(weight != 1 for chunk in chunks for weight in chunk.weights)
@@ -101,10 +101,10 @@ def encode(
             hidden = _weigh(hidden[:-1], hidden[-1:], chunks)
         parts.append(hidden.reshape(1, -1, hidden.shape[-1]))
         if summary is not None:
-            pooled = summary[:1].to("cpu", torch.float32)
+            summaries.append(summary[:1].to("cpu", torch.float32))
     tokens = max(part.shape[1] for part in parts)
     assert all(part.shape[1] == tokens for part in parts)
-    return torch.cat(parts, dim=-1), pooled
+    return torch.cat(parts, dim=-1), torch.cat(summaries, dim=-1) if summaries else None
 
 
 def _row(tokenizer: Any, chunk: Chunk) -> list[int]:
