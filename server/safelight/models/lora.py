@@ -6,6 +6,7 @@ The weights themselves are never touched. Source: Hu et al. 2021, https://arxiv.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from .weights import Target, tensors
 log = logging.getLogger(__name__)
 
 _DOWN = ("lora_A.weight", ".down.weight")
+_END = re.compile(r"(_lora|\.lora|\.lora_linear_layer)\.down\.weight$|\.lora_A\.weight$")
 
 
 class Attached:
@@ -138,20 +140,24 @@ _FEW = 0.1
 def _fitting(part: str, module: Any, state: Mapping[str, Any]) -> Mapping[str, Any]:
     """The LoRA without the few layers that have another shape than those of the module."""
     modules = dict(module.named_modules())
-    downs = [key for key in state if key.startswith(f"{part}.") and key.endswith(".lora_A.weight")]
+    downs = [key for key in state if key.startswith(f"{part}.") and key.endswith(_DOWN)]
     wrong: list[str] = []
     for key in downs:
-        path = key.removeprefix(f"{part}.").removesuffix(".lora_A.weight")
-        layer = modules.get(path) or modules.get(path.removeprefix("text_model."))
-        weight = getattr(getattr(layer, "base_layer", layer), "weight", None)
-        up = state.get(key.replace("lora_A", "lora_B"))
-        if weight is not None and up is not None:
-            ranks = state[key].shape[0] == up.shape[1]
-            if not ranks or (up.shape[0], *state[key].shape[1:2]) != tuple(weight.shape[:2]):
-                wrong.append(key.removesuffix("lora_A.weight"))
+        layer = _END.sub("", key)
+        path = layer.removeprefix(f"{part}.").replace(".processor.", ".")
+        places = (path, path.removeprefix("text_model."), f"{path}.0")
+        found = next((modules[place] for place in places if place in modules), None)
+        weight = getattr(getattr(found, "base_layer", found), "weight", None)
+        up = state.get(key.replace("lora_A.", "lora_B.").replace(".down.", ".up."))
+        if weight is None or up is None:
+            continue
+        rank, inputs = state[key].shape[:2]
+        if rank != up.shape[1] or (up.shape[0], inputs) != tuple(weight.shape[:2]):
+            wrong.append(layer)
     if not wrong or len(wrong) > _FEW * len(downs):
         return state
-    return {key: tensor for key, tensor in state.items() if not key.startswith(tuple(wrong))}
+    starts = tuple(f"{layer}{end}" for layer in wrong for end in (".", "_lora."))
+    return {key: tensor for key, tensor in state.items() if not key.startswith(starts)}
 
 
 def _partly(name: str, part: str, fitting: int, given: int) -> Problem:
