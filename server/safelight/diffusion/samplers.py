@@ -11,11 +11,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import Any, Literal, get_args
 
 from safelight.sdk import Problem, ProblemError
+from safelight.sdk.installed import installed
 from safelight.sdk.problem import did_you_mean
 
 Sampler = Literal[
@@ -135,11 +135,11 @@ def find_sampler(name: str) -> SamplerKind:
 
 
 def _registered(group: str, taken: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted({point.name for point in entry_points(group=group)} - set(taken)))
+    return tuple(sorted({point.name for point in installed(group)} - set(taken)))
 
 
 def _loaded(group: str, name: str, what: str, known: Sequence[str]) -> Any:
-    points = list(entry_points(group=group, name=name))
+    points = [point for point in installed(group) if point.name == name]
     if not points:
         hint = did_you_mean(name, known) or f"There are {', '.join(known)}; others come with packs."
         raise _unknown(what, name, f"There is no {what} {name!r} in this installation.", hint)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from safelight.sdk.installed import installed
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean
 
 from .base import Family, FileKind, Folder, unsupported
@@ -161,13 +162,11 @@ def family_names() -> tuple[str, ...]:
 
 def load_families(points: Iterable[EntryPoint] | None = None) -> Families:
     """Every family of this installation. Built-in ones go before those of other distributions."""
-    from importlib.metadata import entry_points
-
     package = f"{__package__}"
     finders: dict[str, Callable[[], Family]] = {}
     for info in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if info.ispkg and not info.name.startswith("_"):
             finders[info.name] = lambda name=info.name: importlib.import_module(f"{package}.{name}").FAMILY
-    for point in sorted(entry_points(group=GROUP) if points is None else points, key=lambda point: point.name):
+    for point in sorted(installed(GROUP) if points is None else points, key=lambda point: point.name):
         finders.setdefault(point.name, point.load)
     return Families(finders)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .codec import Codec
+from .installed import installed
 from .models import ModelRef
 from .node import BUILT_IN, NodeType, category_of, node_type, place_of
 from .search import found_by, suggestion
@@ -93,14 +94,12 @@ def value_classes(module: ModuleType) -> list[type[Any]]:
 
 def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     """Imports every installed pack. One that fails stays listed, with the reason and the command that mends it."""
-    from importlib.metadata import entry_points
-
     found: dict[str, NodeType] = {}
     classes: list[type[Any]] = []
     states: list[PackState] = []
     taken: dict[str, str] = {}
     public = public_sources()
-    for point in sorted(entry_points(group=GROUP) if points is None else points, key=_order):
+    for point in sorted(installed(GROUP) if points is None else points, key=_order):
         reasons: list[tuple[str, str]] = []
         modules = [] if _shadowed(point, taken, reasons) else list(import_pack(point, reasons))
         version = point.dist.version if point.dist else ""
@@ -125,9 +124,7 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
 
 def installed_packs() -> dict[str, EntryPoint]:
     """The entry points of the installed packs by name; found without importing them."""
-    from importlib.metadata import entry_points
-
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return {point.name: point for point in installed(GROUP)}
 
 
 def pack_packages() -> dict[str, list[Path]]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from .codec import hash_bytes, hash_text
+from .installed import installed
 
 _GAP = rb"(?:[ \t]|\\\r?\n)+"
 _REST = rb"(?:\\\r?\n|[^\n#;])+"
@@ -129,7 +129,7 @@ def public_sources() -> dict[str, bytes]:
     for part in ("sdk", "diffusion", "families"):
         found |= sources_in(f"{own}.{part}", [top / part])
         found.pop(f"{own}.{part}", None)
-    for root in {point.module.partition(".")[0] for group in _GROUPS for point in entry_points(group=group)}:
+    for root in {point.module.partition(".")[0] for group in _GROUPS for point in installed(group)}:
         # What packs bring counts as a part of the families, whatever it is called.
         spec = find_spec(root)
         places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
