@@ -94,7 +94,8 @@ class Families(Mapping[str, Family]):
 
     def of_component(self, folder: Folder) -> tuple[Family, FileKind] | None:
         """The family and the kind of a folder of one component; None when it is of no family."""
-        return next(iter(self._claimed(lambda family: family.component(folder))), None)
+        found: list[tuple[Family, FileKind]] = self._claimed(lambda family: family.component(folder))
+        return found[0] if found else None
 
     def of_file(self, kind: FileKind, name: str, header: Header) -> list[Family]:
         """The families that a file of this kind may be of, told by names and shapes.

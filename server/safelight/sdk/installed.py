@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint, EntryPoints
+    from importlib.metadata import EntryPoint
 
 
 def installed(group: str) -> tuple[EntryPoint, ...]:
@@ -27,7 +27,7 @@ def _changed(place: str) -> int:
 
 
 @lru_cache(maxsize=2)
-def _all(places: tuple[tuple[str, int], ...]) -> EntryPoints:
+def _all(places: tuple[tuple[str, int], ...]) -> Any:
     from importlib.metadata import entry_points
 
     del places  # where it looks, and when that changed last
