@@ -43,8 +43,8 @@ def encode(
 ) -> Conditioning:
     """Encode a prompt for a denoiser of the same family.
 
-    CLIP takes 75 words and word parts at once, and a longer prompt in chunks: nothing is cut off. T5 (Stable Diffusion
-    3, Flux.1) takes 255 or 511 of them; a warning says when that was not all.
+    CLIP takes 75 words and word parts at once, and a longer prompt in chunks: nothing is cut off. T5, which Stable
+    Diffusion 3 and Flux.1 have, takes 255 or 511 of them; a warning says when that was not all.
     """
     import torch
 

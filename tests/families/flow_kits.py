@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import shutil
 from collections.abc import Callable
@@ -45,11 +44,6 @@ class FlowKit:
     @property
     def guided(self) -> bool:
         return self.family == "sd3"
-
-    @property
-    def spacing(self) -> str:
-        """What the sampling node calls its choice of noise levels."""
-        return "scheduler" if "scheduler" in inspect.signature(sampling.sample).parameters else "spacing"
 
     def loaded(self) -> Any:
         return models.load(model="mine", ctx=self.ctx)

@@ -135,13 +135,23 @@ def test_guidance_compares_with_a_negative_or_is_an_input(kit: FlowKit, schnell:
     assert not ctx.warned
 
 
-def test_models_tell_the_settings_that_suit_them(kit: FlowKit, schnell: FlowKit) -> None:
-    def presets(of: FlowKit) -> Any:
-        with of.store.lease(of.loaded().model) as lease:
-            return lease.component.presets
+def test_auto_is_what_suits_the_model(kit: FlowKit, schnell: FlowKit) -> None:
+    auto: dict[str, Any] = {"steps": 0, "guidance": 0.0, "sampler": "auto", "scheduler": "auto"}
+    ctx = kit.ctx
+    made = kit.sampled(ctx, **auto)
+    assert ctx.steps[-1] == (28, 28)
+    known = {"sd3": 7.0, "flux": 3.5}[kit.family]
+    assert torch.equal(made.samples, kit.sampled(steps=28, guidance=known).samples)
+    ctx = schnell.ctx
+    assert torch.equal(schnell.sampled(ctx, **auto).samples, schnell.sampled(steps=4, guidance=1.0).samples)
+    assert ctx.steps[-1] == (4, 4) and not ctx.warned
 
-    assert presets(kit).steps == 28
-    assert (presets(schnell).steps, presets(schnell).guidance) == (4, 1.0)
+
+def test_samplers_and_schedulers_of_other_families_are_refused(kit: FlowKit) -> None:
+    for port, wrong in (("sampler", "dpmpp_2m"), ("scheduler", "leading")):
+        with pytest.raises(ProblemError) as caught:
+            kit.sampled(**{port: wrong})
+        assert codes(caught) == [(f"{port}_not_for_model", port)]
 
 
 def test_previews_come_at_every_step_and_end_in_the_image(kit: FlowKit) -> None:

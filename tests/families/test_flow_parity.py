@@ -71,7 +71,7 @@ def test_other_spacings_of_noise_levels(kit: FlowKit, scheduler: str) -> None:
         theirs = kit.theirs()
     finally:
         kit.pipeline.scheduler = own
-    made = kit.decoded(kit.sampled(**{kit.spacing: scheduler}))
+    made = kit.decoded(kit.sampled(scheduler=scheduler))
     assert distance(made, theirs) <= CLOSE
     assert distance(made, kit.decoded(kit.sampled())) > CLOSE * 10
 

@@ -34,11 +34,8 @@ def names(*given: str) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize(
     ("shapes", "code", "said"),
     [
-        (
-            names("double_blocks.0.img_attn.norm.key_norm.scale", "double_blocks.0.img_attn.qkv.weight"),
-            WRONG,
-            "a Flux.1 model in one",
-        ),
+        (names("double_blocks.0.img_attn.norm.key_norm.scale", "double_blocks.0.img_attn.qkv.weight"), WRONG,
+         "a Flux.1 model in one file"),
         (names(f"{LDM}double_blocks.0.img_attn.norm.key_norm.scale"), WRONG, "a Flux.1 model in one"),
         (names("double_stream_modulation_img.lin.weight", "double_blocks.0.img_attn.qkv.weight"), WRONG, "Flux.2"),
         (names("distilled_guidance_layer.in_proj.weight", "double_blocks.0.img_attn.norm.key_norm.scale"), WRONG,
