@@ -74,6 +74,9 @@ def test_packs_bring_their_own_and_a_damaged_file_hurts_nobody(tmp_path: Path, m
         (tmp_path / name / "locale" / "zh.json").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     found = load_packs([EntryPoint(name, name, "safelight.nodes") for name in ("texts_good", "texts_bad")])
+    (tmp_path / "texts_lone.py").write_text("")
+    lone = PackState(name="lone", modules=("texts_lone",))
+    assert pack_texts([lone], "zh") == {}, "a pack of a single file has nowhere to keep any"
     built_in = PackState(name="safelight", modules=("safelight_nodes",))
     texts = pack_texts((built_in, *found.packs), "zh")
     assert texts["Stretch"] == "拉长"

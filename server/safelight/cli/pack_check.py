@@ -7,7 +7,6 @@ import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import msgspec
 from safelight.sdk.node import NodeSpec
 from safelight.sdk.pack import GROUP, Catalogue, import_pack, installed_packs, load_packs
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
-from safelight.sdk.texts import read_texts
+from safelight.sdk.texts import locale_folder, read_texts
 
 HEAVY = ("torch", "torchvision", "diffusers", "transformers", "tensorflow", "jax", "cv2", "scipy", "PIL")
 """What no pack may load before a node runs: listing the nodes would take seconds."""
@@ -102,10 +101,11 @@ def _checked(point: EntryPoint) -> Found:
     found.problems += _former(point, catalogue)
     for kind in catalogue.values():
         found.problems += _undescribed(kind.spec)
-    if state.modules:
-        for file in _locales(state.modules[0]):
+    folder = locale_folder(state.modules[0]) if state.modules else None
+    if folder is not None and folder.is_dir():
+        for file in folder.iterdir():
             try:
-                read_texts(files(state.modules[0]) / "locale", file)
+                read_texts(folder, file.name.removesuffix(".json"))
             except ProblemError as error:
                 found.problems += error.problems
     return found
@@ -133,11 +133,6 @@ def _undescribed(spec: NodeSpec) -> Iterable[Problem]:
         message = f"{spec.id} says nothing of its {'field' if len(bare) == 1 else 'fields'} {', '.join(bare)}."
         hint = 'Add a text: Annotated[int, Slider(1, 9), "What it does."].'
         yield _problem("pack_undescribed", message, hint, spec.id).warning()
-
-
-def _locales(package: str) -> list[str]:
-    folder = files(package) / "locale"
-    return [item.name.removesuffix(".json") for item in folder.iterdir()] if folder.is_dir() else []
 
 
 def _run_tests(folder: Path, found: list[Found]) -> None:

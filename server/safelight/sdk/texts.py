@@ -9,6 +9,7 @@ several nodes have in common is translated once. Names of ports and families are
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -60,6 +61,11 @@ def read_texts(folder: Traversable, language: str) -> dict[str, str]:
         raise ProblemError(Problem(code="texts_unreadable", message=message, hint="Mend or remove the file.")) from None
 
 
+def locale_folder(package: str) -> Traversable | None:
+    """Where the translations of a pack lie, if anywhere; None for a pack that is a single file."""
+    return files(package) / "locale" if hasattr(import_module(package), "__path__") else None
+
+
 def pack_texts(packs: Iterable[PackState], language: str) -> dict[str, str]:
     """The texts of all packs. Where two translate the same text, the built-in pack's word stands.
 
@@ -69,8 +75,11 @@ def pack_texts(packs: Iterable[PackState], language: str) -> dict[str, str]:
     for pack in packs:
         if not pack.modules:
             continue
+        folder = locale_folder(pack.modules[0])
+        if folder is None:
+            continue
         try:
-            found = read_texts(files(pack.modules[0]) / "locale", language) | found
+            found = read_texts(folder, language) | found
         except ProblemError:
             continue
     return found
