@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { ModelInfo } from "../src/api/shapes";
+import type { ModelInfo } from "../src/api/types";
 import { suggestions, wantedAt, withEmbedding, without } from "../src/fields/completion";
 
 const model = (name: string, kind: string, family = "sd1"): ModelInfo => ({

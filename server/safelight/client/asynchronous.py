@@ -24,7 +24,7 @@ from safelight.graph import Document
 from safelight.protocol.common import Problems
 from safelight.protocol.files import FilePage, GalleryPage, Opened, Uploaded
 from safelight.protocol.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
-from safelight.protocol.messages import Hello
+from safelight.protocol.messages import Events, Hello
 from safelight.protocol.records import (
     ENDED,
     Batch,
@@ -44,16 +44,6 @@ from safelight.sdk.problem import Problem, ProblemError
 Documented = Document | Mapping[str, Any] | None
 _RETRIES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _RESTART = 60.0
-
-
-class _Event(msgspec.Struct, frozen=True):
-    number: int
-    at: float
-    data: HostEvent
-
-
-class _Events(msgspec.Struct, frozen=True):
-    events: list[_Event]
 
 
 class AsyncClient:
@@ -223,10 +213,10 @@ class AsyncClient:
                     async for message in socket:
                         if message.type is not aiohttp.WSMsgType.TEXT:
                             continue
-                        if '"message":"hello"' in message.data[:40]:
-                            msgspec.json.decode(message.data, type=Hello)
+                        told = msgspec.json.decode(message.data, type=Hello | Events)
+                        if isinstance(told, Hello):
                             continue
-                        for event in msgspec.json.decode(message.data, type=_Events).events:
+                        for event in told.events:
                             after = event.number
                             yield event.number, event.data
             except aiohttp.WSServerHandshakeError as error:

@@ -16,7 +16,7 @@ from itertools import islice
 
 import msgspec
 
-from safelight.protocol.records import HostEvent, Numbered, Snapshot
+from safelight.protocol.records import HostEvent, NumberedEvent, Snapshot
 
 from .workers import Preview
 
@@ -56,7 +56,7 @@ class Stream:
     def publish(self, data: HostEvent) -> int:
         """Adds an event. To be called on the loop."""
         self._last += 1
-        event = _encode(Numbered(self._last, round(time.time(), 4), data))
+        event = _encode(NumberedEvent(self._last, round(time.time(), 4), data))
         self._kept.append(event)
         self._bytes += len(event)
         while len(self._kept) > 1 and (len(self._kept) > self._keep or self._bytes > self._keep_bytes):
@@ -103,7 +103,7 @@ class Stream:
         """The JSON array of what follows a number, and the number it goes to. Equally far listeners share it."""
         if cursor < self._oldest - 1:
             if self._snapshots[0] != self._last:
-                snapshot = Numbered(self._last, round(time.time(), 4), self._snapshot())
+                snapshot = NumberedEvent(self._last, round(time.time(), 4), self._snapshot())
                 self._snapshots = self._last, b"[" + _encode(snapshot) + b"]"
             return self._snapshots[1], self._last
         known = self._frames.get(cursor)

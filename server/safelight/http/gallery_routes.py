@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from safelight.host.gallery import Wanted
 from safelight.host.queue import number_of
-from safelight.protocol.common import Done
+from safelight.protocol.common import Done, WorkflowDocument
 from safelight.protocol.files import Changed, FacetsAnswer, GalleryPage, ItemsBody
 from safelight.protocol.records import GalleryDetail
 
@@ -94,5 +94,5 @@ ROUTES = [
     Route("POST", "/gallery/restore", restore, "Take them back", "gallery", Changed, body=ItemsBody, errors=(404,)),
     Route("POST", "/gallery/empty", empty, "Remove for good what is in the trash", "gallery", Done),
     Route("GET", _ITEM, item, "One output with its parameters", "gallery", GalleryDetail, errors=(404,)),
-    Route("GET", f"{_ITEM}/document", document, "Its workflow", "gallery", dict[str, Any], errors=(404, 422)),
+    Route("GET", f"{_ITEM}/document", document, "Its workflow", "gallery", WorkflowDocument, errors=(404, 422)),
 ]

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import inspect
 import sys
-import typing
 from typing import Any
 
 import msgspec
 
 from safelight.protocol.common import Problems
 from safelight.protocol.messages import Events, Hello, PreviewHeader, Watch
-from safelight.protocol.records import HostEvent
 from safelight.protocol.system import Health
 
 from .routing import PATHS, Route
 from .table import BASE, ROUTES
 
 _REF = "#/components/schemas/{name}"
+_DOCUMENT = "WorkflowDocument"
 _REASONS = {
     200: "OK",
     201: "Made",
@@ -53,8 +52,7 @@ def openapi() -> dict[str, Any]:
     wanted: list[Any] = [Problems]
     for route in ROUTES:
         wanted += [kind for kind in (route.answer, route.body) if kind is not None and not isinstance(kind, str)]
-    wanted += [*_EXTRA, *typing.get_args(HostEvent)]
-    unique = list(dict.fromkeys(wanted))
+    unique = list(dict.fromkeys([*wanted, *_EXTRA]))
     schemas, components = schema_components(unique)
     by_type = dict(zip(unique, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -80,18 +78,62 @@ def openapi() -> dict[str, Any]:
 
 
 def schema_components(kinds: list[Any]) -> tuple[list[Any], dict[str, Any]]:
-    """The JSON schemas of types, and those of all structs they are made of by name."""
-    schemas, components = msgspec.json.schema_components(kinds, schema_hook=_hook, ref_template=_REF)
-    for schema in components.values():
+    """The JSON schemas of types, and those of all structs they are made of by name.
+
+    Answers and events are sent whole: all their fields are required, unless the struct leaves defaults out.
+    """
+    schemas, found = msgspec.json.schema_components(kinds, ref_template=_REF)
+    components: dict[str, Any] = dict(found)
+    sparse = _sparse(kinds)
+    for name, schema in components.items():
         if "description" in schema:
             schema["description"] = inspect.cleandoc(schema["description"])
-    return list(schemas), dict(components)
+        if name not in sparse and "properties" in schema:
+            schema["required"] = list(schema["properties"])
+    if "NumberedEvent" in components:
+        data = components["NumberedEvent"]["properties"]["data"]
+        components["HostEvent"] = {"description": "Everything that may stand in the stream.", **data}
+        components["NumberedEvent"]["properties"]["data"] = {"$ref": _REF.format(name="HostEvent")}
+    schemas, components = _named((list(schemas), components))
+    if _DOCUMENT in str((schemas, components)):
+        about = "A workflow as `safelight run` takes it as a file; `safelight check` says what is wrong with one."
+        components[_DOCUMENT] = {"type": "object", "description": about}
+    return schemas, components
 
 
-def _hook(kind: type[Any]) -> dict[str, Any]:
-    if kind is msgspec.Raw:
-        return {"type": "object", "description": "A workflow document."}
-    raise NotImplementedError
+def _named(schema: Any) -> Any:
+    """The schema with a reference wherever a workflow document is meant."""
+    if isinstance(schema, dict):
+        if schema.get("title") == _DOCUMENT:
+            return {"$ref": _REF.format(name=_DOCUMENT)}
+        return {key: _named(item) for key, item in schema.items()}
+    if isinstance(schema, list | tuple):
+        return type(schema)(_named(item) for item in schema)
+    return schema
+
+
+def _sparse(kinds: list[Any]) -> set[str]:
+    """Names of the structs of which fields may be left out: those that clients send, and those that omit defaults."""
+    names: set[str] = set()
+    seen: list[Any] = [*msgspec.inspect.multi_type_info(kinds)]
+    for one in seen:
+        if isinstance(one, msgspec.inspect.StructType):
+            config = one.cls.__struct_config__
+            if config.omit_defaults or config.forbid_unknown_fields:
+                names.add(one.cls.__name__)
+        for part in _parts(one):
+            if not any(part is other for other in seen):
+                seen.append(part)
+    return names
+
+
+def _parts(one: msgspec.inspect.Type) -> list[Any]:
+    """The types that a type is made of."""
+    if isinstance(one, msgspec.inspect.StructType):
+        return [field.type for field in one.fields]
+    values = [getattr(one, name) for name in one.__struct_fields__]
+    flat = [item for value in values for item in (value if isinstance(value, tuple) else (value,))]
+    return [item for item in flat if isinstance(item, msgspec.inspect.Type)]
 
 
 def _operation(route: Route, by_type: dict[Any, Any]) -> dict[str, Any]:
@@ -140,7 +182,7 @@ def _responses(route: Route, by_type: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _query(kind: type[msgspec.Struct]) -> list[dict[str, Any]]:
-    (schema,), components = schema_components([kind])
+    (schema,), components = msgspec.json.schema_components([kind], ref_template=_REF)
     shape = components[schema["$ref"].rsplit("/", 1)[-1]]
     required = shape.get("required", [])
     return [

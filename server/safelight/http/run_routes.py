@@ -15,7 +15,7 @@ from safelight.graph import Document
 from safelight.host.documents import filled, workflows
 from safelight.host.queue import batches, history, number_of
 from safelight.places import shipped_names
-from safelight.protocol.common import Done
+from safelight.protocol.common import Done, WorkflowDocument
 from safelight.protocol.records import Axis, Batch, BatchOrder, Run, RunDetail, RunOrder
 from safelight.protocol.runs import (
     BatchAnswer,
@@ -237,7 +237,7 @@ ROUTES = [
     Route("GET", "/batches/{batch}", batch, "A sweep as a grid", "runs", Batch, errors=(404,)),
     Route("GET", "/runs", listed, "History with search", "runs", RunPage, query=RunQuery, errors=(404,)),
     Route("GET", _RUN, detail, "One run", "runs", RunDetail, errors=(404,)),
-    Route("GET", f"{_RUN}/document", document, "What it runs", "runs", dict[str, Any], errors=(404, 422)),
+    Route("GET", f"{_RUN}/document", document, "What it runs", "runs", WorkflowDocument, errors=(404, 422)),
     Route("GET", f"{_RUN}/details", details, "Problems with tracebacks", "runs", RunDetails, errors=(404,)),
     Route("PATCH", _RUN, edit, "Rename or move a waiting run", "runs", Run, body=EditRunBody, errors=(404, 409)),
     Route(

@@ -1,46 +1,37 @@
-"""TypeScript types of the API, made from the same structs. `python -m safelight.http.typescript` prints them."""
+"""TypeScript types of the API, made from its description. `python -m safelight.http.typescript` prints them."""
 
 from __future__ import annotations
 
+import json
 import sys
-import typing
 from typing import Any
 
-from safelight.protocol.records import HostEvent
-
 from .openapi import openapi
+from .table import BASE
 
-_HEAD = """\
+_HEAD = f"""\
 // Made by `python -m safelight.http.typescript`; do not edit. The source is the structs of the server.
-// Bodies are what is sent (fields with defaults may be left out); of what is received all fields are there.
+// Fields with a question mark may be left out; `unknown` is any JSON value.
 
-/** Any JSON value. */
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-
-/** A workflow document; see the documentation of the format. */
-export type WorkflowDocument = { [key: string]: Json };
+/** What all addresses of the API begin with. */
+export const BASE = "{BASE}";
 
 """
 _WORDS = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
-_SENT = ("Body", "Watch")
 
 
 def typescript() -> str:
     """The file as it is committed."""
     document = openapi()
-    schemas: dict[str, Any] = document["components"]["schemas"]
     parts = [_HEAD]
-    for name, schema in schemas.items():
+    for name, schema in document["components"]["schemas"].items():
         parts.append(_declaration(name, schema) + "\n")
-    events = " | ".join(kind.__name__ for kind in typing.get_args(HostEvent))
-    parts.append(_wrapped(f"/** What `data` of a numbered event may be. */\nexport type HostEvent = {events};\n"))
-    parts.append("/** An event with its place in the stream. */\n")
-    parts.append("export interface NumberedEvent {\n  number: number;\n  at: number;\n  data: HostEvent;\n}\n\n")
     parts.append("/** Every route: its method and address, what is sent and what comes back. */\n")
     parts.append("export interface Routes {\n")
     for address, operations in document["paths"].items():
-        for method, operation in operations.items():
-            parts.append(_route(method, address, operation))
+        if address.startswith(BASE):
+            for method, operation in operations.items():
+                parts.append(_route(method, address.removeprefix(BASE), operation))
     parts.append("}\n")
     return "".join(parts)
 
@@ -48,31 +39,16 @@ def typescript() -> str:
 def _declaration(name: str, schema: dict[str, Any]) -> str:
     comment = _comment(schema.get("description", ""), "")
     if "properties" not in schema:
-        return f"{comment}export type {name} = {_type(schema)};\n"
+        # A named object of which nothing is said is anything that is one: an index signature would refuse interfaces.
+        kind = "object" if schema.get("type") == "object" else _type(schema)
+        kind = f" | {kind}".replace(" | ", "\n  | ") if len(kind) > 100 else f" {kind}"
+        return f"{comment}export type {name} ={kind};\n"
     required = set(schema.get("required", ()))
-    sent = name.endswith(_SENT)
     lines = [f"{comment}export interface {name} {{"]
     for key, item in schema["properties"].items():
-        # What the server sends is always whole, unless the schema says that defaults are left out.
-        optional = "?" if key not in required and (sent or name in _SPARSE) else ""
-        lines.append(f"  {_key(key)}{optional}: {_field(name, key, item)};")
+        lines.append(f"  {_key(key)}{'' if key in required else '?'}: {_type(item)};")
     lines.append("}\n")
     return "\n".join(lines)
-
-
-_SPARSE = ("OutputItem",)
-_DOCUMENTS = {("Workflow", "document"), ("Opened", "document"), ("SubmitBody", "document"), ("BatchBody", "document")}
-_DOCUMENTS |= {("CheckBody", "document"), ("PlanBody", "document"), ("SaveBody", "document"), ("Uploaded", "document")}
-_DOCUMENTS |= {("CheckAnswer", "document")}
-
-
-def _field(name: str, key: str, schema: dict[str, Any]) -> str:
-    if (name, key) in _DOCUMENTS:
-        nullable = any(option.get("type") == "null" for option in schema.get("anyOf", ()))
-        return "WorkflowDocument | null" if nullable else "WorkflowDocument"
-    if (name, key) == ("Events", "events"):
-        return "NumberedEvent[]"
-    return _type(schema)
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -82,9 +58,8 @@ def _type(schema: dict[str, Any]) -> str:
         return " | ".join(_literal(value) for value in schema["enum"])
     if "const" in schema:
         return _literal(schema["const"])
-    options = schema.get("anyOf") or schema.get("oneOf")
-    if options:
-        return " | ".join(dict.fromkeys(_type(option) for option in options))
+    if "anyOf" in schema:
+        return " | ".join(dict.fromkeys(_type(option) for option in schema["anyOf"]))
     kind = schema.get("type")
     if kind == "array":
         if "prefixItems" in schema:
@@ -93,8 +68,8 @@ def _type(schema: dict[str, Any]) -> str:
         return f"({inner})[]" if " | " in inner else f"{inner}[]"
     if kind == "object":
         more = schema.get("additionalProperties")
-        return f"{{ [key: string]: {_type(more) if isinstance(more, dict) else 'Json'} }}"
-    return _WORDS.get(kind, "Json") if isinstance(kind, str) else "Json"
+        return f"{{ [key: string]: {_type(more) if isinstance(more, dict) else 'unknown'} }}"
+    return _WORDS.get(kind, "unknown") if isinstance(kind, str) else "unknown"
 
 
 def _route(method: str, address: str, operation: dict[str, Any]) -> str:
@@ -108,8 +83,8 @@ def _route(method: str, address: str, operation: dict[str, Any]) -> str:
     for status, response in operation["responses"].items():
         content = response.get("content", {})
         if status < "300" and content:
-            json = content.get("application/json")
-            answers.append(_type(json["schema"]) if json else "Blob")
+            data = content.get("application/json")
+            answers.append(_type(data["schema"]) if data else "Blob")
     received = " | ".join(dict.fromkeys(answers))
     comment = _comment(operation["summary"] + ".", "  ")
     query = [part for part in operation.get("parameters", ()) if part["in"] == "query"]
@@ -130,13 +105,7 @@ def _comment(text: str, indent: str) -> str:
     return f"{indent}/**\n" + "".join(f"{indent} * {line}".rstrip() + "\n" for line in lines) + f"{indent} */\n"
 
 
-def _wrapped(text: str) -> str:
-    return text.replace(" | ", "\n  | ").replace("= ", "=\n  | ", 1) + "\n"
-
-
 def _literal(value: Any) -> str:
-    import json
-
     return json.dumps(value)
 
 

@@ -16,7 +16,7 @@ from safelight.graph import Document
 from safelight.host.documents import workflows
 from safelight.host.files import Bytes
 from safelight.places import shipped_names, shipped_picture
-from safelight.protocol.common import Done
+from safelight.protocol.common import Done, WorkflowDocument
 from safelight.protocol.records import RevisionInfo, Workflow, WorkflowChanged, WorkflowInfo
 from safelight.protocol.workflows import RenameBody, SaveBody, Template
 from safelight.sdk.codec import hash_bytes
@@ -172,7 +172,7 @@ ROUTES = [
     Route("GET", f"{_ONE}/revisions", revisions, "Its history", "workflows", list[RevisionInfo], errors=(404,)),
     Route("GET", _ONE + "/revisions/{number}", revision, "An earlier state", "workflows", Workflow, errors=(404,)),
     Route("GET", "/templates", templates, "What ships with the program", "workflows", list[Template]),
-    Route("GET", "/templates/{name}", template, "One of them", "workflows", dict[str, Any], errors=(404,)),
+    Route("GET", "/templates/{name}", template, "One of them", "workflows", WorkflowDocument, errors=(404,)),
     Route(
         "GET",
         "/templates/{name}/picture",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +12,10 @@ from safelight.sdk.problem import Problem
 Name = Annotated[str, Meta(min_length=1, max_length=120)]
 Priority = Annotated[int, Meta(ge=-100, le=100)]
 Key = Annotated[str, Meta(min_length=1, max_length=100)]
+WorkflowDocument = Annotated[dict[str, Any], Meta(title="WorkflowDocument")]
+"""A workflow as `safelight run` takes it as a file."""
+RawDocument = Annotated[msgspec.Raw, Meta(title="WorkflowDocument")]
+"""The same as it came, to be read by the graph."""
 Ids = Annotated[list[Annotated[str, Meta(max_length=1000)]], Meta(max_length=10_000)]
 
 

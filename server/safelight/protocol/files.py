@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from safelight.sdk.problem import Problem
 
-from .common import Body
+from .common import Body, WorkflowDocument
 from .records import GalleryItem
 
 
@@ -71,11 +71,11 @@ class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
     """The file as it lies in the input folder now, and the workflow that was in the picture."""
 
     file: FileInfo
-    document: dict[str, Any] | None = None
+    document: WorkflowDocument | None = None
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """The workflow inside a file; `problems` are those of opening it."""
 
-    document: dict[str, Any]
+    document: WorkflowDocument
     problems: list[Problem] = []

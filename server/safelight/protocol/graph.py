@@ -10,7 +10,7 @@ from safelight.sdk.node import NodeSpec
 from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
 
-from .common import Body, Ids
+from .common import Body, Ids, RawDocument, WorkflowDocument
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class TextsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class CheckBody(Body, kw_only=True):
     """A document to be checked, as far as `targets` need it (default: all outputs)."""
 
-    document: msgspec.Raw
+    document: RawDocument
     targets: Ids | None = None
 
 
@@ -71,7 +71,7 @@ class CheckAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     problems: list[Problem]
     types: dict[str, dict[str, str]] = {}
-    document: dict[str, Any] | None = None
+    document: WorkflowDocument | None = None
 
 
 class PlanBody(CheckBody, kw_only=True):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+
+from .records import NumberedEvent
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="message", tag="hello"):
@@ -19,9 +21,9 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="message", tag=
 
 
 class Events(msgspec.Struct, frozen=True, kw_only=True, tag_field="message", tag="events"):
-    """Events in order. Each is `{"number", "at", "data"}`; `data.event` names it."""
+    """Events in order; `data.event` names each."""
 
-    events: list[Any]
+    events: list[NumberedEvent]
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True, tag_field="message", tag="watch", forbid_unknown_fields=True):

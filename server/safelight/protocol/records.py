@@ -13,6 +13,7 @@ import msgspec
 from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
 
+from .common import WorkflowDocument
 from .events import (
     NodeFailed,
     NodeFinished,
@@ -266,7 +267,7 @@ class WorkflowInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Workflow(WorkflowInfo, frozen=True, kw_only=True):
     """A saved workflow; `document` is what `safelight run` takes as a file."""
 
-    document: dict[str, Any]
+    document: WorkflowDocument
 
 
 class RevisionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -387,7 +388,7 @@ HostEvent = (
 """Everything that may stand in the stream."""
 
 
-class Numbered(msgspec.Struct, frozen=True):
+class NumberedEvent(msgspec.Struct, frozen=True):
     """An event with its place in the stream. Numbers only grow, also over restarts of the server."""
 
     number: int

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from safelight.sdk.problem import Problem
 
-from .common import Body, Ids, Key, Name, Priority
+from .common import Body, Ids, Key, Name, Priority, RawDocument
 from .records import QueueInfo, Run
 
 
@@ -24,7 +24,7 @@ class SubmitBody(Body, kw_only=True):
     the same key gives the run that was accepted the first time. `checkpoint_seconds` overrides the server's setting.
     """
 
-    document: msgspec.Raw = msgspec.field(default_factory=_no_document)
+    document: RawDocument = msgspec.field(default_factory=_no_document)
     workflow: Name | None = None
     inputs: dict[str, Any] = {}
     values: dict[str, Any] = {}

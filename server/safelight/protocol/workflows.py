@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from .common import Body, Name
+from .common import Body, Name, RawDocument
 
 
 class SaveBody(Body, kw_only=True):
@@ -16,7 +16,7 @@ class SaveBody(Body, kw_only=True):
     An `autosave` takes the place of the autosave before it, but leaves one every five minutes.
     """
 
-    document: msgspec.Raw
+    document: RawDocument
     revision: Annotated[int, Meta(ge=0, le=1 << 53)]
     message: Annotated[str, Meta(max_length=500)] = ""
     autosave: bool = False

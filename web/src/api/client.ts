@@ -1,9 +1,17 @@
-/** Requests to the server. See docs/api.md. */
+/** Requests to the server, typed by its routes. See docs/api.md. */
 
 import { parseJson, stringifyJson } from "../graph";
-import type { Problem } from "./shapes";
+import { BASE, type Problem, type Routes } from "./types";
 
-export const BASE = "/api/v1";
+export type Route = keyof Routes;
+type Part<Address> = Address extends `${string}{${infer Name}}${infer Rest}` ? Name | Part<Rest> : never;
+type Field<Name extends string, Value> = Value extends undefined ? unknown : object extends Value ? { [key in Name]?: Value } : { [key in Name]: Value };
+type Body<Value> = [Value] extends [undefined] ? unknown : undefined extends Value ? { body?: Value } : { body: Value };
+type Place<K extends Route> = ([Part<K>] extends [never] ? unknown : { path: Record<Part<K>, string | number> }) & Field<"query", Routes[K]["query"]>;
+/** What a route takes: the parts of its address as `path`, its `query` and `body`, and what gives it up. */
+export type Given<K extends Route> = Place<K> & Body<Routes[K]["body"]> & { signal?: AbortSignal };
+type Loose = { path?: Record<string, string | number>; query?: Record<string, unknown>; body?: unknown; signal?: AbortSignal };
+type Optional<T> = object extends T ? [given?: T] : [given: T];
 
 /** A refusal of the server, with all its problems. */
 export class ApiError extends Error {
@@ -18,16 +26,31 @@ export class ApiError extends Error {
 /** The server could not be reached. */
 export class Unreachable extends Error {}
 
-export async function request<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+/** Asks the server: `await call("GET /runs/{id}", { path: { id } })`. Throws ApiError and Unreachable. */
+export async function call<K extends Route>(route: K, ...[given]: Optional<Given<K>>): Promise<Routes[K]["answer"]> {
+  const { body, signal } = (given ?? {}) as Loose;
   const json = body !== undefined && !(body instanceof Blob);
-  const response = await asked(BASE + path, {
-    method,
+  const response = await asked(located(route, given as Loose | undefined), {
+    method: route.slice(0, route.indexOf(" ")),
     headers: json ? { "Content-Type": "application/json" } : {},
     ...(body === undefined ? {} : { body: json ? stringifyJson(body) : (body as Blob) }),
     ...(signal ? { signal } : {}),
   });
   const text = await response.text();
-  return (text ? parseJson(text) : undefined) as T;
+  return (text ? parseJson(text) : undefined) as Routes[K]["answer"];
+}
+
+/** The address of what a route gives, for images and links. */
+export function address<K extends Route & `GET ${string}`>(route: K, ...[place]: Optional<Place<K>>): string {
+  return located(route, place as Loose | undefined);
+}
+
+function located(route: string, { path = {}, query = {} }: Loose = {}): string {
+  // Names of files hold slashes, which part the address.
+  const encoded = (value: string | number) => String(value).split("/").map(encodeURIComponent).join("/");
+  const place = route.slice(route.indexOf(" ") + 1).replace(/{(\w+)}/g, (_, name: string) => encoded(path[name] ?? ""));
+  const asked = Object.entries(query).filter(([, value]) => value !== undefined);
+  return BASE + place + (asked.length ? `?${new URLSearchParams(asked.map(([name, value]) => [name, String(value)]))}` : "");
 }
 
 /** The content of a file or picture by its address. */
@@ -56,7 +79,6 @@ async function asked(address: string, how: RequestInit = {}): Promise<Response> 
   throw new ApiError(response.status, problems);
 }
 
-export const blobUrl = (digest: string) => `${BASE}/blobs/${digest}`;
-export const thumbnailUrl = (digest: string, size: 64 | 128 | 256 | 512 | 1024) => `${BASE}/thumbnails/${digest}?size=${size}`;
-export const fileUrl = (folder: "input" | "output", name: string) =>
-  `${BASE}/files/${folder}/${name.split("/").map(encodeURIComponent).join("/")}`;
+export const blobUrl = (digest: string) => address("GET /blobs/{digest}", { path: { digest } });
+export const thumbnailUrl = (digest: string, size: 64 | 128 | 256 | 512 | 1024) => address("GET /thumbnails/{digest}", { path: { digest }, query: { size: `${size}` } });
+export const fileUrl = (folder: "input" | "output", name: string) => address("GET /files/{folder}/{name}", { path: { folder, name } });

@@ -1,18 +1,10 @@
 /** The stream of events. Connects again by itself and goes on after the last event it has seen. */
 
-import { BASE } from "./client";
-import type { ServerEvent } from "./shapes";
-
-export interface Preview {
-  run: string;
-  node: string;
-  step: number;
-  total: number;
-}
+import { BASE, type Events, type Hello, type HostEvent, type PreviewHeader, type Watch } from "./types";
 
 interface Handlers {
-  onEvent: (event: ServerEvent) => void;
-  onPreview: (header: Preview, picture: Blob) => void;
+  onEvent: (event: HostEvent) => void;
+  onPreview: (header: PreviewHeader, picture: Blob) => void;
   onState: (online: boolean) => void;
 }
 
@@ -40,7 +32,7 @@ export class EventStream {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.#wait = FIRST_WAIT;
-      socket.send(JSON.stringify({ message: "watch", previews: ["*"] }));
+      socket.send(JSON.stringify({ message: "watch", previews: ["*"] } satisfies Watch));
       this.#handlers.onState(true);
     };
     socket.onmessage = (message: MessageEvent<string | ArrayBuffer>) => {
@@ -72,9 +64,7 @@ export class EventStream {
   };
 
   #text(data: string): void {
-    const message = JSON.parse(data) as
-      | { message: "hello"; server: string; number: number }
-      | { message: "events"; events: { number: number; data: ServerEvent }[] };
+    const message = JSON.parse(data) as Hello | Events;
     if (message.message === "hello") {
       this.#server = message.server;
       return;
@@ -88,7 +78,7 @@ export class EventStream {
   /** Two bytes of length, a header as JSON, a picture. */
   #binary(data: ArrayBuffer): void {
     const length = new DataView(data).getUint16(0);
-    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 2, length))) as Preview & { media_type: string };
+    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 2, length))) as PreviewHeader;
     this.#handlers.onPreview(header, new Blob([new Uint8Array(data, 2 + length)], { type: header.media_type }));
   }
 

@@ -1,11 +1,8 @@
 // Made by `python -m safelight.http.typescript`; do not edit. The source is the structs of the server.
-// Bodies are what is sent (fields with defaults may be left out); of what is received all fields are there.
+// Fields with a question mark may be left out; `unknown` is any JSON value.
 
-/** Any JSON value. */
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-
-/** A workflow document; see the documentation of the format. */
-export type WorkflowDocument = { [key: string]: Json };
+/** What all addresses of the API begin with. */
+export const BASE = "/api/v1";
 
 /**
  * What differs between the runs of a batch: the name of an input, or `node.port`, and its values in order.
@@ -14,7 +11,7 @@ export type WorkflowDocument = { [key: string]: Json };
  */
 export interface Axis {
   name: string;
-  values: Json[];
+  values: unknown[];
 }
 
 /**
@@ -46,16 +43,16 @@ export interface BatchAnswer {
 export interface BatchBody {
   document?: WorkflowDocument;
   workflow?: string | null;
-  inputs?: { [key: string]: Json };
-  values?: { [key: string]: Json };
+  inputs?: { [key: string]: unknown };
+  values?: { [key: string]: unknown };
   targets?: string[] | null;
   force?: string[];
   name?: string;
   priority?: number;
   key?: string | null;
   checkpoint_seconds?: number | null;
-  rows?: { [key: string]: Json }[];
-  sweep?: { [key: string]: Json[] };
+  rows?: { [key: string]: unknown }[];
+  sweep?: { [key: string]: unknown[] };
 }
 
 /** One run of a batch. `cell` is its place in the grid, an index on each axis, `values` are the values there. */
@@ -63,7 +60,7 @@ export interface BatchRun {
   id: string;
   status: "cancelled" | "done" | "failed" | "interrupted" | "paused" | "queued" | "running";
   cell: number[];
-  values: Json[];
+  values: unknown[];
   files: RunFile[];
   outputs: { [key: string]: OutputItem[] };
   problems: Problem[];
@@ -144,7 +141,7 @@ export interface Choice {
   widget: "choice";
   group: string;
   advanced: boolean;
-  shown_if: { [key: string]: Json };
+  shown_if: { [key: string]: unknown };
 }
 
 /** A colour as `#rrggbb`. */
@@ -152,7 +149,7 @@ export interface Color {
   widget: "color";
   group: string;
   advanced: boolean;
-  shown_if: { [key: string]: Json };
+  shown_if: { [key: string]: unknown };
 }
 
 /** What happens on a link between two innermost types. `how`: `same`, `widen` or `no`, with the reason in words. */
@@ -197,7 +194,7 @@ export interface EditRunBody {
   behind?: string | null;
 }
 
-/** Events in order. Each is `{"number", "at", "data"}`; `data.event` names it. */
+/** Events in order; `data.event` names each. */
 export interface Events {
   message: "events";
   events: NumberedEvent[];
@@ -266,7 +263,7 @@ export interface FilePick {
   kind: "any" | "audio" | "image" | "mask" | "text" | "video";
   group: string;
   advanced: boolean;
-  shown_if: { [key: string]: Json };
+  shown_if: { [key: string]: unknown };
 }
 
 /** The same with every parameter that led to it, in the order in which the nodes ran, and the run's inputs. */
@@ -290,7 +287,7 @@ export interface GalleryDetail {
   nodes: string[];
   trashed: number | null;
   parameters: Parameter[];
-  inputs: { [key: string]: Json };
+  inputs: { [key: string]: unknown };
 }
 
 /**
@@ -347,6 +344,26 @@ export interface Hello {
   resumed: boolean;
 }
 
+/** Everything that may stand in the stream. */
+export type HostEvent =
+  | RunChanged
+  | RunRemoved
+  | QueueChanged
+  | WorkerChanged
+  | WorkflowChanged
+  | ModelsChanged
+  | CatalogueChanged
+  | FileChanged
+  | Snapshot
+  | RunStarted
+  | NodeStarted
+  | NodeProgress
+  | NodeFinished
+  | NodeSkipped
+  | NodeFailed
+  | NodeWarned
+  | RunFinished;
+
 /** An input as data. `socket` is True for what stands before `*`: it starts as a socket, not as a widget. */
 export interface InputSpec {
   name: string;
@@ -354,7 +371,7 @@ export interface InputSpec {
   socket: boolean;
   required: boolean;
   lazy: boolean;
-  default: Json;
+  default: unknown;
   choices: string[];
   widget: Slider | Number | Seed | Text | Toggle | Choice | FilePick | ModelPick | Color | Items | null;
   help: string;
@@ -366,7 +383,7 @@ export interface Items {
   max_items: number;
   group: string;
   advanced: boolean;
-  shown_if: { [key: string]: Json };
+  shown_if: { [key: string]: unknown };
 }
 
 /** Outputs by id. */
@@ -411,7 +428,7 @@ export interface ModelPick {
   kind: string;
   group: string;
   advanced: boolean;
-  shown_if: { [key: string]: Json };
+  shown_if: { [key: string]: unknown };
 }
 
 /** How far the search for models is: `done` of `total` looked at; `scanning` turns false at its end. */
@@ -442,7 +459,7 @@ export interface NodeFinished {
   seconds: number;
   bytes: number;
   files: File[];
-  values: { [key: string]: Json };
+  values: { [key: string]: unknown };
   run: string;
 }
 
@@ -457,7 +474,7 @@ export interface NodeProgress {
   node: string;
   step: number;
   total: number;
-  preview: Json;
+  preview: unknown;
   curve: [number, number][];
   run: string;
 }
@@ -510,7 +527,7 @@ export interface NodeState {
   total: number;
   seconds: number;
   curve: [number, number][];
-  values: { [key: string]: Json };
+  values: { [key: string]: unknown };
 }
 
 /** The node goes on, and tells of something that may not be as it was meant. */
@@ -535,7 +552,14 @@ export interface Number {
   zero: string;
   group: string;
   advanced: boolean;
-  shown_if: { [key: string]: Json };
+  shown_if: { [key: string]: unknown };
+}
+
+/** An event with its place in the stream. Numbers only grow, also over restarts of the server. */
+export interface NumberedEvent {
+  number: number;
+  at: number;
+  data: HostEvent;
 }
 
 /** The workflow inside a file; `problems` are those of opening it. */
@@ -547,7 +571,7 @@ export interface Opened {
 /** One element of an output of the workflow: a file, or a plain value, or the name of a type without such a form. */
 export interface OutputItem {
   file?: RunFile | null;
-  value?: Json;
+  value?: unknown;
   type?: string | null;
 }
 
@@ -573,7 +597,7 @@ export interface Parameter {
   node: string;
   type: string;
   port: string;
-  value: Json;
+  value: unknown;
 }
 
 /** A prediction. `nodes` is empty when the document has problems that keep it from running. */
@@ -588,7 +612,7 @@ export interface PlanAnswer {
 export interface PlanBody {
   document: WorkflowDocument;
   targets?: string[] | null;
-  inputs?: { [key: string]: Json };
+  inputs?: { [key: string]: unknown };
   force?: string[];
 }
 
@@ -626,7 +650,7 @@ export interface Problem {
   hint: string;
   node: string | null;
   port: string | null;
-  value: Json;
+  value: unknown;
   details: string | null;
   level: "error" | "warning";
 }
@@ -704,7 +728,7 @@ export interface Run {
   batch: string | null;
   retry_of: string | null;
   worker: string | null;
-  inputs: { [key: string]: Json };
+  inputs: { [key: string]: unknown };
   problems: Problem[];
   outputs: { [key: string]: OutputItem[] };
   files: RunFile[];
@@ -737,7 +761,7 @@ export interface RunDetail {
   batch: string | null;
   retry_of: string | null;
   worker: string | null;
-  inputs: { [key: string]: Json };
+  inputs: { [key: string]: unknown };
   problems: Problem[];
   outputs: { [key: string]: OutputItem[] };
   files: RunFile[];
@@ -822,7 +846,7 @@ export interface Seed {
   widget: "seed";
   group: string;
   advanced: boolean;
-  shown_if: { [key: string]: Json };
+  shown_if: { [key: string]: unknown };
 }
 
 /**
@@ -839,7 +863,7 @@ export interface Settings {
   cancel_grace: number;
   history_limit: number;
   trash_days: number;
-  editor: { [key: string]: Json };
+  editor: { [key: string]: unknown };
 }
 
 /** Only what is given is changed. */
@@ -849,7 +873,7 @@ export interface SettingsBody {
   cancel_grace?: number | null;
   history_limit?: number | null;
   trash_days?: number | null;
-  editor?: { [key: string]: Json } | null;
+  editor?: { [key: string]: unknown } | null;
 }
 
 /**
@@ -865,7 +889,7 @@ export interface Slider {
   zero: string;
   group: string;
   advanced: boolean;
-  shown_if: { [key: string]: Json };
+  shown_if: { [key: string]: unknown };
 }
 
 /**
@@ -890,8 +914,8 @@ export interface Snapshot {
 export interface SubmitBody {
   document?: WorkflowDocument;
   workflow?: string | null;
-  inputs?: { [key: string]: Json };
-  values?: { [key: string]: Json };
+  inputs?: { [key: string]: unknown };
+  values?: { [key: string]: unknown };
   targets?: string[] | null;
   force?: string[];
   name?: string;
@@ -941,7 +965,7 @@ export interface Text {
   file_name: boolean;
   group: string;
   advanced: boolean;
-  shown_if: { [key: string]: Json };
+  shown_if: { [key: string]: unknown };
 }
 
 /**
@@ -959,7 +983,7 @@ export interface Toggle {
   widget: "toggle";
   group: string;
   advanced: boolean;
-  shown_if: { [key: string]: Json };
+  shown_if: { [key: string]: unknown };
 }
 
 /** The file as it lies in the input folder now, and the workflow that was in the picture. */
@@ -1017,6 +1041,9 @@ export interface WorkflowChanged {
   revision: number;
 }
 
+/** A workflow as `safelight run` takes it as a file; `safelight check` says what is wrong with one. */
+export type WorkflowDocument = object;
+
 /** A saved workflow without its content. `revision` counts from 1 and grows with each save. */
 export interface WorkflowInfo {
   name: string;
@@ -1027,357 +1054,324 @@ export interface WorkflowInfo {
   nodes: number;
 }
 
-/** What `data` of a numbered event may be. */
-export type HostEvent =
-  | RunChanged
-  | RunRemoved
-  | QueueChanged
-  | WorkerChanged
-  | WorkflowChanged
-  | ModelsChanged
-  | CatalogueChanged
-  | FileChanged
-  | Snapshot
-  | RunStarted
-  | NodeStarted
-  | NodeProgress
-  | NodeFinished
-  | NodeSkipped
-  | NodeFailed
-  | NodeWarned
-  | RunFinished;
-
-/** An event with its place in the stream. */
-export interface NumberedEvent {
-  number: number;
-  at: number;
-  data: HostEvent;
-}
-
 /** Every route: its method and address, what is sent and what comes back. */
 export interface Routes {
   /** All nodes, packs and rules of connecting. */
-  "GET /api/v1/catalogue": {
+  "GET /catalogue": {
     query: undefined;
     body: undefined;
     answer: CatalogueAnswer;
   };
   /** Names and help of nodes in a language. */
-  "GET /api/v1/texts": {
+  "GET /texts": {
     query: { language: string };
     body: undefined;
     answer: TextsAnswer;
   };
   /** Every problem of a document. */
-  "POST /api/v1/check": {
+  "POST /check": {
     query: undefined;
     body: CheckBody;
     answer: CheckAnswer;
   };
   /** What running a document now would do. */
-  "POST /api/v1/plan": {
+  "POST /plan": {
     query: undefined;
     body: PlanBody;
     answer: PlanAnswer;
   };
   /** Accept a run. */
-  "POST /api/v1/runs": {
+  "POST /runs": {
     query: undefined;
     body: SubmitBody;
     answer: Run;
   };
   /** History with search. */
-  "GET /api/v1/runs": {
+  "GET /runs": {
     query: { status?: string; search?: string; workflow?: string; batch?: string; before?: string; limit?: number };
     body: undefined;
     answer: RunPage;
   };
   /** Accept a sweep. */
-  "POST /api/v1/runs/batch": {
+  "POST /runs/batch": {
     query: undefined;
     body: BatchBody;
     answer: BatchAnswer;
   };
   /** A sweep as a grid. */
-  "GET /api/v1/batches/{batch}": {
+  "GET /batches/{batch}": {
     query: undefined;
     body: undefined;
     answer: Batch;
   };
   /** One run. */
-  "GET /api/v1/runs/{id}": {
+  "GET /runs/{id}": {
     query: undefined;
     body: undefined;
     answer: RunDetail;
   };
   /** Rename or move a waiting run. */
-  "PATCH /api/v1/runs/{id}": {
+  "PATCH /runs/{id}": {
     query: undefined;
     body: EditRunBody;
     answer: Run;
   };
   /** Take a run out of the list. */
-  "DELETE /api/v1/runs/{id}": {
+  "DELETE /runs/{id}": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** What it runs. */
-  "GET /api/v1/runs/{id}/document": {
+  "GET /runs/{id}/document": {
     query: undefined;
     body: undefined;
-    answer: { [key: string]: Json };
+    answer: WorkflowDocument;
   };
   /** Problems with tracebacks. */
-  "GET /api/v1/runs/{id}/details": {
+  "GET /runs/{id}/details": {
     query: undefined;
     body: undefined;
     answer: RunDetails;
   };
   /** Stop a run. */
-  "POST /api/v1/runs/{id}/cancel": {
+  "POST /runs/{id}/cancel": {
     query: undefined;
     body: CancelBody | undefined;
     answer: Run;
   };
   /** Pause a run; what is done is kept. */
-  "POST /api/v1/runs/{id}/pause": {
+  "POST /runs/{id}/pause": {
     query: undefined;
     body: undefined;
     answer: Run;
   };
   /** Let a paused run go on. */
-  "POST /api/v1/runs/{id}/resume": {
+  "POST /runs/{id}/resume": {
     query: undefined;
     body: undefined;
     answer: Run;
   };
   /** The same again, as a new run. */
-  "POST /api/v1/runs/{id}/retry": {
+  "POST /runs/{id}/retry": {
     query: undefined;
     body: undefined;
     answer: Run;
   };
   /** The queue. */
-  "GET /api/v1/queue": {
+  "GET /queue": {
     query: undefined;
     body: undefined;
     answer: QueueAnswer;
   };
   /** Start nothing new. */
-  "POST /api/v1/queue/pause": {
+  "POST /queue/pause": {
     query: undefined;
     body: undefined;
     answer: QueueAnswer;
   };
   /** Go on. */
-  "POST /api/v1/queue/resume": {
+  "POST /queue/resume": {
     query: undefined;
     body: undefined;
     answer: QueueAnswer;
   };
   /** Cancel all that waits. */
-  "POST /api/v1/queue/clear": {
+  "POST /queue/clear": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** Saved workflows. */
-  "GET /api/v1/workflows": {
+  "GET /workflows": {
     query: { search?: string };
     body: undefined;
     answer: WorkflowInfo[];
   };
   /** One with its document. */
-  "GET /api/v1/workflows/{name}": {
+  "GET /workflows/{name}": {
     query: undefined;
     body: undefined;
     answer: Workflow;
   };
   /** Save. */
-  "PUT /api/v1/workflows/{name}": {
+  "PUT /workflows/{name}": {
     query: undefined;
     body: SaveBody;
     answer: WorkflowInfo;
   };
   /** Delete. */
-  "DELETE /api/v1/workflows/{name}": {
+  "DELETE /workflows/{name}": {
     query: { revision?: number };
     body: undefined;
     answer: Done;
   };
   /** Rename. */
-  "POST /api/v1/workflows/{name}/rename": {
+  "POST /workflows/{name}/rename": {
     query: undefined;
     body: RenameBody;
     answer: WorkflowInfo;
   };
   /** Its history. */
-  "GET /api/v1/workflows/{name}/revisions": {
+  "GET /workflows/{name}/revisions": {
     query: undefined;
     body: undefined;
     answer: RevisionInfo[];
   };
   /** An earlier state. */
-  "GET /api/v1/workflows/{name}/revisions/{number}": {
+  "GET /workflows/{name}/revisions/{number}": {
     query: undefined;
     body: undefined;
     answer: Workflow;
   };
   /** What ships with the program. */
-  "GET /api/v1/templates": {
+  "GET /templates": {
     query: undefined;
     body: undefined;
     answer: Template[];
   };
   /** One of them. */
-  "GET /api/v1/templates/{name}": {
+  "GET /templates/{name}": {
     query: undefined;
     body: undefined;
-    answer: { [key: string]: Json };
+    answer: WorkflowDocument;
   };
   /** What it makes, in small. */
-  "GET /api/v1/templates/{name}/picture": {
+  "GET /templates/{name}/picture": {
     query: undefined;
     body: undefined;
     answer: Blob;
   };
   /** What runs made. */
-  "GET /api/v1/gallery": {
+  "GET /gallery": {
     query: { search?: string; node?: string; model?: string; workflow?: string; batch?: string; run?: string; since?: number; until?: number; trash?: boolean; offset?: number; limit?: number };
     body: undefined;
     answer: GalleryPage;
   };
   /** What can be looked for. */
-  "GET /api/v1/gallery/facets": {
+  "GET /gallery/facets": {
     query: undefined;
     body: undefined;
     answer: FacetsAnswer;
   };
   /** Throw outputs away. */
-  "POST /api/v1/gallery/trash": {
+  "POST /gallery/trash": {
     query: undefined;
     body: ItemsBody;
     answer: Changed;
   };
   /** Take them back. */
-  "POST /api/v1/gallery/restore": {
+  "POST /gallery/restore": {
     query: undefined;
     body: ItemsBody;
     answer: Changed;
   };
   /** Remove for good what is in the trash. */
-  "POST /api/v1/gallery/empty": {
+  "POST /gallery/empty": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** One output with its parameters. */
-  "GET /api/v1/gallery/{item}": {
+  "GET /gallery/{item}": {
     query: undefined;
     body: undefined;
     answer: GalleryDetail;
   };
   /** Its workflow. */
-  "GET /api/v1/gallery/{item}/document": {
+  "GET /gallery/{item}/document": {
     query: undefined;
     body: undefined;
-    answer: { [key: string]: Json };
+    answer: WorkflowDocument;
   };
   /** Files, newest first. */
-  "GET /api/v1/files/{folder}": {
+  "GET /files/{folder}": {
     query: { search?: string; offset?: number; limit?: number };
     body: undefined;
     answer: FilePage;
   };
   /** Upload a picture or text. */
-  "POST /api/v1/files/input": {
+  "POST /files/input": {
     query: { name: string };
     body: Blob;
     answer: Uploaded;
   };
   /** The bytes of a file. */
-  "GET /api/v1/files/{folder}/{name}": {
+  "GET /files/{folder}/{name}": {
     query: undefined;
     body: undefined;
     answer: Blob;
   };
   /** Remove an upload; throw an output away. */
-  "DELETE /api/v1/files/{folder}/{name}": {
+  "DELETE /files/{folder}/{name}": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** Bytes by digest. */
-  "GET /api/v1/blobs/{digest}": {
+  "GET /blobs/{digest}": {
     query: undefined;
     body: undefined;
     answer: Blob;
   };
   /** A small picture. */
-  "GET /api/v1/thumbnails/{digest}": {
+  "GET /thumbnails/{digest}": {
     query: { size?: "1024" | "128" | "256" | "512" | "64" };
     body: undefined;
     answer: Blob;
   };
   /** The workflow in a file. */
-  "POST /api/v1/open": {
+  "POST /open": {
     query: undefined;
     body: Blob;
     answer: Opened;
   };
   /** Models that can be named. */
-  "GET /api/v1/models": {
+  "GET /models": {
     query: undefined;
     body: undefined;
     answer: ModelList;
   };
   /** One model. */
-  "GET /api/v1/models/{name}": {
+  "GET /models/{name}": {
     query: undefined;
     body: undefined;
     answer: ModelInfo;
   };
   /** Usage of the cache. */
-  "GET /api/v1/cache": {
+  "GET /cache": {
     query: undefined;
     body: undefined;
     answer: CacheInfo;
   };
   /** Forget everything that was computed. */
-  "POST /api/v1/cache/clear": {
+  "POST /cache/clear": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** Versions, devices, memory, workers. */
-  "GET /api/v1/system": {
+  "GET /system": {
     query: undefined;
     body: undefined;
     answer: SystemAnswer;
   };
   /** Let workers give memory back. */
-  "POST /api/v1/system/free": {
+  "POST /system/free": {
     query: undefined;
     body: undefined;
     answer: Done;
   };
   /** Settings. */
-  "GET /api/v1/settings": {
+  "GET /settings": {
     query: undefined;
     body: undefined;
     answer: Settings;
   };
   /** Change some. */
-  "PATCH /api/v1/settings": {
+  "PATCH /settings": {
     query: undefined;
     body: SettingsBody;
     answer: Settings;
-  };
-  /** Whether the server is there. */
-  "GET /healthz": {
-    query: undefined;
-    body: undefined;
-    answer: Health;
   };
 }

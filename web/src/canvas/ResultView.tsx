@@ -4,7 +4,7 @@
  */
 
 import { blobUrl, fileUrl, thumbnailUrl } from "../api/client";
-import type { CurvePoint, NodeValues } from "../api/shapes";
+import type { NodeState } from "../api/types";
 import { saidName, useT } from "../i18n";
 import { resultKey, resultKind, useResults } from "../state/status";
 import { useApp } from "../state/store";
@@ -77,7 +77,7 @@ const MOST = 200;
 const WIDTH = 220;
 
 /** A loss over the steps, with its range and the newest value. */
-function Curve({ points, height }: { points: readonly CurvePoint[]; height: number }) {
+function Curve({ points, height }: { points: NodeState["curve"]; height: number }) {
   const t = useT();
   const every = Math.ceil(points.length / MOST);
   const drawn = points.filter((_, index) => index % every === 0 || index === points.length - 1);
@@ -87,7 +87,7 @@ function Curve({ points, height }: { points: readonly CurvePoint[]; height: numb
   const first = points[0]?.[0] ?? 0;
   const last = points[points.length - 1]?.[0] ?? 1;
   const room = height - 26;
-  const place = ([step, value]: CurvePoint) => {
+  const place = ([step, value]: NodeState["curve"][number]) => {
     const x = ((step - first) / (last - first || 1)) * WIDTH;
     const y = 4 + (1 - (value - low) / (high - low || 1)) * (room - 8);
     return `${x.toFixed(1)},${y.toFixed(1)}`;
@@ -111,7 +111,7 @@ function short(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
-function Values({ values }: { values: NodeValues }) {
+function Values({ values }: { values: NodeState["values"] }) {
   const entries = Object.entries(values);
   return (
     <dl className="values">

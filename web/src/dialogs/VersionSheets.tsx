@@ -1,7 +1,7 @@
 /** Other states of a workflow: its revisions, and the version that somebody else saved meanwhile. */
 
 import { useEffect, useState } from "react";
-import type { RevisionInfo } from "../api/shapes";
+import type { RevisionInfo } from "../api/types";
 import { useT, when } from "../i18n";
 import { errorText } from "../i18n/problems";
 import { compareDocuments, type Difference, type Document } from "../graph";

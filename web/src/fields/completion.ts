@@ -1,6 +1,6 @@
 /** Names that complete while a prompt is typed: embeddings, and LoRAs in the way of A1111's prompts. */
 
-import type { ModelInfo } from "../api/shapes";
+import type { ModelInfo } from "../api/types";
 import { rank } from "../ui/fuzzy";
 
 export interface Wanted {

@@ -4,7 +4,7 @@
  */
 
 import { create } from "zustand";
-import { ApiError, request, Unreachable } from "../api/client";
+import { ApiError, call, Unreachable } from "../api/client";
 import { labelOf } from "../graph";
 import { en, type TextKey, type Texts } from "./en";
 
@@ -37,7 +37,7 @@ export async function loadWords(): Promise<void> {
   const { language } = useLanguage.getState();
   if (language === "en") return;
   try {
-    const { texts } = await request<{ texts: Words }>("GET", `/texts?language=${language}`);
+    const { texts } = await call("GET /texts", { query: { language } });
     if (useLanguage.getState().language === language) useLanguage.setState({ words: texts });
   } catch (error) {
     if (!(error instanceof Unreachable) && !(error instanceof ApiError)) throw error;

@@ -1,11 +1,10 @@
 import { useState } from "react";
 import { blobUrl } from "../api/client";
-import type { NodeFile } from "../api/shapes";
 import { said, saidName, useT, useWords } from "../i18n";
 import { fieldOf, type FormField, formFields, moveInput, removeInput, renameInput, setValue, splitPort } from "../graph";
 import { tabTitle } from "../state/documents";
 import { editDocument, startChoosing } from "../state/edits";
-import { progressOf, resultKey, useResults } from "../state/status";
+import { type NodeFile, progressOf, resultKey, useResults } from "../state/status";
 import { patchTab, type Tab, tabOf, useApp } from "../state/store";
 import { runSweep, setSweep, sweepAxes, sweepCount, sweepTexts } from "../state/sweep";
 import { isActive, run } from "../state/sync";

@@ -1,6 +1,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useMemo, useRef, useState } from "react";
-import { request } from "../api/client";
+import { call } from "../api/client";
 import type { FacetsAnswer, GalleryItem } from "../api/types";
 import { said, useT } from "../i18n";
 import { labelOf } from "../graph";
@@ -224,7 +224,7 @@ function Filters({ query, ask, total, wide, setWide }: FilterProps) {
   const [facets, setFacets] = useState<FacetsAnswer | null>(null);
   const [when, setWhen] = useState<"any" | keyof typeof DAYS | "between">("any");
   useEffect(() => {
-    const timer = setTimeout(() => void request<FacetsAnswer>("GET", "/gallery/facets").then(setFacets, () => undefined), 400);
+    const timer = setTimeout(() => void call("GET /gallery/facets").then(setFacets, () => undefined), 400);
     return () => clearTimeout(timer);
   }, [version, total]);
   const nodes = useMemo(() => {

@@ -1,8 +1,8 @@
 import { useEffect, useState } from "react";
-import { request } from "../api/client";
+import { call } from "../api/client";
 import type { GalleryDetail, GalleryItem, Parameter } from "../api/types";
 import { said, saidName, useT, useWords, when } from "../i18n";
-import type { NodeData } from "../graph";
+import { asDocument } from "../graph";
 import { openGalleryItem } from "../state/documents";
 import { loadOutput } from "../state/files";
 import { putBack } from "../state/gallery";
@@ -25,7 +25,7 @@ export function PictureDetail({ item, onCompare, onRemove, onView }: Props) {
   const [detail, setDetail] = useState<GalleryDetail | null>(null);
   useEffect(() => {
     let stale = false;
-    request<GalleryDetail>("GET", `/gallery/${item.id}`).then(
+    call("GET /gallery/{item}", { path: { item: item.id } }).then(
       (found) => !stale && setDetail(found),
       () => undefined,
     );
@@ -38,8 +38,8 @@ export function PictureDetail({ item, onCompare, onRemove, onView }: Props) {
   const bare = detail !== null && !detail.parameters.length;
   useEffect(() => {
     if (!bare) return;
-    request<{ nodes: Record<string, NodeData> }>("GET", `/gallery/${item.id}/document`).then(
-      ({ nodes }) => setCarried(Object.entries(nodes).flatMap(([node, { type, values }]) => Object.entries(values ?? {}).map(([port, value]) => ({ node, type, port, value: value as Parameter["value"] })))),
+    call("GET /gallery/{item}/document", { path: { item: item.id } }).then(
+      (document) => setCarried(Object.entries(asDocument(document).nodes).flatMap(([node, { type, values }]) => Object.entries(values ?? {}).map(([port, value]) => ({ node, type, port, value })))),
       () => undefined,
     );
   }, [item.id, bare]);

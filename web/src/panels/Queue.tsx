@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
-import { request } from "../api/client";
-import type { Run } from "../api/shapes";
+import { call } from "../api/client";
+import type { Run } from "../api/types";
 import { duration, saidName, type TextKey, useT, when } from "../i18n";
 import { errorText, failureLine } from "../i18n/problems";
 import { stringifyJson } from "../graph";
@@ -23,15 +23,15 @@ export function Queue() {
   const running = all.filter((run) => run.status === "running").sort((a, b) => (a.started ?? 0) - (b.started ?? 0));
   const waiting = all.filter((run) => run.status === "queued" || run.status === "interrupted").sort(inQueue);
   const paused = all.filter((run) => run.status === "paused").sort(inQueue);
-  const move = (run: Run, where: { ahead_of?: string; behind?: string }) => act("PATCH", `/runs/${run.id}`, where);
+  const move = (run: Run, where: { ahead_of?: string; behind?: string }) => act(call("PATCH /runs/{id}", { path: { id: run.id }, body: where }));
   return (
     <div className="scroll queue">
       <div className="buttons">
-        <button type="button" onClick={() => act("POST", queue.paused ? "/queue/resume" : "/queue/pause")}>
+        <button type="button" onClick={() => act(call(queue.paused ? "POST /queue/resume" : "POST /queue/pause"))}>
           {t(queue.paused ? "queue.resume" : "queue.pause")}
         </button>
         {waiting.length > 0 && (
-          <button type="button" onClick={() => act("POST", "/queue/clear")}>
+          <button type="button" onClick={() => act(call("POST /queue/clear"))}>
             {t("queue.clear")}
           </button>
         )}
@@ -42,7 +42,7 @@ export function Queue() {
       <Group title="queue.running" runs={running}>
         {(run) => (
           <Row key={run.id} run={run} left={left[run.id]}>
-            <Act label="queue.pauseRun" run={run} sign={<Bars />} onClick={() => act("POST", `/runs/${run.id}/pause`)} />
+            <Act label="queue.pauseRun" run={run} sign={<Bars />} onClick={() => act(call("POST /runs/{id}/pause", { path: { id: run.id } }))} />
             <Act label="run.cancel" run={run} sign="✕" onClick={() => void cancelRun(run.id)} />
           </Row>
         )}
@@ -75,7 +75,7 @@ export function Queue() {
       <Group title="queue.paused" runs={paused}>
         {(run) => (
           <Row key={run.id} run={run}>
-            <Act label="queue.resumeRun" run={run} sign="▶" onClick={() => act("POST", `/runs/${run.id}/resume`)} />
+            <Act label="queue.resumeRun" run={run} sign="▶" onClick={() => act(call("POST /runs/{id}/resume", { path: { id: run.id } }))} />
             <Act label="run.cancel" run={run} sign="✕" onClick={() => void cancelRun(run.id)} />
           </Row>
         )}
@@ -91,8 +91,8 @@ function inQueue(a: Run, b: Run): number {
   return first || b.priority - a.priority || a.rank - b.rank || Number(a.id.slice(1)) - Number(b.id.slice(1));
 }
 
-function act(method: string, path: string, body: unknown = {}): void {
-  void request(method, path, method === "DELETE" ? undefined : body).catch((error: Error) => toast(errorText(error), "error"));
+function act(asked: Promise<unknown>): void {
+  void asked.catch((error: Error) => toast(errorText(error), "error"));
 }
 
 /** Seconds until each run that runs or waits ends, asked for when the queue changes and every few seconds. */
@@ -104,7 +104,7 @@ function useTimeLeft(): Record<string, number | null> {
   useEffect(() => {
     if (!busy || !online) return;
     const ask = () =>
-      void request<{ running: Run[]; waiting: Run[] }>("GET", "/queue").then(
+      void call("GET /queue").then(
         (answer) => setLeft(Object.fromEntries([...answer.running, ...answer.waiting].map((run) => [run.id, run.left ?? null]))),
         () => undefined,
       );
@@ -125,10 +125,8 @@ function Finished() {
   const [older, setOlder] = useState<Run[]>([]);
   const [next, setNext] = useState<string | null>(null);
   const load = (before: string | null) => {
-    const parameters = new URLSearchParams({ status: "done,failed,cancelled", limit: String(PAGE) });
-    if (before) parameters.set("before", before);
-    if (search.trim()) parameters.set("search", search.trim());
-    return request<{ runs: Run[]; next: string | null }>("GET", `/runs?${parameters}`).then(
+    const query = { status: "done,failed,cancelled", limit: PAGE, ...(before ? { before } : {}), ...(search.trim() ? { search: search.trim() } : {}) };
+    return call("GET /runs", { query }).then(
       (page) => {
         setOlder((list) => [...(before ? list : []), ...page.runs]);
         setNext(page.next);
@@ -147,7 +145,7 @@ function Finished() {
   const all = [...merged.values()].filter((run) => !isActive(runs[run.id] ?? run)).sort((a, b) => Number(b.id.slice(1)) - Number(a.id.slice(1)));
   const remove = (run: Run) => {
     setOlder((list) => list.filter((one) => one.id !== run.id));
-    act("DELETE", `/runs/${run.id}`);
+    act(call("DELETE /runs/{id}", { path: { id: run.id } }));
   };
   if (!all.length && !search) return null;
   return (
@@ -159,7 +157,7 @@ function Finished() {
         {all.map((run) => (
           <Row key={run.id} run={run}>
             <Act label="gallery.open" run={run} sign="⤢" onClick={() => void openRun(run)} />
-            <Act label="queue.retry" run={run} sign="↻" onClick={() => act("POST", `/runs/${run.id}/retry`)} />
+            <Act label="queue.retry" run={run} sign="↻" onClick={() => act(call("POST /runs/{id}/retry", { path: { id: run.id } }))} />
             <Act label="queue.remove" run={run} sign="✕" onClick={() => remove(run)} />
           </Row>
         ))}

@@ -1,7 +1,7 @@
 /** Workflows to begin with or to go on with: those that ship with the program, saved ones, and those that were closed. */
 
 import { useEffect, useState } from "react";
-import type { Template } from "../api/shapes";
+import type { Template } from "../api/types";
 import { said, saidName, useT, useWords, when } from "../i18n";
 import { openTemplate, openWorkflow, reopenTab } from "../state/documents";
 import { type ClosedTab, closedTabs } from "../state/persist";

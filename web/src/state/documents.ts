@@ -1,14 +1,14 @@
 /** Open documents: tabs, opening, saving with revisions, entering subgraphs. */
 
-import { request } from "../api/client";
-import type { NodeFile, Problem, Run } from "../api/shapes";
+import { call } from "../api/client";
+import type { Run } from "../api/types";
 import { said, t } from "../i18n";
 import { errorText, problemLine } from "../i18n/problems";
 import * as m from "../graph";
 import { missingThings } from "./missing";
 import { keepClosed, takeClosed } from "./persist";
 import { randomId } from "./session";
-import { type Result, resultKey } from "./status";
+import { type NodeFile, type Result, resultKey } from "./status";
 import { activeTab, histories, newTab, patchTab, type Tab, toast, useApp } from "./store";
 
 export function openTab(part: Partial<Tab> & { document: m.Document }): string {
@@ -81,7 +81,7 @@ export async function openWorkflow(name: string): Promise<void> {
   const there = useApp.getState().tabs.find((tab) => tab.name === name);
   if (there) return showTab(there.id);
   await opening(async () => {
-    const answer = await request<{ document: unknown; revision: number }>("GET", `/workflows/${encodeURIComponent(name)}`);
+    const answer = await call("GET /workflows/{name}", { path: { name } });
     const document = await placed(m.asDocument(answer.document));
     openTab({ document, base: document, name, revision: answer.revision });
   });
@@ -89,7 +89,7 @@ export async function openWorkflow(name: string): Promise<void> {
 
 export async function openTemplate(name: string): Promise<void> {
   await opening(async () => {
-    const document = m.asDocument(await request("GET", `/templates/${encodeURIComponent(name)}`));
+    const document = m.asDocument(await call("GET /templates/{name}", { path: { name } }));
     // From here on they are the user's own words.
     for (const node of Object.values(document.nodes)) if (node.title) node.title = said(node.title);
     openUnchanged(await placed(document));
@@ -109,7 +109,7 @@ export async function openFile(file: Blob): Promise<boolean> {
         // The server knows other programs' formats too.
       }
     }
-    const answer = await request<{ document: unknown; problems: Problem[] }>("POST", "/open", file);
+    const answer = await call("POST /open", { body: file });
     openUnchanged(await placed(m.asDocument(answer.document)));
     for (const problem of answer.problems) toast(problemLine(problem), "error");
   });
@@ -118,7 +118,7 @@ export async function openFile(file: Blob): Promise<boolean> {
 /** The workflow of a picture of the gallery: the one that it carries, else that of the run that made it. */
 export async function openGalleryItem(id: string): Promise<void> {
   await opening(async () => {
-    openUnchanged(await placed(m.asDocument(await request("GET", `/gallery/${id}/document`))));
+    openUnchanged(await placed(m.asDocument(await call("GET /gallery/{item}/document", { path: { item: id } }))));
     useApp.setState({ form: false });
   });
 }
@@ -126,7 +126,7 @@ export async function openGalleryItem(id: string): Promise<void> {
 /** What a run ran, with the values that it was given. */
 export async function openRun(run: Run): Promise<void> {
   await opening(async () => {
-    openUnchanged(await placed(m.asDocument(await request("GET", `/runs/${run.id}/document`))));
+    openUnchanged(await placed(m.asDocument(await call("GET /runs/{id}/document", { path: { id: run.id } }))));
     useApp.setState({ form: false });
   });
 }

@@ -1,7 +1,7 @@
 /** Files of the input and output folders, and files that arrive from outside. */
 
-import { fetchBlob, fileUrl, request } from "../api/client";
-import type { FileInfo } from "../api/shapes";
+import { fetchBlob, fileUrl, call } from "../api/client";
+import type { Uploaded } from "../api/types";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
 import * as m from "../graph";
@@ -10,16 +10,12 @@ import { edit } from "./edits";
 import { toast, useApp } from "./store";
 
 export async function refreshFiles(): Promise<void> {
-  const page = await request<{ files: FileInfo[] }>("GET", "/files/input?limit=200");
+  const page = await call("GET /files/{folder}", { path: { folder: "input" }, query: { limit: 200 } });
   useApp.setState({ files: page.files });
 }
 
-export async function uploadFile(file: File): Promise<{ file: FileInfo; document: unknown }> {
-  const answer = await request<{ file: FileInfo; document: unknown }>(
-    "POST",
-    `/files/input?name=${encodeURIComponent(file.name || "pasted.png")}`,
-    file,
-  );
+export async function uploadFile(file: File): Promise<Uploaded> {
+  const answer = await call("POST /files/input", { query: { name: file.name || "pasted.png" }, body: file });
   void refreshFiles();
   return answer;
 }
@@ -56,7 +52,7 @@ export async function receiveFile(file: File, at: m.Point): Promise<void> {
 
 async function holdsWorkflow(file: File): Promise<boolean> {
   try {
-    await request("POST", "/open", file);
+    await call("POST /open", { body: file });
     return true;
   } catch {
     return false;

@@ -1,8 +1,8 @@
 /** The gallery's list: as long as the answer says, and loaded where it is looked at. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
-import { request } from "../api/client";
-import type { GalleryItem, GalleryPage } from "../api/types";
+import { call } from "../api/client";
+import type { GalleryItem, Routes } from "../api/types";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
 import { toast, useApp } from "./store";
@@ -22,14 +22,12 @@ export interface GalleryQuery {
 
 export const EVERYTHING: GalleryQuery = { search: "", node: "", model: "", since: 0, until: 0, trash: false };
 
-function parameters(query: GalleryQuery): string {
-  const found = new URLSearchParams({ trash: String(query.trash) });
-  if (query.search.trim()) found.set("search", query.search.trim());
-  if (query.node) found.set("node", query.node);
-  if (query.model) found.set("model", query.model);
-  if (query.since) found.set("since", String(query.since));
-  if (query.until) found.set("until", String(query.until));
-  return found.toString();
+type Asked = Routes["GET /gallery"]["query"];
+
+/** What is asked, without what asks for nothing. */
+function parameters({ search, node, model, since, until, trash }: GalleryQuery): Asked {
+  const text = search.trim();
+  return { trash, ...(text && { search: text }), ...(node && { node }), ...(model && { model }), ...(since && { since }), ...(until && { until }) };
 }
 
 interface List {
@@ -53,14 +51,14 @@ export function useGallery(query: GalleryQuery): Gallery {
   const seen = useRef({ first: 0, last: 0 });
   const round = useRef(0);
   const pending = useRef(new Set<number>());
-  const text = parameters(query);
+  const text = JSON.stringify(parameters(query));
 
   const fetchPage = useCallback(
     async (page: number, now: number, fresh: boolean) => {
       if (pending.current.has(page)) return;
       pending.current.add(page);
       try {
-        const answer = await request<GalleryPage>("GET", `/gallery?${text}&offset=${page * PAGE}&limit=${PAGE}`);
+        const answer = await call("GET /gallery", { query: { ...(JSON.parse(text) as Asked), offset: page * PAGE, limit: PAGE } });
         if (round.current !== now) return;
         setList((before) => ({
           total: answer.total,
@@ -112,7 +110,7 @@ export function useGallery(query: GalleryQuery): Gallery {
 export async function trash(ids: string[]): Promise<void> {
   if (!ids.length) return;
   try {
-    const { items } = await request<{ items: string[] }>("POST", "/gallery/trash", { items: ids });
+    const { items } = await call("POST /gallery/trash", { body: { items: ids } });
     refresh();
     toast(t(items.length === 1 ? "gallery.trashed.one" : "gallery.trashed", { count: items.length }), "info", {
       label: t("command.undo"),
@@ -125,7 +123,7 @@ export async function trash(ids: string[]): Promise<void> {
 
 export async function putBack(ids: string[]): Promise<void> {
   try {
-    await request("POST", "/gallery/restore", { items: ids });
+    await call("POST /gallery/restore", { body: { items: ids } });
     refresh();
   } catch (error) {
     toast(errorText(error), "error");
@@ -134,7 +132,7 @@ export async function putBack(ids: string[]): Promise<void> {
 
 export async function emptyTrash(): Promise<void> {
   try {
-    await request("POST", "/gallery/empty", {});
+    await call("POST /gallery/empty");
     refresh();
   } catch (error) {
     toast(errorText(error), "error");

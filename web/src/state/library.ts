@@ -1,7 +1,6 @@
 /** The user's own subgraphs: kept on the server as workflows named `library: NAME`, each with one instance in it. */
 
-import { request } from "../api/client";
-import type { WorkflowInfo } from "../api/shapes";
+import { call } from "../api/client";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
 import * as m from "../graph";
@@ -13,7 +12,6 @@ export const LIBRARY = "library: ";
 export const isKept = (workflow: { name: string }) => workflow.name.startsWith(LIBRARY);
 export const keptTitle = (name: string) => name.slice(LIBRARY.length);
 
-const address = (name: string) => `/workflows/${encodeURIComponent(name)}`;
 
 /** Keeps the subgraph of an instance. One of the same name gets a new revision; the earlier ones stay. */
 export async function keepSubgraph(id: string): Promise<void> {
@@ -26,8 +24,8 @@ export async function keepSubgraph(id: string): Promise<void> {
   const document = { ...part, name: title, ...(definition.description ? { description: definition.description } : {}) };
   const revision = useApp.getState().workflows.find((workflow) => workflow.name === name)?.revision ?? 0;
   try {
-    await request("PUT", address(name), { document, revision });
-    useApp.setState({ workflows: await request<WorkflowInfo[]>("GET", "/workflows") });
+    await call("PUT /workflows/{name}", { path: { name }, body: { document, revision } });
+    useApp.setState({ workflows: await call("GET /workflows") });
     toast(t("library.kept", { name: title }));
   } catch (error) {
     toast(t("save.failed", { message: errorText(error) }), "error");
@@ -37,7 +35,7 @@ export async function keepSubgraph(id: string): Promise<void> {
 /** Adds a kept subgraph to the graph on screen; changes to it there stay in that workflow. */
 export async function addKept(name: string, at: m.Point): Promise<void> {
   try {
-    const answer = await request<{ document: unknown }>("GET", address(name));
+    const answer = await call("GET /workflows/{name}", { path: { name } });
     const part = m.asDocument(answer.document);
     let keys: string[] = [];
     edit("add", (scene) => void (keys = m.pastePart(scene, part, at)), { select: () => keys });

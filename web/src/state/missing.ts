@@ -1,6 +1,6 @@
 /** What a workflow names that is not on this machine, and what to do about it. */
 
-import type { ModelInfo } from "../api/shapes";
+import type { ModelInfo } from "../api/types";
 import * as m from "../graph";
 
 export interface Missing {

@@ -3,8 +3,8 @@
  * elsewhere. What cannot be sent stays in this browser (see persist.ts) and is sent when the server answers again.
  */
 
-import { ApiError, request, Unreachable } from "../api/client";
-import type { RevisionInfo, WorkflowInfo } from "../api/shapes";
+import { ApiError, call, Unreachable } from "../api/client";
+import type { RevisionInfo } from "../api/types";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
 import * as m from "../graph";
@@ -30,7 +30,6 @@ const flights = new Map<string, Promise<void>>();
 /** Documents that the server does not take; they are not sent again before they change. */
 const refused = new Map<string, m.Document>();
 
-const workflowUrl = (name: string) => `/workflows/${encodeURIComponent(name)}`;
 const tabById = (id: string): Tab | undefined => useApp.getState().tabs.find((tab) => tab.id === id);
 
 function inFlight(id: string, action: () => Promise<void>): Promise<void> {
@@ -53,7 +52,7 @@ async function put(id: string, { name, autosave = false, over }: SaveOptions): P
   const target = name ?? (tab.name || freeName(tabTitle(tab)));
   const revision = over ?? (target === tab.name ? tab.revision : 0);
   try {
-    const saved = await request<{ revision: number }>("PUT", workflowUrl(target), { document, revision, autosave });
+    const saved = await call("PUT /workflows/{name}", { path: { name: target }, body: { document, revision, autosave } });
     refused.delete(id);
     patchTab(id, { name: target, base: document, revision: saved.revision, conflict: null });
     if (!autosave) toast(t("save.saved", { name: target }));
@@ -94,7 +93,7 @@ export function nameOf(text: string): string {
 
 export async function refreshWorkflows(): Promise<void> {
   try {
-    useApp.setState({ workflows: await request<WorkflowInfo[]>("GET", "/workflows") });
+    useApp.setState({ workflows: await call("GET /workflows") });
   } catch {
     // It is asked for again at the next change.
   }
@@ -154,8 +153,9 @@ export async function followWorkflow(name: string, revision: number): Promise<vo
 }
 
 export async function readWorkflow(name: string, revision?: number): Promise<{ document: m.Document; revision: number }> {
-  const path = revision === undefined ? workflowUrl(name) : `${workflowUrl(name)}/revisions/${revision}`;
-  const found = await request<{ document: unknown; revision: number }>("GET", path);
+  const found = await (revision === undefined
+    ? call("GET /workflows/{name}", { path: { name } })
+    : call("GET /workflows/{name}/revisions/{number}", { path: { name, number: revision } }));
   return { document: await placed(m.asDocument(found.document)), revision: found.revision };
 }
 
@@ -188,7 +188,7 @@ export async function keepBoth(theirs: { document: m.Document; revision: number 
 // History
 
 export function readRevisions(name: string): Promise<RevisionInfo[]> {
-  return request<RevisionInfo[]>("GET", `${workflowUrl(name)}/revisions`);
+  return call("GET /workflows/{name}/revisions", { path: { name } });
 }
 
 /** Brings an earlier state back as a change of its own, which can be undone. */
@@ -207,7 +207,7 @@ export async function renameWorkflow(name: string, wanted: string): Promise<bool
   const action = async () => {
     try {
       const revision = tabById(open[0]?.id ?? "")?.revision ?? workflows.find((one) => one.name === name)?.revision ?? 0;
-      const made = await request<WorkflowInfo>("POST", `${workflowUrl(name)}/rename`, { name: target, revision });
+      const made = await call("POST /workflows/{name}/rename", { path: { name }, body: { name: target, revision } });
       for (const tab of open) patchTab(tab.id, { name: target, revision: made.revision });
       renamed = true;
     } catch (error) {
@@ -223,7 +223,7 @@ export function removeWorkflow(name: string): void {
   const before = useApp.getState().workflows;
   useApp.setState({ workflows: before.filter((one) => one.name !== name) });
   const timer = setTimeout(() => {
-    void request("DELETE", workflowUrl(name)).then(
+    void call("DELETE /workflows/{name}", { path: { name } }).then(
       () => {
         for (const tab of useApp.getState().tabs) if (tab.name === name) patchTab(tab.id, { name: "", revision: 0, base: null });
       },

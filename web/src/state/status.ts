@@ -1,7 +1,7 @@
 /** What is said on a node: what it will do, does, or has done. */
 
 import { create } from "zustand";
-import type { CurvePoint, NodeFile, NodeValues, Problem } from "../api/shapes";
+import type { NodeState, Problem, RunFile } from "../api/types";
 import { isError } from "../i18n/problems";
 import type { ResultKind } from "../graph";
 import { type AppState, tabOf } from "./store";
@@ -127,13 +127,16 @@ export function forecast(state: AppState): { count: number; seconds: number } | 
   return { count, seconds: plan.seconds };
 }
 
+/** A file that a node has made, as its end and the end of the run tell it. */
+export type NodeFile = Pick<RunFile, "name" | "digest" | "media_type" | "width" | "height">;
+
 /** Results and live previews by tab and flat id of the node; they live as long as the page. */
 export interface Result {
   files: NodeFile[];
   /** Object URL of the newest preview while sampling. */
   live?: string | undefined;
-  curve?: CurvePoint[];
-  values?: NodeValues;
+  curve?: NodeState["curve"];
+  values?: NodeState["values"];
 }
 
 /** What a node shows of a result; null for nothing. */

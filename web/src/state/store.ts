@@ -12,7 +12,7 @@ import {
   scopesAt,
   type Viewport,
 } from "../graph";
-import type { FileInfo, NodeState, Plan, Problem, Run, Template, WorkflowInfo, ModelInfo, PackState } from "../api/shapes";
+import type { FileInfo, ModelInfo, NodeState, PackState, PlanAnswer, Problem, QueueInfo, Run, Template, WorkflowInfo } from "../api/types";
 import { load, type Preferences } from "./preferences";
 
 /** An open document. `base` is the document as last saved on the server, `revision` its number there (0: never). */
@@ -29,7 +29,7 @@ export interface Tab {
   viewports: Record<string, Viewport>;
   types: FoundTypes;
   problems: Problem[];
-  plan: Plan | null;
+  plan: PlanAnswer | null;
   /** The newest run of this tab, and the document that it runs. */
   run: string | null;
   runDocument: Document | null;
@@ -86,6 +86,11 @@ export interface Toast {
   action?: { label: string; run: () => void };
 }
 
+/** Where a node of a run stands, and why it failed. */
+export interface NodeRun extends NodeState {
+  problem?: Problem;
+}
+
 export interface AppState {
   tabs: Tab[];
   active: string;
@@ -93,8 +98,8 @@ export interface AppState {
   ready: boolean;
   connection: Connection;
   runs: Record<string, Run>;
-  runNodes: Record<string, Record<string, NodeState>>;
-  queue: { paused: boolean; waiting: number; running: number; seconds: number | null };
+  runNodes: Record<string, Record<string, NodeRun>>;
+  queue: QueueInfo;
   files: FileInfo[];
   filesVersion: number;
   workflows: WorkflowInfo[];

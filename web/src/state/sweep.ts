@@ -1,6 +1,6 @@
 /** Sweeps: several values of some fields, every combination a run, and the pictures a grid. */
 
-import { request } from "../api/client";
+import { call } from "../api/client";
 import type { Batch } from "../api/types";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
@@ -47,10 +47,12 @@ export async function runSweep(): Promise<void> {
   const tab = activeTab();
   const axes = sweepAxes().filter(({ parsed }) => parsed.values.length);
   try {
-    const answer = await request<{ batch: string }>("POST", "/runs/batch", {
-      document: tab.document,
-      sweep: Object.fromEntries(axes.map(({ field, parsed }) => [field.name, parsed.values])),
-      name: tabTitle(tab),
+    const answer = await call("POST /runs/batch", {
+      body: {
+        document: tab.document,
+        sweep: Object.fromEntries(axes.map(({ field, parsed }) => [field.name, parsed.values])),
+        name: tabTitle(tab),
+      },
     });
     patchTab(tab.id, { batch: answer.batch });
   } catch (error) {
@@ -59,5 +61,5 @@ export async function runSweep(): Promise<void> {
 }
 
 export function readBatch(id: string): Promise<Batch> {
-  return request<Batch>("GET", `/batches/${id}`);
+  return call("GET /batches/{batch}", { path: { batch: id } });
 }

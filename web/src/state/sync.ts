@@ -1,7 +1,7 @@
 /** What goes to the server by itself and comes back: check and plan at every change, runs, events. */
 
-import { ApiError, request, Unreachable } from "../api/client";
-import type { CatalogueAnswer, CheckAnswer, ModelInfo, NodeState, NodeValues, Plan, Run, ServerEvent, Template } from "../api/shapes";
+import { ApiError, call, Unreachable } from "../api/client";
+import type { HostEvent, Run } from "../api/types";
 import { EventStream } from "../api/socket";
 import { loadWords, t } from "../i18n";
 import { errorText, isError, problemLine } from "../i18n/problems";
@@ -11,14 +11,14 @@ import { refreshFiles } from "./files";
 import { flatId, type Result, resultKey, setResult } from "./status";
 import { followWorkflow, refreshWorkflows, startAutosave } from "./saving";
 import { randomId } from "./session";
-import { activeTab, patchTab, tabOf, toast, useApp } from "./store";
+import { activeTab, type NodeRun, patchTab, tabOf, toast, useApp } from "./store";
 
 const PLAN_DELAY = 180;
 
 let stream: EventStream | null = null;
 
 async function loadCatalogue(): Promise<void> {
-  const { nodes, rules, packs } = await request<CatalogueAnswer>("GET", "/catalogue");
+  const { nodes, rules, packs } = await call("GET /catalogue");
   useApp.setState({ catalogue: new m.Catalogue(nodes, rules.variables), packs });
 }
 
@@ -28,10 +28,15 @@ export async function loadServerData(): Promise<void> {
   await Promise.allSettled([
     loadWords(),
     refreshWorkflows(),
-    request<Template[]>("GET", "/templates").then((templates) => useApp.setState({ templates })),
-    request<{ models: ModelInfo[] }>("GET", "/models").then(({ models }) => useApp.setState({ models })),
+    call("GET /templates").then((templates) => useApp.setState({ templates })),
+    refreshModels(),
     refreshFiles(),
   ]);
+}
+
+async function refreshModels(): Promise<void> {
+  const { models } = await call("GET /models");
+  useApp.setState({ models });
 }
 
 export function startSync(): () => void {
@@ -90,8 +95,8 @@ export async function checkAndPlan(): Promise<void> {
   const sent = forServer(document);
   try {
     const [checked, plan] = await Promise.all([
-      request<CheckAnswer>("POST", "/check", { document: sent }, own.signal),
-      request<Plan>("POST", "/plan", { document: sent }, own.signal),
+      call("POST /check", { body: { document: sent }, signal: own.signal }),
+      call("POST /plan", { body: { document: sent }, signal: own.signal }),
     ]);
     if (own.signal.aborted || useApp.getState().tabs.find((tab) => tab.id === id)?.document !== document) return;
     if (checked.document) {
@@ -128,13 +133,15 @@ export async function run({ front = false, targets, inputs }: RunOptions = {}): 
   const { document } = tab;
   awaited += 1;
   try {
-    const accepted = await request<Run>("POST", "/runs", {
-      document,
-      name: tab.name || document.name || t("tab.untitled"),
-      key: `${tab.id}:${randomId()}`,
-      ...(front ? { priority: 10 } : {}),
-      ...(targets ? { targets } : {}),
-      ...(inputs ? { inputs } : {}),
+    const accepted = await call("POST /runs", {
+      body: {
+        document,
+        name: tab.name || document.name || t("tab.untitled"),
+        key: `${tab.id}:${randomId()}`,
+        ...(front ? { priority: 10 } : {}),
+        ...(targets ? { targets } : {}),
+        ...(inputs ? { inputs } : {}),
+      },
     });
     useApp.setState((state) => ({ runs: { ...state.runs, [accepted.id]: { ...accepted, ...state.runs[accepted.id] } } }));
     patchTab(tab.id, { run: accepted.id, runDocument: document });
@@ -180,14 +187,14 @@ export async function cancelRun(id = activeTab().run): Promise<void> {
   if (!id) return;
   const running = useApp.getState().runs[id];
   if (!running || !isActive(running)) return;
-  await request("POST", `/runs/${id}/cancel`, {}).catch((error: Error) => toast(errorText(error), "error"));
+  await call("POST /runs/{id}/cancel", { path: { id } }).catch((error: Error) => toast(errorText(error), "error"));
 }
 
 export function isActive(run: Run): boolean {
   return run.status === "queued" || run.status === "running" || run.status === "interrupted" || run.status === "paused";
 }
 
-export function receive(event: ServerEvent): void {
+export function receive(event: HostEvent): void {
   switch (event.event) {
     case "snapshot": {
       const ended = Object.values(useApp.getState().runs).filter((run) => !isActive(run));
@@ -197,9 +204,10 @@ export function receive(event: ServerEvent): void {
         queue: event.queue,
       });
       void catchUp();
-      // What was saved and uploaded in the gap, or before the stream began.
+      // What was saved, uploaded and found in the gap, or before the stream began.
       void refreshWorkflows();
       void refreshFiles().catch(() => undefined);
+      void refreshModels().catch(() => undefined);
       break;
     }
     case "run_changed":
@@ -223,6 +231,10 @@ export function receive(event: ServerEvent): void {
         if (!event.broken.length) toast(t("packs.reloaded", { names: event.packages.join(", ") }));
       }).catch(() => undefined);
       break;
+    case "models_changed":
+      // What a workflow lacked may be there now.
+      if (!event.scanning) void refreshModels().then(checkAndPlan, () => undefined);
+      break;
     case "file_changed":
       if (event.folder === "output") useApp.setState((state) => ({ filesVersion: state.filesVersion + 1 }));
       else void refreshFiles().catch(() => undefined);
@@ -241,7 +253,6 @@ export function receive(event: ServerEvent): void {
       setNode(event.run, event.node, {
         status: event.cached ? "cached" : "ran",
         seconds: event.seconds,
-        files: event.files ?? [],
       });
       showResult(event.run, event.node, {
         live: undefined,
@@ -263,13 +274,13 @@ export function receive(event: ServerEvent): void {
   }
 }
 
-const waiting = (): NodeState => ({ status: "waiting", step: 0, total: 0, seconds: 0 });
+const waiting = (): NodeRun => ({ status: "waiting", step: 0, total: 0, seconds: 0, curve: [], values: {} });
 
-function setNodes(run: string, change: (before: Record<string, NodeState>) => Record<string, NodeState>): void {
+function setNodes(run: string, change: (before: Record<string, NodeRun>) => Record<string, NodeRun>): void {
   useApp.setState((state) => ({ runNodes: { ...state.runNodes, [run]: change(state.runNodes[run] ?? {}) } }));
 }
 
-function setNode(run: string, node: string, change: Partial<NodeState>): void {
+function setNode(run: string, node: string, change: Partial<NodeRun>): void {
   setNodes(run, (before) => ({ ...before, [node]: { ...waiting(), ...before[node], ...change } }));
 }
 
@@ -280,7 +291,7 @@ function showResult(run: string, node: string, result: Partial<Result>): void {
 }
 
 /** The values that a node does not show in its own fields anyway. */
-function news(document: m.Document, flat: string, values: NodeValues): NodeValues {
+function news(document: m.Document, flat: string, values: Record<string, unknown>): Record<string, unknown> {
   const path = flat.split("/");
   const id = path.pop() as string;
   const scopes = m.scopesAt(document, path);
@@ -314,7 +325,7 @@ async function catchUp(): Promise<void> {
   for (const tab of useApp.getState().tabs) {
     if (!tab.run) continue;
     try {
-      const detail = await request<Run & { nodes: Record<string, NodeState> }>("GET", `/runs/${tab.run}`);
+      const detail = await call("GET /runs/{id}", { path: { id: tab.run } });
       setNodes(tab.run, (before) => ({
         ...Object.fromEntries(Object.entries(detail.nodes).map(([id, node]) => [id, { ...before[id], ...node }])),
       }));
