@@ -247,3 +247,30 @@ def test_the_async_client_follows_events(server: Server) -> None:
             await stream.aclose()
 
     asyncio.run(work())
+
+
+def test_a_model_that_is_dropped_into_the_folder_is_told_of(server: Server) -> None:
+    async def told(socket: Any) -> dict[str, Any]:
+        while True:
+            for event in json.loads((await socket.receive(timeout=20)).data)["events"]:
+                if event["data"]["event"] == "models_changed" and not event["data"]["scanning"]:
+                    return event["data"]
+
+    def names() -> set[str]:
+        return {model["name"] for model in server.call("GET", "/models")[1]["models"]}
+
+    async def work() -> None:
+        async with aiohttp.ClientSession() as session:
+            socket = await listen(session, server)
+            await hello_of(socket)
+            assert "dropped.safetensors" not in await asyncio.to_thread(names)
+            dropped = server.home / "models" / "dropped.safetensors"
+            dropped.parent.mkdir(parents=True, exist_ok=True)
+            dropped.write_bytes((2).to_bytes(8, "little") + b"{}")
+            await told(socket)
+            assert "dropped.safetensors" in await asyncio.to_thread(names)
+            dropped.unlink()
+            await told(socket)
+            assert "dropped.safetensors" not in await asyncio.to_thread(names)
+
+    asyncio.run(work())

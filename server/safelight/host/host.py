@@ -175,6 +175,7 @@ class Host:
         self.spawn(self._keep_gallery())
         if self.options.dev:
             self.spawn(PackWatch(self.graphs, self.pool, self._catalogue_changed).watch())
+        self.spawn(self.models.watch(lambda: len(self.stream) > 0))
         self._dispatcher.wake()
 
     async def close(self) -> None:

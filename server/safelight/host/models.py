@@ -1,4 +1,8 @@
-"""The search for models: in a thread, telling how far it is; what was found last is there at once."""
+"""The search for models: in a thread, telling how far it is; what was found last is there at once.
+
+While somebody listens, the folders are looked at every few seconds, so that a model that is dropped into one, fetched
+or trained is told of.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,9 @@ from .documents import Graphs
 
 _FRESH = 5.0
 _TELL = 0.2
+_WATCH = 2.0
+_SHARE = 20
+"""The watch takes no more than this part of the time."""
 
 
 class ModelScan:
@@ -26,6 +33,7 @@ class ModelScan:
         self._ended = 0.0
         self._told = 0.0
         self._said = False
+        self._stamp: int | None = None
         self.entries: list[ModelEntry] = []
         self.done = 0
         self.total = 0
@@ -41,13 +49,28 @@ class ModelScan:
             ProblemError: the search itself failed.
         """
         if not self.scanning and time.monotonic() - self._ended > _FRESH:
-            self._task = asyncio.create_task(self._scan(), name="model scan")
+            self._begin()
         task = self._task
         if task is not None:
             await asyncio.wait([task], timeout=patience)
             if task.done() and not task.cancelled():
                 task.result()
         return self.entries
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._scan(), name="model scan")
+
+    async def watch(self, wanted: Callable[[], bool]) -> None:
+        """Searches again whenever the files of the models have changed since the last search, as long as it is
+        `wanted`; for ever."""
+        while True:
+            began = time.monotonic()
+            # Nobody has a list that could be old before the first search.
+            if wanted() and not self.scanning and self._stamp is not None:
+                stamp = await self._graphs.call(lambda studio: studio.models.stamp())
+                if stamp != self._stamp and not self.scanning:
+                    self._begin()
+            await asyncio.sleep(max(_WATCH, _SHARE * (time.monotonic() - began)))
 
     async def _scan(self) -> None:
         loop = asyncio.get_running_loop()
@@ -56,10 +79,10 @@ class ModelScan:
         def on_progress(done: int, total: int) -> None:
             loop.call_soon_threadsafe(self._progress, done, total)
 
-        def work(studio: Studio) -> list[ModelEntry]:
-            return studio.models.list_models(on_progress)
+        def work(studio: Studio) -> tuple[int, list[ModelEntry]]:
+            return studio.models.stamp(), studio.models.list_models(on_progress)
 
-        found = await self._graphs.call(work)
+        self._stamp, found = await self._graphs.call(work)
         news = found != self.entries or self._said
         self.entries = found
         self._ended = time.monotonic()

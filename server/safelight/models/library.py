@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -182,6 +183,10 @@ class Library:
                     found.append(ModelEntry(name=name, place=place, path=str(path), problem=error.problems[0]))
         return found
 
+    def stamp(self) -> int:
+        """A number that is another one when `list_models` may be: from names, sizes and times, no file is read."""
+        return hash(tuple((name, place, *_touched(path)) for name, place, path in self._all()))
+
     def _open(self, name: str, place: str | None = None) -> tuple[Source, Layout]:
         name = name.strip()
         if name == STARTER and place in (None, STARTER):
@@ -346,6 +351,14 @@ def _models_below(folder: Path, top: Path, depth: int = 0) -> Iterator[tuple[str
             yield name, "folder", path
         elif path.is_dir():
             yield from _models_below(path, top, depth + 1)
+
+
+def _touched(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Name, size and time of a model's file, or of all files of its folder."""
+    for file in (path, *sorted(path.rglob("*"))) if path.is_dir() else (path,):
+        with contextlib.suppress(OSError):  # it may be gone by now
+            found = file.stat()
+            yield file.name, found.st_size, found.st_mtime_ns
 
 
 def _full_name(source: Source) -> str:

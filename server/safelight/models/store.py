@@ -101,6 +101,9 @@ class ModelStore:
         """What is known of a model on disk. Raises ProblemError when it is not there."""
         return self._library.describe(name)
 
+    def stamp(self) -> int:
+        return self._library.stamp()
+
     def list_models(self, on_progress: Callable[[int, int], None] | None = None) -> list[ModelEntry]:
         """Every model on this machine that can be named; `on_progress` is told how many of how many were looked at."""
         return self._library.list_models(on_progress)
