@@ -149,22 +149,15 @@ class Studio:
         names = shipped_names()
         if not is_file(path) and str(what) in names:
             path = names[str(what)]
+        from safelight.interop.reading import read
+
         try:
             data = path.read_bytes()
         except IsADirectoryError:
             raise _no_workflow(what, "a folder, not a workflow", names) from None
         except (OSError, ValueError):
             raise _no_workflow(what, "neither a file nor the name of a shipped workflow", names) from None
-        from safelight.interop.foreign import carried
-        from safelight.interop.pictures import sniff
-
-        if sniff(data) is None:
-            if path.suffix != ".json" and not data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-                message = f"{str(what)!r} is no workflow: it is neither JSON nor a picture."
-                hint = "Give a *.json file, or a picture that Safelight saved."
-                raise ProblemError(Problem(code="not_workflow", message=message, hint=hint, value=str(what)))
-            return Document.loads(data)
-        return Document.loads(carried(data, str(what)))
+        return read(data, str(what))
 
     def check(self, document: Document, targets: Sequence[str] | None = None) -> Checked:
         """Every problem of a document, those of missing files and models included."""

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from safelight.app import Studio
-from safelight.host.uploads import workflow_in
 from safelight.interop.foreign import carried, foreign
 from safelight.interop.pictures import embed
+from safelight.interop.reading import read
 from safelight.sdk import ProblemError
 from tiny_images import encoded
 
@@ -62,9 +62,9 @@ def test_it_is_told_who_made_an_image_and_what_it_carries(case: str, tmp_path: P
     path = tmp_path / "a.png"
     path.write_bytes(make())
     studio = Studio.open(tmp_path / "home")
-    for read, name in ((lambda: studio.read(path), str(path)), (lambda: workflow_in(path.read_bytes()), "The image")):
+    for take, name in ((lambda: studio.read(path), str(path)), (lambda: read(path.read_bytes()), "The image")):
         with pytest.raises(ProblemError) as caught:
-            read()
+            take()
         (problem,) = caught.value.problems
         assert problem.code == "foreign_workflow" and problem.hint
         assert program in problem.message and carries in problem.message and name in problem.message

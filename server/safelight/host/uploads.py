@@ -14,8 +14,7 @@ from pathlib import PurePosixPath
 
 from safelight.interop.cleaning import clean
 from safelight.interop.containers import webp_chunks
-from safelight.interop.foreign import carried
-from safelight.interop.pictures import extract, sniff
+from safelight.interop.pictures import extract
 from safelight.sdk import image_files
 from safelight.sdk.image_files import FORMATS, ImageFault, ImageFile, image_format, read_image
 from safelight.sdk.problem import Problem, ProblemError
@@ -153,17 +152,6 @@ def thumbnail(data: bytes, side: int) -> bytes:
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", quality=82)
     return buffer.getvalue()
-
-
-def workflow_in(data: bytes) -> str:
-    """The text of the workflow that a file is or carries.
-
-    Raises:
-        ProblemError: `no_workflow_inside`, `foreign_workflow`, or what reading the image raises.
-    """
-    if sniff(data) is None:
-        return data.decode("utf-8-sig", "replace")
-    return carried(data)
 
 
 def _problem(code: str, message: str, hint: str, value: object) -> ProblemError:

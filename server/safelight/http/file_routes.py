@@ -13,7 +13,8 @@ from msgspec import Meta
 from safelight.graph import Document
 from safelight.host.files import Bytes, Found
 from safelight.host.gallery import records as gallery
-from safelight.host.uploads import MAX_BYTES, Upload, accept, workflow_in
+from safelight.host.uploads import MAX_BYTES, Upload, accept
+from safelight.interop.reading import read
 from safelight.protocol.common import Done
 from safelight.protocol.files import FileInfo, FilePage, Opened, Uploaded
 from safelight.protocol.records import FileChanged
@@ -176,8 +177,7 @@ async def open_workflow(call: Call) -> Opened:
     data = await read_body(call.request, MAX_BYTES)
 
     def work() -> Opened:
-        document = Document.loads(workflow_in(data))
-        return Opened(document=document.data())
+        return Opened(document=read(data).data())
 
     return await call.state.host.graphs.call(lambda _: work())
 

@@ -13,8 +13,7 @@ from safelight.app import Studio
 from safelight.graph import Document
 from safelight.host.documents import facts_in
 from safelight.host.files import Found, walk
-from safelight.interop.foreign import carried
-from safelight.interop.pictures import extract
+from safelight.interop.reading import read
 from safelight.protocol.facts import Facts
 from safelight.sdk.image_files import image_size
 from safelight.sdk.problem import ProblemError
@@ -135,8 +134,7 @@ class Shelf:
         data = found.path.read_bytes()
         size = image_size(found.path)
         try:
-            text = extract(data)
-            document = Document.loads(text) if text is not None else None
+            document = read(data)
         except ProblemError:
             document = None
         if document is None:
@@ -149,4 +147,4 @@ class Shelf:
             data = path.read_bytes()
         except OSError:
             data = b""
-        return Document.loads(carried(data, path.name))
+        return read(data, path.name)
