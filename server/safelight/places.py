@@ -6,7 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from safelight.sdk.problem import Problem, ProblemError, did_you_mean
+from msgspec.structs import replace
+
+from safelight.disk import find_below
+from safelight.sdk.problem import ProblemError, did_you_mean
 
 
 def data_folder() -> Path:
@@ -44,19 +47,13 @@ class InputFolders:
     folders: tuple[Path, ...]
 
     def path(self, name: str) -> Path:
-        if not name or "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise self._problem("bad_path", f"{name!r} is not a path inside the input folder.", name)
-        for folder in self.folders:
-            path = (folder / name).resolve()
-            if path.is_file():
-                if folder.resolve() not in path.parents:
-                    raise self._problem("bad_path", f"{name!r} leads out of the input folder.", name)
-                return path
-        raise self._problem("file_missing", f"There is no file {name!r} in the input folder.", name)
+        try:
+            return find_below(self.folders, name, "input folder")
+        except ProblemError as error:
+            raise ProblemError(replace(problem, hint=self._hint(name)) for problem in error.problems) from None
 
-    def _problem(self, code: str, message: str, name: str) -> ProblemError:
+    def _hint(self, name: str) -> str:
         names = [entry.name for folder in self.folders if folder.is_dir() for entry in folder.iterdir()]
         searched = ", ".join(dict.fromkeys(str(folder) for folder in self.folders))
         hint = did_you_mean(name, names) or f"Put it into {searched}." if len(self.folders) == 1 else ""
-        hint = hint or did_you_mean(name, names) or f"These folders were searched: {searched}."
-        return ProblemError(Problem(code=code, message=message, hint=hint, value=name))
+        return hint or f"These folders were searched: {searched}."

@@ -20,6 +20,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from safelight.disk import is_below
 from safelight.graph import Document
 from safelight.protocol.common import Problems
 from safelight.protocol.files import FilePage, GalleryPage, Opened, Uploaded
@@ -334,7 +335,7 @@ def _write(folder: Path, name: str, data: bytes) -> Path:
     """The name comes from a server: only its last parts count, and only below the folder."""
     parts = [part for part in PurePosixPath(name).parts if part not in ("", "/", "..", ".")]
     target = folder.joinpath(*parts) if parts else folder / "file"
-    if folder.resolve() not in target.resolve().parents:
+    if not is_below(target, folder):
         target = folder / target.name
     target.parent.mkdir(parents=True, exist_ok=True)
     number = 1

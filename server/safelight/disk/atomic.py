@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import secrets
 import threading
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from io import FileIO
 from pathlib import Path
 
@@ -40,6 +41,38 @@ def write_file(path: Path, chunks: Iterable[bytes | memoryview], trailer: Callab
             temporary.unlink()
         raise
     return crc
+
+
+@contextlib.contextmanager
+def unnamed(folder: Path, data: bytes) -> Iterator[Callable[[Path], bool]]:
+    """A file in a folder that is written and durable, and has no name yet.
+
+    What is given claims a name for it, and says whether nobody had that name; to be called until it says so.
+
+    Raises:
+        OSError: the disk is full or cannot be written; nothing is left behind.
+    """
+    temporary = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        yield lambda path: _claim(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _claim(temporary: Path, path: Path) -> bool:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if path.exists():
+            return False
+        temporary.replace(path)
+    return True
 
 
 def _create(path: Path) -> FileIO:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from safelight.app import Studio
+from safelight.disk import find_below, is_below, unnamed, write_file
 from safelight.interop.pictures import sniff
 from safelight.places import shipped_workflows
 from safelight.sdk.image_files import FORMATS
@@ -100,17 +100,10 @@ class Folders:
         parts = name.split("/")
         if not name or "\0" in name or "\\" in name or name.startswith("/") or any(p in ("", ".", "..") for p in parts):
             raise _problem("bad_path", f"{name[:200]!r} is not a path inside the {folder} folder.", name)
-        for root in self._roots[folder]:
-            path = root / name
-            try:
-                real = path.resolve(strict=True)
-                inside = root.resolve() in real.parents
-                state = real.stat()
-            except (OSError, RuntimeError, ValueError):
-                continue
-            if not inside:
-                raise _problem("bad_path", f"{name!r} leads out of the {folder} folder.", name)
-            if real.is_file() and not any(part.startswith(".") for part in parts):
+        real = find_below(self._roots[folder], name, f"{folder} folder")
+        with contextlib.suppress(OSError):
+            state = real.stat()
+            if not any(part.startswith(".") for part in parts):
                 return Found(name, real, state.st_size, state.st_mtime, media_type(name))
         raise _problem("file_missing", f"There is no file {name[:200]!r} in the {folder} folder.", name)
 
@@ -134,36 +127,28 @@ class Folders:
         name = clean_name(upload.name)
         target = self.uploads / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if self.uploads.resolve() not in (target.parent.resolve(), *target.parent.resolve().parents):
+        if not is_below(target.parent, self.uploads):
             raise _problem("bad_path", f"{name!r} leads out of the input folder.", name)
-        temporary = target.parent / f".{secrets.token_hex(8)}.part"
         try:
-            with temporary.open("wb") as file:
-                file.write(upload.data)
-                file.flush()
-                os.fsync(file.fileno())
-            for number in range(1, 100_000):
-                path = target if number == 1 else target.with_name(f"{target.stem}_{number}{target.suffix}")
-                if path.is_symlink():
-                    continue
-                if path.exists():
-                    if path.stat().st_size == len(upload.data) and path.read_bytes() == upload.data:
-                        return self.find("input", path.relative_to(self.uploads).as_posix()), False
-                    continue
-                with contextlib.suppress(FileExistsError):
-                    os.link(temporary, path)
-                    return self.find("input", path.relative_to(self.uploads).as_posix()), True
+            with unnamed(target.parent, upload.data) as claim:
+                for number in range(1, 100_000):
+                    path = target if number == 1 else target.with_name(f"{target.stem}_{number}{target.suffix}")
+                    if path.is_symlink():
+                        continue
+                    if path.exists():
+                        if path.stat().st_size == len(upload.data) and path.read_bytes() == upload.data:
+                            return self.find("input", path.relative_to(self.uploads).as_posix()), False
+                    elif claim(path):
+                        return self.find("input", path.relative_to(self.uploads).as_posix()), True
             raise _problem("name_taken", f"There are too many files named like {name!r}.", name)
         except OSError as error:
             message = f"The file {name!r} cannot be kept: {error.strerror or error}."
             raise ProblemError(Problem(code="cannot_write", message=message, hint="Make room on the disk.")) from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         """Removes an upload. Other input folders belong to the user alone."""
         found = self.find("input", name)
-        if self.uploads.resolve() not in found.path.parents:
+        if not is_below(found.path, self.uploads):
             raise _problem("not_ours", f"{name!r} does not lie in the folder of uploads.", name)
         try:
             found.path.unlink()
@@ -203,10 +188,7 @@ class Folders:
         with source.open() as file:
             made = thumbnail(file.read(), side)
         with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{secrets.token_hex(6)}.part")
-            temporary.write_bytes(made)
-            temporary.replace(path)
+            write_file(path, [made])
         return made
 
 

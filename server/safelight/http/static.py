@@ -8,6 +8,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from safelight.disk import is_below
+
 from .security import COOKIE, FILE_POLICY, PAGE_POLICY
 from .state import State
 
@@ -81,7 +83,7 @@ def _file(root: Path, address: str) -> web.Response | None:
     if "\0" in relative or "\\" in relative or any(part in ("", ".", "..") or part.startswith(".") for part in parts):
         return None
     path = (root / relative).resolve()
-    if root.resolve() not in path.parents or not path.is_file():
+    if not is_below(path, root) or not path.is_file():
         return None
     kind = _TYPES.get(path.suffix.lower(), "application/octet-stream")
     page = path.suffix == ".html"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from pathlib import Path
 
 import msgspec
 
+from safelight.disk import is_below, unnamed
 from safelight.sdk.codec import hash_bytes
 from safelight.sdk.file_names import TOKEN, pattern_fault
 from safelight.sdk.problem import Problem, ProblemError
@@ -122,24 +122,17 @@ def _place(folder: Path, pattern: Path, data: bytes) -> tuple[Path, bool]:
     number = max(taken, default=0) + 1
     path = _name(folder, pattern, number)
     _make_folder(folder, path.parent)
-    temporary = path.parent / f".{secrets.token_hex(8)}.part"
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        while not _claim(temporary, path):
+    with unnamed(path.parent, data) as claim:
+        while not claim(path):
             number += 1
             path = _name(folder, pattern, number)
             _make_folder(folder, path.parent)
-        return path, True
-    finally:
-        temporary.unlink(missing_ok=True)
+    return path, True
 
 
 def _make_folder(folder: Path, made: Path) -> None:
     made.mkdir(parents=True, exist_ok=True)
-    if folder.resolve() not in (made.resolve(), *made.resolve().parents):
+    if not is_below(made, folder):
         raise _bad_name(str(made.relative_to(folder)))
 
 
@@ -168,16 +161,3 @@ def _name(folder: Path, pattern: Path, number: int, digits: str | None = None) -
         return folder.joinpath(*(part.replace(_COUNTER, shown) for part in pattern.parts))
     suffix = f"_{number if digits is None else digits}" if number > 1 or digits else ""
     return folder / pattern.with_name(f"{pattern.stem}{suffix}{pattern.suffix}")
-
-
-def _claim(temporary: Path, path: Path) -> bool:
-    """Gives the finished file its name, unless somebody else has taken it in the meantime."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without hard links
-        if path.exists():
-            return False
-        temporary.replace(path)
-    return True

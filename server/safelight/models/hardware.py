@@ -13,7 +13,6 @@ import platform
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, cast
 
 import msgspec
 
+from safelight.disk import write_file
 from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError, one_of
 
@@ -185,10 +185,7 @@ def _remembered(path: Path) -> dict[str, Any]:
 def _remember(path: Path, known: dict[str, Any]) -> None:
     # Without a place to keep it, it is measured again next time; that is no reason to stop.
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-            json.dump(known, file, indent=1)
-        Path(file.name).replace(path)
+        write_file(path, [json.dumps(known, indent=1).encode()])
 
 
 def _cgroup(name: str) -> int | None:

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from safelight.disk import is_below
 from safelight.sdk.models import Source
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.unicode import named
@@ -301,11 +302,10 @@ class Library:
         return layout
 
     def _inside(self, path: Path) -> bool:
-        real = path.resolve()
         # What belongs to a file, such as an image encoder, lies beside it.
         beside = [path if path.is_dir() else path.parent for path in self._added.values()]
         roots = (*self.folders, self.starter, self.cache, *self._added.values(), *beside)
-        return any(real.is_relative_to(root.resolve()) for root in roots)
+        return is_below(path, *roots)
 
     def _content(self, path: Path) -> str:
         """The digest of a file. The hub's cache names its files by digest, so they need not be read."""

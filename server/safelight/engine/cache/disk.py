@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from safelight.disk import STALE_SECONDS, write_file
 from safelight.sdk.codec import Encoded
 
-from .atomic import STALE_SECONDS, write_file
 from .batch import BLOB, TENSORS, Item, Keep, Row, evict, insert, parts_of, unpack_action
 from .container import INLINE_BYTES, Damaged, read_all, unpack, unpack_text
 from .index import OVERHEAD, Index, NewerSchema, is_busy, is_damage

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from safelight.disk import exclusive
+
 log = logging.getLogger(__name__)
 
 SCHEMA = 1
@@ -206,7 +208,7 @@ class Index:
 
     def _move_aside(self, error: BaseException) -> None:
         """Moves the damaged file away, unless another process has already done so."""
-        with _exclusive(self._folder / "index.lock"):
+        with exclusive(self._folder / "index.lock"):
             if _inode(self._path) != self._inode:
                 return
             stamp = f"damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
@@ -248,18 +250,3 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-
-
-@contextlib.contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Holds a lock among processes; the system releases it when the process ends."""
-    with path.open("a+b") as file:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from safelight.disk import STALE_SECONDS, write_file
 from safelight.sdk.codec import Codec, canonical, hash_text
 
-from .atomic import STALE_SECONDS, write_file
 from .container import Damaged, on_cpu, pack, unpack
 
 log = logging.getLogger(__name__)
