@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+from safelight.families import Held, load_families
 from safelight.sdk import Cancelled, File, Image, ModelRef, Problem, ProblemError, Source
 
 PROMPT, NEGATIVE, SEED = "a red apple on the table", "dark photo", 5
@@ -22,7 +23,7 @@ def recipe(kind: str, family: str, name: str) -> ModelRef[Any]:
 
 
 @dataclass
-class Held:
+class Leased:
     """A lease."""
 
     component: Any
@@ -31,12 +32,16 @@ class Held:
     settings: Mapping[str, Any]
 
 
+FAMILIES = load_families()
+PARTS = {"Denoiser": "unet", "VAE": "vae"}
+
+
 @dataclass
 class Shelf:
     """Stands in for the model store: components by kind and name."""
 
-    held: dict[tuple[str, str], Held] = field(default_factory=dict)
-    families: dict[str, str] = field(default_factory=dict)
+    held: dict[tuple[str, str], Leased] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
     leased: list[ModelRef[Any]] = field(default_factory=list)
 
     def put(self, kind: str, name: str, component: Any, settings: Mapping[str, Any] | None = None) -> None:
@@ -44,18 +49,33 @@ class Shelf:
 
         parameters = list(component.parameters()) if hasattr(component, "parameters") else []
         dtype = parameters[0].dtype if parameters else torch.float32
-        self.held[kind, name] = Held(component, torch.device("cpu"), dtype, MappingProxyType(dict(settings or {})))
+        self.held[kind, name] = Leased(component, torch.device("cpu"), dtype, MappingProxyType(dict(settings or {})))
 
     def find(self, name: str) -> Source:
         return Source("folder", name, fingerprint=name)
 
     def family(self, source: Source) -> str:
-        return self.families[source.name]
+        return self.told[source.name]
+
+    @property
+    def families(self) -> Any:
+        return FAMILIES
 
     @contextmanager
-    def lease(self, ref: ModelRef[Any], scratch: int = 0) -> Iterator[Held]:
+    def lease(self, ref: ModelRef[Any], scratch: int = 0) -> Iterator[Leased]:
         self.leased.append(ref)
-        yield self.held[ref.kind, ref.source.name]
+        found = self.held[ref.kind, ref.source.name]
+        if ref.kind not in ("Denoiser", "TextEncoder", "VAE"):
+            yield found
+            return
+        family = FAMILIES[ref.family or "sd1"]
+        part, settings = PARTS.get(ref.kind), dict(found.settings)
+        modules = {part: found.component} if part else dict(found.component.modules)
+        if part is None:
+            settings["tokenizers"] = found.component.tokenizers
+        held = Held(ref, modules, settings, found.device, found.dtype)
+        make = {"Denoiser": family.denoiser, "TextEncoder": family.text_encoder, "VAE": family.vae}[ref.kind]
+        yield Leased(make(held), found.device, found.dtype, found.settings)
 
     def retry(self, attempt: Callable[[], Any]) -> Any:
         return attempt()
@@ -142,11 +162,12 @@ def stocked(pipeline: Any, family: str) -> Kit:
     """Puts a pipeline's parts on a shelf, as the store would lease them."""
     shelf = Shelf()
     tokenizers = tuple(t for t in (pipeline.tokenizer, getattr(pipeline, "tokenizer_2", None)) if t is not None)
-    encoders = tuple(t for t in (pipeline.text_encoder, getattr(pipeline, "text_encoder_2", None)) if t is not None)
-    for module in (pipeline.unet, pipeline.vae, *encoders):
+    parts = ("text_encoder", "text_encoder_2")
+    modules = {part: getattr(pipeline, part) for part in parts if getattr(pipeline, part, None) is not None}
+    for module in (pipeline.unet, pipeline.vae, *modules.values()):
         module.eval()
     shelf.put("Denoiser", family, pipeline.unet, {"scheduler": dict(pipeline.scheduler.config)})
-    shelf.put("TextEncoder", family, SimpleNamespace(tokenizers=tokenizers, encoders=encoders))
+    shelf.put("TextEncoder", family, SimpleNamespace(tokenizers=tokenizers, modules=modules))
     shelf.put("VAE", family, pipeline.vae)
     return Kit(
         pipeline,
@@ -165,11 +186,11 @@ def sources(batch: int, seed: int = SEED) -> list[Any]:
     return [torch.Generator().manual_seed(seed + place) for place in range(batch)]
 
 
-def swapped(kit: Kit, sampler: Any, spacing: Any = "model", batch: int = 1) -> Any:
+def swapped(kit: Kit, sampler: Any, scheduler: Any = "model", batch: int = 1) -> Any:
     """The pipeline's own scheduler swapped for another class, as diffusers does it."""
-    from safelight_nodes._diffusion.samplers import make_scheduler
+    from safelight.diffusion.samplers import make_scheduler
 
-    made = make_scheduler(kit.shelf.held["Denoiser", kit.family].settings["scheduler"], sampler, spacing)
+    made = make_scheduler(kit.shelf.held["Denoiser", kit.family].settings["scheduler"], sampler, scheduler)
     wanted = {key: made.config[key] for key in made.config if not key.startswith("_")}
     found = type(made).from_config(kit.pipeline.scheduler.config, **wanted)
     if sampler == "dpmpp_sde":

@@ -25,7 +25,7 @@ def empty(
     """An empty latent: the canvas that a sampler fills."""
     import torch
 
-    from ._diffusion.autoencoder import leased_codec
+    from safelight.diffusion.autoencoder import leased_codec
 
     with leased_codec(ctx, vae) as codec:
         factor, channels = codec.downsampling, codec.channels
@@ -50,7 +50,7 @@ def empty(
 @node(version=1, tags=("SetLatentNoiseMask", "inpaint"))
 def set_mask(latent: Latent, mask: Annotated[Mask, "White where the sampler may paint, black where not."]) -> Latent:
     """Let the sampler paint inside a mask only."""
-    from ._diffusion.latents import latent_mask
+    from safelight.diffusion.latents import latent_mask
 
     count, batch = mask.coverage.shape[0], latent.samples.shape[0]
     if count not in (1, batch):

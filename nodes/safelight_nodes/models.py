@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
+from safelight.families import family_names
 from safelight.sdk import (
     VAE,
     Choice,
@@ -32,6 +33,12 @@ PrecisionChoice = Annotated[
 _HOW_STRONGLY = "How strongly it counts. 0 is not at all, 1 as it was trained."
 Weight = Annotated[float, Number(-10, 10, step=0.05), _HOW_STRONGLY]
 TextWeight = Annotated[float, Number(-10, 10, step=0.05, advanced=True), _HOW_STRONGLY]
+
+
+if TYPE_CHECKING:
+    _FamilyName = str
+else:  # with those of installed packs
+    _FamilyName = Literal["auto", *family_names()]
 
 
 class Loaded(NamedTuple):
@@ -70,7 +77,7 @@ def load(
     precision: PrecisionChoice = "auto",
     ctx: Context,
 ) -> Loaded:
-    """Choose a Stable Diffusion model (1, 2 or XL). `starter` is a miniature one that comes with Safelight.
+    """Choose a model. `starter` is a miniature one that comes with Safelight.
 
     Folders are in diffusers layout; a single .safetensors file may hold a whole model.
     """
@@ -88,20 +95,21 @@ def load_vae(
     vae: Annotated[str, ModelPick("vae"), "A VAE, or a whole model to take it from."],
     precision: PrecisionChoice = "auto",
     family: Annotated[
-        Literal["auto", "sd1", "sd2", "sdxl"],
+        _FamilyName,
         Choice(advanced=True),
         "The family of models that its latents are for. auto is what its files say. A VAE in a single file seldom says "
         "it; decoding then goes by the latent, and encoding needs it here.",
     ] = "auto",
     ctx: Context,
 ) -> Annotated[ModelRef[VAE], "Connect it in place of the model's own."]:
-    """Choose a VAE other than the model's own. It must be of the model's family; those of SD 1 and 2 are alike."""
+    """Choose a VAE other than the model's own. It must be of the model's family, or of one with the same latents."""
     source, told = _found(ctx, vae, "vae", "vae")
-    if told and family != "auto" and (told == "sdxl") != (family == "sdxl"):
+    families = ctx.models.families
+    if told and family != "auto" and families[told].space != families[family].space:
         raise ProblemError(
             Problem(
                 code="wrong_family",
-                message=f"The VAE {vae!r} is of the family {told}, not of {family}.",
+                message=f"The VAE {vae!r} is of {families[told].title}, not of {families[family].title}.",
                 hint="Set family to auto.",
                 port="family",
                 value=family,

@@ -14,7 +14,6 @@ from safelight.sdk import (
     Number,
     Problem,
     ProblemError,
-    Prompt,
     Slider,
     Text,
     TextEncoder,
@@ -44,47 +43,15 @@ def encode(
 ) -> Conditioning:
     """Encode a prompt for a denoiser of the same family.
 
-    A prompt longer than the encoder takes at once (75 words and word parts) is encoded in chunks: nothing is cut off.
+    CLIP takes 75 words and word parts at once, and a longer prompt in chunks: nothing is cut off. T5 (Stable Diffusion 3,
+    Flux.1) takes 255 or 511 of them; a warning says when that was not all.
     """
     import torch
-
-    from safelight.sdk.prompt_syntax import embeddings_in, parse
-
-    from ._diffusion.embeddings import learned
-    from ._diffusion.families import traits
-    from ._diffusion.finite import require_finite
-    from ._diffusion.text_encoding import encode as encode_pieces
 
     with ctx.models.lease(encoder) as lease, torch.no_grad():
         for problem in lease.settings.get("warnings", ()):
             ctx.warn(problem.at(port="encoder"))
-        bundle = lease.component
-        layers = min(found.config.num_hidden_layers for found in bundle.encoders)
-        if clip_skip >= layers:
-            raise ProblemError(
-                Problem(
-                    code="clip_skip_too_large",
-                    message=f"The text encoder has {layers} layers, so {clip_skip} cannot be left out.",
-                    hint=f"Choose at most {layers - 1}.",
-                    port="clip_skip",
-                    value=clip_skip,
-                )
-            )
-        try:
-            vectors = learned(ctx, embeddings_in(text), encoder, bundle.encoders)
-        except ProblemError as error:
-            raise ProblemError(problem.at(port="text") for problem in error.problems) from None
-        embeddings, pooled = encode_pieces(
-            bundle.tokenizers, bundle.encoders, parse(text), vectors, traits(encoder.family), clip_skip, lease.device
-        )
-    for found in (embeddings, pooled):
-        if found is not None:
-            require_finite(
-                found,
-                "The embeddings of this prompt hold numbers that are not finite.",
-                "Use smaller weights in the prompt; look at embeddings and LoRAs, too.",
-            )
-    return Conditioning((Prompt(embeddings, pooled),), family=encoder.family)
+        return lease.component.encode(text, ctx, clip_skip=clip_skip)
 
 
 @node(version=1, tags=("ConditioningCombine", "Conditioning (Combine)"))

@@ -38,11 +38,11 @@ _Fit = Annotated[
 @node(version=1, tags=("VAE Decode", "VAEDecode", "VAE Decode (Tiled)"))
 def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context) -> Image:
     """Turn a latent into images. They are as large as those that were encoded."""
-    from ._diffusion.autoencoder import leased_codec
-    from ._diffusion.families import traits
-    from ._diffusion.latents import canvas_size, image_size
+    from safelight.diffusion.autoencoder import leased_codec
+    from safelight.diffusion.latents import canvas_size, image_size
 
-    if vae.family and latent.family and traits(vae.family).space != traits(latent.family).space:
+    own, other = ctx.models.families.get(vae.family), ctx.models.families.get(latent.family)
+    if vae.family and latent.family and (own is None or other is None or own.space != other.space):
         raise ProblemError(
             Problem(
                 code="wrong_family",
@@ -86,8 +86,9 @@ def encode(
     ctx: Context,
 ) -> Latent:
     """Turn pictures into a latent, to change them with a denoiser."""
-    from ._diffusion.autoencoder import leased_codec
-    from ._diffusion.noise import generators
+    from safelight.diffusion.autoencoder import leased_codec
+    from safelight.diffusion.noise import generators
+
     from ._pixels import flattened
 
     _require_family(vae)
@@ -112,8 +113,9 @@ def encode_inpaint(
     Works with every model: an ordinary one has the rest put back after each step, an inpainting model sees it. One
     image or mask serves a whole batch of the other.
     """
-    from ._diffusion.autoencoder import leased_codec
-    from ._diffusion.latents import cell_means
+    from safelight.diffusion.autoencoder import leased_codec
+    from safelight.diffusion.latents import cell_means
+
     from ._pixels import common_batch, flattened, mask_like
 
     count = common_batch(image=len(image.pixels), mask=len(mask.coverage))
@@ -139,7 +141,7 @@ def _fitted(pixels: Tensor, factor: int, fit: str) -> tuple[Tensor, tuple[int, i
     """(B, H, W, C) with sides that are multiples of `factor`, and the size of what was padded, if it was."""
     from torch.nn.functional import interpolate
 
-    from ._diffusion.latents import padded
+    from safelight.diffusion.latents import padded
 
     height, width = pixels.shape[1:3]
     if not (height % factor or width % factor):

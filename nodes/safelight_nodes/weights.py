@@ -91,7 +91,7 @@ def save_model(
         ctx.models.lease(replace(vae, precision="float32")) as lease,
         ctx.models.create(name) as folder,
     ):
-        write_pipeline(folder, denoiser, text, tokenizer, lease.component, precision)
+        write_pipeline(folder, denoiser, text, tokenizer, lease.component.modules["vae"], precision)
     source = ctx.models.find(name, "pipeline")
     family = ctx.models.family(source)
     return Saved(

@@ -110,7 +110,7 @@ def test_a_new_pack_is_installed_into_a_fresh_environment_and_passes_there(comma
     home = command.folder / "venv"
     venv.create(home, with_pip=True)
     (packages,) = home.glob("lib/python*/site-packages")
-    # Safelight and what it needs come from the environment of the tests; the pack alone is installed anew.
+    # Safelight and what it needs come from the environment of the tests; the pack alone is installed.
     sources = [Path(module.__file__).parents[1] for module in (safelight, safelight_nodes)]
     lines = [*map(str, sources), *(f"import site; site.addsitedir({path!r})" for path in site.getsitepackages())]
     (packages / "tests.pth").write_text("\n".join(lines) + "\n")

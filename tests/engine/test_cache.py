@@ -22,7 +22,7 @@ __all__ = ["open_cache"]
 
 def values() -> list[Any]:
     pixels = torch.rand(2, 3, 8, 8)
-    prompt = Prompt(torch.rand(1, 4, 6), pooled=torch.rand(1, 6), size={"original": (64, 32)})
+    prompt = Prompt({"embeddings": torch.rand(1, 4, 6), "pooled": torch.rand(1, 6)}, size={"original": (64, 32)})
     return [
         None,
         True,

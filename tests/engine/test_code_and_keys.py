@@ -13,7 +13,7 @@ from engine.engine_bench import Engine, doc
 from safelight.engine import RunOptions
 from safelight.sdk import Catalogue, load_packs
 from safelight.sdk.pack import GROUP
-from safelight.sdk.sources import PackSources, sources_of
+from safelight.sdk.sources import PackSources, public_sources
 
 NODE = '''
 from __future__ import annotations
@@ -132,7 +132,16 @@ def test_every_built_in_node_knows_its_code() -> None:
     assert len(set(codes.values())) == len(codes)
     kind = catalogue["sampling.sample"]
     package = sys.modules["safelight_nodes"]
-    closure = PackSources(package, "", sources_of(sys.modules["safelight.sdk"])).closure(kind.function.__module__)
-    assert "safelight_nodes._diffusion.guidance" in closure and "safelight_nodes._training.loop" not in closure
-    closure = PackSources(package, "", sources_of(sys.modules["safelight.sdk"])).closure("safelight_nodes.image")
+    closure = PackSources(package, "", public_sources()).closure(kind.function.__module__)
+    assert "safelight.diffusion.samplers" in closure and "safelight_nodes._training.loop" not in closure
+    closure = PackSources(package, "", public_sources()).closure("safelight_nodes.image")
+    texts = public_sources()
+    module = kind.function.__module__
+    before = PackSources(package, "", texts).of(module, models=True)()
+    edited = {**texts, "safelight.families._unet.denoiser": b"other"}
+    assert PackSources(package, "", edited).of(module, models=True)() != before, "a node runs the families' code"
+    assert (
+        PackSources(package, "", edited).of("safelight_nodes.values")()
+        == PackSources(package, "", texts).of("safelight_nodes.values")()
+    )
     assert "safelight.sdk.image_files" in closure, "what the SDK does for a node is code of that node, too"

@@ -6,9 +6,27 @@ from typing import Any
 
 import pytest
 
-from safelight.models import families
-from safelight.models.headers import Header, TensorEntry
+from safelight.families import Families, Header, TensorEntry, load_families
+from safelight.models.recognise import is_ip_adapter, is_lora
 from safelight.sdk import ProblemError
+
+FAMILIES = load_families()
+
+
+class Folder:
+    """A folder in the layout of diffusers, in memory."""
+
+    def __init__(self, index: dict[str, Any], **configs: dict[str, Any]) -> None:
+        self.name, self.index, self._configs = "some/model", index, configs
+
+    def config(self, part: str) -> dict[str, Any]:
+        return self._configs.get(part or "top", {})
+
+
+def of(kind: Any, found: Header) -> str:
+    """The id of the one family that claims a file; empty when it is none or several."""
+    claimed = [family.id for family in FAMILIES.of_file(kind, "m", found)]
+    return claimed[0] if len(claimed) == 1 else ""
 
 
 def header(shapes: dict[str, tuple[int, ...]], **metadata: str) -> Header:
@@ -37,23 +55,25 @@ PEFT = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.lora_A.w
 )
 def test_denoisers_and_controlnets(config: dict[str, Any], family: str) -> None:
     for made in ("UNet2DConditionModel", "ControlNetModel"):
-        assert families.of_denoiser("m", {"_class_name": made, **config}) == family
+        found = FAMILIES.of_component(Folder({}, top={"_class_name": made, **config}))
+        assert found is not None and found[0].id == family
 
 
 @pytest.mark.parametrize(
     ("index", "said"),
     [
-        ({"_class_name": "FluxPipeline"}, "FluxPipeline"),
-        ({"_class_name": "StableDiffusion3Pipeline"}, "StableDiffusion3Pipeline"),
+        ({"_class_name": "AuraFlowPipeline"}, "AuraFlowPipeline"),
+        ({"_class_name": "StableDiffusion3PAGPipeline"}, "perturbed attention"),
         ({}, "without a class"),
         ({"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None]}, "refiner"),
         ({"_class_name": "StableUnCLIPPipeline"}, "StableUnCLIPPipeline"),
+        ({"_class_name": "StableDiffusionXLPipeline", "text_encoder": ["kolors", "ChatGLMModel"]}, "ChatGLMModel"),
     ],
 )
 def test_pipelines_that_are_not_supported_are_named(index: dict[str, Any], said: str) -> None:
     unet = {"_class_name": "UNet2DConditionModel", "addition_embed_type": "text_time", "cross_attention_dim": 1280}
     with pytest.raises(ProblemError) as caught:
-        families.of_pipeline("some/model", index, unet)
+        FAMILIES.of_pipeline(Folder(index, unet=unet))
     (problem,) = caught.value.problems
     assert problem.code == "unsupported_family"
     assert said in problem.message and "'some/model'" in problem.message and "XL" in problem.hint
@@ -69,15 +89,62 @@ def test_pipelines_that_are_not_supported_are_named(index: dict[str, Any], said:
 )
 def test_whole_models_in_one_file(shapes: dict[str, tuple[int, ...]], family: str) -> None:
     found = header(shapes)
-    assert families.is_checkpoint(found) and not families.is_lora(found)
-    assert families.of_checkpoint("m", found) == family
+    assert not is_lora(found)
+    assert of("pipeline", found) == family
 
 
 @pytest.mark.parametrize("shapes", [{**ENTRY, **LABELS}, {**ENTRY, ATTENTION: (320, 5120)}, ENTRY])
 def test_whole_models_that_are_not_supported(shapes: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(ProblemError) as caught:
-        families.of_checkpoint("m", header(shapes))
+        FAMILIES.of_file("pipeline", "m", header(shapes))
     assert caught.value.problems[0].code == "unsupported_family"
+
+
+class Odd(type(FAMILIES["sd1"])):
+    """A family of a pack, of a width that no built-in one has."""
+
+    def claims(self, kind: Any, name: str, header: Header) -> bool:
+        return header.shape(ATTENTION)[-1:] == (5120,)
+
+
+def test_a_family_is_asked_though_another_refuses() -> None:
+    full = FAMILIES["sd1"]
+    odd = Odd(id="odd", title="Odd", latent=full.latent, presets=full.presets)
+    found = header({**ENTRY, ATTENTION: (320, 5120)})
+    families = Families({"sd1": lambda: full, "odd": lambda: odd})
+    assert families.of_file("pipeline", "m", found) == [odd]
+
+
+def test_a_family_that_does_not_load_leaves_the_others_alone() -> None:
+    def broken() -> Any:
+        raise ImportError("no module named x")
+
+    families = Families({"broken": broken, "misnamed": lambda: FAMILIES["sd1"], "sd2": lambda: FAMILIES["sd2"]})
+    assert families.there() == [FAMILIES["sd2"]] and "broken" not in families
+    with pytest.raises(ProblemError, match="no family 'broken'") as caught:
+        families.require("broken")
+    assert caught.value.problems[0].code == "unknown_family"
+
+
+def depths(**layers: int) -> dict[str, tuple[int, ...]]:
+    """A Stable Diffusion XL with so many layers in its blocks."""
+    names = [
+        f"{LDM}input_blocks.{block[1:]}.1.transformer_blocks.{layer}.attn2.to_k.weight"
+        for block, count in layers.items()
+        for layer in range(count)
+    ]
+    return {**ENTRY, **LABELS, **dict.fromkeys(names, (640, 2048))}
+
+
+def test_an_xl_with_fewer_layers_is_told_from_the_release() -> None:
+    assert of("pipeline", header(depths(b4=2, b5=2, b7=10, b8=10))) == "sdxl"
+    for shapes, said in (
+        (depths(b4=2, b5=2, b7=4, b8=4), "SSD-1B"),
+        ({**depths(b4=2, b5=2, b7=10, b8=10), f"{LDM}label_emb.0.0.weight": (1280, 5632)}, "Kolors"),
+    ):
+        with pytest.raises(ProblemError, match=said) as caught:
+            of("pipeline", header(shapes))
+        assert caught.value.problems[0].code == "unsupported_family"
 
 
 @pytest.mark.parametrize(
@@ -94,27 +161,33 @@ def test_whole_models_that_are_not_supported(shapes: dict[str, tuple[int, ...]])
         (header({KOHYA: (16, 32)}, ss_base_model_version="sdxl_base_v1-0"), "sdxl"),
         (header({KOHYA: (16, 32)}, ss_base_model_version="sd_v2"), "sd2"),
         (header({KOHYA: (16, 32)}, modelspec__architecture="stable-diffusion-v1/lora"), "sd1"),
-        (header({KOHYA: (16, 768)}, modelspec__architecture="flux-1-dev/lora"), "sd1"),
+        (header({KOHYA: (16, 768)}, modelspec__architecture="wan-2.1/lora"), "sd1"),
     ],
 )
 def test_loras(found: Header, family: str) -> None:
-    assert families.is_lora(found) and not families.is_ip_adapter(found)
-    assert families.of_lora(found) == family
+    assert is_lora(found) and not is_ip_adapter(found)
+    assert of("lora", found) == family
 
 
 @pytest.mark.parametrize(("width", "family"), [(768, "sd1"), (1024, "sd2"), (2048, "sdxl"), (32, "")])
 def test_ip_adapters(width: int, family: str) -> None:
     found = header({"image_proj.proj.weight": (4 * width, 1024), "ip_adapter.1.to_k_ip.weight": (320, width)})
-    assert families.is_ip_adapter(found) and not families.is_lora(found)
-    assert families.of_ip_adapter(found) == family
+    assert is_ip_adapter(found) and not is_lora(found)
+    assert of("ip_adapter", found) == family
 
 
 def test_vaes() -> None:
-    assert families.of_vae("m", {"_class_name": "AutoencoderKL", "scaling_factor": 0.13025}) == "sdxl"
-    assert families.of_vae("m", {"_class_name": "AutoencoderKL"}) == "sd1"
-    found = header({"decoder.up.0.block.0.conv1.weight": (128, 256, 3, 3), "encoder.conv_in.weight": (128, 3, 3, 3)})
-    assert families.is_original_vae(found)
-    # A name tells nothing: "xl" stands in many, and not in that of ponyStandardVAE.
-    assert families.of_original_vae("sdxl_vae", found) == families.of_original_vae("ponyStandardVAE", found) == ""
-    told = header({"encoder.conv_in.weight": (1,)}, modelspec__architecture="stable-diffusion-xl-v1-base/vae")
-    assert families.of_original_vae("vae", told) == "sdxl"
+    def vae(**config: Any) -> str:
+        found = FAMILIES.of_component(Folder({}, top={"_class_name": "AutoencoderKL", **config}))
+        return found[0].space if found else ""
+
+    assert vae(scaling_factor=0.13025) == "sdxl" and vae() == "sd"
+    assert vae(scaling_factor=1.0, latent_channels=7) == "", "of no family that is known"
+    shapes = {"decoder.up.0.block.0.conv1.weight": (128, 256, 3, 3), "encoder.conv_in.weight": (128, 3, 3, 3)}
+    found = header({**shapes, "decoder.conv_in.weight": (512, 4, 3, 3)})
+    assert len(FAMILIES.of_file("vae", "m", found)) > 1, "nothing in it tells"
+    told = header(
+        {**shapes, "decoder.conv_in.weight": (512, 4, 3, 3)},
+        modelspec__architecture="stable-diffusion-xl-v1-base/vae",
+    )
+    assert of("vae", told) == "sdxl"

@@ -57,6 +57,12 @@ def test_only_what_is_read_is_fetched() -> None:
         "vae/config.json",
         "vae/diffusion_pytorch_model.safetensors",
     ]
+    shards = [f"text_encoder_3/model{half}-0000{n}-of-00002.safetensors" for half in ("", ".fp16") for n in (1, 2)]
+    lists = [f"text_encoder_3/model.safetensors.index{half}.json" for half in ("", ".fp16")]
+    large = ["model_index.json", "text_encoder_3/config.json", "tokenizer_3/tokenizer.json", *shards, *lists]
+    assert sorted(set(large) - set(hub.wanted_files([*large, "safety_checker/config.json"]))) == sorted(
+        [lists[0], *shards[:2]]
+    )
     assert hub.wanted_files(PIPELINE, "vae") == ["vae/config.json", "vae/diffusion_pytorch_model.safetensors"]
     adapters = [
         "models/image_encoder/config.json",

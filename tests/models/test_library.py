@@ -204,7 +204,7 @@ def test_the_hubs_cache_is_read_without_a_network_and_without_reading_weights(
     assert "org/tiny-xl" in {entry.name for entry in store.list_models()}
     assert store.family(store.find("org/tiny-xl/vae")) == "sdxl"
     with store.lease(make_ref(source)) as lease:
-        assert lease.component.config.cross_attention_dim == 64
+        assert lease.component.modules["unet"].config.cross_attention_dim == 64
 
 
 def make_ref(source: object) -> object:
@@ -252,7 +252,7 @@ def test_pickles_are_refused_unless_allowed(make_store: Callable[..., ModelStore
     from safelight.sdk import ModelRef
 
     with store.lease(ModelRef("VAE", "sd1", store.find("m"))) as lease:
-        given = lease.component.state_dict()
+        given = lease.component.modules["vae"].state_dict()
         assert all(torch.equal(given[name], tensor) for name, tensor in weights.items())
 
 
@@ -285,12 +285,12 @@ def test_a_pickle_that_runs_code_does_not_even_when_allowed(
 
 
 def test_unknown_families_are_named(make_store: Callable[..., ModelStore], tmp_path: Path) -> None:
-    folder = tmp_path / "models" / "flux"
+    folder = tmp_path / "models" / "aura"
     folder.mkdir(parents=True)
-    (folder / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
-    found = problem(make_store(tmp_path), "flux")
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "AuraFlowPipeline"}))
+    found = problem(make_store(tmp_path), "aura")
     assert found.code == "unsupported_family"
-    assert "FluxPipeline" in found.message and "Stable Diffusion 1, 2 and XL" in found.hint
+    assert "AuraFlowPipeline" in found.message and "Stable Diffusion XL" in found.hint
 
 
 def test_damage_is_said_instead_of_crashing(make_store: Callable[..., ModelStore], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import tiny_models
-from models.recipes import FAMILIES, lora, ref
+from models.recipes import FAMILIES, lora, module, ref
 from safelight.models import ModelStore
 from safelight.sdk import ModelRef, Patch, ProblemError
 
@@ -23,6 +23,7 @@ def noise(component: Any, family: str) -> torch.Tensor:
     if family == "sdxl":
         added = {"text_embeds": torch.randn(1, 32, generator=random), "time_ids": torch.ones(1, 6)}
     latent, text = torch.randn(1, 4, 8, 8, generator=random), torch.randn(1, 7, width, generator=random)
+    component = getattr(component, "unet", component)
     dtype = component.dtype
     added = added and {key: value.to(dtype) for key, value in added.items()}
     with torch.no_grad():
@@ -62,7 +63,7 @@ def test_equal_to_diffusers(store: ModelStore, home: Path, family: str, weights:
     patches = tuple(lora(store, f"{family}{style}", weight) for style, weight in weights.items())
     with store.lease(ref(store, "Denoiser", family, patches=patches)) as lease:
         assert torch.equal(noise(lease.component, family), noise(pipeline.unet, family))
-        assert not any(parameter.requires_grad for parameter in lease.component.parameters())
+        assert not any(parameter.requires_grad for parameter in module(lease).parameters())
     with store.lease(ref(store, "TextEncoder", family, patches=patches)) as lease:
         assert torch.equal(words(lease.component), words(encoders_of(pipeline)))
 
@@ -74,8 +75,8 @@ def test_afterwards_the_bare_model_is_the_same_bit_for_bit(store: ModelStore, fa
     text = ref(store, "TextEncoder", family, precision=precision)
     with store.lease(bare) as lease:
         before = noise(lease.component, family)
-        weights = {name: tensor.clone() for name, tensor in lease.component.state_dict().items()}
-        component = lease.component
+        weights = {name: tensor.clone() for name, tensor in module(lease).state_dict().items()}
+        component = module(lease)
     with store.lease(text) as lease:
         said = words(lease.component)
     patch = lora(store, family, 0.8)
@@ -85,7 +86,7 @@ def test_afterwards_the_bare_model_is_the_same_bit_for_bit(store: ModelStore, fa
             assert out.dtype == getattr(torch, precision)
             assert not torch.equal(out, said if speak else before)
     with store.lease(bare) as lease:
-        assert lease.component is component
+        assert module(lease) is component
         assert torch.equal(noise(lease.component, family), before)
         now = {name.replace(".base_layer", ""): t for name, t in component.state_dict().items() if "lora_" not in name}
         assert now.keys() == weights.keys()
@@ -127,13 +128,13 @@ def test_leases_at_the_same_time_do_not_see_each_others_lora(store: ModelStore) 
     with store.lease(bare) as plain:
         before = noise(plain.component, "sd1")
         with store.lease(bare.patched(lora(store, "sd1"))) as patched:
-            assert patched.component is not plain.component
+            assert module(patched) is not module(plain)
             assert torch.equal(noise(plain.component, "sd1"), before)
             assert not torch.equal(noise(patched.component, "sd1"), before)
             with store.lease(bare.patched(lora(store, "sd1"))) as shared:
-                assert shared.component is patched.component
+                assert module(shared) is module(patched)
             with store.lease(bare.patched(lora(store, "sd1", 0.5))) as third:
-                assert third.component not in (plain.component, patched.component)
+                assert module(third) not in (module(plain), module(patched))
         assert torch.equal(noise(plain.component, "sd1"), before)
 
 
@@ -197,10 +198,10 @@ def test_a_lora_without_text_encoders_leaves_them_alone(make_store: Callable[...
 def test_nothing_is_printed_and_no_lora_is_no_patch(store: ModelStore, capfd: pytest.CaptureFixture[str]) -> None:
     bare = ref(store, "Denoiser", "sdxl")
     with store.lease(bare) as lease:
-        component = lease.component
+        component = module(lease)
         capfd.readouterr()
         with store.lease(bare.patched(lora(store, "sdxl", 0.0))) as same:
-            assert same.component is component
+            assert module(same) is component
     for style in ("", "_kohya"):
         for kind in ("Denoiser", "TextEncoder"):
             with store.lease(ref(store, kind, "sdxl", patches=(lora(store, f"sdxl{style}"),))):
@@ -278,11 +279,11 @@ def test_a_dora_is_its_formula(own: ModelStore, tmp_path: Path) -> None:
     for kind, start in (("Denoiser", "lora_unet_"), ("TextEncoder", "lora_te_text_model_")):
         recipe = ref(own, kind, "sd1")
         with own.lease(recipe) as lease:
-            module = lease.component if kind == "Denoiser" else lease.component.encoders[0]
-            bare = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+            layered = module(lease) if kind == "Denoiser" else lease.component.encoders[0]
+            bare = {name: tensor.clone() for name, tensor in layered.state_dict().items()}
         with own.lease(recipe.patched(Patch("lora", own.find("d.safetensors"), 0.7))) as lease:
-            module = lease.component if kind == "Denoiser" else lease.component.encoders[0]
-            layers = [(name, layer) for name, layer in module.named_modules() if hasattr(layer, "lora_A")]
+            layered = module(lease) if kind == "Denoiser" else lease.component.encoders[0]
+            layers = [(name, layer) for name, layer in layered.named_modules() if hasattr(layer, "lora_A")]
             assert len(layers) >= 12
             for name, layer in layers:
                 key = start + name.removeprefix("text_model.").replace(".", "_")
@@ -322,6 +323,21 @@ def test_a_lora_that_fits_in_part_is_told_with_counts(own: ModelStore, tmp_path:
     assert problem.code == "lora_unfit" and problem.level == "warning" and "32 of 33" in problem.message
     with own.lease(ref(own, "Denoiser", "sd1")) as lease:
         assert not lease.settings["warnings"]
+
+
+def test_a_layer_of_another_shape_is_left_out_and_told(own: ModelStore, tmp_path: Path) -> None:
+    def widen_one(tensors: dict[str, Any]) -> None:
+        name = next(name for name in tensors if name.startswith("lora_unet") and name.endswith("lora_down.weight"))
+        tensors[name] = torch.cat([tensors[name], tensors[name]], dim=1)
+
+    kohya(tmp_path / "models" / "wide.safetensors", widen_one)
+    bare = ref(own, "Denoiser", "sd1")
+    with own.lease(bare) as lease:
+        before = noise(lease.component, "sd1")
+    with own.lease(bare.patched(Patch("lora", own.find("wide.safetensors")))) as lease:
+        (problem,) = lease.settings["warnings"]
+        assert not torch.equal(noise(lease.component, "sd1"), before)
+    assert problem.code == "lora_unfit" and problem.level == "warning" and "31 of 32" in problem.message
 
 
 def test_a_pickled_lora_is_read_where_it_is_allowed(

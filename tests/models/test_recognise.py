@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from safelight.families import load_families
 from safelight.models.layout import Reader
 from safelight.sdk import ProblemError
 
@@ -33,12 +34,12 @@ def names(*given: str) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize(
     ("shapes", "code", "said"),
     [
-        (names("double_blocks.0.img_attn.norm.key_norm.scale", "double_blocks.0.img_attn.qkv.weight"), WRONG, "Flux "),
-        (names(f"{LDM}double_blocks.0.img_attn.norm.key_norm.scale"), WRONG, "a Flux model"),
+        (names("double_blocks.0.img_attn.norm.key_norm.scale", "double_blocks.0.img_attn.qkv.weight"), WRONG, "a Flux.1 model in one"),
+        (names(f"{LDM}double_blocks.0.img_attn.norm.key_norm.scale"), WRONG, "a Flux.1 model in one"),
         (names("double_stream_modulation_img.lin.weight", "double_blocks.0.img_attn.qkv.weight"), WRONG, "Flux.2"),
         (names("distilled_guidance_layer.in_proj.weight", "double_blocks.0.img_attn.norm.key_norm.scale"), WRONG,
          "Chroma"),
-        (names("joint_blocks.0.context_block.adaLN_modulation.1.bias"), WRONG, "Stable Diffusion 3"),
+        (names("joint_blocks.0.context_block.adaLN_modulation.1.bias"), WRONG, "Stable Diffusion 3 model in one"),
         (names(f"{LDM}head.modulation", f"{LDM}patch_embedding.weight"), WRONG, "a Wan model"),
         (names("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight"), WRONG, "Qwen-Image"),
         ({"noise_refiner.0.attention_norm1.weight": (1,), "cap_embedder.1.weight": (3840, 2560)}, WRONG, "Z-Image"),
@@ -63,8 +64,7 @@ def names(*given: str) -> dict[str, tuple[int, ...]]:
          "unCLIP"),
         ({**ENTRY, **LABELS, LDM + ATTENTION.format(4): (640, 2048), "edm_mean": (4,)}, WRONG, "Playground"),
         ({**VAE, "decoder.conv_in.weight": (512, 16, 3, 3)}, WRONG, "16 channels"),
-        (names("transformer.single_transformer_blocks.0.attn.to_q.lora_A.weight", "b"), "lora_unfit", "made for Flux"),
-        (names("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", "b"), "lora_unfit", "made for Flux"),
+        (names("double_stream_modulation_img.lora_A.weight", "b"), "lora_unfit", "made for Flux.2"),
         (names("diffusion_model.blocks.0.self_attn.q.lora_A.weight", "b"), "lora_unfit", "made for Wan"),
         (names("transformer.transformer_blocks.0.img_mlp.net.2.lora_A.weight"), "lora_unfit", "made for Qwen-Image"),
         (names("something.weight", "else.weight"), "not_a_model", "no file of weights that is known"),
@@ -72,14 +72,14 @@ def names(*given: str) -> dict[str, tuple[int, ...]]:
 )  # fmt: skip
 def test_what_is_not_run_is_named(tmp_path: Path, shapes: dict[str, tuple[int, ...]], code: str, said: str) -> None:
     with pytest.raises(ProblemError) as caught:
-        Reader(lambda _: True).read("m", write(tmp_path / "m.safetensors", shapes))
+        Reader(load_families(), lambda _: True).read("m", write(tmp_path / "m.safetensors", shapes))
     (problem,) = caught.value.problems
     assert problem.code == code and said in problem.message, problem.message
 
 
 def test_an_xl_without_its_text_encoders_is_one(tmp_path: Path) -> None:
     file = write(tmp_path / "m.SAFETENSORS", {**ENTRY, **LABELS, LDM + ATTENTION.format(4): (640, 2048)})
-    found = Reader(lambda _: True).read("m", file)
+    found = Reader(load_families(), lambda _: True).read("m", file)
     assert (found.kind, found.family) == ("pipeline", "sdxl")
 
 
@@ -98,6 +98,6 @@ def test_files_of_other_sorts_are_named(tmp_path: Path, ending: str, content: by
     file = tmp_path / f"m.{ending}"
     file.write_bytes(content)
     with pytest.raises(ProblemError) as caught:
-        Reader(lambda _: True, allow_pickle=True).read("m", file)
+        Reader(load_families(), lambda _: True, allow_pickle=True).read("m", file)
     (problem,) = caught.value.problems
     assert problem.code == code and said in problem.message

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ import torch
 
 import tiny_models
 from models.original_layout import write_original
-from models.recipes import ref
-from safelight.models import ModelStore, single_file
+from models.recipes import module, ref
+from safelight.families import Families, Header, load_families
+from safelight.families._clip import towers
+from safelight.families._unet.family import UNetFamily
+from safelight.families._unet.loading import predicts_velocity
+from safelight.models import ModelStore
 from safelight.sdk import ProblemError
 
 
@@ -33,20 +38,24 @@ def both(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_sto
     family: str = request.param
     folder = (tiny_models.tiny_sdxl if family == "sdxl" else tiny_models.tiny_sd1)(tmp_path / "models" / "folder")
     write_original(folder, tmp_path / "models" / "one.safetensors", family, layers=1)
-    monkeypatch.setattr(single_file, "UNETS", {family: tiny(folder, "unet")})
-    monkeypatch.setattr(single_file, "VAE", tiny(folder, "vae"))
-    monkeypatch.setattr(single_file, "CLIP_L", tiny(folder, "text_encoder"))
-    if family == "sdxl":
-        monkeypatch.setattr(single_file, "CLIP_BIG_G", tiny(folder, "text_encoder_2"))
-    # Their headers have shapes that no release has.
-    monkeypatch.setattr("safelight.models.layout.of_checkpoint", lambda name, header: family)
-    # Their vocabulary is as small as they are.
+    full = load_families()[family]
+    assert isinstance(full, UNetFamily)
+    small = replace(
+        full,
+        unet=tiny(folder, "unet"),
+        vae_config={**full.vae_config, **tiny(folder, "vae")},
+        towers=tuple(replace(tower, config=tiny(folder, tower.part)) for tower in full.towers),
+    )
+    # Its header has shapes that no release has.
+    monkeypatch.setattr("safelight.families._unet.detect._is_checkpoint", lambda *_: True)
+    # Its vocabulary is as small as it is.
     monkeypatch.setattr(
-        single_file,
-        "clip_tokenizer",
+        "safelight.families._clip.towers.clip_tokenizer",
         lambda pad: CLIPTokenizer.from_pretrained(folder / "tokenizer", pad_token=pad, model_max_length=77),
     )
-    return make_store(tmp_path), family
+    # A VAE may be of any of several families.
+    others = {name: lambda name=name: replace(small, id=name) for name in ("sd1", "sdxl")}
+    return make_store(tmp_path, families=Families({family: lambda: small} | others)), family
 
 
 def test_each_component_is_that_of_the_folder(both: Any) -> None:
@@ -54,9 +63,8 @@ def test_each_component_is_that_of_the_folder(both: Any) -> None:
     assert store.describe("one.safetensors").kind == "pipeline"
     for kind in ("Denoiser", "VAE", "TextEncoder"):
         with store.lease(ref(store, kind, "folder")) as wanted, store.lease(ref(store, kind, "one.safetensors")) as got:
-            pairs = [(got.component, wanted.component)]
+            pairs = list(zip(got.component.modules.values(), wanted.component.modules.values(), strict=True))
             if kind == "TextEncoder":
-                pairs = list(zip(got.component.encoders, wanted.component.encoders, strict=True))
                 assert len(pairs) == (2 if family == "sdxl" else 1)
                 for one, other in zip(got.component.tokenizers, wanted.component.tokenizers, strict=True):
                     texts = ("a red apple", "")
@@ -99,10 +107,10 @@ def test_a_vae_in_one_file(both: Any, tmp_path: Path) -> None:
     )
     assert (store.describe(name).kind, store.describe(name).family) == ("vae", "")
     with store.lease(ref(store, "VAE", "folder")) as wanted, store.lease(ref(store, "VAE", name)) as got:
-        expected = wanted.component.state_dict()
-        assert all(torch.equal(tensor, expected[key]) for key, tensor in got.component.state_dict().items())
+        expected = module(wanted).state_dict()
+        assert all(torch.equal(tensor, expected[key]) for key, tensor in module(got).state_dict().items())
         # Its name tells no scale; what it is used with does.
-        assert got.component.config.scaling_factor is None
+        assert module(got).config.scaling_factor is None
 
 
 def test_velocity_is_told_by_the_file(both: Any, tmp_path: Path) -> None:
@@ -144,14 +152,14 @@ def test_a_pickle_is_read_where_it_is_allowed(
         store.find("one.ckpt")
     (problem,) = caught.value.problems
     assert problem.code == "unsafe_weights" and "SAFELIGHT_ALLOW_PICKLE=1" in problem.hint
-    allowed = make_store(tmp_path, environ={"SAFELIGHT_ALLOW_PICKLE": "1"})
+    allowed = make_store(tmp_path, environ={"SAFELIGHT_ALLOW_PICKLE": "1"}, families=store.families)
     for kind in ("Denoiser", "VAE"):
         with (
             allowed.lease(ref(allowed, kind, "one.safetensors")) as wanted,
             allowed.lease(ref(allowed, kind, "one.ckpt")) as got,
         ):
-            expected = wanted.component.state_dict()
-            assert all(torch.equal(tensor, expected[key]) for key, tensor in got.component.state_dict().items())
+            expected = module(wanted).state_dict()
+            assert all(torch.equal(tensor, expected[key]) for key, tensor in module(got).state_dict().items())
 
 
 def test_a_pickle_that_would_run_code_is_not_run(tmp_path: Path, make_store: Callable[..., ModelStore]) -> None:
@@ -168,16 +176,13 @@ def test_a_pickle_that_would_run_code_is_not_run(tmp_path: Path, make_store: Cal
 
 
 def test_version_2_has_to_say_what_it_predicts() -> None:
-    from safelight.models.headers import Header
-    from safelight.models.layout import Layout
-
-    layout = Layout("pipeline", "sd2", Path("m.safetensors"), {}, single=True)
+    family = load_families()["sd2"]
+    assert isinstance(family, UNetFamily)
     with pytest.raises(ProblemError) as caught:
-        single_file._predicts_velocity(layout, Header({}, {}, 8))
+        predicts_velocity(family, "m.safetensors", Header({}, {}, 8))
     assert caught.value.problems[0].code == "model_incomplete"
-    told = Header({}, {"modelspec.prediction_type": "v"}, 8)
-    assert single_file._predicts_velocity(layout, told)
-    assert not single_file._predicts_velocity(layout, Header({}, {"modelspec.prediction_type": "epsilon"}, 8))
+    assert predicts_velocity(family, "m", Header({}, {"modelspec.prediction_type": "v"}, 8))
+    assert not predicts_velocity(family, "m", Header({}, {"modelspec.prediction_type": "epsilon"}, 8))
 
 
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
@@ -186,14 +191,16 @@ def test_the_configurations_are_those_of_the_releases(family: str) -> None:
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-    from safelight.models.components import empty
+    from safelight.models.files import empty
 
     def millions(make: Callable[[], Any]) -> float:
         return round(sum(parameter.numel() for parameter in empty(make).parameters()) / 1e6, 2)
 
-    unet = millions(lambda: UNet2DConditionModel(**single_file.UNETS[family]))
+    found = load_families()[family]
+    assert isinstance(found, UNetFamily)
+    unet = millions(lambda: UNet2DConditionModel(**found.unet))
     assert unet == {"sd1": 859.52, "sd2": 865.91, "sdxl": 2567.46}[family]
-    assert millions(lambda: AutoencoderKL(**single_file.VAE, **single_file.VAE_OF_FAMILY[family])) == 83.65
-    assert millions(lambda: CLIPTextModel(CLIPTextConfig(**single_file.CLIP_L))) == 123.06
-    assert millions(lambda: CLIPTextModel(CLIPTextConfig(**single_file.CLIP_H))) == 340.39
-    assert millions(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**single_file.CLIP_BIG_G))) == 694.66
+    assert millions(lambda: AutoencoderKL(**found.vae_config)) == 83.65
+    assert millions(lambda: CLIPTextModel(CLIPTextConfig(**towers.CLIP_L))) == 123.06
+    assert millions(lambda: CLIPTextModel(CLIPTextConfig(**towers.CLIP_H))) == 340.39
+    assert millions(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**towers.CLIP_BIG_G))) == 694.66

@@ -13,10 +13,9 @@ import pytest
 import torch
 
 import tiny_models
-from models.recipes import FAMILIES, ref
+from models.recipes import FAMILIES, module, ref
 from safelight.models import Memory, ModelStore, Numerics
 from safelight.models import components as components_module
-from safelight.models import loading as loading_module
 from safelight.sdk import ModelRef, ProblemError
 
 KINDS = ("Denoiser", "TextEncoder", "VAE")
@@ -42,14 +41,14 @@ def test_weights_are_those_that_diffusers_loads(store: ModelStore, home: Path, f
     dtype = getattr(torch, precision)
     with store.lease(ref(store, "Denoiser", family, precision=precision)) as lease:
         wanted = diffusers.UNet2DConditionModel.from_pretrained(folder / family, subfolder="unet", torch_dtype=dtype)
-        assert lease.dtype == dtype == lease.component.dtype
-        assert same(state(lease.component), state(wanted))
-        assert dict(lease.component.config) | {"_name_or_path": ""} == dict(wanted.config) | {"_name_or_path": ""}
+        assert lease.dtype == dtype == module(lease).dtype
+        assert same(state(module(lease)), state(wanted))
+        assert dict(module(lease).config) | {"_name_or_path": ""} == dict(wanted.config) | {"_name_or_path": ""}
         prediction = lease.settings["scheduler"].get("prediction_type", "epsilon")
         assert prediction == ("v_prediction" if family == "sd2" else "epsilon")
     with store.lease(ref(store, "VAE", family, precision=precision)) as lease:
         wanted = diffusers.AutoencoderKL.from_pretrained(folder / family, subfolder="vae", torch_dtype=dtype)
-        assert same(state(lease.component), state(wanted))
+        assert same(state(module(lease)), state(wanted))
     with store.lease(ref(store, "TextEncoder", family, precision=precision)) as lease:
         classes = [transformers.CLIPTextModel, transformers.CLIPTextModelWithProjection]
         numbers = ["", "_2"] if family == "sdxl" else [""]
@@ -67,7 +66,7 @@ def test_weights_are_those_that_diffusers_loads(store: ModelStore, home: Path, f
             assert tokenizer(text, padding="max_length").input_ids == other(text, padding="max_length").input_ids
     with store.lease(ref(store, "ControlNet", f"control/{family}", precision=precision)) as lease:
         wanted = diffusers.ControlNetModel.from_pretrained(folder / "control" / family, torch_dtype=dtype)
-        assert same(state(lease.component), state(wanted))
+        assert same(state(module(lease)), state(wanted))
     with store.lease(ref(store, "ImageEncoder", f"adapter/{family}", precision=precision)) as lease:
         cls = transformers.CLIPVisionModelWithProjection
         wanted = cls.from_pretrained(folder / "adapter" / family / "image_encoder", dtype=dtype)
@@ -79,8 +78,8 @@ def test_weights_are_those_that_diffusers_loads(store: ModelStore, home: Path, f
 
 def test_nothing_asks_for_gradients_and_nothing_is_in_training(store: ModelStore) -> None:
     with store.lease(ref(store, "Denoiser", "sd1")) as lease:
-        assert not lease.component.training
-        assert not any(parameter.requires_grad for parameter in lease.component.parameters())
+        assert not module(lease).training
+        assert not any(parameter.requires_grad for parameter in module(lease).parameters())
 
 
 def test_loading_prints_nothing(store: ModelStore, capfd: pytest.CaptureFixture[str]) -> None:
@@ -106,22 +105,22 @@ def test_loading_prints_nothing(store: ModelStore, capfd: pytest.CaptureFixture[
 def test_a_second_lease_shares_the_component_and_a_later_one_finds_it(store: ModelStore) -> None:
     recipe = ref(store, "Denoiser", "sd1")
     with store.lease(recipe) as first, store.lease(recipe) as second:
-        assert first.component is second.component
+        assert module(first) is module(second)
         assert store.loaded()[0].leased == 2
     with store.lease(recipe) as third:
-        assert third.component is first.component
+        assert module(third) is module(first)
     assert [model.leased for model in store.loaded()] == [0]
     with store.lease(ref(store, "Denoiser", "sd1", precision="bfloat16")) as other:
-        assert other.component is not first.component
+        assert module(other) is not module(first)
 
 
 def test_a_leased_component_may_not_be_changed_unnoticed(store: ModelStore) -> None:
     """What this store promises its users is theirs to keep: the check that node tests rely on."""
     with store.lease(ref(store, "Denoiser", "sd1")) as lease:
-        before = {name: parameter._version for name, parameter in lease.component.named_parameters()}
+        before = {name: parameter._version for name, parameter in module(lease).named_parameters()}
         with torch.no_grad():
-            lease.component(torch.randn(1, 4, 8, 8), 500, torch.randn(1, 7, 32))
-        assert before == {name: parameter._version for name, parameter in lease.component.named_parameters()}
+            module(lease)(torch.randn(1, 4, 8, 8), 500, torch.randn(1, 7, 32))
+        assert before == {name: parameter._version for name, parameter in module(lease).named_parameters()}
 
 
 def test_least_recently_used_goes_first_and_leased_never(make_store: Callable[..., ModelStore]) -> None:
@@ -145,7 +144,7 @@ def test_least_recently_used_goes_first_and_leased_never(make_store: Callable[..
                 # Nothing idle is left: the budget gives way, since the memory is there.
                 assert {model.name for model in small.loaded()} == {"sd1", "sd2", "sdxl"}
         with small.lease(ref(small, "Denoiser", "sd1")) as again:
-            assert again.component is held.component
+            assert module(again) is module(held)
 
 
 class Scarce(Memory):
@@ -185,7 +184,7 @@ def test_running_out_while_loading_lets_go_of_the_rest_and_tries_once_more(
 ) -> None:
     with store.lease(ref(store, "VAE", "sd1")):
         pass
-    real, calls = loading_module.load, []
+    real, calls = components_module.load, []
 
     def scarce(*given: Any) -> Any:
         calls.append([model.kind for model in store.loaded()])
@@ -193,7 +192,7 @@ def test_running_out_while_loading_lets_go_of_the_rest_and_tries_once_more(
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 bytes.")
         return real(*given)
 
-    monkeypatch.setattr(loading_module, "load", scarce)
+    monkeypatch.setattr(components_module, "load", scarce)
     with store.lease(ref(store, "Denoiser", "sd1")):
         pass
     assert calls == [["VAE"], []]
@@ -201,7 +200,7 @@ def test_running_out_while_loading_lets_go_of_the_rest_and_tries_once_more(
     def never(*given: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(loading_module, "load", never)
+    monkeypatch.setattr(components_module, "load", never)
     with pytest.raises(ProblemError) as caught, store.lease(ref(store, "Denoiser", "sdxl")):
         pass
     assert caught.value.problems[0].code == "out_of_memory"
@@ -304,7 +303,7 @@ def test_many_threads_share_a_store(store: ModelStore) -> None:
             for step in range(12):
                 number = (offset + step) % len(recipes)
                 with store.lease(recipes[number]) as lease:
-                    seen.setdefault(number, set()).add(id(lease.component))
+                    seen.setdefault(number, set()).add(id(module(lease)))
         except BaseException as error:
             errors.append(error)
 
@@ -384,7 +383,7 @@ def test_old_names_of_a_vaes_attention_are_understood(make_store: Callable[..., 
     save_file(renamed, file)
     store = make_store(tmp_path)
     with store.lease(ref(store, "VAE", "m")) as lease:
-        assert same(state(lease.component), wanted)
+        assert same(state(module(lease)), wanted)
 
 
 def test_weights_that_keep_their_type_are_mapped_not_read(store: ModelStore, make_store: Any, tmp_path: Path) -> None:

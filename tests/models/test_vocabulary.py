@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safelight.models.vocabulary import clip_tokenizer, clip_vocabulary
+from safelight.families._clip.vocabulary import clip_tokenizer, clip_vocabulary
 
 
 def test_the_ids_are_those_of_the_reference() -> None:

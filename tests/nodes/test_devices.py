@@ -11,11 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 
 from node_bench import BenchContext, Kit, Shelf
+from safelight.diffusion import schedule
+from safelight.diffusion.samplers import SAMPLERS, Sampler
+from safelight.diffusion.schedule import plan_steps
 from safelight.sdk import Conditioning, Latent, Prompt
 from safelight_nodes import sampling
-from safelight_nodes._diffusion import schedule
-from safelight_nodes._diffusion.samplers import SAMPLERS, Sampler
-from safelight_nodes._diffusion.schedule import plan_steps
 
 
 class WithoutDoubles(TorchDispatchMode):
@@ -71,12 +71,12 @@ def test_no_float64_reaches_the_device(
             return plan_steps(*given, **more)
 
     monkeypatch.setattr(schedule, "plan_steps", planned)
-    text = Conditioning((Prompt(torch.zeros(1, 7, 32)),), family="sd1")
+    text = Conditioning((Prompt.of(torch.zeros(1, 7, 32)),), family="sd1")
     fresh = Latent(torch.zeros(1, 4, 8, 8), "sd1")
     begun = replace(fresh, mask=torch.ones(1, 1, 8, 8))
-    for spacing in {"model", SAMPLERS[sampler].spacings[1 % len(SAMPLERS[sampler].spacings)]}:
+    for scheduler in {"model", SAMPLERS[sampler].schedulers[1 % len(SAMPLERS[sampler].schedulers)]}:
         for start, denoise in ((fresh, 1.0), (begun, 0.5)):
-            more: dict[str, Any] = {"sampler": sampler, "spacing": spacing, "steps": 4, "denoise": denoise}
+            more: dict[str, Any] = {"sampler": sampler, "scheduler": scheduler, "steps": 4, "denoise": denoise}
             with WithoutDoubles():
                 made = sampling.sample(sd1.denoiser, text, text, start, **more, guidance_rescale=0.5, ctx=away)
             assert made.samples.dtype == torch.float32 and made.samples.device.type == "cpu"

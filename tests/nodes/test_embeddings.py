@@ -16,14 +16,14 @@ from safetensors.torch import save_file
 
 import tiny_models
 from node_bench import CLOSE, BenchContext
+from safelight.diffusion.embeddings import Vocabulary
+from safelight.diffusion.text_encoding import split
 from safelight.engine.cache.fingerprints import Fingerprints
 from safelight.environment import Environment
 from safelight.models import ModelStore
 from safelight.sdk import ModelRef, Problem, ProblemError
 from safelight.sdk.prompt_syntax import parse
 from safelight_nodes import models, text
-from safelight_nodes._diffusion.embeddings import Vocabulary
-from safelight_nodes._diffusion.text_encoding import split
 
 WIDTH = tiny_models.TEXT_WIDTH
 PLAIN = {"SAFELIGHT_DEVICE": "cpu", "SAFELIGHT_PRECISION": "float32", "HF_HUB_OFFLINE": "1"}

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from node_bench import BenchContext, Kit, said, sampled
-from safelight.sdk import Conditioning, Image, Latent, ProblemError
+from safelight.diffusion.finite import Watch, require_finite
+from safelight.sdk import Conditioning, Image, Latent, ProblemError, Prompt
 from safelight_nodes import latent, text, vae
-from safelight_nodes._diffusion.finite import Watch, require_finite
 
 
 def refused(caught: pytest.ExceptionInfo[ProblemError]) -> str:
@@ -21,7 +21,7 @@ def refused(caught: pytest.ExceptionInfo[ProblemError]) -> str:
 
 def no_number(kit: Kit) -> Conditioning:
     good = said(kit, "a red apple")
-    return replace(good, prompts=(replace(good.prompts[0], embeddings=good.prompts[0].embeddings * float("nan")),))
+    return replace(good, prompts=(Prompt.of(good.prompts[0].embeddings * float("nan")),))
 
 
 def test_a_weight_that_overflows_is_told_by_the_encoder(sd1: Kit) -> None:
@@ -45,7 +45,7 @@ def test_a_sampler_that_leaves_the_numbers_names_its_step(sd1: Kit, monkeypatch:
     more_noise = {**held.settings["scheduler"], "beta_end": 0.03}
     monkeypatch.setattr(held, "settings", {"scheduler": more_noise})
     with pytest.raises(ProblemError) as caught:
-        sampled(sd1, sampler="dpm2_ancestral", spacing="linspace", steps=2)
+        sampled(sd1, sampler="dpm2_ancestral", scheduler="linspace", steps=2)
     assert "step 1 of 2" in refused(caught)
 
 

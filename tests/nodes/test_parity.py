@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from node_bench import CLOSE, NEGATIVE, PROMPT, SEED, Kit, distance, sources, swapped
+from safelight.diffusion.samplers import SAMPLERS
 from safelight_nodes import latent, sampling, text, vae
-from safelight_nodes._diffusion.samplers import SAMPLERS
 
 
-def theirs(kit: Kit, sampler: str, batch: int = 1, spacing: str = "model", **more: Any) -> torch.Tensor:
-    kit.pipeline.scheduler = swapped(kit, sampler, spacing, batch)
+def theirs(kit: Kit, sampler: str, batch: int = 1, scheduler: str = "model", **more: Any) -> torch.Tensor:
+    kit.pipeline.scheduler = swapped(kit, sampler, scheduler, batch)
     given: dict[str, Any] = {
         "prompt": [PROMPT] * batch,
         "negative_prompt": [NEGATIVE] * batch,
@@ -27,13 +27,15 @@ def theirs(kit: Kit, sampler: str, batch: int = 1, spacing: str = "model", **mor
     return kit.pipeline(**given).images
 
 
-def ours(kit: Kit, sampler: Any, batch: int = 1, spacing: Any = "model", **more: Any) -> torch.Tensor:
+def ours(kit: Kit, sampler: Any, batch: int = 1, scheduler: Any = "model", **more: Any) -> torch.Tensor:
     ctx = kit.context
     positive = text.encode(kit.text, text=PROMPT, ctx=ctx)
     negative = text.encode(kit.text, text=NEGATIVE, ctx=ctx)
     start = latent.empty(kit.vae, batch=batch, ctx=ctx)
     given: dict[str, Any] = {"steps": 5, "guidance": 5.0, "seed": SEED, **more}
-    made = sampling.sample(kit.denoiser, positive, negative, start, sampler=sampler, spacing=spacing, **given, ctx=ctx)
+    made = sampling.sample(
+        kit.denoiser, positive, negative, start, sampler=sampler, scheduler=scheduler, **given, ctx=ctx
+    )
     return vae.decode(kit.vae, made, ctx=ctx).pixels.movedim(-1, 1)
 
 
@@ -49,11 +51,12 @@ def test_every_sampler(family: str, sampler: str, guidance: float, batch: int, r
 
 
 @pytest.mark.parametrize(
-    ("sampler", "spacing"), [(name, spacing) for name, kind in SAMPLERS.items() for spacing in kind.spacings[1:]]
+    ("sampler", "scheduler"),
+    [(name, scheduler) for name, kind in SAMPLERS.items() for scheduler in kind.schedulers[1:]],
 )
-def test_every_spacing(sd1: Kit, sampler: str, spacing: str) -> None:
-    made = ours(sd1, sampler, spacing=spacing, guidance=1.0)
-    assert distance(made, theirs(sd1, sampler, spacing=spacing, guidance_scale=1.0)) <= CLOSE
+def test_every_scheduler(sd1: Kit, sampler: str, scheduler: str) -> None:
+    made = ours(sd1, sampler, scheduler=scheduler, guidance=1.0)
+    assert distance(made, theirs(sd1, sampler, scheduler=scheduler, guidance_scale=1.0)) <= CLOSE
 
 
 @pytest.mark.parametrize("steps", [1, 2, 40])

@@ -107,7 +107,7 @@ def test_a_controlnet_on_one_side_only(kit: Kit, nets: list[Any]) -> None:
             steps=1,
             guidance=guidance,
             sampler="ddim",
-            spacing="trailing",
+            scheduler="trailing",
             seed=SEED,
             ctx=ctx,
         ).samples

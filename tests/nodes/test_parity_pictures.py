@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from node_bench import CLOSE, NEGATIVE, PROMPT, SEED, Kit, distance, pipeline_parts, sources, stocked, swapped
+from safelight.diffusion.samplers import SAMPLERS
 from safelight.sdk import Image, Latent, Mask
 from safelight_nodes import sampling, text, vae
-from safelight_nodes._diffusion.samplers import SAMPLERS
 
 STEPS = 5
 LATE = [name for name, kind in SAMPLERS.items() if kind.starts_anywhere]

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from node_bench import BenchContext, Kit
+from safelight.diffusion.samplers import SAMPLERS
+from safelight.diffusion.schedule import plan_steps
 from safelight.engine.cache import Cache
 from safelight.sdk import Cancelled, Conditioning, Latent
 from safelight.sdk.codec import Codec
 from safelight_nodes import latent, sampling, text
-from safelight_nodes._diffusion.samplers import SAMPLERS
-from safelight_nodes._diffusion.schedule import plan_steps
 
 STEPS = 5
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
 import torch
 
-from node_bench import BenchContext, Kit, codes, said, sampled, stocked
-from safelight.sdk import Latent, Mask, ProblemError
+from node_bench import FAMILIES, BenchContext, Kit, codes, said, sampled, stocked
+from safelight.diffusion.samplers import SAMPLERS, SIGMA_SCHEDULERS, Sampler, make_scheduler
+from safelight.diffusion.schedule import plan_steps
+from safelight.graph import Document, migrate
+from safelight.sdk import Latent, Mask, ProblemError, Prompt, load_packs
 from safelight_nodes import latent, text
-from safelight_nodes._diffusion.samplers import SAMPLERS, SIGMA_SPACINGS, Sampler, make_scheduler
-from safelight_nodes._diffusion.schedule import plan_steps
 
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
@@ -32,9 +34,9 @@ def test_the_table_names_every_sampler_and_what_its_scheduler_offers() -> None:
 
     assert set(SAMPLERS) == set(get_args(Sampler))
     for name, kind in SAMPLERS.items():
-        known = inspect.signature(getattr(diffusers, kind.scheduler).__init__).parameters
-        for spacing in SIGMA_SPACINGS:
-            assert (spacing in kind.spacings) is (f"use_{spacing}_sigmas" in known), (name, spacing)
+        known = inspect.signature(getattr(diffusers, kind.method).__init__).parameters
+        for spread in SIGMA_SCHEDULERS:
+            assert (spread in kind.schedulers) is (f"use_{spread}_sigmas" in known), (name, spread)
         assert set(kind.options) <= set(known)
 
 
@@ -64,7 +66,7 @@ def test_the_largest_seed_works(sd1: Kit) -> None:
 
 def test_guidance_of_one_does_not_look_at_the_negative(sd1: Kit) -> None:
     assert distance(sampled(sd1, guidance=1.0), sampled(sd1, guidance=1.0, negative=None)) == 0
-    assert distance(sampled(sd1, guidance=0.0), sampled(sd1, guidance=1.0)) == 0
+    assert distance(sampled(sd1, guidance=0.5), sampled(sd1, guidance=1.0)) == 0
 
 
 def test_guidance_without_a_negative_is_a_problem_where_the_family_has_no_silence(sd1: Kit) -> None:
@@ -142,10 +144,10 @@ def test_zero_terminal_snr_and_trailing_steps_come_from_the_models_settings(sd2:
     assert torch.allclose(made.samples, wanted, atol=1e-5)
 
 
-def test_a_spacing_that_the_sampler_does_not_have_is_a_problem_that_names_what_there_is(sd1: Kit) -> None:
+def test_a_scheduler_that_the_sampler_does_not_have_is_a_problem_that_names_what_there_is(sd1: Kit) -> None:
     with pytest.raises(ProblemError) as caught:
-        sampled(sd1, sampler="ddim", spacing="karras")
-    assert codes(caught) == [("spacing_not_offered", "spacing")]
+        sampled(sd1, sampler="ddim", scheduler="karras")
+    assert codes(caught) == [("scheduler_not_offered", "scheduler")]
     hint = caught.value.problems[0].hint
     assert "linspace" in hint and "dpmpp_2m" in hint
 
@@ -153,7 +155,7 @@ def test_a_spacing_that_the_sampler_does_not_have_is_a_problem_that_names_what_t
 def test_a_sampler_that_cannot_use_the_models_prediction_is_a_problem_too() -> None:
     with pytest.raises(ProblemError) as caught:
         make_scheduler({**BETAS, "prediction_type": "sample"}, "pndm", "beta")
-    assert codes(caught) == [("spacing_not_offered", "spacing"), ("sampler_not_for_model", "sampler")]
+    assert codes(caught) == [("scheduler_not_offered", "scheduler"), ("sampler_not_for_model", "sampler")]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -199,10 +201,9 @@ def test_the_preview_shows_the_latent_that_the_denoiser_has_in_mind(
     ctx = kit.context
     ctx.previews = True
     made = sampled(kit, ctx, sampler=sampler, steps=8)
-    from safelight_nodes._diffusion.families import traits
-    from safelight_nodes._diffusion.preview import Previewer
+    from safelight.diffusion.preview import Previewer
 
-    final = Previewer(traits(family).latent_rgb, 4)(made.samples)
+    final = Previewer(FAMILIES[family].latent.rgb, 4)(made.samples)
     assert final is not None
     # PNDM extrapolates from several predictions, so its last one is only near the end.
     assert float((ctx.shown[-1].pixels - final.pixels).abs().mean()) < (0.2 if sampler == "pndm" else 0.02)
@@ -212,7 +213,7 @@ def test_no_preview_is_made_when_nobody_looks_or_the_colours_are_unknown(sd1: Ki
     ctx = sd1.context
     sampled(sd1, ctx)
     assert ctx.shown == []
-    from safelight_nodes._diffusion.preview import Previewer
+    from safelight.diffusion.preview import Previewer
 
     assert Previewer([(1.0, 0.0, 0.0)] * 5, 16)(torch.zeros(1, 16, 8, 8)) is None
 
@@ -274,7 +275,7 @@ def test_things_that_do_not_belong_together_are_problems(sd1: Kit, sdxl: Kit) ->
     with pytest.raises(ProblemError) as caught:
         sampled(sd1, start=Latent(torch.zeros(1, 4, 8, 8), "sdxl"))
     assert codes(caught) == [("wrong_latent", "latent")]
-    wide = replace(said(sd1, "a"), prompts=(replace(said(sd1, "a").prompts[0], embeddings=torch.zeros(2, 77, 32)),))
+    wide = replace(said(sd1, "a"), prompts=(Prompt.of(torch.zeros(2, 77, 32)),))
     with pytest.raises(ProblemError) as caught:
         sampled(sd1, positive=wide, start=latent.empty(sd1.vae, batch=3, ctx=sd1.context))
     assert codes(caught) == [("wrong_batch", "positive")]
@@ -282,6 +283,43 @@ def test_things_that_do_not_belong_together_are_problems(sd1: Kit, sdxl: Kit) ->
     with pytest.raises(ProblemError, match="2 masks, and the latent holds 3 images") as caught:
         sampled(sd1, positive=masked, start=latent.empty(sd1.vae, batch=3, ctx=sd1.context))
     assert codes(caught) == [("wrong_batch", "positive")]
+
+
+def test_a_model_of_flow_matching_is_never_taken_for_one_that_predicts_noise(sd1: Kit) -> None:
+    shelf = type(sd1.shelf)(dict(sd1.shelf.held))
+    shelf.put("Denoiser", "sd1", sd1.pipeline.unet, {"scheduler": {"_class_name": "FlowMatchEulerDiscreteScheduler"}})
+    for sampler in SAMPLERS:
+        with pytest.raises(ProblemError, match="flow_prediction") as caught:
+            sampled(sd1, BenchContext(shelf), sampler=sampler)
+        assert codes(caught) == [("sampler_not_for_model", "sampler")]
+
+
+def test_auto_is_what_suits_the_model(sd1: Kit) -> None:
+    own = FAMILIES["sd1"].presets
+    plain = sampled(sd1, steps=0, guidance=0.0, sampler="auto")
+    same = {"steps": own.steps, "guidance": own.guidance, "sampler": own.sampler, "scheduler": own.scheduler}
+    assert torch.equal(plain.samples, sampled(sd1, **same).samples)
+
+
+def test_a_sampler_that_is_not_there_is_a_problem(sd1: Kit) -> None:
+    for port in ("sampler", "scheduler"):
+        with pytest.raises(ProblemError, match="'eulr' in this installation") as caught:
+            sampled(sd1, **{port: "eulr"})
+        assert codes(caught) == [(f"{port}_unknown", port)]
+
+
+@pytest.mark.parametrize(("guidance", "meant"), [(0, 1.0), (0.0, 1.0), (0.5, 0.5), (3.5, 3.5)])
+def test_a_sampler_of_version_1_means_the_same(guidance: float, meant: float) -> None:
+    values = {"spacing": "karras", "guidance": guidance}
+    old = {
+        "format": "safelight/1",
+        "nodes": {"s": {"type": "sampling.sample", "version": 1, "values": values}},
+        "links": [{"from": "x.value", "to": "s.spacing"}],
+    }
+    new = migrate(Document.loads(json.dumps(old).encode()), load_packs())
+    assert new.nodes["s"].version == 2 and str(new.links[0].target) == "s.scheduler"
+    wanted = {"steps": 20, "guidance": meant, "sampler": "dpmpp_2m", "scheduler": "karras"}
+    assert new.nodes["s"].values == wanted
 
 
 def test_latents_of_sd1_and_sd2_are_of_one_space(sd1: Kit, sd2: Kit) -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from node_bench import Kit, codes, said, sampled
+from safelight.diffusion.samplers import SAMPLERS
 from safelight.sdk import Latent, Mask, ProblemError
 from safelight_nodes import latent, sampling, text
-from safelight_nodes._diffusion.samplers import SAMPLERS
 
 ONE_STEP = ["ddim", "euler", "euler_ancestral", "heun", "dpm2", "dpm2_ancestral", "dpmpp_sde", "ddpm", "lcm", "tcd"]
 """Samplers whose step depends on the samples alone, not on earlier predictions."""
@@ -55,7 +55,7 @@ def test_parts_of_samplers_with_a_memory_stay_near_the_whole(sd1: Kit, sampler: 
 def test_one_sampler_goes_on_where_another_stopped(sd1: Kit, first: Any, second: Any) -> None:
     """Each scheduler has its own scale for noisy latents; between parts there is one for all."""
     start = latent.empty(sd1.vae, ctx=sd1.context)
-    same: dict[str, Any] = {"steps": 20, "spacing": "leading", "guidance": 1.0}
+    same: dict[str, Any] = {"steps": 20, "scheduler": "leading", "guidance": 1.0}
     begun = part(sd1, start, sampler=first, end_step=10, **same)
     mixed = part(sd1, begun, sampler=second, start_step=10, **same)
     pure = sampled(sd1, start=start, sampler="ddim", **same)
@@ -85,7 +85,7 @@ def test_prompts_side_by_side_each_rule_their_half(sd1: Kit) -> None:
     both = text.combine(
         text.set_area(apple, x=0.0, width=0.5, height=1.0), text.set_area(sea, x=0.5, width=0.5, height=1.0)
     )
-    same: dict[str, Any] = {"steps": 1, "sampler": "ddim", "spacing": "trailing", "guidance": 1.0}
+    same: dict[str, Any] = {"steps": 1, "sampler": "ddim", "scheduler": "trailing", "guidance": 1.0}
     mixed = sampled(sd1, positive=both, **same).samples
     left, right = sampled(sd1, positive=apple, **same).samples, sampled(sd1, positive=sea, **same).samples
     assert torch.allclose(mixed[..., :4], left[..., :4], atol=1e-3)
@@ -98,7 +98,7 @@ def test_masked_prompts_share_by_strength_and_what_none_covers_is_shared_evenly(
     mask = torch.zeros(1, 64, 64)
     mask[:, :32] = 1
     both = text.combine(text.set_mask(apple, Mask(mask), strength=3.0), text.set_mask(sea, Mask(mask), strength=1.0))
-    same: dict[str, Any] = {"steps": 1, "sampler": "ddim", "spacing": "trailing", "guidance": 1.0}
+    same: dict[str, Any] = {"steps": 1, "sampler": "ddim", "scheduler": "trailing", "guidance": 1.0}
     mixed = sampled(sd1, positive=both, **same).samples
     one, two = sampled(sd1, positive=apple, **same).samples, sampled(sd1, positive=sea, **same).samples
     assert torch.allclose(mixed[..., :4, :], (0.75 * one + 0.25 * two)[..., :4, :], atol=1e-3)
@@ -126,7 +126,7 @@ def test_prompts_of_unequal_length_share_a_call(sd1: Kit) -> None:
     """Guidance is linear in both sides, so each can be computed alone with its own length."""
     long, short = said(sd1, "a red apple on the table " * 20), said(sd1, "dark")
     assert long.prompts[0].embeddings.shape[1] > 2 * short.prompts[0].embeddings.shape[1]
-    same: dict[str, Any] = {"steps": 1, "sampler": "ddim", "spacing": "trailing"}
+    same: dict[str, Any] = {"steps": 1, "sampler": "ddim", "scheduler": "trailing"}
     mixed = sampled(sd1, positive=long, negative=short, guidance=3.0, **same).samples
     alone = sampled(sd1, positive=long, guidance=1.0, **same).samples
     opposed = sampled(sd1, positive=short, guidance=1.0, **same).samples

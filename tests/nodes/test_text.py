@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 import trivial_nodes
 from node_bench import Kit
+from safelight.diffusion.embeddings import Vocabulary
+from safelight.diffusion.text_encoding import split
 from safelight.graph import Document, check
 from safelight.sdk import Area, Mask, ProblemError
 from safelight.sdk.prompt_syntax import Piece, embeddings_in, parse, prompt_hints
 from safelight_nodes import text
-from safelight_nodes._diffusion.embeddings import Vocabulary
-from safelight_nodes._diffusion.text_encoding import split
 
 LONG = " ".join(["a red apple on the table and a blue sea"] * 12)
 

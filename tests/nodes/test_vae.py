@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import torch
 
-from node_bench import BenchContext, Kit, Shelf, recipe
+from node_bench import FAMILIES, BenchContext, Kit, Shelf, recipe
+from safelight.diffusion import autoencoder
+from safelight.diffusion.autoencoder import Codec, blend_tiles
+from safelight.diffusion.guidance import _weight
+from safelight.diffusion.latents import on_canvas
 from safelight.sdk import Area, Image, Latent, Mask, Problem, ProblemError, Prompt
 from safelight_nodes import latent, vae
-from safelight_nodes._diffusion import autoencoder
-from safelight_nodes._diffusion.autoencoder import Codec, blend_tiles
-from safelight_nodes._diffusion.guidance import _weight
-from safelight_nodes._diffusion.latents import on_canvas
 
 
 def pixels(height: int = 64, width: int = 64, batch: int = 1, channels: int = 3) -> torch.Tensor:
@@ -95,13 +95,13 @@ def test_statistics_of_the_latents_are_undone_as_in_the_pipelines(sd1: Kit) -> N
 
     changes = {"latents_mean": [0.1, -0.2, 0.3, 0.4], "latents_std": [1.5, 0.5, 2.0, 1.0]}
     model = AutoencoderKL.from_config({**sd1.pipeline.vae.config, **changes}).eval()
-    codec = Codec(model, torch.device("cpu"), torch.float32, model.config.scaling_factor)
+    codec = Codec(FAMILIES["sd1"], model, torch.device("cpu"), torch.float32, model.config.scaling_factor)
     samples = torch.randn(1, 4, 4, 4)
     assert torch.allclose(codec._scaled(codec._unscaled(samples)), samples, atol=1e-5)
     mean, deviation = (torch.tensor(changes[name]).view(1, 4, 1, 1) for name in ("latents_mean", "latents_std"))
     assert torch.allclose(codec._unscaled(samples), samples * deviation / model.config.scaling_factor + mean)
     moved = AutoencoderKL.from_config({**sd1.pipeline.vae.config, "shift_factor": 0.1}).eval()
-    codec = Codec(moved, torch.device("cpu"), torch.float32, moved.config.scaling_factor)
+    codec = Codec(FAMILIES["sd1"], moved, torch.device("cpu"), torch.float32, moved.config.scaling_factor)
     assert torch.allclose(codec._unscaled(samples), samples / model.config.scaling_factor + 0.1)
     assert torch.allclose(codec._scaled(codec._unscaled(samples)), samples, atol=1e-5)
 
@@ -271,7 +271,7 @@ def test_masks_lie_where_the_image_lies(sd1: Kit) -> None:
     assert later.mask is not None and torch.equal(later.mask, made.mask)
     half = latent.set_mask(plain, Mask(mask[:, ::2, ::2]))
     assert half.mask is not None and half.mask[0, 0, 0].tolist() == pytest.approx(wanted, abs=0.06)
-    for prompt in (Prompt(torch.zeros(1), mask=mask), Prompt(torch.zeros(1), area=Area(32 / 68, 0, 36 / 68, 1))):
+    for prompt in (Prompt({}, mask=mask), Prompt({}, area=Area(32 / 68, 0, 36 / 68, 1))):
         assert _weight(prompt, plain, torch.device("cpu"))[0, 0, 0].tolist() == wanted
     assert on_canvas(mask[:, None], plain)[0, 0, 0].tolist() == [0.0] * 32 + [1.0] * 40
 

@@ -16,12 +16,12 @@ from torch.utils._pytree import tree_leaves
 
 import tiny_models
 from node_bench import BenchContext, Kit, Shelf, codes, recipe, said, sampled
+from safelight.diffusion.guidance import Guide
 from safelight.engine.cache.fingerprints import Fingerprints
 from safelight.environment import Environment
+from safelight.families._unet.working_memory import working_bytes
 from safelight.models import ModelStore
 from safelight.sdk import Control, Image, Latent, ModelRef, ProblemError
-from safelight_nodes._diffusion.guidance import Guide
-from safelight_nodes._diffusion.working_memory import working_bytes
 
 
 class Live(TorchDispatchMode):
@@ -65,7 +65,7 @@ class Asked(Shelf):
     """A shelf that remembers what was to be kept free."""
 
     def __init__(self, shelf: Shelf) -> None:
-        super().__init__(shelf.held, shelf.families)
+        super().__init__(shelf.held, shelf.told)
         self.scratches: list[tuple[str, int]] = []
 
     def lease(self, ref: ModelRef[Any], scratch: int = 0) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from textwrap import dedent
@@ -18,11 +20,14 @@ from safelight.sdk import (
     NodeDefinitionError,
     Number,
     Slider,
+    Text,
     Toggle,
     load_packs,
     node,
     node_type,
+    value,
 )
+from safelight.sdk.codec import Codec
 
 NODE = '''
 from safelight.sdk import node
@@ -162,6 +167,73 @@ def test_documents_of_former_ids_mean_the_same(kind: str, version: int | None, p
     checked = check(document(kind, version, {port: 5}, port), CATALOGUE)
     assert checked.ok and checked.document.data()["nodes"]["n"]["type"] == "sdk.total"
     assert checked.migrated == (kind != "sdk.total" or version == 1)
+
+
+@node(output=True)
+def keep(a: int, *, name: Annotated[str, Text(file_name=True)] = "x") -> None:
+    """Keeps."""
+
+
+def test_whatever_names_a_port_follows_it() -> None:
+    catalogue = Catalogue.of(source, total, keep)
+    old = {"type": "old.first", "version": 1, "values": {"x": 3}}
+    inner = {"nodes": {"t": old}, "links": [], "inputs": [{"name": "a", "to": "t.a"}]}
+    outer = {"nodes": {"deep": {"type": "subgraph:inner", "values": {"t.x": 7}}}, "links": [], "subgraphs": {}}
+    document = Document.parse(
+        {
+            "format": "safelight/1",
+            "nodes": {
+                "s": {"type": "sdk.source"},
+                "t": {**old, "values": {"x": 4}},
+                "one": {"type": "subgraph:inner", "values": {"a": 1, "t.x": 5}},
+                "two": {"type": "subgraph:outer", "values": {"deep/t.x": 6}},
+                "three": {"type": "subgraph:inner"},
+                "k": {"type": "sdk.keep", "values": {"name": "{t.x}_{counter}_{s.x}"}},
+            },
+            "links": [{"from": "s.value", "to": "t.a"}, {"from": "t.value", "to": "k.a"}],
+            "subgraphs": {"inner": inner, "outer": outer},
+            "ui": {
+                "nodes": {"t": {"x": 1, "y": 2, "sockets": ["x", "other"], "seeds": {"x": "random"}}, "s": {"x": 0}}
+            },
+        }
+    )
+    made = migrate(document, catalogue)
+    assert made.nodes["t"].values == {"amount": 5}
+    assert made.nodes["one"].values == {"a": 1, "t.amount": 6}
+    assert made.nodes["two"].values == {"deep/t.amount": 7}
+    assert made.nodes["three"] is document.nodes["three"]
+    assert made.subgraphs["outer"].nodes["deep"].values == {"t.amount": 8}
+    assert made.nodes["k"].values == {"name": "{t.amount}_{counter}_{s.x}"}
+    assert str(made.links[1].source) == "t.sum"
+    assert made.ui["nodes"]["t"] == {"x": 1, "y": 2, "sockets": ["amount", "other"], "seeds": {"amount": "random"}}
+    assert migrate(made, catalogue) is made
+
+
+def test_a_renamed_value_class_reads_what_was_kept_under_its_old_name() -> None:
+    @value
+    @dataclass(frozen=True)
+    class Mesh:
+        points: int
+
+    @value(aliases=("Mesh",))
+    @dataclass(frozen=True)
+    class Solid:
+        points: int
+
+    with pytest.raises(TypeError, match="are several"):
+        value(aliases="Mesh")
+    kept = Codec([Mesh]).encode(Mesh(3))
+    assert Codec([Solid]).decode(kept) == Solid(3)
+    assert Codec([Solid, Mesh]).decode(kept) == Mesh(3), "a class that has the name now comes first"
+
+
+def test_thousands_of_unknown_types_are_told_at_once() -> None:
+    nodes = {f"n{number}": {"type": f"sdk.totl{number}"} for number in range(3000)}
+    document = Document.parse({"format": "safelight/1", "nodes": nodes, "links": []})
+    started = time.perf_counter()
+    problems = check(document, CATALOGUE).problems
+    assert time.perf_counter() - started < 3
+    assert len(problems) >= 3000 and problems[0].hint == "Did you mean sdk.total?"
 
 
 def test_former_ids_and_tags_are_suggested_as_the_node_of_today() -> None:

@@ -61,7 +61,7 @@ def test_an_anchor_holds_the_latents(run: Callable[..., Any], studio: Any) -> No
 
     def latents(name: str) -> Any:
         with studio.models.lease(replace(models.load_vae(vae=name, ctx=ctx), precision="float32")) as lease:
-            return lease.component.encode(x).latent_dist.mode().detach()
+            return lease.component.modules["vae"].encode(x).latent_dist.mode().detach()
 
     common = {"start": "tiny", "updates": 12, "batch": 2, "rate": 2e-3}
     run("vae", **common, anchor=50.0, name="held")

@@ -114,14 +114,14 @@ def test_deprecated_nodes_are_marked_and_not_offered(canvas: Editor) -> None:
 
 
 def test_documents_of_a_former_id_go_on_with_the_new_one(canvas: Editor) -> None:
-    old = graph({"n": ("lab/old.paint", 0, 0)}, ui={"nodes": {"n": {"x": 30, "y": 40}}, "notes": []})
+    old = graph({"n": ("lab/old.paint", 0, 0)}, ui={"nodes": {"n": {"x": 30, "y": 40, "sockets": ["big"]}}})
     old["nodes"]["n"] |= {"version": 1, "values": {"big": 55}}
     canvas.open(old)
     canvas.wait("__safelight.stage.geometry.nodes.get('n').ports.missing === ''")
     made = canvas.document
     assert made["nodes"]["n"]["type"] == "lab/art.paint"
     assert (made["nodes"]["n"]["version"], made["nodes"]["n"]["values"]) == (2, {"size": 55})
-    assert made["ui"]["nodes"]["n"] == {"x": 30, "y": 40}
+    assert made["ui"]["nodes"]["n"] == {"x": 30, "y": 40, "sockets": ["size"]}
 
 
 def test_an_edited_pack_comes_to_the_open_page(canvas: Editor, lab: tuple[Path, str]) -> None:

@@ -143,7 +143,9 @@ def test_typing_is_one_step(sample: Editor) -> None:
 
 
 def test_a_zero_that_means_something_says_so(editor: Editor) -> None:
-    editor.open(graph({"empty": ("latent.empty", 0, 0), "sample": ("sampling.sample", 400, 0)}))
+    document = graph({"empty": ("latent.empty", 0, 0), "sample": ("sampling.sample", 400, 0)})
+    document["ui"]["nodes"]["sample"]["advanced"] = True
+    editor.open(document)
     width = field(editor, "empty.width")
     assert width.inner_text().split() == ["Width", "auto"]
     assert width.get_attribute("aria-valuetext") == "auto"

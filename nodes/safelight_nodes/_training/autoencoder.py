@@ -59,13 +59,13 @@ def learn(pictures: PictureSet, start: ModelRef[VAE] | None, settings: Settings,
     import torch
 
     device, dtype = ctx.models.device()
-    vae = own_copy(ctx, start, "start").component if start else fresh(settings, pictures.pixels.shape[1])
+    vae = own_copy(ctx, start, "start").module if start else fresh(settings, pictures.pixels.shape[1])
     vae.to(device, memory_format=torch.channels_last).requires_grad_(False)
     learned = [vae.decoder, vae.post_quant_conv] + ([vae.encoder, vae.quant_conv] if settings.learn == "all" else [])
     parameters = [parameter for part in learned if part is not None for parameter in part.parameters()]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    anchor = own_copy(ctx, start, "start").component.to(device) if start and settings.anchor else None
+    anchor = own_copy(ctx, start, "start").module.to(device) if start and settings.anchor else None
     drawer = Drawer(pictures, settings.seed)
     loss = Loss(vae, anchor, drawer, settings, device, dtype)
     shown = drawer.batch(SHOWN_STEP, SHOWN).to(device)

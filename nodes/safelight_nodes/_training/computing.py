@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from safelight.sdk import Context, ModelRef, Problem, ProblemError
+from safelight.sdk import Context, FamilyFacts, ModelRef, Problem, ProblemError
 
 
 @contextmanager
@@ -26,8 +26,27 @@ def half_precision(device: Any, dtype: Any) -> Iterator[None]:
         yield
 
 
-def own_copy(ctx: Context, ref: ModelRef[Any], port: str) -> Any:
-    """A float32 copy of a model that may be changed, with its lease's `device` and `settings` as attributes.
+@dataclass(frozen=True)
+class Copied:
+    """Modules of one's own, by part, and what the model they came from says beside them.
+
+    `scheduler` are the settings of a denoiser's noise schedule, `tokenizers` those of text encoders; empty for others.
+    """
+
+    family: FamilyFacts
+    modules: dict[str, Any]
+    device: Any
+    scheduler: dict[str, Any]
+    tokenizers: tuple[Any, ...]
+
+    @property
+    def module(self) -> Any:
+        """The first of them."""
+        return next(iter(self.modules.values()))
+
+
+def own_copy(ctx: Context, ref: ModelRef[Any], port: str) -> Copied:
+    """A float32 copy of a model that may be changed.
 
     Raises:
         ProblemError: `patched_model`, when a LoRA lies on it.
@@ -42,11 +61,7 @@ def own_copy(ctx: Context, ref: ModelRef[Any], port: str) -> Any:
             )
         )
     with ctx.models.lease(replace(ref, precision="float32")) as lease:
-        return Copied(copy.deepcopy(lease.component), lease.device, dict(lease.settings))
-
-
-class Copied:
-    """What `own_copy` gives."""
-
-    def __init__(self, component: Any, device: Any, settings: dict[str, Any]) -> None:
-        self.component, self.device, self.settings = component, device, settings
+        found = lease.component
+        modules = {part: copy.deepcopy(module) for part, module in found.modules.items()}
+        scheduler, tokenizers = getattr(found, "scheduler", {}), getattr(found, "tokenizers", ())
+        return Copied(found.family, modules, lease.device, dict(scheduler), copy.deepcopy(tokenizers))

@@ -18,7 +18,7 @@ from .computing import half_precision, own_copy
 from .folders import plain_config, plain_tensors
 from .loop import Course, fit, numpy_generator, torch_generator
 from .pictures import EMPTY_SHARE, WHITE_SHARE, Drawer, tiled
-from .text import check_family, tokens
+from .text import plain_unet, tokens
 from .tokenizer import to_files
 from .towers import text_side
 
@@ -77,9 +77,8 @@ def learn(
     width, layers = settings.text_width, settings.text_layers
     reader, tower = text_side(tokenizer, text, width, layers, settings.seed, ctx)
     if start is not None:
-        check_family(start.family)
         own = own_copy(ctx, start, "start")
-        unet, scheduler = own.component, dict(own.settings["scheduler"])
+        unet, scheduler = plain_unet(own, "start"), own.scheduler
     else:
         unet, scheduler = fresh(latents, tower.config.hidden_size, settings), scheduler_settings(settings)
     _check_fit(unet, tower, latents)
@@ -240,7 +239,7 @@ def _shower(
     import torch
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
-    from safelight_nodes._diffusion.autoencoder import leased_codec
+    from safelight.diffusion.autoencoder import leased_codec
 
     texts = drawer.captions(SHOWN_STEP, SHOWN, explicit=1.0)
     shape = (SHOWN, *latents.samples.shape[2:])

@@ -23,7 +23,7 @@ from safelight_nodes.training_values import PictureSet, Weights
 from .computing import half_precision, own_copy
 from .loop import Course, fit, torch_generator
 from .pictures import Drawer, tiled
-from .text import check_family, embedded
+from .text import embedded, plain_unet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -240,15 +240,14 @@ def distil(
     ctx: Context,
 ) -> Weights:
     """Trains the LoRA. Raises ProblemError for models that it is not made for."""
-    from safelight_nodes._diffusion.autoencoder import leased_codec
+    from safelight.diffusion.autoencoder import leased_codec
 
-    check_family(model.family)
     own = own_copy(ctx, model, "model")
     device, dtype = ctx.models.device()
-    unet = own.component.to(device, dtype)
+    unet = plain_unet(own, "model").to(device, dtype)
     config = unet.config
     learned = add_lora(unet, settings.rank, settings.seed)
-    route = Route.of(own.settings["scheduler"], settings.steps, settings.inner)
+    route = Route.of(own.scheduler, settings.steps, settings.inner)
     drawer = Drawer(prompts, settings.seed)
     with ExitStack() as stack:
         lease = stack.enter_context(ctx.models.lease(text))

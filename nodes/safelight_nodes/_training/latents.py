@@ -31,7 +31,7 @@ def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: in
     The mean of the posterior is taken."""
     import torch
 
-    from safelight_nodes._diffusion.autoencoder import leased_codec
+    from safelight.diffusion.autoencoder import leased_codec
 
     count, height, width, _ = pictures.pixels.shape
     colours = np.empty((count, backgrounds), np.int16)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import Problem, ProblemError
+from safelight.sdk import Problem, ProblemError, TextModel
+
+from .computing import Copied
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,23 +20,30 @@ def tokens(tokenizer: Any, texts: Sequence[str]) -> Tensor:
     return found.input_ids
 
 
-def embedded(bundle: Any, texts: Sequence[str], device: Any) -> Tensor:
+def embedded(bundle: TextModel, texts: Sequence[str], device: Any) -> Tensor:
     """(B, tokens, channels) float32 of a leased text encoder, without gradients."""
     import torch
 
     ids = tokens(bundle.tokenizers[0], texts).to(device)
+    encoder = next(iter(bundle.modules.values()))
     with torch.no_grad():
-        return bundle.encoders[0](input_ids=ids).last_hidden_state.float()
+        return encoder(input_ids=ids).last_hidden_state.float()
 
 
-def check_family(family: str) -> None:
-    """Raises ProblemError for families whose denoiser wants more than one text encoder's states."""
-    if family == "sdxl":
-        raise ProblemError(
-            Problem(
-                code="model_not_supported",
-                message="Training covers models with one text encoder (SD 1 and 2), and this is an SDXL model.",
-                hint="Connect a model of the family sd1 or sd2.",
-                port="model",
-            )
+def plain_unet(own: Copied, port: str) -> Any:
+    """The UNet of a model that one text encoder's states are all the guidance of.
+
+    Raises:
+        ProblemError: `model_not_supported` for every other denoiser.
+    """
+    unet = own.modules.get("unet")
+    if unet is not None and unet.config.addition_embed_type is None:
+        return unet
+    raise ProblemError(
+        Problem(
+            code="model_not_supported",
+            message=f"Training covers UNets with one text encoder, and this is a {own.family.title} model.",
+            hint="Connect a model of Stable Diffusion 1 or 2.",
+            port=port,
         )
+    )

@@ -180,8 +180,8 @@ def text_side(
 ) -> tuple[Any, Any]:
     """Tokenizer and text tower: a copy of the given one, or a new one for the given tokenizer."""
     if text is not None:
-        bundle = own_copy(ctx, text, "text").component
-        return bundle.tokenizers[0], bundle.encoders[0]
+        own = own_copy(ctx, text, "text")
+        return own.tokenizers[0], own.module
     if tokenizer is None:
         raise ProblemError(
             Problem(

@@ -74,6 +74,7 @@ class _Check:
         self._faults: list[Fault] = list(self._flat.faults)
         self._cut: set[int] = set()
         self._constants: Constants = {}
+        self._suggested: dict[str, str] = {}
 
     def run(self) -> Checked:
         steps = self._flat.steps
@@ -166,7 +167,9 @@ class _Check:
 
     def _unknown_type(self, step: Step) -> None:
         given = step.node.type
-        hint = self._catalogue.suggest(given) or _same_name(given, self._catalogue)
+        if given not in self._suggested and len(self._suggested) < _SUGGESTIONS:
+            self._suggested[given] = self._catalogue.suggest(given) or _same_name(given, self._catalogue)
+        hint = self._suggested.get(given, "")
         pack, slash, _ = given.partition("/")
         names = (pack if slash else BUILT_IN,)
         states = [state for state in self._catalogue.packs if state.name in names and state.reason]
@@ -382,6 +385,8 @@ class _Check:
         self._faults.append(Fault(problem, concerns if concerns is not None else [node] if node else []))
 
 
+_SUGGESTIONS = 20
+"""Unknown types that are compared with all names: each takes milliseconds, and a file may have thousands."""
 _ALWAYS = ("unknown_node", "too_large", "no_output", "bad_workflow_input", "duplicate_name")
 """Problems of the whole document that stop every run of it."""
 

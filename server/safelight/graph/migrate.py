@@ -3,67 +3,197 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from safelight.sdk.file_names import TOKEN
 from safelight.sdk.node import Migration, NodeType
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import Problem, ProblemError
+from safelight.sdk.widgets import Text
 
-from .document import Document, Node, Port
+from .document import SUBGRAPH, Document, Node, Port
 
 
-def migrate(document: Document, catalogue: Catalogue, path: str = "") -> Document:
-    """The document with every node at its installed version: ports renamed, values changed, links following.
+def migrate(document: Document, catalogue: Catalogue) -> Document:
+    """The document with every node at its installed version: ports renamed, values changed, what names ports follows.
 
-    A node of a former id gets the id that it goes by now; versions go on counting across a renaming. Nodes of unknown
-    types or of newer versions are left alone; `check` speaks of them. Returns the same object when there is nothing to
-    do. `path` leads to the document, where it is a subgraph.
+    These are links, inputs and outputs, values typed into instances of subgraphs by the path of a port, `{node.port}`
+    in the names of files, and what `ui` keeps of a port. A node of a former id gets the id that it goes by now;
+    versions go on counting across a renaming. Nodes of unknown types or of newer versions are left alone; `check`
+    speaks of them. Returns the same object when there is nothing to do.
 
     Raises:
         ProblemError: `migration_failed` when the code of a pack fails.
     """
-    subgraphs = {name: migrate(sub, catalogue, f"{path}{name}/") for name, sub in document.subgraphs.items()}
-    nodes: dict[str, Node] = {}
-    inputs: dict[Port, str] = {}
-    outputs: dict[Port, str] = {}
-    for node_id, node in document.nodes.items():
-        kind = catalogue.get(node.type)
-        version = node.version
-        if kind is None:
-            kind = catalogue.former(node.type)
+    work = _Migrations(catalogue)
+    work.raise_nodes(document, "")
+    return work.rewritten([document]) if work.any else document
+
+
+@dataclass
+class _Raised:
+    """What became of the nodes of one document: the node before with its type, and the node of today, by id."""
+
+    before: dict[str, tuple[Node, NodeType]] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    inputs: dict[Port, str] = field(default_factory=dict)
+    outputs: dict[Port, str] = field(default_factory=dict)
+
+    def target(self, port: Port) -> Port:
+        return Port(port.node, self.inputs.get(port, port.port))
+
+    def source(self, port: Port) -> Port:
+        return Port(port.node, self.outputs.get(port, port.port))
+
+
+class _Migrations:
+    """Raises all nodes first; then everything that names a port can follow, wherever it stands."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._raised: dict[int, _Raised] = {}
+        self.any = False
+
+    def raise_nodes(self, document: Document, path: str) -> None:
+        """`path` leads to the document, where it is a subgraph."""
+        raised = self._raised[id(document)] = _Raised()
+        for name, sub in document.subgraphs.items():
+            self.raise_nodes(sub, f"{path}{name}/")
+        for node_id, node in document.nodes.items():
+            kind, version, current = self._catalogue.get(node.type), node.version, node
             if kind is None:
+                kind = self._catalogue.former(node.type)
+                if kind is None:
+                    continue
+                version = version or kind.aliases[node.type]
+                current = raised.nodes[node_id] = replace(node, type=kind.spec.id, version=version)
+            if version is None or version >= kind.spec.version:
                 continue
-            version = version or kind.aliases[node.type]
-            node = replace(node, type=kind.spec.id, version=version)  # noqa: PLW2901 - the node as it is called now
-            nodes[node_id] = node
-        if version is None or version >= kind.spec.version:
+            values = _raised_values(path + node_id, current, kind, current.values)
+            raised.nodes[node_id] = replace(current, version=kind.spec.version, values=values)
+            raised.before[node_id] = current, kind
+            steps = _migrations(version, kind)
+            for renamed, renamings in (
+                (raised.inputs, [step.inputs for step in steps]),
+                (raised.outputs, [step.outputs for step in steps]),
+            ):
+                renamed.update({Port(node_id, old): new for old, new in _chain(renamings).items()})
+        self.any = self.any or bool(raised.nodes)
+
+    def rewritten(self, scopes: Sequence[Document]) -> Document:
+        """The last of the documents, each of which defines the next, as it is today."""
+        document = scopes[-1]
+        raised = self._raised[id(document)]
+        subgraphs = {name: self.rewritten([*scopes, sub]) for name, sub in document.subgraphs.items()}
+        nodes = {
+            node_id: self._naming(scopes, node_id, raised.nodes.get(node_id, node))
+            for node_id, node in document.nodes.items()
+        }
+        same = all(nodes[node_id] is node for node_id, node in document.nodes.items())
+        if same and all(subgraphs[name] is sub for name, sub in document.subgraphs.items()):
+            return document
+        return replace(
+            document,
+            nodes=nodes,
+            links=tuple(
+                replace(link, source=raised.source(link.source), target=raised.target(link.target))
+                for link in document.links
+            ),
+            inputs=tuple(replace(entry, to=raised.target(entry.to)) for entry in document.inputs),
+            outputs=tuple(replace(entry, source=raised.source(entry.source)) for entry in document.outputs),
+            subgraphs=subgraphs,
+            ui=_ui(document.ui, raised.inputs),
+        )
+
+    def _naming(self, scopes: Sequence[Document], node_id: str, node: Node) -> Node:
+        """The node with what its values say of ports brought up to date."""
+        if node.type.startswith(SUBGRAPH):
+            values = self._instance_values(scopes, node_id, node)
+        else:
+            values = self._file_names(scopes[0], node)
+        return node if values == node.values else replace(node, values=values)
+
+    def _instance_values(self, scopes: Sequence[Document], node_id: str, node: Node) -> dict[str, Any]:
+        """Values by the path of a port inside the instance go through the migrations of the node that they are for."""
+        values: dict[str, Any] = {}
+        inner: dict[tuple[str, int, str], dict[str, Any]] = {}
+        for key, value in node.values.items():
+            path, dot, port = key.rpartition(".")
+            found = self._find(scopes, f"{node_id}/{path}") if dot else None
+            if found is None or found[1] not in self._raised[id(found[0])].before:
+                values[key] = value
+            else:
+                inner.setdefault((path, id(found[0]), found[1]), {})[port] = value
+        for (path, definition, name), given in inner.items():
+            raised = self._raised[definition]
+            before, kind = raised.before[name]
+            known = raised.nodes[name].values
+            made = _raised_values(f"{node_id}/{path}", before, kind, {**before.values, **given})
+            named = {raised.target(Port(name, port)).port for port in given}
+            changed = {port for port, value in made.items() if port in named or known.get(port, ...) != value}
+            values |= {f"{path}.{port}": made[port] for port in made if port in changed}
+        return values
+
+    def _file_names(self, root: Document, node: Node) -> dict[str, Any]:
+        """`{node.port}` in the name of a file: the path leads from the whole document."""
+        kind = self._catalogue.get(node.type)
+        ports = [
+            port.name
+            for port in (kind.spec.inputs if kind else ())
+            if isinstance(port.widget, Text) and port.widget.file_name and isinstance(node.values.get(port.name), str)
+        ]
+
+        def today(match: Any) -> str:
+            path, _, port = match[1].rpartition(".")
+            found = self._find([root], path) if path else None
+            if found is None:
+                return match[0]
+            return f"{{{path}.{self._raised[id(found[0])].target(Port(found[1], port)).port}}}"
+
+        return (
+            {**node.values, **{port: TOKEN.sub(today, node.values[port]) for port in ports}} if ports else node.values
+        )
+
+    def _find(self, scopes: Sequence[Document], path: str) -> tuple[Document, str] | None:
+        """The document in which the node at the end of a path stands, and its id there."""
+        chain = list(scopes)
+        *instances, last = path.split("/")
+        for name in instances:
+            node = chain[-1].nodes.get(name)
+            kind = node.type.removeprefix(SUBGRAPH) if node is not None and node.type.startswith(SUBGRAPH) else None
+            holder = next((at for at in reversed(range(len(chain))) if kind in chain[at].subgraphs), None)
+            if kind is None or holder is None:
+                return None
+            chain.append(chain[holder].subgraphs[kind])
+        return (chain[-1], last) if last in chain[-1].nodes else None
+
+
+def _ui(ui: dict[str, Any], inputs: dict[Port, str]) -> dict[str, Any]:
+    """What an editor keeps of inputs by name: those shown as sockets, and how seeds turn."""
+    looks = ui.get("nodes")
+    touched = {port.node for port in inputs}
+    if not isinstance(looks, dict) or not touched & looks.keys():
+        return ui
+    made = dict(looks)
+    for node in touched & looks.keys():
+        look = made[node]
+        if not isinstance(look, dict):
             continue
-        nodes[node_id] = _upgrade(path + node_id, node, kind)
-        for steps, renamed, names in ((_input_names, inputs, kind), (_output_names, outputs, kind)):
-            for old, new in steps(version, names).items():
-                renamed[Port(node_id, old)] = new
-    if not nodes and all(subgraphs[name] is sub for name, sub in document.subgraphs.items()):
-        return document
-
-    def target(port: Port) -> Port:
-        return Port(port.node, inputs.get(port, port.port))
-
-    def source(port: Port) -> Port:
-        return Port(port.node, outputs.get(port, port.port))
-
-    return replace(
-        document,
-        nodes={node_id: nodes.get(node_id, node) for node_id, node in document.nodes.items()},
-        links=tuple(replace(link, source=source(link.source), target=target(link.target)) for link in document.links),
-        inputs=tuple(replace(entry, to=target(entry.to)) for entry in document.inputs),
-        outputs=tuple(replace(entry, source=source(entry.source)) for entry in document.outputs),
-        subgraphs=subgraphs,
-    )
+        sockets, seeds = look.get("sockets"), look.get("seeds")
+        renamed = {port.port: new for port, new in inputs.items() if port.node == node}
+        if isinstance(sockets, list):
+            look = {**look, "sockets": [renamed.get(name, name) if isinstance(name, str) else name for name in sockets]}
+        if isinstance(seeds, dict):
+            look = {**look, "seeds": {renamed.get(name, name): mode for name, mode in seeds.items()}}
+        made[node] = look
+    return {**ui, "nodes": made}
 
 
-def _upgrade(node_id: str, node: Node, kind: NodeType) -> Node:
-    """Raises ProblemError `migration_failed` when the code of the node's pack does."""
-    values = dict(node.values)
+def _raised_values(place: str, node: Node, kind: NodeType, values: dict[str, Any]) -> dict[str, Any]:
+    """Values through all migrations. Raises ProblemError `migration_failed` when the code of the node's pack does."""
+    values = dict(values)
     try:
         for migration in _migrations(node.version or 1, kind):
             values = {migration.inputs.get(name, name): value for name, value in values.items()}
@@ -72,8 +202,8 @@ def _upgrade(node_id: str, node: Node, kind: NodeType) -> Node:
                 if not isinstance(values, dict):
                     raise TypeError(f"it gave {type(values).__name__} instead of values by port")
     except (Exception, SystemExit) as error:
-        raise ProblemError(_failed(node_id, node, kind, error)) from error
-    return replace(node, version=kind.spec.version, values=values)
+        raise ProblemError(_failed(place, node, kind, error)) from error
+    return values
 
 
 def _failed(node_id: str, node: Node, kind: NodeType, error: BaseException) -> Problem:
@@ -93,14 +223,6 @@ def _failed(node_id: str, node: Node, kind: NodeType, error: BaseException) -> P
 
 def _migrations(version: int, kind: NodeType) -> list[Migration]:
     return [kind.migrations[old] for old in range(version, kind.spec.version)]
-
-
-def _input_names(version: int, kind: NodeType) -> dict[str, str]:
-    return _chain([migration.inputs for migration in _migrations(version, kind)])
-
-
-def _output_names(version: int, kind: NodeType) -> dict[str, str]:
-    return _chain([migration.outputs for migration in _migrations(version, kind)])
 
 
 def _chain(renamings: list[dict[str, str]]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from safelight.app import Studio
@@ -36,18 +36,21 @@ class PackWatch:
         self._changed = changed
 
     async def watch(self) -> None:
-        known = await asyncio.to_thread(look)
+        # Where packs lie is found once: that reads the metadata of all that is installed.
+        places = await asyncio.to_thread(pack_packages)
+        known = await asyncio.to_thread(look, places)
         while True:
             await asyncio.sleep(_LOOK)
-            now = await asyncio.to_thread(look)
-            edited = sorted(name for name in now.keys() | known.keys() if now.get(name) != known.get(name))
-            if not edited:
+            now = await asyncio.to_thread(look, places)
+            if now == known:
                 continue
-            while (later := await asyncio.to_thread(look)) != now:  # an editor, or git, is still writing
+            while (later := await asyncio.to_thread(look, places)) != now:  # an editor, or git, is still writing
                 now = later
                 await asyncio.sleep(_LOOK)
+            edited = sorted(name for name in places if now[name] != known[name])
             known = now
-            await self.reload(edited)
+            if edited:  # not where all is as it was again
+                await self.reload(edited)
 
     async def reload(self, packages: list[str]) -> None:
         def work(studio: Studio) -> tuple[PackState, ...]:
@@ -63,9 +66,9 @@ class PackWatch:
         self._changed(CatalogueChanged(packages=packages, broken=broken))
 
 
-def look() -> Look:
-    """When each file of each pack was written, and its size."""
-    return {package: dict(_files(places)) for package, places in pack_packages().items()}
+def look(packages: Mapping[str, list[Path]]) -> Look:
+    """When each file of each package was written, and its size."""
+    return {package: dict(_files(places)) for package, places in packages.items()}
 
 
 def _files(places: list[Path]) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -75,7 +78,7 @@ def _files(places: list[Path]) -> Iterator[tuple[str, tuple[int, int]]]:
         if path.name in _SKIPPED or path.name.startswith("."):
             continue
         try:
-            if path.is_dir():
+            if path.is_dir() and not (path.is_symlink() and path not in places):  # a link may lead round in a circle
                 todo += path.iterdir()
             elif path.suffix != ".pyc":
                 found = path.stat()

@@ -1,4 +1,4 @@
-"""Files to components: the modules, tokenizers and settings that a lease gives."""
+"""Files to components: what families load, and what goes beside them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from safelight.families import Families, Held
+from safelight.families.files import embedding_vectors
+from safelight.sdk.models import ModelRef
 from safelight.sdk.problem import Problem, ProblemError
 
-from .families import embedding_vectors
+from .files import ModelFiles, empty, filled
 from .headers import read_header
-from .layout import LATENT_RGB, SAID, Layout, Part, read_json
-from .weights import Target, fill, module_bytes, tensors
+from .layout import SAID, Layout, Part, read_json
+from .weights import Target, module_bytes, tensors
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,8 @@ _FITS = {
     "ImageEncoder": ("ip_adapter", "image_encoder"),
     "Embedding": ("embedding",),
 }
+_FAMILYS_OWN = ("Denoiser", "TextEncoder", "VAE")
+"""Kinds for which a lease gives an object of the family."""
 _NEEDED = {
     "Denoiser": "a denoiser",
     "TextEncoder": "text encoders",
@@ -37,25 +40,6 @@ _NEEDED = {
     "ImageEncoder": "an image encoder",
     "Embedding": "an embedding",
 }
-_SCHEDULER: Mapping[str, Any] = {
-    "_class_name": "DDIMScheduler",
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "num_train_timesteps": 1000,
-    "steps_offset": 1,
-    "clip_sample": False,
-    "set_alpha_to_one": False,
-}
-"""The schedule that the Stable Diffusion families were trained on, for a UNet that comes without one."""
-
-
-@dataclass(frozen=True)
-class TextEncoders:
-    """Tokenizers and text encoders in the family's order: one of each for SD 1 and 2, two for SDXL."""
-
-    tokenizers: tuple[Any, ...]
-    encoders: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -68,13 +52,17 @@ class ImageEncoderParts:
 
 @dataclass
 class Loaded:
-    """A component in memory. `modules` are the torch modules it consists of, by the part of the model they are."""
+    """A component in memory. `modules` are the torch modules it consists of, by the part of the model they are.
+
+    `component` is what a lease gives where no family makes an object of its own: adapters, embeddings, image encoders.
+    """
 
     component: Any
     dtype: torch.dtype
     device: torch.device
     modules: dict[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    family: str = ""
 
     def bytes(self) -> int:
         if self.modules:
@@ -103,9 +91,9 @@ def weights_of(kind: str, layout: Layout) -> list[Part]:
         raise ProblemError(Problem(code="wrong_model", message=message, hint="Choose another model.", value=kind))
     if layout.single:
         return [layout.parts[""]]
-    names = {"Denoiser": "unet", "VAE": "vae", "ImageEncoder": "image_encoder"}
+    names = {"Denoiser": layout.denoiser, "VAE": "vae", "ImageEncoder": "image_encoder"}
     if kind == "TextEncoder":
-        return [layout.parts[name] for name in encoder_names(layout)]
+        return [part for name, part in layout.parts.items() if name.startswith("text_encoder")]
     if kind == "ImageEncoder" and "image_encoder" not in layout.parts:
         message = f"There is no image encoder beside {layout.root.name!r} that fits it."
         hint = "Put the folder image_encoder of its repository next to it."
@@ -114,12 +102,8 @@ def weights_of(kind: str, layout: Layout) -> list[Part]:
     return [part]
 
 
-def encoder_names(layout: Layout) -> list[str]:
-    return ["text_encoder", "text_encoder_2"] if layout.family == "sdxl" else ["text_encoder"]
-
-
-def load(kind: str, layout: Layout, target: Target) -> Loaded:
-    """Loads a component of a model in diffusers layout, or an adapter.
+def load(kind: str, layout: Layout, target: Target, families: Families) -> Loaded:
+    """Loads a component of a model, or an adapter, whatever layout it has.
 
     It is in evaluation mode, and nothing in it asks for gradients.
 
@@ -127,83 +111,23 @@ def load(kind: str, layout: Layout, target: Target) -> Loaded:
         ProblemError: the files do not hold it, or do not fit each other.
     """
     parts = weights_of(kind, layout)
-    if kind == "TextEncoder":
-        return _text_encoders(layout, target)
-    if kind == "IPAdapter":
-        return _ip_adapter(parts[0], target)
-    if kind == "ImageEncoder":
-        return _image_encoder(parts[0], target)
-    if kind == "Embedding":
-        return _embedding(parts[0], target)
-    module = _diffusers_module(parts[0], target)
-    settings = _denoiser_settings(layout) if kind == "Denoiser" else {}
-    name = {"Denoiser": "unet", "VAE": "vae", "ControlNet": "controlnet"}[kind]
-    return Loaded(module, target.dtype, target.device, {name: module}, settings)
+    beside = {"IPAdapter": _ip_adapter, "ImageEncoder": _image_encoder, "Embedding": _embedding}
+    if kind in beside:
+        return beside[kind](parts[0], target)
+    # A file that several families claim is read as any of them reads it.
+    family = families.require(layout.family or layout.candidates[0])
+    made = family.load(kind, ModelFiles(layout, target))
+    component = None if kind in _FAMILYS_OWN else next(iter(made.modules.values()))
+    return Loaded(component, target.dtype, target.device, made.modules, made.settings, family.id)
 
 
-def denoiser_settings(scheduler: Mapping[str, Any], latent_rgb: Any = None) -> dict[str, Any]:
-    """The settings of a denoiser's lease."""
-    return {"scheduler": dict(scheduler), **({"latent_rgb": latent_rgb} if latent_rgb else {})}
-
-
-def default_scheduler(velocity: bool = False, zero_snr: bool = False) -> dict[str, Any]:
-    """The schedule, for a model that predicts velocity, or was trained from pure noise on (zero terminal SNR)."""
-    # Such a model must see the very last timestep: https://arxiv.org/abs/2305.08891, sections 3.1 and 3.3.
-    last = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if zero_snr else {}
-    return {**_SCHEDULER, "prediction_type": "v_prediction" if velocity else "epsilon", **last}
-
-
-def _denoiser_settings(layout: Layout) -> dict[str, Any]:
-    scheduler = layout.parts.get("scheduler")
-    if scheduler is None or scheduler.config is None:
-        return denoiser_settings(default_scheduler())
-    rows = [file for file in layout.parts[""].others if file.name == LATENT_RGB]
-    colours = msgspec.json.decode(rows[0].read_bytes()) if rows else None
-    return denoiser_settings(read_json(scheduler.config), colours)
-
-
-def _diffusers_module(part: Part, target: Target) -> Any:
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-    from diffusers.models.controlnets.controlnet import ControlNetModel
-    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-
-    assert part.config is not None
-    config = read_json(part.config)
-    classes = {cls.__name__: cls for cls in (AutoencoderKL, ControlNetModel, UNet2DConditionModel)}
-    cls = classes[config["_class_name"]]
-    return build(lambda: cls.from_config(config), part, target, str(part.config.parent))
-
-
-def _text_encoders(layout: Layout, target: Target) -> Loaded:
-    modules: dict[str, Any] = {}
-    tokenizers: list[Any] = []
-    for name in encoder_names(layout):
-        part = layout.parts[name]
-        modules[name] = _text_encoder(part, target)
-        folder = layout.parts[name.replace("text_encoder", "tokenizer")].others[0].parent
-        tokenizers.append(tokenizer(folder))
-    component = TextEncoders(tuple(tokenizers), tuple(modules.values()))
-    return Loaded(component, target.dtype, target.device, modules)
-
-
-def _text_encoder(part: Part, target: Target) -> Any:
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
-
-    assert part.config is not None
-    config = read_json(part.config)
-    classes = {cls.__name__: cls for cls in (CLIPTextModel, CLIPTextModelWithProjection)}
-    cls = classes.get((config.get("architectures") or [""])[0])
-    if cls is None:
-        message = f"{part.config} describes a text encoder that is not supported: {config.get('architectures')}."
-        raise ProblemError(Problem(code="unsupported_family", message=message, hint="CLIP text encoders are."))
-    return build(lambda: cls(CLIPTextConfig.from_dict(config)), part, target, str(part.config.parent))
-
-
-def tokenizer(folder: Any) -> Any:
-    """A CLIP tokenizer from its folder."""
-    from transformers import CLIPTokenizer
-
-    return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+def leased(ref: ModelRef[Any], loaded: Loaded, families: Families) -> Any:
+    """What a lease gives as its component: the object of the recipe's family, or what goes beside one as it is."""
+    if ref.kind not in _FAMILYS_OWN:
+        return loaded.component
+    family = families.require(ref.family or loaded.family)
+    held = Held(ref, loaded.modules, loaded.settings, loaded.device, loaded.dtype)
+    return {"Denoiser": family.denoiser, "TextEncoder": family.text_encoder, "VAE": family.vae}[ref.kind](held)
 
 
 def _image_encoder(part: Part, target: Target) -> Loaded:
@@ -211,7 +135,8 @@ def _image_encoder(part: Part, target: Target) -> Loaded:
 
     assert part.config is not None
     config = CLIPVisionConfig.from_dict(read_json(part.config))
-    module = build(lambda: CLIPVisionModelWithProjection(config), part, target, str(part.config.parent))
+    given = tensors(part.weights, target)
+    module = filled(empty(lambda: CLIPVisionModelWithProjection(config)), given, target, str(part.config.parent))
     # As diffusers does: pictures are prepared for the tower's size, whatever lies in preprocessor_config.json.
     processor = CLIPImageProcessor(size=config.image_size, crop_size=config.image_size)
     component = ImageEncoderParts(module, processor)
@@ -252,52 +177,3 @@ def _embedding(part: Part, target: Target) -> Loaded:
     found = dict(tensors(part.weights, target, names.__contains__))
     vectors = {name: found[name].reshape(-1, found[name].shape[-1]) for name in names}
     return Loaded({"vectors": vectors}, target.dtype, target.device)
-
-
-def build(make: Any, part: Part, target: Target, shown: str) -> Any:
-    """A module made without weights, filled from a part's files."""
-    module = empty(make)
-    return filled(module, tensors(part.weights, target), target, shown)
-
-
-def filled(module: Any, given: Any, target: Target, shown: str) -> Any:
-    """A module made by `empty`, with its weights put in, ready to be used."""
-    import torch
-
-    deprecated = _deprecated_attention(module)
-    # transformers leaves this level out of CLIPTextModel since version 5; files have it, or not.
-    level = "text_model."
-    has_level = hasattr(module, "text_model")
-
-    def rename(name: str) -> str:
-        for old, new in deprecated.items():
-            if name.startswith(old):
-                return new + name.removeprefix(old)
-        return level + name if has_level else name.removeprefix(level)
-
-    fill(module, given, shown, rename)
-    for name, buffer in list(module.named_buffers()):
-        if buffer.is_meta:
-            owner = module.get_submodule(name.rpartition(".")[0])
-            assert name.endswith("position_ids"), name
-            owner.position_ids = torch.arange(buffer.shape[-1], device=target.device).expand(buffer.shape)
-    return module.eval().requires_grad_(False)
-
-
-def empty(make: Any) -> Any:
-    """What `make` builds, with all tensors on the meta device: nothing is allocated or initialised."""
-    import torch
-
-    with torch.device("meta"):
-        return make()
-
-
-def _deprecated_attention(module: Any) -> dict[str, str]:
-    """Names that old autoencoders have for the projections of their attention, and today's."""
-    parts = {"query.": "to_q.", "key.": "to_k.", "value.": "to_v.", "proj_attn.": "to_out.0."}
-    return {
-        f"{path}.{old}": f"{path}.{new}"
-        for path, inner in module.named_modules()
-        if getattr(inner, "_from_deprecated_attn_block", False)
-        for old, new in parts.items()
-    }

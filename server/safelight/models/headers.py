@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from safelight.families.files import Header, TensorEntry
 from safelight.sdk.problem import Problem, ProblemError
 
 from .pickles import PICKLES, shapes
@@ -20,35 +21,6 @@ from .pickles import PICKLES, shapes
 SAFETENSORS = ".safetensors"
 _LONGEST = 100_000_000
 """The format's own bound on the length of a header, in bytes."""
-
-
-class TensorEntry(msgspec.Struct, frozen=True):
-    """A tensor of a file. `data_offsets` are its first byte and the one past its last, counted from `Header.start`."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    data_offsets: tuple[int, int]
-
-
-class Header(msgspec.Struct, frozen=True):
-    """`start` is where the tensors begin in the file, `metadata` what its maker wrote beside them."""
-
-    tensors: dict[str, TensorEntry]
-    metadata: dict[str, str]
-    start: int
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor, or () when there is none of that name."""
-        found = self.tensors.get(name)
-        return found.shape if found else ()
-
-    def dtypes(self) -> str:
-        """The type that most bytes of the file are in, as the format writes it (`F16`, `BF16`, `F32`)."""
-        sizes: dict[str, int] = {}
-        for tensor in self.tensors.values():
-            size = tensor.data_offsets[1] - tensor.data_offsets[0]
-            sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + size
-        return max(sizes, key=lambda dtype: sizes[dtype]) if sizes else ""
 
 
 def is_safetensors(path: Path) -> bool:

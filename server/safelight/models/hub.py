@@ -20,7 +20,8 @@ Progress = Callable[[str, int, int], None]
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _BLOB = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
-_PARTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
+_PART = re.compile(r"(?:unet|transformer|vae|text_encoder|tokenizer|scheduler)(?:_\d)?")
+"""The subfolders of a pipeline that families read."""
 _SETTINGS = ("*.json", "*.txt")
 _WEIGHTS = ("diffusion_pytorch_model.", "diffusion_pytorch_model-", "model.", "model-")
 
@@ -100,7 +101,8 @@ def wanted_files(names: Sequence[str], inside: str = "") -> list[str]:
         return _one_folder(names, inside)
     if "model_index.json" in names:
         found = [name for name in names if name in ("model_index.json", "latent_rgb.json")]
-        return found + [name for part in _PARTS for name in _one_folder(names, part)]
+        folders = sorted({name.partition("/")[0] for name in names if "/" in name})
+        return found + [name for part in folders if _PART.fullmatch(part) for name in _one_folder(names, part)]
     return _one_folder(names, "")
 
 
@@ -113,7 +115,10 @@ def _one_folder(names: Sequence[str], folder: str) -> list[str]:
     named = [name for name in weights if name.removeprefix(prefix).startswith(_WEIGHTS)]
     weights = named if named and f"{prefix}config.json" in settings else weights
     half = [name for name in weights if ".fp16" in name]
-    return settings + (half or weights)
+    # The list of the shards of a set that is not fetched would ask for them.
+    lists = [name for name in settings if ".safetensors.index" in name]
+    left = [name for name in lists if half and ".fp16" not in name]
+    return [name for name in settings if name not in left] + (half or weights)
 
 
 def download(

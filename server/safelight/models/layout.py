@@ -4,36 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from safelight.families import Families, FileKind, unsupported
+from safelight.families.files import embedding_vectors
 from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError, one_of
 
-from .families import (
-    EDM,
-    SUPPORTED,
-    embedding_vectors,
-    is_checkpoint,
-    is_ip_adapter,
-    is_lora,
-    is_original_vae,
-    of_checkpoint,
-    of_denoiser,
-    of_embedding,
-    of_ip_adapter,
-    of_lora,
-    of_original_vae,
-    of_pipeline,
-    of_vae,
-    other_part,
-    unsupported,
-)
 from .headers import Header, is_pickle, is_safetensors, read_header, refuse_others
-from .recognise import lora_for, what_is
-
-ModelKind = Literal["pipeline", "unet", "vae", "controlnet", "lora", "ip_adapter", "image_encoder", "embedding"]
+from .recognise import is_ip_adapter, is_lora, lora_for, what_is
 
 SAID: dict[str, str] = {
     "pipeline": "a whole model",
@@ -49,13 +30,8 @@ LATENT_RGB = "latent_rgb.json"
 """Optional file beside `model_index.json`: rows of red, green and blue for each latent channel, and a last row that is
 added to all, for previews."""
 
+_IMAGE_ENCODER = "CLIPVisionModelWithProjection"
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_lora_weights")
-_CLASSES: dict[str, ModelKind] = {
-    "UNet2DConditionModel": "unet",
-    "AutoencoderKL": "vae",
-    "ControlNetModel": "controlnet",
-    "CLIPVisionModelWithProjection": "image_encoder",
-}
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -75,14 +51,17 @@ class Part(msgspec.Struct, frozen=True):
 class Layout(msgspec.Struct, frozen=True):
     """A model on disk. `parts` by the name of their subfolder; the empty name is the top.
 
-    `single` is True for a whole model in one file, as the original releases are.
+    `single` is True for a whole model in one file, as the original releases are. `candidates` are the families that a
+    file may be of when nothing tells which; `family` is empty then. `denoiser` is the part that is the denoiser.
     """
 
-    kind: ModelKind
+    kind: FileKind
     family: str
     root: Path
     parts: dict[str, Part]
     single: bool = False
+    candidates: tuple[str, ...] = ()
+    denoiser: str = "unet"
 
     def files(self) -> list[Path]:
         """Every file that has a say in what the model computes, each once, sorted."""
@@ -103,10 +82,28 @@ class Layout(msgspec.Struct, frozen=True):
         return file.relative_to(base).as_posix() if file.is_relative_to(base) else file.name
 
 
+class ModelFolder:
+    """Implements `families.Folder`."""
+
+    def __init__(self, name: str, root: Path, index: Mapping[str, Any]) -> None:
+        self.name = name
+        self.index = index
+        self._root = root
+
+    def path(self, part: str) -> Path:
+        """Where the configuration of a part lies, if it has one."""
+        return self._root / part / ("scheduler_config.json" if part.endswith("scheduler") else "config.json")
+
+    def config(self, part: str) -> Mapping[str, Any]:
+        path = self.path(part)
+        return read_json(path) if path.is_file() else {}
+
+
 class Reader:
     """Reads layouts. `inside` says whether a path may be read; what lies elsewhere is as good as not there."""
 
-    def __init__(self, inside: Callable[[Path], bool], allow_pickle: bool = False) -> None:
+    def __init__(self, families: Families, inside: Callable[[Path], bool], allow_pickle: bool = False) -> None:
+        self._families = families
         self._inside = inside
         self._allow_pickle = allow_pickle
 
@@ -142,37 +139,32 @@ class Reader:
         )
 
     def _pipeline(self, name: str, root: Path) -> Layout:
-        index = read_json(root / "model_index.json")
-        unet_config = root / "unet" / "config.json"
-        if not unet_config.is_file() and isinstance(index.get("unet"), list):
-            raise _incomplete(name, "unet/config.json")
-        unet = read_json(unet_config) if unet_config.is_file() else {}
-        family = of_pipeline(name, index, unet)
-        numbers = ("", "_2") if family == "sdxl" else ("",)
-        encoders = [f"text_encoder{number}" for number in numbers]
-        parts = {part: self._weighted(name, root / part, f"{part}/") for part in ("unet", "vae", *encoders)}
-        for number in numbers:
-            parts[f"tokenizer{number}"] = self._tokenizer(name, root / f"tokenizer{number}")
-        scheduler = root / "scheduler" / "scheduler_config.json"
-        if not scheduler.is_file():
-            raise _incomplete(name, "scheduler/scheduler_config.json")
-        if str(read_json(scheduler).get("_class_name", "")).startswith("EDM"):
-            raise unsupported(name, EDM)
-        parts["scheduler"] = Part(scheduler)
+        folder = ModelFolder(name, root, read_json(root / "model_index.json"))
+        family = self._families.of_pipeline(folder)
+        wanted = family.parts(folder)
+        parts = {part: self._weighted(name, root / part, f"{part}/") for part in wanted.weights}
+        for part in wanted.tokenizers:
+            parts[part] = self._tokenizer(name, root / part)
+        for part in wanted.settings:
+            config = folder.path(part)
+            if not config.is_file():
+                raise _incomplete(name, config.relative_to(root).as_posix())
+            parts[part] = Part(config)
         beside = tuple(path for path in [root / LATENT_RGB] if path.is_file())
         parts[""] = Part(root / "model_index.json", (), beside)
-        return Layout("pipeline", family, root, parts)
+        return Layout("pipeline", family.id, root, parts, denoiser=wanted.denoiser)
 
     def _component(self, name: str, root: Path) -> Layout:
+        folder = ModelFolder(name, root, {})
         config = read_json(root / "config.json")
         made = str(config.get("_class_name") or (config.get("architectures") or ["model of unknown class"])[0])
-        kind = _CLASSES.get(made)
-        if kind is None:
-            raise unsupported(name, f"holds a {made}")
-        if kind == "image_encoder":
-            return Layout(kind, "", root, {kind: self._weighted(name, root, "")})
-        family = of_vae(name, config) if kind == "vae" else of_denoiser(name, config)
-        return Layout(kind, family, root, {"": self._weighted(name, root, "")})
+        if made == _IMAGE_ENCODER:
+            return Layout("image_encoder", "", root, {"image_encoder": self._weighted(name, root, "")})
+        found = self._families.of_component(folder)
+        if found is None:
+            raise self._families.unsupported(name, f"holds a {made}")
+        family, kind = found
+        return Layout(kind, family.id, root, {"": self._weighted(name, root, "")})
 
     def _file(self, name: str, path: Path) -> Layout:
         if is_pickle(path):
@@ -185,25 +177,38 @@ class Reader:
         header = read_header(path)
         part = Part(None, (path,))
         if is_ip_adapter(header):
-            return Layout("ip_adapter", of_ip_adapter(header), path, {"": part, **self._encoder(path, header)})
+            kind: FileKind = "ip_adapter"
+            return self._claimed(kind, name, header, path, {"": part, **self._encoder(path, header)})
         if is_lora(header):
-            made_for = lora_for(header)
+            found = self._claimed("lora", name, header, path, {"": part})
+            made_for = "" if found.family else lora_for(header)
             if made_for:
                 message = f"No part of the LoRA {name!r} fits a supported model: it seems to be made for {made_for}."
-                hint = f"Choose a LoRA that was trained on {SUPPORTED}."
-                raise ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=name))
-            return Layout("lora", of_lora(header), path, {"": part})
-        if is_checkpoint(header):
-            return Layout("pipeline", of_checkpoint(name, header), path, {"": part}, single=True)
-        if is_original_vae(header):
-            return Layout("vae", of_original_vae(name, header), path, {"": part}, single=True)
-        said = what_is(header) or other_part(header)
+                raise ProblemError(
+                    Problem(code="lora_unfit", message=message, hint=self._families.supported(), value=name)
+                )
+            return found
+        for kind in ("pipeline", "unet", "vae"):
+            found = self._claimed(kind, name, header, path, {"": part})
+            if found.candidates:
+                return found
+        said = what_is(header)
         if said:
-            raise unsupported(name, f"is {said}")
+            raise self._families.unsupported(name, f"is {said}")
+        said = self._families.part(header)
+        if said:
+            hint = "It is read as a folder in the layout of diffusers: config.json beside the weights."
+            raise unsupported(name, f"is {said}, in one file", hint)
         # Last: one tensor of any name may be an embedding.
         if embedding_vectors(header):
-            return Layout("embedding", of_embedding(header), path, {"": part})
+            return self._claimed("embedding", name, header, path, {"": part})
         raise _not_weights(name)
+
+    def _claimed(self, kind: FileKind, name: str, header: Header, path: Path, parts: dict[str, Part]) -> Layout:
+        """The layout of a file of this kind: of the one family that claims it, if it is one."""
+        claimed = tuple(family.id for family in self._families.of_file(kind, name, header))
+        single = kind in ("pipeline", "unet", "vae")
+        return Layout(kind, claimed[0] if len(claimed) == 1 else "", path, parts, single, claimed)
 
     def _encoder(self, path: Path, header: Header) -> dict[str, Part]:
         """The image encoder that an IP-Adapter was trained with: the nearest one whose width fits.

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from safelight.disk import is_below
+from safelight.families import Families, load_families
 from safelight.sdk.models import Source
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.unicode import named
@@ -78,8 +79,10 @@ class Library:
         allow_pickle: bool = False,
         progress: Progress | None = None,
         endpoint: str | None = None,
+        families: Families | None = None,
     ) -> None:
         self.folders = folders
+        self.families = load_families() if families is None else families
         self.cache = cache
         self.starter = starter or starter_folder()
         self._digest = digest
@@ -87,7 +90,7 @@ class Library:
         self.progress = progress
         self._endpoint = endpoint
         self._allow_pickle = allow_pickle
-        self._reader = Reader(self._inside, allow_pickle)
+        self._reader = Reader(self.families, self._inside, allow_pickle)
         self._added: dict[str, Path] = {}
 
     def add(self, path: Path) -> str:
@@ -146,7 +149,7 @@ class Library:
         return layout
 
     def family(self, source: Source) -> str:
-        """The family of a source (`sd1`, `sd2`, `sdxl`); empty for a LoRA or adapter that does not tell."""
+        """The id of a source's family; empty for a LoRA or adapter that does not tell."""
         return self._open(_full_name(source), source.place)[1].family
 
     def describe(self, name: str) -> ModelEntry:

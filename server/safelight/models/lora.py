@@ -6,13 +6,14 @@ The weights themselves are never touched. Source: Hu et al. 2021, https://arxiv.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from safelight.families import Family, Lora
 from safelight.sdk.models import Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
 
@@ -22,7 +23,6 @@ from .weights import Target, tensors
 
 log = logging.getLogger(__name__)
 
-_DORA = ".dora_scale"
 _DOWN = ("lora_A.weight", ".down.weight")
 
 
@@ -45,87 +45,47 @@ class Attached:
             self._partly[source] for source in {patch.source: None for patch in patches} if source in self._partly
         )
 
-    def attach(self, source: Source, file: Path, family: str) -> None:
+    def attach(self, source: Source, file: Path, family: Family) -> None:
         """Reads a LoRA and lays it beside the weights, turned off.
 
         Raises:
             ProblemError: `lora_unfit`, when it was made for another model, or `lora_unreadable`.
         """
-        state, alphas, metadata = self._read(source, file, family)
+        lora = self._read(source, file, family)
         self._count += 1
         name = f"lora_{self._count}"
         for part, module in self._loaded.modules.items():
-            self._attach_to(part, module, state, alphas, metadata, name, source, family)
+            self._attach_to(part, module, lora, name, source, family)
         self._names[source] = name
         self.turn_off()
 
-    def _read(self, source: Source, file: Path, family: str) -> tuple[dict[str, Any], Any, Any]:
-        """A LoRA's tensors by the names that diffusers has for them, their alphas, and what peft wrote beside them."""
+    def _read(self, source: Source, file: Path, family: Family) -> Lora:
         import torch
-        from diffusers.loaders.lora_pipeline import StableDiffusionXLLoraLoaderMixin as Loader
 
         header = read_header(file)
         given = dict(tensors((file,), Target(torch.float32, torch.device("cpu"))))
-        magnitudes = {name.removesuffix(_DORA): given.pop(name) for name in list(given) if name.endswith(_DORA)}
-        names = {id(tensor): name for name, tensor in given.items()}
-        unet = self._loaded.modules.get("unet")
         try:
-            # The class for SDXL reads the files of every family; it alone knows two text encoders.
-            found: Any = Loader.lora_state_dict(
-                dict(given),
-                unet_config=unet.config if unet is not None and family == "sdxl" else None,
-                return_lora_metadata=True,
-            )
+            lora = family.read_lora(source.name, given, self._loaded.modules)
         except (ValueError, KeyError, AttributeError, RuntimeError) as error:
             message = f"The LoRA {source.name!r} is written in a way that diffusers cannot read: {_first(error)}"
             hint = "Look for it in another format; LoHa and LoKr files are not supported."
             raise ProblemError(
                 Problem(code="lora_unreadable", message=message, hint=hint, value=source.name)
             ) from error
-        state, alphas, _ = found
-        if any(".lora_A." in name for name in state):
-            # Older diffusers wrote attention under other names than the rest, and passes over them when it finds both.
-            state = {
-                name.replace(".lora.down.", ".lora_A.").replace(".lora.up.", ".lora_B."): tensor
-                for name, tensor in state.items()
-            }
-        if not any(name.startswith(("unet.", "text_encoder.", "text_encoder_2.")) for name in state):
-            message = f"Nothing in the LoRA {source.name!r} fits a UNet or a text encoder of CLIP."
-            hint = f"Choose a LoRA that was trained on {family}."
-            raise ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=source.name))
-        if magnitudes:
-            # diffusers leaves them out; it hands on the very tensors, which tells what each is called now.
-            state |= _renamed(source, state, names, magnitudes)
+        # What peft wrote beside the weights.
         told = header.metadata.get("lora_adapter_metadata")
-        return state, alphas, msgspec.json.decode(told) if told else None
+        return replace(lora, metadata=msgspec.json.decode(told)) if told else lora
 
-    def _attach_to(
-        self,
-        part: str,
-        module: Any,
-        state: Mapping[str, Any],
-        alphas: Any,
-        metadata: Any,
-        name: str,
-        source: Source,
-        family: str,
-    ) -> None:
-        from diffusers.loaders.lora_pipeline import StableDiffusionXLLoraLoaderMixin as Loader
-
-        given = sum(key.startswith(f"{part}.") and key.endswith(_DOWN) for key in state)
+    def _attach_to(self, part: str, module: Any, lora: Lora, name: str, source: Source, family: Family) -> None:
+        given = sum(key.startswith(f"{part}.") and key.endswith(_DOWN) for key in lora.state)
         if not given:
             log.info("the LoRA %s has nothing for %s", source.name, part)
             return
         try:
-            if part == "unet":
-                Loader.load_lora_into_unet(dict(state), alphas, module, name, metadata=metadata)
-            else:
-                Loader.load_lora_into_text_encoder(
-                    dict(state), alphas, module, prefix=part, adapter_name=name, metadata=metadata
-                )
+            family.attach_lora(part, module, replace(lora, state=_fitting(part, module, lora.state)), name)
         except (ValueError, RuntimeError, KeyError) as error:
-            message = f"The LoRA {source.name!r} does not fit this model of the family {family}: {_first(error)}"
-            hint = f"Choose a LoRA that was trained on {family}."
+            message = f"The LoRA {source.name!r} does not fit this model of {family.title}: {_first(error)}"
+            hint = f"Choose a LoRA that was trained on {family.title}."
             raise ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=source.name)) from error
         fitting = sum(name in layer.lora_A for layer in _layers(module))
         if fitting < given:
@@ -171,39 +131,35 @@ class Attached:
         self.turn_off()
 
 
+_FEW = 0.1
+"""Layers of other shapes that are left out; a LoRA with more of them was made for another model, and is refused."""
+
+
+def _fitting(part: str, module: Any, state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The LoRA without the few layers that have another shape than those of the module."""
+    modules = dict(module.named_modules())
+    downs = [key for key in state if key.startswith(f"{part}.") and key.endswith(".lora_A.weight")]
+    wrong: list[str] = []
+    for key in downs:
+        path = key.removeprefix(f"{part}.").removesuffix(".lora_A.weight")
+        layer = modules.get(path) or modules.get(path.removeprefix("text_model."))
+        weight = getattr(getattr(layer, "base_layer", layer), "weight", None)
+        up = state.get(key.replace("lora_A", "lora_B"))
+        if weight is not None and up is not None:
+            ranks = state[key].shape[0] == up.shape[1]
+            if not ranks or (up.shape[0], *state[key].shape[1:2]) != tuple(weight.shape[:2]):
+                wrong.append(key.removesuffix("lora_A.weight"))
+    if not wrong or len(wrong) > _FEW * len(downs):
+        return state
+    return {key: tensor for key, tensor in state.items() if not key.startswith(tuple(wrong))}
+
+
 def _partly(name: str, part: str, fitting: int, given: int) -> Problem:
     message = (
         f"Of the LoRA {name!r} {fitting} of {given} changes to the {part} fit this model; the others are left out."
     )
     hint = "It was trained on another kind of model, or changes layers that are not supported."
     return Problem(code="lora_unfit", message=message, hint=hint, value=name).warning()
-
-
-def _renamed(
-    source: Source, state: Mapping[str, Any], names: Mapping[int, str], magnitudes: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Magnitudes of DoRA (Liu et al. 2024, https://arxiv.org/abs/2402.09353) by the names that diffusers has for them.
-
-    Raises:
-        ProblemError: `lora_unreadable`, when a layer has none or one of its inputs, which peft has not.
-    """
-    made: dict[str, Any] = {}
-    for name, tensor in state.items():
-        if not name.endswith(_DOWN):
-            continue
-        module = names.get(id(tensor), "").removesuffix(".lora_down.weight").removesuffix(".lora_A.weight")
-        magnitude = magnitudes.get(module)
-        up = state.get(name.replace("lora_A.", "lora_B.").replace(".down.", ".up."))
-        if magnitude is None or up is None or magnitude.numel() != up.shape[0] or magnitude.shape[0] != up.shape[0]:
-            what = "has no magnitude" if magnitude is None else f"has a magnitude of the shape {tuple(magnitude.shape)}"
-            message = f"The LoRA {source.name!r} is a DoRA that cannot be applied: its layer {module or name!r} {what}."
-            hint = "Look for a version with one magnitude for each output of each layer, as peft writes it."
-            raise ProblemError(Problem(code="lora_unreadable", message=message, hint=hint, value=source.name))
-        path = re.sub(r"(_lora|\.lora|\.lora_linear_layer)\.down\.weight$|\.lora_A\.weight$", "", name)
-        made[f"{path}.lora_magnitude_vector.weight"] = (
-            magnitude.flatten() if up.dim() == 2 else magnitude.reshape(1, -1, 1, 1)
-        )
-    return made
 
 
 def _layers(module: Any) -> Any:

@@ -1,6 +1,6 @@
 """What a file of weights is, told by the names and shapes in its header: one row a kind.
 
-Only what cannot be run needs a row here; what can be has its test in `families`. Nothing is guessed: a file that no
+Only what cannot be run needs a row here; what can be is told by its family. Nothing is guessed: a file that no
 row fits is said to be unknown.
 """
 
@@ -29,11 +29,6 @@ SIGNS: tuple[Sign, ...] = (
     Sign("a Chroma model", ("distilled_guidance_layer.in_proj.weight",)),
     Sign("a HunyuanVideo model", ("txt_in.individual_token_refiner.blocks.0.adaLN_modulation.1.weight",)),
     Sign("a HunyuanVideo model", ("context_embedder.token_refiner.refiner_blocks.0.attn.to_q.weight",)),
-    Sign("a Flux model", ("double_blocks.0.img_attn.norm.key_norm.scale",)),
-    Sign("a Flux model", ("double_blocks.0.img_attn.qkv.weight", "single_blocks.0.linear1.weight")),
-    Sign("a Flux model", ("single_transformer_blocks.0.attn.to_q.weight", "x_embedder.weight")),
-    Sign("a Stable Diffusion 3 model", ("joint_blocks.0.context_block.adaLN_modulation.1.bias",)),
-    Sign("a Stable Diffusion 3 model", ("transformer_blocks.0.attn.add_k_proj.weight", "pos_embed.proj.weight")),
     Sign("a Qwen-Image model", ("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight")),
     Sign("a Z-Image model", ("noise_refiner.0.attention_norm1.weight",), (("cap_embedder.1.weight", 1, 2560),)),
     Sign("a Lumina 2 model", ("noise_refiner.0.attention_norm1.weight", "cap_embedder.1.weight")),
@@ -90,9 +85,7 @@ _LORAS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Chroma", ("distilled_guidance_layer",)),
     ("HunyuanVideo", ("txt_in_individual_token_refiner",)),
     ("Flux.2", ("double_stream_modulation",)),
-    ("Flux", ("double_blocks_", "single_blocks_", "single_transformer_blocks_")),
     ("Qwen-Image", ("transformer_blocks_0_img_m", "transformer_blocks_0_txt_m")),
-    ("Stable Diffusion 3", ("joint_blocks_", "transformer_blocks_0_attn_add_", "transformer_blocks_0_attn_to_")),
     ("Wan", ("blocks_0_self_attn_", "blocks_0_cross_attn_", "blocks_0_ffn_")),
     ("Z-Image", ("layers_0_attention_", "noise_refiner_")),
     ("LTX-Video or PixArt", ("transformer_blocks_0_attn1_", "transformer_blocks_0_attn2_")),
@@ -108,13 +101,27 @@ _LORA_PREFIXES = (
 )
 
 
+def is_ip_adapter(header: Header) -> bool:
+    return any(key.startswith("ip_adapter.") for key in header.tensors)
+
+
+def is_lora(header: Header) -> bool:
+    marks = ("lora_A.", "lora_down.", ".lora.down.", "_lora.down.", "lora_linear_layer.down.")
+    return any(mark in key for key in header.tensors for mark in marks)
+
+
 def what_is(header: Header) -> str:
-    """What a file is that is not run ('a Flux model'); the empty string when no row fits."""
+    """What a file is that is not run ('a Wan model'); the empty string when no row fits."""
     names = header.tensors
     for prefix in ("", *_PREFIXES):
         found = next((sign.said for sign in SIGNS if _fits(sign, header, prefix)), "")
         if found:
             return found
+    vae = header.shape("decoder.conv_in.weight") if "decoder.up.0.block.0.conv1.weight" in names else ()
+    if len(vae) == 5:
+        return "a VAE of videos"
+    if len(vae) == 4 and vae[1] != 4:
+        return f"a VAE of {vae[1]} channels, as of Flux or Stable Diffusion 3"
     if any("hada_w1_a" in name for name in names):
         return "a LoHa (of LyCORIS)"
     if any("lokr_w1" in name for name in names):
@@ -130,7 +137,7 @@ def _fits(sign: Sign, header: Header, prefix: str) -> bool:
 
 
 def lora_for(header: Header) -> str:
-    """What a LoRA changes, if that is a model that is not run ('Flux'); else the empty string."""
+    """What a LoRA changes, if that is a model that is not run ('Wan'); else the empty string."""
     modules = {_module(name) for name in header.tensors}
     # UNets have blocks inside their blocks; what is told below stands at the top.
     for said, marks in _LORAS:

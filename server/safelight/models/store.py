@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from safelight.environment import Environment
-from safelight.sdk.context import Lease, T
+from safelight.families import Families, load_families
+from safelight.sdk.context import T
 from safelight.sdk.memory import is_out_of_memory
-from safelight.sdk.models import K, ModelRef, Patch, Source
+from safelight.sdk.models import ModelRef, Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
 
-from .families import CHECKPOINT_PARTS
 from .hardware import Numerics, numerics, thread_count
 from .held import Held, Key, LoadedModel, Value, described
 from .hub import Progress
@@ -46,6 +46,7 @@ class ModelStore:
         memory: what may be taken; by default, what the machine has.
         here: device and precision, for one of several workers; measured by default (see `numerics`).
         environment: what is set, such as the folders of models; that of the process by default.
+        families: those that models may be of; by default those of this installation.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ModelStore:
         memory: Memory | None = None,
         here: Numerics | None = None,
         environment: Environment | None = None,
+        families: Families | None = None,
     ) -> None:
         self._environment = environment or Environment.read()
         self._home = home
@@ -68,7 +70,9 @@ class ModelStore:
             allow_download=allow_download and not self._environment.offline,
             allow_pickle=self._environment.allow_pickle,
             progress=progress,
+            families=families or load_families(),
         )
+        self.families = self._library.families
         self._memory = memory or Memory()
         self._lock = threading.RLock()
         self._shelf = Shelf()
@@ -127,7 +131,7 @@ class ModelStore:
         return created(self._library.folders[0], name)
 
     @contextmanager
-    def lease(self, ref: ModelRef[K], scratch: int = 0) -> Iterator[Lease]:
+    def lease(self, ref: ModelRef[Any], scratch: int = 0) -> Iterator[Held]:
         """Loads what the recipe says and keeps it in memory for the block; `scratch` bytes are kept free beside it.
 
         Leases of one recipe share its component. A recipe whose component is in use with other patches gets a copy of
@@ -137,6 +141,8 @@ class ModelStore:
             ProblemError: the files are not there or do not fit, or (`out_of_memory`) there is no room.
         """
         # What one thread holds at a time computes together, one after the other.
+        from .components import leased
+
         together: list[int] = self._scratches.__dict__.setdefault("held", [])
         together.append(scratch)
         entry: Entry | None = None
@@ -145,7 +151,8 @@ class ModelStore:
                 entry = self._take(ref, max(together))
             value: Loaded = entry.value.loaded
             settings = {**value.settings, "warnings": entry.value.attached.warnings(entry.state)}
-            held = Held(value.component, value.device, value.dtype, MappingProxyType(settings))
+            component = leased(ref, value, self.families)
+            held = Held(component, value.device, value.dtype, MappingProxyType(settings))
             yield held
         except Exception as error:
             if not is_out_of_memory(error):
@@ -240,19 +247,19 @@ class ModelStore:
         return self._numerics
 
     def _load(self, ref: ModelRef[Any], key: Key, target: Target, layout: Layout, scratch: int) -> Entry:
-        from .components import weights_of
-        from .loading import load
+        from .components import load, weights_of
         from .quiet import quiet
         from .weights import stored_bytes
 
         files = [file for part in weights_of(ref.kind, layout) for file in part.weights]
-        prefixes = CHECKPOINT_PARTS[ref.kind] if layout.single else ("",)
+        family = layout.family or (layout.candidates or ("",))[0]
+        prefixes = self.families.require(family).prefixes(ref.kind) if layout.single else ("",)
         size = stored_bytes(files, target.dtype.itemsize, prefixes)
         self._ensure(ref, size, scratch, target.device)
 
         def attempt() -> Loaded:
             with quiet():
-                return load(ref.kind, layout, target)
+                return load(ref.kind, layout, target, self.families)
 
         loaded = self._retried(attempt, ref, size, scratch)
         from .lora import Attached
@@ -321,7 +328,7 @@ class ModelStore:
                 continue
             layout = self._lora(source, ref)
             with quiet():
-                attached.attach(source, layout.parts[""].weights[0], ref.family)
+                attached.attach(source, layout.parts[""].weights[0], self.families.require(ref.family))
             entry.extras[source] = entry.value.loaded.bytes() - entry.total
         self._trim_loras(entry, patches)
         if patches:

@@ -1,7 +1,8 @@
 """Everything a node author needs. Importing it never loads torch."""
 
-from .context import Context, Files, Lease, Models
+from .context import Context, DenoiserModel, Files, Lease, Models, TextModel
 from .lazy import Lazy
+from .leased import FamilyFacts, Presets, SampleRequest, VAEModel
 from .marker import value
 from .memory import is_out_of_memory
 from .models import (
@@ -9,7 +10,6 @@ from .models import (
     ControlNet,
     Denoiser,
     Embedding,
-    Family,
     ImageEncoder,
     IPAdapter,
     Kind,
@@ -52,8 +52,9 @@ __all__ = [
     "Control",
     "ControlNet",
     "Denoiser",
+    "DenoiserModel",
     "Embedding",
-    "Family",
+    "FamilyFacts",
     "File",
     "FilePick",
     "Files",
@@ -80,15 +81,19 @@ __all__ = [
     "Patch",
     "PortType",
     "Precision",
+    "Presets",
     "Problem",
     "ProblemError",
     "Prompt",
+    "SampleRequest",
     "Seed",
     "Slider",
     "Source",
     "Text",
     "TextEncoder",
+    "TextModel",
     "Toggle",
+    "VAEModel",
     "Video",
     "can_connect",
     "is_out_of_memory",

@@ -5,37 +5,90 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
-from .models import K, ModelRef, Source
+from .leased import FamilyFacts, Presets, SampleRequest, VAEModel
+from .models import VAE, Denoiser, ModelRef, Source, TextEncoder
 from .problem import Problem
 from .values import File
 
 if TYPE_CHECKING:
     import torch
 
-    from .values import Image
+    from .values import Conditioning, Image, Latent
 
 T = TypeVar("T")
 
 
-class Lease(Protocol):
+C_co = TypeVar("C_co", covariant=True)
+
+
+class Lease(Protocol[C_co]):
     """A component in memory, held until the `with` block ends.
 
-    `component` is the torch module or bundle of the recipe's kind, `device` and `dtype` where and how it computes.
-    `settings` are configurations that belong to it but are no weights: a denoiser's `scheduler` as its file has it, and
-    `latent_rgb`, rows of red, green and blue (0..1) for each latent channel plus a last row added to all, where known.
-    Nobody changes a leased component in a way that outlives the lease.
+    `component` is what the recipe's family gives for its kind (see `leased`); for kinds that no family makes an object
+    of, the torch module or tensors themselves. `device` and `dtype` say where and how it computes. `settings` has
+    `warnings`: Problems to be told of what is laid on it. Nobody changes a leased component in a way that outlives the
+    lease.
     """
 
     @property
-    def component(self) -> Any: ...
+    def component(self) -> C_co: ...
     @property
     def device(self) -> torch.device: ...
     @property
     def dtype(self) -> torch.dtype: ...
     @property
     def settings(self) -> Mapping[str, Any]: ...
+
+
+class DenoiserModel(Protocol):
+    """A denoiser in memory.
+
+    `modules` are its torch modules by the part of the model they are (`unet`, `transformer`, ...), `scheduler` the
+    settings of its noise schedule as its file has them. `samplers` and `schedulers` are those it can be used with; an
+    empty tuple stands for all.
+    """
+
+    @property
+    def family(self) -> FamilyFacts: ...
+    @property
+    def modules(self) -> Mapping[str, Any]: ...
+    @property
+    def scheduler(self) -> Mapping[str, Any]: ...
+    @property
+    def presets(self) -> Presets: ...
+    @property
+    def samplers(self) -> tuple[str, ...]: ...
+    @property
+    def schedulers(self) -> tuple[str, ...]: ...
+
+    def sample(self, request: SampleRequest, ctx: Context) -> Latent:
+        """Denoises. Reports progress and previews, stops when cancelled, keeps checkpoints and goes on from them.
+
+        Raises:
+            ProblemError: the conditioning or the latent does not fit, or asks for what the family cannot do.
+        """
+        ...
+
+
+class TextModel(Protocol):
+    """All tokenizers and text encoders of a model in memory. `modules` are the encoders, by part, in their order."""
+
+    @property
+    def family(self) -> FamilyFacts: ...
+    @property
+    def modules(self) -> Mapping[str, Any]: ...
+    @property
+    def tokenizers(self) -> tuple[Any, ...]: ...
+
+    def encode(self, text: str, ctx: Context, *, clip_skip: int = 0) -> Conditioning:
+        """Encodes a prompt in the syntax of `safelight.sdk.prompt_syntax`.
+
+        Raises:
+            ProblemError: it asks for what these encoders cannot do; `port` is `text` or `clip_skip`.
+        """
+        ...
 
 
 class Models(Protocol):
@@ -50,10 +103,23 @@ class Models(Protocol):
         ...
 
     def family(self, source: Source) -> str:
-        """The model family of a source (`sd1`, `sd2`, `sdxl`, ...), read from its configuration."""
+        """The id of the model family of a source, told by its files; empty for what does not tell."""
         ...
 
-    def lease(self, ref: ModelRef[K], scratch: int = 0) -> AbstractContextManager[Lease]:
+    @property
+    def families(self) -> Mapping[str, FamilyFacts]:
+        """The families that there are, by id."""
+        ...
+
+    @overload
+    def lease(self, ref: ModelRef[Denoiser], scratch: int = 0) -> AbstractContextManager[Lease[DenoiserModel]]: ...
+    @overload
+    def lease(self, ref: ModelRef[TextEncoder], scratch: int = 0) -> AbstractContextManager[Lease[TextModel]]: ...
+    @overload
+    def lease(self, ref: ModelRef[VAE], scratch: int = 0) -> AbstractContextManager[Lease[VAEModel]]: ...
+    @overload
+    def lease(self, ref: ModelRef[Any], scratch: int = 0) -> AbstractContextManager[Lease[Any]]: ...
+    def lease(self, ref: ModelRef[Any], scratch: int = 0) -> AbstractContextManager[Lease[Any]]:
         """Loads what the recipe says and keeps it in memory for the block; `scratch` bytes are kept free beside it.
 
         They stay free of what is leased within the block as well: what is leased together computes together, and the

@@ -26,6 +26,8 @@ def value(cls: C | None = None, *, aliases: Iterable[str] = ()) -> C | Callable[
     A class that is renamed keeps its earlier names as `aliases`, written `@value(aliases=("Mesh",))`: what was kept
     under one of them is read as this class. Names of the own package stand without it.
     """
+    if isinstance(aliases, str):
+        raise TypeError(f"@value: aliases are several: write ({aliases!r},).")
     if cls is None:
         return lambda found: _marked(found, tuple(aliases))
     return _marked(cls, ())

@@ -18,7 +18,7 @@ class Kind:
 
 
 class Denoiser(Kind):
-    """Predicts the noise (or velocity) in a latent: a UNet or a transformer, with its scheduler's settings."""
+    """Takes the noise out of a latent: a UNet or a transformer, with its scheduler's settings."""
 
 
 class TextEncoder(Kind):
@@ -47,7 +47,6 @@ class Embedding(Kind):
 
 K = TypeVar("K", bound=Kind)
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Family = Literal["sd1", "sd2", "sdxl"]
 
 
 @value

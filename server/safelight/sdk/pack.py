@@ -18,7 +18,7 @@ from .codec import Codec
 from .models import ModelRef
 from .node import BUILT_IN, NodeType, category_of, node_type, place_of
 from .search import found_by, suggestion
-from .sources import PackSources, sources_of
+from .sources import PackSources, public_sources
 from .values import File
 
 if TYPE_CHECKING:
@@ -99,14 +99,12 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     classes: list[type[Any]] = []
     states: list[PackState] = []
     taken: dict[str, str] = {}
-    sdk = sources_of(sys.modules[__package__ or ""])
-    # The names that nodes import from the SDK as a whole are its public face, which changes with its version only.
-    sdk.pop(__package__ or "")
+    public = public_sources()
     for point in sorted(entry_points(group=GROUP) if points is None else points, key=_order):
         reasons: list[tuple[str, str]] = []
         modules = [] if _shadowed(point, taken, reasons) else list(import_pack(point, reasons))
         version = point.dist.version if point.dist else ""
-        sources = PackSources(modules[0], version, sdk) if modules else None
+        sources = PackSources(modules[0], version, public) if modules else None
         own: dict[str, list[NodeType]] = {}
         for module in modules:
             classes += value_classes(module)
@@ -208,7 +206,8 @@ def nodes_of(
         if kind is None or item.__module__ != module.__name__:
             continue
         if sources is not None:
-            kind = replace(kind, source=sources.of(module.__name__))
+            models = any(port.innermost.name == "ModelRef" for port in kind.inputs.values())
+            kind = replace(kind, source=sources.of(module.__name__, models))
         found.append(kind.placed(category_of(module.__name__, root), pack))
     return found
 

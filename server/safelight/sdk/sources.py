@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,25 +27,30 @@ _IMPORT = re.compile(
 _NAME = re.compile(r"[\w.]+")
 _DYNAMIC = re.compile(rb"\b(importlib|__import__|pkgutil|runpy|__file__|__path__|get_data)\b")
 _DATA = "(data)"
+_FAMILIES = ("safelight.families.", "safelight.diffusion.")
+_GROUPS = ("safelight.families", "safelight.samplers", "safelight.schedulers")
 
 
 class PackSources:
     """The source of all modules of a pack, as it was when the pack was loaded.
 
-    What the SDK does for nodes in modules of its own, such as reading images, belongs to whoever imports it.
+    What Safelight does for nodes in modules of its own, such as reading images, belongs to whoever imports it.
     """
 
-    def __init__(self, package: ModuleType, version: str = "", sdk: Mapping[str, bytes] | None = None) -> None:
-        """`sdk` has the sources of the SDK's modules by name; see `sources_of`."""
+    def __init__(self, package: ModuleType, version: str = "", public: Mapping[str, bytes] | None = None) -> None:
+        """`public` has the sources of Safelight's own modules by name; see `public_sources`."""
         self._version = version
-        self._texts = {**(sdk or {}), **sources_of(package)}
+        self._texts = {**(public or {}), **sources_of(package)}
         self._folders = [Path(place) for place in getattr(package, "__path__", ())]
         self._imports: dict[str, frozenset[str]] = {}
-        self._digests: dict[str, str] = {}
+        self._digests: dict[tuple[str, bool], str] = {}
 
-    def of(self, module: str) -> Callable[[], str]:
-        """Gives the digest of a module's closure, and of the pack's version, when it is first asked for."""
-        return lambda: self._digest(module)
+    def of(self, module: str, models: bool = False) -> Callable[[], str]:
+        """Gives the digest of a module's closure, and of the pack's version, when it is first asked for.
+
+        A node that takes `models` runs what their families bring, which it imports nowhere.
+        """
+        return lambda: self._digest(module, models)
 
     def closure(self, module: str) -> frozenset[str]:
         """The modules of the pack that a module needs, itself among them."""
@@ -57,14 +64,16 @@ class PackSources:
             todo += new
         return frozenset(found)
 
-    def _digest(self, module: str) -> str:
-        if module not in self._digests:
+    def _digest(self, module: str, models: bool) -> str:
+        if (module, models) not in self._digests:
             closure = self.closure(module)
+            if models:
+                closure |= {name for name in self._texts if name.startswith(_FAMILIES)}
             parts = [f"{name}={hash_bytes(self._texts.get(name, b''))}" for name in sorted(closure - {_DATA})]
             if _DATA in closure:
                 parts += [f"{path}={look}" for folder in self._folders for path, look in _data(folder)]
-            self._digests[module] = hash_text("\n".join([self._version, *parts]))
-        return self._digests[module]
+            self._digests[module, models] = hash_text("\n".join([self._version, *parts]))
+        return self._digests[module, models]
 
     def _imported(self, module: str) -> Iterator[str]:
         """The modules that a module imports, anywhere in it, and the packages that run when these are imported.
@@ -98,16 +107,42 @@ class PackSources:
 
 def sources_of(package: ModuleType) -> dict[str, bytes]:
     """The source of each module below a package by its name; a package itself stands under its own name."""
-    return dict(_texts(package))
-
-
-def _texts(package: ModuleType) -> Iterator[tuple[str, bytes]]:
     folders = [Path(place) for place in getattr(package, "__path__", ())]
     if package.__file__ and not folders:
-        yield package.__name__, _read(Path(package.__file__))
+        return {package.__name__: _read(Path(package.__file__))}
+    return sources_in(package.__name__, folders)
+
+
+def sources_in(package: str, folders: Iterable[Path]) -> dict[str, bytes]:
+    """As `sources_of`, for a package of this name in these folders, which need not be imported."""
+    return dict(_texts(package, folders))
+
+
+def public_sources() -> dict[str, bytes]:
+    """The sources that packs may import of Safelight itself: the SDK, and how diffusion models are run.
+
+    The names that nodes import from one of them as a whole are its public face, which changes with its version only.
+    """
+    own, _, _ = __name__.partition(".")
+    top = Path(__file__).parent.parent
+    found: dict[str, bytes] = {}
+    for part in ("sdk", "diffusion", "families"):
+        found |= sources_in(f"{own}.{part}", [top / part])
+        found.pop(f"{own}.{part}", None)
+    for root in {point.module.partition(".")[0] for group in _GROUPS for point in entry_points(group=group)}:
+        # What packs bring counts as a part of the families, whatever it is called.
+        spec = find_spec(root)
+        places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+        found |= {f"{_FAMILIES[0]}{name}": text for name, text in sources_in(root, places).items()}
+        if spec and spec.origin and not places:
+            found[f"{_FAMILIES[0]}{root}"] = _read(Path(spec.origin))
+    return found
+
+
+def _texts(package: str, folders: Iterable[Path]) -> Iterator[tuple[str, bytes]]:
     for folder in folders:
         for path in sorted(folder.rglob("*.py")):
-            parts = [package.__name__, *path.relative_to(folder).with_suffix("").parts]
+            parts = [package, *path.relative_to(folder).with_suffix("").parts]
             if parts[-1] == "__init__":
                 yield ".".join(parts), b""
                 parts.pop()

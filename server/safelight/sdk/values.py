@@ -107,22 +107,40 @@ class Area:
 @value
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """One encoded text.
+    """One encoded text: tensors whose names and shapes are the family's own, each with the batch (B or 1) in front.
 
-    `embeddings`: (B, tokens, channels) float32. `pooled`: (B, channels) float32 where the family has one, else None.
+    Usual are `embeddings` (B, tokens, channels) and `pooled` (B, channels), float32; others may be masks, token ids or
+    the states of several layers.
     `strength` weighs several prompts against each other; `area` and `mask` (B, H, W) say where, `start` and `end`
     (0..1 of the schedule) when it speaks. `size` are a family's size conditions by name, such as SDXL's `original`,
     `crop` and `target`, as (height, width) in pixels.
     """
 
-    embeddings: Tensor
-    pooled: Tensor | None = None
+    tensors: dict[str, Tensor]
     strength: float = 1.0
     area: Area | None = None
     mask: Tensor | None = None
     start: float = 0.0
     end: float = 1.0
     size: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, embeddings: Tensor, pooled: Tensor | None = None, **named: Tensor) -> Prompt:
+        """A prompt of embeddings, of pooled ones where the family has them, and of what else it names."""
+        return cls({"embeddings": embeddings, **({} if pooled is None else {"pooled": pooled}), **named})
+
+    @property
+    def embeddings(self) -> Tensor:
+        return self.tensors["embeddings"]
+
+    @property
+    def pooled(self) -> Tensor | None:
+        return self.tensors.get("pooled")
+
+    @property
+    def batch(self) -> int:
+        """For how many pictures it was encoded: 1 for one text for all of them."""
+        return max((tensor.shape[0] for tensor in self.tensors.values()), default=1)
 
 
 @value

@@ -62,8 +62,7 @@ export function jumpTo(flat: string): void {
 export function amendDocument(id: string, current: unknown): void {
   const tab = useApp.getState().tabs.find((candidate) => candidate.id === id);
   if (!tab) return;
-  const { ui } = tab.document; // it was not sent
-  const document = m.asDocument({ ...(current as m.Document), ...(ui ? { ui } : {}) });
+  const document = m.asDocument(current);
   historyOf(tab).amend(document);
   patchTab(id, { document, ...(tab.base === tab.document ? { base: document } : {}) });
 }

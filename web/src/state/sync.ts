@@ -98,9 +98,11 @@ export async function checkAndPlan(): Promise<void> {
       call("POST /check", { body: { document: sent }, signal: own.signal }),
       call("POST /plan", { body: { document: sent }, signal: own.signal }),
     ]);
-    if (own.signal.aborted || useApp.getState().tabs.find((tab) => tab.id === id)?.document !== document) return;
+    if (own.signal.aborted || tabDocument(id) !== document) return;
     if (checked.document) {
-      amendDocument(id, checked.document); // and asks again, as after every change
+      // Older names: the document goes on in those of today, with what the screen keeps of ports. Then it is asked again.
+      const whole = await request<CheckAnswer>("POST", "/check", { document }, own.signal);
+      if (whole.document && tabDocument(id) === document) amendDocument(id, whole.document);
       return;
     }
     const problems = checked.problems.length ? checked.problems : plan.problems;
@@ -110,6 +112,10 @@ export async function checkAndPlan(): Promise<void> {
     if (error instanceof ApiError) patchTab(id, { problems: error.problems, plan: null });
     else if (!(error instanceof Unreachable)) throw error;
   }
+}
+
+function tabDocument(id: string): m.Document | undefined {
+  return useApp.getState().tabs.find((tab) => tab.id === id)?.document;
 }
 
 /** The server needs no places of nodes to check a graph; what is left out need not be sent at each key press. */

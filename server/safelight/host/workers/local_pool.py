@@ -129,7 +129,10 @@ class LocalPool:
     def renew(self) -> None:
         for worker in self._workers:
             worker.stale = worker.process is not None
-            if worker.state == "idle":
+            if worker.given_up and not self._stopping:
+                worker.given_up, worker.failed_starts, worker.quick_deaths = False, 0, 0
+                worker.task = asyncio.create_task(self._keep(worker), name=f"worker {worker.id}")
+            elif worker.state == "idle":
                 self._retire(worker)
 
     def _retire(self, worker: _Worker) -> None:

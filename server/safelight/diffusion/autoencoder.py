@@ -1,0 +1,227 @@
+"""Pictures to latents and back, whole or in tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from safelight.sdk import VAE, Context, Lease, ModelRef, ProblemError, is_out_of_memory
+from safelight.sdk.leased import FamilyFacts, VAEModel
+
+from .finite import require_finite
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+WHOLE_PIXELS = 1536 * 1536
+"""Pictures up to this many pixels go through the autoencoder whole, unless memory runs out."""
+TILE_PIXELS = 1024
+OVERLAP = 4
+"""Neighbouring tiles share one part in so many of their side, and fade into each other there."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """An autoencoder (diffusers' AutoencoderKL) in memory. Fits `sdk.leased.VAEModel`."""
+
+    family: FamilyFacts
+    vae: Any
+    device: torch.device
+    dtype: torch.dtype
+    scaling: float
+
+    @property
+    def modules(self) -> Mapping[str, Any]:
+        return {"vae": self.vae}
+
+    @property
+    def overflows(self) -> bool:
+        return bool(self.vae.config.force_upcast)
+
+    @property
+    def channels(self) -> int:
+        return self.vae.config.latent_channels
+
+    @property
+    def downsampling(self) -> int:
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def native_size(self) -> tuple[int, int]:
+        """(height, width) in pixels that the autoencoder was made for."""
+        size = self.vae.config.sample_size
+        return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+    def decode(self, samples: Tensor, tile: int = 0) -> Tensor:
+        """Latents (B, C, H, W) to pixels (B, H, W, 3) in 0..1, float32 on the CPU.
+
+        `tile` is the side of a tile in pixels; 0 takes the picture whole while it is small enough, and in tiles when it
+        is not or when memory runs out.
+        """
+        import torch
+
+        pictures = torch.cat([self._decode_one(one[None], tile) for one in self._unscaled(samples)])
+        # Before they are held to 0..1: that would make white of what is infinite.
+        require_finite(pictures, "The decoded images hold numbers that are not finite.", self._hint())
+        return (pictures / 2 + 0.5).clamp(0, 1).movedim(1, -1).contiguous()
+
+    def encode(self, pixels: Tensor, sources: Sequence[torch.Generator] | None = None, tile: int = 0) -> Tensor:
+        """Pixels (B, H, W, 3) in 0..1 to latents (B, C, h, w), float32 on the CPU.
+
+        The mean of the distribution that the encoder gives, or, with one random source a picture, a draw from it.
+        """
+        import torch
+
+        found = []
+        for place, one in enumerate(pixels.movedim(-1, 1).contiguous() * 2 - 1):
+            moments = self._tiled(one[None], tile, self._moments, 1 / self.downsampling)
+            mean, log_variance = moments.chunk(2, dim=1)
+            if sources is not None:
+                noise = torch.randn(mean.shape, generator=sources[place])
+                mean = mean + torch.exp(0.5 * log_variance.clamp(-30, 20)) * noise
+            found.append(mean)
+        latents = torch.cat(found)
+        require_finite(latents, "The encoded images hold numbers that are not finite.", self._hint())
+        return self._scaled(latents)
+
+    def _hint(self) -> str:
+        if self.dtype.itemsize == 2:
+            return "This VAE overflows in half precision: load it with precision float32."
+        return "Look at what comes in, and whether the weights of the VAE are whole."
+
+    def _decode_one(self, latent: Tensor, tile: int) -> Tensor:
+        return self._tiled(latent, tile // self.downsampling, self._pixels, self.downsampling)
+
+    def _pixels(self, latent: Tensor) -> Tensor:
+        return self.vae.decode(latent.to(self.device, self.dtype), return_dict=False)[0].to("cpu").float()
+
+    def _moments(self, pixels: Tensor) -> Tensor:
+        given = pixels.to(self.device, self.dtype)
+        return self.vae.encode(given, return_dict=False)[0].parameters.to("cpu").float()
+
+    def _tiled(self, given: Tensor, tile: int, convert: Callable[[Tensor], Tensor], scale: float) -> Tensor:
+        """`convert` on the whole or on tiles of `given`; `scale` is the size of its result to that of its input."""
+        step = 1 if scale > 1 else self.downsampling
+        own = TILE_PIXELS if scale < 1 else TILE_PIXELS // self.downsampling
+        area = given.shape[-2] * given.shape[-1] * (scale**2 if scale > 1 else 1)
+        if not tile and area <= WHOLE_PIXELS:
+            try:
+                return convert(given)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside the handler: the error holds the frames, and so the tensors, of the attempt that failed.
+            own = min(own, max(given.shape[-2:]) // 2)
+        side = max(4 * step, (tile or own) // step * step)
+        return blend_tiles(given, side, side // OVERLAP // step * step, convert, scale)
+
+    def _scaled(self, samples: Tensor) -> Tensor:
+        mean, deviation, config = *self._statistics(samples), self.vae.config
+        if mean is not None:
+            return (samples - mean) * self.scaling / deviation
+        return (samples - (config.shift_factor or 0)) * self.scaling
+
+    def _unscaled(self, samples: Tensor) -> Tensor:
+        mean, deviation, config = *self._statistics(samples), self.vae.config
+        if mean is not None:
+            return samples * deviation / self.scaling + mean
+        return samples / self.scaling + (config.shift_factor or 0)
+
+    def _statistics(self, samples: Tensor) -> tuple[Any, Any]:
+        import torch
+
+        config = self.vae.config
+        if config.latents_mean is None or config.latents_std is None:
+            return None, None
+        shape = (1, samples.shape[1], 1, 1)
+        return torch.tensor(config.latents_mean).view(shape), torch.tensor(config.latents_std).view(shape)
+
+
+def scratch_bytes(height: int, width: int) -> int:
+    """Bytes of activations for a picture: the widest layers have about 128 channels, and a few of them live at once."""
+    return height * width * 128 * 4 * 5
+
+
+@contextmanager
+def leased_codec(
+    ctx: Context, vae: ModelRef[VAE], size: tuple[int, int] = (0, 0), family: str = ""
+) -> Iterator[VAEModel]:
+    """Leases an autoencoder with room for pictures of `size` (height, width), or for tiles where there is no more.
+
+    One that overflows in float16, as its configuration says, is leased in float32. `family` is that of the latents it
+    is used with, for one whose files do not tell its own.
+    """
+    import torch
+
+    if not vae.family:
+        vae = replace(vae, family=family)
+    with _with_room(ctx, vae, size) as lease:
+        if lease.dtype != torch.float16 or not lease.component.overflows:
+            with torch.no_grad():
+                yield lease.component
+            return
+    with _with_room(ctx, replace(vae, precision="float32"), size) as lease, torch.no_grad():
+        yield lease.component
+
+
+@contextmanager
+def _with_room(ctx: Context, vae: ModelRef[VAE], size: tuple[int, int]) -> Iterator[Lease[VAEModel]]:
+    wanted, least = scratch_bytes(*size), scratch_bytes(TILE_PIXELS // 2, TILE_PIXELS // 2)
+    with ExitStack() as stack:
+        try:
+            lease = stack.enter_context(ctx.models.lease(vae, scratch=wanted))
+        except ProblemError as error:
+            if wanted <= least or all(problem.code != "out_of_memory" for problem in error.problems):
+                raise
+            lease = stack.enter_context(ctx.models.lease(vae, scratch=least))
+        yield lease
+
+
+def blend_tiles(given: Tensor, side: int, overlap: int, convert: Callable[[Tensor], Tensor], scale: float) -> Tensor:
+    """`convert` applied to overlapping square tiles of `given` (1, C, H, W), their results faded into each other.
+
+    `side`, `overlap` and the size of `given` are in its own cells; a result is `scale` times as large as its tile.
+    """
+    height, width = given.shape[-2:]
+    total: Any = None
+    weights: Any = None
+    for top in _starts(height, side, overlap):
+        for left in _starts(width, side, overlap):
+            tile = given[..., top : top + side, left : left + side]
+            found = convert(tile)
+            if total is None:
+                size = round(height * scale), round(width * scale)
+                total = found.new_zeros((*found.shape[:2], *size))
+                weights = found.new_zeros((1, 1, *size))
+            fade = round(overlap * scale)
+            rows = _ramp(found.shape[-2], fade, top > 0, top + side < height)
+            columns = _ramp(found.shape[-1], fade, left > 0, left + side < width)
+            weight = rows[:, None] * columns[None, :]
+            y, x = round(top * scale), round(left * scale)
+            place = (..., slice(y, y + found.shape[-2]), slice(x, x + found.shape[-1]))
+            total[place] += found * weight
+            weights[place] += weight
+    return total / weights
+
+
+def _starts(length: int, side: int, overlap: int) -> list[int]:
+    if length <= side:
+        return [0]
+    starts = list(range(0, length - side, side - overlap))
+    return [*starts, length - side]
+
+
+def _ramp(length: int, fade: int, before: bool, after: bool) -> Tensor:
+    import torch
+
+    ramp = torch.ones(length)
+    fade = min(fade, length)
+    rising = torch.arange(1, fade + 1) / (fade + 1)
+    if before and fade:
+        ramp[:fade] *= rising
+    if after and fade:
+        ramp[-fade:] *= rising.flip(0)
+    return ramp

@@ -1,0 +1,129 @@
+"""A denoiser that our own loop runs: what a family gives of it, and the run that follows from that."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from safelight.sdk import Conditioning, Context, Latent, ModelRef, Problem, ProblemError
+from safelight.sdk.leased import FamilyFacts, Presets, SampleRequest
+
+from .guidance import Call, Guide, Part, active_parts, check_coverage, make_parts
+from .loop import Run
+from .preview import Previewer
+from .schedule import plan_steps
+
+if TYPE_CHECKING:
+    import torch
+
+Rows = Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True, eq=False)
+class LoopDenoiser(ABC):
+    """Fits `sdk.leased.DenoiserModel` for families whose denoiser predicts from latent, timestep and conditioning.
+
+    `scheduler` are the settings of its noise schedule, `rows` the linear map from latent to colour for previews.
+    `zero_negative` is True where training used zeros for "no text", so that an unconnected negative means zeros.
+    A subclass says how the denoiser is called (`running`), and what it can take.
+    """
+
+    ref: ModelRef[Any]
+    family: FamilyFacts
+    modules: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+    presets: Presets
+    device: torch.device
+    dtype: torch.dtype
+    rows: Rows = ()
+    samplers: tuple[str, ...] = ()
+    schedulers: tuple[str, ...] = ()
+    zero_negative: bool = False
+
+    def guided(self, guidance: float) -> bool:
+        """Whether a call with this strength compares with a negative prompt."""
+        return guidance > 1
+
+    @abstractmethod
+    def check(self, request: SampleRequest, parts: Sequence[Part]) -> None:
+        """Raises ProblemError when the latent or the encoded text does not fit the denoiser."""
+
+    @abstractmethod
+    def running(
+        self, request: SampleRequest, negative: Conditioning | None, ctx: Context
+    ) -> AbstractContextManager[Call]:
+        """The denoiser's call for one run, with all that it leases and installs for it.
+
+        `negative` is the conditioning of the unguided half; None without guidance.
+        """
+
+    @abstractmethod
+    def working_bytes(self, shape: Sequence[int], prompts: int, controlled: bool) -> int:
+        """Bytes of activations of one step on a latent of `shape`, for `prompts` that share a call.
+
+        `controlled` says that ControlNets add to what the denoiser computes.
+        """
+
+    def keeps_outside(self) -> bool:
+        """Whether the original is put back outside of a latent's mask after each step."""
+        return True
+
+    def sample(self, request: SampleRequest, ctx: Context) -> Latent:
+        import torch
+
+        latent = request.latent
+        with ExitStack() as stack, torch.no_grad():
+            parts = make_parts(
+                request, self.family.id, self.device, guided=self.guided(request.guidance), zero=self.zero_negative
+            )
+            self.check(request, parts)
+            schedule = plan_steps(
+                self.scheduler,
+                request.sampler,
+                request.scheduler,
+                request.steps,
+                request.first,
+                request.end,
+                count_before=request.part,
+            )
+            if request.part and latent.noise:
+                _check_level(latent.noise, schedule.levels[0], request.first)
+            windows = [schedule.window(call) for call in range(schedule.calls)]
+            check_coverage(parts, windows)
+            negative = request.negative if any(not part.positive for part in parts) else None
+            call = stack.enter_context(self.running(request, negative, ctx))
+            # Once all that computes together is in place, what idles makes room for its common working memory.
+            prompts = max(len(active_parts(parts, window)) for window in windows)
+            controlled = bool(request.positive.controls or (negative and negative.controls))
+            working = self.working_bytes(latent.samples.shape, prompts, controlled)
+            stack.enter_context(ctx.models.lease(self.ref, scratch=working))
+            guide = Guide(call, self.family.id, parts, request.guidance, request.rescale, self.device, self.dtype)
+            run = Run(
+                schedule=schedule,
+                guide=guide,
+                latent=latent,
+                seed=request.seed,
+                fresh=request.fresh,
+                blend=self.keeps_outside(),
+                leave_noise=request.leave_noise,
+                previewer=Previewer(self.rows, latent.samples.shape[1]),
+                ctx=ctx,
+            )
+            return run()
+
+
+def _check_level(noise: float, expected: float, first: int) -> None:
+    if abs(noise - expected) > 0.02 * max(noise, expected):
+        raise ProblemError(
+            Problem(
+                code="wrong_noise_level",
+                message=f"The latent holds noise of {noise:.3g}, and step {first} begins at {expected:.3g}.",
+                hint="Let start_step be the step that the part before stopped after, with the same steps and "
+                "scheduler.",
+                port="start_step",
+                value=first,
+            )
+        )

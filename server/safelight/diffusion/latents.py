@@ -1,0 +1,62 @@
+"""Helpers for latents as tensors, and for the images that lie in them.
+
+An image whose sides are no multiples of a cell is padded at its right and lower edge, never scaled or moved: so all
+that goes with it (masks, hints of ControlNets, areas of prompts) keeps its place, and decoding cuts the padding off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from safelight.sdk import Latent
+
+
+def canvas_size(latent: Latent) -> tuple[int, int]:
+    """(height, width) in pixels of all cells."""
+    height, width = latent.samples.shape[-2:]
+    return height * latent.downsampling, width * latent.downsampling
+
+
+def image_size(latent: Latent) -> tuple[int, int]:
+    """(height, width) in pixels of the image in a latent."""
+    return latent.size or canvas_size(latent)
+
+
+def padded(planes: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, H, W) made as large as `size` (height, width) by repeating the right and lower edge."""
+    from torch.nn.functional import pad
+
+    down, right = size[0] - planes.shape[-2], size[1] - planes.shape[-1]
+    return pad(planes, (0, right, 0, down), mode="replicate") if down or right else planes
+
+
+def on_canvas(planes: Tensor, latent: Latent) -> Tensor:
+    """(B, C, H, W) in 0..1 that belongs to a latent's image, brought to that image's size and padded like it."""
+    from torch.nn.functional import interpolate
+
+    size = image_size(latent)
+    if planes.shape[-2:] != size:
+        planes = interpolate(planes, size, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+    return padded(planes, canvas_size(latent))
+
+
+def latent_mask(coverage: Tensor, latent: Latent) -> Tensor:
+    """A mask (B, H, W) of a latent's image for the sampler: (B, 1, h, w)."""
+    planes = coverage[:, None].float()
+    return cell_means(on_canvas(planes, latent) if latent.size else planes, latent.samples.shape[-2:])
+
+
+def cell_means(planes: Tensor, cells: Sequence[int]) -> Tensor:
+    """(B, C, H, W) to (B, C, h, w): each cell the average of the pixels it stands for."""
+    from torch.nn.functional import interpolate
+
+    return interpolate(planes, tuple(cells), mode="area")
+
+
+def expanded(tensor: Tensor, batch: int) -> Tensor:
+    """A (1, ...) tensor for every picture of the batch; one that has the batch already stays as it is."""
+    return tensor if tensor.shape[0] == batch else tensor.expand(batch, *tensor.shape[1:])

@@ -1,0 +1,196 @@
+"""One driver for the modular blocks of diffusers: their denoising loop, made to report, stop, keep and resume.
+
+It knows no family. The blocks bring the arithmetic; a family brings models, scheduler, guider and inputs.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from safelight.sdk import Cancelled, Context, Image, ProblemError
+from safelight.sdk.memory import is_out_of_memory
+
+from .finite import Watch
+from .state import carried, marks, put_back, rewind
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
+REPORTER = "diffusers.modular_pipelines.modular_pipeline"
+"""The logger to which each level of nested blocks tells an error, with its traceback, before raising it further."""
+
+
+def denoise(
+    blocks: Any,
+    components: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    ctx: Context,
+    show: Callable[[Tensor], Image | None],
+) -> Tensor:
+    """The latents that a set of blocks makes of its inputs, as its pipeline would, bit for bit.
+
+    After each step there is progress, with a preview when somebody looks. Before each step the state is kept when it
+    is due, and the run stops when it is cancelled. A run that finds the state of an earlier one goes on from there.
+
+    Args:
+        blocks: the `denoise` blocks of a modular pipeline. They are not changed: what runs is a copy.
+        components: what the blocks expect, by name. Scheduler and guider must be made for this call.
+        inputs: what the blocks take, by name; noise is drawn by the caller and given as `latents`.
+        show: makes a preview of latents as the loop has them (packed, where a family packs).
+
+    Raises:
+        ProblemError: `not_finite`, when the samples are no numbers any more.
+        Cancelled: the run is to stop.
+        ValueError: the blocks know no such component or input, or do not have exactly one loop.
+    """
+    import torch
+
+    pipeline = blocks.get_execution_blocks(**inputs).init_pipeline()
+    running = pipeline._blocks  # a copy: sub-blocks are objects that all pipelines of a family share
+    _require("components", components, running.component_names)
+    _require("inputs", inputs, running.input_names)
+    pipeline.update_components(**components)
+    loop = _loop(running)
+    loop.set_progress_bar_config(disable=True)
+    steps = _Steps(loop.loop_step, ctx, show)
+    loop.loop_step = steps
+    # Not inference_mode: its tensors track no versions, so changes in place could not be told.
+    with _own_stops_unreported(), torch.no_grad():
+        latents = pipeline(**inputs, output="latents")
+    steps.finish()
+    return latents
+
+
+@dataclass
+class _Steps:
+    """Takes the place of `loop_step` of a loop: the same step, watched. Steps that an earlier run made are left out."""
+
+    step: Callable[..., tuple[Any, Any]]
+    ctx: Context
+    show: Callable[[Tensor], Image | None]
+    _before: dict[str, Any] = field(default_factory=dict)
+    _kept: Mapping[str, Any] | None = None
+    _watch: Watch = field(default_factory=lambda: Watch(0))
+
+    def __call__(self, components: Any, state: Any, *, i: int, **given: Any) -> tuple[Any, Any]:
+        ctx, total = self.ctx, len(state.timesteps)
+        parts = _stateful(components, state)
+        if i == 0:
+            self._begin(parts, state, total)
+        first = self._kept["step"] if self._kept else 0
+        if i < first:
+            return components, state
+        if self._kept and i == first:
+            for name, kept in self._kept["parts"].items():
+                put_back(parts[name], kept, state.latents.device)
+        elif i and ctx.checkpoint_due(i, total):
+            self._watch.settle()
+            kept = {name: carried(part, self._before[name]) for name, part in parts.items()}
+            ctx.checkpoint({"step": i, "steps": total, "parts": kept})
+        ctx.check_cancelled()
+        noisy = state.latents
+
+        def attempt() -> tuple[Any, Any]:
+            here = {name: marks(part) for name, part in parts.items()}
+            try:
+                return self.step(components, state, i=i, **given)
+            except BaseException:
+                # So that the step can be made again, to the same bits, when it was memory that ran out.
+                for name, part in parts.items():
+                    rewind(part, here[name])
+                raise
+
+        components, state = ctx.models.retry(attempt)
+        self._watch.see(i + 1, state.latents)
+        preview = self.show(_clean(components.scheduler, state, noisy)) if ctx.wants_preview() else None
+        ctx.progress(i + 1, total, preview)
+        return components, state
+
+    def finish(self) -> None:
+        """Raises ProblemError `not_finite` for steps that have not been looked at yet."""
+        self._watch.settle()
+
+    def _begin(self, parts: Mapping[str, Any], state: Any, total: int) -> None:
+        self._before = {name: marks(part) for name, part in parts.items()}
+        self._watch = Watch(total)
+        kept = self.ctx.restore()
+        if kept and kept["steps"] == total and kept["parts"]["state"]["latents"].shape == state.latents.shape:
+            self._kept = kept
+
+
+def _stateful(components: Any, state: Any) -> dict[str, Any]:
+    """What steps may change: the state of the blocks, and the scheduler, the guider and their like."""
+    import torch
+
+    found = {
+        name: part
+        for name, part in components.components.items()
+        if part is not None and not isinstance(part, torch.nn.Module)
+    }
+    return {"state": state, **found}
+
+
+def _clean(scheduler: Any, state: Any, noisy: Tensor) -> Tensor:
+    """What a step expects the finished latents to be, where its prediction is a flow; else the latents after it.
+
+    A flow leads straight from noise to data, x = (1 - sigma) * data + sigma * noise, so data = x - sigma * flow.
+    """
+    flow = getattr(state, "noise_pred", None)
+    is_flow = type(scheduler).__name__.startswith("FlowMatch") or (
+        scheduler.config.get("prediction_type") == "flow_prediction"
+    )
+    if flow is None or flow.shape != noisy.shape or not is_flow or scheduler.order != 1:
+        return state.latents
+    return noisy - float(scheduler.sigmas[scheduler.step_index - 1]) * flow
+
+
+def _loop(blocks: Any) -> Any:
+    from diffusers.modular_pipelines.modular_pipeline import LoopSequentialPipelineBlocks
+
+    inner = blocks.sub_blocks.values()
+    found = [block for block in inner if isinstance(block, LoopSequentialPipelineBlocks)]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} loops in these blocks, where one was expected")
+    return found[0]
+
+
+def _require(what: str, given: Mapping[str, Any], known: list[str]) -> None:
+    unknown = sorted(given.keys() - set(known))
+    if unknown:
+        raise ValueError(f"the blocks know no {what} {', '.join(unknown)}; they know {', '.join(map(str, known))}")
+
+
+@contextmanager
+def _own_stops_unreported() -> Iterator[None]:
+    """Within the block, what stops a run on purpose (or is tried again) is not logged as an error of the blocks."""
+
+    def is_news(_: logging.LogRecord) -> bool:
+        error = sys.exc_info()[1]
+        return error is None or not (isinstance(error, Cancelled | ProblemError) or is_out_of_memory(error))
+
+    reporter = logging.getLogger(REPORTER)
+    reporter.addFilter(is_news)
+    try:
+        yield
+    finally:
+        reporter.removeFilter(is_news)
+
+
+def made_quietly(make: Callable[[], T]) -> T:
+    """What `make` makes of diffusers' guiders, each of which says that guiders are experimental (we know)."""
+    speaker = logging.getLogger("diffusers.guiders.guider_utils")
+    speaker.addFilter(_nothing)
+    try:
+        return make()
+    finally:
+        speaker.removeFilter(_nothing)
+
+
+def _nothing(_: logging.LogRecord) -> bool:
+    return False

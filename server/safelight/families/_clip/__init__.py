@@ -1,0 +1,1 @@
+"""CLIP's text towers, which several families read prompts with."""

@@ -1,0 +1,107 @@
+"""CLIP text towers and their tokenizers, from folders and from files that hold weights alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from safelight.sdk.problem import Problem, ProblemError
+
+from .vocabulary import CLIP_VOCABULARY, clip_tokenizer
+
+if TYPE_CHECKING:
+    from safelight.families.base import Files
+
+_CLIP = {"vocab_size": CLIP_VOCABULARY, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+CLIP_L: Mapping[str, Any] = {
+    **_CLIP,
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "projection_dim": 768,
+    "hidden_act": "quick_gelu",
+}
+CLIP_H: Mapping[str, Any] = {
+    **_CLIP,
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 23,
+    "num_attention_heads": 16,
+    "projection_dim": 512,
+    "hidden_act": "gelu",
+}
+CLIP_BIG_G: Mapping[str, Any] = {
+    **_CLIP,
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 20,
+    "projection_dim": 1280,
+    "hidden_act": "gelu",
+}
+
+
+@dataclass(frozen=True)
+class Tower:
+    """A text tower of a family: its part and that of its tokenizer, and how it stands in a whole model's file.
+
+    There its names begin with `prefix`, in the layout of transformers or (`open_clip`) of open_clip; `config` is that
+    of the release, `pad` what texts are filled up with: those trained by OpenAI with their end mark, those by LAION
+    with the token 0, "!". `projected` towers give a pooled embedding as well.
+    """
+
+    part: str
+    tokenizer: str
+    prefix: str
+    config: Mapping[str, Any]
+    pad: str = "<|endoftext|>"
+    open_clip: bool = False
+    projected: bool = False
+
+
+def tower(files: Files, part: str) -> Any:
+    """The text tower of a model's folder.
+
+    Raises:
+        ProblemError: `unsupported_family`, when it is none of CLIP.
+    """
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    config = files.config(part)
+    classes = {cls.__name__: cls for cls in (CLIPTextModel, CLIPTextModelWithProjection)}
+    cls = classes.get((config.get("architectures") or [""])[0])
+    if cls is None:
+        message = f"The {part} of {files.name!r} is not supported: {config.get('architectures')}."
+        raise ProblemError(
+            Problem(code="unsupported_family", message=message, hint="CLIP text encoders are.", value=files.name)
+        )
+    return files.build(part, lambda: cls(CLIPTextConfig.from_dict(config)))
+
+
+def tokenizer(files: Files, part: str) -> Any:
+    from transformers import CLIPTokenizer
+
+    return CLIPTokenizer.from_pretrained(files.folder(part), local_files_only=True)
+
+
+def original_tower(files: Files, kind: Tower) -> Any:
+    """The text tower inside a whole model's file."""
+    from diffusers.loaders.single_file_utils import convert_ldm_clip_checkpoint, convert_open_clip_checkpoint
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    cls = CLIPTextModelWithProjection if kind.projected else CLIPTextModel
+
+    def make() -> Any:
+        return cls(CLIPTextConfig(**kind.config))
+
+    given = files.tensors(prefix=kind.prefix)
+    if not kind.open_clip:
+        # These files were written before transformers 5, which leaves out a level of their names.
+        return files.filled(make, convert_ldm_clip_checkpoint(given))
+    return files.filled(make, convert_open_clip_checkpoint(files.empty(make), given, prefix=f"{kind.prefix}model."))
+
+
+def original_tokenizer(kind: Tower) -> Any:
+    return clip_tokenizer(kind.pad)

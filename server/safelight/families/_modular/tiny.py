@@ -1,0 +1,61 @@
+"""What the miniatures of modular families are made of, for tests: the classes of the real ones, only narrow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safelight.families._clip.tiny import write_tokenizer
+from safelight.families._t5 import tiny as t5
+
+from .family import ModularFamily
+
+
+def lively(module: Any) -> Any:
+    """The module, with random numbers where weights start as zeros, so that everything it is given counts."""
+    import torch
+
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if not parameter.any():
+                torch.nn.init.normal_(parameter, std=0.05)
+    return module.eval()
+
+
+def autoencoder(scaling: float, shift: float) -> Any:
+    import diffusers
+
+    made: Any = diffusers.AutoencoderKL  # pyright: ignore[reportPrivateImportUsage]
+    channels = (8, 8, 16, 16)
+    return made(
+        in_channels=3,
+        out_channels=3,
+        latent_channels=16,
+        block_out_channels=channels,
+        down_block_types=("DownEncoderBlock2D",) * len(channels),
+        up_block_types=("UpDecoderBlock2D",) * len(channels),
+        norm_num_groups=4,
+        sample_size=64,
+        scaling_factor=scaling,
+        shift_factor=shift,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        force_upcast=True,
+    )
+
+
+def save(family: ModularFamily, pipeline: Any, folder: Path) -> Path:
+    """Saves a pipeline that was made without tokenizers, and writes those as published repositories have them."""
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    index_file = folder / "model_index.json"
+    index = json.loads(index_file.read_text())
+    for encoder in family.encoders:
+        if encoder.t5:
+            t5.write_tokenizer(folder / encoder.tokenizer)
+            index[encoder.tokenizer] = ["transformers", "T5TokenizerFast"]
+        else:
+            write_tokenizer(folder / encoder.tokenizer, "<|endoftext|>" if encoder.part == "text_encoder" else "!")
+            index[encoder.tokenizer] = ["transformers", "CLIPTokenizer"]
+    index_file.write_text(json.dumps(index, indent=2))
+    return folder

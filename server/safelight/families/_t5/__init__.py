@@ -1,0 +1,1 @@
+"""The text encoder T5, which several families read prompts with."""

@@ -1,0 +1,83 @@
+"""T5 from a model's folder, and prompts through it: https://arxiv.org/abs/1910.10683."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from safelight.families.base import unsupported
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from safelight.families.base import Files
+    from safelight.sdk.prompt_syntax import Piece
+
+
+class Encoded(NamedTuple):
+    """`embeddings` (1, length, channels) float32 on the CPU; `cut` tokens of the text did not fit in."""
+
+    embeddings: Tensor
+    cut: int
+
+
+def encoder(files: Files, part: str) -> Any:
+    """The encoder half of a T5 in a model's folder.
+
+    Raises:
+        ProblemError: `unsupported_family`, when it is another model.
+    """
+    from transformers import T5Config, T5EncoderModel
+
+    config = files.config(part)
+    if config.get("model_type") != "t5":
+        raise unsupported(files.name, f"reads prompts with {config.get('model_type') or 'another model'} in {part}")
+
+    def make() -> Any:
+        module = T5EncoderModel(T5Config.from_dict(config))
+        # One table of tokens under two names: files have it as `shared`, some a second time.
+        module.encoder.embed_tokens = None
+        return module
+
+    module = files.build(part, make)
+    module.encoder.set_input_embeddings(module.shared)
+    return module
+
+
+def tokenizer(files: Files, part: str) -> Any:
+    # What transformers 5 calls T5Tokenizer, and 4 so: there the other one wants sentencepiece.
+    from transformers import T5TokenizerFast  # pyright: ignore[reportAttributeAccessIssue]
+
+    return T5TokenizerFast.from_pretrained(files.folder(part), local_files_only=True)
+
+
+def encode(tokenizer: Any, encoder: Any, pieces: Sequence[Piece], length: int, device: torch.device) -> Encoded:
+    """A prompt as `length` tokens: cut to that, or filled up.
+
+    Weights move a token's embedding away from, or towards, what the encoder gives at its place for an empty text.
+    """
+    import torch
+
+    tokens: list[int] = []
+    weights: list[float] = []
+    for piece in pieces:
+        ids = tokenizer(piece.text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+        tokens += ids
+        weights += [piece.weight] * len(ids)
+    cut = max(0, len(tokens) - (length - 1))
+    tokens, weights = tokens[: length - 1], weights[: length - 1]
+    weighted = any(weight != 1 for weight in weights)
+
+    def row(ids: list[int]) -> list[int]:
+        return ids + [tokenizer.eos_token_id] + [tokenizer.pad_token_id] * (length - 1 - len(ids))
+
+    # The empty text is one more row of the same call. The denoisers were trained with what lies behind a text as well,
+    # so nothing is masked.
+    rows = torch.tensor([row(tokens)] + [row([])] * weighted, device=device)
+    found = encoder(rows)[0].to("cpu", torch.float32)
+    if weighted:
+        each = torch.ones(length)
+        each[: len(weights)] = torch.tensor(weights)
+        found = found[1:] + (found[:1] - found[1:]) * each[:, None]
+    return Encoded(found, cut)

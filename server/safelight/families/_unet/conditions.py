@@ -1,0 +1,51 @@
+"""What the UNets are given beside latent and text: pooled text, sizes, and the strength of guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from safelight.diffusion.latents import expanded
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from safelight.sdk import Prompt
+
+
+def added_conditions(
+    prompts: Sequence[Prompt], batch: int, size: tuple[int, int], device: torch.device, dtype: torch.dtype
+) -> dict[str, Tensor]:
+    """SDXL's pooled text and size numbers for a batch of prompts one after the other.
+
+    Sizes that a prompt does not name are those of the picture being made: no crop, nothing scaled.
+    """
+    import torch
+
+    pooled, numbers = [], []
+    for prompt in prompts:
+        assert prompt.pooled is not None
+        pooled.append(expanded(prompt.pooled, batch))
+        wanted: Mapping[str, tuple[int, int]] = {"original": size, "crop": (0, 0), "target": size, **prompt.size}
+        numbers += [[*wanted["original"], *wanted["crop"], *wanted["target"]]] * batch
+    return {
+        "text_embeds": torch.cat(pooled).to(device, dtype),
+        "time_ids": torch.tensor(numbers, dtype=dtype, device=device),
+    }
+
+
+def guidance_embedding(guidance: float, batch: int, width: int, device: torch.device, dtype: torch.dtype) -> Any:
+    """The guidance strength as distilled (LCM) denoisers take it: sinusoids of it, as for timesteps.
+
+    Source: Luo et al. 2023, https://arxiv.org/abs/2310.04378, after Vaswani et al. 2017.
+    """
+    import torch
+
+    half = width // 2
+    rates = torch.exp(torch.arange(half, dtype=torch.float32) * -(torch.log(torch.tensor(10000.0)) / (half - 1)))
+    angles = torch.tensor([(guidance - 1) * 1000.0]).repeat(batch)[:, None] * rates[None, :]
+    found = torch.cat([angles.sin(), angles.cos()], dim=1)
+    if width % 2:
+        found = torch.nn.functional.pad(found, (0, 1))
+    return found.to(device, dtype)

@@ -1,0 +1,221 @@
+"""The UNet of a lease: its call with text, ControlNets and IP-Adapters, run by our own loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from safelight.diffusion.adapters import Adapters, installed_adapters
+from safelight.diffusion.control import Controls, leased_controls
+from safelight.diffusion.denoiser import LoopDenoiser
+from safelight.diffusion.guidance import Part
+from safelight.diffusion.latents import canvas_size, expanded
+from safelight.sdk import Conditioning, Context, Latent, Presets, Problem, ProblemError, Prompt
+
+from .conditions import added_conditions, guidance_embedding
+from .working_memory import working_bytes
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from safelight.families.base import Held
+    from safelight.sdk.leased import SampleRequest
+
+    from .generation import Generation
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the UNet is given beside the latent, for one choice of active prompts."""
+
+    text: Tensor
+    added: dict[str, Tensor] | None
+    context: Any
+    guidance: Tensor | None
+
+
+class UNetDenoiser(LoopDenoiser):
+    """A UNet in memory."""
+
+    family: Generation
+
+    def __init__(self, family: Generation, held: Held) -> None:
+        super().__init__(
+            ref=held.ref,
+            family=family,
+            modules=held.modules,
+            scheduler=held.settings["scheduler"],
+            presets=_presets(family, held),
+            device=held.device,
+            dtype=held.dtype,
+            rows=held.settings.get("latent_rgb") or family.latent.rgb,
+            zero_negative=family.zero_negative,
+        )
+
+    @property
+    def unet(self) -> Any:
+        return self.modules["unet"]
+
+    def guided(self, guidance: float) -> bool:
+        # One that was distilled with guidance takes its strength as an input.
+        return guidance > 1 and self.unet.config.time_cond_proj_dim is None
+
+    def keeps_outside(self) -> bool:
+        # An inpainting model sees the outside, and keeps it by itself.
+        return self.unet.config.in_channels == self.unet.config.out_channels
+
+    def check(self, request: SampleRequest, parts: Sequence[Part]) -> None:
+        self._extra(request.latent)
+        channels = self.unet.config.cross_attention_dim
+        problems: list[Problem] = []
+        for part in parts:
+            width = part.prompt.embeddings.shape[-1]
+            if isinstance(channels, int) and width != channels:
+                message = f"The encoded text has {width} channels, and the model takes {channels}."
+                hint = "Encode it with the text encoder that belongs to the model."
+                port = "positive" if part.positive else "negative"
+                problems.append(Problem(code="wrong_family", message=message, hint=hint, port=port))
+        if problems:
+            raise ProblemError(problems)
+
+    @contextmanager
+    def running(self, request: SampleRequest, negative: Conditioning | None, ctx: Context) -> Iterator[UNetCall]:
+        latent, positive = request.latent, request.positive
+        batch = latent.samples.shape[0]
+        extra = self._extra(latent)
+        with ExitStack() as stack:
+            controls = stack.enter_context(leased_controls(ctx, self.family.id, positive, negative, latent))
+            adapters = stack.enter_context(
+                installed_adapters(ctx, self.unet, self.family.id, positive, negative, batch)
+            )
+            yield UNetCall(
+                unet=self.unet,
+                sized=self.family.sized,
+                guidance=request.guidance,
+                batch=batch,
+                size=canvas_size(latent),
+                device=self.device,
+                dtype=self.dtype,
+                controls=controls,
+                adapters=adapters,
+                extra=None if extra is None else extra.to(self.device, self.dtype),
+            )
+
+    def working_bytes(self, shape: Sequence[int], prompts: int, controlled: bool) -> int:
+        return working_bytes(self.unet, self.dtype, shape, prompts, controlled)
+
+    def _extra(self, latent: Latent) -> Any:
+        """What an inpainting UNet sees beside the latent, (B, 1 + C, H, W); None for others.
+
+        Raises:
+            ProblemError: the latent does not fit the UNet.
+        """
+        import torch
+
+        batch, channels, height, width = latent.samples.shape
+        wanted, taken = self.unet.config.out_channels, self.unet.config.in_channels
+        if channels != wanted:
+            raise ProblemError(
+                Problem(
+                    code="wrong_latent",
+                    message=f"The latent has {channels} channels, and the model works on {wanted}.",
+                    hint="Make or encode the latent with the VAE that belongs to the model.",
+                    port="latent",
+                    value=latent.family,
+                )
+            )
+        if taken == wanted:
+            return None
+        if taken != 2 * wanted + 1:
+            raise ProblemError(
+                Problem(
+                    code="model_not_supported",
+                    message=f"This denoiser takes {taken} channels where its latent has {wanted}.",
+                    hint="Depth, upscaling and instruction models are not supported; inpainting models are.",
+                    port="model",
+                )
+            )
+        if latent.mask is None or latent.masked is None:
+            raise ProblemError(
+                Problem(
+                    code="inpainting_latent_needed",
+                    message="This is an inpainting model: it needs the picture around the part to paint.",
+                    hint="Encode the picture and its mask with vae.encode_inpaint.",
+                    port="latent",
+                )
+            )
+        mask = expanded(latent.mask, batch).expand(batch, 1, height, width)
+        return torch.cat([mask, expanded(latent.masked, batch)], dim=1)
+
+
+@dataclass
+class UNetCall:
+    """Calls a UNet. Fits `diffusion.guidance.Call`.
+
+    `extra` (B, channels, H, W) is put behind the latent's channels for inpainting UNets, None for others. `sized` UNets
+    are told pooled text and sizes; `size` is that of the canvas, (height, width) in pixels.
+    """
+
+    unet: Any
+    sized: bool
+    guidance: float
+    batch: int
+    size: tuple[int, int]
+    device: torch.device
+    dtype: torch.dtype
+    controls: Controls
+    adapters: Adapters
+    extra: Tensor | None = None
+
+    def inputs(self, prompts: Sequence[Prompt], sides: Sequence[bool]) -> _Inputs:
+        import torch
+
+        tokens = math.lcm(*(prompt.embeddings.shape[1] for prompt in prompts))
+        text = torch.cat([_repeated(expanded(prompt.embeddings, self.batch), tokens) for prompt in prompts])
+        text = text.to(self.device, self.dtype)
+        width = self.unet.config.time_cond_proj_dim
+        return _Inputs(
+            text=text,
+            added=added_conditions(prompts, self.batch, self.size, self.device, self.dtype) if self.sized else None,
+            context=self.adapters.context(text, sides, self.batch),
+            guidance=guidance_embedding(self.guidance, len(text), width, self.device, self.dtype) if width else None,
+        )
+
+    def __call__(
+        self, batched: Tensor, timestep: Tensor, inputs: _Inputs, sides: Sequence[bool], window: tuple[float, float]
+    ) -> Tensor:
+        import torch
+
+        down, middle = self.controls.residuals(batched, timestep, inputs.text, inputs.added, sides, window)
+        self.adapters.set_window(window)
+        if self.extra is not None:
+            batched = torch.cat([batched, torch.cat([self.extra] * len(sides))], dim=1)
+        return self.unet(
+            batched,
+            timestep,
+            encoder_hidden_states=inputs.context,
+            timestep_cond=inputs.guidance,
+            added_cond_kwargs=inputs.added,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )[0]
+
+
+def _presets(family: Generation, held: Held) -> Presets:
+    """What suits a model; one that was distilled for few steps (LCM) has its own sampler."""
+    if held.settings["scheduler"].get("_class_name") != "LCMScheduler":
+        return family.presets
+    # It takes the guidance as an input, or has it learned for good.
+    guidance = 8.0 if held.modules["unet"].config.time_cond_proj_dim else 1.0
+    return replace(family.presets, steps=4, guidance=guidance, sampler="lcm")
+
+
+def _repeated(text: Tensor, tokens: int) -> Tensor:
+    """Attention over a whole text twice is attention over it once, so prompts of unequal length can share a call."""
+    times = tokens // text.shape[1]
+    return text.repeat(1, times, 1) if times > 1 else text

@@ -1,0 +1,82 @@
+"""The families of Stable Diffusion whose denoiser is a UNet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safelight.families.base import FileKind, Files, Folder, Held, Loaded, Lora, Parts
+from safelight.families.files import Header
+
+from . import detect
+from .generation import Generation
+
+if TYPE_CHECKING:
+    from safelight.sdk.context import DenoiserModel, TextModel
+    from safelight.sdk.leased import VAEModel
+
+
+class UNetFamily(Generation):
+    """One generation of Stable Diffusion."""
+
+    def is_pipeline(self, folder: Folder) -> bool:
+        return detect.is_pipeline(self, folder)
+
+    def parts(self, folder: Folder) -> Parts:
+        del folder
+        weights = ("unet", "vae", *(tower.part for tower in self.towers))
+        return Parts(weights, tuple(tower.tokenizer for tower in self.towers))
+
+    def component(self, folder: Folder) -> FileKind | None:
+        return detect.component(self, folder.config(""))
+
+    def claims(self, kind: FileKind, name: str, header: Header) -> bool:
+        return detect.claims(self, kind, name, header)
+
+    def part(self, header: Header) -> str:
+        return detect.part(self, header)
+
+    def load(self, kind: str, files: Files) -> Loaded:
+        from . import loading
+
+        return loading.load(self, kind, files)
+
+    def prefixes(self, kind: str) -> tuple[str, ...]:
+        return {
+            "Denoiser": ("model.diffusion_model.",),
+            "VAE": ("first_stage_model.", "encoder.", "decoder."),
+            "TextEncoder": ("cond_stage_model.", "conditioner."),
+        }[kind]
+
+    def denoiser(self, held: Held) -> DenoiserModel:
+        from .denoiser import UNetDenoiser
+
+        return UNetDenoiser(self, held)
+
+    def text_encoder(self, held: Held) -> TextModel:
+        from .text import CLIPText
+
+        return CLIPText(self, held)
+
+    def vae(self, held: Held) -> VAEModel:
+        from safelight.diffusion.autoencoder import Codec
+
+        module = held.modules["vae"]
+        told = module.config.scaling_factor
+        return Codec(self, module, held.device, held.dtype, self.latent.scaling if told is None else told)
+
+    def read_lora(self, name: str, tensors: Mapping[str, Any], modules: Mapping[str, Any]) -> Lora:
+        from .lora import read
+
+        return read(self, name, tensors, modules)
+
+    def attach_lora(self, part: str, module: Any, lora: Lora, adapter: str) -> None:
+        from .lora import attach
+
+        attach(part, module, lora, adapter)
+
+    def tiny(self, folder: Path, seed: int = 0) -> Path:
+        from .tiny import write
+
+        return write(self, folder, seed)

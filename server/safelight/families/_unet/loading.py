@@ -1,0 +1,121 @@
+"""The components of Stable Diffusion 1, 2 and XL, from folders and from whole models in one file.
+
+Such a file has the layout of the original releases and holds weights alone: the configurations are those of the
+releases, and the vocabulary of CLIP, which all of them share, comes with Safelight. Names are translated by diffusers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from safelight.families._clip import towers
+from safelight.families.base import Files, Loaded
+from safelight.sdk.problem import Problem, ProblemError
+
+from .releases import SCHEDULER, VAE_OF_NONE
+
+if TYPE_CHECKING:
+    from safelight.families.files import Header
+
+    from .generation import Generation
+
+_UNET = "model.diffusion_model."
+_VAE = "first_stage_model."
+
+
+def load(family: Generation, kind: str, files: Files) -> Loaded:
+    """Loads a component.
+
+    Raises:
+        ProblemError: the files do not hold it, or do not fit each other.
+    """
+    if files.single:
+        return {"Denoiser": _original_unet, "VAE": _original_vae, "TextEncoder": _original_towers}[kind](family, files)
+    if kind == "TextEncoder":
+        modules = {tower.part: towers.tower(files, tower.part) for tower in family.towers}
+        tokenizers = tuple(towers.tokenizer(files, tower.tokenizer) for tower in family.towers)
+        return Loaded(modules, {"tokenizers": tokenizers})
+    name = {"Denoiser": "unet", "VAE": "vae", "ControlNet": "controlnet"}[kind]
+    module = _module(files, name if files.kind == "pipeline" else "")
+    return Loaded({name: module}, _settings(files) if kind == "Denoiser" else {})
+
+
+def default_scheduler(velocity: bool = False, zero_snr: bool = False) -> dict[str, Any]:
+    """The schedule, for a model that predicts velocity, or was trained from pure noise on (zero terminal SNR)."""
+    # Such a model must see the very last timestep: https://arxiv.org/abs/2305.08891, sections 3.1 and 3.3.
+    last = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if zero_snr else {}
+    return {**SCHEDULER, "prediction_type": "v_prediction" if velocity else "epsilon", **last}
+
+
+def _settings(files: Files) -> dict[str, Any]:
+    scheduler = files.config("scheduler") or default_scheduler()
+    rows = files.latent_rgb()
+    return {"scheduler": scheduler, **({"latent_rgb": rows} if rows else {})}
+
+
+def _module(files: Files, part: str) -> Any:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    config = files.config(part)
+    classes = {cls.__name__: cls for cls in (AutoencoderKL, ControlNetModel, UNet2DConditionModel)}
+    cls = classes[config["_class_name"]]
+    return files.build(part, lambda: cls.from_config(config))
+
+
+def _original_unet(family: Generation, files: Files) -> Loaded:
+    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    header = files.header()
+    velocity = predicts_velocity(family, files.name, header)
+    # Inpainting models take the mask and the masked picture beside the latent.
+    channels = header.shape(f"{_UNET}input_blocks.0.0.weight")[1]
+    config = {**family.unet, "in_channels": channels}
+    given = convert_ldm_unet_checkpoint(files.tensors(prefix=_UNET), config)
+    module = files.filled(lambda: UNet2DConditionModel(**config), given)
+    return Loaded({"unet": module}, {"scheduler": default_scheduler(velocity, "ztsnr" in header.tensors)})
+
+
+def _original_vae(family: Generation, files: Files) -> Loaded:
+    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    header = files.header()
+    # The scale of one that tells no family comes from what it is used with.
+    config = {**family.vae_config, **({} if files.family else VAE_OF_NONE)}
+    prefix = _VAE if f"{_VAE}decoder.conv_in.weight" in header.tensors else ""
+    if f"{prefix}decoder.conv_in.weight" not in header.tensors:
+        raise _lacks(files, "VAE", "Load one by itself, and connect that.")
+    given = convert_ldm_vae_checkpoint(files.tensors(prefix=prefix), config)
+    return Loaded({"vae": files.filled(lambda: AutoencoderKL(**config), given)})
+
+
+def _original_towers(family: Generation, files: Files) -> Loaded:
+    first = family.towers[0].prefix
+    if not any(key.startswith(first) for key in files.header().tensors):
+        raise _lacks(files, "text encoder", "Load another model of its family, and connect its text encoders.")
+    modules = {tower.part: towers.original_tower(files, tower) for tower in family.towers}
+    return Loaded(modules, {"tokenizers": tuple(towers.original_tokenizer(tower) for tower in family.towers)})
+
+
+def predicts_velocity(family: Generation, name: str, header: Header) -> bool:
+    """What a model predicts is not in its weights; some files say it beside them.
+
+    Raises:
+        ProblemError: `model_incomplete` for a generation that was released both ways, when nothing tells.
+    """
+    told = header.metadata.get("modelspec.prediction_type", "").lower()
+    if "v_pred" in header.tensors or told.startswith("v"):
+        return True
+    if not family.both or told:
+        return False
+    message = f"{name} does not say whether it predicts noise or velocity, and {family.title} exists as both."
+    hint = "Use it in diffusers layout, where scheduler_config.json says it."
+    raise ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=name))
+
+
+def _lacks(files: Files, what: str, hint: str) -> ProblemError:
+    message = f"{files.name} holds no {what}."
+    return ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=files.name))

@@ -1,0 +1,264 @@
+"""What a model family is: one object that says how its models are told, loaded and called.
+
+A family is a folder `safelight/families/NAME` whose `__init__` has it as `FAMILY`, or an object that an installed
+distribution names under the entry point group `safelight.families`. Nothing outside asks for a family by name. Making
+the object imports nothing heavy: torch, diffusers and transformers are imported inside its methods.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from safelight.sdk.context import DenoiserModel, TextModel
+from safelight.sdk.leased import Presets, VAEModel
+from safelight.sdk.models import ModelRef
+from safelight.sdk.problem import Problem, ProblemError
+
+from .files import Header
+
+if TYPE_CHECKING:
+    import torch
+
+Rows = tuple[tuple[float, float, float], ...]
+FileKind = Literal["pipeline", "unet", "vae", "controlnet", "lora", "ip_adapter", "image_encoder", "embedding"]
+"""What a folder or file holds; `unet` is any denoiser alone."""
+
+
+@dataclass(frozen=True)
+class LatentSpace:
+    """The shape and scale of a family's latents.
+
+    Families of one `name` exchange latents. A cell stands for `downsampling` pixels along one side and for `frames`
+    frames of a video. Samplers see `(encoded - shift) * scaling`; what a VAE's own configuration says goes before.
+    `rgb` is a linear map from channels to red, green and blue (0..1) for previews, a row a channel and a last one that
+    is added to all; empty where none is known.
+    """
+
+    name: str
+    channels: int = 4
+    downsampling: int = 8
+    frames: int = 1
+    scaling: float = 1.0
+    shift: float = 0.0
+    rgb: Rows = ()
+
+
+class Folder(Protocol):
+    """A folder in the layout of diffusers, while it is told what it is.
+
+    `index` is its `model_index.json`; empty for a folder of one component, whose configuration is that of the part "".
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def index(self) -> Mapping[str, Any]: ...
+
+    def config(self, part: str) -> Mapping[str, Any]:
+        """A part's `config.json` (`scheduler_config.json` of a scheduler); empty when there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The subfolders of a pipeline that a family reads.
+
+    `weights` have a configuration and weights, `tokenizers` the files of one, `settings` a configuration alone.
+    `denoiser` is the one of `weights` that is the denoiser; text encoders are those whose names begin so.
+    """
+
+    weights: tuple[str, ...]
+    tokenizers: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ("scheduler",)
+    denoiser: str = "unet"
+
+
+class Files(Protocol):
+    """The files of a model that is being loaded, and how its weights are to lie in memory.
+
+    `kind` is what it holds, `single` that it is a whole model in one file (the part ""), in its makers' own layout.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> FileKind: ...
+    @property
+    def family(self) -> str: ...
+    @property
+    def single(self) -> bool: ...
+    @property
+    def parts(self) -> Iterable[str]: ...
+    @property
+    def dtype(self) -> torch.dtype: ...
+    @property
+    def device(self) -> torch.device: ...
+
+    def config(self, part: str) -> dict[str, Any]:
+        """The configuration of a part; empty when it has none."""
+        ...
+
+    def latent_rgb(self) -> Rows:
+        """The preview rows that lie beside the model (`latent_rgb.json`); empty when there are none."""
+        ...
+
+    def folder(self, part: str) -> Path:
+        """Where the files of a part lie, such as a tokenizer's."""
+        ...
+
+    def header(self, part: str = "") -> Header:
+        """Names, shapes and metadata of a part's (first) file of weights."""
+        ...
+
+    def tensors(self, part: str = "", prefix: str | tuple[str, ...] = "") -> dict[str, Any]:
+        """The tensors of a part whose names begin so, in the wanted type and on the wanted device."""
+        ...
+
+    def empty(self, make: Callable[[], Any]) -> Any:
+        """What `make` builds with all tensors on the meta device: nothing is allocated or initialised."""
+        ...
+
+    def build(self, part: str, make: Callable[[], Any]) -> Any:
+        """The module that `make` makes, built without allocating anything, with the part's weights in it.
+
+        It is in evaluation mode, and nothing in it asks for gradients. Raises ProblemError when they do not fit.
+        """
+        ...
+
+    def filled(self, make: Callable[[], Any], given: Mapping[str, Any]) -> Any:
+        """As `build`, from tensors that have been renamed to what the module calls them."""
+        ...
+
+
+@dataclass
+class Loaded:
+    """A component in memory.
+
+    `modules` are the torch modules it consists of, by the part of the model they are: they are measured and moved
+    between devices. `settings` are what belongs to it and is no weights (`scheduler`, `tokenizers`, `latent_rgb`).
+    """
+
+    modules: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A loaded component during one lease, to make the object from that the lease gives. `ref` is what was leased."""
+
+    ref: ModelRef[Any]
+    modules: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    device: torch.device
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A LoRA by the names that diffusers has for it: `state` begins with the part (`unet.`, `transformer.`,
+    `text_encoder.`)."""
+
+    state: Mapping[str, Any]
+    alphas: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Family(ABC):
+    """One model family.
+
+    `id` is what recipes and values carry, `title` what users read, `architectures` how the metadata of files made for
+    it begin (`modelspec.architecture`, `ss_base_model_version`). `presets` are the settings that suit it.
+    """
+
+    id: str
+    title: str
+    latent: LatentSpace
+    presets: Presets
+    architectures: tuple[str, ...] = ()
+
+    @property
+    def space(self) -> str:
+        return self.latent.name
+
+    # What it is told by. Each may raise `unsupported(...)` for what is of the family and still cannot be run.
+
+    @abstractmethod
+    def is_pipeline(self, folder: Folder) -> bool:
+        """Whether a folder with a `model_index.json` is a model of this family."""
+
+    @abstractmethod
+    def parts(self, folder: Folder) -> Parts:
+        """What is read of such a folder."""
+
+    def component(self, folder: Folder) -> FileKind | None:
+        """What a folder of one component is (`folder.config("")`), if it is of this family."""
+        del folder
+        return None
+
+    def claims(self, kind: FileKind, name: str, header: Header) -> bool:
+        """Whether a file of weights of this kind is, or may be, of this family, told by its names and shapes.
+
+        A file that several families claim is of none, until the user says which.
+        """
+        del kind, name, header
+        return False
+
+    def part(self, header: Header) -> str:
+        """What a file is ('a UNet alone') that holds a part of a model which is only read in a folder with its
+        configuration; empty when it is none of this family."""
+        del header
+        return ""
+
+    # What it loads, and what a lease of it gives.
+
+    @abstractmethod
+    def load(self, kind: str, files: Files) -> Loaded:
+        """Loads a component: `kind` is that of the recipe (`Denoiser`, `TextEncoder`, `VAE`, `ControlNet`)."""
+
+    def prefixes(self, kind: str) -> tuple[str, ...]:
+        """How the names of a component's tensors begin in a whole model's file; it tells how large the component is."""
+        del kind
+        return ("",)
+
+    @abstractmethod
+    def denoiser(self, held: Held) -> DenoiserModel: ...
+
+    @abstractmethod
+    def text_encoder(self, held: Held) -> TextModel: ...
+
+    @abstractmethod
+    def vae(self, held: Held) -> VAEModel: ...
+
+    # LoRA.
+
+    def read_lora(self, name: str, tensors: Mapping[str, Any], modules: Mapping[str, Any]) -> Lora:
+        """A LoRA's tensors by the names that diffusers has for them. `modules` are those it is laid beside.
+
+        ValueError, KeyError, AttributeError and RuntimeError are told as a file that cannot be read.
+        """
+        del tensors, modules
+        message = f"The LoRA {name!r} cannot be used: models of the family {self.title} take none yet."
+        raise ProblemError(Problem(code="lora_unfit", message=message, hint="Take the node out.", value=name))
+
+    def attach_lora(self, part: str, module: Any, lora: Lora, adapter: str) -> None:
+        """Lays what the LoRA has for a part beside the module's weights, under the name `adapter`, by peft.
+
+        ValueError, KeyError and RuntimeError are told as a LoRA that does not fit.
+        """
+        raise NotImplementedError
+
+    # Tests.
+
+    @abstractmethod
+    def tiny(self, folder: Path, seed: int = 0) -> Path:
+        """Writes a random miniature in diffusers layout: the same classes, files and names of tensors, only narrow."""
+
+
+def unsupported(name: str, what: str, hint: str = "") -> ProblemError:
+    """For a file or folder that cannot be run; `what` goes on after its name ('is a refiner')."""
+    return ProblemError(Problem(code="unsupported_family", message=f"{name!r} {what}.", hint=hint, value=name))

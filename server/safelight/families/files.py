@@ -1,0 +1,47 @@
+"""The header of a file of weights, as families look at it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class TensorEntry(msgspec.Struct, frozen=True):
+    """A tensor of a file. `data_offsets` are its first byte and the one past its last, counted from `Header.start`."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data_offsets: tuple[int, int]
+
+
+class Header(msgspec.Struct, frozen=True):
+    """`start` is where the tensors begin in the file, `metadata` what its maker wrote beside them."""
+
+    tensors: dict[str, TensorEntry]
+    metadata: dict[str, str]
+    start: int
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor, or () when there is none of that name."""
+        found = self.tensors.get(name)
+        return found.shape if found else ()
+
+    def dtypes(self) -> str:
+        """The type that most bytes of the file are in, as the format writes it (`F16`, `BF16`, `F32`)."""
+        sizes: dict[str, int] = {}
+        for tensor in self.tensors.values():
+            size = tensor.data_offsets[1] - tensor.data_offsets[0]
+            sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + size
+        return max(sizes, key=lambda dtype: sizes[dtype]) if sizes else ""
+
+
+def embedding_vectors(header: Header) -> list[str]:
+    """The tensors of an embedding (textual inversion) in the order of the text encoders; empty when it is none.
+
+    Files have `clip_l` and `clip_g` for Stable Diffusion XL (or what the first scripts for it called them), otherwise
+    one tensor, called `emb_params` or as the word that it stands for. Each is (n, width), or (width,) for one vector.
+    """
+    flat = [name for name, tensor in header.tensors.items() if len(tensor.shape) in (1, 2)]
+    for pair in (["clip_l", "clip_g"], ["text_encoders_0", "text_encoders_1"]):
+        if set(pair) <= set(flat):
+            return pair
+    return flat if len(header.tensors) == 1 else []

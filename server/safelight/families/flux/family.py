@@ -1,0 +1,125 @@
+"""Flux.1 as a family. Its two models differ in what they were distilled to: dev takes the strength of guidance as an
+input, schnell takes none and needs four steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safelight.families._modular.detect import Signs
+from safelight.families._modular.family import Encoder, ModularFamily
+from safelight.families.base import Held, LatentSpace
+from safelight.sdk.leased import Presets
+
+if TYPE_CHECKING:
+    from safelight.sdk.context import DenoiserModel, TextModel
+
+# A linear fit of decoded images by their latents that programs with previews share; colours in -1..1 there.
+_COLOURS = (
+    (-0.0346, 0.0244, 0.0681),
+    (0.0034, 0.0210, 0.0687),
+    (0.0275, -0.0668, -0.0433),
+    (-0.0174, 0.0160, 0.0617),
+    (0.0859, 0.0721, 0.0329),
+    (0.0004, 0.0383, 0.0115),
+    (0.0405, 0.0861, 0.0915),
+    (-0.0236, -0.0185, -0.0259),
+    (-0.0245, 0.0250, 0.1180),
+    (0.1008, 0.0755, -0.0421),
+    (-0.0515, 0.0201, 0.0011),
+    (0.0428, -0.0012, -0.0036),
+    (0.0817, 0.0765, 0.0749),
+    (-0.1264, -0.0522, -0.1103),
+    (-0.0280, -0.0881, -0.0499),
+    (-0.1262, -0.0982, -0.0778),
+    (-0.0329, -0.0718, -0.0851),
+)
+_LAST = len(_COLOURS) - 1
+_EDITS = "which changes images in a way that is not supported yet"
+
+
+@dataclass(frozen=True)
+class Flux(ModularFamily):
+    def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        dev = bool(config.get("guidance_embeds"))
+        return {
+            "_class_name": "FlowMatchEulerDiscreteScheduler",
+            "num_train_timesteps": 1000,
+            "shift": 3.0 if dev else 1.0,
+            "use_dynamic_shifting": dev,
+        }
+
+    def denoiser(self, held: Held) -> DenoiserModel:
+        from .denoiser import FluxDenoiser
+
+        dev = held.modules["transformer"].config.guidance_embeds
+        presets = self.presets if dev else replace(self.presets, steps=4, guidance=1.0)
+        return FluxDenoiser(self, held, presets)
+
+    def text_encoder(self, held: Held) -> TextModel:
+        from .text import FluxText
+
+        return FluxText(self, held)
+
+    def tiny(self, folder: Path, seed: int = 0) -> Path:
+        from .tiny import write
+
+        return write(self, folder, seed)
+
+
+FAMILY = Flux(
+    id="flux",
+    title="Flux.1",
+    latent=LatentSpace(
+        "flux",
+        channels=16,
+        scaling=0.3611,
+        shift=0.1159,
+        rgb=tuple(
+            (r / 2 + middle, g / 2 + middle, b / 2 + middle)
+            for place, (r, g, b) in enumerate(_COLOURS)
+            for middle in [0.5 if place == _LAST else 0.0]
+        ),
+    ),
+    presets=Presets(steps=28, guidance=3.5, sampler="euler", width=1024, height=1024),
+    architectures=("flux-1", "flux.1", "flux1", "flux-dev", "flux-schnell"),
+    transformer="FluxTransformer2DModel",
+    blocks="FluxAutoBlocks",
+    lora_loader="FluxLoraLoaderMixin",
+    channels=64,
+    pipelines=("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline"),
+    others={
+        "FluxKontextPipeline": f"is a Flux.1 Kontext, {_EDITS}",
+        "FluxKontextInpaintPipeline": f"is a Flux.1 Kontext, {_EDITS}",
+        "FluxFillPipeline": f"is a Flux.1 Fill, {_EDITS}",
+        "FluxControlPipeline": "is a Flux.1 that is led by a control image, which is not supported yet",
+        "FluxControlNetPipeline": "is a Flux.1 with a ControlNet, which is not supported yet",
+        "FluxPriorReduxPipeline": "is a Flux.1 Redux, which reads images and makes none",
+    },
+    encoders=(
+        Encoder("text_encoder", "tokenizer"),
+        Encoder("text_encoder_2", "tokenizer_2", t5=True),
+    ),
+    signs=Signs(
+        names=(
+            ("double_blocks.0.img_attn.norm.key_norm.scale",),
+            ("double_blocks.0.img_attn.qkv.weight", "single_blocks.0.linear1.weight"),
+            ("single_transformer_blocks.0.attn.to_q.weight", "x_embedder.weight"),
+        ),
+        lora=("double_blocks_", "single_blocks_", "single_transformer_blocks_"),
+        shared=("transformer_blocks_0_attn_",),
+        widths=range(3000, 4000),
+        others=(
+            "distilled_guidance_layer",
+            "double_stream_modulation",
+            "individual_token_refiner",
+            "controlnet_x_embedder",
+            "transformer_blocks_0_img_m",
+            "transformer_blocks_0_txt_m",
+            "transformer_blocks_0_attn1",
+        ),
+        get="black-forest-labs/FLUX.1-dev",
+    ),
+)

@@ -1,0 +1,100 @@
+"""What models in memory are asked, and the facts of their families. See `context` for the leases that give them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from .values import Conditioning, Latent
+
+
+@dataclass(frozen=True)
+class Presets:
+    """Settings that suit a model: what `auto` means at a sampler. `width` and `height` are in pixels."""
+
+    steps: int = 20
+    guidance: float = 7.0
+    sampler: str = "dpmpp_2m"
+    scheduler: str = "model"
+    width: int = 512
+    height: int = 512
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """One call of a sampler, with every `auto` filled in.
+
+    The steps from `first` up to `end` of a schedule of `steps` are made (None: to its end). `fresh` is True when the
+    run starts from pure noise and the latent only gives the size; else the latent gets the noise of step `first`,
+    unless it holds noise already (`latent.noise`). `leave_noise` keeps the noise of a schedule that stops early.
+    `part` says that the run is one of several that share a schedule, so ranges of prompts count from its beginning.
+    `guidance` of 1 or less means none; `rescale` (0..1) brings the contrast back to that without guidance. Picture k
+    of the batch has the noise of `seed` + k.
+    """
+
+    positive: Conditioning
+    negative: Conditioning | None
+    latent: Latent
+    steps: int
+    guidance: float
+    sampler: str
+    scheduler: str
+    seed: int
+    rescale: float = 0.0
+    first: int = 0
+    end: int | None = None
+    fresh: bool = True
+    leave_noise: bool = False
+    part: bool = False
+
+    def but(self, **changes: Any) -> SampleRequest:
+        return replace(self, **changes)
+
+
+class FamilyFacts(Protocol):
+    """What is known of a family without a model in memory. `space` names its latents: families of one space exchange
+    them."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def space(self) -> str: ...
+
+
+class VAEModel(Protocol):
+    """An autoencoder in memory. `native_size` is the (height, width) in pixels that it was made for, `downsampling` the
+    pixels that a cell of its latents stands for along one side. One that `overflows` does so in float16."""
+
+    @property
+    def family(self) -> FamilyFacts: ...
+    @property
+    def modules(self) -> Mapping[str, Any]: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def downsampling(self) -> int: ...
+    @property
+    def native_size(self) -> tuple[int, int]: ...
+    @property
+    def overflows(self) -> bool: ...
+
+    def decode(self, samples: Tensor, tile: int = 0) -> Tensor:
+        """Latents (B, C, h, w) as samplers have them, to pixels (B, H, W, 3) in 0..1, float32 on the CPU.
+
+        `tile` is the side of a tile in pixels; 0 takes the picture whole while there is room for it.
+        """
+        ...
+
+    def encode(self, pixels: Tensor, sources: Sequence[torch.Generator] | None = None, tile: int = 0) -> Tensor:
+        """Pixels (B, H, W, 3) in 0..1 to latents (B, C, h, w) as samplers take them, float32 on the CPU.
+
+        The mean of the distribution that the encoder gives, or, with one random source a picture, a draw from it.
+        """
+        ...

@@ -1,0 +1,99 @@
+"""Stable Diffusion 3 and Flux.1 from prompt to pixels: equal to their classic pipelines, on the same files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from families.flow_kits import CLOSE, NEGATIVE, PROMPT, SEED, STEPS, FlowKit, flow_kit
+from node_bench import distance
+from safelight.diffusion.noise import generators
+from safelight.sdk import Image
+from safelight_nodes import vae
+
+
+@pytest.fixture(scope="module", params=["sd3", "flux", "schnell"])
+def kit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FlowKit:
+    return flow_kit(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def sd3(tmp_path_factory: pytest.TempPathFactory) -> FlowKit:
+    return flow_kit("sd3", tmp_path_factory.mktemp("plain"))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_text_to_image(kit: FlowKit, batch: int) -> None:
+    made = kit.sampled(start=kit.empty(batch))
+    assert made.samples.shape == (batch, 16, 8, 8)
+    assert distance(kit.pack(made.samples), kit.theirs(batch, output_type="latent")) <= CLOSE
+    assert distance(kit.decoded(made), kit.theirs(batch)) <= CLOSE
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 80), (96, 64)])
+def test_other_sizes_shift_the_schedule(kit: FlowKit, height: int, width: int) -> None:
+    made = kit.sampled(start=kit.empty(height=height, width=width))
+    assert distance(kit.decoded(made), kit.theirs(size=(height // 8, width // 8))) <= CLOSE
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("denoise", [0.5, 0.75])
+def test_image_to_image(kit: FlowKit, denoise: float, batch: int) -> None:
+    import diffusers
+
+    pixels = torch.rand(batch, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    start = vae.encode(kit.loaded().vae, Image(pixels), ctx=kit.ctx)
+    cls = {"sd3": diffusers.StableDiffusion3Img2ImgPipeline, "flux": diffusers.FluxImg2ImgPipeline}[kit.family]
+    pipeline = cls(**kit.pipeline.components)
+    pipeline.set_progress_bar_config(disable=True)
+    theirs = pipeline(
+        prompt=[PROMPT] * batch,
+        image=start.samples,
+        strength=denoise,
+        num_inference_steps=STEPS,
+        guidance_scale=5.0,
+        max_sequence_length=kit.length,
+        generator=generators(SEED, batch),
+        output_type="pt",
+        **({"negative_prompt": [NEGATIVE] * batch} if kit.guided else {"height": 64, "width": 64}),
+    ).images
+    made = kit.sampled(start=start, denoise=denoise)
+    assert distance(kit.decoded(made), theirs) <= CLOSE
+
+
+@pytest.mark.parametrize("scheduler", ["karras", "exponential", "beta"])
+def test_other_spacings_of_noise_levels(kit: FlowKit, scheduler: str) -> None:
+    own = kit.pipeline.scheduler
+    kit.pipeline.scheduler = type(own).from_config(own.config, **{f"use_{scheduler}_sigmas": True})
+    try:
+        theirs = kit.theirs()
+    finally:
+        kit.pipeline.scheduler = own
+    made = kit.decoded(kit.sampled(**{kit.spacing: scheduler}))
+    assert distance(made, theirs) <= CLOSE
+    assert distance(made, kit.decoded(kit.sampled())) > CLOSE * 10
+
+
+@pytest.mark.parametrize("clip_skip", [0, 1])
+def test_without_guidance_and_with_layers_left_out(sd3: FlowKit, clip_skip: int) -> None:
+    said = sd3.said(PROMPT, clip_skip=clip_skip)
+    made = sd3.sampled(positive=said, negative=None, guidance=1.0)
+    theirs = sd3.theirs(guidance_scale=1.0, clip_skip=clip_skip or None)
+    assert distance(sd3.decoded(made), theirs) <= CLOSE
+
+
+def test_stable_diffusion_3_without_t5(tmp_path: Any) -> None:
+    kit = flow_kit("sd3", tmp_path, without=("text_encoder_3", "tokenizer_3"))
+    assert kit.pipeline.text_encoder_3 is None
+    assert distance(kit.decoded(kit.sampled()), kit.theirs()) <= CLOSE
+
+
+def test_images_depend_on_prompt_guidance_and_noise(kit: FlowKit) -> None:
+    """So that equality above means something."""
+    made = kit.decoded(kit.sampled())
+    assert distance(made, kit.decoded(kit.sampled(positive=kit.said("blue sea")))) > 1e-3
+    assert distance(made, kit.decoded(kit.sampled(seed=6))) > 1e-3
+    if kit.pipeline.transformer.config.get("guidance_embeds", True):
+        assert distance(made, kit.decoded(kit.sampled(guidance=4.0))) > 1e-4
