@@ -35,6 +35,7 @@ def index() -> dict[str, Any]:
             "keywords": [],
             "weight": 1.0 + (name == "cat"),
             "mirror": True,
+            "common": name in ("house", "cat", "dog"),
         }
         for number, name in enumerate(NAMES)
     }

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from safelight_nodes._training.captions import EVERYDAY, plain_name, rare_keywords
+from training.everyday import EVERYDAY, plain_name, rare_keywords
 
 SIZE = 128
 PACKAGES = {
@@ -100,7 +100,7 @@ def subjects(packages: dict[str, Path]) -> dict[str, dict[str, Any]]:
         result[code_points(char)] = {
             "char": char, "slug": slug, "group": group, "weight": round(weight, 4),
             "names": names, "keywords": [w for w in keywords.get(slug, []) if w not in names],
-            "mirror": group in MIRRORED and not _DULL.search(name),
+            "common": bool(everyday), "mirror": group in MIRRORED and not _DULL.search(name),
         }  # fmt: skip
     return result
 

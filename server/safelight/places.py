@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from safelight.disk import find_below
+from safelight.environment import Environment
 from safelight.sdk.problem import ProblemError, did_you_mean
 
 
-def data_folder() -> Path:
-    """`$SAFELIGHT_HOME`, else the platform's folder for user data."""
-    given = os.environ.get("SAFELIGHT_HOME")
-    if given:
-        return Path(given).expanduser().resolve()
+def data_folder(environment: Environment | None = None) -> Path:
+    """The data folder that is set, else the platform's folder for user data."""
+    given = (environment or Environment.read()).home
+    if given is not None:
+        return given
     from platformdirs import user_data_path
 
     return user_data_path("safelight", appauthor=False)

@@ -144,7 +144,7 @@ def test_a_missing_workflow_names_the_shipped_ones(safelight: Command) -> None:
     ("words", "message", "hint"),
     [
         (["--prompt", "a red apple", "text_to_image"], "'a red apple' is neither a file", "The workflow comes first"),
-        ([__file__], "neither JSON nor a picture", "*.json"),
+        ([__file__], "neither JSON nor an image", "*.json"),
         (["."], "'.' is a folder", "text_to_image"),
         (["text_to_image", "--outptu", "x"], "'--outptu'", "Did you mean --output"),
         (["text_to_image", "--ste", "5"], "'--ste'", "Did you mean --steps"),

@@ -12,6 +12,7 @@ import pytest
 from engine.engine_bench import Engine, doc
 from safelight.engine import Services
 from safelight.engine.cache import MISSING
+from safelight.environment import Environment
 from safelight.media.registry import built_in
 from safelight.models import ModelStore
 from safelight.places import InputFolders
@@ -23,7 +24,9 @@ PROMPT = "a embedding:ink drawing by (embedding:old:0.8)"
 def engine(tmp_path: Path) -> Any:
     made = Engine(tmp_path)
     cache = made.services.cache
-    store = ModelStore(tmp_path, fingerprint=cache.fingerprint, environ={"HF_HUB_CACHE": str(tmp_path / "hub")})
+    store = ModelStore(
+        tmp_path, fingerprint=cache.fingerprint, environment=Environment.read({"HF_HUB_CACHE": str(tmp_path / "hub")})
+    )
     made.services = Services(cache, store, InputFolders((tmp_path,)), built_in())
     yield made
     cache.close()

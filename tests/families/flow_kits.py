@@ -14,6 +14,7 @@ import torch
 from node_bench import BenchContext
 from safelight.diffusion.noise import draw, generators
 from safelight.engine.cache.fingerprints import Fingerprints
+from safelight.environment import Environment
 from safelight.families import load_families
 from safelight.models import ModelStore
 from safelight.sdk import Latent
@@ -110,7 +111,7 @@ def flow_kit(name: str, root: Path, without: tuple[str, ...] = ()) -> FlowKit:
     pipeline = cls.from_pretrained(folder, **dict.fromkeys(without))
     pipeline.set_progress_bar_config(disable=True)
     environ = {"SAFELIGHT_DEVICE": "cpu", "SAFELIGHT_PRECISION": "float32", "HF_HUB_CACHE": str(root / "hub")}
-    store = ModelStore(root, fingerprint=Fingerprints(None).digest, environ=environ)
+    store = ModelStore(root, fingerprint=Fingerprints(None).digest, environment=Environment.read(environ))
 
     def packed(latents: torch.Tensor) -> torch.Tensor:
         return diffusers.FluxPipeline._pack_latents(latents, *latents.shape)

@@ -250,27 +250,28 @@ def test_the_async_client_follows_events(server: Server) -> None:
 
 
 def test_a_model_that_is_dropped_into_the_folder_is_told_of(server: Server) -> None:
-    async def told(socket: Any) -> dict[str, Any]:
-        while True:
-            for event in json.loads((await socket.receive(timeout=20)).data)["events"]:
-                if event["data"]["event"] == "models_changed" and not event["data"]["scanning"]:
-                    return event["data"]
+    def is_listed() -> bool:
+        return "dropped.safetensors" in {model["name"] for model in server.call("GET", "/models")[1]["models"]}
 
-    def names() -> set[str]:
-        return {model["name"] for model in server.call("GET", "/models")[1]["models"]}
+    async def told(socket: Any, listed: bool) -> None:
+        """Until the list is told to have changed, and has."""
+        async with asyncio.timeout(30):
+            while True:
+                for event in json.loads((await socket.receive()).data)["events"]:
+                    over = event["data"]["event"] == "models_changed" and not event["data"]["scanning"]
+                    if over and await asyncio.to_thread(is_listed) is listed:
+                        return
 
     async def work() -> None:
         async with aiohttp.ClientSession() as session:
             socket = await listen(session, server)
             await hello_of(socket)
-            assert "dropped.safetensors" not in await asyncio.to_thread(names)
+            assert not await asyncio.to_thread(is_listed)
             dropped = server.home / "models" / "dropped.safetensors"
             dropped.parent.mkdir(parents=True, exist_ok=True)
             dropped.write_bytes((2).to_bytes(8, "little") + b"{}")
-            await told(socket)
-            assert "dropped.safetensors" in await asyncio.to_thread(names)
+            await told(socket, True)
             dropped.unlink()
-            await told(socket)
-            assert "dropped.safetensors" not in await asyncio.to_thread(names)
+            await told(socket, False)
 
     asyncio.run(work())

@@ -10,6 +10,7 @@ import pytest
 
 import tiny_models
 from safelight.engine.cache.fingerprints import Fingerprints
+from safelight.environment import Environment
 from safelight.models import ModelStore
 
 FAMILIES = ("sd1", "sd2", "sdxl")
@@ -36,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_store(home: Path, tmp_path: Path) -> Callable[..., ModelStore]:
     def make(where: Path = home, environ: dict[str, str] | None = None, **options: Any) -> ModelStore:
         given = {**PLAIN, "HF_HUB_CACHE": str(tmp_path / "hub"), **(environ or {})}
-        return ModelStore(where, fingerprint=Fingerprints(None).digest, environ=given, **options)
+        return ModelStore(where, fingerprint=Fingerprints(None).digest, environment=Environment.read(given), **options)
 
     return make
 

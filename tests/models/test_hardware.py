@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from safelight.environment import Environment
 from safelight.models import hardware, numerics, probe
 from safelight.models.measured import Measured
 from safelight.sdk import ProblemError
@@ -23,7 +24,7 @@ def test_settings_go_before_measurements(tmp_path: Path, monkeypatch: pytest.Mon
         raise AssertionError(f"nothing is to be measured on {device}")
 
     monkeypatch.setattr(probe, "measure", never)
-    found = numerics(tmp_path, {**CPU, "SAFELIGHT_PRECISION": "float16"})
+    found = numerics(tmp_path, Environment.read({**CPU, "SAFELIGHT_PRECISION": "float16"}))
     assert (found.device, found.precision, found.vae) == ("cpu", "float16", "float16")
     for name in ("torch", "diffusers", "transformers"):
         assert f"{name} {version(name)}" in found.text
@@ -36,7 +37,7 @@ def test_settings_go_before_measurements(tmp_path: Path, monkeypatch: pytest.Mon
 )
 def test_settings_that_mean_nothing_are_refused(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(ProblemError) as caught:
-        numerics(tmp_path, {name: value})
+        numerics(tmp_path, Environment.read({name: value}))
     (problem,) = caught.value.problems
     assert problem.code == "bad_setting" and name in problem.message and repr(value) in problem.message
 
@@ -47,7 +48,7 @@ def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has one")
     with pytest.raises(ProblemError) as caught:
-        numerics(tmp_path, {"SAFELIGHT_DEVICE": "cuda"})
+        numerics(tmp_path, Environment.read({"SAFELIGHT_DEVICE": "cuda"}))
     assert caught.value.problems[0].code == "bad_setting"
 
 
@@ -59,30 +60,32 @@ def test_it_is_measured_once_and_remembered(tmp_path: Path, monkeypatch: pytest.
         return Measured(device="cpu", precision="bfloat16", vae="float32", seconds={"float32": 2.0, "bfloat16": 1.0})
 
     monkeypatch.setattr(probe, "measure", measure)
-    first = numerics(tmp_path / "new", CPU)
+    first = numerics(tmp_path / "new", Environment.read(CPU))
     assert (first.precision, first.vae) == ("bfloat16", "float32")
-    assert numerics(tmp_path / "new", CPU) == first and calls == ["cpu"]
+    assert numerics(tmp_path / "new", Environment.read(CPU)) == first and calls == ["cpu"]
     # A torch of another version may compute faster in another type.
     monkeypatch.setattr(hardware, "_version", lambda name: "99")
-    numerics(tmp_path / "new", CPU)
+    numerics(tmp_path / "new", Environment.read(CPU))
     assert calls == ["cpu", "cpu"]
     assert len(json.loads((tmp_path / "new" / hardware.REMEMBERED).read_text())) == 2
     monkeypatch.undo()
-    assert numerics(tmp_path / "new", {**CPU, "SAFELIGHT_PRECISION": "float32"}).precision == "float32"
+    assert (
+        numerics(tmp_path / "new", Environment.read({**CPU, "SAFELIGHT_PRECISION": "float32"})).precision == "float32"
+    )
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"x": 1}', "\0\0"])
 def test_a_damaged_memory_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     monkeypatch.setattr(probe, "measure", lambda device: Measured(device="cpu", precision="float32", vae="float32"))
     (tmp_path / hardware.REMEMBERED).write_text(content)
-    assert numerics(tmp_path, CPU).precision == "float32"
+    assert numerics(tmp_path, Environment.read(CPU)).precision == "float32"
     assert json.loads((tmp_path / hardware.REMEMBERED).read_text())
 
 
 def test_a_place_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe, "measure", lambda device: Measured(device="cpu", precision="float32", vae="float32"))
     (tmp_path / "file").write_text("")
-    assert numerics(tmp_path / "file", CPU).device == "cpu"
+    assert numerics(tmp_path / "file", Environment.read(CPU)).device == "cpu"
 
 
 def test_the_probe_runs_in_a_process_of_its_own_where_torch_is_not_loaded(tmp_path: Path) -> None:
@@ -122,6 +125,6 @@ def test_soundness_sees_overflow_and_drift() -> None:
 
 
 def test_threads_and_memory_are_those_this_process_may_use() -> None:
-    assert hardware.thread_count({"OMP_NUM_THREADS": "3"}) == 3
-    assert 1 <= hardware.thread_count({"OMP_NUM_THREADS": "many"}) <= (os.cpu_count() or 1)
+    assert hardware.thread_count(Environment.read({"OMP_NUM_THREADS": "3"})) == 3
+    assert 1 <= hardware.thread_count(Environment.read({"OMP_NUM_THREADS": "many"})) <= (os.cpu_count() or 1)
     assert 0 < hardware.free_memory() <= hardware.total_memory()

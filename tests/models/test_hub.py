@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from safelight.engine.cache.fingerprints import Fingerprints
+from safelight.environment import Environment
 from safelight.models import hub
 from safelight.models.library import Library
 from safelight.sdk import ProblemError
@@ -109,12 +110,11 @@ def test_names_of_repositories(name: str, split: tuple[str, str]) -> None:
 def test_the_cache_lies_where_huggingface_hub_has_it() -> None:
     from huggingface_hub import constants
 
-    assert hub.cache_folder({"HF_HUB_CACHE": "/a"}) == Path("/a")
-    assert hub.cache_folder({"HF_HOME": "/b"}) == Path("/b/hub")
-    assert hub.cache_folder({"XDG_CACHE_HOME": "/c"}) == Path("/c/huggingface/hub")
-    import os
+    assert Environment.read({"HF_HUB_CACHE": "/a"}).hub == Path("/a")
+    assert Environment.read({"HF_HOME": "/b"}).hub == Path("/b/hub")
+    assert Environment.read({"XDG_CACHE_HOME": "/c"}).hub == Path("/c/huggingface/hub")
 
-    assert hub.cache_folder(os.environ) == Path(constants.HF_HUB_CACHE)
+    assert Environment.read().hub == Path(constants.HF_HUB_CACHE)
 
 
 class Hub(ThreadingHTTPServer):

@@ -14,6 +14,7 @@ import pytest
 
 import tiny_models
 from models.recipes import FAMILIES
+from safelight.environment import Environment
 from safelight.models import ModelStore
 from safelight.models.library import Library
 from safelight.sdk import Problem, ProblemError
@@ -194,7 +195,7 @@ def test_the_hubs_cache_is_read_without_a_network_and_without_reading_weights(
     store = ModelStore(
         tmp_path / "empty",
         fingerprint=digest,
-        environ={"HF_HUB_CACHE": str(tmp_path / "hub"), "SAFELIGHT_DEVICE": "cpu", "SAFELIGHT_PRECISION": "float32"},
+        environment=Environment(hub=tmp_path / "hub", device="cpu", precision="float32"),
     )
     source = store.find("org/tiny-xl")
     assert (source.place, source.name) == ("hub", "org/tiny-xl")
@@ -274,7 +275,7 @@ def test_a_pickle_that_runs_code_does_not_even_when_allowed(
     file = folder / "vae" / "diffusion_pytorch_model.safetensors"
     file.unlink()
     torch.save({"decoder.conv_in.weight": Opens(tmp_path / "ran")}, file.with_suffix(".bin"))
-    store = make_store(tmp_path, allow_pickle=True)
+    store = make_store(tmp_path, environ={"SAFELIGHT_ALLOW_PICKLE": "1"})
     from safelight.sdk import ModelRef
 
     with pytest.raises(ProblemError) as caught, store.lease(ModelRef("VAE", "sd1", store.find("m"))):

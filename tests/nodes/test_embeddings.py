@@ -19,6 +19,7 @@ from node_bench import CLOSE, BenchContext
 from safelight.diffusion.embeddings import Vocabulary
 from safelight.diffusion.text_encoding import split
 from safelight.engine.cache.fingerprints import Fingerprints
+from safelight.environment import Environment
 from safelight.models import ModelStore
 from safelight.sdk import ModelRef, Problem, ProblemError
 from safelight.sdk.prompt_syntax import parse
@@ -59,7 +60,7 @@ class Home:
 def _home(family: str, factory: pytest.TempPathFactory) -> Home:
     folder = factory.mktemp(family)
     getattr(tiny_models, f"tiny_{family}")(folder / "models" / "model")
-    store = ModelStore(folder, fingerprint=Fingerprints(None).digest, environ=PLAIN)
+    store = ModelStore(folder, fingerprint=Fingerprints(None).digest, environment=Environment.read(PLAIN))
     ctx = BenchContext(store)
     return Home(folder, ctx, models.load(model="model", ctx=ctx).text)
 

@@ -12,6 +12,7 @@ import torch
 
 import tiny_models
 from node_bench import CLOSE, NEGATIVE, PROMPT, BenchContext, distance, sources
+from safelight.environment import Environment
 from safelight.models import ModelStore
 from safelight.sdk import Image
 from safelight_nodes import controlnet, ip_adapter, latent, models, sampling, text, vae
@@ -41,7 +42,9 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     tiny_models.tiny_lora(shelf / "lora.safetensors", family)
     tiny_models.tiny_lora(shelf / "kohya.safetensors", family, seed=16, style="kohya")
     store = ModelStore(
-        folder, fingerprint=lambda path: hashlib.sha256(path.read_bytes()).hexdigest(), environ={"HF_HUB_OFFLINE": "1"}
+        folder,
+        fingerprint=lambda path: hashlib.sha256(path.read_bytes()).hexdigest(),
+        environment=Environment.read({"HF_HUB_OFFLINE": "1"}),
     )
     return Home(family, folder, store)
 

@@ -18,6 +18,7 @@ import tiny_models
 from node_bench import BenchContext, Kit, Shelf, codes, recipe, said, sampled
 from safelight.diffusion.guidance import Guide
 from safelight.engine.cache.fingerprints import Fingerprints
+from safelight.environment import Environment
 from safelight.families._unet.working_memory import working_bytes
 from safelight.models import ModelStore
 from safelight.sdk import Control, Image, Latent, ModelRef, ProblemError
@@ -107,7 +108,7 @@ def test_what_is_asked_for_follows_precision_guidance_and_prompts(kit: Kit, nets
 def store(tmp_path: Path) -> ModelStore:
     tiny_models.tiny_sd1(tmp_path / "models" / "m")
     plain = {"SAFELIGHT_DEVICE": "cpu", "SAFELIGHT_PRECISION": "float32", "HF_HUB_CACHE": str(tmp_path / "hub")}
-    return ModelStore(tmp_path, fingerprint=Fingerprints(None).digest, environ=plain)
+    return ModelStore(tmp_path, fingerprint=Fingerprints(None).digest, environment=Environment.read(plain))
 
 
 def test_a_step_that_runs_out_of_memory_is_made_again_to_the_same_bits(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from safelight_nodes._training import captions
-from training import fetch
+from training import everyday, fetch
 
 SUBJECT = {"names": ["red apple", "apple"], "keywords": ["school"]}
 
@@ -51,7 +51,7 @@ def test_colours_stay_near_their_name():
 
 
 def test_shared_keywords_are_dropped():
-    rare = captions.rare_keywords({"a": ["fruit", "mac_os"], "b": ["fruit"], "c": ["fruit"], "d": ["fruit"]})
+    rare = everyday.rare_keywords({"a": ["fruit", "mac_os"], "b": ["fruit"], "c": ["fruit"], "d": ["fruit"]})
     assert rare["a"] == ["mac os"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ import tiny_sets
 from node_bench import BenchContext
 from safelight.sdk import ProblemError
 from safelight_nodes import dataset
-from safelight_nodes._training.captions import EVERYDAY
 from safelight_nodes._training.pictures import Drawer
 
 
@@ -51,7 +51,7 @@ def test_an_index_that_does_not_fit_its_pixels_is_a_problem(tmp_path: Path) -> N
 def test_pictures_are_drawn_as_often_as_they_weigh() -> None:
     pictures = dataset.weigh(tiny_sets.picture_set(16), common=0.5)
     numbers = Drawer(pictures, 1).numbers(np.random.default_rng(0), 4000)
-    common = np.array([pictures.subjects[entry["subject"]]["slug"] in EVERYDAY for entry in pictures.entries])
+    common = np.array([pictures.subjects[entry["subject"]]["common"] for entry in pictures.entries])
     assert 0 < common.mean() < 1
     assert 0.46 < common[numbers].mean() < 0.54
     assert Drawer(pictures, 1).captions(3, 5) == Drawer(pictures, 1).captions(3, 5)
@@ -88,3 +88,13 @@ def test_pictures_that_are_drawn_seldom_are_encoded_over_fewer_backgrounds() -> 
     assert shares(weights, 23) == [23, 23, 12, 4]
     assert shares(weights, 2) == [2, 2, 2, 2]
     assert shares(torch.ones(2) / 2, 1) == [1, 1]
+
+
+def test_a_set_from_before_subjects_were_marked_says_so() -> None:
+    pictures = tiny_sets.picture_set(16)
+    old = {
+        key: {name: item for name, item in one.items() if name != "common"} for key, one in pictures.subjects.items()
+    }
+    with pytest.raises(ProblemError, match="earlier release"):
+        dataset.weigh(replace(pictures, subjects=old), common=0.5)
+    assert dataset.weigh(replace(pictures, subjects=old)).weights.sum() == pytest.approx(1)

@@ -74,7 +74,7 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
     starter = tmp_path / "starter"
     shutil.copytree(home / "models" / "tiny", starter)
     export(starter, starter, image_encoder=parts["tower"], few_step=parts["few_step"])
-    library = Library((tmp_path / "models",), digest=lambda path: path.name, starter=starter)
+    library = Library((tmp_path / "models",), digest=lambda path: path.name, cache=tmp_path / "hub", starter=starter)
     assert library.find("starter/few_step", "lora").place == "starter"
     assert library.family(library.find("starter/image_encoder", "image_encoder")) == ""
     listed = {entry.name: entry.kind for entry in library.list_models() if entry.place == "starter"}

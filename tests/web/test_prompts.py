@@ -118,3 +118,14 @@ def test_a_lora_becomes_a_node_on_the_model(prompts: Editor) -> None:
     assert "sketch" in prompts.page.locator(".toast").first.inner_text()
     keyboard.press("Control+z")
     assert prompts.document == before, "one step of undo"
+
+
+def test_a_model_that_is_dropped_in_shows_in_the_list_of_an_open_editor(editor: Editor, server: Server) -> None:
+    editor.open(graph({"apply": ("models.apply_lora", 0, 0)}))
+    editor.wait("__safelight.app.getState().models.length > 0")
+    write(server.home / "models" / "lora" / "fresh.safetensors", "lora_unet_down.lora_down.weight", [1, 8])
+    editor.wait("__safelight.app.getState().models.some(model => model.name === 'lora/fresh.safetensors')", 40)
+    editor.page.locator('[data-widget="apply.lora"] button').first.click()
+    editor.page.keyboard.type("fresh")
+    editor.page.keyboard.press("Enter")
+    assert editor.document["nodes"]["apply"]["values"] == {"lora": "lora/fresh.safetensors"}

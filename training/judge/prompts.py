@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from safelight_nodes._training.captions import COLOURS, EVERYDAY, STYLES
+from safelight_nodes._training.captions import COLOURS, STYLES
+from training.everyday import EVERYDAY
 
 COUNT = 200
 _ORDER = 2026  # seeds the order of prompts; a new value starts a new history

@@ -12,7 +12,7 @@ import numpy as np
 from safelight.sdk import Context, Problem, ProblemError
 from safelight_nodes.training_values import PictureSet
 
-from .captions import EVERYDAY, PALETTE, caption, draw_colour
+from .captions import PALETTE, caption, draw_colour
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
@@ -108,14 +108,22 @@ def _square(path: Path, size: int) -> np.ndarray:
 
 def probabilities(pictures: PictureSet, focus: float = 1.0, common: float | None = None, solid: float = 1.0) -> Tensor:
     """Probability of each picture (N,) float64: its subject's weight to the power `focus`, the first style `solid`
-    times as often; with `common`, that share goes to subjects with names of everyday speech."""
+    times as often; with `common`, that share goes to the subjects that the index marks as such.
+
+    Raises:
+        ProblemError: `bad_picture_set`, when `common` is given for a set that was prepared before subjects were marked.
+    """
     import torch
 
     subjects = [pictures.subjects[entry["subject"]] for entry in pictures.entries]
     styles = np.array([entry["style"] for entry in pictures.entries])
     weight = np.array([subject.get("weight", 1.0) for subject in subjects], np.float64) ** focus
     weight *= np.where(styles == 0, solid, 1.0)
-    everyday = np.array([subject.get("slug", "") in EVERYDAY for subject in subjects])
+    if common is not None and any("slug" in subject and "common" not in subject for subject in subjects):
+        message = "This picture set does not say which subjects are common: it was prepared by an earlier release."
+        hint = "Prepare it again with `python -m training.fetch`, or set `common` to 0."
+        raise ProblemError(Problem(code="bad_picture_set", message=message, hint=hint, port="common", value=common))
+    everyday = np.array([subject.get("common", False) for subject in subjects])
     if common is not None and everyday.any() and not everyday.all():
         weight[everyday] *= common / weight[everyday].sum()
         weight[~everyday] *= (1 - common) / weight[~everyday].sum()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
 import msgspec
 
 from safelight.app import Studio
-from safelight.models.hub import offline
+from safelight.environment import Environment
 from safelight.sdk.problem import Problem, ProblemError
 
 from .answer import print_json
@@ -24,7 +23,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             if given.action == "list":
                 found = [msgspec.to_builtins(model) for model in studio.models.list_models()]
             elif given.name:
-                if given.action == "get" and offline(os.environ):
+                if given.action == "get" and Environment.read().offline:
                     message = f"{given.name!r} is not fetched: this machine is told to stay offline."
                     hint = "Unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE."
                     raise ProblemError(Problem(code="download_failed", message=message, hint=hint, value=given.name))

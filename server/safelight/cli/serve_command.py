@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from safelight.app import Budgets
+from safelight.environment import Environment
 from safelight.host.host import HostOptions
 from safelight.host.logs import start_logging
 from safelight.http.security import is_loopback
@@ -31,7 +32,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
         # Compiled files are told from their source by its size and the second it was written in: too coarse for edits.
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         sys.dont_write_bytecode = True
-    token = given.token or os.environ.get("SAFELIGHT_TOKEN") or None
+    token = given.token or Environment.read().token or None
     if token is None and not is_loopback(given.host):
         token = secrets.token_urlsafe(24)
 

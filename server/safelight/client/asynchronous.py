@@ -9,7 +9,6 @@ structs.
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -21,6 +20,7 @@ import aiohttp
 import msgspec
 
 from safelight.disk import is_below
+from safelight.environment import Environment
 from safelight.graph import Document
 from safelight.protocol.common import Problems
 from safelight.protocol.files import FilePage, GalleryPage, Opened, Uploaded
@@ -56,7 +56,7 @@ class AsyncClient:
     def __init__(self, url: str, token: str | None = None, *, patience: float = 10.0) -> None:
         """`token` is that of the server, `$SAFELIGHT_TOKEN` by default; `patience` how long to try to reach it."""
         self._url = url.rstrip("/")
-        self._token = token or os.environ.get("SAFELIGHT_TOKEN") or None
+        self._token = token or Environment.read().token or None
         self._patience = patience
         self._session: aiohttp.ClientSession | None = None
 

@@ -2,8 +2,8 @@
 
 from .hardware import Numerics, numerics
 from .held import LoadedModel
-from .library import ModelEntry, model_folders
+from .library import ModelEntry
 from .memory import Memory
 from .store import ModelStore
 
-__all__ = ["LoadedModel", "Memory", "ModelEntry", "ModelStore", "Numerics", "model_folders", "numerics"]
+__all__ = ["LoadedModel", "Memory", "ModelEntry", "ModelStore", "Numerics", "numerics"]

@@ -13,7 +13,6 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +20,7 @@ from typing import Any, cast
 import msgspec
 
 from safelight.disk import write_file
+from safelight.environment import Environment
 from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError, one_of
 
@@ -43,7 +43,7 @@ class Numerics(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-def numerics(folder: Path, environ: Mapping[str, str] | None = None) -> Numerics:
+def numerics(folder: Path, environment: Environment | None = None) -> Numerics:
     """Device and precision of this machine; measured the first time, in a process of its own unless torch is here.
 
     `SAFELIGHT_DEVICE` and `SAFELIGHT_PRECISION` go before what was measured.
@@ -51,7 +51,7 @@ def numerics(folder: Path, environ: Mapping[str, str] | None = None) -> Numerics
     Raises:
         ProblemError: `bad_setting`, when one of them names what is not there.
     """
-    given = os.environ if environ is None else environ
+    given = environment or Environment.read()
     device, precision = _wished(given)
     if device == "cpu" and precision:
         found = Measured(device="cpu", precision=precision, vae=precision)
@@ -85,10 +85,10 @@ def total_memory() -> int:
     return min(psutil.virtual_memory().total, limit or sys.maxsize)
 
 
-def thread_count(environ: Mapping[str, str]) -> int:
-    """Threads to compute with: `OMP_NUM_THREADS`, else the cores that this process may use."""
-    with contextlib.suppress(KeyError, ValueError):
-        return max(1, int(environ["OMP_NUM_THREADS"]))
+def thread_count(environment: Environment) -> int:
+    """Threads to compute with: as many as are set, else the cores that this process may use."""
+    if environment.threads is not None:
+        return environment.threads
     import psutil
 
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
@@ -101,22 +101,19 @@ def thread_count(environ: Mapping[str, str]) -> int:
     return cores
 
 
-def _wished(environ: Mapping[str, str]) -> tuple[str, Computed | None]:
-    device = environ.get("SAFELIGHT_DEVICE", "").strip().lower()
-    if device in ("", "auto"):
-        device = ""
-    elif not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+def _wished(environment: Environment) -> tuple[str, Computed | None]:
+    device, wish = environment.device, environment.precision
+    if device and not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
         raise _bad_setting("SAFELIGHT_DEVICE", device, "Set it to cpu, cuda, cuda:1 or mps, or leave it out.")
-    wish = environ.get("SAFELIGHT_PRECISION", "").strip().lower()
-    if wish in ("", "auto"):
+    if not wish:
         return device, None
     if wish not in PRECISIONS:
         raise _bad_setting("SAFELIGHT_PRECISION", wish, f"Set it to auto, {one_of(PRECISIONS)}.")
     return device, cast(Computed, wish)
 
 
-def _measured(folder: Path, device: str, environ: Mapping[str, str]) -> Measured:
-    key = _machine(device, environ)
+def _measured(folder: Path, device: str, environment: Environment) -> Measured:
+    key = _machine(device, environment)
     path = folder / REMEMBERED
     known = _remembered(path)
     with contextlib.suppress(KeyError, msgspec.ValidationError):
@@ -149,7 +146,7 @@ def _probe(device: str) -> Measured:
     raise ProblemError(Problem(code="torch_broken", message=message, hint=hint, details=done.stderr[-4000:]))
 
 
-def _machine(device: str, environ: Mapping[str, str]) -> str:
+def _machine(device: str, environment: Environment) -> str:
     """A name for this machine and its torch: what is remembered holds for it alone."""
     facts = [
         device,
@@ -157,7 +154,7 @@ def _machine(device: str, environ: Mapping[str, str]) -> str:
         platform.machine(),
         _processor(),
         str(os.cpu_count()),
-        environ.get("CUDA_VISIBLE_DEVICES", ""),
+        environment.visible_devices,
         _read("/proc/driver/nvidia/version"),
         _version("torch"),
         "1",  # raised when the probe changes

@@ -9,7 +9,7 @@ import contextlib
 import fnmatch
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +24,6 @@ _PART = re.compile(r"(?:unet|transformer|vae|text_encoder|tokenizer|scheduler)(?
 """The subfolders of a pipeline that families read."""
 _SETTINGS = ("*.json", "*.txt")
 _WEIGHTS = ("diffusion_pytorch_model.", "diffusion_pytorch_model-", "model.", "model-")
-
-
-def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Where huggingface_hub keeps its files. Told by the same variables, without importing it."""
-    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if environ.get(variable):
-            return Path(environ[variable]).expanduser()
-    home = environ.get("HF_HOME")
-    if home:
-        return Path(home).expanduser() / "hub"
-    return Path(environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "huggingface" / "hub"
-
-
-def offline(environ: Mapping[str, str]) -> bool:
-    return any(
-        environ.get(variable, "").upper() in ("1", "ON", "YES", "TRUE")
-        for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    )
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -23,7 +23,6 @@ from .headers import is_pickle, is_safetensors, read_header
 from .hub import (
     Progress,
     blob_digest,
-    cache_folder,
     command,
     download,
     exists,
@@ -59,12 +58,6 @@ class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem | None = None
 
 
-def model_folders(home: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """The folders of the user's models: `$SAFELIGHT_MODELS`, several separated as in PATH; else `models` in `home`."""
-    given = [part for part in environ.get("SAFELIGHT_MODELS", "").split(os.pathsep) if part]
-    return tuple(Path(part).expanduser() for part in given) or (home / "models",)
-
-
 def starter_folder() -> Path:
     """Where the miniature model lies in the package."""
     spec = find_spec("safelight")
@@ -80,7 +73,7 @@ class Library:
         folders: tuple[Path, ...],
         *,
         digest: Callable[[Path], str],
-        cache: Path | None = None,
+        cache: Path,
         starter: Path | None = None,
         allow_download: bool = False,
         allow_pickle: bool = False,
@@ -90,7 +83,7 @@ class Library:
     ) -> None:
         self.folders = folders
         self.families = load_families() if families is None else families
-        self.cache = cache or cache_folder(os.environ)
+        self.cache = cache
         self.starter = starter or starter_folder()
         self._digest = digest
         self._allow_download = allow_download

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
+from safelight.environment import Environment
 from safelight.families import Families, load_families
 from safelight.sdk.context import T
 from safelight.sdk.memory import is_out_of_memory
@@ -19,9 +19,9 @@ from safelight.sdk.problem import Problem, ProblemError
 
 from .hardware import Numerics, numerics, thread_count
 from .held import Held, Key, LoadedModel, Value, described
-from .hub import Progress, cache_folder, offline
+from .hub import Progress
 from .layout import Layout, read_json
-from .library import Library, ModelEntry, model_folders
+from .library import Library, ModelEntry
 from .making import created
 from .memory import SPARE, Memory, give_back, no_room
 from .shelf import Entry, Shelf
@@ -39,14 +39,13 @@ class ModelStore:
     """Implements `sdk.Models`. Making one is cheap and imports nothing heavy; the first lease loads torch.
 
     Args:
-        home: the data folder. Models are looked for in its `models`, or in the folders of `$SAFELIGHT_MODELS`.
+        home: the data folder. Models are looked for in its `models`, or in the folders that the environment names.
         fingerprint: the digest of a file's content; it may remember it.
         allow_download: whether a hub id that is not in the local cache is fetched.
-        allow_pickle: whether weights that are pickles are read; `$SAFELIGHT_ALLOW_PICKLE` by default.
         progress: told of downloads: file, bytes done, bytes in all.
         memory: what may be taken; by default, what the machine has.
         here: device and precision, for one of several workers; measured by default (see `numerics`).
-        environ: the environment; the process's own by default.
+        environment: what is set, such as the folders of models; that of the process by default.
         families: those that models may be of; by default those of this installation.
     """
 
@@ -56,23 +55,20 @@ class ModelStore:
         *,
         fingerprint: Callable[[Path], str],
         allow_download: bool = False,
-        allow_pickle: bool | None = None,
         progress: Progress | None = None,
         memory: Memory | None = None,
         here: Numerics | None = None,
-        environ: Mapping[str, str] | None = None,
+        environment: Environment | None = None,
         families: Families | None = None,
     ) -> None:
-        self._environ = os.environ if environ is None else environ
-        if allow_pickle is None:
-            allow_pickle = self._environ.get("SAFELIGHT_ALLOW_PICKLE", "").lower() in ("1", "true", "yes", "on")
+        self._environment = environment or Environment.read()
         self._home = home
         self._library = Library(
-            model_folders(home, self._environ),
+            self._environment.models or (home / "models",),
             digest=fingerprint,
-            cache=cache_folder(self._environ),
-            allow_download=allow_download and not offline(self._environ),
-            allow_pickle=allow_pickle,
+            cache=self._environment.hub,
+            allow_download=allow_download and not self._environment.offline,
+            allow_pickle=self._environment.allow_pickle,
             progress=progress,
             families=families or load_families(),
         )
@@ -244,8 +240,8 @@ class ModelStore:
         if self._numerics is None:
             import torch
 
-            self._numerics = numerics(self._home, self._environ)
-            count = thread_count(self._environ)
+            self._numerics = numerics(self._home, self._environment)
+            count = thread_count(self._environment)
             if count < torch.get_num_threads():
                 torch.set_num_threads(count)
         return self._numerics

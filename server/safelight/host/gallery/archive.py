@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import safelight.host.gallery.records as gallery
 from safelight.graph import Document
 from safelight.host.database import Database
 from safelight.host.documents import filled
@@ -17,7 +16,23 @@ from safelight.host.queue import history
 from safelight.protocol.records import FileChanged, GalleryDetail, GalleryItem
 from safelight.sdk.problem import Problem, ProblemError
 
-from .records import Record, Wanted
+from .records import (
+    Record,
+    Wanted,
+    add,
+    all_rows,
+    detail,
+    facets,
+    forget,
+    forget_gone,
+    missing,
+    named,
+    number_of,
+    page,
+    rows_of,
+    set_restored,
+    set_trashed,
+)
 from .shelf import Shelf
 
 log = logging.getLogger(__name__)
@@ -44,16 +59,14 @@ class Archive:
         return self._shelf.path_of(row)
 
     async def page(self, wanted: Wanted, offset: int, limit: int) -> tuple[list[GalleryItem], int]:
-        return await self._database.read(
-            lambda connection: gallery.page(connection, wanted, offset, limit, self._shelf.media)
-        )
+        return await self._database.read(lambda connection: page(connection, wanted, offset, limit, self._shelf.media))
 
     async def facets(self) -> dict[str, dict[str, int]]:
-        found = await self._database.read(gallery.facets)
+        found = await self._database.read(facets)
         return {key: dict(counter.most_common(500)) for key, counter in found.items()}
 
     async def detail(self, item: str) -> GalleryDetail:
-        return await self._database.read(lambda connection: gallery.detail(connection, item, self._shelf.media))
+        return await self._database.read(lambda connection: detail(connection, item, self._shelf.media))
 
     async def document(self, item: str) -> Document:
         """The workflow of an output: the one that it carries, else that of the run that made it.
@@ -62,7 +75,7 @@ class Archive:
             ProblemError: `output_missing`, `no_workflow_inside`, `foreign_workflow`.
         """
         found = await self.detail(item)
-        number = gallery.number_of(item)
+        number = number_of(item)
         path = self._shelf.trashed_path(number, found.name) if found.trashed else self._shelf.output / found.name
         try:
             return await asyncio.to_thread(self._shelf.document, path)
@@ -70,7 +83,7 @@ class Archive:
             told = error
         try:
             if found.run is None:
-                raise gallery.missing(item)
+                raise missing(item)
             run = found.run
             body = await self._database.read(lambda connection: history.document_of(connection, run))
             return await asyncio.to_thread(lambda: filled(Document.loads(body), found.inputs))
@@ -82,16 +95,16 @@ class Archive:
 
     async def throw_away(self, items: Sequence[str]) -> list[str]:
         """Moves outputs into the trash and gives their ids; those that are there already are left out."""
-        rows = await self._database.read(lambda connection: gallery.rows_of(connection, items, trashed=False))
+        rows = await self._database.read(lambda connection: rows_of(connection, items, trashed=False))
         await self._throw_away(rows)
         return [f"p{row['number']}" for row in rows]
 
     async def throw_away_named(self, name: str) -> list[str]:
         """The same for whatever lies in the output folder under a name, on record or not."""
-        found = await self._database.read(lambda connection: gallery.named(connection, [name]))
+        found = await self._database.read(lambda connection: named(connection, [name]))
         if name not in found:
             await self.compare()
-            found = await self._database.read(lambda connection: gallery.named(connection, [name]))
+            found = await self._database.read(lambda connection: named(connection, [name]))
         rows = found.get(name, [])
         await self._throw_away(rows)
         return [f"p{row['number']}" for row in rows]
@@ -99,16 +112,16 @@ class Archive:
     async def _throw_away(self, rows: Sequence[sqlite3.Row]) -> None:
         # On record first: what a crash leaves in between is thrown away after the next start.
         numbers = [row["number"] for row in rows]
-        await self._database.write(lambda connection: gallery.set_trashed(connection, numbers))
+        await self._database.write(lambda connection: set_trashed(connection, numbers))
         await asyncio.to_thread(self._shelf.throw_away, rows)
         for row in rows:
             self._publish(FileChanged(folder="output", name=row["name"], removed=True))
 
     async def restore(self, items: Sequence[str]) -> list[str]:
         """Takes outputs out of the trash and gives their ids; what is not there any more is left out."""
-        rows = await self._database.read(lambda connection: gallery.rows_of(connection, items, trashed=True))
+        rows = await self._database.read(lambda connection: rows_of(connection, items, trashed=True))
         names = await asyncio.to_thread(self._shelf.take_back, rows)
-        await self._database.write(lambda connection: gallery.set_restored(connection, names))
+        await self._database.write(lambda connection: set_restored(connection, names))
         for name in names.values():
             self._publish(FileChanged(folder="output", name=name))
         return [f"p{number}" for number in names]
@@ -116,10 +129,10 @@ class Archive:
     async def empty_trash(self, older_than: float = 0.0) -> int:
         """Removes for good what has been in the trash for so many seconds."""
         limit = time.time() - older_than
-        trashed = await self._database.read(lambda connection: gallery.all_rows(connection, trashed=True))
+        trashed = await self._database.read(lambda connection: all_rows(connection, trashed=True))
         rows = [row for row in trashed if row["trashed"] <= limit]
         await asyncio.to_thread(self._shelf.burn, rows)
-        await self._database.write(lambda connection: gallery.forget(connection, [row["number"] for row in rows]))
+        await self._database.write(lambda connection: forget(connection, [row["number"] for row in rows]))
         return len(rows)
 
     async def compare(self) -> None:
@@ -127,20 +140,20 @@ class Archive:
         async with self._comparing:
             known, trashed = await self._database.read(
                 lambda connection: (
-                    gallery.all_rows(connection, trashed=False),
-                    gallery.all_rows(connection, trashed=True),
+                    all_rows(connection, trashed=False),
+                    all_rows(connection, trashed=True),
                 )
             )
             self._compared = time.monotonic(), await asyncio.to_thread(self._shelf.changed)
             new, gone = await asyncio.to_thread(self._shelf.compare, known, trashed)
             if gone:
-                await self._database.write(lambda connection: gallery.forget_gone(connection, gone))
+                await self._database.write(lambda connection: forget_gone(connection, gone))
             for start in range(0, len(new), _PIECE):
                 records: list[Record] = []
                 for one in new[start : start + _PIECE]:
                     record = await asyncio.to_thread(self._shelf.describe, one)
                     records += [record] if record is not None else []
-                await self._database.write(lambda connection, records=records: gallery.add(connection, records))
+                await self._database.write(lambda connection, records=records: add(connection, records))
                 await asyncio.sleep(_BREATH)  # thousands of pictures must not keep anybody else waiting
             if new or gone:
                 log.info("output folder: %d files that were new are on record, %d were gone", len(new), len(gone))

@@ -25,6 +25,7 @@ import msgspec
 
 from safelight.app import Budgets, Outcome, Studio
 from safelight.engine import Cancel, NodeProgress, RunFinished, RunOptions
+from safelight.environment import Environment
 from safelight.graph import Document
 from safelight.host.documents import facts_of, filled
 from safelight.host.logs import run_id, start_logging
@@ -344,7 +345,7 @@ def main() -> None:
     _give_way()
     # A node that computes in Python must not keep events and cancels waiting for the usual 5 ms.
     sys.setswitchinterval(0.001)
-    start_logging(os.environ.get("SAFELIGHT_LOG", "text"))
+    start_logging(Environment.read().log)
     Worker(source, sink).serve()
     sink.close()
     # Threads of libraries must not keep a process that has nothing left to do.

@@ -1,0 +1,84 @@
+"""What the environment says: read in one place, once, and passed on by name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_YES = ("1", "true", "yes", "on")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What the user has set; what is not given is the default here. See docs/server.md.
+
+    Attributes:
+        home: `SAFELIGHT_HOME`, the data folder; None is the platform's folder for user data.
+        models: `SAFELIGHT_MODELS`, the folders of models, separated as in PATH; none is `models` in the data folder.
+        device: `SAFELIGHT_DEVICE`; empty: measured.
+        precision: `SAFELIGHT_PRECISION`; empty: measured.
+        allow_pickle: `SAFELIGHT_ALLOW_PICKLE`, whether weights that are pickles are read.
+        token: `SAFELIGHT_TOKEN`, that of a server; empty: none.
+        log: `SAFELIGHT_LOG`, the form of log lines: `text` or `json`.
+        hub: where huggingface_hub keeps its files, told by the variables that it reads itself.
+        offline: `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: nothing is downloaded.
+        threads: `OMP_NUM_THREADS`, threads to compute with; None: as many as there are cores.
+        visible_devices: `CUDA_VISIBLE_DEVICES`.
+    """
+
+    home: Path | None = None
+    models: tuple[Path, ...] = ()
+    device: str = ""
+    precision: str = ""
+    allow_pickle: bool = False
+    token: str = ""
+    log: str = "text"
+    hub: Path = field(default_factory=lambda: Path("~/.cache/huggingface/hub").expanduser())
+    offline: bool = False
+    threads: int | None = None
+    visible_devices: str = ""
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None) -> Environment:
+        """What is set, by default for this process."""
+        given = os.environ if environ is None else environ
+        home = given.get("SAFELIGHT_HOME")
+        return cls(
+            home=Path(home).expanduser().resolve() if home else None,
+            models=tuple(
+                Path(part).expanduser() for part in given.get("SAFELIGHT_MODELS", "").split(os.pathsep) if part
+            ),
+            device=_wish(given.get("SAFELIGHT_DEVICE", "")),
+            precision=_wish(given.get("SAFELIGHT_PRECISION", "")),
+            allow_pickle=given.get("SAFELIGHT_ALLOW_PICKLE", "").lower() in _YES,
+            token=given.get("SAFELIGHT_TOKEN", ""),
+            log=given.get("SAFELIGHT_LOG") or "text",
+            hub=_hub(given),
+            offline=any(given.get(name, "").lower() in _YES for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")),
+            threads=_count(given.get("OMP_NUM_THREADS", "")),
+            visible_devices=given.get("CUDA_VISIBLE_DEVICES", ""),
+        )
+
+
+def _wish(text: str) -> str:
+    text = text.strip().lower()
+    return "" if text == "auto" else text
+
+
+def _count(text: str) -> int | None:
+    with contextlib.suppress(ValueError):
+        return max(1, int(text))
+    return None
+
+
+def _hub(given: Mapping[str, str]) -> Path:
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if given.get(name):
+            return Path(given[name]).expanduser()
+    home = given.get("HF_HOME")
+    if home:
+        return Path(home).expanduser() / "hub"
+    return Path(given.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "huggingface" / "hub"
