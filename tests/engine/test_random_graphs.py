@@ -25,7 +25,7 @@ from engine.cache_tools import python_paths, same
 from safelight.engine import Cache, CacheMemory, RunResult, Services, choices, run
 from safelight.engine.calling import Caller
 from safelight.graph import Document, Keys, check, plan
-from safelight.graph.plan import Survey
+from safelight.graph.survey import Survey
 from safelight.places import InputFolders
 
 MANY = int(os.environ.get("SAFELIGHT_GRAPHS", "12"))

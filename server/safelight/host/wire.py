@@ -11,7 +11,7 @@ from typing import IO, Any
 import msgspec
 
 from safelight.engine.events import AnyEvent
-from safelight.engine.run import NodeReport
+from safelight.engine.result import NodeReport
 from safelight.sdk.problem import Problem
 
 from .facts import Facts

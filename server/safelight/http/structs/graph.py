@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from safelight.graph import PlannedTurns
 from safelight.sdk.node import NodeSpec
 from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
@@ -79,11 +80,12 @@ class PlanBody(CheckBody, kw_only=True):
 class PlanNode(msgspec.Struct, frozen=True, kw_only=True):
     """What will become of a node: `cached`, `run`, `unknown` (below a choice not yet made), `off`, `unneeded`.
 
-    `seconds` is what it took last time.
+    `seconds` is what it took last time, `turns` what is known of an instance that is repeated.
     """
 
     status: Literal["cached", "run", "unknown", "off", "unneeded"]
     seconds: float | None = None
+    turns: PlannedTurns | None = None
 
 
 class PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):
