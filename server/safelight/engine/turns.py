@@ -74,6 +74,7 @@ class Turn(Protocol):
     def live(self, source: Source, /) -> Any: ...
     def value(self, source: Source, /) -> Any: ...
     def reports(self) -> dict[str, NodeReport]: ...
+    def close(self) -> None: ...
     @property
     def ran(self) -> bool: ...
     @property
@@ -251,15 +252,15 @@ class Turns:
             inner = self._outer.in_turn(self._node, turn, bound, holding, told=len(self._failed) < _TOLD_FAILURES)
             try:
                 inner.go(self._wanted(turn))
+                self._gather(turn, inner)
             except Escape as escape:
                 if escape.frame is not inner:
                     raise
                 names = {number: port for port, number in self._body.params.items()}
                 self._missing(names[escape.number], lost=isinstance(escape, Lost))
-                return
             finally:
                 self._report(inner)
-            self._gather(turn, inner)
+                inner.close()
 
     def _wanted(self, turn: int) -> set[int]:
         """The nodes of the body whose values have to be there after a turn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -97,7 +98,10 @@ class Graph:
     def within(self, prefix: str) -> Graph:
         """This graph with a prefix before the ids of its nodes, as one turn of a call has it. `index` keeps the short
         ids."""
-        return replace(self, nodes=[replace(node, id=prefix + node.id) for node in self.nodes])
+        nodes = [copy(node) for node in self.nodes]
+        for node in nodes:
+            node.id = prefix + node.id
+        return replace(self, nodes=nodes)
 
     def everything(self) -> Iterator[tuple[str, Graph]]:
         """This graph and those of all calls in it, each with the path before the ids of its nodes."""
