@@ -198,7 +198,7 @@ def make(rng: random.Random, size: int) -> dict[str, Any]:  # noqa: PLR0915  a t
         outs.append((f"{name}.text", "str", int(how != "carry")))
         outs.extend([(f"{name}.value", "int", 1), (f"{name}.image", "Image", 1), (f"{name}.picked", "str", 1)])
 
-    def inner() -> None:
+    def inner() -> None:  # noqa: PLR0915  a table, too
         if rng.random() < 0.15:
             loop()
             return
@@ -291,7 +291,7 @@ _GIVES = {"parts": {"texts": 1}, "grid": {"texts": 2}, "split": {"tail": 1}}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {function.__name__: function for function in NODES}
 
 
-def evaluate(document: Document) -> dict[str, Any]:
+def evaluate(document: Document) -> dict[str, Any]:  # noqa: PLR0915  one rule after the other
     """The outputs of the workflow by name, computed plainly."""
     seen: dict[str, tuple[dict[str, Any], int]] = {}
     links: dict[str, dict[str, list[tuple[str, str]]]] = {}

@@ -125,7 +125,7 @@ class Calls:
             message = f"Nothing in {step.id} changes from turn to turn, so its condition may hold for ever."
             hint = f"Carry a value, or use the number of the turn. It fails after {repeat.most:,} turns."
             self._say("endless_loop", message, hint, step.id, repeat.proceed, warning=True)
-        return not wrong and self._count(step, call, repeat.times)
+        return self._count(step, call, repeat.times) and not wrong
 
     def _count(self, step: Step, call: Call, times: Any) -> bool:
         if not isinstance(times, int):
