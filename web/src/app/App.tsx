@@ -8,6 +8,7 @@ import { ChooseFields } from "./ChooseFields";
 import { FormView } from "./FormView";
 import { Minimap } from "./Minimap";
 import { Overlays } from "./Overlays";
+import { RepeatPanel } from "./RepeatPanel";
 import { SidePanel } from "./SidePanel";
 import { TopBar } from "./TopBar";
 import { execute } from "./commands";
@@ -40,6 +41,7 @@ export function App() {
       <main>
         {form ? <FormView /> : <Canvas />}
         {!form && <Breadcrumb />}
+        {!form && <RepeatPanel />}
         {!form && minimap && !empty && <Minimap />}
         {!form && <EmptyHint />}
         {!form && choosing && <ChooseFields />}

@@ -338,9 +338,9 @@ export function execute(id: string): void {
 
 /** Jumps to a node by its flat id, through subgraphs, and selects it. */
 export function jumpTo(flat: string): void {
-  const parts = flat.split("/");
-  const id = parts.pop() as string;
   const tab = activeTab();
+  const parts = m.withoutTurns(tab.document, flat).split("/");
+  const id = parts.pop() as string;
   useApp.setState((state) => ({
     form: false,
     tabs: state.tabs.map((other) => (other.id === tab.id ? { ...other, path: parts, selection: [id] } : other)),

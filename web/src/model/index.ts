@@ -14,4 +14,5 @@ export * from "./lora";
 export * from "./picture";
 export * from "./ports";
 export * from "./porttype";
+export * from "./repeat";
 export * from "./subgraph";
