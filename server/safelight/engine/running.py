@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _PLAIN = frozenset({"int", "float", "str", "bool", "choice"})
 _READABLE = 2000  # bytes of a value that is told with the end of its node
-_MOST_REPORTS = 10_000
+_MOST_REPORTS = 2_000
 """Nodes of turns that the result has a report of; calls themselves count all."""
 _MOST_WARNINGS = 100
 

@@ -16,7 +16,10 @@ from .survey import Choose, Light, Status, Survey
 
 
 class PlannedTurns(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the turns of a call: how many there are, if that is known, are cached, and will run."""
+    """What is known of the turns of a call: how many there are, if that is known, are cached, and will run.
+
+    Where these are fewer than all, there are too many turns to look at all of them.
+    """
 
     total: int | None
     cached: int

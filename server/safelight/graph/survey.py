@@ -21,6 +21,8 @@ from .turns import Turned, force_of_turn, number_of_turns, too_many
 Status = Literal["cached", "run", "unknown", "off", "unneeded"]
 
 
+_MOST_TURNS = 5_000
+"""Turns that a survey looks at, those of calls inside calls included: some seconds of work."""
 _MOST_PROBLEMS = 20
 """Problems of turns that are told: what is wrong with one is often wrong with all."""
 
@@ -52,8 +54,10 @@ class Survey:
         choose: Choose | None = None,
         light: Light | None = None,
         given: Mapping[int, Any] | None = None,
+        room: list[int] | None = None,
     ) -> None:
-        """`given` has references for the nodes that stand for the inputs of a body; see `plan` for the rest."""
+        """`given` has references for the nodes that stand for the inputs of a body, `room` counts the turns that may
+        still be looked at; see `plan` for the rest."""
         self._graph = graph
         self._memory = memory
         self._keys = keys
@@ -63,6 +67,7 @@ class Survey:
         self._foreseen: dict[int, dict[str, Any]] = {}
         self._chosen: dict[int, Choice] = {}
         self._given = given or {}
+        self._room = [_MOST_TURNS] if room is None else room
         self.problems: list[Problem] = []
         self.turns: dict[int, Turned] = {}
         """What is known of the turns of each call."""
@@ -231,6 +236,10 @@ class Survey:
         for turn in range(found.total) if found.total is not None else count():
             if turn >= repeat.most:
                 raise ProblemError(too_many(node, repeat.most))
+            if self._room[0] <= 0:
+                found.unsure = True
+                return None
+            self._room[0] -= 1
             refs = inputs | {port: given[turn if len(given) > 1 else 0] for port, given in lists.items()} | carried
             if repeat.index:
                 refs[repeat.index] = self._typed(turn)
@@ -262,6 +271,7 @@ class Survey:
             self._choose,
             self._light,
             {at: refs[port] for port, at in body.params.items() if refs.get(port) is not None},
+            self._room,
         )
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems += inner.problems
@@ -357,7 +367,9 @@ class Survey:
                     self._held.append(number)
                 keyed |= self._sources_of_key(number, node)
                 continue
-            if status[number] != "unknown":
+            if number in self.turns and self.turns[number].unsure and not self.turns[number].run:
+                status[number] = "unknown"
+            elif status[number] != "unknown":
                 status[number] = "run"
             if node.faults:
                 continue

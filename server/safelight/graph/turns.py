@@ -16,7 +16,8 @@ class Turned:
     """What a survey has learned of the turns of a call.
 
     `total` is None where it cannot be known before the run. `needs` are the references without which a turn that is
-    remembered is of no use, `seconds` what these turns took. `run` turns are to run, for about `to_run` seconds.
+    remembered is of no use, `seconds` what these turns took. `run` turns are to run, for about `to_run` seconds. Where
+    it is `unsure` there were too many to look at, and the rest may be remembered or not.
     """
 
     total: int | None = None
@@ -24,6 +25,7 @@ class Turned:
     seconds: float = 0.0
     run: int = 0
     to_run: float = 0.0
+    unsure: bool = False
 
     def guess(self, seen: int, usual: float) -> None:
         """The turns after the first `seen` ones are not known: they will run, and take what is usual."""

@@ -560,7 +560,11 @@ export interface PlanNode {
   turns: PlannedTurns | null;
 }
 
-/** What is known of the turns of a call: how many there are, if that is known, are cached, and will run. */
+/**
+ * What is known of the turns of a call: how many there are, if that is known, are cached, and will run.
+ *
+ * Where these are fewer than all, there are too many turns to look at all of them.
+ */
 export interface PlannedTurns {
   total: number | null;
   cached: number;
