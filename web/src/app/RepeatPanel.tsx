@@ -38,7 +38,7 @@ function Fields({ id, node }: { id: string; node: m.NodeData }) {
     if (each.length) change({ each, ...(on && gone ? { carry } : {}) });
   };
   const carry = (name: string, output: string) => {
-    const { [name]: gone, ...rest } = repeat?.carry ?? {};
+    const { [name]: _before, ...rest } = repeat?.carry ?? {};
     change({ carry: output ? { ...rest, [name]: output } : rest });
   };
   return (
