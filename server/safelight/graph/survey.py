@@ -201,13 +201,15 @@ class Survey:
         found = self.turns[number] = Turned()
         try:
             inputs = {port: self._bound(body, port, wire) for port, wire in node.wires.items()}
-            if any(given is None for port, given in inputs.items() if port not in node.kind.lazy):
-                return None
             lists = {port: inputs[port] for port in body.repeat.each}
             times = body.repeat.times
             if isinstance(times, str):
-                times = self._scalar(inputs[times])
-            found.total = number_of_turns(node, {port: len(given) for port, given in lists.items()}, times)
+                times = None if inputs[times] is None else self._scalar(inputs[times])
+            if (times is not None or body.repeat.times is None) and all(given is not None for given in lists.values()):
+                found.total = number_of_turns(node, {port: len(given) for port, given in lists.items()}, times)
+            if any(given is None for port, given in inputs.items() if port not in node.kind.lazy):
+                found.guess(0, self._usual(body))
+                return None
             outputs = self._all_turns(node, body, inputs, lists, found)
         except ProblemError as error:
             self.problems += [problem.at(node.id) for problem in error.problems]
