@@ -13,7 +13,8 @@ import msgspec
 
 from safelight.app import Studio, is_file, is_there
 from safelight.graph import Document, Port
-from safelight.graph.expand import Flat, expand, locate
+from safelight.graph.expand import expand
+from safelight.graph.flat import Flat, locate
 from safelight.sdk.node import NodeType
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.types import PortType

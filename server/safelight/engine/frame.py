@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from safelight.graph import Graph, GraphNode, Wire
-from safelight.graph.expand import Source
+from safelight.graph.flat import Source
 from safelight.graph.keys import eager, needs_of
 from safelight.graph.ports import PARAMETER
 from safelight.graph.survey import Survey

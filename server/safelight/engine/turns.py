@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from safelight.graph import GraphNode, Wire
-from safelight.graph.expand import Source
+from safelight.graph.flat import Source
 from safelight.graph.turns import number_of_turns, too_many
 from safelight.sdk.problem import Problem, ProblemError
 

@@ -19,7 +19,8 @@ from .bypass import Constants, around_bypassed, behind
 from .check_calls import Calls, call_saves
 from .check_ports import Ports, known_names
 from .document import Document
-from .expand import Call, Fault, Flat, Source, Step, expand, locate
+from .expand import expand
+from .flat import Call, Fault, Flat, Source, Step, locate
 from .migrate import migrate
 from .order import topological
 from .pause import no_collection

@@ -11,7 +11,7 @@ from safelight.sdk.node import InputSpec, NodeType, is_scalar
 from safelight.sdk.types import ANY, PortType, can_connect
 
 from .check_ports import Say, known_names
-from .expand import Call, Source, Step
+from .flat import Call, Source, Step
 from .ports import GIVEN, PARAMETER, call_type
 from .repeat import MOST_EVER
 from .structure import Body, Graph, GraphNode

@@ -8,7 +8,7 @@ from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import did_you_mean, one_of
 
 from .document import SUBGRAPH
-from .expand import Source, Step
+from .flat import Source, Step
 
 Say = Callable[..., None]
 """Takes a problem: code, message, hint, node, port, value, the ids of the steps that it concerns, and whether it is

@@ -11,7 +11,7 @@ from safelight.sdk.node import NodeType
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean
 from safelight.sdk.types import PortType
 
-from .expand import Source
+from .flat import Source
 from .repeat import Repeat
 
 

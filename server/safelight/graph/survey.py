@@ -12,7 +12,7 @@ import msgspec
 
 from safelight.sdk.problem import Problem, ProblemError
 
-from .expand import Source
+from .flat import Source
 from .keys import Called, Foreseen, Keys, Known, Memory, Typed, eager, needs_of
 from .ports import PARAMETER
 from .structure import Body, Graph, GraphNode, Wire

@@ -10,7 +10,7 @@ from safelight.sdk.problem import one_of
 from safelight.sdk.types import PortType, can_connect
 
 from .check_ports import Say
-from .expand import Source, Step
+from .flat import Source, Step
 from .structure import GraphNode, Wire
 
 
