@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from engine import random_graphs
+from engine.cache_tools import run_python
 from engine.engine_bench import Engine
 from safelight.engine import Cancel, NodeFailed, NodeFinished, NodeProgress, NodeStarted, RunOptions, run, thin
 from safelight.engine.calling import Caller
@@ -414,6 +415,33 @@ def test_one_that_is_cancelled_goes_on_from_there(engine: Engine) -> None:
     assert turns is not None and (turns.total, turns.cached, turns.run) == (100, 60, 40)
     results(engine, document)
     assert next(name for name in called(engine) if "/" in name).startswith("loop/60/")
+
+
+KILLED = doc({"loop": loop(values={"a": 1}, times=100, carry={"a": "half"})}, [], {"last": "loop.half"}, adds=ADDS)
+
+
+def test_one_that_is_killed_goes_on_from_there(engine: Engine) -> None:
+    engine.services.cache.close()
+    code = """
+        import os, sys, time
+        from pathlib import Path
+        from engine.engine_bench import Engine
+        from engine.test_loops import KILLED
+        from safelight.engine import NodeStarted, run
+        made = Engine(Path(sys.argv[1]))
+        def emit(event):
+            if isinstance(event, NodeStarted) and event.node == "loop/60/sum":
+                time.sleep(1)  # as a turn of some length: what was done before it is on disk by then
+                os._exit(0)
+        run(made.graph(KILLED), made.services, "", emit=emit)
+        os._exit(1)
+    """
+    run_python(code, str(engine.folder))
+    engine.open()
+    turns = engine.plan(KILLED).nodes["loop"].turns
+    assert turns is not None and (turns.total, turns.cached, turns.run) == (100, 60, 40)
+    assert results(engine, KILLED) == {"last": 101}
+    assert next(name for name in called(engine) if "/" in name) == "loop/60/sum"
 
 
 def test_a_thousand_quick_turns_do_not_flood(engine: Engine) -> None:
