@@ -100,6 +100,26 @@ def size(*, width: Annotated[int, Number(min=8, max=4096, multiple_of=8)] = 64) 
 
 
 @node()
+def below_limit(a: int, *, limit: int = 5) -> bool:
+    """Whether a number is below a limit."""
+    return a < limit
+
+
+@node()
+def divide_exactly(a: int, *, by: int = 2) -> int:
+    """A whole number, divided; it fails where something is left."""
+    if a % by:
+        raise RuntimeError(f"{a} is not a multiple of {by}")
+    return a // by
+
+
+@node()
+def flags(*, given: str = "") -> list[bool]:
+    """Yes or no, for each letter of a text: y or n."""
+    return [letter == "y" for letter in given]
+
+
+@node()
 def total(numbers: Annotated[list[int], Items()]) -> int:
     """Adds all."""
     return sum(numbers)
@@ -237,7 +257,7 @@ def catalogue() -> Catalogue:
     import sys
 
     kinds = Catalogue.of(
-        number, fraction, flag, words, divide, add,
+        number, fraction, flag, words, divide, add, below_limit, divide_exactly, flags,
         scale, size, total, count, below, shout, paint, mix, frame, both, switch,
         fail, clock, write, read, texts, repeat, prompted, denoiser, vae, paint_with, anything, renamed,
     )  # fmt: skip

@@ -24,9 +24,10 @@ from safelight.engine import (
     lightly,
     run,
 )
-from safelight.engine.run import Emit
+from safelight.engine.running import Emit
 from safelight.graph import Checked, Document, Graph, GraphNode, Plan, check, plan
-from safelight.graph.plan import Choice, eager
+from safelight.graph.keys import eager
+from safelight.graph.survey import Choice
 from safelight.interop.delivery import Delivered, deliver, require_writable
 from safelight.interop.naming import filled_name, unknown_tokens
 from safelight.media.registry import MediaRegistry, load_media
@@ -174,21 +175,24 @@ class Studio:
     def _missing(self, graph: Graph) -> list[Problem]:
         """Files and models that are named and not there: warnings where the targets may do without them."""
         memory = CacheMemory(self.services)
-        surely = graph.needed(_settled_choice)
         problems: list[Problem] = []
-        for number, node in enumerate(graph.nodes):
-            if node.off:
-                continue
-            for port, wire in node.wires.items():
-                spec = node.kind.ports.get(port)
-                widget = spec.widget if spec else None
-                if widget is None or not widget.names_files or wire.sources or not isinstance(wire.value, str):
+        sure = {"": True}
+        for path, within in graph.everything():
+            needed = within.needed(_settled_choice) if sure[path] else set()
+            sure |= {f"{path}{name}/": within.index[name] in needed for name, _ in within.bodies()}
+            for number, node in enumerate(within.nodes):
+                if node.off:
                     continue
-                try:
-                    memory.fingerprint(widget, wire.value)
-                except ProblemError as error:
-                    placed = [problem.at(node.id, port) for problem in error.problems]
-                    problems += placed if number in surely else [problem.warning() for problem in placed]
+                for port, wire in node.wires.items():
+                    spec = node.kind.ports.get(port)
+                    widget = spec.widget if spec else None
+                    if widget is None or not widget.names_files or wire.sources or not isinstance(wire.value, str):
+                        continue
+                    try:
+                        memory.fingerprint(widget, wire.value)
+                    except ProblemError as error:
+                        placed = [problem.at(path + node.id, port) for problem in error.problems]
+                        problems += placed if number in needed else [problem.warning() for problem in placed]
         return problems
 
     def plan(self, graph: Graph, force: frozenset[str] = frozenset()) -> Plan:
@@ -229,8 +233,9 @@ class Studio:
         text = msgspec.json.encode(document.data()).decode()
         delivered: dict[str, list[Delivered]] = {}
 
-        def hand_over(node: str, file: File, data: bytes) -> None:
-            named = replace(file, name=filled_name(file.name, graph, node))
+        def hand_over(node: str, file: File, data: bytes, within: Graph) -> None:
+            (_, number), *outwards = graph.trail(node)
+            named = replace(file, name=filled_name(file.name, [(within, number), *outwards]))
             delivered.setdefault(node, []).append(deliver(named, data, output, text, self.media))
 
         result = run(
@@ -268,7 +273,11 @@ class Studio:
             if name not in result.values:
                 outputs[name] = []
             elif node.types[port].innermost.name == "File":
-                outputs[name] = [msgspec.to_builtins(file) for file in delivered.get(node.id, [])]
+                maker = graph.trail(graph.origin((number, port)))[0]
+                files = [
+                    file for made, several in delivered.items() if graph.trail(made)[0] == maker for file in several
+                ]
+                outputs[name] = [msgspec.to_builtins(file) for file in files]
             else:
                 value = result.values[name]
                 pattern = f"{value_in_name(document.name or 'workflow')}_{value_in_name(name)}_{{counter}}"

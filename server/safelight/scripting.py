@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast, get_type_hints,
 
 from safelight.app import Outcome, Studio
 from safelight.engine import Cancel, NodeReport, RunOptions
-from safelight.engine.run import Emit
+from safelight.engine.running import Emit
 from safelight.graph import Checked, Document, Link, Node, OutputPort, Plan, Port
 from safelight.graph.document import InputPort
 from safelight.media.registry import MediaRegistry

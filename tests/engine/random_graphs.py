@@ -121,6 +121,30 @@ def catalogue() -> Catalogue:
 
 
 _LETTERS = "abc"
+_BODY = {
+    "nodes": {
+        "turn": {"type": "random_graphs.turned", "version": 1, "values": {"times": 1}},
+        "long": {"type": "random_graphs.length", "version": 1, "values": {}},
+        "grey": {"type": "random_graphs.field", "version": 1, "values": {"side": 2, "shade": 0.5}},
+        "pick": {"type": "random_graphs.select", "version": 1, "values": {}},
+    },
+    "links": [{"from": "turn.text", "to": "long.a"}, {"from": "turn.text", "to": "pick.first"}],
+    "inputs": [
+        {"name": "a", "to": "turn.a"},
+        {"name": "b", "to": "turn.b"},
+        {"name": "i", "to": "grey.side"},
+        {"name": "i", "to": "pick.index"},
+        {"name": "far", "to": "pick.second"},
+    ],
+    "outputs": [
+        {"name": "text", "from": "turn.text"},
+        {"name": "value", "from": "long.value"},
+        {"name": "image", "from": "grey.image"},
+        {"name": "picked", "from": "pick.value"},
+    ],
+}
+"""What repeated instances run: `a` turned round and joined with `b`, its length, an image of the size of the turn, and
+in odd turns what comes from far."""
 
 
 def make(rng: random.Random, size: int) -> dict[str, Any]:  # noqa: PLR0915  a table of what may be built
@@ -157,7 +181,27 @@ def make(rng: random.Random, size: int) -> dict[str, Any]:  # noqa: PLR0915  a t
         else:
             outs.append((f"{add(kind, {'letter': rng.choice(_LETTERS)}, {})}.text", "str", 0))
 
-    def inner() -> None:
+    def loop() -> None:
+        how = rng.choice(["each", "times", "carry"])
+        a = giver(("str",), 1)
+        b, far = giver(("str",), 0), giver(("str",), 0)
+        if not a or not b or not far or a[2] != (how == "each"):
+            return
+        name = f"n{len(nodes)}"
+        repeat: dict[str, Any] = {"each": ["a"]} if how == "each" else {"times": "n"}
+        repeat |= {"index": "i"} | ({"carry": {"a": "text"}} if how == "carry" else {})
+        values = {} if how == "each" else {"n": rng.choice([0, 1, 2, 3])}
+        nodes[name] = {"type": "subgraph:body", "values": values, "repeat": repeat}
+        for port, source in (("a", a), ("b", b), ("far", far)):
+            if port != "b" or how != "carry" or rng.random() < 0.5:
+                links.append({"from": source[0], "to": f"{name}.{port}"})
+        outs.append((f"{name}.text", "str", int(how != "carry")))
+        outs.extend([(f"{name}.value", "int", 1), (f"{name}.image", "Image", 1), (f"{name}.picked", "str", 1)])
+
+    def inner() -> None:  # noqa: PLR0915  a table, too
+        if rng.random() < 0.15:
+            loop()
+            return
         kind = rng.choice(["turned", "turned", "joined", "length", "total", "split", "select", "select", "twice",
                            "dimmed", "mean"])  # fmt: skip
         if kind == "turned":
@@ -220,6 +264,7 @@ def make(rng: random.Random, size: int) -> dict[str, Any]:  # noqa: PLR0915  a t
         "format": "safelight/1",
         "nodes": nodes,
         "links": links,
+        "subgraphs": {"body": _BODY},
         "outputs": [{"name": f"o{number}", "from": out[0]} for number, out in enumerate(chosen)],
     }
 
@@ -246,7 +291,7 @@ _GIVES = {"parts": {"texts": 1}, "grid": {"texts": 2}, "split": {"tail": 1}}
 _FUNCTIONS: dict[str, Callable[..., Any]] = {function.__name__: function for function in NODES}
 
 
-def evaluate(document: Document) -> dict[str, Any]:
+def evaluate(document: Document) -> dict[str, Any]:  # noqa: PLR0915  one rule after the other
     """The outputs of the workflow by name, computed plainly."""
     seen: dict[str, tuple[dict[str, Any], int]] = {}
     links: dict[str, dict[str, list[tuple[str, str]]]] = {}
@@ -265,10 +310,31 @@ def evaluate(document: Document) -> dict[str, Any]:
         depth = lift + _GIVES.get(kind, {}).get(source[1], 0)
         if kind in ("select", "twice"):
             depth = lift
+        if document.nodes[source[0]].repeat is not None:
+            depth = int(source[1] != "text" or not document.nodes[source[0]].repeat.carry)
         return values[source[1]], depth
+
+    def turns(name: str) -> dict[str, Any]:
+        body = document.nodes[name]
+        given = {port: brought(sources[0])[0] for port, sources in links.get(name, {}).items()}
+        assert body.repeat is not None
+        found: dict[str, Any] = {"text": [], "value": [], "image": [], "picked": []}
+        a = given["a"]
+        for turn in range(len(a) if body.repeat.each else body.values["n"]):
+            text = turned(a[turn] if body.repeat.each else a, given.get("b"))
+            found["text"].append(text)
+            found["value"].append(len(text))
+            found["image"].append(field(side=turn))
+            found["picked"].append(given["far"] if turn % 2 else text)
+            a = text if body.repeat.carry else a
+        if body.repeat.carry:
+            found["text"] = a
+        return found
 
     def work(name: str) -> tuple[dict[str, Any], int]:
         body = document.nodes[name]
+        if body.repeat is not None:
+            return turns(name), 0
         kind = body.type.rpartition(".")[2]
         given: dict[str, Any] = dict(body.values)
         excess: dict[str, int] = {}

@@ -25,7 +25,7 @@ from engine.cache_tools import python_paths, same
 from safelight.engine import Cache, CacheMemory, RunResult, Services, choices, run
 from safelight.engine.calling import Caller
 from safelight.graph import Document, Keys, check, plan
-from safelight.graph.plan import Survey
+from safelight.graph.survey import Survey
 from safelight.media.registry import built_in
 from safelight.places import InputFolders
 
@@ -65,25 +65,38 @@ class Bench:
             assert same(result.values[name], wanted), f"{name}: {result.values[name]!r:.100} and not {wanted!r:.100}"
         sizes = {node.id: (1 if not node.lift else 1_000, len(node.kind.lazy)) for node in graph.nodes}
         for name, count in calls.items():
-            elements, lazy = sizes[name]
+            elements, lazy = sizes.get(name, (1, 1))  # a node of a turn
             assert count <= elements * (1 + lazy), f"{name} was called {count} times"
         for name, node in planned.items() if alone else ():
-            ran = name in calls
+            ran = name in calls or any(other.startswith(f"{name}/") for other in calls)
             if node.status in ("cached", "unneeded", "off"):
                 assert not ran, f"{name} was planned as {node.status} and ran"
             report = result.nodes.get(name)
             if node.status == "cached" and report is not None:
                 assert report.status == "cached"
+            if node.turns is not None and node.status in ("cached", "run"):
+                total = node.turns.cached + node.turns.run
+                assert node.turns.total in (None, total), f"{name} has {node.turns}"
             if node.status == "run" and not ran:
                 # A result that turned out as it was before stops there; so does a list without elements. Of two nodes
                 # that do the same work one does it for both; and a value that was evicted may be made by another node.
-                same_work = [other for other in calls if document.nodes[other].type == document.nodes[name].type]
+                kinds = {other: node_type(document, other) for other in calls}
+                same_work = [other for other, kind in kinds.items() if kind == node_type(document, name)]
                 known = remembered[graph.index[name]]
                 made_by_another = known is not None and {ref.digest for ref in known.outputs.values()} & made
-                because = graph.nodes[graph.index[name]].lift or same_work or above(graph, name) & set(calls)
+                planned_node = graph.nodes[graph.index[name]]
+                because = planned_node.lift or planned_node.body or same_work or above(graph, name) & set(calls)
                 because = because or made_by_another
                 assert because, f"{name} did not run"
         return result
+
+
+def node_type(document: Document, name: str) -> str:
+    """The type of a node, or of one in a turn of a call."""
+    call, _, inner = name.partition("/")
+    if not inner:
+        return document.nodes[call].type
+    return document.subgraphs["body"].nodes[inner.partition("/")[2]].type
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def test_tokens_become_dates_and_values(studio: Studio) -> None:
     moment = time.mktime((2026, 3, 1, 14, 5, 9, 0, 0, -1))
 
     def filled(pattern: str) -> str:
-        return filled_name(pattern, graph, "save", moment)
+        return filled_name(pattern, graph.trail("save"), moment)
 
     assert filled("{date}/{time}_{counter}") == "2026-03-01/14-05-09_{counter}"
     assert filled("{resize.height}x{resize.width}") == "8x7", "typed in, and linked to a value that is typed in"

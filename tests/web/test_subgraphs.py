@@ -190,3 +190,40 @@ def test_kept_in_the_library_and_used_in_another_workflow(packed: Editor) -> Non
     document = packed.document
     assert [node["type"] for node in document["nodes"].values()] == ["subgraph:subgraph"]
     assert set(document["subgraphs"]["subgraph"]["nodes"]) == {"sample", "repeat"}
+
+
+ADDS = {
+    "name": "adds",
+    "nodes": {"sum": {"type": "values.calculate", "values": {"b": 2.0}}},
+    "links": [],
+    "inputs": [{"name": "a", "to": "sum.a"}],
+    "outputs": [{"name": "out", "from": "sum.value"}],
+}
+LOOP = graph(
+    {"start": ("values.number", 0, 0), "loop": ("subgraph:adds", 340, 0)},
+    [("start.value", "loop.a")],
+    outputs=[{"name": "out", "from": "loop.out"}],
+    subgraphs={"adds": ADDS},
+)
+
+
+def test_an_instance_is_repeated_in_its_panel_and_shows_its_last_turn(editor: Editor) -> None:
+    editor.open(LOOP, zoom=0.8)
+    choose(editor, "loop")
+    panel = editor.page.locator(".repeat-box")
+    panel.locator("summary").click()
+    editor.one_step(lambda: panel.get_by_label("Runs").select_option("times"))
+    editor.one_step(lambda: panel.get_by_label("A gets what the turn before gave at").select_option("out"))
+    assert editor.document["nodes"]["loop"]["repeat"] == {"times": 2, "carry": {"a": "out"}}
+    assert "2 turns" in editor.node("loop").inner_text()
+    editor.press("Control+Enter")
+    editor.wait(
+        "(() => { const s = __safelight.app.getState(); const t = s.tabs.find(t => t.id === s.active);"
+        " return t.run && s.runs[t.run]?.status === 'done'; })()",
+        60,
+    )
+    assert editor.node("loop").get_attribute("data-status") in ("done", "cached")
+    editor.page.mouse.dblclick(*editor.header("loop"))
+    editor.settle()
+    assert path(editor) == ["loop"]
+    assert editor.node("sum").get_attribute("data-status") in ("done", "cached")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
-from safelight.graph import Plan
+import msgspec
+
+from safelight.graph import Plan, PlannedNode, PlannedTurns
 from safelight.sdk.problem import ProblemError
 
 from .answer import print_json
@@ -27,18 +30,31 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
                 report(error.problems)
             return 2
     if given.json:
-        nodes = {name: {"status": node.status, "seconds": node.seconds} for name, node in plan.nodes.items()}
+        nodes = {name: _node(node) for name, node in plan.nodes.items()}
         print_json({"status": "ok", "seconds": plan.seconds, "nodes": nodes, "problems": list(plan.problems)})
     else:
         _print(plan)
     return 0
 
 
+def _node(node: PlannedNode) -> dict[str, Any]:
+    turns = {"turns": msgspec.to_builtins(node.turns)} if node.turns is not None else {}
+    return {"status": node.status, "seconds": node.seconds, **turns}
+
+
+def _turns(turns: PlannedTurns | None) -> str:
+    """`7 of 10 turns cached`, as far as it is known."""
+    if turns is None:
+        return ""
+    total = "an unknown number of" if turns.total is None else str(turns.total)
+    return f"  {turns.cached} of {total} turn{'' if turns.total == 1 else 's'} cached"
+
+
 def _print(plan: Plan) -> None:
     width = max((len(name) for name in plan.nodes), default=0)
     for name, node in plan.nodes.items():
         seconds = f"{node.seconds:8.2f} s" if node.seconds is not None and node.status != "off" else ""
-        print(f"  {name:<{width}}  {node.status:<8} {seconds}".rstrip())
+        print(f"  {name:<{width}}  {node.status:<8} {seconds}{_turns(node.turns)}".rstrip())
     counts = [node.status for node in plan.nodes.values()]
     print(f"{counts.count('run')} to run, {counts.count('cached')} cached; about {plan.seconds:.1f} s.")
     report(plan.problems)

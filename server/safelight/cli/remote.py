@@ -63,7 +63,8 @@ def _with_uploads(client: Client, studio: Studio, document: Document) -> Documen
     """The document with its input files on the server; those that are not here are left for the server to find."""
     graph = studio.check(document).graph
     values: dict[Port, Any] = {}
-    for node in graph.nodes if graph is not None else ():
+    everything = graph.everything() if graph is not None else ()
+    for name, node in ((path + node.id, node) for path, within in everything for node in within.nodes):
         for port, wire in node.wires.items():
             if wire.sources or not wire.value or not isinstance(node.kind.ports[port].widget, FilePick):
                 continue
@@ -71,9 +72,9 @@ def _with_uploads(client: Client, studio: Studio, document: Document) -> Documen
                 path: Path = studio.services.files.path(str(wire.value))
             except ProblemError:
                 continue
-            name = client.upload(path, str(wire.value)).file.name
-            if name != wire.value:
-                values[Port(node.id, port)] = name
+            uploaded = client.upload(path, str(wire.value)).file.name
+            if uploaded != wire.value:
+                values[Port(name, port)] = uploaded
     return document.with_values(values) if values else document
 
 

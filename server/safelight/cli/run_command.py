@@ -66,6 +66,11 @@ def summary(outcome: Outcome) -> dict[str, Any]:
         found = reports.get(node.id)
         status = found.status if found and found.status != "off" else "skipped"
         nodes[node.id] = {"status": status, "seconds": found.seconds if found else 0.0}
+    nodes |= {  # those of turns
+        name: {"status": found.status if found.status != "off" else "skipped", "seconds": found.seconds}
+        for name, found in reports.items()
+        if name not in nodes
+    }
     return {
         "status": outcome.result.status,
         "seconds": outcome.result.seconds,

@@ -13,8 +13,10 @@ import msgspec
 
 from safelight.app import Studio, is_file, is_there
 from safelight.graph import Document, Port
-from safelight.graph.expand import Flat, expand
+from safelight.graph.expand import expand
+from safelight.graph.flat import Flat, locate
 from safelight.graph.migrate import migrate
+from safelight.sdk.node import NodeType
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.types import PortType
 from safelight.sdk.widgets import ModelPick
@@ -140,29 +142,27 @@ def _assignment(text: str) -> tuple[Port, str]:
 
 def _type_of(flat: Flat, port: Port, document: Document | None = None) -> PortType:
     """The type of a port, by which its text is read; text where it is unknown, and `check` will say why."""
-    number, name = _inner(flat, port, document)
-    kind = None if number is None else flat.steps[number].kind
+    kind, name = _inner(flat, port, document)
     return kind.inputs.get(name, PortType("str")) if kind else PortType("str")
 
 
-def _inner(flat: Flat, port: Port, document: Document | None) -> tuple[int | None, str]:
-    """The step and the port of it that a port means, that inside where it is an input of a subgraph."""
-    number = flat.index.get(port.node)
+def _inner(flat: Flat, port: Port, document: Document | None) -> tuple[NodeType | None, str]:
+    """The type of the node and the port of it that a port means, those inside where it is an input of a subgraph."""
+    way = locate(flat, port.node)
     node = document.nodes.get(port.node) if document else None
-    if number is None and document and node:
+    if not way and document and node:
         sub = document.subgraphs.get(node.type.removeprefix("subgraph:"))
         inner = [entry.to for entry in sub.inputs if entry.name == port.port] if sub else []
         if inner:
             return _inner(flat, Port(f"{port.node}/{inner[0].node}", inner[0].port), None)
-    return number, port.port
+    return (way[-1][0].steps[way[-1][1]].kind if way else None), port.port
 
 
 def _model_here(
     studio: Studio, given: argparse.Namespace, flat: Flat, port: Port, document: Document | None, value: Any
 ) -> Any:
     """The name of a model for a path that was typed where one is asked for; any other value as it is."""
-    number, name = _inner(flat, port, document)
-    kind = None if number is None else flat.steps[number].kind
+    kind, name = _inner(flat, port, document)
     spec = kind.ports.get(name) if kind else None
     asked = isinstance(value, str) and spec is not None and isinstance(spec.widget, ModelPick)
     return model_here(studio, value) if asked and not getattr(given, "server", None) else value

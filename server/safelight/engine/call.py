@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from safelight.graph import GraphNode, Wire
-from safelight.graph.plan import Choice, given
+from safelight.graph.keys import given
+from safelight.graph.survey import Choice
 from safelight.sdk.lazy import Lazy
 from safelight.sdk.node import value_fault
 from safelight.sdk.problem import Problem, ProblemError

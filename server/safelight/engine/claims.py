@@ -50,6 +50,10 @@ class Claims:
         for number in numbers:
             self._live.pop(number, None)
 
+    def clear(self) -> None:
+        """Lets go of all values."""
+        self._live.clear()
+
     def leave(self, number: int) -> None:
         """Takes back the claim of the run itself on a target or an output."""
         self._users[number] -= 1

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from safelight.graph import GraphNode, Keys
-from safelight.graph.plan import eager
+from safelight.graph.keys import eager
 
 from .cache import MISSING, Action
 from .call import Demand, elements, nested
@@ -31,7 +31,6 @@ class Each:
         memory: CacheMemory,
         caller: Caller,
         cancel: Cancel,
-        force: frozenset[str],
         gone: Callable[[GraphNode, dict[str, Any]], bool],
     ) -> None:
         """`gone` says of the outputs of an output node whether the bytes of its files are lost."""
@@ -41,11 +40,16 @@ class Each:
         self._memory = memory
         self._caller = caller
         self._cancel = cancel
-        self._force = force
         self._gone = gone
 
     def run(
-        self, node: GraphNode, arguments: dict[str, Any], fixed: dict[str, str], lazy: dict[str, str]
+        self,
+        node: GraphNode,
+        arguments: dict[str, Any],
+        fixed: dict[str, str],
+        lazy: dict[str, str],
+        *,
+        forced: bool,
     ) -> dict[str, Any]:
         """The outputs of all elements, in lists like those that came in.
 
@@ -54,6 +58,7 @@ class Each:
             arguments: the values of its inputs by port, lists where they are taken apart.
             fixed: the digests of the eager inputs that are the same for all elements.
             lazy: the digests of the lazy inputs that are there.
+            forced: whether elements run even if their results are known.
 
         Raises:
             Demand: an element asks for a lazy input that is not there yet.
@@ -65,14 +70,16 @@ class Each:
                 port: self._keys.element_wire(node, port, wire, given[port]) if wire.depth else fixed[port]
                 for port, wire in eager(node)
             }
-            results.append(self._element(node, self._keys.key(node, digests), given, lazy))
+            results.append(self._element(node, self._keys.key(node, digests), given, lazy, forced))
         return {port: nested(node, arguments, [result[port] for result in results]) for port in node.kind.outputs}
 
-    def _element(self, node: GraphNode, key: str, given: dict[str, Any], lazy: dict[str, str]) -> dict[str, Any]:
+    def _element(
+        self, node: GraphNode, key: str, given: dict[str, Any], lazy: dict[str, str], forced: bool
+    ) -> dict[str, Any]:
         asked: list[str] = []
         while True:
             port = None
-            known = self._cache.lookup(key) if node.kind.spec.cache and node.id not in self._force else None
+            known = self._cache.lookup(key) if node.kind.spec.cache and not forced else None
             if known is not None and known.demands is None:
                 outputs = {name: self._cache.get(ref) for name, ref in known.outputs.items()}
                 if all(value is not MISSING for value in outputs.values()) and not self._gone(node, outputs):

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from safelight.graph import GraphNode
-from safelight.graph.plan import Light
+from safelight.graph.survey import Light
 from safelight.sdk.pack import BUILT_IN
 
 from .call import argument, verify

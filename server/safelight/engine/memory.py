@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from safelight.graph import GraphNode
-from safelight.graph.plan import Known
+from safelight.graph.keys import Known, needs_of
 from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.values import File
 from safelight.sdk.widgets import AnyWidget, FilePick, Text
 
-from .cache import MISSING, Cache
+from .cache import MISSING, Cache, ValueRef
+from .cache.taken import list_ref
 from .context import Services
 
-_SMALL = 4096
+SMALL = 4096
+"""Bytes of a value that a plan may look at."""
 
 
 class CacheMemory:
@@ -31,10 +33,19 @@ class CacheMemory:
 
     def available(self, node: GraphNode, known: Known) -> bool:
         del node
-        return all(self._cache.has(ref) for ref in known.outputs.values())
+        return all(self._cache.has(ref) for ref in needs_of(known))
+
+    def elements(self, ref: Any) -> list[Any]:
+        elements = self._cache.elements(ref)
+        if elements is None:
+            raise LookupError(ref.digest)
+        return elements
+
+    def listed(self, refs: Iterable[Any]) -> ValueRef:
+        return list_ref(ref if isinstance(ref, ValueRef) else ValueRef(ref.digest, 0) for ref in refs)
 
     def scalar(self, ref: Any) -> Any:
-        value = self._cache.get(ref) if ref.size <= _SMALL else MISSING
+        value = self._cache.get(ref) if ref.size <= SMALL else MISSING
         if isinstance(value, bool | int | float | str):
             return value
         raise LookupError(ref.digest)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from safelight.graph import Graph
 from safelight.protocol.events import RunStatus
 from safelight.sdk.codec import Codec
 from safelight.sdk.problem import Problem
@@ -26,8 +27,9 @@ class NodeReport(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
 
 
-Deliver = Callable[[str, File, bytes], None]
-"""Gets the id of an output node, a finished file of it, and its bytes. A ProblemError that it raises fails the run."""
+Deliver = Callable[[str, File, bytes, Graph], None]
+"""Gets the id of an output node, a finished file of it, its bytes, and the graph that the node is in: the outer one or,
+in a call, that of the turn. A ProblemError that it raises fails the run."""
 
 
 class Copies(Mapping[str, Any]):

@@ -2,12 +2,15 @@
 
 from .check import Checked, check
 from .document import FORMAT, Document, InputPort, Link, Node, OutputPort, Port
+from .keys import Keys, Memory
 from .migrate import migrate
-from .plan import Keys, Memory, Plan, PlannedNode, plan
-from .structure import Graph, GraphNode, Wire
+from .plan import Plan, PlannedNode, PlannedTurns, plan
+from .repeat import Repeat
+from .structure import Body, Graph, GraphNode, Wire
 
 __all__ = [
     "FORMAT",
+    "Body",
     "Checked",
     "Document",
     "Graph",
@@ -20,7 +23,9 @@ __all__ = [
     "OutputPort",
     "Plan",
     "PlannedNode",
+    "PlannedTurns",
     "Port",
+    "Repeat",
     "Wire",
     "check",
     "migrate",

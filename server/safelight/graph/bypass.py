@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .constant import constant, typed_in
-from .expand import Source, Step
+from .flat import Source, Step
 
 Constants = dict[Source, Source]
 """By output of a bypassed node: the output of the step that hands on what was typed into it."""

@@ -1,27 +1,31 @@
 """Everything that is wrong with a document, at once; and, of what is sound, a graph ready to be planned.
 
-The whole pass is linear in nodes and links, and nothing recurses: ten thousand nodes in a chain are fine.
+The whole pass is linear in nodes and links, and nothing recurses but calls inside calls: ten thousand nodes in a chain
+are fine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from safelight.sdk.node import InputSpec, NodeSpec, NodeType, is_scalar, value_fault
-from safelight.sdk.pack import BUILT_IN, Catalogue
-from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
-from safelight.sdk.types import PortType, can_connect
-from safelight.sdk.widgets import Fault as Remark
+from safelight.sdk.node import NodeSpec, NodeType
+from safelight.sdk.pack import Catalogue
+from safelight.sdk.problem import Problem, ProblemError, errors, one_of
+from safelight.sdk.types import PortType
 
 from .bypass import Constants, around_bypassed, behind
+from .check_calls import Calls, call_saves
+from .check_ports import Ports, known_names
 from .document import Document
-from .expand import Fault, Flat, Source, Step, expand
+from .expand import expand
+from .flat import Call, Fault, Flat, Source, Step, locate
 from .migrate import migrate
 from .order import topological
 from .pause import no_collection
 from .structure import Graph, GraphNode, Wire, unknown_node
+from .wiring import Wiring
 
 
 @dataclass
@@ -60,45 +64,145 @@ def check(document: Document, catalogue: Catalogue, targets: Sequence[str] | Non
     """
     with no_collection():
         current = migrate(document, catalogue)
-        checked = _Check(current, catalogue, targets).run()
+        checked = _Check(expand(current, catalogue), catalogue, targets, {}).run(current)
         checked.migrated = current is not document
         return checked
 
 
 class _Check:
-    def __init__(self, document: Document, catalogue: Catalogue, targets: Sequence[str] | None) -> None:
-        self._document = document
+    """One pass over a flat list of steps: a document, or the body of a call."""
+
+    def __init__(
+        self, flat: Flat, catalogue: Catalogue, targets: Sequence[str] | None, given: Mapping[int, GraphNode]
+    ) -> None:
+        """`given` are the nodes that stand in a body for the inputs of its call; those left out are not known."""
         self._catalogue = catalogue
         self._targets = targets
-        self._flat: Flat = expand(document, catalogue)
-        self._faults: list[Fault] = list(self._flat.faults)
-        self._cut: set[int] = set()
+        self._flat = flat
+        self._given = given
+        self._saves = True
+        self._outputs_wanted: Iterable[str] = flat.outputs
+        self._faults: list[Fault] = list(flat.faults)
         self._constants: Constants = {}
-        self._suggested: dict[str, str] = {}
+        self._order: list[int] = []
+        self._nodes: list[GraphNode | None] = []
 
-    def run(self) -> Checked:
-        steps = self._flat.steps
-        for step in steps:
-            self._ports(step)
-        self._cut, self._constants = around_bypassed(steps)
-        order, knotted, cycles = topological(steps)
-        for path in cycles:
-            shown = path if len(path) <= 12 else [*path[:6], "...", *path[-5:]]
-            message = f"The links run in a circle: {' → '.join(shown)}."
-            self._say("cycle", message, "Remove one of these links.", path[0], value=path[:100], concerns=path)
-        nodes: list[GraphNode | None] = [None] * len(steps)
-        for number in order:
-            nodes[number] = self._node(number, steps[number], nodes) if number not in knotted else None
+    def run(self, document: Document) -> Checked:
+        self._walk()
         outputs = self._outputs()
         targets = self._find_targets(outputs)
         problems = self._told(targets)
         if errors(problems):
-            return Checked(self._document, problems, None)
-        sound = [node or _stands_for(step) for node, step in zip(nodes, steps, strict=True)]
-        self._spread_faults(sound)
-        if all(sound[number].off for number in targets):
-            return Checked(self._document, [*problems, _nothing_to_run(self._targets)], None)
-        return Checked(self._document, problems, Graph(sound, self._flat.index, order, outputs, targets))
+            return Checked(document, problems, None)
+        graph = self._graph(outputs, targets)
+        if all(graph.nodes[number].off for number in targets):
+            return Checked(document, [*problems, _nothing_to_run(self._targets)], None)
+        return Checked(document, problems, graph)
+
+    def _walk(self) -> None:
+        """Finds what every step is made of, and what it gives."""
+        steps = self._flat.steps
+        ports = Ports(steps, self._catalogue, self._say)
+        for step in steps:
+            ports.look(step)
+        cut, self._constants = around_bypassed(steps)
+        self._order, knotted, cycles = topological(steps)
+        for path in cycles:
+            shown = path if len(path) <= 12 else [*path[:6], "...", *path[-5:]]
+            message = f"The links run in a circle: {' → '.join(shown)}."
+            self._say("cycle", message, "Remove one of these links.", path[0], value=path[:100], concerns=path)
+        wiring = Wiring(steps, self._catalogue, cut, self._say)
+        calls = Calls(wiring, self._say, self._body, self._asked) if any(step.call for step in steps) else None
+        nodes: list[GraphNode | None] = [None] * len(steps)
+        self._nodes = nodes
+        wanted = self._wanted() if calls else {}
+        for number in self._order:
+            step = steps[number]
+            if number in knotted:
+                continue
+            if step.given:
+                nodes[number] = self._given.get(number)
+            elif calls and step.call:
+                nodes[number] = calls.node(number, step, nodes, wanted.get(number, set()))
+            else:
+                nodes[number] = self._node(number, step, nodes, wiring)
+
+    def _graph(self, outputs: dict[str, Source], targets: list[int]) -> Graph:
+        nodes = [node or _stands_for(step) for node, step in zip(self._nodes, self._flat.steps, strict=True)]
+        self._spread_faults(nodes)
+        return Graph(nodes, self._flat.index, self._order, outputs, targets)
+
+    # Calls.
+
+    def _wanted(self) -> dict[int, set[str]]:
+        """The outputs of steps that somebody asks for."""
+        found: dict[int, set[str]] = {}
+        asked = [source for step in self._flat.steps for sources in step.links.values() for source in sources]
+        asked += [source for name in self._outputs_wanted for source in self._flat.outputs.get(name, ())]
+        for number, output in asked:
+            found.setdefault(number, set()).add(output)
+        return found
+
+    def _asked(self, step: Step) -> tuple[bool, bool]:
+        """Whether the output nodes inside a call count, and whether it is named as a target."""
+        if self._targets is None:
+            return self._saves, False
+        named = any(name == step.id or name.startswith(f"{step.id}/") for name in self._targets)
+        return named, named
+
+    def _body(
+        self, step: Step, call: Call, given: Mapping[int, GraphNode], wanted: Iterable[str], saves: bool
+    ) -> tuple[Graph, set[str]] | None:
+        """The graph of a call's body up to the outputs that are wanted, and to its output nodes where it `saves`.
+
+        With it come the outputs that are muted inside. None where something is wrong with it, which has been said.
+        """
+        inner = _Check(call.flat, self._catalogue, None, given)
+        inner._saves, inner._outputs_wanted = saves, wanted
+        inner._walk()
+        outputs: dict[str, Source] = {}
+        off: set[str] = set()
+        lost = False
+        for name in wanted:
+            for fault in call.broken.get(name, ()):
+                lost = True
+                self._faults.append(Fault(fault.problem, [step.id]))
+            reached = [
+                at for source in call.flat.outputs[name] for at in behind(call.flat.steps, inner._constants, source)
+            ]
+            if not reached:
+                off.add(name)
+                continue
+            number, port = outputs[name] = reached[0]
+            kind = call.flat.steps[number].kind
+            if kind is not None and port not in kind.outputs:
+                at = f"{call.flat.steps[number].id}.{port}"
+                message = f"The output {name!r} comes from {at}, which does not exist."
+                self._say("bad_workflow_output", message, known_names(port, kind.outputs), step.id, name, at)
+                lost = True
+        targets = {number for number, _ in outputs.values()}
+        targets |= inner._savers() if saves else set()
+        problems = inner._told(sorted(targets))
+        self._faults += [Fault(problem, [step.id] if problem.level == "error" else []) for problem in problems]
+        if errors(problems) or lost or any(inner._nodes[number] is None for number in targets):
+            return None
+        graph = inner._graph(outputs, sorted(targets))
+        off |= {name for name, (number, _) in outputs.items() if graph.nodes[number].off}
+        start = len(step.id) + 1
+        for node in graph.nodes:
+            node.id = node.id[start:]
+        graph.index = {node.id: number for number, node in enumerate(graph.nodes) if not node.given}
+        graph.targets = [number for number in graph.targets if not graph.nodes[number].off]
+        graph.outputs = {name: source for name, source in outputs.items() if name not in off}
+        return graph, off
+
+    def _savers(self) -> set[int]:
+        """The output nodes that are on, and the calls in which there are some."""
+        return {
+            number
+            for number, step in enumerate(self._flat.steps)
+            if step.mode == "on" and step.kind and (step.kind.spec.output or (step.call and call_saves(step.call)))
+        }
 
     def _spread_faults(self, nodes: list[GraphNode]) -> None:
         """Gives each node that cannot run the problems why: its own, or those of what it depends on."""
@@ -120,69 +224,9 @@ class _Check:
                     nodes[user].faults = nodes[number].faults
                     todo.append(user)
 
-    # Ports and values of one node, before links are looked at together.
-
-    def _ports(self, step: Step) -> None:
-        kind = step.kind
-        if kind is None:
-            if not step.told:
-                self._unknown_type(step)
-            return
-        version = step.node.version
-        if version is not None and version > kind.spec.version:
-            message = (
-                f"The file was made with version {version} of {kind.spec.id}; version {kind.spec.version} is here."
-            )
-            self._say("newer_version", message, "Update the pack that brings this node.", step.id, value=version)
-        if kind.spec.deprecated:
-            said = kind.spec.deprecated[:1].upper() + kind.spec.deprecated[1:]
-            hint = said if said.endswith((".", "!")) else f"{said}."
-            self._warn(Remark("deprecated", f"{kind.spec.id} is deprecated.", hint), step.id)
-        for port in [name for name in step.values if name not in kind.inputs]:
-            message = f"{kind.spec.id} has no input {port!r}."
-            self._say("unknown_port", message, _known(port, kind.inputs), step.id, port, step.values[port])
-        for port, sources in step.links.items():
-            if port not in kind.inputs:
-                message = f"A link ends at {step.id}.{port}, but {kind.spec.id} has no input {port!r}."
-                self._say("unknown_port", message, _known(port, kind.inputs), step.id, port)
-            elif len(sources) > 1 and kind.inputs[port].name != "list":
-                names = one_of([f"{self._flat.steps[source].id}.{output}" for source, output in sources])
-                message = f"{len(sources)} links end at {step.id}.{port}, which takes one ({names})."
-                self._say("duplicate_link", message, "Remove all but one.", step.id, port)
-        for port in [port for port in step.links if port not in kind.inputs]:
-            del step.links[port]
-        for port, sources in step.links.items():
-            sound = [source for source in sources if self._has_output(source, step, port)]
-            step.links[port] = sound
-
-    def _has_output(self, source: Source, step: Step, port: str) -> bool:
-        giver = self._flat.steps[source[0]]
-        if giver.kind is None or source[1] in giver.kind.outputs:
-            return True
-        known = giver.kind.outputs
-        hint = _known(source[1], known) if known else f"{giver.kind.spec.id} has no outputs."
-        message = f"The link into {step.id}.{port} comes from {giver.id}.{source[1]}, an output that does not exist."
-        self._say("unknown_output", message, hint, giver.id, source[1], concerns=[step.id])
-        return False
-
-    def _unknown_type(self, step: Step) -> None:
-        given = step.node.type
-        if given not in self._suggested and len(self._suggested) < _SUGGESTIONS:
-            self._suggested[given] = self._catalogue.suggest(given) or _same_name(given, self._catalogue)
-        hint = self._suggested.get(given, "")
-        pack, slash, _ = given.partition("/")
-        names = (pack if slash else BUILT_IN,)
-        states = [state for state in self._catalogue.packs if state.name in names and state.reason]
-        if states:
-            hint = f"The pack {names[0]!r} did not load: {states[0].reason} {states[0].remedy}"
-        elif slash and not any(name.startswith(pack + "/") for name in self._catalogue):
-            hint = f"Install the pack {pack!r} that brings it."
-        message = f"There is no node type {given!r}."
-        self._say("unknown_type", message, hint or "`safelight nodes` lists all types.", step.id, value=given)
-
     # Types, in order, so that lists and type variables are known when they are needed.
 
-    def _node(self, number: int, step: Step, nodes: list[GraphNode | None]) -> GraphNode | None:
+    def _node(self, number: int, step: Step, nodes: Sequence[GraphNode | None], wiring: Wiring) -> GraphNode | None:
         kind = step.kind
         if kind is None or step.mode != "on":
             return None
@@ -193,7 +237,7 @@ class _Check:
             sources = step.links.get(port.name)
             if sources:
                 givers = [(source, nodes[source[0]]) for source in sources]
-                alive = [(source, giver) for source, giver in givers if giver is not None and not giver.off]
+                alive = [(source, giver) for source, giver in givers if giver is not None and giver.gives(source[1])]
                 if any(giver is None for _, giver in givers):
                     # The fault lies further up, and has been said there. A branch that is not chosen may be faulty.
                     complete = complete and port.lazy
@@ -202,12 +246,12 @@ class _Check:
                     made.off = made.off or port.required
                     made.wires[port.name] = Wire(value=port.default)
                 else:
-                    wire = self._wire(step, port, kind.inputs[port.name], alive, bound)
+                    wire = wiring.wire(step, port, kind.inputs[port.name], alive, bound)
                     complete = complete and wire is not None
                     made.wires[port.name] = wire or Wire()
             else:
-                wire = self._typed_in(number, step, port, kind.inputs[port.name], bound)
-                if wire is None and number in self._cut:
+                wire = wiring.typed_in(number, step, port, kind.inputs[port.name], bound)
+                if wire is None and number in wiring.cut:
                     made.off = made.off or port.required
                     wire = Wire(value=port.default)
                 complete = complete and wire is not None
@@ -218,89 +262,6 @@ class _Check:
         for name, output in kind.outputs.items():
             made.types[name] = output.bind(bound).lifted(made.lift) if bound or made.lift else output
         return made
-
-    def _wire(
-        self,
-        step: Step,
-        port: InputSpec,
-        wanted: PortType,
-        givers: list[tuple[Source, GraphNode]],
-        bound: dict[str, PortType],
-    ) -> Wire | None:
-        wire = Wire(sources=tuple([source for source, _ in givers]))
-        several = len(givers) > 1
-        generic = wanted.innermost.var
-        for source, node in givers:
-            given = node.types.get(source[1])
-            if given is None:
-                return None
-            if generic:
-                inner = given
-                for _ in range(wanted.depth if given.depth >= wanted.depth else 0):
-                    inner = inner.args[0]
-                bound.setdefault(wanted.innermost.name, inner)
-                if given.depth < wanted.depth:
-                    wire.collect = True
-            target = wanted.bind(bound) if generic else wanted
-            fit = can_connect(given, target)
-            if not fit.ok or (several and fit.depth):
-                giver = f"{self._flat.steps[source[0]].id}.{source[1]}"
-                reason = fit.reason or f"several links end here, so {given} cannot run the node once an element."
-                message = f"{giver} cannot feed {step.id}.{port.name}: {reason}"
-                self._say(
-                    "type_mismatch", message, f"{port.name} takes {target}, {giver} gives {given}.", step.id, port.name
-                )
-                return None
-            if port.lazy and fit.depth:
-                message = f"{step.id}.{port.name} takes one {target}, and {given} is a list."
-                self._say("type_mismatch", message, "Choose before the list is made.", step.id, port.name)
-                return None
-            wire.depth = max(wire.depth, fit.depth)
-            wire.spread += (fit.how != "wrap",)
-            wire.collect = wire.collect or several or fit.how == "wrap"
-            if target.innermost.name == "float":
-                wire.widen = wire.widen or given.innermost.name == "int"
-        return wire
-
-    def _typed_in(
-        self, number: int, step: Step, port: InputSpec, wanted: PortType, bound: dict[str, PortType]
-    ) -> Wire | None:
-        if port.name not in step.values:
-            if not port.required:
-                return Wire(value=port.default)
-            if number not in self._cut:
-                message = f"{step.id} needs {_a(wanted)} at {port.name!r}."
-                self._say("missing_input", message, self._givers(wanted, port), step.id, port.name)
-            return None
-        value = step.values[port.name]
-        if value is None and not port.required and port.default is None:
-            return Wire()
-        # A type variable that an input before this one has settled is that type here.
-        wanted = bound.get(wanted.name, wanted) if wanted.var and is_scalar(value) else wanted
-        fault = value_fault(wanted, port.widget, value)
-        if fault:
-            where = f"{step.id}.{port.name}: {fault.message}"
-            self._say(fault.code, where, fault.hint, step.id, port.name, value)
-            return None
-        for remark in port.widget.remarks(value) if port.widget else ():
-            self._warn(remark, step.id, port.name)
-        if wanted.var and is_scalar(value):
-            bound.setdefault(
-                wanted.name, PortType(type(value).__name__ if type(value) in (bool, int, str) else "float")
-            )
-        return Wire(value=_coerced(wanted, value))
-
-    def _givers(self, wanted: PortType, port: InputSpec) -> str:
-        """Where such a value comes from: the first few node types with a fitting output."""
-        if port.widget is not None:
-            return "Type a value in, or connect an output."
-        names = [
-            f"{kind.spec.id}.{name}"
-            for kind in self._catalogue.values()
-            for name, given in kind.outputs.items()
-            if not given.innermost.var and can_connect(given, wanted).how in ("same", "wrap")
-        ]
-        return f"Connect {one_of(names, 3)}." if names else "No installed node gives one."
 
     # Outputs and targets.
 
@@ -314,19 +275,18 @@ class _Check:
                     found[name] = source
                     continue
                 message = f"The workflow's output {name!r} comes from {step.id}.{source[1]}, which does not exist."
-                hint = _known(source[1], step.kind.outputs)
+                hint = known_names(source[1], step.kind.outputs)
                 self._say("bad_workflow_output", message, hint, port=name, value=f"{step.id}.{source[1]}")
         return found
 
     def _find_targets(self, outputs: dict[str, Source]) -> list[int]:
         steps = self._flat.steps
         if self._targets is not None:
-            for name in self._targets:
-                if name not in self._flat.index:
-                    self._faults.append(Fault(unknown_node(name, self._flat.index)))
-            return [self._flat.index[name] for name in dict.fromkeys(self._targets) if name in self._flat.index]
-        targets = {source[0] for source in outputs.values()}
-        targets |= {number for number, step in enumerate(steps) if step.kind and step.kind.spec.output}
+            found = {name: locate(self._flat, name) for name in self._targets}
+            for name in [name for name, way in found.items() if not way]:
+                self._faults.append(Fault(unknown_node(name, self._flat.index)))
+            return list(dict.fromkeys(way[0][1] for way in found.values() if way))
+        targets = {source[0] for source in outputs.values()} | self._savers()
         if not targets:  # nothing is declared: what nobody uses is what is wanted
             used = {source for step in steps for sources in step.links.values() for source, _ in sources}
             targets = set(range(len(steps))) - used
@@ -367,10 +327,6 @@ class _Check:
                 name = name.rpartition("/")[0]
         return found
 
-    def _warn(self, remark: Remark, node: str, port: str | None = None) -> None:
-        problem = Problem(code=remark.code, message=remark.message, hint=remark.hint, node=node, port=port)
-        self._faults.append(Fault(problem.warning()))  # nothing hangs on it
-
     def _say(
         self,
         code: str,
@@ -380,13 +336,16 @@ class _Check:
         port: str | None = None,
         value: Any = None,
         concerns: list[str] | None = None,
+        *,
+        warning: bool = False,
     ) -> None:
         problem = Problem(code=code, message=message, hint=hint, node=node, port=port, value=value)
-        self._faults.append(Fault(problem, concerns if concerns is not None else [node] if node else []))
+        if warning:  # nothing hangs on it
+            self._faults.append(Fault(problem.warning()))
+        else:
+            self._faults.append(Fault(problem, concerns if concerns is not None else [node] if node else []))
 
 
-_SUGGESTIONS = 20
-"""Unknown types that are compared with all names: each takes milliseconds, and a file may have thousands."""
 _ALWAYS = ("unknown_node", "too_large", "no_output", "bad_workflow_input", "duplicate_name")
 """Problems of the whole document that stop every run of it."""
 
@@ -399,32 +358,6 @@ def _nothing_to_run(targets: Sequence[str] | None) -> Problem:
         message = f"There is nothing to run: all that was asked for{named} is muted, or hangs on what is muted."
         hint = "Take the mute away, or name another node."
     return Problem(code="nothing_to_run", message=message, hint=hint)
-
-
-def _coerced(wanted: PortType, value: Any) -> Any:
-    """The literal in the type of the port, so that 1 and 1.0 are the same float and give the same key."""
-    if wanted.name == "float":
-        return float(value)
-    if wanted.name == "list":
-        return [_coerced(wanted.args[0], element) for element in value]
-    return value
-
-
-def _known(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    return did_you_mean(name, names) or (f"It has {one_of(names)}." if names else "It has none.")
-
-
-def _same_name(given: str, catalogue: Catalogue) -> str:
-    """`sampler.sample` → "Did you mean sampling.sample?": the same function in another family."""
-    tail = given.rsplit(".", 1)[-1]
-    names = [name for name in catalogue if name.rsplit(".", 1)[-1] == tail]
-    return f"Did you mean {one_of(names[:3])}?" if names else ""
-
-
-def _a(kind: PortType) -> str:
-    name = kind.args[0].name + " model" if kind.name == "ModelRef" else str(kind)
-    return f"{'an' if name[0].lower() in 'aeio' else 'a'} {name}"
 
 
 def _stands_for(step: Step) -> GraphNode:

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 
 from .jsontext import compact, depth_of, dumps, loads
+from .repeat import Repeat, read_repeat
 from .whole import half_characters
 
 FORMAT = "safelight/1"
@@ -36,13 +37,17 @@ class Port:
 
 @dataclass(frozen=True)
 class Node:
-    """A node of a document. `version` is None where the file names none: then it is the installed one."""
+    """A node of a document. `version` is None where the file names none: then it is the installed one.
+
+    `repeat` is for instances of subgraphs: how often the body runs.
+    """
 
     type: str
     version: int | None = None
     values: dict[str, Any] = field(default_factory=dict)
     mode: Mode = "on"
     title: str = ""
+    repeat: Repeat | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -201,6 +206,8 @@ def _node_data(node: Node) -> dict[str, Any]:
         data["mode"] = node.mode
     if node.title:
         data["title"] = node.title
+    if node.repeat is not None:
+        data["repeat"] = node.repeat.data()
     return data | node.extra
 
 
@@ -307,15 +314,26 @@ class _Reader:
                 "bad_shape", f"{mode!r} is not a mode.", f"A mode is {one_of(_MODES)}.", node=where, value=_small(mode)
             )
             mode = "on"
-        known = {"type", "version", "values", "mode", "title"}
+        known = {"type", "version", "values", "mode", "title", "repeat"}
         return Node(
             type=kind,
             version=version,
             values=self._get(raw, "values", dict, {}, where),
             mode=mode,
             title=self._get(raw, "title", str, "", where),
+            repeat=self._repeat(raw, where),
             extra={name: item for name, item in raw.items() if name not in known},
         )
+
+    def _repeat(self, raw: dict[str, Any], where: str) -> Repeat | None:
+        if raw.get("repeat") is None:
+            return None
+
+        def wrong(found: Any, name: str, wanted: str) -> None:
+            message = f"{name!r} of 'repeat' is {compact(_small(found))}, and should be {wanted}."
+            self._say("bad_shape", message, f"Make it {wanted} or take it out.", node=where, value=_small(found))
+
+        return read_repeat(self._get(raw, "repeat", dict, {}, where), wrong)
 
     def _links(self, data: dict[str, Any], where: str | None) -> Iterator[Link]:
         for raw in self._objects(data, "links", where):

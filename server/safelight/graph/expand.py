@@ -1,60 +1,31 @@
 """Subgraphs inlined: a document with instances at any depth becomes one flat list of steps.
 
-The id of a step inside an instance is a path, `hires/sample`. Nothing here recurses, and a document that would grow
-past `MAX_NODES` steps is refused instead of unrolled.
+The id of a step inside an instance is a path, `hires/sample`. An instance that is repeated stays one step, a call,
+whose body is a flat list of its own. Only calls inside calls recurse, to a bounded depth, and a document that would
+grow past `MAX_NODES` steps is refused instead of unrolled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
-from safelight.sdk.node import NodeType
+from safelight.sdk.node import InputSpec, NodeType
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import Problem, did_you_mean, one_of
-from safelight.sdk.types import PortType
+from safelight.sdk.types import ANY, PortType
 
 from .constant import constant
 from .document import MAX_NODES, SUBGRAPH, Document, Mode, Node, Port
+from .flat import Call, Fault, Flat, Source, Step
+from .ports import GIVEN, PARAMETER, call_type, input_of_call
+from .repeat import Repeat
 
-Source = tuple[int, str]
-
-
-@dataclass(slots=True)
-class Step:
-    """A node of the flat graph. `links` are the sources of each linked input, in the order of the file.
-
-    `told` says that a problem has been reported why there is no `kind`: it stands for a subgraph that cannot be opened.
-    """
-
-    id: str
-    node: Node
-    kind: NodeType | None
-    mode: Mode
-    values: dict[str, Any]
-    links: dict[str, list[Source]] = field(default_factory=dict)
-    told: bool = False
-
-
-@dataclass
-class Fault:
-    """A problem, and the ids of the steps or instances that cannot do without its being solved; none: the document."""
-
-    problem: Problem
-    concerns: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Flat:
-    """The inlined document: steps in the order of the file, and the sources of the workflow's outputs."""
-
-    steps: list[Step]
-    index: dict[str, int]
-    outputs: dict[str, list[Source]]
-    faults: list[Fault]
+MAX_CALLS = 20
+"""How deep calls may lie inside calls."""
 
 
 @dataclass
@@ -93,41 +64,126 @@ class _Scope:
 
 def expand(document: Document, catalogue: Catalogue) -> Flat:
     """Inlines every instance of a subgraph. Problems are collected, and what is sound is still returned."""
-    return _Expansion(catalogue).run(document)
+    expansion = _Expansion(catalogue, _Scope("", document, None, "on"))
+    scopes = expansion.open()
+    expansion.connect()
+    return expansion.flat(expansion.outputs(scopes[0]))
 
 
 class _Expansion:
-    def __init__(self, catalogue: Catalogue) -> None:
+    """One flat list of steps: of a document, or of the body of a call. Opened first, and connected when what comes
+    into it is known."""
+
+    def __init__(self, catalogue: Catalogue, top: _Scope, depth: int = 0, size: list[int] | None = None) -> None:
+        """`size` counts the nodes of the document with all its bodies."""
         self._catalogue = catalogue
+        self._depth = depth
+        self._size = [0] if size is None else size
+        self._scopes = [top]
         self._steps: list[Step] = []
         self._faults: list[Fault] = []
         self._fixed: set[Source] = set()
+        self._calls: list[tuple[Step, _Expansion]] = []
 
-    def run(self, document: Document) -> Flat:
-        scopes = self._open_all(document)
-        for scope in scopes:
+    def connect(self) -> None:
+        for scope in self._scopes:
             if scope.node is not None:
                 self._instance_values(scope, scope.node)
-        for scope in scopes:
+        for scope in self._scopes:
             self._links(scope)
-        outputs = self._outputs(scopes[0])
+        for step, body in self._calls:
+            body.connect_body(step)
+
+    def flat(self, outputs: dict[str, list[Source]]) -> Flat:
         index = {step.id: number for number, step in enumerate(self._steps)}
         return Flat(self._steps, index, outputs, self._faults)
 
-    def _open_all(self, document: Document) -> list[_Scope]:
-        scopes = [_Scope("", document, None, "on")]
+    # Calls.
+
+    def _call(self, child: _Scope, node: Node, mode: Mode) -> Step:
+        """The step of an instance that is repeated, its body opened."""
+        if self._depth == MAX_CALLS:
+            message = f"Repeated instances lie inside each other more than {MAX_CALLS} deep."
+            self._say("too_deep", message, "Repeat fewer of them.", child.path)
+            return Step(child.path, node, None, mode, {}, told=True)
+        body = _Expansion(self._catalogue, child, self._depth + 1, self._size)
+        body.open()
+        step = Step(child.path, node, body.ports(node), mode, dict(node.values))
+        self._calls.append((step, body))
+        return step
+
+    def ports(self, node: Node) -> NodeType:
+        """The inputs and outputs of a call, by what its subgraph declares."""
+        top, repeat = self._scopes[0], node.repeat or Repeat()
+        before = len(self._faults)
+        inputs: dict[str, tuple[InputSpec, PortType]] = {}
+        for entry in top.document.inputs:
+            found = next(self._targets(top, entry.to), None)
+            inner = self._steps[found[0]].kind if found else None
+            spec = inner.ports.get(found[1]) if inner and found else None
+            kind = inner.inputs[found[1]] if inner and found and spec else ANY
+            each = entry.name in repeat.each
+            inputs.setdefault(entry.name, input_of_call(entry.name, kind.lifted(each), None if each else spec))
+        if isinstance(repeat.times, str):
+            inputs.setdefault(repeat.times, input_of_call(repeat.times, PortType("int"), None))
+        outputs: dict[str, PortType] = {}
+        for entry in top.document.outputs:
+            kind = self._type(next(self._sources(top, entry.source, None), None), "outputs") or ANY
+            outputs.setdefault(entry.name, kind.lifted(entry.name not in repeat.carry.values()))
+        del self._faults[before:]  # what the outputs come from is looked at again when all is connected
+        return call_type(node.type, inputs, outputs)
+
+    def connect_body(self, step: Step) -> None:
+        """Connects the body of a call, now that its own values and links are known."""
+        top, repeat = self._scopes[0], step.node.repeat or Repeat()
+        inputs: dict[str, list[Source]] = {}
+        for entry in top.document.inputs:
+            inputs.setdefault(entry.name, []).extend(self._targets(top, entry.to))
+        linked = [name for name, sources in step.links.items() if sources]
+        own = [name for name in inputs if name in (*linked, *repeat.each, *repeat.carry, repeat.index)]
+        apart = (*own, repeat.times) if repeat.times not in inputs else own
+        top.node = replace(step.node, values={key: value for key, value in step.values.items() if key not in apart})
+        params: dict[str, int] = {}
+        for name in own:
+            params[name] = len(self._steps)
+            self._steps.append(Step(f"{top.path}/.{name}", step.node, GIVEN, "on", {}, given=True))
+        self.connect()
+        for name in reversed(own):  # before the links from inside, in the order of the subgraph
+            for number, port in inputs[name]:
+                if (number, port) not in self._fixed:
+                    self._steps[number].links.setdefault(port, []).insert(0, (params[name], PARAMETER))
+        outputs: dict[str, list[Source]] = {}
+        broken: dict[str, list[Fault]] = {}
+        for entry in top.document.outputs:
+            before = len(self._faults)
+            outputs.setdefault(entry.name, list(self._sources(top, entry.source, None)))
+            broken.setdefault(entry.name, self._faults[before:])
+            del self._faults[before:]
+        step.call = Call(repeat, self.flat(outputs), inputs, params, broken)
+        known = step.kind.inputs if step.kind else {}
+        keep = known if step.mode != "on" else {name: None for name in (*own, repeat.times) if name in known}
+        step.values = {key: value for key, value in step.values.items() if key in keep}
+
+    # Instances that are inlined.
+
+    def open(self) -> list[_Scope]:
+        scopes = self._scopes
         for scope in scopes:  # grows while it is walked: instances open further scopes
             for link in scope.document.links:
                 scope.incoming.setdefault(link.target, []).append(link.source)
             for node_id, node in scope.document.nodes.items():
-                if len(self._steps) + len(scopes) > MAX_NODES:
+                self._size[0] += 1
+                if self._size[0] > MAX_NODES:
                     message = f"With its subgraphs inlined the workflow has more than {MAX_NODES:,} nodes."
                     self._say("too_large", message, "Use fewer instances inside instances.")
                     return scopes
                 mode = node.mode if scope.mode == "on" else "mute"
                 if node.type.startswith(SUBGRAPH):
                     child = self._instance(scope, node_id, node, mode)
-                    if child is not None:
+                    if child is not None and node.repeat is not None:
+                        scope.steps[node_id] = len(self._steps)
+                        self._steps.append(self._call(child, node, mode))
+                    elif child is not None:
                         scope.children[node_id] = child
                         scopes.append(child)
                     else:
@@ -170,9 +226,13 @@ class _Expansion:
             else:
                 inner, *rest = path.split("/")
                 at: _Scope | None = scope
-                for name in rest:
-                    at, inner = (at.children.get(inner) if at else None), name
-                found = list(self._targets(at, Port(inner, port))) if at else []
+                while rest and at and inner not in at.steps:
+                    at, inner = at.children.get(inner), rest.pop(0)
+                found = [] if at is None or rest else list(self._targets(at, Port(inner, port)))
+                if rest and at:  # into a call, which looks for it inside
+                    call = self._steps[at.steps[inner]]
+                    call.values[f"{'/'.join(rest)}.{port}"] = value
+                    continue
                 if not found:
                     message = f"There is no node {path!r} inside the subgraph."
                     self._say("unknown_port", message, "", scope.path, key, value)
@@ -270,7 +330,7 @@ class _Expansion:
                 child = at.children[here.node]
                 todo += [(child, entry.to) for entry in child.document.inputs if entry.name == here.port]
 
-    def _outputs(self, top: _Scope) -> dict[str, list[Source]]:
+    def outputs(self, top: _Scope) -> dict[str, list[Source]]:
         found: dict[str, list[Source]] = {}
         for entry in top.document.outputs:
             if entry.name in found:

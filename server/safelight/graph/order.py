@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .expand import Step
+from .flat import Step
 
 
 def topological(steps: Sequence[Step]) -> tuple[list[int], set[int], list[list[str]]]:

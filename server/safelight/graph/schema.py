@@ -11,6 +11,7 @@ from typing import Any
 
 from .document import FORMAT
 from .jsontext import dumps
+from .repeat import MOST, MOST_EVER
 
 _PORT = {"type": "string", "pattern": r"^[^./\s]+(/[^./\s]+)*\.[^.\s]+$", "description": "node.port"}
 _NAME = {"type": "string", "pattern": r"^[^./=\s]+$"}
@@ -33,9 +34,31 @@ def workflow_schema() -> dict[str, Any]:
             "values": {"type": "object", "description": "what was typed in, by port"},
             "mode": {"enum": ["on", "mute", "bypass"]},
             "title": {"type": "string"},
+            "repeat": {"anyOf": [{"$ref": "#/$defs/repeat"}, {"type": "null"}]},
         },
         ["type"],
         "A node.",
+    )
+    repeat = _object(
+        {
+            "each": _listed(
+                {"type": "string", "description": "an input that takes a list; each turn sees one element"}
+            ),
+            "times": {
+                "anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}, {"type": "null"}],
+                "description": "the number of turns, or the name of an input of the instance that takes it",
+            },
+            "while": {"type": "string", "description": "a bool output: the turns go on while it is true"},
+            "carry": {
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "description": "input to output: the value of the turn before is the input of the next",
+            },
+            "index": {"type": "string", "description": "an input that gets the number of the turn, counted from 0"},
+            "most": {"type": "integer", "minimum": 1, "maximum": MOST_EVER, "default": MOST},
+        },
+        [],
+        "How often the body of an instance of a subgraph runs.",
     )
     link = _object({"from": _PORT, "to": _PORT}, ["from", "to"], "A wire from an output to an input.")
     entry = _object(
@@ -62,6 +85,7 @@ def workflow_schema() -> dict[str, Any]:
         **_object({"format": {"const": FORMAT}, **graph}, ["format"], "A workflow."),
         "$defs": {
             "node": node,
+            "repeat": repeat,
             "link": link,
             "input": entry,
             "output": result,

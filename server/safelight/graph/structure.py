@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from safelight.sdk.node import NodeType
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean
 from safelight.sdk.types import PortType
 
-from .expand import Source
+from .flat import Source
+from .repeat import Repeat
 
 
 @dataclass(slots=True)
@@ -34,7 +36,8 @@ class Wire:
 class GraphNode:
     """A node ready to run: its type, and a wire for every input. `lift` lists are wrapped around its outputs.
 
-    One with `faults` fails when it is reached: it lies on a branch that may not be chosen.
+    One with `faults` fails when it is reached: it lies on a branch that may not be chosen. One with a `body` is a
+    call: an instance of a subgraph that is repeated. One that is `given` stands in a body for an input of the call.
     """
 
     id: str
@@ -44,9 +47,30 @@ class GraphNode:
     off: bool = False
     types: dict[str, PortType] = field(default_factory=dict)
     faults: tuple[Problem, ...] = ()
+    body: Body | None = None
+    given: bool = False
+
+    def gives(self, output: str) -> bool:
+        """Whether there is something at an output: not where it is switched off, in the body of a call too."""
+        return not self.off and (self.body is None or output in self.types)
 
 
-@dataclass
+@dataclass(slots=True)
+class Body:
+    """What a call runs in each turn: a graph of its own, whose ids begin inside the instance.
+
+    `params` are the nodes that stand for inputs of the call, `outputs` the sources of those outputs that somebody
+    wants. One that `saves` has output nodes inside.
+    """
+
+    graph: Graph
+    params: dict[str, int]
+    outputs: dict[str, Source]
+    repeat: Repeat
+    saves: bool
+
+
+@dataclass(eq=False)
 class Graph:
     """A sound graph: nodes, an order in which sources come before what needs them, outputs and targets by number."""
 
@@ -71,9 +95,59 @@ class Graph:
                         todo.append(source)
         return seen
 
+    def within(self, prefix: str) -> Graph:
+        """This graph with a prefix before the ids of its nodes, as one turn of a call has it. `index` keeps the short
+        ids."""
+        nodes = [copy(node) for node in self.nodes]
+        for node in nodes:
+            node.id = prefix + node.id
+        return replace(self, nodes=nodes)
+
+    def everything(self) -> Iterator[tuple[str, Graph]]:
+        """This graph and those of all calls in it, each with the path before the ids of its nodes."""
+        todo: list[tuple[str, Graph]] = [("", self)]
+        for path, graph in todo:  # grows while it is walked
+            yield path, graph
+            todo += [(f"{path}{name}/", body.graph) for name, body in graph.bodies()]
+
+    def bodies(self) -> Iterator[tuple[str, Body]]:
+        """The calls of this graph, by their short ids."""
+        for name, number in self.index.items():
+            body = self.nodes[number].body
+            if body is not None:
+                yield name, body
+
+    def trail(self, name: str) -> list[tuple[Graph, int]]:
+        """The way to a node, from itself outwards through the calls that it lies in; empty where there is none.
+
+        Names lead into calls, `upscale/blur`, and into their turns, `upscale/3/blur`.
+        """
+        number = self.index.get(name)
+        if number is not None:
+            return [(self, number)]
+        for end in (place for place, mark in enumerate(name) if mark == "/"):
+            number = self.index.get(name[:end])
+            body = self.nodes[number].body if number is not None else None
+            if number is None or body is None:
+                continue
+            rest = name[end + 1 :]
+            turn, _, inner = rest.partition("/")
+            found = (body.graph.trail(inner) if turn.isdecimal() else []) or body.graph.trail(rest)
+            return [*found, (self, number)] if found else []
+        return []
+
+    def origin(self, source: Source) -> str:
+        """The name of the node that makes an output: of one inside, where the output is that of a call."""
+        graph, (number, port), name = self, source, ""
+        while (body := graph.nodes[number].body) is not None:
+            name += f"{graph.nodes[number].id}/"
+            number, port = body.outputs[port]
+            graph = body.graph
+        return name + graph.nodes[number].id
+
     def must_have(self, names: Iterable[str]) -> None:
         """Raises ProblemError, `unknown_node`, for each name that no node has."""
-        unknown = [name for name in names if name not in self.index]
+        unknown = [name for name in names if not self.trail(name)]
         if unknown:
             raise ProblemError(unknown_node(name, self.index) for name in unknown)
 

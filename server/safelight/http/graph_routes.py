@@ -121,7 +121,9 @@ async def plan(call: Call) -> PlanAnswer:
         return PlanAnswer(ok=False, nodes={}, seconds=0.0, problems=list(error.problems))
     if found is None:
         return PlanAnswer(ok=False, nodes={}, seconds=0.0, problems=list(checked.problems))
-    nodes = {name: PlanNode(status=node.status, seconds=node.seconds) for name, node in found.nodes.items()}
+    nodes = {
+        name: PlanNode(status=node.status, seconds=node.seconds, turns=node.turns) for name, node in found.nodes.items()
+    }
     problems = [*checked.problems, *found.problems]
     return PlanAnswer(ok=not errors(problems), nodes=nodes, seconds=found.seconds, problems=problems)
 

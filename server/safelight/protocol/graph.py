@@ -86,14 +86,26 @@ class PlanBody(CheckBody, kw_only=True):
     force: Ids = []
 
 
+class PlannedTurns(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the turns of a call: how many there are, if that is known, are cached, and will run.
+
+    Where these are fewer than all, there are too many turns to look at all of them.
+    """
+
+    total: int | None
+    cached: int
+    run: int
+
+
 class PlanNode(msgspec.Struct, frozen=True, kw_only=True):
     """What will become of a node: `cached`, `run`, `unknown` (below a choice not yet made), `off`, `unneeded`.
 
-    `seconds` is what it took last time.
+    `seconds` is what it took last time, `turns` what is known of an instance that is repeated.
     """
 
     status: Literal["cached", "run", "unknown", "off", "unneeded"]
     seconds: float | None = None
+    turns: PlannedTurns | None = None
 
 
 class PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):

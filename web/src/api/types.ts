@@ -660,11 +660,23 @@ export interface PlanBody {
 /**
  * What will become of a node: `cached`, `run`, `unknown` (below a choice not yet made), `off`, `unneeded`.
  *
- * `seconds` is what it took last time.
+ * `seconds` is what it took last time, `turns` what is known of an instance that is repeated.
  */
 export interface PlanNode {
   status: "cached" | "off" | "run" | "unknown" | "unneeded";
   seconds: number | null;
+  turns: PlannedTurns | null;
+}
+
+/**
+ * What is known of the turns of a call: how many there are, if that is known, are cached, and will run.
+ *
+ * Where these are fewer than all, there are too many turns to look at all of them.
+ */
+export interface PlannedTurns {
+  total: number | null;
+  cached: number;
+  run: number;
 }
 
 /** The header of a binary frame: two bytes of its length (big-endian), this as JSON, then the picture itself. */

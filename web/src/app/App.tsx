@@ -8,6 +8,7 @@ import { ChooseFields } from "../panels/ChooseFields";
 import { FormView } from "../panels/FormView";
 import { Minimap } from "../canvas/Minimap";
 import { Overlays } from "./Overlays";
+import { RepeatPanel } from "../panels/RepeatPanel";
 import { SidePanel } from "../panels/SidePanel";
 import { TopBar } from "./TopBar";
 import { execute } from "../commands/commands";
@@ -40,6 +41,7 @@ export function App() {
       <main>
         {form ? <FormView /> : <Canvas />}
         {!form && <Breadcrumb />}
+        {!form && <RepeatPanel />}
         {!form && minimap && !empty && <Minimap />}
         {!form && <EmptyHint />}
         {!form && choosing && <ChooseFields />}

@@ -5,7 +5,7 @@ import { Markdown } from "../ui/Markdown";
 import { Popup } from "../ui/Popup";
 import { duration, said, saidName, type TextKey, useT, useWords } from "../i18n";
 import { isError, problemTitle } from "../i18n/problems";
-import { type InputSpec, lookOf, pickedPictures, setLook, setTitle, SUBGRAPH } from "../graph";
+import { type InputSpec, lookOf, type NodeData, pickedPictures, repeatKind, repeatOf, setLook, setTitle, SUBGRAPH } from "../graph";
 import { edit } from "../state/edits";
 import { enterSubgraph } from "../state/documents";
 import { flatId, nodeProblem, nodeStatus, type Status } from "../state/status";
@@ -93,6 +93,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
             {t("node.deprecated")}
           </span>
         )}
+        {isSubgraph && <RepeatBadge node={node} />}
         <Badge status={status} mode={mode} pinned={look.pinned ?? false} />
         {isSubgraph && !ports.missing && (
           <button type="button" className="enter nodrag" tabIndex={-1} aria-label={t("command.enter")} title={t("command.enter")} onClick={() => enterSubgraph(id)}>
@@ -295,3 +296,17 @@ function Badge({ status, mode, pinned }: { status: Status; mode: string; pinned:
   );
 }
 
+
+/** Says of an instance that it is repeated, and by what. */
+function RepeatBadge({ node }: { node: NodeData }) {
+  const t = useT();
+  const repeat = repeatOf(node);
+  const kind = repeatKind(repeat);
+  if (!repeat || kind === "none") return null;
+  const text = kind === "times" ? (typeof repeat.times === "number" ? t("repeat.badge.times", { count: repeat.times }) : t("repeat.badge.count")) : t(`repeat.badge.${kind}` as TextKey);
+  return (
+    <span className="badge quiet repeat" title={t("repeat.title")}>
+      ↻ {text}
+    </span>
+  );
+}

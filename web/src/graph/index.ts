@@ -16,5 +16,6 @@ export * from "./media";
 export * from "./picture";
 export * from "./ports";
 export * from "./porttype";
+export * from "./repeat";
 export * from "./seed";
 export * from "./subgraph";

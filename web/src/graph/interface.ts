@@ -1,6 +1,7 @@
 /** The ports of a subgraph: renamed, taken away, and what that means for its instances wherever they are. */
 
 import { definitionOf, type Graph, SUBGRAPH } from "./document";
+import { renameInRepeat } from "./repeat";
 
 export type PortSide = "inputs" | "outputs";
 
@@ -37,7 +38,9 @@ export function renamePort(top: Graph, graph: Graph, side: PortSide, old: string
     }
     for (const entry of side === "inputs" ? (holder.inputs ?? []) : []) if (entry.to === port) entry.to = `${id}.${name}`;
     for (const entry of side === "outputs" ? (holder.outputs ?? []) : []) if (entry.from === port) entry.from = `${id}.${name}`;
-    const values = holder.nodes[id]?.values;
+    const instance = holder.nodes[id];
+    if (instance) renameInRepeat(instance, side, old, name);
+    const values = instance?.values;
     if (side === "inputs" && values && old in values) {
       values[name] = values[old];
       delete values[old];
@@ -53,6 +56,8 @@ export function removePort(top: Graph, graph: Graph, side: PortSide, name: strin
   if (!graph[side]?.length) delete graph[side];
   for (const { graph: holder, id } of instancesOf(top, graph)) {
     const port = `${id}.${name}`;
+    const instance = holder.nodes[id];
+    if (instance) renameInRepeat(instance, side, name);
     holder.links = holder.links.filter((link) => (side === "inputs" ? link.to !== port : link.from !== port));
     if (side === "inputs") {
       if (holder.inputs) holder.inputs = holder.inputs.filter((entry) => entry.to !== port);

@@ -3,6 +3,7 @@
 
 import { type Catalogue, type InputSpec, labelOf, type OutputSpec } from "./catalogue";
 import { definitionOf, type Graph, lookOf, type NodeData, splitPort, SUBGRAPH } from "./document";
+import { repeatedPorts, repeatOf } from "./repeat";
 import { canConnect, type Fit, no, type PortType, portType } from "./porttype";
 
 export interface NodePorts {
@@ -95,8 +96,7 @@ function instancePorts(
     title: definition.name || labelOf(node.type.slice(SUBGRAPH.length)),
     help: definition.description ?? "",
     category: "subgraph",
-    inputs: [...inputs.values()],
-    outputs,
+    ...repeatedPorts(repeatOf(node), [...inputs.values()], outputs, plainInput),
     missing: "",
     output: false,
     deprecated: "",

@@ -63,6 +63,8 @@ export function nodeStatus(state: AppState, id: string): Status {
   if (!plan) return NONE;
   const own = plan[id];
   if (own) return ofPlan(own.status, own.seconds);
+  const call = Object.entries(plan).find(([key, node]) => node.turns && id.startsWith(`${key}/`));
+  if (call) return ofPlan(call[1].status, null);
   const inner = Object.entries(plan).filter(([key]) => key.startsWith(`${id}/`));
   return inner.length ? sum(inner.map(([, node]) => ofPlan(node.status, node.seconds))) : NONE;
 }
@@ -113,7 +115,9 @@ export function nodeProblem(state: AppState, id: string): Problem | undefined {
 
 /** 0..1: how much of a run is done, each node counting the same. */
 export function progressOf(nodes: Record<string, { status: string; step: number; total: number }> | undefined): number {
-  const all = Object.values(nodes ?? {}).filter((node) => node.status !== "off");
+  // Nodes inside a repeated instance count with it: it tells of its turns.
+  const inside = (id: string) => id.split("/").some((_, at, parts) => at > 0 && parts.slice(0, at).join("/") in (nodes ?? {}));
+  const all = Object.entries(nodes ?? {}).flatMap(([id, node]) => (node.status === "off" || (id.includes("/") && inside(id)) ? [] : [node]));
   if (!all.length) return 0;
   const done = all.map((node) => (node.status === "running" ? node.step / (node.total || 1) : node.status === "waiting" ? 0 : 1));
   return done.reduce((sum, part) => sum + part, 0) / all.length;

@@ -54,7 +54,7 @@ export function startSync(): () => void {
     onEvent: (event) => receive(event),
     onPreview: (header, picture) => {
       const tab = useApp.getState().tabs.find((candidate) => candidate.run === header.run);
-      if (tab) setResult(resultKey(tab.id, header.node), { live: URL.createObjectURL(picture) });
+      if (tab) setResult(resultKey(tab.id, m.withoutTurns(tab.document, header.node)), { live: URL.createObjectURL(picture) });
     },
     onState: (online) => {
       const before = useApp.getState().connection;
@@ -101,7 +101,7 @@ export async function checkAndPlan(): Promise<void> {
     if (own.signal.aborted || tabDocument(id) !== document) return;
     if (checked.document) {
       // Older names: the document goes on in those of today, with what the screen keeps of ports. Then it is asked again.
-      const whole = await request<CheckAnswer>("POST", "/check", { document }, own.signal);
+      const whole = await call("POST /check", { body: { document }, signal: own.signal });
       if (whole.document && tabDocument(id) === document) amendDocument(id, whole.document);
       return;
     }
@@ -206,7 +206,7 @@ export function receive(event: HostEvent): void {
       const ended = Object.values(useApp.getState().runs).filter((run) => !isActive(run));
       useApp.setState({
         runs: Object.fromEntries([...ended, ...event.runs].map((run) => [run.id, run])),
-        runNodes: { ...useApp.getState().runNodes, ...event.nodes },
+        runNodes: { ...useApp.getState().runNodes, ...Object.fromEntries(Object.entries(event.nodes).map(([run, nodes]) => [run, plainNodes(run, nodes)])) },
         queue: event.queue,
       });
       void catchUp();
@@ -286,12 +286,25 @@ function setNodes(run: string, change: (before: Record<string, NodeRun>) => Reco
   useApp.setState((state) => ({ runNodes: { ...state.runNodes, [run]: change(state.runNodes[run] ?? {}) } }));
 }
 
-function setNode(run: string, node: string, change: Partial<NodeRun>): void {
+/** Of a node inside a repeated instance the state is that of the turn that was told of last. */
+function setNode(run: string, flat: string, change: Partial<NodeRun>): void {
+  const node = plainId(run, flat);
   setNodes(run, (before) => ({ ...before, [node]: { ...waiting(), ...before[node], ...change } }));
 }
 
-function showResult(run: string, node: string, result: Partial<Result>): void {
+/** The id of a node as the document of the run's tab has it. */
+function plainId(run: string, flat: string): string {
   const tab = useApp.getState().tabs.find((candidate) => candidate.run === run);
+  return tab ? m.withoutTurns(tab.runDocument ?? tab.document, flat) : flat;
+}
+
+function plainNodes<T>(run: string, nodes: Record<string, T>): Record<string, T> {
+  return Object.fromEntries(Object.entries(nodes).map(([flat, node]) => [plainId(run, flat), node]));
+}
+
+function showResult(run: string, flat: string, result: Partial<Result>): void {
+  const tab = useApp.getState().tabs.find((candidate) => candidate.run === run);
+  const node = plainId(run, flat);
   if (tab) setResult(resultKey(tab.id, node), result.values ? { ...result, values: news(tab.document, node, result.values) } : result);
   else if (awaited) early.push({ run, node, result });
 }
@@ -316,7 +329,7 @@ function takeRun(run: Run): void {
   for (const file of run.files) {
     if (file.node) {
       const all = run.files.filter((other) => other.node === file.node);
-      setResult(resultKey(tab.id, file.node), { files: all, live: undefined });
+      setResult(resultKey(tab.id, plainId(run.id, file.node)), { files: all, live: undefined });
     }
   }
   if (run.status === "failed") {
@@ -333,7 +346,7 @@ async function catchUp(): Promise<void> {
     try {
       const detail = await call("GET /runs/{id}", { path: { id: tab.run } });
       setNodes(tab.run, (before) => ({
-        ...Object.fromEntries(Object.entries(detail.nodes).map(([id, node]) => [id, { ...before[id], ...node }])),
+        ...Object.fromEntries(Object.entries(plainNodes(detail.id, detail.nodes)).map(([id, node]) => [id, { ...before[id], ...node }])),
       }));
       for (const [node, { curve, values }] of Object.entries(detail.nodes)) {
         if (curve?.length || values) showResult(tab.run, node, { ...(curve?.length ? { curve } : {}), ...(values ? { values } : {}) });

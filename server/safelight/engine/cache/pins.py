@@ -28,8 +28,10 @@ class Pins:
 
     def remove(self, keys: Iterable[str]) -> None:
         with self._lock:
-            self._counts.subtract(keys)
-            self._counts = +self._counts
+            for key in keys:
+                self._counts[key] -= 1
+                if self._counts[key] <= 0:
+                    del self._counts[key]
 
 
 class Holding:

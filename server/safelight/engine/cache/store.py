@@ -123,9 +123,13 @@ class Cache:
 
     # Values
 
+    def ref(self, value: Any) -> ValueRef:
+        """The identity that `put` would give. Raises CodecError for what cannot be kept."""
+        return take(value, self.codec).ref
+
     def digest(self, value: Any) -> str:
-        """The digest that `put` would give. Raises CodecError for what cannot be kept."""
-        return take(value, self.codec).ref.digest
+        """The digest alone; see `ref`."""
+        return self.ref(value).digest
 
     def put(self, value: Any, seconds: float = 0.0, *, cheap: bool = False) -> ValueRef:
         """Keeps a value and gives its identity; `seconds` is what computing it took, which eviction weighs.

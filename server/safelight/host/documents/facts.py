@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from safelight.graph import Document, Graph, check
+from safelight.graph import Document, Graph, GraphNode, check
 from safelight.protocol.facts import Facts, Parameter
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import ProblemError
@@ -18,14 +18,12 @@ _LIST = 50
 
 def facts_of(graph: Graph, node: str) -> Facts:
     """The facts of what a node of a checked graph made."""
-    number = graph.index.get(node)
     prompts: dict[str, None] = {}
     models: dict[str, None] = {}
     types: dict[str, None] = {}
     seeds: list[int] = []
     parameters: list[Parameter] = []
-    for found in _upstream(graph, number) if number is not None else ():
-        one = graph.nodes[found]
+    for one in (one for within, number in graph.trail(node) for one in _upstream(within, number)):
         types[one.kind.spec.id] = None
         for name, wire in one.wires.items():
             port = one.kind.ports.get(name)
@@ -69,7 +67,7 @@ def facts_in(document: Document, catalogue: Catalogue) -> Facts:
     )
 
 
-def _upstream(graph: Graph, number: int) -> Iterator[int]:
+def _upstream(graph: Graph, number: int) -> Iterator[GraphNode]:
     """A node and all that lead to it, in the order in which they run."""
     needed, todo = {number}, [number]
     while todo:
@@ -78,7 +76,8 @@ def _upstream(graph: Graph, number: int) -> Iterator[int]:
                 if source not in needed:
                     needed.add(source)
                     todo.append(source)
-    return (one for one in graph.order if one in needed and not graph.nodes[one].off)
+    nodes = (graph.nodes[one] for one in graph.order if one in needed)
+    return (node for node in nodes if not (node.off or node.given or node.body))
 
 
 def _short(value: Any) -> Any:

@@ -22,6 +22,8 @@ Place = tuple[bool, int, float, int]
 
 _FRESH = 0.2
 _FORESEEN = 1_000
+_TURNS = 1_000
+"""Nodes of turns of which a running run knows the state."""
 _UNKNOWN: tuple[float, dict[str, float], float | None] = (float("-inf"), {}, None)
 
 
@@ -33,16 +35,21 @@ class Active:
     worker: str
     nodes: dict[str, NodeState] = field(default_factory=dict)
     begun: dict[str, float] = field(default_factory=dict)
+    turns: dict[str, None] = field(default_factory=dict)
+    """The nodes of turns, of which the last ones are kept."""
 
     def follow(self, event: AnyEvent) -> None:
         """Keeps the states of the nodes by the run's events."""
         if isinstance(event, RunStarted):
             self.nodes.clear()
+            self.turns.clear()
             self.nodes.update((name, NodeState()) for name in event.nodes)
             return
         node = getattr(event, "node", None)
         if node is None:
             return
+        if node not in self.nodes:
+            self._turn(node)
         state = self.nodes.setdefault(node, NodeState())
         if isinstance(event, NodeStarted):
             state.status = "running"
@@ -60,13 +67,20 @@ class Active:
 
     def progress(self) -> float | None:
         """0 to 1: nodes that are over, and the part of those that run."""
-        if not self.nodes:
+        states = [state for name, state in self.nodes.items() if name not in self.turns]
+        if not states:
             return None
-        over = sum(state.status not in ("waiting", "running") for state in self.nodes.values())
-        part = sum(
-            state.step / state.total for state in self.nodes.values() if state.status == "running" and state.total
-        )
-        return round(min(1.0, (over + part) / len(self.nodes)), 4)
+        over = sum(state.status not in ("waiting", "running") for state in states)
+        part = sum(state.step / state.total for state in states if state.status == "running" and state.total)
+        return round(min(1.0, (over + part) / len(states)), 4)
+
+    def _turn(self, node: str) -> None:
+        """A node that the run did not name when it began is one of a turn."""
+        self.turns[node] = None
+        while len(self.turns) > _TURNS:
+            first = next(iter(self.turns))
+            for known in (self.turns, self.nodes, self.begun):
+                known.pop(first, None)
 
     def least_left(self) -> float:
         """Seconds that the running nodes still need if their steps go on as they did."""

@@ -25,6 +25,7 @@ class Whereabouts:
     """Written by a worker at the start and the end of each node: two system calls, no wait for a disk."""
 
     def __init__(self, home: Path, worker: str) -> None:
+        self._open: dict[str, None] = {}
         self._file: int | None = None
         with contextlib.suppress(OSError):
             path = place(home, worker)
@@ -33,9 +34,12 @@ class Whereabouts:
 
     def follow(self, event: Event) -> None:
         if isinstance(event, NodeStarted):
-            self._say(event.node)
+            self._open[event.node] = None
         elif isinstance(event, NodeFinished | NodeFailed):
-            self._say("")
+            self._open.pop(event.node, None)
+        else:
+            return
+        self._say(next(reversed(self._open), ""))  # calls stay open while the nodes of their turns come and go
 
     def _say(self, node: str) -> None:
         if self._file is None:

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import msgspec
 
-from safelight.engine.run import NodeReport
+from safelight.engine.result import NodeReport
 from safelight.protocol.events import AnyEvent
 from safelight.protocol.facts import Facts
 from safelight.sdk.problem import Problem

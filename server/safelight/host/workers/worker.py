@@ -298,8 +298,7 @@ def _files(outcome: Outcome) -> list[Made]:
     for name, items in outcome.outputs.items():
         new = [item for item in items if item.get("path", "") not in ("", *known)]
         if new:
-            number, _ = outcome.graph.outputs[name]
-            facts = facts_of(outcome.graph, outcome.graph.nodes[number].id)
+            facts = facts_of(outcome.graph, outcome.graph.origin(outcome.graph.outputs[name]))
             made += [Made(output=name, facts=facts, **_made(item)) for item in new]
     return made
 
