@@ -12,9 +12,10 @@ install:  ## install for development
 test:  ## run the tests on all cores
 	$(PYTHON) -m pytest -n auto
 
-lint:  ## lint, and check the formatting
+lint:  ## lint, check the formatting and the words
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
+	$(PYTHON) tools/words.py
 
 types:  ## check the types of both packages
 	$(PYTHON) -m basedpyright
@@ -26,7 +27,7 @@ format:  ## format, and mend what can be mended
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
-screenshots:  ## draw the pictures of docs/editor.md anew, from the editor as it is built
+screenshots:  ## draw the images of docs/editor.md again, from the editor as it is built
 	$(PYTHON) tests/web/screenshots.py
 
 web:  ## check and build the editor into web/dist, which `safelight serve` of a checkout shows
@@ -38,12 +39,12 @@ codegen:  ## write what is generated from the code: openapi.json, the schema, Ty
 	$(PYTHON) -m safelight.http.typescript > web/src/api/types.ts
 	$(PYTHON) tests/web/make_fixtures.py
 
-pictures:  ## draw the pictures of the README and of the templates anew, with the model as it is now
+pictures:  ## draw the images of the README and of the templates again, with the model as it is now
 	rm -f docs/images/first_pictures.png
 	$(PYTHON) -m safelight run docs/images/first_pictures.json -o docs/images
 	$(PYTHON) tools/template_pictures.py
 
-bench:  ## measure everything anew, and write docs/benchmarks.md
+bench:  ## measure everything again, and write docs/benchmarks.md
 	$(PYTHON) -m benchmarks --full -o docs/benchmarks.md
 
 wheel:  ## build the wheel

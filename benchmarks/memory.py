@@ -1,4 +1,4 @@
-"""Peak memory of a process that makes one picture, ours and the diffusers pipeline's."""
+"""Peak memory of a process that makes one image, ours and the diffusers pipeline's."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ STARTER = Path(safelight.__file__).parent / "starter"
 
 
 def ours(studio: Studio, model: str, precision: str, steps: int, size: int) -> Callable[[], None]:
-    """A whole run of text_to_image up to the decoded picture, with a new seed each time so that nothing is cached."""
+    """A whole run of text_to_image up to the decoded image, with a new seed each time so that nothing is cached."""
     document = studio.read("text_to_image").with_values(
         {
             Port("model", "model"): model,

@@ -1,4 +1,4 @@
-"""The server with the starter model: from the start to the finished picture, and what it does meanwhile."""
+"""The server with the starter model: from the start to the finished image, and what it does meanwhile."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def _with(url: str) -> list[Row]:
 
 
 async def _picture(session: aiohttp.ClientSession, url: str, seed: int) -> tuple[float, float]:
-    """Seconds to the first node's event, and to the last byte of the picture."""
+    """Seconds to the first node's event, and to the last byte of the image."""
     async with session.ws_connect(f"{url}/api/v1/events") as socket:
         await socket.receive()
         await socket.receive()

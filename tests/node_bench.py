@@ -16,7 +16,7 @@ from safelight.sdk import Cancelled, File, Image, ModelRef, Problem, ProblemErro
 
 PROMPT, NEGATIVE, SEED = "a red apple on the table", "dark photo", 5
 CLOSE = 1e-5
-"""Largest difference of two pictures, 0..1, that pass for equal: rounding in another order of additions."""
+"""Largest difference of two images, 0..1, that pass for equal: rounding in another order of additions."""
 
 
 def recipe(kind: str, family: str, name: str) -> ModelRef[Any]:
@@ -185,7 +185,7 @@ def stocked(pipeline: Any, family: str) -> Kit:
 
 
 def sources(batch: int, seed: int = SEED) -> list[Any]:
-    """One generator a picture, as the sampler seeds them."""
+    """One generator an image, as the sampler seeds them."""
     import torch
 
     return [torch.Generator().manual_seed(seed + place) for place in range(batch)]

@@ -1,4 +1,4 @@
-"""Helpers of the tests of ControlNets and IP-Adapters: our picture and the pipeline's, from the same inputs."""
+"""Helpers of the tests of ControlNets and IP-Adapters: our image and the pipeline's, from the same inputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safelight_nodes import latent, sampling, vae
 
 
 def noise_picture(seed: int, batch: int = 1) -> Image:
-    """Pixels on the grid of bytes, so that a picture file would hold them exactly."""
+    """Pixels on the grid of bytes, so that an image file would hold them exactly."""
     drawn = torch.rand(batch, 64, 64, 3, generator=torch.Generator().manual_seed(seed))
     return Image((drawn * 255).round() / 255)
 

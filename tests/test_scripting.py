@@ -62,13 +62,13 @@ def test_what_is_wrong_is_raised(studio: Studio, tmp_path: Path) -> None:
 
 def test_a_graph_is_built_by_calling_nodes(studio: Studio, tmp_path: Path) -> None:
     Pictures.new("RGB", (6, 4), "red").save(tmp_path / "red.png")
-    graph = Builder("built", "Two of one picture, side by side.")
+    graph = Builder("built", "Two of one image, side by side.")
     loaded = graph.named("picture", image.load, file="red.png", ctx=graph.ctx)
     small = graph.add(image.resize, loaded.image, width=3)
     chosen = graph.named("pick", choice.switch, small, loaded.image, condition=graph.add(values.toggle, value=False))
     sheet = graph.add(image.grid, [loaded.image, chosen], columns=2, gap=0)
     graph.add(image.save, sheet, name="two", ctx=graph.ctx)
-    graph.input("small", "toggle", "value", help="Whether the second picture is the small one.")
+    graph.input("small", "toggle", "value", help="Whether the second image is the small one.")
     graph.output("sheet", sheet)
     workflow = graph.workflow(studio)
     assert workflow.check() == []

@@ -39,7 +39,7 @@ def test_it_runs(name: str, studio: Studio, tmp_path: Path) -> None:
         with Image.open(path) as picture:
             assert picture.size == (SIZES.get(name, 128),) * 2
             low, high = picture.convert("L").getextrema()
-            assert high - low > 10, "the picture is not empty"
+            assert high - low > 10, "the image is not empty"
 
 
 def test_image_k_of_a_batch_is_the_single_image_of_its_seed(studio: Studio, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A small set of pictures in the form of the prepared ones: discs and bars with names, clear around them."""
+"""A small set of images in the form of the prepared ones: discs and bars with names, clear around them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pixels(seed: int = 3, side: int = SIDE) -> np.ndarray:
 
 
 def index() -> dict[str, Any]:
-    """Subjects and pictures as in `pictures.json`."""
+    """Subjects and images as in `pictures.json`."""
     subjects = {
         str(number): {
             "slug": "cat" if name == "cat" else name,

@@ -1,7 +1,7 @@
-"""Makes the small pictures of the shipped workflows anew, with the starter model: `python tools/template_pictures.py`.
+"""Makes the small images of the shipped workflows again, with the starter model: `python tools/template_pictures.py`.
 
-Each picture shows what the workflow makes with its own values: one result as it is, several side by side. Workflows
-that change a picture show it before and after.
+Each image shows what the workflow makes with its own values: one result as it is, several side by side. Workflows
+that change an image show it before and after.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main(names: list[str]) -> None:
 
 
 def results(studio: Studio, name: str, output: Path) -> list[Image.Image]:
-    """What the workflow makes, behind the picture that it starts from, if it starts from one."""
+    """What the workflow makes, behind the image that it starts from, if it starts from one."""
     document = studio.read(name)
     outcome = studio.run(document, output=output, options=RunOptions())
     if outcome.result.problems:
@@ -51,13 +51,13 @@ def results(studio: Studio, name: str, output: Path) -> list[Image.Image]:
 
 
 def before(document: Document) -> list[Path]:
-    """The shipped picture that an input named `image` loads."""
+    """The shipped image that an input named `image` loads."""
     ports = [entry.to for entry in document.inputs if entry.name == "image"]
     return [shipped_workflows() / "input" / str(document.nodes[port.node].values[port.port]) for port in ports]
 
 
 def sheet(pictures: list[Image.Image]) -> Image.Image:
-    """One picture fills the sheet's height and is continued at its sides; several share it, four in two rows."""
+    """One image fills the sheet's height and is continued at its sides; several share it, four in two rows."""
     pictures = pictures[:6]
     columns = len(pictures) if len(pictures) <= 3 else (len(pictures) + 1) // 2
     rows = -(-len(pictures) // columns)

@@ -1,11 +1,11 @@
 """Put a starter model together: all parts in float16, in the layout of diffusers.
 
     python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA] --target DIR
-    python -m training.export --checkpoint unet.pt ...      denoiser and text tower from the averages of a checkpoint
+    python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
 What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
 `average.shadow`: tensors named `unet.*` and `text.*`. `latent_rgb.json`, with which samples are shown while they are
-made, is fitted to the autoencoder when `--cache` names the picture set.
+made, is fitted to the autoencoder when `--cache` names the image set.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LIMIT = 48_000_000
 
 
 def parts_of(model: Path, checkpoint: Path | None, vae: Path | None) -> dict[str, Any]:
-    """Denoiser, text tower and autoencoder in float32."""
+    """Denoiser, text encoder and autoencoder in float32."""
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel

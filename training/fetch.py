@@ -1,8 +1,8 @@
-"""Fetch the emoji packages, render every subject in three styles, and write them as a picture set.
+"""Fetch the emoji packages, render every subject in three styles, and write them as an image set.
 
     python -m training.fetch [--target DIR]
 
-Writes `pictures.npy` (N, 128, 128, 4 uint8, straight alpha), `pictures.json` (subjects, and a picture's subject and
+Writes `pictures.npy` (N, 128, 128, 4 uint8, straight alpha), `pictures.json` (subjects, and an image's subject and
 style) and `sources.json` (where they come from, and under which licences). The packages come from the npm registry
 through `npm pack` at fixed versions. By default they go into the folder `emoji` of Safelight's input folder, where the
 workflows of `workflows/train/` look for them. Needs npm, and `pip install resvg-py`.
@@ -43,7 +43,7 @@ GROUP_WEIGHT = {
     "Symbols": 0.12,
     "Flags": 0.03,
 }
-# Groups whose pictures mean the same mirrored. The others hold letters, hands, clocks and signs.
+# Groups whose images mean the same mirrored. The others hold letters, hands, clocks and signs.
 MIRRORED = ("Animals & Nature", "Food & Drink")
 _DULL = re.compile(
     r"o’clock|-thirty|arrow|button|moon$|mailbox|banknote|white (large|medium|small)|black (large|medium|small)"
@@ -137,7 +137,7 @@ def _svg_style(package: Path) -> dict[str, bytes]:
 
 
 def render(packages: dict[str, Path], known: dict[str, dict[str, Any]]) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """All pictures, sorted by subject and style: (N, SIZE, SIZE, 4) and their index."""
+    """All images, sorted by subject and style: (N, SIZE, SIZE, 4) and their index."""
     import resvg_py
     from PIL import Image
 
@@ -164,7 +164,7 @@ def render(packages: dict[str, Path], known: dict[str, dict[str, Any]]) -> tuple
 
 
 def load(folder: Path) -> tuple[np.ndarray, dict[str, Any]]:
-    """The pictures (memory-mapped) and the index that `main` wrote."""
+    """The images (memory-mapped) and the index that `main` wrote."""
     return np.load(folder / "pictures.npy", mmap_mode="r"), json.loads((folder / "pictures.json").read_text())
 
 
@@ -186,7 +186,7 @@ def main() -> None:
     np.save(target / "pictures.npy", pictures)
     (target / "pictures.json").write_text(json.dumps({"subjects": known, "pictures": index}, ensure_ascii=False))
     (target / "sources.json").write_text(json.dumps(sources(), indent=1) + "\n")
-    print(f"{len(index)} pictures of {len({p['subject'] for p in index})} subjects in {target}")
+    print(f"{len(index)} images of {len({p['subject'] for p in index})} subjects in {target}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A sample sheet that nobody chose: prompts drawn at random, each with its first picture.
+"""A sample sheet that nobody chose: prompts drawn at random, each with its first image.
 
     python -m training.sheet --model FOLDER --cache DIR --out sheet.png [--seed 0] [--subjects all]
 
@@ -18,7 +18,7 @@ from training.judge.prompts import Asked, every, frequent, prompts
 
 
 def draw(asked: list[Asked], pictures: list[np.ndarray], columns: int, path: Path) -> None:
-    """The pictures in rows, each with its prompt below."""
+    """The images in rows, each with its prompt below."""
     from PIL import Image, ImageDraw, ImageFont
 
     side = pictures[0].shape[0]

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def read_picture(path: Path, shown: str) -> Tensor:
-    """(H, W, 3 or 4) in 0..1 of a picture file; `shown` is how messages call it.
+    """(H, W, 3 or 4) in 0..1 of an image file; `shown` is how messages call it.
 
     Raises:
-        ProblemError: it is no picture, damaged, or larger than `safelight.sdk.image_files.MAX_PIXELS`.
+        ProblemError: it is no image, damaged, or larger than `safelight.sdk.image_files.MAX_PIXELS`.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Small helpers for pictures and masks as tensors."""
+"""Small helpers for images and masks as tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def color_of(text: str) -> Tensor:
 
 
 def flattened(pixels: Tensor, background: float | Tensor) -> Tensor:
-    """(B, H, W, 3) from pictures with or without transparency, on a colour (3) or a grey value in 0..1."""
+    """(B, H, W, 3) from images with or without transparency, on a colour (3) or a grey value in 0..1."""
     if pixels.shape[-1] == 3:
         return pixels
     alpha = pixels[..., 3:]
@@ -26,19 +26,19 @@ def flattened(pixels: Tensor, background: float | Tensor) -> Tensor:
 
 
 def brightness(pixels: Tensor) -> Tensor:
-    """(..., H, W) of pictures (..., H, W, 3 or 4): Rec. 709 luma, as sRGB is meant."""
+    """(..., H, W) of images (..., H, W, 3 or 4): Rec. 709 luma, as sRGB is meant."""
     return pixels[..., :3] @ pixels.new_tensor([0.2126, 0.7152, 0.0722])
 
 
 def opaque(pixels: Tensor) -> Tensor:
-    """(B, H, W, 4) from pictures with or without transparency."""
+    """(B, H, W, 4) from images with or without transparency."""
     import torch
 
     return pixels if pixels.shape[-1] == 4 else torch.cat([pixels, torch.ones_like(pixels[..., :1])], dim=-1)
 
 
 def mask_like(coverage: Tensor, pixels: Tensor) -> Tensor:
-    """Masks (B, H, W) brought to the height and width of pictures (B, H, W, C)."""
+    """Masks (B, H, W) brought to the height and width of images (B, H, W, C)."""
     from torch.nn.functional import interpolate
 
     if coverage.shape[1:] == pixels.shape[1:3]:

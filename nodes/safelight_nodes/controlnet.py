@@ -1,4 +1,4 @@
-"""ControlNets: guiding a denoiser by a picture of edges, depth, poses, ..."""
+"""ControlNets: guiding a denoiser by an image of edges, depth, poses, ..."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def apply(
         float, Slider(0, 1, step=0.01, group="Part of the steps"), "Up to this fraction of the steps."
     ] = 1.0,
 ) -> Guided:
-    """Guide a denoiser by a picture. Several ControlNets, one node behind the other, add up.
+    """Guide a denoiser by an image. Several ControlNets, one node behind the other, add up.
 
-    The hint is scaled to the size of the picture being made. Transparent parts of it become black.
+    The hint is scaled to the size of the image being made. Transparent parts of it become black.
     """
     from ._pixels import flattened
 

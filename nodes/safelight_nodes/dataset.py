@@ -1,4 +1,4 @@
-"""Pictures to train on: sets of pictures with what is to be said about them."""
+"""Images to train on: sets of images with what is to be said about them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     pass
 
 
-@node(version=1, title="Open picture set")
+@node(version=1, title="Open image set")
 def picture_set(
     *,
     index: Annotated[
@@ -33,17 +33,17 @@ def picture_set(
         FilePick("text"),
         "The index (JSON) of a set that was prepared before, such as the emoji that `python -m training.fetch` writes.",
     ] = "emoji/pictures.json",
-    pixels: Annotated[str, FilePick("any"), "Its pictures (.npy), as the same command wrote them."] = (
+    pixels: Annotated[str, FilePick("any"), "Its images (.npy), as the same command wrote them."] = (
         "emoji/pictures.npy"
     ),
     limit: Annotated[
-        int, Number(0, zero="all"), "Take only so many pictures, evenly spread, for a quick try. 0: all."
+        int, Number(0, zero="all"), "Take only so many images, evenly spread, for a quick try. 0: all."
     ] = 0,
     ctx: Context,
 ) -> PictureSet:
-    """Open a set of pictures with names, as a command has prepared it.
+    """Open a set of images with names, as a command has prepared it.
 
-    Captions are then made up anew each time a picture is drawn: style, name and background in many wordings.
+    Captions are then made up again each time an image is drawn: style, name and background in many wordings.
     """
     from ._training.pictures import opened
 
@@ -56,15 +56,15 @@ def image_folder(
     captions: Annotated[
         str,
         FilePick("text"),
-        'A file metadata.jsonl: a line a picture, such as {"file_name": "cat.png", "text": "a cat"}. `text` may '
-        "be a list of captions. Pictures are looked for beside it.",
+        'A file metadata.jsonl: a line an image, such as {"file_name": "cat.png", "text": "a cat"}. `text` may '
+        "be a list of captions. Images are looked for beside it.",
     ],
     size: Annotated[
         int, Number(8, 2048, multiple_of=8), "Side of the square they are scaled and cropped to, in pixels."
     ] = 128,
     ctx: Context,
 ) -> PictureSet:
-    """Open a folder of pictures with captions, as other training tools want it, too."""
+    """Open a folder of images with captions, as other training tools want it, too."""
     from ._training.pictures import read_folder
 
     return read_folder(ctx, captions, size)
@@ -86,7 +86,7 @@ def weigh(
         float, Slider(0.1, 10, step=0.01), "How much more often the first style is drawn than others."
     ] = 1.0,
 ) -> PictureSet:
-    """Set how often each picture is drawn in training."""
+    """Set how often each image is drawn in training."""
     from ._training.pictures import probabilities
 
     return replace(pictures, weights=probabilities(pictures, focus, common or None, solid))
@@ -96,7 +96,7 @@ def weigh(
 def augment(
     pictures: PictureSet,
     *,
-    copies: Annotated[int, Slider(1, 8), "Changed copies of each picture, beside the original."] = 1,
+    copies: Annotated[int, Slider(1, 8), "Changed copies of each image, beside the original."] = 1,
     flip: Annotated[float, Slider(0, 1, step=0.05), "How often a copy is mirrored, where its subject allows it."] = 0.5,
     shift: Annotated[float, Slider(0, 0.3, step=0.01), "Moved by up to this part of its side."] = 0.04,
     scale: Annotated[float, Slider(0, 0.5, step=0.01), "Made smaller or larger by up to this part."] = 0.1,
@@ -104,9 +104,9 @@ def augment(
     seed: Annotated[int, Seed(), "Where the random changes start."] = 0,
     ctx: Context,
 ) -> PictureSet:
-    """Add changed copies of all pictures, so that a model learns the subject and not the picture.
+    """Add changed copies of all images, so that a model learns the subject and not the image.
 
-    Mirrored are only pictures whose subject says so (`mirror` in the index), so that no letter is turned round.
+    Mirrored are only images whose subject says so (`mirror` in the index), so that no letter is turned round.
     """
     from ._training.augment import augmented
 
@@ -117,11 +117,11 @@ def augment(
 def contact_sheet(
     pictures: PictureSet,
     *,
-    columns: Annotated[int, Slider(1, 16), "Pictures in a row."] = 8,
+    columns: Annotated[int, Slider(1, 16), "Images in a row."] = 8,
     rows: Annotated[int, Slider(1, 16), "Rows."] = 4,
-    seed: Annotated[int, Seed(), "Another seed draws other pictures."] = 0,
+    seed: Annotated[int, Seed(), "Another seed draws other images."] = 0,
 ) -> Image:
-    """Draw pictures of the set as training will see them: as often, and over such backgrounds."""
+    """Draw images of the set as training will see them: as often, and over such backgrounds."""
     from ._training.pictures import sheet
 
     return Image(sheet(pictures, columns, rows, seed))
@@ -148,20 +148,20 @@ def encode(
     backgrounds: Annotated[
         int,
         Slider(1, 23),
-        "Over how many backgrounds pictures are encoded; the first is white. Those that are drawn seldom get fewer, "
-        "but 4. Opaque pictures need one.",
+        "Over how many backgrounds images are encoded; the first is white. Those that are drawn seldom get fewer, "
+        "but 4. Opaque images need one.",
     ] = 7,
     seed: Annotated[int, Seed(), "Where the choice of backgrounds starts."] = 5,
     ctx: Context,
 ) -> LatentSet:
-    """Encode all pictures once, so that training a denoiser need not do it at every step."""
+    """Encode all images once, so that training a denoiser need not do it at every step."""
     from ._training.latents import encoded
 
     if backgrounds > 1 and bool((pictures.pixels[..., 3] == 255).all()):
         raise ProblemError(
             Problem(
                 code="nothing_transparent",
-                message="No picture of this set has a transparent part, so backgrounds make no difference.",
+                message="No image of this set has a transparent part, so backgrounds make no difference.",
                 hint="Set backgrounds to 1.",
                 port="backgrounds",
                 value=backgrounds,

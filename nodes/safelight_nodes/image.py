@@ -1,4 +1,4 @@
-"""Pictures: reading, writing, showing and simple changes."""
+"""Images: reading, writing, showing and simple changes."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Loaded(NamedTuple):
     """What a file holds."""
 
     image: Image
-    mask: Annotated[Mask, "Opaque parts white; all white for a picture without transparency."]
+    mask: Annotated[Mask, "Opaque parts white; all white for an image without transparency."]
 
 
 @node(version=1, tags=("Load Image",))
-def load(*, file: Annotated[str, FilePick("image"), "A picture in the input folder."], ctx: Context) -> Loaded:
+def load(*, file: Annotated[str, FilePick("image"), "An image in the input folder."], ctx: Context) -> Loaded:
     """Read an image from the input folder: PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF (its first frame) and more.
 
     It is turned upright as its camera says, and its colours are brought to sRGB. Transparency is kept, and so
@@ -54,7 +54,7 @@ def load(*, file: Annotated[str, FilePick("image"), "A picture in the input fold
 @node(version=1, tags=("Load Image (as Mask)", "Load Image Mask"))
 def load_mask(
     *,
-    file: Annotated[str, FilePick("mask"), "A picture in the input folder: white is chosen, black is not."],
+    file: Annotated[str, FilePick("mask"), "An image in the input folder: white is chosen, black is not."],
     ctx: Context,
 ) -> Mask:
     """Read a mask from the input folder, or paint one in the editor.
@@ -82,11 +82,11 @@ def save(
     format: Annotated[Literal["png", "webp", "jpeg"], Choice()] = "png",
     quality: _Quality = 90,
     embed_workflow: Annotated[
-        bool, Toggle(advanced=True), "Put the workflow into the file, so that it can be opened from the picture."
+        bool, Toggle(advanced=True), "Put the workflow into the file, so that it can be opened from the image."
     ] = True,
     ctx: Context,
 ) -> list[File]:
-    """Save pictures in the output folder."""
+    """Save images in the output folder."""
     from ._files import save_all
 
     return save_all(image, name, format, embed_workflow, ctx, quality=quality)
@@ -94,7 +94,7 @@ def save(
 
 @node(version=1, output=True, tags=("Preview Image",))
 def preview(image: Image, *, ctx: Context) -> list[File]:
-    """Show pictures without saving them."""
+    """Show images without saving them."""
     from ._files import save_all
 
     return save_all(image, "preview", "png", False, ctx, keep=False)
@@ -108,13 +108,13 @@ def resize(
     height: Annotated[int, Number(0, 16384, zero="auto"), "In pixels. 0: in proportion to the width."] = 0,
     fit: Annotated[
         Literal["stretch", "crop", "pad"],
-        "When the proportions differ: stretch the picture, cut off what is too much, or put black around it.",
+        "When the proportions differ: stretch the image, cut off what is too much, or put black around it.",
     ] = "stretch",
     method: Annotated[Literal["lanczos", "bicubic", "bilinear", "nearest"], "How pixels are made from others."] = (
         "lanczos"
     ),
 ) -> Image:
-    """Change the size of pictures. With both sides at 0 they stay as they are."""
+    """Change the size of images. With both sides at 0 they stay as they are."""
     from ._pixels import resized
 
     old_height, old_width = image.pixels.shape[1:3]
@@ -134,7 +134,7 @@ def crop(
     width: Annotated[int, Number(0, 16384, zero="rest"), "Width that is kept. 0: all that is left."] = 0,
     height: Annotated[int, Number(0, 16384, zero="rest"), "Height that is kept. 0: all that is left."] = 0,
 ) -> Image:
-    """Cut a rectangle out of pictures."""
+    """Cut a rectangle out of images."""
     old_height, old_width = image.pixels.shape[1:3]
     width, height = width or old_width - left, height or old_height - top
     if left + width > old_width or top + height > old_height or width <= 0 or height <= 0:
@@ -151,7 +151,7 @@ def crop(
 
 @node(version=1, cheap=True, tags=("remove alpha", "transparency"))
 def flatten(image: Image, *, background: Annotated[str, Color()] = "#ffffff") -> Image:
-    """Put a colour behind transparent pictures."""
+    """Put a colour behind transparent images."""
     from ._pixels import color_of, flattened
 
     return image if image.pixels.shape[-1] == 3 else Image(flattened(image.pixels, color_of(background)))
@@ -166,7 +166,7 @@ def to_mask(
     ] = "brightness",
     invert: Annotated[bool, Toggle(), "Swap white and black."] = False,
 ) -> Mask:
-    """Make a mask of a picture."""
+    """Make a mask of an image."""
     import torch
 
     from ._pixels import brightness
@@ -183,7 +183,7 @@ def to_mask(
 
 @node(version=1, cheap=True, tags=("Convert Mask to Image", "MaskToImage"))
 def from_mask(mask: Mask) -> Image:
-    """Show a mask as a picture in black and white."""
+    """Show a mask as an image in black and white."""
     return Image(mask.coverage[..., None].repeat(1, 1, 1, 3))
 
 
@@ -207,9 +207,9 @@ def composite(
     over: Annotated[Image, "Covers it where the mask is white; brought to its size."],
     mask: Annotated[Mask, "Grey mixes the two; brought to the same size."],
 ) -> Image:
-    """Put one picture over another inside a mask, as after painting a part of it anew.
+    """Put one image over another inside a mask, as after painting a part of it again.
 
-    One picture or mask serves a whole batch of the others.
+    One image or mask serves a whole batch of the others.
     """
     from ._pixels import blended, common_batch, mask_like, opaque, resized
 
@@ -255,8 +255,8 @@ def canny(
 
 
 @node(version=1, cheap=True, tags=("Batch Images", "ImageBatch"))
-def batch(images: Annotated[list[Image], "Pictures of one size, in the order in which they were connected."]) -> Image:
-    """Put pictures of one size together as a batch."""
+def batch(images: Annotated[list[Image], "Images of one size, in the order in which they were connected."]) -> Image:
+    """Put images of one size together as a batch."""
     import torch
 
     shapes = {tuple(image.pixels.shape[1:]) for image in images}
@@ -265,7 +265,7 @@ def batch(images: Annotated[list[Image], "Pictures of one size, in the order in 
         raise ProblemError(
             Problem(
                 code="wrong_batch",
-                message=f"The pictures differ: {sizes}." if shapes else "There are no pictures.",
+                message=f"The images differ: {sizes}." if shapes else "There are no images.",
                 hint="Bring them to one size with image.resize, and flatten transparent ones.",
                 port="images",
             )
@@ -275,21 +275,21 @@ def batch(images: Annotated[list[Image], "Pictures of one size, in the order in 
 
 @node(version=1, cheap=True, tags=("unbatch", "ImageFromBatch"))
 def split(image: Image) -> list[Image]:
-    """The pictures of a batch one by one. What is connected runs once for each."""
+    """The images of a batch one by one. What is connected runs once for each."""
     return [Image(pixels[None].clone()) for pixels in image.pixels]
 
 
 @node(version=1, tags=("contact sheet", "XY plot", "X/Y/Z plot"))
 def grid(
-    images: Annotated[list[Image], "Pictures, or batches of them, in the order in which they were connected."],
+    images: Annotated[list[Image], "Images, or batches of them, in the order in which they were connected."],
     *,
     columns: Annotated[
-        int, Number(0, 100, zero="auto"), "Pictures in a row. 0: about as many as there will be rows."
+        int, Number(0, 100, zero="auto"), "Images in a row. 0: about as many as there will be rows."
     ] = 0,
     gap: Annotated[int, Slider(0, 128), "Pixels between and around them."] = 8,
     background: Annotated[str, Color(), "What is seen between them, and behind transparent ones."] = "#ffffff",
 ) -> Image:
-    """Lay pictures out in rows, to compare them or to show them together. Smaller ones stand in the middle."""
+    """Lay images out in rows, to compare them or to show them together. Smaller ones stand in the middle."""
     import math
 
     import torch
@@ -300,7 +300,7 @@ def grid(
     pictures = [one for image in images for one in flattened(image.pixels, color)]
     if not pictures:
         raise ProblemError(
-            Problem(code="wrong_batch", message="There are no pictures.", hint="Connect at least one.", port="images")
+            Problem(code="wrong_batch", message="There are no images.", hint="Connect at least one.", port="images")
         )
     columns = min(columns or math.ceil(len(pictures) ** 0.5), len(pictures))
     rows = math.ceil(len(pictures) / columns)

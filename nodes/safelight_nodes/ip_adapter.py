@@ -1,4 +1,4 @@
-"""IP-Adapters: a picture as a prompt."""
+"""IP-Adapters: an image as a prompt."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def apply(
     positive: Conditioning,
     adapter: ModelRef[IPAdapter],
     encoder: Annotated[ModelRef[ImageEncoder], "The image encoder that belongs to the adapter."],
-    image: Annotated[Image, "Pictures to take after; all of a batch together. Transparent parts become white."],
+    image: Annotated[Image, "Images to take after; all of a batch together. Transparent parts become white."],
     *,
-    scale: Annotated[float, Slider(0, 2, step=0.05), "How much the pictures count beside the text."] = 0.6,
+    scale: Annotated[float, Slider(0, 2, step=0.05), "How much the images count beside the text."] = 0.6,
     start: Annotated[
         float, Slider(0, 1, step=0.01, group="Part of the steps"), "From this fraction of the steps on."
     ] = 0.0,
@@ -39,9 +39,9 @@ def apply(
     ] = 1.0,
     ctx: Context,
 ) -> Conditioning:
-    """Let pictures guide a denoiser as a prompt does. Apply it to the positive conditioning.
+    """Let images guide a denoiser as a prompt does. Apply it to the positive conditioning.
 
-    The unguided half of guidance looks at an empty picture; to steer away from certain pictures instead, apply the same
+    The unguided half of guidance looks at an empty image; to steer away from certain images instead, apply the same
     adapter to the negative conditioning as well. Several adapters, one node behind the other, act together.
     """
     from ._pixels import flattened
@@ -84,7 +84,7 @@ def _reads_patches(projection: Any) -> bool:
 
 
 def _embedded(ctx: Context, encoder: ModelRef[ImageEncoder], pixels: Tensor, deep: bool) -> tuple[Tensor, Tensor]:
-    """Embeddings (pictures, ...) of the pictures, and of what stands for none."""
+    """Embeddings (images, ...) of the images, and of what stands for none."""
     import torch
     from PIL import Image as Pictures
 

@@ -17,9 +17,9 @@ _Pixels = Number(0, 16384, step=8, zero="auto")
 def empty(
     vae: Annotated[ModelRef[VAE], "The VAE that will decode it: it decides channels and downsampling."],
     *,
-    width: Annotated[int, _Pixels, "Width of the picture in pixels. 0: what the model was made for."] = 0,
-    height: Annotated[int, _Pixels, "Height of the picture in pixels. 0: what the model was made for."] = 0,
-    batch: Annotated[int, Slider(1, 64), "Number of pictures made at once."] = 1,
+    width: Annotated[int, _Pixels, "Width of the image in pixels. 0: what the model was made for."] = 0,
+    height: Annotated[int, _Pixels, "Height of the image in pixels. 0: what the model was made for."] = 0,
+    batch: Annotated[int, Slider(1, 64), "Number of images made at once."] = 1,
     ctx: Context,
 ) -> Latent:
     """An empty latent: the canvas that a sampler fills."""
@@ -57,8 +57,8 @@ def set_mask(latent: Latent, mask: Annotated[Mask, "White where the sampler may 
         raise ProblemError(
             Problem(
                 code="wrong_batch",
-                message=f"There are {count} masks, and the latent holds {batch} pictures.",
-                hint="Give one mask, or as many as there are pictures.",
+                message=f"There are {count} masks, and the latent holds {batch} images.",
+                hint="Give one mask, or as many as there are images.",
                 port="mask",
             )
         )
@@ -93,8 +93,8 @@ def resize(
 
 
 @node(version=1, tags=("RepeatLatentBatch",))
-def repeat(latent: Latent, *, times: Annotated[int, Slider(1, 64), "How many of each picture."] = 2) -> Latent:
-    """Repeat the pictures of a latent as a batch. Each then has its own seed in a sampler."""
+def repeat(latent: Latent, *, times: Annotated[int, Slider(1, 64), "How many of each image."] = 2) -> Latent:
+    """Repeat the images of a latent as a batch. Each then has its own seed in a sampler."""
     samples = latent.samples.repeat_interleave(times, dim=0)
 
     def spread(given: Tensor | None) -> Tensor | None:
@@ -105,15 +105,15 @@ def repeat(latent: Latent, *, times: Annotated[int, Slider(1, 64), "How many of 
 
 @node(version=1, tags=("LatentFromBatch",))
 def select(
-    latent: Latent, *, index: Annotated[int, Number(0), "Which picture of the batch, counted from 0."] = 0
+    latent: Latent, *, index: Annotated[int, Number(0), "Which image of the batch, counted from 0."] = 0
 ) -> Latent:
-    """Take one picture out of a batch."""
+    """Take one image out of a batch."""
     batch = latent.samples.shape[0]
     if index >= batch:
         raise ProblemError(
             Problem(
                 code="no_such_picture",
-                message=f"The latent holds {batch} pictures, so there is none with index {index}.",
+                message=f"The latent holds {batch} images, so there is none with index {index}.",
                 hint=f"Choose 0 to {batch - 1}.",
                 port="index",
                 value=index,

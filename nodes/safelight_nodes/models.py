@@ -46,11 +46,11 @@ class Loaded(NamedTuple):
 
     model: Annotated[ModelRef[Denoiser], "What is sampled with."]
     text: Annotated[ModelRef[TextEncoder], "What encodes prompts."]
-    vae: Annotated[ModelRef[VAE], "What turns latents into pictures, and back."]
+    vae: Annotated[ModelRef[VAE], "What turns latents into images, and back."]
 
 
 class LoadedAdapter(NamedTuple):
-    """An IP-Adapter, and what prepares pictures for it."""
+    """An IP-Adapter, and what prepares images for it."""
 
     adapter: ModelRef[IPAdapter]
     encoder: Annotated[ModelRef[ImageEncoder], "The image encoder that the adapter was trained with."]

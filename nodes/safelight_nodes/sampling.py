@@ -49,11 +49,11 @@ _Scheduler = Annotated[
     "beta choose the noise levels themselves; linspace, leading and trailing choose evenly spaced training steps; "
     "trailing is also known as simple. auto: what suits the model.",
 ]
-_Seed = Annotated[int, Seed(), "Where the random noise starts. Picture k of a batch uses seed + k."]
+_Seed = Annotated[int, Seed(), "Where the random noise starts. Image k of a batch uses seed + k."]
 _Rescale = Annotated[
     float,
     Slider(0, 1, step=0.05, zero="off", advanced=True),
-    "Brings the contrast back to that of the unguided picture, against the overexposure of strong guidance. "
+    "Brings the contrast back to that of the unguided image, against the overexposure of strong guidance. "
     "0 is off; about 0.7 suits models that predict velocity.",
 ]
 
@@ -77,9 +77,9 @@ _TO_2 = Migration(inputs={"spacing": "scheduler"}, values=_as_before)
 )
 def sample(
     model: ModelRef[Denoiser],
-    positive: Annotated[Conditioning, "What the picture should show."],
+    positive: Annotated[Conditioning, "What the image should show."],
     negative: Annotated[Conditioning | None, "What it should not show. Needed when guidance is above 1."],
-    latent: Annotated[Latent, "An empty latent for a new picture, or an encoded one to start from."],
+    latent: Annotated[Latent, "An empty latent for a new image, or an encoded one to start from."],
     *,
     steps: _Steps = 0,
     guidance: _Guidance = 0.0,
@@ -89,15 +89,15 @@ def sample(
     denoise: Annotated[
         float,
         Slider(0, 1, step=0.01),
-        "How much of the latent is replaced. 1 starts from pure noise; less keeps more of the picture that the latent "
+        "How much of the latent is replaced. 1 starts from pure noise; less keeps more of the image that the latent "
         "holds, and makes only the last part of the steps.",
     ] = 1.0,
     guidance_rescale: _Rescale = 0.0,
     ctx: Context,
 ) -> Latent:
-    """Turn noise into a picture's latent, step by step, guided by the conditioning.
+    """Turn noise into an image's latent, step by step, guided by the conditioning.
 
-    With denoise below 1 the picture in the latent is changed instead of made anew. Where the latent has a mask, only
+    With denoise below 1 the image in the latent is changed instead of made again. Where the latent has a mask, only
     the masked part is painted. The same inputs and seed give the same latent.
     """
     if denoise <= 0:
@@ -133,7 +133,7 @@ def sample(
 @node(version=2, tags=("KSampler (Advanced)", "KSamplerAdvanced", "refiner"), migrations={1: _TO_2})
 def sample_part(
     model: ModelRef[Denoiser],
-    positive: Annotated[Conditioning, "What the picture should show."],
+    positive: Annotated[Conditioning, "What the image should show."],
     negative: Annotated[Conditioning | None, "What it should not show. Needed when guidance is above 1."],
     latent: Annotated[Latent, "An empty or encoded latent, or one that another part left noise in."],
     *,
@@ -152,11 +152,11 @@ def sample_part(
     guidance_rescale: _Rescale = 0.0,
     ctx: Context,
 ) -> Latent:
-    """Make some of the steps of a schedule, so that several samplers, models or prompts can share one picture.
+    """Make some of the steps of a schedule, so that several samplers, models or prompts can share one image.
 
     A clean latent gets the noise of the first step (pure noise at step 0); one that another part left noise in is gone
     on with as it is, and has to come from the same place of the schedule. With the same settings and seed, parts put
-    together make the picture that one run makes; samplers that remember earlier steps (dpmpp_2m, lms, ...) start their
+    together make the image that one run makes; samplers that remember earlier steps (dpmpp_2m, lms, ...) start their
     memory again and differ slightly.
     """
     with _leased(ctx, model, latent) as denoiser:

@@ -29,7 +29,7 @@ def encode(
     *,
     text: Annotated[
         str,
-        Text(multiline=True, prompt=True, placeholder="What the picture shows, or should avoid"),
+        Text(multiline=True, prompt=True, placeholder="What the image shows, or should avoid"),
         "What to show, or to avoid. (word:1.3) weighs a word more, (word:0.7) less; (word) is 1.1 times, [word] the "
         "inverse; \\( and \\) are brackets themselves. BREAK begins a new chunk. embedding:name puts in what the file "
         "embeddings/name.safetensors of the model folder has learned.",
@@ -90,7 +90,7 @@ def set_area(
     height: Annotated[float, Slider(0.01, 1, step=0.01), "Fraction of the height."] = 0.5,
     strength: Annotated[float, Slider(0, 10, step=0.05), "Weight against other prompts in the same place."] = 1.0,
 ) -> Conditioning:
-    """Let a prompt speak in a rectangle only. Combine it with prompts for the rest of the picture."""
+    """Let a prompt speak in a rectangle only. Combine it with prompts for the rest of the image."""
     if x + width > 1 + 1e-6 or y + height > 1 + 1e-6:
         raise ProblemError(
             Problem(
@@ -110,7 +110,7 @@ def set_mask(
     *,
     strength: Annotated[float, Slider(0, 10, step=0.05), "Weight against other prompts in the same place."] = 1.0,
 ) -> Conditioning:
-    """Let a prompt speak inside a mask only. Combine it with prompts for the rest of the picture."""
+    """Let a prompt speak inside a mask only. Combine it with prompts for the rest of the image."""
     return _changed(conditioning, mask=mask.coverage, strength=strength)
 
 
@@ -139,15 +139,15 @@ def set_range(
 def set_size(
     conditioning: Conditioning,
     *,
-    width: Annotated[int, Number(1, 16384), "Width that the picture is said to have had before scaling, in pixels."],
-    height: Annotated[int, Number(1, 16384), "Height that the picture is said to have had, in pixels."],
+    width: Annotated[int, Number(1, 16384), "Width that the image is said to have had before scaling, in pixels."],
+    height: Annotated[int, Number(1, 16384), "Height that the image is said to have had, in pixels."],
     crop_left: Annotated[int, Number(0, 16384), "Pixels said to be cut off on the left."] = 0,
     crop_top: Annotated[int, Number(0, 16384), "Pixels said to be cut off at the top."] = 0,
 ) -> Conditioning:
     """Set the size conditions of Stable Diffusion XL. Other families do not look at them.
 
-    Without this node they are those of the picture being made, which is nearly always right. A larger size than that
-    asks for a picture that looks scaled down: sharper and fuller.
+    Without this node they are those of the image being made, which is nearly always right. A larger size than that
+    asks for an image that looks scaled down: sharper and fuller.
     """
     size = {"original": (height, width), "crop": (crop_top, crop_left)}
     prompts = tuple(replace(prompt, size={**prompt.size, **size}) for prompt in conditioning.prompts)

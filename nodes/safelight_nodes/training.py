@@ -13,22 +13,22 @@ from safelight.sdk import VAE, Context, Denoiser, ModelRef, Number, Seed, Slider
 from .training_values import LatentSet, PictureSet, Tokenizer, Weights
 
 _Updates = Annotated[int, Number(1, 10_000_000), "Updates of the weights."]
-_Batch = Annotated[int, Slider(1, 512), "Pictures of an update."]
+_Batch = Annotated[int, Slider(1, 512), "Images of an update."]
 _Rate = Annotated[float, Number(1e-7, 1, step=1e-5), "Learning rate: how far an update goes."]
-_Warm = Annotated[int, Number(0, 100_000), "Updates over which the rate rises to its value."]
+_Warm = Annotated[int, Number(0, 100_000), "Warm-up steps, over which the learning rate rises to its value."]
 _Average = Annotated[
-    float, Slider(0, 0.9999, step=0.0001), "Decay of the average of the weights, which is what is kept at the end."
+    float, Slider(0, 0.9999, step=0.0001), "EMA decay: of the average of the weights, which is what is kept at the end."
 ]
 _Seed = Annotated[int, Seed(), "Where all random numbers start."]
-_TextWidth = Annotated[int, Slider(16, 1280), "Channels of a new text tower."]
-_TextLayers = Annotated[int, Slider(1, 32), "Layers of a new text tower."]
+_TextWidth = Annotated[int, Slider(16, 1280), "Channels of a new text encoder."]
+_TextLayers = Annotated[int, Slider(1, 32), "Layers of a new text encoder."]
 
 
 class Towers(NamedTuple):
-    """The two towers of a CLIP model."""
+    """The two encoders of a CLIP model."""
 
-    image: Annotated[Weights, "The image tower; save it with weights.save_image_encoder."]
-    text: Annotated[Weights, "The text tower; the given one, where one was given."]
+    image: Annotated[Weights, "The image encoder; save it with weights.save_image_encoder."]
+    text: Annotated[Weights, "The text encoder; the given one, where one was given."]
     tokenizer: Tokenizer
 
 
@@ -36,7 +36,7 @@ class Model(NamedTuple):
     """What weights.save_model wants, beside a VAE."""
 
     denoiser: Weights
-    text: Annotated[Weights, "Its text tower."]
+    text: Annotated[Weights, "Its text encoder."]
     tokenizer: Tokenizer
 
 
@@ -71,10 +71,10 @@ def autoencoder(
     crop: Annotated[
         int,
         Number(0, 2048, multiple_of=8, zero="off"),
-        "Side of random crops in pixels, which are cheaper. 0: whole pictures.",
+        "Side of random crops in pixels, which are cheaper. 0: whole images.",
     ] = 0,
     anywhere: Annotated[
-        float, Slider(0, 1, step=0.05), "Part of the pictures over any colour; the rest is over colours with a name."
+        float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
     ] = 0.5,
     squares: Annotated[
         float, Slider(0, 50, step=1), "Weight of squared differences, which PSNR counts, beside that of plain ones, 1."
@@ -102,10 +102,10 @@ def autoencoder(
     seed: _Seed = 0,
     ctx: Context,
 ) -> Annotated[Weights, "Save it with weights.save_vae."]:
-    """Train an autoencoder: from pictures to latents and back.
+    """Train an autoencoder: from images to latents and back.
 
     The loss is the difference of pixels and of gradients, and a pull on the latents' distribution. Samples show
-    pictures above and what comes back below; the PSNR is kept in the model's training.json.
+    images above and what comes back below; the PSNR is kept in the model's training.json.
     """
     from ._training.autoencoder import Settings
     from ._training.autoencoder import learn as train
@@ -120,25 +120,25 @@ def autoencoder(
 @node(version=1, title="Train CLIP")
 def clip(
     pictures: PictureSet,
-    tokenizer: Annotated[Tokenizer | None, "For a new text tower."],
-    text: Annotated[ModelRef[TextEncoder] | None, "A text encoder to fit the image tower to; it stays as it is."],
+    tokenizer: Annotated[Tokenizer | None, "For a new text encoder."],
+    text: Annotated[ModelRef[TextEncoder] | None, "A text encoder to fit the image encoder to; it stays as it is."],
     *,
     updates: _Updates = 1500,
     batch: _Batch = 192,
     rate: _Rate = 1e-3,
     warm: _Warm = 150,
     average: _Average = 0.998,
-    width: Annotated[int, Slider(16, 1280), "Channels of the image tower."] = 192,
-    layers: Annotated[int, Slider(1, 32), "Layers of the image tower."] = 4,
-    patch: Annotated[int, Slider(4, 32), "Side of the patches that the picture is cut into, in pixels."] = 16,
+    width: Annotated[int, Slider(16, 1280), "Channels of the image encoder."] = 192,
+    layers: Annotated[int, Slider(1, 32), "Layers of the image encoder."] = 4,
+    patch: Annotated[int, Slider(4, 32), "Side of the patches that the image is cut into, in pixels."] = 16,
     text_width: _TextWidth = 256,
     text_layers: _TextLayers = 3,
     seed: _Seed = 0,
     ctx: Context,
 ) -> Towers:
-    """Train an image tower and a text tower to agree on which caption belongs to which picture.
+    """Train an image encoder and a text encoder to agree on which caption belongs to which image.
 
-    A batch is a puzzle: every caption has to find its picture among all of the batch, so larger batches teach more.
+    A batch is a puzzle: every caption has to find its image among all of the batch, so larger batches teach more.
     """
     from ._training.towers import Settings, learn
 
@@ -148,9 +148,9 @@ def clip(
 
 @node(version=1, title="Train denoiser")
 def denoiser(
-    latents: Annotated[LatentSet, "The pictures, encoded."],
+    latents: Annotated[LatentSet, "The images, encoded."],
     pictures: Annotated[PictureSet, "The very set that was encoded: captions are drawn from it."],
-    tokenizer: Annotated[Tokenizer | None, "For a new text tower, which then learns along."],
+    tokenizer: Annotated[Tokenizer | None, "For a new text encoder, which then learns along."],
     start: Annotated[ModelRef[Denoiser] | None, "A denoiser to go on from; its text encoder is needed, too."],
     text: Annotated[ModelRef[TextEncoder] | None, "A text encoder that was trained before."],
     vae: Annotated[ModelRef[VAE] | None, "Only to show samples while it learns."],
@@ -161,7 +161,8 @@ def denoiser(
     rate: _Rate = 8e-4,
     warm: _Warm = 300,
     schedule: Annotated[
-        Literal["cosine", "linear", "constant"], "How the rate falls after warming up. constant: not at all."
+        Literal["cosine", "linear", "constant"],
+        "How the learning rate falls after the warm-up steps. constant: not at all.",
     ] = "cosine",
     average: _Average = 0.9995,
     prediction: Annotated[
@@ -182,7 +183,7 @@ def denoiser(
     seed: _Seed = 0,
     ctx: Context,
 ) -> Model:
-    """Train a denoiser on encoded pictures and their captions: the heart of a Stable Diffusion model.
+    """Train a denoiser on encoded images and their captions: the heart of a Stable Diffusion model.
 
     Every tenth caption is left empty, so that the model can be guided. Samples show the same captions from the same
     noise each time.
@@ -200,10 +201,10 @@ def denoiser(
 def few_step(
     model: Annotated[ModelRef[Denoiser], "The model to make faster."],
     text: Annotated[ModelRef[TextEncoder], "Its text encoder."],
-    prompts: Annotated[PictureSet, "Captions are drawn from it; its pictures are not looked at."],
+    prompts: Annotated[PictureSet, "Captions are drawn from it; its images are not looked at."],
     vae: Annotated[ModelRef[VAE] | None, "Its VAE; only to show samples while it learns."],
     *,
-    steps: Annotated[int, Slider(1, 16), "Steps that the result will make a picture in."] = 4,
+    steps: Annotated[int, Slider(1, 16), "Steps that the result will make an image in."] = 4,
     inner: Annotated[int, Slider(1, 20), "Steps of the model that each of them stands for."] = 5,
     guidance: Annotated[
         float, Slider(1, 15, step=0.5), "The guidance that is learned along; the result needs none."
@@ -218,10 +219,10 @@ def few_step(
     seed: _Seed = 0,
     ctx: Context,
 ) -> Annotated[Weights, "Save it with weights.save_lora; sample with ddim, guidance 1 and so many steps."]:
-    """Distil a model into a LoRA that makes a picture in a few steps, without guidance.
+    """Distil a model into a LoRA that makes an image in a few steps, without guidance.
 
-    The model draws pictures in many steps, the LoRA learns to jump over most of them (progressive distillation). Needs
-    no pictures, only prompts.
+    The model draws images in many steps, the LoRA learns to jump over most of them (progressive distillation). Needs
+    no images, only prompts.
     """
     from ._training.few_step import Settings, distil
 

@@ -1,4 +1,4 @@
-"""What travels between the nodes that train: sets of pictures, and what was learned from them."""
+"""What travels between the nodes that train: sets of images, and what was learned from them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 @value
 @dataclass(frozen=True, eq=False)
 class PictureSet:
-    """Pictures and what is to be said about them.
+    """Images and what is to be said about them.
 
-    `pixels`: (N, H, W, 4) uint8, straight alpha. `entries`: a dictionary a picture, with `subject` (a key of
+    `pixels`: (N, H, W, 4) uint8, straight alpha. `entries`: a dictionary an image, with `subject` (a key of
     `subjects`) and `style` (a number of the caption language, or -1 where captions are taken as they are).
     `subjects`: by key, `names` (the first is the official one), `keywords`, and `weight`, how often to draw it.
-    `weights`: (N,) float64, the probability of each picture.
+    `weights`: (N,) float64, the probability of each image.
     """
 
     pixels: Tensor
@@ -31,9 +31,9 @@ class PictureSet:
 @value
 @dataclass(frozen=True, eq=False)
 class LatentSet:
-    """A picture set, encoded once.
+    """An image set, encoded once.
 
-    `samples`: (N, S, C, h, w) float16, each picture over S backgrounds, scaled as the denoiser sees them. `colours`:
+    `samples`: (N, S, C, h, w) float16, each image over S backgrounds, scaled as the denoiser sees them. `colours`:
     (N, S) int16, the background's number in the palette, -1 for none. `downsampling` is the pixels a cell stands for,
     `family` that of the VAE.
     """

@@ -1,4 +1,4 @@
-"""Between pictures and latents."""
+"""Between images and latents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _Tile = Annotated[
     int,
     Number(0, 4096, step=64, zero="auto", advanced=True),
-    "Side of the tiles in pixels, for pictures that do not fit in memory at once. 0: whole up to about 1500 x 1500 "
+    "Side of the tiles in pixels, for images that do not fit in memory at once. 0: whole up to about 1500 x 1500 "
     "pixels, in tiles above that or when memory runs out.",
 ]
 _Fit = Annotated[
@@ -71,7 +71,7 @@ def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context)
 @node(version=1, tags=("VAE Encode", "VAEEncode", "img2img", "image to image"))
 def encode(
     vae: ModelRef[VAE],
-    image: Annotated[Image, "The pictures. Transparent parts become white."],
+    image: Annotated[Image, "The images. Transparent parts become white."],
     *,
     fit: _Fit = "pad",
     sampled: Annotated[
@@ -85,7 +85,7 @@ def encode(
     tile: _Tile = 0,
     ctx: Context,
 ) -> Latent:
-    """Turn pictures into a latent, to change them with a denoiser."""
+    """Turn images into a latent, to change them with a denoiser."""
     from safelight.diffusion.autoencoder import leased_codec
     from safelight.diffusion.noise import generators
 
@@ -101,14 +101,14 @@ def encode(
 @node(version=1, tags=("VAE Encode (for Inpainting)", "VAEEncodeForInpaint", "InpaintModelConditioning", "inpaint"))
 def encode_inpaint(
     vae: ModelRef[VAE],
-    image: Annotated[Image, "The pictures. Transparent parts become white."],
+    image: Annotated[Image, "The images. Transparent parts become white."],
     mask: Annotated[Mask, "White where the sampler is to paint."],
     *,
     fit: _Fit = "pad",
     tile: _Tile = 0,
     ctx: Context,
 ) -> Latent:
-    """Turn pictures and a mask into a latent of which only the masked part will be painted.
+    """Turn images and a mask into a latent of which only the masked part will be painted.
 
     Works with every model: an ordinary one has the rest put back after each step, an inpainting model sees it. One
     image or mask serves a whole batch of the other.

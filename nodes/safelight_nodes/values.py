@@ -148,7 +148,7 @@ def calculate(
 def to_integer(
     value: float,
     *,
-    multiple_of: Annotated[int, Number(1), "The result is a multiple of this, such as 8 for picture sizes."] = 1,
+    multiple_of: Annotated[int, Number(1), "The result is a multiple of this, such as 8 for image sizes."] = 1,
 ) -> int:
     """The nearest whole number, or the nearest multiple of one."""
     return round(value / multiple_of) * multiple_of

@@ -54,15 +54,15 @@ def save_vae(
     return ModelRef("VAE", ctx.models.family(source), source, "vae")
 
 
-@node(version=1, title="Save image tower", output=True, cache=False)
+@node(version=1, title="Save image encoder", output=True, cache=False)
 def save_image_encoder(
-    weights: Annotated[Weights, "An image tower that was trained."],
+    weights: Annotated[Weights, "An image encoder that was trained."],
     *,
     name: _Name = "trained/image_encoder",
     precision: _Precision = "float16",
     ctx: Context,
 ) -> ModelRef[ImageEncoder]:
-    """Write a CLIP image tower below the model folder, with the settings that prepare pictures for it."""
+    """Write a CLIP image encoder below the model folder, with the settings that prepare images for it."""
     from ._training.folders import check_kind, write_image_encoder
 
     check_kind(weights, "CLIPVisionModelWithProjection")
@@ -74,8 +74,8 @@ def save_image_encoder(
 @node(version=1, title="Save model", output=True, cache=False)
 def save_model(
     denoiser: Annotated[Weights, "A denoiser that was trained."],
-    text: Annotated[Weights, "Its text tower."],
-    tokenizer: Annotated[Tokenizer, "The tokenizer of the text tower."],
+    text: Annotated[Weights, "Its text encoder."],
+    tokenizer: Annotated[Tokenizer, "The tokenizer of the text encoder."],
     vae: Annotated[ModelRef[VAE], "The VAE whose latents it was trained on."],
     *,
     name: _Name = "trained/model",

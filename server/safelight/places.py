@@ -35,7 +35,7 @@ def shipped_names() -> dict[str, Path]:
 
 
 def shipped_picture(name: str) -> Path | None:
-    """The small picture of a shipped workflow, if it has one."""
+    """The small image of a shipped workflow, if it has one."""
     path = shipped_workflows() / "pictures" / f"{name}.webp"
     return path if name in shipped_names() and path.is_file() else None
 

@@ -106,7 +106,7 @@ class Workflow:
 
 
 def load(what: str | os.PathLike[str], studio: Studio | None = None) -> Workflow:
-    """A workflow by file, by picture that carries one, or by the name of a shipped one.
+    """A workflow by file, by image that carries one, or by the name of a shipped one.
 
     Args:
         what: what `safelight run` takes.

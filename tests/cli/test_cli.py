@@ -28,7 +28,7 @@ def safelight(tmp_path: Path) -> Command:
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A data folder in which one picture has been made, and the report of that run."""
+    """A data folder in which one image has been made, and the report of that run."""
     command = Command(tmp_path_factory.mktemp("used"))
     return command, command.json(*RUN, "--seed", "1", "-o", "out")
 
@@ -182,7 +182,7 @@ def test_a_failing_node_ends_with_1(safelight: Command) -> None:
 
 def test_help_shows_the_inputs_of_the_workflow(safelight: Command) -> None:
     shown = safelight("run", "text_to_image", "--help").stdout
-    for words in ("--prompt", "What the picture should show.", "--sampler", "euler", "(now 20)"):
+    for words in ("--prompt", "What the image should show.", "--sampler", "euler", "(now 20)"):
         assert words in shown
 
 

@@ -61,8 +61,8 @@ def test_the_catalogue_lists_nodes_and_packs_and_is_not_sent_twice(server: Serve
 def test_nodes_are_told_in_other_languages_and_what_is_missing_stays_english(server: Server) -> None:
     _, _, body = raw(server, "GET", "/api/v1/texts?language=zh")
     texts = json.loads(body)["texts"]
-    assert texts["Change the size of pictures. With both sides at 0 they stay as they are."]
-    assert texts["A picture from a prompt."] == "由提示词生成图片。"
+    assert texts["Change the size of images. With both sides at 0 they stay as they are."]
+    assert texts["An image from a prompt."] == "由提示词生成图片。"
     _, _, body = raw(server, "GET", "/api/v1/texts?language=tlh")
     assert json.loads(body) == {"language": "tlh", "texts": {}}
     status, _, body = raw(server, "GET", "/api/v1/texts?language=../../secret")

@@ -59,7 +59,7 @@ END = png_chunk(b"IEND", b"")
 
 
 def bomb_png() -> bytes:
-    """A small picture whose workflow text unfolds to a hundred megabytes."""
+    """A small image whose workflow text unfolds to a hundred megabytes."""
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "PNG")
     text = zlib.compress(b"[" * (100 << 20), 6)
@@ -102,7 +102,7 @@ HOSTILE: dict[str, tuple[Callable[[], Asked], set[int], str | None]] = {
         {403},
         "wrong_origin",
     ),
-    "cross-site picture": (
+    "cross-site image": (
         lambda: ("GET", "/api/v1/system", None, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}),
         {403},
         "wrong_origin",
@@ -183,17 +183,17 @@ HOSTILE: dict[str, tuple[Callable[[], Asked], set[int], str | None]] = {
         {422},
         "too_many_runs",
     ),
-    "huge picture header": (lambda: upload("huge.png", huge_png()), {413}, "picture_too_large"),
-    "zip bomb in a picture's text": (
+    "huge image header": (lambda: upload("huge.png", huge_png()), {413}, "picture_too_large"),
+    "zip bomb in an image's text": (
         lambda: ("POST", "/api/v1/open", bomb_png(), {"Content-Type": "image/png"}),
         {413},
         "picture_text_too_large",
     ),
     "oversized upload": (lambda: upload("large.png", b"\x89PNG\r\n\x1a\n" + b"x" * (65 << 20)), {413}, "too_large"),
-    "a page as a picture": (lambda: upload("x.png", b"<html><script>alert(1)</script>"), {415}, "upload_type"),
-    "a vector picture": (lambda: upload("x.svg", b"<svg onload='alert(1)'/>"), {415}, "upload_type"),
+    "a page as an image": (lambda: upload("x.png", b"<html><script>alert(1)</script>"), {415}, "upload_type"),
+    "a vector image": (lambda: upload("x.svg", b"<svg onload='alert(1)'/>"), {415}, "upload_type"),
     "a pickle": (lambda: upload("x.pt", b"\x80\x04\x95"), {415}, "upload_type"),
-    "a broken picture": (lambda: upload("x.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 50), {422}, "picture_damaged"),
+    "a broken image": (lambda: upload("x.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 50), {422}, "picture_damaged"),
     "upload above": (lambda: upload("..%2f..%2fx.txt", b"hello"), {400}, "bad_path"),
     "upload to a device": (lambda: upload("con.txt", b"hello"), {400}, "bad_path"),
     "upload with a NUL": (lambda: upload("a%00.txt", b"hello"), {400}, "bad_path"),

@@ -16,12 +16,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_committed_description_is_the_one_of_the_code() -> None:
-    said = "write it anew: python -m safelight.http.openapi > docs/openapi.json"
+    said = "write it again: python -m safelight.http.openapi > docs/openapi.json"
     assert (ROOT / "docs" / "openapi.json").read_bytes() == openapi_json(), said
 
 
 def test_the_committed_types_are_those_of_the_code() -> None:
-    said = "write them anew: python -m safelight.http.typescript > web/src/api/types.ts"
+    said = "write them again: python -m safelight.http.typescript > web/src/api/types.ts"
     assert (ROOT / "web" / "src" / "api" / "types.ts").read_text(encoding="utf-8") == typescript(), said
 
 

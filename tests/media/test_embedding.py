@@ -1,4 +1,4 @@
-"""Documents in pictures: they come back, the pixels stay, and nothing that strangers send does harm."""
+"""Documents in images: they come back, the pixels stay, and nothing that strangers send does harm."""
 
 from __future__ import annotations
 

@@ -388,7 +388,7 @@ def test_batches_are_put_together_and_taken_apart() -> None:
     with pytest.raises(ProblemError, match="5 x 6") as caught:
         image.batch([Image(one), Image(bytes_picture(7, 7))])
     assert code(caught) == ("wrong_batch", "images")
-    with pytest.raises(ProblemError, match="no pictures"):
+    with pytest.raises(ProblemError, match="no images"):
         image.batch([])
 
 
@@ -421,7 +421,7 @@ def test_a_grid_lays_pictures_out_in_rows() -> None:
     assert torch.equal(sheet[0, 1:5, 1:7], red[0])
     assert sheet[0, 1:5, 8:14].unique(dim=0).tolist() == [[[0.0, 1.0, 0.0]] * 6]
     blue = torch.tensor([0.0, 0.0, 1.0])
-    assert (sheet[0, 6:] == blue).all(), "the unseen picture and the empty place show the background"
+    assert (sheet[0, 6:] == blue).all(), "the unseen image and the empty place show the background"
     assert (sheet[0, [0, 5]] == blue).all() and (sheet[0, :, [0, 7, 14]] == blue).all()
 
 

@@ -1,4 +1,4 @@
-"""Encode, sample and decode give the pictures of the diffusers pipelines: same model, same seed, every sampler."""
+"""Encode, sample and decode give the images of the diffusers pipelines: same model, same seed, every sampler."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ours(kit: Kit, sampler: Any, batch: int = 1, scheduler: Any = "model", **mor
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
 def test_every_sampler(family: str, sampler: str, guidance: float, batch: int, request: pytest.FixtureRequest) -> None:
-    """With guidance and without, one picture and three."""
+    """With guidance and without, one image and three."""
     kit = request.getfixturevalue(family)
     made = ours(kit, sampler, batch, guidance=guidance)
     assert distance(made, theirs(kit, sampler, batch, guidance_scale=guidance)) <= CLOSE

@@ -124,7 +124,7 @@ def test_guides_of_another_family_or_number_are_problems(kit: Kit, nets: list[An
     with pytest.raises(ProblemError, match="sd2"):
         finish(kit, *controlnet.apply(positive, wrong, noise_picture(1), negative), 1)
     right = recipe("ControlNet", kit.family, "net4")
-    with pytest.raises(ProblemError, match="2 pictures") as caught:
+    with pytest.raises(ProblemError, match="2 images") as caught:
         finish(kit, *controlnet.apply(positive, right, noise_picture(1, 2), negative), 3)
     assert caught.value.problems[0].code == "wrong_batch"
     with pytest.raises(ProblemError, match="empty"):

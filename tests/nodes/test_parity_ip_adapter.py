@@ -52,7 +52,7 @@ def _attention(weights: Any) -> dict[str, Any]:
 def _with_adapter(
     kit: Kit, adapter: Any, folder: Path, name: str, batch: int, shown: Image, **more: Any
 ) -> torch.Tensor:
-    """The picture of the pipeline with an IP-Adapter at 0.7; the shared denoiser is left without it."""
+    """The image of the pipeline with an IP-Adapter at 0.7; the shared denoiser is left without it."""
     pipeline = more.pop("pipeline", None) or type(kit.pipeline)(**parts(kit))
     pipeline.image_encoder, pipeline.feature_extractor = adapter.encoder, adapter.processor
     plain = dict(kit.pipeline.unet.attn_processors)

@@ -1,7 +1,7 @@
-"""Pictures to start from and to fill in: equal to the diffusers pipelines that do the same.
+"""Images to start from and to fill in: equal to the diffusers pipelines that do the same.
 
 Left out where this and the pipelines part on purpose. PNDM and LMS starting late: the pipelines leave noise in the
-picture (see test_sampling). Filling in with samplers whose second stage lies between two noise levels (dpm2,
+image (see test_sampling). Filling in with samplers whose second stage lies between two noise levels (dpm2,
 dpm2_ancestral, dpmpp_sde): the pipeline puts the original back there too, with the noise of another level.
 """
 

@@ -252,7 +252,7 @@ def test_a_denoiser_that_knows_the_noise_finds_the_picture_from_any_step_on(samp
     """The way from the noisy latent to the clean one is then a straight line, which every sampler follows exactly.
 
     Where this and the pipelines part: they start PNDM and LMS in the middle as if the steps before had been made, and
-    leave noise of 0.04 to 0.77 in the picture.
+    leave noise of 0.04 to 0.77 in the image.
     """
     schedule = plan_steps(BETAS, sampler, "model", 20, first)
     source = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Schedules in parts, and prompts that share a picture."""
+"""Schedules in parts, and prompts that share an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Through the real store: models, LoRAs, ControlNets and IP-Adapters from files make the pictures of diffusers."""
+"""Through the real store: models, LoRAs, ControlNets and IP-Adapters from files make the images of diffusers."""
 
 from __future__ import annotations
 

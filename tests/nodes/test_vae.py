@@ -337,7 +337,7 @@ def test_latents_are_scaled_repeated_and_picked() -> None:
     assert many.mask is not None and many.mask.shape[0] == 6
     picked = latent.select(many, index=3)
     assert torch.equal(picked.samples[0], given.samples[1])
-    with pytest.raises(ProblemError, match="6 pictures"):
+    with pytest.raises(ProblemError, match="6 images"):
         latent.select(many, index=6)
 
 

@@ -31,7 +31,7 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a tiny model `tiny` and a tiny picture set in its input folder."""
+    """A data folder with a tiny model `tiny` and a tiny image set in its input folder."""
     folder = tmp_path_factory.mktemp("home")
     tiny_models.tiny_sd2(folder / "models" / "tiny")
     tiny_sets.write(folder / "input")

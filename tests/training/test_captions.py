@@ -1,4 +1,4 @@
-"""Captions that do not change under one's feet, and the pictures that they are about."""
+"""Captions that do not change under one's feet, and the images that they are about."""
 
 from __future__ import annotations
 

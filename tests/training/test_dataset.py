@@ -1,4 +1,4 @@
-"""Picture sets: in order, drawn as they weigh, changed where that is allowed."""
+"""Image sets: in order, drawn as they weigh, changed where that is allowed."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Bench(BenchContext):
 
 
 def _latents(pictures: PictureSet, slots: int = 2) -> LatentSet:
-    """Stand-ins: the pictures' own colours on a coarse grid."""
+    """Stand-ins: the images' own colours on a coarse grid."""
     small = pictures.pixels.permute(0, 3, 1, 2).float().unflatten(2, (8, -1)).unflatten(4, (8, -1)).mean((3, 5))
     samples = (small / 127.5 - 1)[:, None].expand(-1, slots, -1, -1, -1).half()
     colours = torch.tensor([[0, 5]] * len(samples), dtype=torch.int16)[:, :slots]

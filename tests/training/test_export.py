@@ -19,7 +19,7 @@ from safelight.models.library import Library
 
 @pytest.fixture(scope="module")
 def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A checkpoint of other weights in the trainer's old form, a LoRA and an image tower."""
+    """A checkpoint of other weights in the trainer's old form, a LoRA and an image encoder."""
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 

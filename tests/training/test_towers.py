@@ -1,4 +1,4 @@
-"""CLIP: the loss falls, a given text tower stays as it is, batches are what they say."""
+"""CLIP: the loss falls, a given text encoder stays as it is, batches are what they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/editor.md: each main view of the editor, dark and light.
+"""Draws the images of docs/editor.md: each main view of the editor, dark and light.
 
 python tests/web/screenshots.py [FOLDER]
 
@@ -29,7 +29,7 @@ MOST_BYTES = 150_000
 
 
 class Camera:
-    """An editor in one theme and language, and where its pictures go."""
+    """An editor in one theme and language, and where its images go."""
 
     def __init__(self, browser: Any, server: Server, folder: Path, theme: str, locale: str = "en-US") -> None:
         self.context = browser.new_context(viewport=SIZE, color_scheme=theme, locale=locale)

@@ -19,7 +19,7 @@ PICTURE = (
 
 @pytest.fixture
 def loader(editor: Editor) -> Editor:
-    """A node that loads a picture, with none chosen."""
+    """A node that loads an image, with none chosen."""
     editor.open(graph({"load": ("image.load", 0, 0), "note": ("values.text", 500, 0)}))
     return editor
 
@@ -34,7 +34,7 @@ def made(folder: Path, name: str, color: tuple[int, int, int]) -> Path:
 
 
 def shown(editor: Editor) -> None:
-    """The node shows the picture that is chosen."""
+    """The node shows the image that is chosen."""
     editor.wait(PICTURE.format("[data-node=load] .result img"))
 
 

@@ -1,4 +1,4 @@
-"""The form of a workflow: fields chosen by clicking, put in order, and sweeps whose pictures are a grid."""
+"""The form of a workflow: fields chosen by clicking, put in order, and sweeps whose images are a grid."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_sweep_makes_a_grid_with_labelled_axes(form: Editor, tmp_path: Any) ->
     assert sorted(heads) == ["Sampler: euler", "Sampler: heun"]
     assert page.locator(".sweep-grid td[data-cell] img").count() == 4
     with page.expect_download() as saved:
-        page.get_by_role("button", name="Save the grid as one picture").click()
+        page.get_by_role("button", name="Save the grid as one image").click()
     saved.value.save_as(tmp_path / "grid.png")
     assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
     page.reload()

@@ -1,4 +1,4 @@
-"""The gallery with ten thousand pictures: found, looked at, compared, dragged, thrown away and taken back."""
+"""The gallery with ten thousand images: found, looked at, compared, dragged, thrown away and taken back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def workflow(prompt: str, seed: int) -> str:
 
 
 def picture(path: Path, number: int) -> None:
-    """A small picture that carries the workflow which would have made it."""
+    """A small image that carries the workflow which would have made it."""
     made = Image.new("RGB", (128, 128), (number * 37 % 256, number * 91 % 256, number * 53 % 256))
     ImageDraw.Draw(made).ellipse((20, 20, 108, 108), fill=(255 - number % 256, number * 17 % 256, 90))
     made.save(path)
@@ -41,7 +41,7 @@ def picture(path: Path, number: int) -> None:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with ten thousand pictures in its output folder: two hundred different ones under many names."""
+    """A server with ten thousand images in its output folder: two hundred different ones under many names."""
     if not (ROOT / "web" / "dist" / "index.html").is_file():
         missing("The editor is not built: run `npm ci && npm run build` in web/.")
     home = tmp_path_factory.mktemp("full")
@@ -72,7 +72,7 @@ def gallery(browser: Any, full: Server) -> Iterator[Editor]:
 
 
 def wait_count(editor: Editor, number: int) -> None:
-    text = re.compile(rf"^{number} (pictures|in the trash)$")
+    text = re.compile(rf"^{number} (images|in the trash)$")
     editor.page.locator(".gallery-filters [aria-live]", has_text=text).wait_for(timeout=60_000)
 
 
@@ -149,7 +149,7 @@ def test_details_open_the_workflow_and_compare(gallery: Editor) -> None:
     first.click()
     page.get_by_role("button", name="Compare with…").click()
     second.click()
-    slider = page.get_by_label("How much of each picture is seen")
+    slider = page.get_by_label("How much of each image is seen")
     slider.focus()
     before = page.locator(".viewer .over").get_attribute("style")
     page.keyboard.press("ArrowRight")
@@ -192,7 +192,7 @@ def test_pictures_are_thrown_away_and_taken_back(gallery: Editor) -> None:
     page.get_by_role("button", name="Trash", exact=True).click()
     wait_count(gallery, 1)
     page.locator("[data-picture]").first.click()
-    page.get_by_role("button", name="Take back").click()
+    page.get_by_role("button", name="Restore").click()
     wait_count(gallery, 0)
     page.get_by_role("button", name="Trash", exact=True).click()
     wait_count(gallery, 10)

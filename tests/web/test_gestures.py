@@ -419,9 +419,9 @@ def test_automatic_layout(chain: Editor) -> None:
     assert chain.text == before
 
 
-@pytest.mark.parametrize("text", ["zebra", "Final picture", "image.save"])
+@pytest.mark.parametrize("text", ["zebra", "Final image", "image.save"])
 def test_finding_a_node_by_its_value_title_or_type(chain: Editor, text: str) -> None:
-    save = {"type": "image.save", "title": "Final picture", "values": {"name": "zebra"}}
+    save = {"type": "image.save", "title": "Final image", "values": {"name": "zebra"}}
     chain.open({**CHAIN, "nodes": {**CHAIN["nodes"], "save": save}})
     chain.press("Control+f")
     search(chain, text)

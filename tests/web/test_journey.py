@@ -1,4 +1,4 @@
-"""The way of somebody who has never seen the program: a picture, a change, and sharing it."""
+"""The way of somebody who has never seen the program: an image, a change, and sharing it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_from_the_first_visit_to_a_shared_picture(editor: Editor, browser: Any, 
     assert will_run == len(planned(editor))
     page.click(".run-button")
     editor.wait(f"{STATUS} === 'done'", 90)
-    # The picture is in the node that saves it, and in the gallery.
+    # The image is in the node that saves it, and in the gallery.
     page.locator('[data-node="save"] .result img').first.wait_for()
     page.click('[data-panel="gallery"]')
     page.locator('[data-picture^="text_to_image"]').first.wait_for()
@@ -93,7 +93,7 @@ def test_from_the_first_visit_to_a_shared_picture(editor: Editor, browser: Any, 
     page.wait_for_timeout(300)
     editor.wait(f"{STATUS} === 'done'", 90)
     assert ran(editor) == expected
-    # Share it as a picture.
+    # Share it as an image.
     page.get_by_role("button", name="Share", exact=True).click()
     with page.expect_download() as saved:
         page.locator(".share-pictures [data-share]").first.click()
@@ -159,7 +159,7 @@ def test_a_picture_that_was_only_shown_is_shared_with_its_workflow(
 
 
 def test_what_is_dropped_or_pasted_becomes_what_it_is(editor: Editor, tmp_path: Path) -> None:
-    """A JSON file opens; a picture without a workflow is loaded; a picture from the clipboard, too."""
+    """A JSON file opens; an image without a workflow is loaded; an image from the clipboard, too."""
     from PIL import Image
 
     document = {"format": "safelight/1", "name": "dropped", "nodes": {"one": {"type": "values.seed"}}, "links": []}
@@ -195,7 +195,7 @@ def test_a_failed_run_lists_its_problems_and_leads_to_the_node(editor: Editor) -
     page = editor.page
     page.get_by_role("button", name="Image to image").first.click()
     editor.wait("__safelight.stage.geometry.nodes.size > 3")
-    # What the check cannot know: the picture is there, but too small to be encoded without padding.
+    # What the check cannot know: the image is there, but too small to be encoded without padding.
     from io import BytesIO
 
     from PIL import Image

@@ -68,7 +68,7 @@ def test_help_of_a_node_by_key_and_by_button(chain: Editor) -> None:
     chain.page.mouse.click(*chain.header("sample"))
     chain.press("h")
     popup = chain.page.locator(".popup.help")
-    assert "Turn noise into a picture" in popup.inner_text()
+    assert "Turn noise into an image" in popup.inner_text()
     chain.page.keyboard.press("Escape")
     assert popup.count() == 0
     assert chain.selection == ["sample"]

@@ -1,4 +1,4 @@
-"""The painter: every tool in real pixels, and a part of a picture painted anew from end to end."""
+"""The painter: every tool in real pixels, and a part of an image painted again from end to end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIDE = 128
 
 
 class Painter:
-    """Hands and eyes of the painter: places are pixels of a picture of 128 x 128."""
+    """Hands and eyes of the painter: places are pixels of an image of 128 x 128."""
 
     def __init__(self, editor: Editor) -> None:
         self.editor = editor
@@ -53,7 +53,7 @@ class Painter:
         self.editor.settle()
 
     def use(self, field: str = "mask.file") -> Any:
-        """Finishes, and gives the mask that came out as a grey picture."""
+        """Finishes, and gives the mask that came out as a grey image."""
         node, _, port = field.rpartition(".")
         before = self.editor.document["nodes"].get(node, {}).get("values", {}).get(port)
         self.page.click(".painter .primary")
@@ -78,7 +78,7 @@ def grey(picture: Any, x: int, y: int) -> int:
 
 @pytest.fixture
 def picture(server: Server) -> str:
-    """A picture in the input folder with something different in each pixel."""
+    """An image in the input folder with something different in each pixel."""
     made = PIL.new("RGB", (SIDE, SIDE))
     made.putdata([(x * 2, y * 2, (x * 7 + y * 13) % 256) for y in range(SIDE) for x in range(SIDE)])
     buffer = io.BytesIO()
@@ -91,7 +91,7 @@ def picture(server: Server) -> str:
 
 @pytest.fixture
 def painter(editor: Editor, picture: str) -> Painter:
-    """A picture and its mask, both wired to a node; the painter was opened from the mask's field."""
+    """An image and its mask, both wired to a node; the painter was opened from the mask's field."""
     document = graph(
         {
             "load": ("image.load", 0, 0),
@@ -268,7 +268,7 @@ def test_a_mask_painted_on_a_picture_comes_to_the_node_that_lacks_one(editor: Ed
     painter = Painter(editor)
     painter.drag((40, 90), (90, 40))
     painter.use("load_mask.file")
-    assert len(editor.document["nodes"]) == 3, "the same picture has one mask"
+    assert len(editor.document["nodes"]) == 3, "the same image has one mask"
     assert editor.document["nodes"]["load_mask"]["values"]["file"] != first
 
 
@@ -309,7 +309,7 @@ def test_a_picture_in_a_node_is_painted_on_from_its_menu(editor: Editor, picture
     painter.drag((127.9, 127.9), (96, 96))
     painter.use("load.file")
     editor.wait("document.querySelector('[data-node=load] .result img')?.naturalWidth === 96")
-    # What was made: the mask needs the picture as a file, so both come to be loaded.
+    # What was made: the mask needs the image as a file, so both come to be loaded.
     editor.press("Control+Enter")
     editor.page.locator('[data-node="show"] .result img').wait_for(timeout=60_000)
     painter = paint("show")
@@ -330,7 +330,7 @@ def test_a_picture_in_a_node_is_painted_on_from_its_menu(editor: Editor, picture
 
 
 def test_inpainting_from_end_to_end_leaves_everything_outside_the_mask_as_it_was(editor: Editor, picture: str) -> None:
-    """Template, own picture, painted mask, run; then the result is painted on in its turn, from the viewer."""
+    """Template, own image, painted mask, run; then the result is painted on in its turn, from the viewer."""
     page = editor.page
     page.click('[data-panel="templates"]')
     page.click('[data-template="inpaint"]')

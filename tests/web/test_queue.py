@@ -62,7 +62,7 @@ def test_waiting_runs_are_put_in_another_order(queue: Editor) -> None:
 def test_the_queue_goes_on_and_runs_are_retried_opened_and_removed(queue: Editor) -> None:
     page = queue.page
     page.get_by_text("The queue is paused").wait_for()
-    page.get_by_role("button", name="Go on with the queue").click()
+    page.get_by_role("button", name="Resume the queue").click()
     page.locator(".runs li.running progress").first.wait_for()
     queue.wait("document.querySelectorAll('.runs li.queued, .runs li.running').length === 0", 90)
     done = page.locator(".runs li.done", has_text="run 2").first
@@ -97,5 +97,5 @@ def test_a_run_is_paused_and_goes_on(editor: Editor, server: Server) -> None:
 
 
 def test_all_that_waits_is_cancelled_at_once(queue: Editor) -> None:
-    queue.page.get_by_role("button", name="Cancel all that waits").click()
+    queue.page.get_by_role("button", name="Cancel everything queued").click()
     queue.wait("document.querySelectorAll('.runs li.queued').length === 0")

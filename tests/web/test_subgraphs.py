@@ -124,7 +124,7 @@ def test_ports_are_named_ordered_and_taken_off_and_the_wires_follow(packed: Edit
 
     def rename() -> None:
         name = ports.first.get_by_label("Name of the field")
-        name.fill("start picture")
+        name.fill("start image")
         name.press("Enter")
 
     packed.one_step(rename)

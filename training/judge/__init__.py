@@ -1,1 +1,1 @@
-"""Measures a model by what its pictures show. See `training/README.md`."""
+"""Measures a model by what its images show. See `training/README.md`."""

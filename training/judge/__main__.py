@@ -1,8 +1,8 @@
-"""Judge a model: how often its pictures show what the prompt names, and how well its autoencoder keeps a picture.
+"""Judge a model: how often its images show what the prompt names, and how well its autoencoder keeps an image.
 
     python -m training.judge --model FOLDER --cache DIR [--fast LORA] [--tower FOLDER] [--prompts 60] [--note "..."]
 
-`--cache` is where `training.fetch` wrote the pictures. The image tower is the model's own `image_encoder`, or
+`--cache` is where `training.fetch` wrote the images. The image encoder is the model's own `image_encoder`, or
 the one of `--tower`; without one the scores by it are left out. A full run adds a line to docs/starter_scores.md.
 """
 
@@ -26,7 +26,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="a folder in diffusers layout")
     parser.add_argument("--fast", type=Path, help="the few-step LoRA, a .safetensors file")
-    parser.add_argument("--tower", type=Path, help="a CLIP image tower, instead of the model's image_encoder")
+    parser.add_argument("--tower", type=Path, help="a CLIP image encoder, instead of the model's image_encoder")
     parser.add_argument("--cache", type=Path, default=default_target())
     parser.add_argument("--prompts", type=int, default=COUNT, help="fewer are a quick look, and leave no history")
     parser.add_argument("--subjects", choices=("frequent", "all"), default="frequent")
@@ -37,7 +37,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fast-guidance", type=float, default=1.0)
     parser.add_argument("--fast-sampler", default="ddim")
     parser.add_argument("--pictures", type=int, default=200, help="how many the autoencoder is measured on; 0: none")
-    parser.add_argument("--sheet", type=Path, help="write the judged pictures as one PNG, misses framed in red")
+    parser.add_argument("--sheet", type=Path, help="write the judged images as one PNG, misses framed in red")
     parser.add_argument("--history", type=Path, default=report.HISTORY)
     parser.add_argument("--note", default="", help="what is said of this model in the history")
     parser.add_argument("--threads", type=int, default=_idle_cores(), help="more than are idle cost time")
@@ -61,7 +61,7 @@ def main() -> None:
     own = args.tower or args.model / "image_encoder"
     tower = Tower(own) if (own / "config.json").is_file() else None
     if tower is None:
-        print(f"No image tower in {own}: scores by plain features only.")
+        print(f"No image encoder in {own}: scores by plain features only.")
     gallery = Gallery(pictures, index, args.cache / "judge", tower)
 
     def scored(painter: Painter, settings: Settings, sheet: Path | None) -> Scores:
@@ -75,7 +75,7 @@ def main() -> None:
         quality = None
         if args.pictures:
             quality = reconstruction(painter, pictures, often(index), args.pictures)
-            print(f"autoencoder: {quality:.2f} dB PSNR on {args.pictures} pictures over unseen backgrounds")
+            print(f"autoencoder: {quality:.2f} dB PSNR on {args.pictures} images over unseen backgrounds")
         full = scored(painter, Settings(args.steps, args.guidance, args.sampler), args.sheet)
         print(report.sentence(f"{args.steps} steps of {args.sampler}, guidance {args.guidance:g}", full))
     fast = None

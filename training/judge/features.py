@@ -1,6 +1,6 @@
-"""Plain features of pictures, and distances of colours.
+"""Plain features of images, and distances of colours.
 
-A picture is described by its colours on a coarse grid (CIE Lab) and by histograms of its gradients' directions
+An image is described by its colours on a coarse grid (CIE Lab) and by histograms of its gradients' directions
 (Dalal & Triggs, 2005): nothing learned, so nothing that a model could have been trained to please.
 """
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 GRID = 16
 """Cells of the colour grid along one side."""
 EDGE = 32
-"""Side of the grey picture whose gradients are counted, in pixels."""
+"""Side of the grey image whose gradients are counted, in pixels."""
 CELLS, BINS = 4, 8
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _CORNER = 4
@@ -71,12 +71,12 @@ def describe(coarse: Floats, grey: Floats) -> tuple[Floats, Floats]:
 
 
 def describe_pictures(pixels: Floats) -> tuple[Floats, Floats]:
-    """`describe` for whole pictures (N, H, W, 3) in 0..1."""
+    """`describe` for whole images (N, H, W, 3) in 0..1."""
     return describe(shrink(pixels, GRID), shrink(pixels, EDGE) @ _LUMA)
 
 
 class Clear:
-    """Pictures with transparency (N, H, W, 4 uint8, straight alpha), laid over any colour quickly.
+    """Images with transparency (N, H, W, 4 uint8, straight alpha), laid over any colour quickly.
 
     Averaging and laying over a colour may be done in either order, so the averages are made once.
     """
@@ -93,7 +93,7 @@ class Clear:
         return shrink(np.concatenate([rgba[..., :3] * alpha, 1 - alpha], -1), EDGE)
 
     def describe(self, rgb: Sequence[float]) -> tuple[Floats, Floats]:
-        """`describe` of all pictures over a colour (0..1)."""
+        """`describe` of all images over a colour (0..1)."""
         ground = np.array(rgb, np.float32)
         coarse = self._coarse[..., :3] + self._coarse[..., 3:] * ground
         return describe(coarse, self._grey + self._open * float(ground @ _LUMA))
@@ -115,7 +115,7 @@ def cosine_order(wanted: Floats, gallery: Floats) -> NDArray[np.int64]:
 
 
 def corner_distance(pixels: Floats, rgb: Sequence[float]) -> float:
-    """The largest ΔE to a colour among the four corners of a picture (H, W, 3) in 0..1, each 4 x 4 pixels."""
+    """The largest ΔE to a colour among the four corners of an image (H, W, 3) in 0..1, each 4 x 4 pixels."""
     c = _CORNER
     corners = [pixels[:c, :c], pixels[:c, -c:], pixels[-c:, :c], pixels[-c:, -c:]]
     means = np.stack([corner.mean((0, 1)) for corner in corners])

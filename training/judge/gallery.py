@@ -1,4 +1,4 @@
-"""The pictures that generated ones are compared with: all of one style, over the background that was asked for."""
+"""The images that generated ones are compared with: all of one style, over the background that was asked for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ground(colour: int) -> tuple[float, float, float]:
 
 
 class Tower:
-    """A CLIP image tower from its folder, in bfloat16 autocast.
+    """A CLIP image encoder from its folder, in bfloat16 autocast.
 
     `preprocessor_config.json` beside the weights gives mean and deviation; 0.5 without it.
     """
@@ -56,7 +56,7 @@ class Tower:
 
 
 class Gallery:
-    """All pictures of each style. What a tower says of them is kept in `folder`: it takes minutes the first time."""
+    """All images of each style. What a tower says of them is kept in `folder`: it takes minutes the first time."""
 
     def __init__(
         self, pictures: NDArray[np.uint8], index: Mapping[str, Any], folder: Path, tower: Tower | None = None
@@ -71,11 +71,11 @@ class Gallery:
         self._seen: dict[tuple[int, int], Floats] = {}
 
     def subjects(self, style: int) -> list[str]:
-        """The subject of each picture of a style, in the gallery's order."""
+        """The subject of each image of a style, in the gallery's order."""
         return [self._subjects[number] for number in self._numbers[style]]
 
     def plain(self, style: int, colour: int) -> tuple[Floats, Floats]:
-        """Plain features of all pictures of a style over a palette colour."""
+        """Plain features of all images of a style over a palette colour."""
         if style not in self._clear:
             self._clear[style] = Clear(self._pictures[self._numbers[style]])
         if (style, colour) not in self._plain:
@@ -83,7 +83,7 @@ class Gallery:
         return self._plain[style, colour]
 
     def seen(self, style: int, colour: int) -> Floats:
-        """The tower's embeddings of all pictures of a style over a palette colour (N, channels)."""
+        """The tower's embeddings of all images of a style over a palette colour (N, channels)."""
         assert self._tower is not None
         if (style, colour) not in self._seen:
             content = hashlib.sha256(repr((self._numbers[style], self._pictures.shape)).encode()).hexdigest()[:8]

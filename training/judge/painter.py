@@ -1,4 +1,4 @@
-"""Pictures from a model folder, made by the product itself: its nodes, its sampler, its default precision."""
+"""Images from a model folder, made by the product itself: its nodes, its sampler, its default precision."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Settings:
-    """How pictures are sampled. A guidance of 1 looks at no negative prompt."""
+    """How images are sampled. A guidance of 1 looks at no negative prompt."""
 
     steps: int = 20
     guidance: float = 2.0
@@ -67,7 +67,7 @@ class Painter:
         self._home.cleanup()
 
     def paint(self, prompts: Sequence[str], seed: int, settings: Settings) -> NDArray[np.float32]:
-        """(N, H, W, 3) in 0..1, all at once. Picture k has the noise of seed + k, in whatever batch it is made."""
+        """(N, H, W, 3) in 0..1, all at once. Image k has the noise of seed + k, in whatever batch it is made."""
         import torch
 
         from safelight.sdk import Conditioning
@@ -96,7 +96,7 @@ class Painter:
         return vae.decode(parts.vae, made, ctx=ctx).pixels.numpy()
 
     def reconstruct(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The autoencoder's version of pictures (N, H, W, 3) in 0..1, its mean as latent."""
+        """The autoencoder's version of images (N, H, W, 3) in 0..1, its mean as latent."""
         import torch
 
         from safelight.sdk import Image

@@ -42,7 +42,7 @@ def every(subjects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def often(index: Mapping[str, Any]) -> NDArray[np.float64]:
-    """The probability of each picture (N,): as often as its subject weighs."""
+    """The probability of each image (N,): as often as its subject weighs."""
     weights = np.array([index["subjects"][entry["subject"]]["weight"] for entry in index["pictures"]])
     return weights / weights.sum()
 
@@ -55,7 +55,7 @@ def prompts(
 ) -> list[Asked]:
     """Up to `count` different prompts "<style> <name>, <colour> background", styles and colours evenly spread.
 
-    A subject is asked for only in styles it has a picture in. Fewer prompts are the first of more. A picture shows the
+    A subject is asked for only in styles it has an image in. Fewer prompts are the first of more. An image shows the
     named subject when its subject bears that name, whichever of its names that is: "cat" is the cat and the cat's face.
     """
     bearers: dict[str, set[str]] = {}

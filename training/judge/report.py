@@ -54,7 +54,7 @@ def remember(path: Path, row: str) -> None:
 def draw_sheet(
     pictures: Sequence[NDArray[np.float32]], judged: Sequence[Judged], path: Path, columns: int = 16
 ) -> None:
-    """All pictures in one PNG. A red bar below: the subject was not recognised; a blue one: a wrong background."""
+    """All images in one PNG. A red bar below: the subject was not recognised; a blue one: a wrong background."""
     from PIL import Image, ImageDraw
 
     side = pictures[0].shape[0]

@@ -1,4 +1,4 @@
-"""The scores: what share of the pictures show what was asked for, and how well the autoencoder keeps a picture."""
+"""The scores: what share of the images show what was asked for, and how well the autoencoder keeps an image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNSEEN_SEED = 12345
 
 @dataclass(frozen=True)
 class Judged:
-    """What was found about one picture. Ranks count from 1; `clip_rank` is None without a tower."""
+    """What was found about one image. Ranks count from 1; `clip_rank` is None without a tower."""
 
     asked: Asked
     plain_rank: int
@@ -32,7 +32,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Scores:
-    """Shares in 0..1 over the judged pictures; `clip` is None without a tower."""
+    """Shares in 0..1 over the judged images; `clip` is None without a tower."""
 
     count: int
     clip: float | None
@@ -57,7 +57,7 @@ def _share(found: Sequence[bool]) -> float:
 def painted(
     painter: Painter, asked: Sequence[Asked], settings: Settings, batch: int = 20
 ) -> Iterator[NDArray[np.float32]]:
-    """A picture (H, W, 3) in 0..1 for each prompt, in order. Prompt k always has seed 1000 + k."""
+    """An image (H, W, 3) in 0..1 for each prompt, in order. Prompt k always has seed 1000 + k."""
     for start in range(0, len(asked), batch):
         texts = [one.text for one in asked[start : start + batch]]
         yield from painter.paint(texts, FIRST_SEED + start, settings)
@@ -66,7 +66,7 @@ def painted(
 def judge(
     pictures: Sequence[NDArray[np.float32]], asked: Sequence[Asked], gallery: Gallery, tower: Tower | None
 ) -> list[Judged]:
-    """Ranks the named subject among all pictures of the style over the colour that was asked for."""
+    """Ranks the named subject among all images of the style over the colour that was asked for."""
     plain = [describe_pictures(picture[None]) for picture in pictures]
     seen = tower(np.stack(pictures)) if tower else None
     found: list[Judged] = []
@@ -97,7 +97,7 @@ def unseen_grounds(count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def reconstruction(painter: Painter, pictures: NDArray[np.uint8], weights: NDArray[np.float64], count: int) -> float:
-    """Mean PSNR in dB of whole pictures over unseen backgrounds, peak 1. Pictures come as often as in training."""
+    """Mean PSNR in dB of whole images over unseen backgrounds, peak 1. Images come as often as in training."""
     rng = np.random.default_rng(_UNSEEN_SEED)
     numbers = rng.choice(len(pictures), count, replace=False, p=weights)
     grounds = unseen_grounds(count, rng)

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import * as m from "../src/graph";
 import { build, edited, wires } from "./helpers";
 
-/** The graph of a first picture: two prompts, one sampler. */
+/** The graph of a first image: two prompts, one sampler. */
 const base = build((scene) => {
   m.addNode(scene, "models.load", { x: 0, y: 0 }, "load");
   m.addNode(scene, "text.encode", { x: 380, y: 0 }, "positive");

@@ -1,4 +1,4 @@
-"""Changed copies of pictures."""
+"""Changed copies of images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def augmented(
     pictures: PictureSet, copies: int, flip: float, shift: float, scale: float, turn: float, seed: int, ctx: Context
 ) -> PictureSet:
-    """The pictures, then their first copies, then their second ones, ... Each copy is drawn by its own number."""
+    """The images, then their first copies, then their second ones, ... Each copy is drawn by its own number."""
     import torch
 
     count = len(pictures.entries)
@@ -60,7 +60,7 @@ def _warped(pixels: Tensor, ways: Tensor) -> Tensor:
     given = pixels.permute(0, 3, 1, 2).float() / 255
     given = torch.cat([given[:, :3] * given[:, 3:], given[:, 3:]], 1)
     grid = affine_grid(ways, list(given.shape), align_corners=False)
-    # Opaque pictures are mirrored at their rim; clear ones have nothing there.
+    # Opaque images are mirrored at their rim; clear ones have nothing there.
     opaque = (pixels[..., 3] == 255).all()
     found = grid_sample(given, grid, "bicubic", "reflection" if opaque else "zeros", align_corners=False).clamp(0, 1)
     alpha = found[:, 3:]

@@ -1,4 +1,4 @@
-"""Autoencoders: pictures to latents and back, with few latents lost and sharp edges.
+"""Autoencoders: images to latents and back, with few latents lost and sharp edges.
 
 The loss is the plain and the squared difference of pixels, the plain one of horizontal and vertical gradients (what
 the eye calls sharp), and a pull on the posterior. Once pixels are nearly right, squares are too small to matter beside
@@ -143,7 +143,7 @@ class Loss:
         return total
 
     def _cropped(self, x: Tensor, step: int) -> Tensor:
-        """A square from a random place of the batch's pictures, where crops are wanted."""
+        """A square from a random place of the batch's images, where crops are wanted."""
         side = self._settings.crop
         if not side or side >= min(x.shape[-2:]):
             return x
@@ -155,7 +155,7 @@ class Loss:
 
 
 def measure(vae: Any, drawer: Drawer, device: Any) -> float:
-    """Mean PSNR in dB of whole pictures over random backgrounds, peak 1, with the posterior's mean as latent."""
+    """Mean PSNR in dB of whole images over random backgrounds, peak 1, with the posterior's mean as latent."""
     import torch
 
     found: list[Tensor] = []

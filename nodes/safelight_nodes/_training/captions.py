@@ -1,6 +1,6 @@
 """The caption language: style, subject and background as a person would type them, drawn at random.
 
-A prompt that names no background means a white one; a prompt that names no style is mostly a 3d picture.
+A prompt that names no background means a white one; a prompt that names no style is mostly a 3d image.
 Everything is a pure function of the random generator it is given.
 """
 
@@ -80,11 +80,11 @@ def caption(
     colour: int,
     explicit: bool = False,
 ) -> str:
-    """One way of asking for the picture.
+    """One way of asking for the image.
 
     ``subject`` holds ``names`` (official first) and ``keywords``; ``style`` and ``colour`` are numbers.
     With ``explicit`` the style and the background are both said. White is said one time in four. A negative style
-    means a picture with captions of its own: one of its names, as it stands.
+    means an image with captions of its own: one of its names, as it stands.
     """
     names, keywords = subject["names"], subject["keywords"]
     if style < 0:

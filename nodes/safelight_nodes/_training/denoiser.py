@@ -69,7 +69,7 @@ def learn(
     settings: Settings,
     ctx: Context,
 ) -> Learned:
-    """Trains a denoiser, and its text tower along with it where that is wanted."""
+    """Trains a denoiser, and its text encoder along with it where that is wanted."""
     import torch
 
     device, dtype = ctx.models.device()
@@ -273,7 +273,7 @@ def _check(
         problems.append(
             Problem(
                 code="wrong_latents",
-                message=f"There are {len(latents.samples)} latents and {len(pictures.entries)} pictures.",
+                message=f"There are {len(latents.samples)} latents and {len(pictures.entries)} images.",
                 hint="Encode the very set that is connected here.",
                 port="latents",
             )

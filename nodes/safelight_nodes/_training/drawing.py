@@ -1,4 +1,4 @@
-"""A loss curve as a picture."""
+"""A loss curve as an image."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Few-step distillation: a LoRA that makes in one step what the model makes, guided, in several.
 
 Progressive distillation (Salimans & Ho 2022, https://arxiv.org/abs/2202.00512) in a single stage, with the guidance
-distilled along (Meng et al. 2022, https://arxiv.org/abs/2210.03142). The teacher walks from noise to a picture in
+distilled along (Meng et al. 2022, https://arxiv.org/abs/2210.03142). The teacher walks from noise to an image in
 `steps` x `inner` deterministic steps; the student learns to jump from each `inner`-th place to the next. It learns on
 the very states that it will meet, at the very timesteps that it will be asked at, so a small LoRA is enough, and the
 only data are prompts.
@@ -36,7 +36,7 @@ WALKS = 4
 
 @dataclass(frozen=True)
 class Route:
-    """The places of a deterministic sampler's way: `times` (steps * inner,) from noise to picture, and the cumulative
+    """The places of a deterministic sampler's way: `times` (steps * inner,) from noise to image, and the cumulative
     signal power `alphas` (steps * inner + 1,) there and at the end."""
 
     times: Tensor
@@ -46,7 +46,7 @@ class Route:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], steps: int, inner: int) -> Route:
-        """With the spacing that leaves out nothing of the noise: the first place is the noisiest timestep."""
+        """With the scheduler that leaves out nothing of the noise: the first place is the noisiest timestep."""
         import torch
         from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
@@ -115,7 +115,7 @@ class FewStep:
         draw: the embeddings (walks, tokens, channels) of the prompts of a round, counted from 0.
         empty: (1, tokens, channels), those of the unguided half.
         shape: (C, H, W) of a latent.
-        batch: pictures of an update; it divides the walks of a round.
+        batch: images of an update; it divides the walks of a round.
         passes: how often the student goes over a round's states. The teacher's walks are what costs most.
     """
 

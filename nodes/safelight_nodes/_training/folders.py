@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _SAID = {
     "AutoencoderKL": "an autoencoder",
     "UNet2DConditionModel": "a denoiser",
-    "CLIPTextModel": "a text tower",
-    "CLIPVisionModelWithProjection": "an image tower",
+    "CLIPTextModel": "a text encoder",
+    "CLIPVisionModelWithProjection": "an image encoder",
     "lora": "a LoRA",
 }
 ABOUT = "training.json"
@@ -73,7 +73,7 @@ def write_part(folder: Path, weights: Weights, precision: str) -> None:
 
 
 def write_image_encoder(folder: Path, weights: Weights, precision: str) -> None:
-    """An image tower with the settings that prepare pictures for it."""
+    """An image encoder with the settings that prepare images for it."""
     from transformers import CLIPImageProcessor
 
     write_part(folder, weights, precision)

@@ -1,4 +1,4 @@
-"""Encoding a picture set once, over several backgrounds."""
+"""Encoding an image set once, over several backgrounds."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ FEWEST = 4
 
 
 def shares(weights: Tensor, backgrounds: int) -> list[int]:
-    """Over how many colours each picture is encoded: all of them if it is drawn a third as often as the most frequent
+    """Over how many colours each image is encoded: all of them if it is drawn a third as often as the most frequent
     one, else fewer, but not under four."""
     wanted = (3 * backgrounds * weights / weights.max()).ceil().clamp(FEWEST, backgrounds)
     return [int(number) for number in wanted]
 
 
 def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: int, ctx: Context) -> LatentSet:
-    """Slot 0 is white; the others are palette colours, which come again where a picture has fewer than there are slots.
+    """Slot 0 is white; the others are palette colours, which come again where an image has fewer than there are slots.
     The mean of the posterior is taken."""
     import torch
 

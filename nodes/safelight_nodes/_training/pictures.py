@@ -1,4 +1,4 @@
-"""Picture sets: opening them, and drawing from them. What is drawn depends on (seed, step) alone."""
+"""Image sets: opening them, and drawing from them. What is drawn depends on (seed, step) alone."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def opened(index: Path, pixels: Path, limit: int = 0) -> PictureSet:
 
 
 def read_folder(ctx: Context, captions: str, size: int) -> PictureSet:
-    """A folder with `metadata.jsonl`, each picture scaled and cropped to a square.
+    """A folder with `metadata.jsonl`, each image scaled and cropped to a square.
 
     Raises:
         ProblemError: every line that cannot be used, all at once (at most twenty).
@@ -81,7 +81,7 @@ def read_folder(ctx: Context, captions: str, size: int) -> PictureSet:
             entries.append({"subject": name, "style": -1})
     if problems or not entries:
         empty = Problem(
-            code="bad_caption_line", message=f"{captions} names no picture.", hint=_EACH_LINE, port="captions"
+            code="bad_caption_line", message=f"{captions} names no image.", hint=_EACH_LINE, port="captions"
         )
         raise ProblemError(problems[:20] or [empty])
     weights = torch.full((len(entries),), 1 / len(entries), dtype=torch.float64)
@@ -107,7 +107,7 @@ def _square(path: Path, size: int) -> np.ndarray:
 
 
 def probabilities(pictures: PictureSet, focus: float = 1.0, common: float | None = None, solid: float = 1.0) -> Tensor:
-    """Probability of each picture (N,) float64: its subject's weight to the power `focus`, the first style `solid`
+    """Probability of each image (N,) float64: its subject's weight to the power `focus`, the first style `solid`
     times as often; with `common`, that share goes to the subjects that the index marks as such.
 
     Raises:
@@ -120,7 +120,7 @@ def probabilities(pictures: PictureSet, focus: float = 1.0, common: float | None
     weight = np.array([subject.get("weight", 1.0) for subject in subjects], np.float64) ** focus
     weight *= np.where(styles == 0, solid, 1.0)
     if common is not None and any("slug" in subject and "common" not in subject for subject in subjects):
-        message = "This picture set does not say which subjects are common: it was prepared by an earlier release."
+        message = "This image set does not say which subjects are common: it was prepared by an earlier release."
         hint = "Prepare it again with `python -m training.fetch`, or set `common` to 0."
         raise ProblemError(Problem(code="bad_picture_set", message=message, hint=hint, port="common", value=common))
     everyday = np.array([subject.get("common", False) for subject in subjects])
@@ -131,7 +131,7 @@ def probabilities(pictures: PictureSet, focus: float = 1.0, common: float | None
 
 
 def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tensor:
-    """Pictures (B, H, W, 4) uint8 over a colour each: (B, 3, H, W) float32 in -1..1."""
+    """Images (B, H, W, 4) uint8 over a colour each: (B, 3, H, W) float32 in -1..1."""
     import torch
 
     rgba = pixels.permute(0, 3, 1, 2).float() / 255
@@ -141,18 +141,18 @@ def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tenso
 
 
 class Drawer:
-    """Draws pictures, backgrounds and captions of a set."""
+    """Draws images, backgrounds and captions of a set."""
 
     def __init__(self, pictures: PictureSet, seed: int) -> None:
         self.pictures, self.seed = pictures, seed
         self._edges = np.cumsum(pictures.weights.numpy())
 
     def numbers(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Which pictures, as often as they weigh."""
+        """Which images, as often as they weigh."""
         return np.minimum(np.searchsorted(self._edges, rng.random(count)), len(self._edges) - 1)
 
     def text(self, rng: np.random.Generator, number: int, colour: int, explicit: bool = False) -> str:
-        """A way of asking for a picture over a palette colour."""
+        """A way of asking for an image over a palette colour."""
         entry = self.pictures.entries[number]
         return caption(rng, self.pictures.subjects[entry["subject"]], entry["style"], colour, explicit)
 
@@ -166,7 +166,7 @@ class Drawer:
         return found
 
     def batch(self, step: int, count: int, anywhere: float = 0.0) -> Tensor:
-        """Pictures (B, 3, H, W) in -1..1 over palette colours, the part `anywhere` over any colour of the cube."""
+        """Images (B, 3, H, W) in -1..1 over palette colours, the part `anywhere` over any colour of the cube."""
         rng = numpy_generator(self.seed, step)
         numbers = self.numbers(rng, count)
         colours = [
@@ -183,7 +183,7 @@ def sheet(pictures: PictureSet, columns: int, rows: int, seed: int) -> Tensor:
 
 
 def tiled(pictures: Tensor, columns: int) -> Tensor:
-    """Pictures (B, 3, H, W) in one, row by row: (1, rows * H, columns * W, 3). B is a multiple of `columns`."""
+    """Images (B, 3, H, W) in one, row by row: (1, rows * H, columns * W, 3). B is a multiple of `columns`."""
     count, channels, height, width = pictures.shape
     rows = count // columns
     grid = pictures.reshape(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
@@ -191,6 +191,6 @@ def tiled(pictures: Tensor, columns: int) -> Tensor:
 
 
 def _bad_set(index: Path, pixels: Path, found: str) -> ProblemError:
-    message = f"{index.name} and {pixels.name} are no picture set: {found}."
+    message = f"{index.name} and {pixels.name} are no image set: {found}."
     hint = "Prepare them again; `python -m training.fetch` writes both."
     return ProblemError(Problem(code="bad_picture_set", message=message, hint=hint, port="index"))

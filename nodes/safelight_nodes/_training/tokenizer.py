@@ -25,7 +25,7 @@ EXTRA = (
 
 
 def corpus(pictures: PictureSet, seed: int) -> Iterator[str]:
-    """Captions of every picture, those of heavy subjects more often, then the extra words."""
+    """Captions of every image, those of heavy subjects more often, then the extra words."""
     drawer = Drawer(pictures, seed)
     for number, entry in enumerate(pictures.entries):
         weight = pictures.subjects[entry["subject"]].get("weight", 1.0)

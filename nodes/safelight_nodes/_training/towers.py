@@ -1,8 +1,8 @@
-"""CLIP's two towers (Radford et al. 2021), and the contrastive loss that fits them to each other.
+"""CLIP's two encoders (Radford et al. 2021), and the contrastive loss that fits them to each other.
 
-The text tower has no projection: its pooled state *is* the shared embedding, so a plain `CLIPTextModel` and a
-`CLIPVisionModelWithProjection` need nothing between them. With a text tower that is given, the image tower is fitted
-to it and it stays as it is (LiT, Zhai et al. 2022).
+The text encoder has no projection: its pooled state *is* the shared embedding, so a plain `CLIPTextModel` and a
+`CLIPVisionModelWithProjection` need nothing between them. With a text encoder that is given, the image encoder is
+fitted to it and it stays as it is (LiT, Zhai et al. 2022).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Pairs:
             raise ProblemError(Problem(code="too_few_pictures", message=message, hint=hint, port="batch", value=batch))
 
     def draw(self, step: int) -> tuple[Tensor, list[str]]:
-        """Pictures (B, 3, H, W) in -1..1 and their captions."""
+        """Images (B, 3, H, W) in -1..1 and their captions."""
         from .captions import caption
 
         rng = numpy_generator(self.seed, step)
@@ -131,7 +131,7 @@ def learn(
     settings: Settings,
     ctx: Context,
 ) -> Learned:
-    """Trains both towers, or the image tower to a given text tower."""
+    """Trains both encoders, or the image encoder to a given text encoder."""
     import torch
     from torch.nn.functional import cross_entropy, normalize
 
@@ -178,7 +178,7 @@ def learn(
 def text_side(
     tokenizer: Tokenizer | None, text: ModelRef[TextEncoder] | None, width: int, layers: int, seed: int, ctx: Context
 ) -> tuple[Any, Any]:
-    """Tokenizer and text tower: a copy of the given one, or a new one for the given tokenizer."""
+    """Tokenizer and text encoder: a copy of the given one, or a new one for the given tokenizer."""
     if text is not None:
         own = own_copy(ctx, text, "text")
         return own.tokenizers[0], own.module
@@ -186,7 +186,7 @@ def text_side(
         raise ProblemError(
             Problem(
                 code="no_text_side",
-                message="There is neither a tokenizer to make a new text tower for, nor a text encoder to fit to.",
+                message="There is neither a tokenizer to make a new text encoder for, nor a text encoder to fit to.",
                 hint="Connect training.tokenizer, or the text encoder of a model.",
                 port="tokenizer",
             )

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-_WORKFLOW = "a workflow file (*.json), a picture that Safelight saved, or the name of a shipped workflow"
+_WORKFLOW = "a workflow file (*.json), an image that Safelight saved, or the name of a shipped workflow"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -104,9 +104,7 @@ def add_workflow_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="type a value into a port (may be repeated)",
     )
-    parser.add_argument(
-        "--input", metavar="DIR", type=Path, default=Path(), help="where pictures to load are looked for"
-    )
+    parser.add_argument("--input", metavar="DIR", type=Path, default=Path(), help="where images to load are looked for")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("-h", "--help", action="store_true", help="show this help, with the inputs of the workflow")
 
@@ -119,7 +117,7 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--memory", metavar="MIB", type=_count, default=2048, help="results each keeps in memory (2048)")
     serve.add_argument("--disk", metavar="MIB", type=_count, default=20480, help="results kept on disk (20480)")
     serve.add_argument(
-        "--input", metavar="DIR", type=Path, action="append", default=[], help="a further folder to read pictures from"
+        "--input", metavar="DIR", type=Path, action="append", default=[], help="a further folder to read images from"
     )
     serve.add_argument("--token", help="what clients must know ($SAFELIGHT_TOKEN; made up for other addresses)")
     serve.add_argument("--allow-host", metavar="NAME", action="append", default=[], help="a name of this server")

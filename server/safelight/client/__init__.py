@@ -2,7 +2,7 @@
 
 with Client("http://127.0.0.1:8686") as client:
     run = client.run(workflow="text_to_image", inputs={"prompt": "a red apple"})
-    client.download(run, Path("pictures"))
+    client.download(run, Path("images"))
 """
 
 from .asynchronous import AsyncClient

@@ -3,7 +3,7 @@ structs.
 
     with Client("http://127.0.0.1:8686") as client:
         run = client.run(workflow="text_to_image", inputs={"prompt": "a red apple"})
-        client.download(run, Path("pictures"))
+        client.download(run, Path("images"))
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ class AsyncClient:
     # Files and workflows
 
     async def upload(self, path: Path, name: str | None = None) -> Uploaded:
-        """Puts a picture or text into the server's input folder."""
+        """Puts an image or text into the server's input folder."""
         data = await asyncio.to_thread(path.read_bytes)
         return await self.request("POST", "/files/input", Uploaded, data=data, query={"name": name or path.name})
 
@@ -305,7 +305,7 @@ class AsyncClient:
         return await asyncio.to_thread(_write, folder, file.name, data)
 
     async def open(self, path: Path) -> Opened:
-        """The workflow in a file or picture."""
+        """The workflow in a file or image."""
         return await self.request("POST", "/open", Opened, data=await asyncio.to_thread(path.read_bytes))
 
     async def workflows(self, search: str = "") -> list[WorkflowInfo]:

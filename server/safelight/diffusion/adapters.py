@@ -33,7 +33,7 @@ class Adapters:
         self._scales: list[float] | None = None
 
     def context(self, text: Tensor, sides: Sequence[bool], batch: int) -> Any:
-        """The text, and the projected pictures beside it as the installed processors take them.
+        """The text, and the projected images beside it as the installed processors take them.
 
         The projection is made once, so the denoiser is given its result instead of the embeddings.
         """
@@ -67,8 +67,8 @@ def installed_adapters(
 ) -> Iterator[Adapters]:
     """Puts the adapters' processors into the denoiser for the block.
 
-    The adapters of the positive conditioning are used. The unguided half looks at the pictures of the same adapter on
-    the negative conditioning if there is one, else at the adapter's own empty picture.
+    The adapters of the positive conditioning are used. The unguided half looks at the images of the same adapter on
+    the negative conditioning if there is one, else at the adapter's own empty image.
     """
     adapters = positive.adapters
     _check(family, positive, negative, batch)
@@ -126,7 +126,7 @@ def _unfit(adapters: Sequence[Adapter], what: str) -> ProblemError:
 
 
 def _project(projection: Any, pictures: Tensor, unet: Any) -> Tensor:
-    """(B, pictures, ...) embeddings to (B, pictures, tokens, channels)."""
+    """(B, images, ...) embeddings to (B, images, tokens, channels)."""
     flat = pictures.to(unet.device, unet.dtype).flatten(0, 1)
     return projection(flat).unflatten(0, pictures.shape[:2])
 
@@ -146,7 +146,7 @@ def _check(family: str, positive: Conditioning, negative: Conditioning | None, b
             hint = f"Choose an IP-Adapter for {family}."
             problems.append(Problem(code="wrong_family", message=message, hint=hint, port="positive"))
         if adapter.embeddings.shape[0] not in (1, batch):
-            message = f"The IP-Adapter is for {adapter.embeddings.shape[0]} pictures, and the latent holds {batch}."
+            message = f"The IP-Adapter is for {adapter.embeddings.shape[0]} images, and the latent holds {batch}."
             problems.append(Problem(code="wrong_batch", message=message, hint="Give one, or as many.", port="positive"))
     own = [adapter.model for adapter in positive.adapters]
     for adapter in negative.adapters if negative else ():

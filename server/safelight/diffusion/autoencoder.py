@@ -1,4 +1,4 @@
-"""Pictures to latents and back, whole or in tiles."""
+"""Images to latents and back, whole or in tiles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WHOLE_PIXELS = 1536 * 1536
-"""Pictures up to this many pixels go through the autoencoder whole, unless memory runs out."""
+"""Images up to this many pixels go through the autoencoder whole, unless memory runs out."""
 TILE_PIXELS = 1024
 OVERLAP = 4
 """Neighbouring tiles share one part in so many of their side, and fade into each other there."""
@@ -58,7 +58,7 @@ class Codec:
     def decode(self, samples: Tensor, tile: int = 0) -> Tensor:
         """Latents (B, C, H, W) to pixels (B, H, W, 3) in 0..1, float32 on the CPU.
 
-        `tile` is the side of a tile in pixels; 0 takes the picture whole while it is small enough, and in tiles when it
+        `tile` is the side of a tile in pixels; 0 takes the image whole while it is small enough, and in tiles when it
         is not or when memory runs out.
         """
         import torch
@@ -71,7 +71,7 @@ class Codec:
     def encode(self, pixels: Tensor, sources: Sequence[torch.Generator] | None = None, tile: int = 0) -> Tensor:
         """Pixels (B, H, W, 3) in 0..1 to latents (B, C, h, w), float32 on the CPU.
 
-        The mean of the distribution that the encoder gives, or, with one random source a picture, a draw from it.
+        The mean of the distribution that the encoder gives, or, with one random source an image, a draw from it.
         """
         import torch
 
@@ -141,7 +141,7 @@ class Codec:
 
 
 def scratch_bytes(height: int, width: int) -> int:
-    """Bytes of activations for a picture: the widest layers have about 128 channels, and a few of them live at once."""
+    """Bytes of activations for an image: the widest layers have about 128 channels, and a few of them live at once."""
     return height * width * 128 * 4 * 5
 
 
@@ -149,7 +149,7 @@ def scratch_bytes(height: int, width: int) -> int:
 def leased_codec(
     ctx: Context, vae: ModelRef[VAE], size: tuple[int, int] = (0, 0), family: str = ""
 ) -> Iterator[VAEModel]:
-    """Leases an autoencoder with room for pictures of `size` (height, width), or for tiles where there is no more.
+    """Leases an autoencoder with room for images of `size` (height, width), or for tiles where there is no more.
 
     One that overflows in float16, as its configuration says, is leased in float32. `family` is that of the latents it
     is used with, for one whose files do not tell its own.

@@ -128,7 +128,7 @@ def leased_controls(
                 )
                 active.append(_Active(lease.component, hint, control, sides, lease.dtype))
             for entry in active:
-                # One that works with two hints at once has to embed them anew at each step.
+                # One that works with two hints at once has to embed them again at each step.
                 if sum(other.net is entry.net for other in active) == 1:
                     embedders.append(_keep_embedding(ctx, entry))
             yield Controls(active)
@@ -180,7 +180,7 @@ def _check(family: str, wanted: Sequence[tuple[Control, tuple[bool, ...]]], batc
             )
         count = control.image.pixels.shape[0]
         if count not in (1, batch):
-            message = f"The ControlNet has {count} pictures, and the latent holds {batch}."
+            message = f"The ControlNet has {count} images, and the latent holds {batch}."
             problems.append(Problem(code="wrong_batch", message=message, hint="Give one, or as many.", port=port))
     if problems:
         raise ProblemError(problems)

@@ -169,7 +169,7 @@ def _faults(family: str, side: Conditioning, latent: Latent, port: str) -> list[
     for prompt in side.prompts:
         count = prompt.batch
         if count not in (1, batch):
-            message = f"The conditioning is for {count} pictures, and the latent holds {batch}."
+            message = f"The conditioning is for {count} images, and the latent holds {batch}."
             found.append(Problem(code="wrong_batch", message=message, hint="Give one, or as many.", port=port))
         if prompt.mask is not None and prompt.mask.shape[0] not in (1, batch):
             message = f"A prompt has {prompt.mask.shape[0]} masks, and the latent holds {batch} images."

@@ -58,5 +58,5 @@ def cell_means(planes: Tensor, cells: Sequence[int]) -> Tensor:
 
 
 def expanded(tensor: Tensor, batch: int) -> Tensor:
-    """A (1, ...) tensor for every picture of the batch; one that has the batch already stays as it is."""
+    """A (1, ...) tensor for every image of the batch; one that has the batch already stays as it is."""
     return tensor if tensor.shape[0] == batch else tensor.expand(batch, *tensor.shape[1:])

@@ -1,6 +1,6 @@
-"""Random numbers: one generator for each picture of a batch, always on the CPU in float32.
+"""Random numbers: one generator for each image of a batch, always on the CPU in float32.
 
-So picture k of a batch with seed s is the picture that seed s + k gives alone, on any device and in any precision.
+So image k of a batch with seed s is the image that seed s + k gives alone, on any device and in any precision.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ def generators(seed: int, batch: int) -> list[torch.Generator]:
 
 
 def draw(sources: Sequence[torch.Generator], shape: Sequence[int]) -> Tensor:
-    """Normal noise (batch, *shape), each picture from its own generator."""
+    """Normal noise (batch, *shape), each image from its own generator."""
     import torch
 
     return torch.cat([torch.randn((1, *shape), generator=source) for source in sources])
 
 
 class BrownianNoise:
-    """Noise along a Brownian path over sigma, one path a picture.
+    """Noise along a Brownian path over sigma, one path an image.
 
     Any interval of a path has the same values however often and in whichever order it is asked for, so a resumed run
     needs no state. Takes the place of the sampler that diffusers' DPMSolverSDEScheduler would make from the global

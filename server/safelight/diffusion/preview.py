@@ -1,4 +1,4 @@
-"""Cheap pictures of a latent while it is being denoised."""
+"""Cheap images of a latent while it is being denoised."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Previewer:
         self._rows = rows if len(rows) == channels + 1 else None
 
     def __call__(self, clean: Tensor) -> Image | None:
-        """A picture as large as the latent, or None for a latent space whose colours are not known."""
+        """An image as large as the latent, or None for a latent space whose colours are not known."""
         if self._rows is None:
             return None
         import torch

@@ -81,7 +81,7 @@ def plan_steps(
     """The schedule of a run from step `first` up to step `end` of `steps`.
 
     Two schedulers of diffusers treat a start in the middle as if the steps before had been made: LMS takes weights for
-    a history that is not there, and PNDM skips a step of its warm-up, so noise stays in the picture. Both get a
+    a history that is not there, and PNDM skips a step of its warm-up, so noise stays in the image. Both get a
     schedule that begins with the first step of this run instead, which is what their papers describe.
 
     Raises:

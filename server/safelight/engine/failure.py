@@ -19,7 +19,7 @@ def unexpected(node: GraphNode, error: BaseException) -> Problem:
         code, hint = "node_failed", "This is a fault of the node."
         text = "it stopped as if the run were cancelled, which nobody had asked for."
     elif is_out_of_memory(error):
-        code, hint = "out_of_memory", "Use smaller pictures or batches, or free memory and run again."
+        code, hint = "out_of_memory", "Use smaller images or batches, or free memory and run again."
     else:
         code, hint = "node_failed", "The details hold the traceback. Check the inputs of this node."
     return Problem(

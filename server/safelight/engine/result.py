@@ -72,7 +72,7 @@ class RunOptions:
     more often where it costs next to nothing; 0 is at every step.
 
     `force` names nodes that run even if their result is known, `strict` watches that no node changes its inputs.
-    `previews` may be asked anew at every step, where those who look come and go.
+    `previews` may be asked again at every step, where those who look come and go.
     """
 
     previews: bool | Callable[[], bool] = False

@@ -270,7 +270,7 @@ class _Reader:
             self._say(
                 "foreign_workflow",
                 f"This is a workflow of {_looks_foreign(data)}, not of Safelight.",
-                "Build it again here; its pictures and models can be used as they are.",
+                "Build it again here; its images and models can be used as they are.",
             )
         else:
             said = "names no format" if given is None else f"has the format {given!r}"

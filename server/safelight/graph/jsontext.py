@@ -37,7 +37,7 @@ def loads(text: str | bytes) -> Any:
             Problem(
                 code="too_large",
                 message=f"The file has {len(text):,} characters, more than the {MAX_TEXT:,} that are read.",
-                hint="A workflow holds no pictures or weights; check that this is one.",
+                hint="A workflow holds no images or weights; check that this is one.",
             )
         )
     try:
@@ -51,7 +51,7 @@ def loads(text: str | bytes) -> Any:
     except json.JSONDecodeError as error:
         hint = "Check for a missing comma, quote or bracket just before that place."
         if not text.strip():
-            raise _not_json("The file is empty.", "Give a workflow file (*.json) or a picture made by one.") from None
+            raise _not_json("The file is empty.", "Give a workflow file (*.json) or an image made by one.") from None
         raise _not_json(f"{error.msg} at line {error.lineno}, column {error.colno}.", hint) from None
     except RecursionError:
         raise _too_deep() from None

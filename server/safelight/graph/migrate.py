@@ -214,7 +214,7 @@ def _failed(node_id: str, node: Node, kind: NodeType, error: BaseException) -> P
     return Problem(
         code="migration_failed",
         message=f"{kind.spec.id} of version {node.version} cannot be brought to version {kind.spec.version}: {said}.",
-        hint=f"This is a fault of the pack {kind.spec.pack!r}: tell its authors, or make the node anew.",
+        hint=f"This is a fault of the pack {kind.spec.pack!r}: tell its authors, or make the node again.",
         node=node_id,
         value=node.version,
         details=traceback.format_exc(),

@@ -21,7 +21,7 @@ def half_characters(data: Any) -> list[Problem]:
             Problem(
                 code="bad_value",
                 message=f"{place} holds half of a character.",
-                hint="Type it anew: an emoji was cut in two, or the text is in another encoding than UTF-8.",
+                hint="Type it again: an emoji was cut in two, or the text is in another encoding than UTF-8.",
                 node=node,
                 port=port,
                 value=shown,

@@ -64,7 +64,7 @@ class Folders:
         self._studio = studio
         self.media = studio.media
         self.uploads = home / "input"
-        # All that workflows may read is readable here too, the pictures of the shipped ones included.
+        # All that workflows may read is readable here too, the images of the shipped ones included.
         self._roots = {"input": [*inputs, self.uploads, shipped_workflows() / "input"], "output": [home / "output"]}
         self._thumbnails = home / "thumbnails"
         self._by_digest: OrderedDict[str, tuple[Path, str]] = OrderedDict()

@@ -43,7 +43,7 @@ class ModelScan:
         return self._task is not None and not self._task.done()
 
     async def look(self, patience: float) -> list[ModelEntry]:
-        """The models. Searches anew unless that has just been done; after `patience` seconds gives what is known.
+        """The models. Searches again unless that has just been done; after `patience` seconds gives what is known.
 
         Raises:
             ProblemError: the search itself failed.

@@ -82,7 +82,7 @@ async def _read(socket: web.WebSocketResponse, listener: Listener, host: Host) -
 
 
 def preview_frame(picture: Preview) -> bytes:
-    """Two bytes of header length (big-endian), the header as JSON, the picture."""
+    """Two bytes of header length (big-endian), the header as JSON, the image."""
     header = msgspec.json.encode(
         PreviewHeader(
             run=picture.run,

@@ -1,4 +1,4 @@
-"""Files of the input and output folders, finished bytes by digest, thumbnails, opening workflows out of pictures."""
+"""Files of the input and output folders, finished bytes by digest, thumbnails, opening workflows out of images."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ async def upload(call: Call) -> Answer:
 
 
 def _document(text: str | None) -> dict[str, Any] | None:
-    """The workflow that was in a picture; None when there is none that can be read."""
+    """The workflow that was in an image; None when there is none that can be read."""
     if text is None:
         return None
     try:
@@ -239,7 +239,7 @@ ROUTES = [
         "GET",
         "/thumbnails/{digest}",
         thumbnail,
-        "A small picture",
+        "A small image",
         "files",
         "image/webp",
         query=SizeQuery,

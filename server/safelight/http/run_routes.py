@@ -258,5 +258,5 @@ ROUTES = [
     Route("GET", "/queue", queue, "The queue", "queue", QueueAnswer),
     Route("POST", "/queue/pause", queue_pause, "Start nothing new", "queue", QueueAnswer),
     Route("POST", "/queue/resume", queue_resume, "Go on", "queue", QueueAnswer),
-    Route("POST", "/queue/clear", queue_clear, "Cancel all that waits", "queue", Done),
+    Route("POST", "/queue/clear", queue_clear, "Cancel everything queued", "queue", Done),
 ]

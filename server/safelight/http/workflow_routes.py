@@ -54,7 +54,7 @@ async def save(call: Call) -> Answer:
 
     def read(_: Any) -> tuple[bytes, str, int]:
         document = Document.loads(bytes(body.document))
-        # Written anew: equal content, equal bytes, and nothing that another program would read differently.
+        # Written again: equal content, equal bytes, and nothing that another program would read differently.
         return msgspec.json.encode(document.data()), document.description, len(document.nodes)
 
     text, description, nodes = await call.state.host.graphs.call(read)
@@ -145,7 +145,7 @@ async def template_picture(call: Call) -> web.StreamResponse:
     def read() -> Bytes:
         path = shipped_picture(name)
         if path is None:
-            raise Refused(404, "template_missing", f"There is no picture of a workflow {name[:100]!r}.")
+            raise Refused(404, "template_missing", f"There is no image of a workflow {name[:100]!r}.")
         data = path.read_bytes()
         return Bytes("image/webp", len(data), hash_bytes(data), data=data, inline=True)
 

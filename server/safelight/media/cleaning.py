@@ -38,7 +38,7 @@ _ANIMATED = 0x02
 
 
 def clean(data: bytes, media_type: str, orientation: int, profile: bytes | None) -> bytes | None:
-    """The same image without all that is not the image; None for a file that has to be written anew for that.
+    """The same image without all that is not the image; None for a file that has to be written again for that.
 
     Args:
         data: a file that can be decoded.

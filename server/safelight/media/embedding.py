@@ -1,4 +1,4 @@
-"""Workflows inside pictures, and the texts that other programs put there. Pixels are neither decoded nor changed.
+"""Workflows inside images, and the texts that other programs put there. Pixels are neither decoded nor changed.
 
 Formats: PNG (W3C, third edition) in an iTXt chunk; JPEG (ITU-T T.81) in APP1 segments of our own; WebP (RFC 9649) in a
 tag of the EXIF chunk. All that is read comes from strangers: lengths are checked, and texts are bounded.

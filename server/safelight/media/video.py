@@ -109,7 +109,7 @@ class VideoMedium(Medium):
         return boxes.extract(data) if media_type in _ISO else None
 
     def accept(self, data: bytes, format: Format, shown: str) -> Accepted:
-        """Nothing is encoded again: what is not the video itself is blanked out of an MP4, and a WebM is written anew
+        """Nothing is encoded again: what is not the video itself is blanked out of an MP4, and a WebM is written again
         around the same streams. Where PyAV is installed the first frame is decoded, which proves that it can be.
         """
         measures = self.measure(data)

@@ -44,7 +44,7 @@ _NEEDED = {
 
 @dataclass(frozen=True)
 class ImageEncoderParts:
-    """A CLIP image tower, and what prepares pictures for it."""
+    """A CLIP image encoder, and what prepares images for it."""
 
     encoder: Any
     processor: Any
@@ -137,7 +137,7 @@ def _image_encoder(part: Part, target: Target) -> Loaded:
     config = CLIPVisionConfig.from_dict(read_json(part.config))
     given = tensors(part.weights, target)
     module = filled(empty(lambda: CLIPVisionModelWithProjection(config)), given, target, str(part.config.parent))
-    # As diffusers does: pictures are prepared for the tower's size, whatever lies in preprocessor_config.json.
+    # As diffusers does: images are prepared for the tower's size, whatever lies in preprocessor_config.json.
     processor = CLIPImageProcessor(size=config.image_size, crop_size=config.image_size)
     component = ImageEncoderParts(module, processor)
     return Loaded(component, target.dtype, target.device, {"image_encoder": module})

@@ -31,7 +31,7 @@ class NodeStarted(Event, frozen=True, tag="node_started"):
 
 
 class NodeProgress(Event, frozen=True, tag="node_progress"):
-    """`step` of `total` is done. `preview` is a small picture for those who asked for one; it never goes into JSON.
+    """`step` of `total` is done. `preview` is a small image for those who asked for one; it never goes into JSON.
 
     `curve` are (step, value) points of something watched over the steps, such as a loss: all of it so far, or nothing
     where it has not changed since it was last told.

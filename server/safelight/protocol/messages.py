@@ -33,7 +33,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True, tag_field="message", tag=
 
 
 class PreviewHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """The header of a binary frame: two bytes of its length (big-endian), this as JSON, then the picture itself."""
+    """The header of a binary frame: two bytes of its length (big-endian), this as JSON, then the image itself."""
 
     run: str
     node: str

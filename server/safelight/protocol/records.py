@@ -35,7 +35,7 @@ NodeStateName = Literal["waiting", "running", "ran", "cached", "failed", "skippe
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     """A finished file of a run. `name` is its path below the output folder, `digest` names its bytes.
 
-    `url` gives the bytes and `thumbnail` a small picture of them (empty where there is none); both are
+    `url` gives the bytes and `thumbnail` a small image of them (empty where there is none); both are
     content-addressed and may be kept for ever. `node` made it; `output` is set when it is a named output of the
     workflow. `frames` and `seconds` are those of what moves or sounds.
     """

@@ -28,7 +28,7 @@ class RenameBody(Body, kw_only=True):
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow that comes with the program. `picture` is the address of a small WebP picture, if there is one."""
+    """A workflow that comes with the program. `picture` is the address of a small WebP image, if there is one."""
 
     name: str
     title: str

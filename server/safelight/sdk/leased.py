@@ -33,7 +33,7 @@ class SampleRequest:
     run starts from pure noise and the latent only gives the size; else the latent gets the noise of step `first`,
     unless it holds noise already (`latent.noise`). `leave_noise` keeps the noise of a schedule that stops early.
     `part` says that the run is one of several that share a schedule, so ranges of prompts count from its beginning.
-    `guidance` of 1 or less means none; `rescale` (0..1) brings the contrast back to that without guidance. Picture k
+    `guidance` of 1 or less means none; `rescale` (0..1) brings the contrast back to that without guidance. Image k
     of the batch has the noise of `seed` + k.
     """
 
@@ -88,13 +88,13 @@ class VAEModel(Protocol):
     def decode(self, samples: Tensor, tile: int = 0) -> Tensor:
         """Latents (B, C, h, w) as samplers have them, to pixels (B, H, W, 3) in 0..1, float32 on the CPU.
 
-        `tile` is the side of a tile in pixels; 0 takes the picture whole while there is room for it.
+        `tile` is the side of a tile in pixels; 0 takes the image whole while there is room for it.
         """
         ...
 
     def encode(self, pixels: Tensor, sources: Sequence[torch.Generator] | None = None, tile: int = 0) -> Tensor:
         """Pixels (B, H, W, 3) in 0..1 to latents (B, C, h, w) as samplers take them, float32 on the CPU.
 
-        The mean of the distribution that the encoder gives, or, with one random source a picture, a draw from it.
+        The mean of the distribution that the encoder gives, or, with one random source an image, a draw from it.
         """
         ...

@@ -26,19 +26,19 @@ class TextEncoder(Kind):
 
 
 class VAE(Kind):
-    """Turns pictures into latents and back."""
+    """Turns images into latents and back."""
 
 
 class ControlNet(Kind):
-    """Guides a denoiser by a picture of edges, depth, poses, ..."""
+    """Guides a denoiser by an image of edges, depth, poses, ..."""
 
 
 class IPAdapter(Kind):
-    """Guides a denoiser by a picture's embedding, through extra attention weights."""
+    """Guides a denoiser by an image's embedding, through extra attention weights."""
 
 
 class ImageEncoder(Kind):
-    """Turns a picture into an embedding (a CLIP image tower with its preprocessor)."""
+    """Turns an image into an embedding (a CLIP image encoder with its preprocessor)."""
 
 
 class Embedding(Kind):

@@ -431,7 +431,7 @@ def value_fault(kind: PortType, widget: AnyWidget | None, given: Any) -> Fault |
         hint = f"Give {wanted}" + (" without quotes." if isinstance(given, str) else ".")
         return Fault("wrong_type", f"{given!r} is not {wanted}.", hint)
     if isinstance(given, str) and not is_whole(given):
-        hint = "Type it anew: an emoji was cut in two, or the text is in another encoding than UTF-8."
+        hint = "Type it again: an emoji was cut in two, or the text is in another encoding than UTF-8."
         return Fault("bad_value", f"{given[:200]!r} holds half of a character.", hint)
     return widget.complaint(given) if widget else None
 

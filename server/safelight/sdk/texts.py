@@ -2,7 +2,7 @@
 
 A pack has a folder `locale` with a file for each language, such as `locale/zh.json`: one JSON object from the English
 text, as the catalogue has it, to the text in that language. The English text is the key, so a text that changes in the
-code falls back to English until it is translated anew, instead of saying something that is no longer true; and what
+code falls back to English until it is translated again, instead of saying something that is no longer true; and what
 several nodes have in common is translated once. Names of ports and families are translated as their labels.
 """
 

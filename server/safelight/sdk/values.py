@@ -44,7 +44,7 @@ def tensor_fault(tensor: Tensor, dimensions: int) -> str | None:
 @value
 @dataclass(frozen=True, eq=False)
 class Image:
-    """Pictures. `pixels`: (B, H, W, C) float32 in 0..1, sRGB; C is 3 (RGB) or 4 (RGBA)."""
+    """Images. `pixels`: (B, H, W, C) float32 in 0..1, sRGB; C is 3 (RGB) or 4 (RGBA)."""
 
     pixels: Tensor
 
@@ -73,7 +73,7 @@ class Latent:
     `samples`: (B, C, H, W) float32 as the denoiser sees them (already scaled by the family's factor).
     `family` is the model family whose space this is; `downsampling` the pixels a latent cell stands for along one side;
     `mask` (B or 1, 1, H, W) float32, 1 where the sampler may paint, or None for everywhere; `masked`
-    (B or 1, C, H, W) is the latent of the picture with the painted part greyed out, which inpainting denoisers with
+    (B or 1, C, H, W) is the latent of the image with the painted part greyed out, which inpainting denoisers with
     extra channels look at.
     `noise` is the standard deviation (sigma) of the noise left in by a sampler that stopped early: the samples are then
     the clean latent plus noise times sigma, whichever sampler made them. 0 is a finished latent.
@@ -139,7 +139,7 @@ class Prompt:
 
     @property
     def batch(self) -> int:
-        """For how many pictures it was encoded: 1 for one text for all of them."""
+        """For how many images it was encoded: 1 for one text for all of them."""
         return max((tensor.shape[0] for tensor in self.tensors.values()), default=1)
 
 

@@ -53,7 +53,7 @@ function located(route: string, { path = {}, query = {} }: Loose = {}): string {
   return BASE + place + (asked.length ? `?${new URLSearchParams(asked.map(([name, value]) => [name, String(value)]))}` : "");
 }
 
-/** The content of a file or picture by its address. */
+/** The content of a file or image by its address. */
 export async function fetchBlob(address: string): Promise<Blob> {
   return (await asked(address)).blob();
 }

@@ -75,7 +75,7 @@ export class EventStream {
     }
   }
 
-  /** Two bytes of length, a header as JSON, a picture. */
+  /** Two bytes of length, a header as JSON, an image. */
   #binary(data: ArrayBuffer): void {
     const length = new DataView(data).getUint16(0);
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 2, length))) as PreviewHeader;

@@ -505,7 +505,7 @@ export interface NodeFinished {
 }
 
 /**
- * `step` of `total` is done. `preview` is a small picture for those who asked for one; it never goes into JSON.
+ * `step` of `total` is done. `preview` is a small image for those who asked for one; it never goes into JSON.
  *
  * `curve` are (step, value) points of something watched over the steps, such as a loss: all of it so far, or nothing
  * where it has not changed since it was last told.
@@ -679,7 +679,7 @@ export interface PlannedTurns {
   run: number;
 }
 
-/** The header of a binary frame: two bytes of its length (big-endian), this as JSON, then the picture itself. */
+/** The header of a binary frame: two bytes of its length (big-endian), this as JSON, then the image itself. */
 export interface PreviewHeader {
   run: string;
   node: string;
@@ -831,7 +831,7 @@ export interface RunDetails {
 /**
  * A finished file of a run. `name` is its path below the output folder, `digest` names its bytes.
  *
- * `url` gives the bytes and `thumbnail` a small picture of them (empty where there is none); both are
+ * `url` gives the bytes and `thumbnail` a small image of them (empty where there is none); both are
  * content-addressed and may be kept for ever. `node` made it; `output` is set when it is a named output of the
  * workflow. `frames` and `seconds` are those of what moves or sounds.
  */
@@ -996,7 +996,7 @@ export interface SystemAnswer {
   workers: WorkerInfo[];
 }
 
-/** A workflow that comes with the program. `picture` is the address of a small WebP picture, if there is one. */
+/** A workflow that comes with the program. `picture` is the address of a small WebP image, if there is one. */
 export interface Template {
   name: string;
   title: string;
@@ -1231,7 +1231,7 @@ export interface Routes {
     body: undefined;
     answer: QueueAnswer;
   };
-  /** Cancel all that waits. */
+  /** Cancel everything queued. */
   "POST /queue/clear": {
     query: undefined;
     body: undefined;
@@ -1369,7 +1369,7 @@ export interface Routes {
     body: undefined;
     answer: Blob;
   };
-  /** A small picture. */
+  /** A small image. */
   "GET /thumbnails/{digest}": {
     query: { size?: "1024" | "128" | "256" | "512" | "64" };
     body: undefined;

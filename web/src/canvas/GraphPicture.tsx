@@ -13,7 +13,7 @@ interface Props {
   /** Nodes that are different from those of another version: they are drawn in the accent colour. */
   marked?: ReadonlySet<string>;
   label: string;
-  /** Pixels of the canvas for one of the page: more for pictures that are saved. */
+  /** Pixels of the canvas for one of the page: more for images that are saved. */
   scale?: number;
 }
 

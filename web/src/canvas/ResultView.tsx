@@ -1,6 +1,6 @@
 /**
- * What a node made: pictures, a video or another medium, or the preview of the one that is being made; a curve; values that can be read. A node that
- * loads a picture shows it before it has run.
+ * What a node made: images, a video or another medium, or the preview of the one that is being made; a curve; values that can be read. A node that
+ * loads an image shows it before it has run.
  */
 
 import { blobUrl, fileUrl, thumbnailUrl } from "../api/client";
@@ -13,7 +13,7 @@ import { useApp } from "../state/store";
 interface Props {
   tab: string;
   id: string;
-  /** Names of the pictures that are chosen in its fields. */
+  /** Names of the images that are chosen in its fields. */
   picked: string[];
   y: number;
   h: number;

@@ -94,7 +94,7 @@ export class Geometer {
     const ports = m.portsOf(scene.scopes, id, node, scene.catalogue);
     const sockets = [...linked, "", ...(look.sockets ?? [])].join("\n");
     const form = [...exposed].join("\n");
-    // Nodes that end in pictures keep the place for them free; those that begin with one show it.
+    // Nodes that end in images keep the place for them free; those that begin with one show it.
     const pictures = ports.output || m.pickedPictures(ports, node, linked).length > 0;
     const result = (look.preview ?? true) ? (own ?? (pictures ? "picture" : null)) : null;
     const known = this.#cache.get(id);

@@ -5,7 +5,7 @@ import type { View } from "./view";
 const MARGIN = 160;
 
 /**
- * The sheet below the nodes, larger than the view: a pan moves it instead of drawing every wire anew. It is drawn again
+ * The sheet below the nodes, larger than the view: a pan moves it instead of drawing every wire again. It is drawn again
  * when what it shows has changed, or when the pan leaves its margin. While zooming and dragging nothing would serve
  * twice, so then only what is in sight is drawn.
  */

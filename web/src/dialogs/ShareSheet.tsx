@@ -8,7 +8,7 @@ import { tabOf, toast, useApp } from "../state/store";
 import { GraphPicture } from "../canvas/GraphPicture";
 import { Sheet } from "../ui/Sheet";
 
-/** Ways to give a workflow to somebody: in a picture that it made, in a picture of its graph, as JSON. */
+/** Ways to give a workflow to somebody: in an image that it made, in an image of its graph, as JSON. */
 export function ShareSheet({ onClose }: { onClose: () => void }) {
   const t = useT();
   const tab = useApp(tabOf);
@@ -19,7 +19,7 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
   const older = pictures.length > 0 && tab.runDocument !== tab.document;
   const savePicture = async (digest: string, name: string) => {
     let url = blobUrl(digest);
-    // Files of outputs carry their workflow; a picture that was only shown gets it here.
+    // Files of outputs carry their workflow; an image that was only shown gets it here.
     if (!run?.files.some((file) => file.digest === digest)) {
       const blob = await fetchBlob(url);
       if (blob.type === "image/png") url = URL.createObjectURL(await embedInPng(blob, writeDocument(tab.runDocument ?? tab.document)));

@@ -19,7 +19,7 @@ interface Place {
 const WHOLE: Place = { zoom: 1, x: 0, y: 0 };
 const MAX_ZOOM = 16;
 
-/** A picture as large as the window allows, or two on top of each other with a slider between them. */
+/** An image as large as the window allows, or two on top of each other with a slider between them. */
 export function Viewer({ pictures, index, compare, onClose }: Props) {
   const t = useT();
   const [at, setAt] = useState(index);

@@ -118,7 +118,7 @@ function boxOf(scene: Scene, id: string): Rect {
   const node = graph.nodes[id];
   if (!node) return { x: look.x, y: look.y, w: 0, h: 0 };
   const ports = portsOf(scopes, id, node, catalogue);
-  // Pictures are shown once a node has run; those that may have one keep room for it.
+  // Images are shown once a node has run; those that may have one keep room for it.
   const result = ports.outputs.some((output) => output.type === "Image" || output.type === "File") ? "picture" : null;
   const { w, h } = layoutNode(ports, look, { sockets: new Set(look.sockets), result, values: node.values });
   return { x: look.x, y: look.y, w, h };

@@ -3,7 +3,7 @@
 const SIGNATURE = 8;
 const KEYWORD = "safelight";
 
-/** The same picture with `text` in it, before its first data chunk. */
+/** The same image with `text` in it, before its first data chunk. */
 export async function embedInPng(png: Blob, text: string): Promise<Blob> {
   const bytes = new Uint8Array(await png.arrayBuffer());
   const header = SIGNATURE + 12 + new DataView(bytes.buffer).getUint32(SIGNATURE);

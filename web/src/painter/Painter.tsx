@@ -27,7 +27,7 @@ interface Loaded {
   height: number;
 }
 
-/** A picture with a mask to paint on it, as large as the window. */
+/** An image with a mask to paint on it, as large as the window. */
 export function Painter({ source, onClose }: { source: PaintSource; onClose: () => void }) {
   const t = useT();
   const dialog = useRef<HTMLDialogElement>(null);

@@ -1,4 +1,4 @@
-/** The painting surface: shows picture and mask under a pan and zoom of its own, and turns pointers into marks. */
+/** The painting surface: shows image and mask under a pan and zoom of its own, and turns pointers into marks. */
 
 import type { Point, Rect } from "../graph";
 import { dragged, type Grip, gripAt, settled, withRatio } from "./crop";
@@ -42,7 +42,7 @@ export class Board {
   feather = 0;
   crop: Rect | null = null;
   ratio = 0;
-  /** Where the brush is, in the picture: under the pointer, or moved by keys. */
+  /** Where the brush is, in the image: under the pointer, or moved by keys. */
   spot: Point | null = null;
   private x = 0;
   private y = 0;
@@ -91,7 +91,7 @@ export class Board {
     return this.scale;
   }
 
-  /** Holding the space bar moves the picture, whatever the tool. */
+  /** Holding the space bar moves the image, whatever the tool. */
   holdSpace(held: boolean): void {
     this.space = held;
     this.paint();
@@ -130,7 +130,7 @@ export class Board {
     this.paint();
   }
 
-  /** A place of the picture on the screen. */
+  /** A place of the image on the screen. */
   toClient(point: Point): Point {
     const box = this.canvas.getBoundingClientRect();
     return { x: box.left + this.x + point.x * this.scale, y: box.top + this.y + point.y * this.scale };
@@ -194,7 +194,7 @@ export class Board {
     }
     if (this.hold) return;
     this.canvas.setPointerCapture(event.pointerId);
-    // Once a pen was used, fingers move the picture: the hand that rests on the tablet must not paint.
+    // Once a pen was used, fingers move the image: the hand that rests on the tablet must not paint.
     const pans = event.button === 1 || this.space || this.tool === "move" || (event.pointerType === "touch" && this.penSeen);
     const erase = this.tool === "eraser" || event.button === 2 || event.button === 5 || event.altKey;
     const spot = this.spotOf(event);
@@ -345,7 +345,7 @@ export class Board {
     }
   }
 
-  /** Behind transparent pictures, and where no picture is known. */
+  /** Behind transparent images, and where no image is known. */
   private drawGround(context: CanvasRenderingContext2D, width: number, height: number): void {
     context.fillStyle = "#8a8d93";
     context.fillRect(0, 0, width, height);

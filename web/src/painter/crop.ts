@@ -1,10 +1,10 @@
-/** The rectangle of the crop tool, in whole pixels of the picture. */
+/** The rectangle of the crop tool, in whole pixels of the image. */
 
 import type { Point, Rect } from "../graph";
 
 export type Grip = "nw" | "n" | "ne" | "e" | "se" | "s" | "sw" | "w" | "move" | "new";
 
-/** Within the picture, whole, and at least a pixel in size. */
+/** Within the image, whole, and at least a pixel in size. */
 export function settled(rect: Rect, width: number, height: number): Rect {
   const x = Math.max(0, Math.min(width - 1, Math.round(rect.x)));
   const y = Math.max(0, Math.min(height - 1, Math.round(rect.y)));

@@ -1,10 +1,10 @@
-/** The mask as pixels: marks drawn on a canvas of the picture's size. What is chosen is opaque; the colour is for the eye. */
+/** The mask as pixels: marks drawn on a canvas of the image's size. What is chosen is opaque; the colour is for the eye. */
 
 import type { Point } from "../graph";
 import { feathered, flood } from "./coverage";
 import type { Mark, Spot } from "../state/marks";
 
-/** Every so many marks a copy is kept, so that undoing draws only a few anew. */
+/** Every so many marks a copy is kept, so that undoing draws only a few again. */
 const STRIDE = 10;
 const COPIES = 8;
 
@@ -105,7 +105,7 @@ export class MaskLayer {
     return canvas;
   }
 
-  /** The picture where it is chosen, nothing elsewhere. */
+  /** The image where it is chosen, nothing elsewhere. */
   cutout(picture: CanvasImageSource, feather: number): HTMLCanvasElement {
     const [canvas, context] = makeCanvas(this.width, this.height);
     context.drawImage(picture, 0, 0, this.width, this.height);
@@ -195,7 +195,7 @@ export function toPng(canvas: HTMLCanvasElement): Promise<Blob> {
   return new Promise((done, fail) => canvas.toBlob((blob) => (blob ? done(blob) : fail(new Error("no PNG"))), "image/png"));
 }
 
-/** A rectangle of a picture. */
+/** A rectangle of an image. */
 export function cropped(picture: CanvasImageSource, { x, y, w, h }: { x: number; y: number; w: number; h: number }): HTMLCanvasElement {
   const [canvas, context] = makeCanvas(w, h);
   context.drawImage(picture, x, y, w, h, 0, 0, w, h);

@@ -223,7 +223,7 @@ function SeveralValues({ field, text, label }: { field: FormField; text: string;
   );
 }
 
-/** What the newest run made: the outputs of the workflow in their order, or every picture where it names none. */
+/** What the newest run made: the outputs of the workflow in their order, or every image where it names none. */
 function Results({ tab }: { tab: Tab }) {
   const t = useT();
   const results = useResults((state) => state.results);

@@ -77,7 +77,7 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
     setChosen(new Map());
     void trash(items.map((item) => item.id));
   };
-  /** Arrows walk through the pictures, Enter opens one, Delete throws away what is chosen. */
+  /** Arrows walk through the images, Enter opens one, Delete throws away what is chosen. */
   const press = (event: React.KeyboardEvent, index: number) => {
     const steps: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
     const by = steps[event.key];

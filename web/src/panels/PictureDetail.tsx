@@ -17,7 +17,7 @@ interface Props {
   onView: (item: GalleryItem) => void;
 }
 
-/** Everything that is known of a picture: what it shows, how it was made, and what can be done with it. */
+/** Everything that is known of an image: what it shows, how it was made, and what can be done with it. */
 export function PictureDetail({ item, onCompare, onRemove, onView }: Props) {
   const t = useT();
   useWords();

@@ -137,7 +137,7 @@ function Finished() {
   useEffect(() => {
     const timer = setTimeout(() => void load(null), search ? 200 : 0);
     return () => clearTimeout(timer);
-    // eslint-disable-next-line react-hooks/exhaustive-deps -- asked anew for each search
+    // eslint-disable-next-line react-hooks/exhaustive-deps -- asked again for each search
   }, [search]);
   // What ended while the list is open comes with the events; the rest from the list that was asked for.
   const live = search.trim() ? [] : Object.values(runs).filter((run) => !isActive(run));

@@ -28,7 +28,7 @@ function labels(axes: Axis[]): string[] {
 const picture = (run: BatchRun | undefined) => run?.files.find((file) => useApp.getState().catalogue.media.view(file.media_type) === "image");
 const settled = (status: string) => status === "done" || status === "failed" || status === "cancelled";
 
-/** A sweep as a grid: one axis across, the others down, each cell with its picture or how far it is. */
+/** A sweep as a grid: one axis across, the others down, each cell with its image or how far it is. */
 export function SweepGrid({ id, onClose }: { id: string; onClose: () => void }) {
   const t = useT();
   const [batch, setBatch] = useState<Batch | null>(null);

@@ -1,4 +1,4 @@
-/** A grid of pictures with its labels as one picture. */
+/** A grid of images with its labels as one image. */
 
 const CELL = 256;
 const GAP = 6;

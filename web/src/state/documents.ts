@@ -97,7 +97,7 @@ export async function openTemplate(name: string): Promise<void> {
   });
 }
 
-/** Opens a workflow file, or the workflow inside a picture. */
+/** Opens a workflow file, or the workflow inside an image. */
 export async function openFile(file: Blob): Promise<boolean> {
   return opening(async () => {
     if (file.type === "application/json" || (file instanceof File && file.name.endsWith(".json"))) {
@@ -115,7 +115,7 @@ export async function openFile(file: Blob): Promise<boolean> {
   });
 }
 
-/** The workflow of a picture of the gallery: the one that it carries, else that of the run that made it. */
+/** The workflow of an image of the gallery: the one that it carries, else that of the run that made it. */
 export async function openGalleryItem(id: string): Promise<void> {
   await opening(async () => {
     openUnchanged(await placed(m.asDocument(await call("GET /gallery/{item}/document", { path: { item: id } }))));

@@ -20,7 +20,7 @@ export async function uploadFile(file: File): Promise<Uploaded> {
   return answer;
 }
 
-/** The name under which a picture is dragged inside the editor. */
+/** The name under which an image is dragged inside the editor. */
 export const DRAG_OUTPUT = "application/x-safelight-output";
 export const DRAG_NODE = "application/x-safelight-node";
 export const DRAG_MODEL = "application/x-safelight-model";
@@ -40,7 +40,7 @@ export async function receiveDrop(event: DragEvent, at: m.Point): Promise<void> 
   if (part) paste(part, at);
 }
 
-/** A file dropped or pasted: a workflow is opened; a picture or video with one in it asks; another is loaded. */
+/** A file dropped or pasted: a workflow is opened; an image or video with one in it asks; another is loaded. */
 export async function receiveFile(file: File, at: m.Point): Promise<void> {
   const medium = useApp.getState().catalogue.media.of(file.type, file.name);
   if (!medium || medium.view === "text") {
@@ -114,12 +114,12 @@ export function addModel({ name, kind }: { name: string; kind: string }, at: m.P
   toast(t("model.noLoader", { kind }), "error");
 }
 
-/** A picture of the gallery becomes an input: a copy of it in the input folder. */
+/** An image of the gallery becomes an input: a copy of it in the input folder. */
 export async function loadOutput(name: string, at: m.Point): Promise<void> {
   await loadPicture(outputFile(name), at);
 }
 
-/** Raises ApiError where the picture is gone, Unreachable without a server. */
+/** Raises ApiError where the image is gone, Unreachable without a server. */
 export async function outputFile(name: string): Promise<File> {
   const blob = await fetchBlob(fileUrl("output", name));
   return new File([blob], name.split("/").pop() ?? name, { type: blob.type });

@@ -106,7 +106,7 @@ export function useGallery(query: GalleryQuery): Gallery {
   return { ...list, at, show, loaded };
 }
 
-/** Throws pictures away; the message that says so takes it back, and the trash does later. */
+/** Throws images away; the message that says so takes it back, and the trash does later. */
 export async function trash(ids: string[]): Promise<void> {
   if (!ids.length) return;
   try {

@@ -1,4 +1,4 @@
-/** What was painted, as vectors: each mark can be undone, and drawn again on a picture of any size. Pixels of the picture. */
+/** What was painted, as vectors: each mark can be undone, and drawn again on an image of any size. Pixels of the image. */
 
 import type { Point } from "../graph";
 

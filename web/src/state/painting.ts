@@ -8,7 +8,7 @@ import { edit } from "./edits";
 import { uploadFile } from "./files";
 import { activeGraph, activeScene, type PaintSource, useApp } from "./store";
 
-/** Marks of pictures that are not finished: closing the painter loses none. By picture and mask. */
+/** Marks of images that are not finished: closing the painter loses none. By image and mask. */
 export const useDrafts = create<{ drafts: Record<string, Marks> }>()(() => ({ drafts: {} }));
 
 export const draftKey = (source: PaintSource) => `${source.picture}|${source.mask}|${source.field}`;
@@ -25,7 +25,7 @@ export function openPainter(source: PaintSource): void {
   useApp.setState({ overlay: { kind: "painter", source } });
 }
 
-/** Opens the painter on a picture by its address: a result in a node, in the gallery, in the viewer. */
+/** Opens the painter on an image by its address: a result in a node, in the gallery, in the viewer. */
 export function paintPicture(address: string, title = "picture.png"): void {
   const path = new URL(address, location.href).pathname;
   const [, folder, name] = /\/files\/(input|output)\/(.+)$/.exec(path) ?? [];
@@ -33,7 +33,7 @@ export function paintPicture(address: string, title = "picture.png"): void {
   openPainter({ picture: address, name: file, input: folder === "input" ? file : null, mask: null, field: null, forMask: false });
 }
 
-/** Opens the painter on a picture that a node shows: of its field, if that is where it comes from. */
+/** Opens the painter on an image that a node shows: of its field, if that is where it comes from. */
 export function paintShown(node: string, address: string, title: string): void {
   const { graph, catalogue } = activeScene();
   const field = catalogue.get(graph.nodes[node]?.type ?? "")?.inputs.find(({ name, widget }) => {
@@ -73,7 +73,7 @@ export function isPaintable(node: string, port: string, value: unknown): boolean
   return widget === "mask" && (Boolean(value) || pictureUnder(node) !== null);
 }
 
-/** A mask that was painted: into its node, or a new one that is connected where the picture goes and a mask is missing. */
+/** A mask that was painted: into its node, or a new one that is connected where the image goes and a mask is missing. */
 export async function putMask(source: PaintSource, mask: Blob): Promise<void> {
   const stem = source.name.split("/").at(-1)?.replace(/\.\w+$/, "").replace(/_mask$/, "") ?? "picture";
   const { file } = await uploadFile(new File([mask], `masks/${stem}_mask.png`, { type: "image/png" }));
@@ -121,7 +121,7 @@ function filePort(spec: m.NodeSpec | undefined, kind: "image" | "mask"): string 
   return spec?.inputs.find((input) => input.widget?.widget === "file" && input.widget.kind === kind)?.name;
 }
 
-/** The picture that a mask belongs to: that of a node which takes both, else the one that it was painted on. */
+/** The image that a mask belongs to: that of a node which takes both, else the one that it was painted on. */
 function pictureUnder(mask: string): string | null {
   const { graph, catalogue } = activeScene();
   for (const link of graph.links) {
@@ -138,7 +138,7 @@ function pictureUnder(mask: string): string | null {
   return typeof over === "string" ? over : null;
 }
 
-/** Gives a mask to the node that holds the mask of this picture, or makes one. Returns its id. */
+/** Gives a mask to the node that holds the mask of this image, or makes one. Returns its id. */
 function placeMask(scene: m.Scene, source: PaintSource, input: string, mask: string): string {
   const { graph, catalogue } = scene;
   const own = source.field ? m.splitPort(source.field).node : loaderOf(scene, input);
@@ -164,7 +164,7 @@ function placeMask(scene: m.Scene, source: PaintSource, input: string, mask: str
   return made;
 }
 
-/** Whether a mask's node goes with a picture's: wired to the same node, or painted on that picture and wired to none. */
+/** Whether a mask's node goes with an image's: wired to the same node, or painted on that image and wired to none. */
 function belongs(graph: m.Graph, mask: string, picture: string, input: string): boolean {
   const takersOf = (id: string) => graph.links.filter((link) => m.splitPort(link.from).node === id).map((link) => m.splitPort(link.to).node);
   const takers = takersOf(mask);

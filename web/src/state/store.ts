@@ -38,7 +38,7 @@ export interface Tab {
   batch: string | null;
 }
 
-/** A picture that a node shows. */
+/** An image that a node shows. */
 export interface ShownPicture {
   node: string;
   url: string;
@@ -47,7 +47,7 @@ export interface ShownPicture {
 
 /** What the painter was opened on. */
 export interface PaintSource {
-  /** Address of the picture; null where only a mask is known. */
+  /** Address of the image; null where only a mask is known. */
   picture: string | null;
   name: string;
   /** Its name in the input folder; null for a result that does not lie there. */

@@ -1,4 +1,4 @@
-/** Sweeps: several values of some fields, every combination a run, and the pictures a grid. */
+/** Sweeps: several values of some fields, every combination a run, and the images a grid. */
 
 import { call } from "../api/client";
 import type { Batch } from "../api/types";

@@ -158,7 +158,7 @@ def evict(index: Index, limit: int, path: Callable[[str], Path], pins: Pins) -> 
             if found and not gone:
                 return
             if not gone:
-                # The sum is wrong, as it may be after a damage: it is counted anew.
+                # The sum is wrong, as it may be after a damage: it is counted again.
                 connection.execute(
                     f"UPDATE total SET value = (SELECT coalesce(sum(bytes + {OVERHEAD}), 0) FROM entry) "
                     "WHERE name = 'bytes'"

@@ -135,7 +135,7 @@ class Disk:
         return action
 
     def load(self, key: str) -> Loaded | None:
-        """The payload, verified. A damaged one is removed, so that it is written anew the next time."""
+        """The payload, verified. A damaged one is removed, so that it is written again the next time."""
         found = self.rows("SELECT kind, bytes, crc, body, size, seconds, parts FROM entry WHERE id = ?", (key,))
         if not found:
             return None
@@ -156,7 +156,7 @@ class Disk:
                 raise Damaged("the row has another length.")
         except (Damaged, OSError) as error:
             if not isinstance(error, FileNotFoundError):
-                log.warning("cache entry %s cannot be read (%s): it will be computed anew.", key, error)
+                log.warning("cache entry %s cannot be read (%s): it will be computed again.", key, error)
             self.forget(key)
             return None
         with self._lock:

@@ -68,7 +68,7 @@ class NewerSchema(Exception):
 
 
 class Index:
-    """One connection, for one thread at a time. A damaged file is moved aside and the index starts anew.
+    """One connection, for one thread at a time. A damaged file is moved aside and the index starts again.
 
     Any number of these may be open on one file, in one process or many.
     """
@@ -88,7 +88,7 @@ class Index:
         self._open()
 
     def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Rows; none when the file is damaged (it is then made anew) or locked for too long.
+        """Rows; none when the file is damaged (it is then made again) or locked for too long.
 
         Raises:
             OSError, sqlite3.Error, NewerSchema: the file cannot be used.
@@ -128,7 +128,7 @@ class Index:
         self._handle().execute("VACUUM")
 
     def follow(self) -> bool:
-        """Opens the file anew when it was replaced or removed under us. True when it was."""
+        """Opens the file again when it was replaced or removed under us. True when it was."""
         if self._connection is not None and _inode(self._path) == self._inode:
             return False
         self.close()
@@ -212,7 +212,7 @@ class Index:
             if _inode(self._path) != self._inode:
                 return
             stamp = f"damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-            log.warning("cache index %s is damaged (%s): moved aside, starting anew.", self._path, error)
+            log.warning("cache index %s is damaged (%s): moved aside, starting again.", self._path, error)
             for suffix in ("-wal", "-shm", ""):
                 path = self._folder / (NAME + suffix)
                 with contextlib.suppress(FileNotFoundError):

@@ -73,10 +73,10 @@ class States:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            log.warning("checkpoint %s cannot be read (%s): the run starts anew.", path.name, error.strerror or error)
+            log.warning("checkpoint %s cannot be read (%s): the run starts again.", path.name, error.strerror or error)
             return None
         except Exception as error:  # whatever a damaged or foreign file leads to, the run starts at its first step
-            log.warning("checkpoint %s cannot be read (%s): the run starts anew.", path.name, error)
+            log.warning("checkpoint %s cannot be read (%s): the run starts again.", path.name, error)
             with contextlib.suppress(OSError):
                 path.unlink()
             return None

@@ -199,7 +199,7 @@ class Cache:
     # Bytes
 
     def put_bytes(self, data: bytes, seconds: float = 0.0) -> str:
-        """Keeps finished bytes, such as an encoded picture, and gives their digest."""
+        """Keeps finished bytes, such as an encoded image, and gives their digest."""
         digest = hash_bytes(data)
         key = BLOB_MARK + digest
         size = len(data) + ROOM
@@ -394,10 +394,10 @@ class Cache:
         try:
             value, size = self._built(loaded.kind, loaded.content), loaded.size - loaded.mapped
         except CodecError as error:  # its pack is not installed, or fails to import today
-            log.warning("a cached value cannot be put together (%s): it will be computed anew.", error)
+            log.warning("a cached value cannot be put together (%s): it will be computed again.", error)
             return MISSING
         except Exception as error:  # its class has changed since, or the row says what it is not
-            log.warning("a cached value is of no use any more (%s): it will be computed anew.", error)
+            log.warning("a cached value is of no use any more (%s): it will be computed again.", error)
             self._disk.forget(key)
             return MISSING
         if isinstance(value, _Listed):

@@ -1,1 +1,1 @@
-"""CLIP's text towers, which several families read prompts with."""
+"""CLIP's text encoders, which several families read prompts with."""

@@ -1,4 +1,4 @@
-"""Miniatures of CLIP's text towers and tokenizer, for tests."""
+"""Miniatures of CLIP's text encoders and tokenizer, for tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 TEXT_WIDTH = 32
-"""Channels of every text tower here."""
+"""Channels of every text encoder here."""
 _MERGED_WORDS = [
     *("a", "an", "the", "of", "on", "in", "and", "with", "red", "green", "blue", "dark", "light"),
     *("apple", "house", "cat", "dog", "photo", "picture", "sky", "sea", "tree"),
@@ -28,7 +28,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def text_tower(activation: str, projected: bool) -> Any:
-    """A random text tower of three layers."""
+    """A random text encoder of three layers."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     size = len(_vocabulary()[0])

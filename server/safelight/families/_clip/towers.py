@@ -1,4 +1,4 @@
-"""CLIP text towers and their tokenizers, from folders and from files that hold weights alone."""
+"""CLIP text encoders and their tokenizers, from folders and from files that hold weights alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CLIP_BIG_G: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Tower:
-    """A text tower of a family: its part and that of its tokenizer, and how it stands in a whole model's file.
+    """A text encoder of a family: its part and that of its tokenizer, and how it stands in a whole model's file.
 
     There its names begin with `prefix`, in the layout of transformers or (`open_clip`) of open_clip; `config` is that
     of the release, `pad` what texts are filled up with: those trained by OpenAI with their end mark, those by LAION
@@ -62,7 +62,7 @@ class Tower:
 
 
 def tower(files: Files, part: str) -> Any:
-    """The text tower of a model's folder.
+    """The text encoder of a model's folder.
 
     Raises:
         ProblemError: `unsupported_family`, when it is none of CLIP.
@@ -87,7 +87,7 @@ def tokenizer(files: Files, part: str) -> Any:
 
 
 def original_tower(files: Files, kind: Tower) -> Any:
-    """The text tower inside a whole model's file."""
+    """The text encoder inside a whole model's file."""
     from diffusers.loaders.single_file_utils import convert_ldm_clip_checkpoint, convert_open_clip_checkpoint
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 

@@ -19,7 +19,7 @@ def added_conditions(
 ) -> dict[str, Tensor]:
     """SDXL's pooled text and size numbers for a batch of prompts one after the other.
 
-    Sizes that a prompt does not name are those of the picture being made: no crop, nothing scaled.
+    Sizes that a prompt does not name are those of the image being made: no crop, nothing scaled.
     """
     import torch
 

@@ -143,8 +143,8 @@ class UNetDenoiser(LoopDenoiser):
             raise ProblemError(
                 Problem(
                     code="inpainting_latent_needed",
-                    message="This is an inpainting model: it needs the picture around the part to paint.",
-                    hint="Encode the picture and its mask with vae.encode_inpaint.",
+                    message="This is an inpainting model: it needs the image around the part to paint.",
+                    hint="Encode the image and its mask with vae.encode_inpaint.",
                     port="latent",
                 )
             )

@@ -1,4 +1,4 @@
-"""LoRAs for a UNet and CLIP's text towers, in the names that diffusers has for them."""
+"""LoRAs for a UNet and CLIP's text encoders, in the names that diffusers has for them."""
 
 from __future__ import annotations
 

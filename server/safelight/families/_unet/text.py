@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class CLIPText:
-    """The text towers of a model in memory. Fits `sdk.leased.TextModel`."""
+    """The text encoders of a model in memory. Fits `sdk.leased.TextModel`."""
 
     def __init__(self, family: Generation, held: Held) -> None:
         self.family = family

@@ -1,4 +1,4 @@
-"""Stable Diffusion 2: other text tower, linear projections, and models that predict velocity."""
+"""Stable Diffusion 2: other text encoder, linear projections, and models that predict velocity."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def facts_of(graph: Graph, node: str) -> Facts:
 
 
 def facts_in(document: Document, catalogue: Catalogue) -> Facts:
-    """The facts of a picture by the document that it carries: of all of it, as it does not say which node saved it."""
+    """The facts of an image by the document that it carries: of all of it, as it does not say which node saved it."""
     try:
         graph = check(document, catalogue).graph
     except ProblemError:

@@ -154,7 +154,7 @@ class Archive:
                     record = await asyncio.to_thread(self._shelf.describe, one)
                     records += [record] if record is not None else []
                 await self._database.write(lambda connection, records=records: add(connection, records))
-                await asyncio.sleep(_BREATH)  # thousands of pictures must not keep anybody else waiting
+                await asyncio.sleep(_BREATH)  # thousands of images must not keep anybody else waiting
             if new or gone:
                 log.info("output folder: %d files that were new are on record, %d were gone", len(new), len(gone))
                 # Of thousands a few are enough: who lists the folder asks again at the first.

@@ -198,7 +198,7 @@ def set_restored(connection: sqlite3.Connection, names: dict[int, str]) -> None:
         digest = connection.execute("SELECT digest FROM output WHERE number = ?", (number,)).fetchone()
         if digest is None:
             continue
-        # The same picture may have been made again meanwhile: then one record is enough.
+        # The same image may have been made again meanwhile: then one record is enough.
         connection.execute(
             "DELETE FROM output WHERE name = ? AND digest = ? AND number != ?", (name, digest[0], number)
         )

@@ -259,7 +259,7 @@ def _move(connection: sqlite3.Connection, number: int, other_id: str, *, ahead: 
                 (row["status"], row["priority"], rank, number),
             )
             return
-        # Fifty halvings between two neighbours use up a float: all ranks are spread anew.
+        # Fifty halvings between two neighbours use up a float: all ranks are spread again.
         connection.execute(
             "UPDATE run SET rank = (SELECT count(*) FROM run AS other WHERE (other.rank, other.number) <= "
             f"(run.rank, run.number)) * {_STEP}"

@@ -14,7 +14,7 @@ def problem_of(reason: str, node: str | None, *, starved: bool) -> Problem:
     """
     message = f"The worker process died while it ran this: {reason or 'it was stopped'}"
     if starved:
-        hint = "Use smaller pictures or batches, fewer workers, or free memory before the next run."
+        hint = "Use smaller images or batches, fewer workers, or free memory before the next run."
         return Problem(code="out_of_memory", message=message, hint=hint, node=node)
     hint = "Run it again; if it happens every time, a library crashes on this input. The log may say more."
     return Problem(code="worker_died", message=message, hint=hint, node=node)

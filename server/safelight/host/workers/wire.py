@@ -111,7 +111,7 @@ class Told(Message, frozen=True, kw_only=True, tag="told"):
 
 
 class Preview(Message, frozen=True, kw_only=True, tag="preview"):
-    """A small picture of how far a node has come."""
+    """A small image of how far a node has come."""
 
     run: str
     node: str

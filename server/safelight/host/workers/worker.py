@@ -160,7 +160,7 @@ class Worker:
             time.sleep(BEAT_SECONDS)
 
     def _messages(self, waiting: list[Message | tuple[Begin, Event]]) -> list[Message]:
-        """Events of one run together, previews as pictures of their own, only the newest of each node."""
+        """Events of one run together, previews as images of their own, only the newest of each node."""
         found: list[Message] = []
         told: list[AnyEvent] = []
         newest: dict[tuple[str, str], NodeProgress] = {}
@@ -220,7 +220,7 @@ class Worker:
             seconds = time.perf_counter() - started
             self._out.put(Warm(seconds=seconds, numerics=numerics, libraries=library_versions(), **state))
         except Exception:
-            log.exception("warming up failed; runs that need these libraries will say why")
+            log.exception("loading ahead failed; runs that need these libraries will say why")
             self._out.put(Warm(seconds=0.0, device="", numerics="", libraries={}))
 
     def _run(self, studio: Studio, job: _Job) -> None:
