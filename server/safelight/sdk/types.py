@@ -72,7 +72,7 @@ ANY = PortType("Any")
 _SAME = Fit(True, "same")
 _SCALARS = {int: "int", float: "float", str: "str", bool: "bool"}
 _GIVES = {
-    "Image": "pictures",
+    "Image": "images",
     "Latent": "a latent",
     "Conditioning": "conditioning",
     "Mask": "a mask",
