@@ -52,7 +52,7 @@ def test_what_is_wrong_is_raised(studio: Studio, tmp_path: Path) -> None:
         safelight.load("text_to_image", studio).run(promt="x")
     assert codes(caught) == ["unknown_input"]
     with pytest.raises(ProblemError) as caught:
-        safelight.load("text_to_image", studio).run(steps=0, seed="one", output=tmp_path)
+        safelight.load("text_to_image", studio).run(steps=999, seed="one", output=tmp_path)
     assert sorted(codes(caught)) == ["out_of_range", "wrong_type"]
     cancel = Cancel()
     cancel.set()

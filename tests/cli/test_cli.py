@@ -101,7 +101,7 @@ def test_problems_end_with_2_and_come_all_at_once(safelight: Command) -> None:
     ]
     told = safelight("check", "text_to_image", "--steps", "999")
     assert told.returncode == 2
-    assert "999 is outside 1 to 150" in told.stderr
+    assert "999 is outside 0 to 150" in told.stderr
     assert "Traceback" not in told.stderr
 
 
@@ -144,7 +144,7 @@ def test_a_missing_workflow_names_the_shipped_ones(safelight: Command) -> None:
     ("words", "message", "hint"),
     [
         (["--prompt", "a red apple", "text_to_image"], "'a red apple' is neither a file", "The workflow comes first"),
-        ([__file__], "neither JSON nor an image", "*.json"),
+        ([__file__], "neither JSON nor a file that can carry one", "*.json"),
         (["."], "'.' is a folder", "text_to_image"),
         (["text_to_image", "--outptu", "x"], "'--outptu'", "Did you mean --output"),
         (["text_to_image", "--ste", "5"], "'--ste'", "Did you mean --steps"),

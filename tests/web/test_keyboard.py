@@ -61,7 +61,7 @@ def test_walking_from_node_to_node_into_the_fields_and_back(chain: Editor) -> No
     chain.page.keyboard.press("Escape")
     assert focused(chain, "id") == "canvas"
     assert chain.selection == ["sample"]
-    assert chain.document["nodes"]["sample"]["values"]["steps"] == 21
+    assert chain.document["nodes"]["sample"]["values"]["steps"] == 1
 
 
 def test_help_of_a_node_by_key_and_by_button(chain: Editor) -> None:
@@ -108,7 +108,7 @@ def test_find_walks_through_the_hits_with_enter(chain: Editor) -> None:
 
 
 def test_the_palette_holds_every_command_and_the_sheet_every_key(chain: Editor) -> None:
-    source = (ROOT / "web" / "src" / "app" / "commands.ts").read_text()
+    source = (ROOT / "web" / "src" / "commands" / "commands.ts").read_text()
     keys = {
         name: re.findall(r'"((?:[^"\\]|\\.)+)"', keys)
         for name, keys in re.findall(r'id: "(\w+)",\s+group: "\w+",\s+keys: \[([^\]]*)\]', source)

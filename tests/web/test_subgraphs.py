@@ -97,7 +97,7 @@ def test_a_widget_is_promoted_and_set_from_outside(packed: Editor) -> None:
     )
     field.first.focus()
     packed.page.keyboard.press("ArrowRight")
-    assert packed.document["nodes"]["subgraph"]["values"] == {"steps": 21}
+    assert packed.document["nodes"]["subgraph"]["values"] == {"steps": 1}
     packed.press("Enter")
     menu(packed, "expose", widget)
     assert [entry["name"] for entry in inside(packed)["inputs"]] == ["latent"]
@@ -128,12 +128,12 @@ def test_ports_are_named_ordered_and_taken_off_and_the_wires_follow(packed: Edit
         name.press("Enter")
 
     packed.one_step(rename)
-    assert "empty.latent > subgraph.start_picture" in packed.links
-    packed.one_step(lambda: page.get_by_label("Move down: start_picture").click())
-    assert [entry["name"] for entry in inside(packed)["inputs"]] == ["seed", "start_picture"]
+    assert "empty.latent > subgraph.start_image" in packed.links
+    packed.one_step(lambda: page.get_by_label("Move down: start_image").click())
+    assert [entry["name"] for entry in inside(packed)["inputs"]] == ["seed", "start_image"]
     page.get_by_label("Name", exact=True).fill("Two samplers")
     page.get_by_label("Name", exact=True).press("Enter")
-    packed.one_step(lambda: page.get_by_label("Take off the outside: start_picture").click())
+    packed.one_step(lambda: page.get_by_label("Take off the outside: start_image").click())
     packed.press("Control+ArrowUp")
     assert packed.links == {"subgraph.latent > decode.latent"}
     assert packed.node("subgraph").locator(".node-title").inner_text().startswith("Two samplers")
@@ -151,9 +151,9 @@ def test_one_place_for_all_instances(packed: Editor) -> None:
     choose(packed, "subgraph")
     packed.press("Enter")
     assert path(packed) == ["subgraph"]
-    assert inside(packed)["nodes"]["sample"]["values"]["steps"] == 21
+    assert inside(packed)["nodes"]["sample"]["values"]["steps"] == 1
     packed.page.wait_for_selector('[data-node="sample"]')
-    assert "21" in packed.page.locator('[data-widget="sample.steps"]').inner_text()
+    assert "1" in packed.page.locator('[data-widget="sample.steps"]').inner_text()
 
 
 def test_nested_ones_have_their_own_breadcrumb_and_none_lies_in_itself(packed: Editor) -> None:

@@ -26,10 +26,9 @@ class Painter:
     """An open model, and a LoRA on it if one is named."""
 
     def __init__(self, model: Path, lora: Path | None = None, weight: float = 1.0) -> None:
-        import os
-
         from safelight.app import Budgets, Studio
         from safelight.engine import Cancel, NodeContext, Services
+        from safelight.environment import Environment
         from safelight.models import ModelStore
         from safelight_nodes import models
 
@@ -38,8 +37,8 @@ class Painter:
         self._studio = Studio.open(home, budgets=Budgets(memory=1 << 20, disk=1 << 20))
         model = model.resolve()
         folders = [model.parent, *([lora.resolve().parent] if lora else [])]
-        environ = {**os.environ, "SAFELIGHT_MODELS": os.pathsep.join(str(folder) for folder in folders)}
-        store = ModelStore(home, fingerprint=self._studio.cache.fingerprint, environ=environ)
+        environment = replace(Environment.read(), models=tuple(folders))
+        store = ModelStore(home, fingerprint=self._studio.cache.fingerprint, environment=environment)
         services = Services(self._studio.cache, store, self._studio.services.files, self._studio.media)
 
         class Forgetful(NodeContext):
@@ -77,11 +76,8 @@ class Painter:
         said = [text.encode(parts.text, text=prompt, ctx=ctx) for prompt in prompts]
         first = [one.prompts[0] for one in said]
         # One batch of different prompts: a node that takes a single prompt would make them one by one.
-        together = replace(
-            first[0],
-            embeddings=torch.cat([one.embeddings for one in first]),
-            pooled=None if first[0].pooled is None else torch.cat([one.pooled for one in first]),
-        )
+        names = first[0].tensors
+        together = replace(first[0], tensors={name: torch.cat([one.tensors[name] for one in first]) for name in names})
         made = sampling.sample(
             parts.model,
             Conditioning((together,), family=said[0].family),
@@ -89,7 +85,7 @@ class Painter:
             latent.empty(parts.vae, batch=len(prompts), ctx=ctx),
             steps=settings.steps,
             guidance=settings.guidance,
-            sampler=settings.sampler,  # pyright: ignore[reportArgumentType]
+            sampler=settings.sampler,
             seed=seed,
             ctx=ctx,
         )

@@ -134,7 +134,8 @@ class Attached:
 
 
 _FEW = 0.1
-"""Layers of other shapes that are left out; a LoRA with more of them was made for another model, and is refused."""
+"""The part of the layers found in a model whose shapes may differ and are left out; with more of them a LoRA was made
+for another model, and is refused."""
 
 
 def _fitting(part: str, module: Any, state: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -142,6 +143,7 @@ def _fitting(part: str, module: Any, state: Mapping[str, Any]) -> Mapping[str, A
     modules = dict(module.named_modules())
     downs = [key for key in state if key.startswith(f"{part}.") and key.endswith(_DOWN)]
     wrong: list[str] = []
+    there = 0
     for key in downs:
         layer = _END.sub("", key)
         path = layer.removeprefix(f"{part}.").replace(".processor.", ".")
@@ -151,10 +153,11 @@ def _fitting(part: str, module: Any, state: Mapping[str, Any]) -> Mapping[str, A
         up = state.get(key.replace("lora_A.", "lora_B.").replace(".down.", ".up."))
         if weight is None or up is None:
             continue
+        there += 1
         rank, inputs = state[key].shape[:2]
         if rank != up.shape[1] or (up.shape[0], inputs) != tuple(weight.shape[:2]):
             wrong.append(layer)
-    if not wrong or len(wrong) > _FEW * len(downs):
+    if not wrong or len(wrong) > _FEW * there:
         return state
     starts = tuple(f"{layer}{end}" for layer in wrong for end in (".", "_lora."))
     return {key: tensor for key, tensor in state.items() if not key.startswith(starts)}

@@ -27,6 +27,7 @@ _IMPORT = re.compile(
 _NAME = re.compile(r"[\w.]+")
 _DYNAMIC = re.compile(rb"\b(importlib|__import__|pkgutil|runpy|__file__|__path__|get_data)\b")
 _DATA = "(data)"
+_OWN = __name__.partition(".")[0]
 _FAMILIES = ("safelight.families.", "safelight.diffusion.")
 _GROUPS = ("safelight.families", "safelight.samplers", "safelight.schedulers")
 
@@ -93,8 +94,9 @@ class PackSources:
             base = ".".join([*parents[: len(parents) - dots + 1], *filter(None, [origin.lstrip(".")])])
             yield from self._known([base, *(f"{base}.{name}" for name in _NAME.findall(names))])
         if _DYNAMIC.search(text):
-            # It finds modules or files by name: any of the pack may be among them.
-            yield from (name for name in self._texts if name.partition(".")[0] == module.partition(".")[0])
+            # It finds modules or files by name: any of the pack, or of the room of Safelight, may be among them.
+            room = _room(module)
+            yield from (name for name in self._texts if _room(name) == room)
             yield _DATA
 
     def _known(self, names: Iterable[str]) -> Iterator[str]:
@@ -103,6 +105,11 @@ class PackSources:
             yield from (
                 above for count in range(1, len(parts) + 1) if (above := ".".join(parts[:count])) in self._texts
             )
+
+
+def _room(module: str) -> list[str]:
+    parts = module.split(".")
+    return parts[: 2 if parts[0] == _OWN else 1]
 
 
 def sources_of(package: ModuleType) -> dict[str, bytes]:
@@ -123,12 +130,11 @@ def public_sources() -> dict[str, bytes]:
 
     The names that nodes import from one of them as a whole are its public face, which changes with its version only.
     """
-    own, _, _ = __name__.partition(".")
     top = Path(__file__).parent.parent
     found: dict[str, bytes] = {}
     for part in ("sdk", "diffusion", "families"):
-        found |= sources_in(f"{own}.{part}", [top / part])
-        found.pop(f"{own}.{part}", None)
+        found |= sources_in(f"{_OWN}.{part}", [top / part])
+        found.pop(f"{_OWN}.{part}", None)
     for root in {point.module.partition(".")[0] for group in _GROUPS for point in installed(group)}:
         # What packs bring counts as a part of the families, whatever it is called.
         spec = find_spec(root)
