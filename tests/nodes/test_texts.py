@@ -33,6 +33,8 @@ def workflow_texts() -> Iterator[str]:
         for entry in document.inputs:
             yield from (label(entry.name), entry.help)
         yield from {node.title for node in document.nodes.values()} - CHOICES
+        for inside in document.subgraphs.values():
+            yield from (inside.name, inside.description)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
