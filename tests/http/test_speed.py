@@ -72,7 +72,7 @@ def test_the_event_loop_computes_only_in_short_stretches(own: Server) -> None:
             pass
 
     asyncio.run(work())
-    assert lag(own, "computing") <= 0.05
+    assert lag(own, "computing") <= 0.1, "0.05 on a machine at rest; others run tests beside"
     assert lag(own, "worst") <= 2.0, "something waited for a disk or a lock on the loop"
 
 

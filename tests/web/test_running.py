@@ -26,6 +26,15 @@ def status(editor: Editor, node: str) -> str:
     return editor.node(node).get_attribute("data-status")
 
 
+def run(editor: Editor) -> None:
+    """Asks for a run, and waits for the end of that one: until it is accepted, the tab shows the run before."""
+    current = "__safelight.app.getState().tabs.find(t => t.id === __safelight.app.getState().active).run ?? ''"
+    before = editor.page.evaluate(current)
+    editor.press("Control+Enter")
+    editor.wait(f"({current}) !== {before!r}")
+    finished(editor)
+
+
 def finished(editor: Editor) -> None:
     editor.wait(
         "(() => { const s = __safelight.app.getState(); const t = s.tabs.find(t => t.id === s.active);"
@@ -54,8 +63,7 @@ def test_what_will_run_is_marked_and_counted_and_only_that_runs(editor: Editor) 
     first = int(button.get_attribute("data-will-run"))
     assert {status(editor, name) for name in SUM["nodes"]} <= {"will-run", "cached"}
     assert first == sum(status(editor, name) == "will-run" for name in SUM["nodes"])
-    editor.press("Control+Enter")
-    finished(editor)
+    run(editor)
     assert {status(editor, name) for name in SUM["nodes"]} <= {"done", "cached"}
     editor.wait("document.querySelector('.run-button').dataset.willRun === '0'")
     assert "Up to date" in button.inner_text()
@@ -65,8 +73,7 @@ def test_what_will_run_is_marked_and_counted_and_only_that_runs(editor: Editor) 
     editor.wait("document.querySelector('.run-button').dataset.willRun === '2'")
     assert "2 to run" in button.inner_text()
     assert [status(editor, name) for name in ("a", "b", "sum")] == ["cached", "will-run", "will-run"]
-    editor.press("Control+Enter")
-    finished(editor)
+    run(editor)
     assert [status(editor, name) for name in ("a", "b", "sum")] == ["cached", "done", "done"]
 
 
@@ -79,16 +86,14 @@ def test_a_run_that_is_over_before_its_acceptance_is_known_is_taken_note_of(edit
     editor.open(SUM)
     editor.wait_plan()
     editor.page.route("**/api/v1/runs", late)
-    editor.press("Control+Enter")
-    finished(editor)
+    run(editor)
     editor.wait("document.querySelector('.run-button').dataset.willRun === '0'")
     editor.page.wait_for_selector('[data-node="sum"] .values')
 
 
 def test_numbers_are_shown_in_the_node_that_made_them(editor: Editor) -> None:
     editor.open(SUM)
-    editor.press("Control+Enter")
-    finished(editor)
+    run(editor)
     editor.page.wait_for_selector('[data-node="sum"] .values')
     assert editor.node("sum").locator(".values dd").inner_text() == "6.5"
     # What its own field says anyway is not said twice.
@@ -97,8 +102,7 @@ def test_numbers_are_shown_in_the_node_that_made_them(editor: Editor) -> None:
 
 def test_a_curve_is_drawn_in_the_node_that_reports_one(editor: Editor) -> None:
     editor.open(SUM)
-    editor.press("Control+Enter")
-    finished(editor)
+    run(editor)
     # The events of a training node, without training for a minute: what the page makes of them is what is tested.
     editor.page.evaluate(
         """() => {
@@ -218,8 +222,7 @@ def test_a_problem_inside_a_subgraph_is_jumped_to(editor: Editor) -> None:
     )
     editor.page.mouse.click(*editor.header("sum"))
     editor.press("Control+Shift+G")
-    editor.press("Control+Enter")
-    finished(editor)
+    run(editor)
     assert status(editor, "subgraph") == "failed"
     editor.press("e")
     editor.page.click(".problem-list button")
@@ -261,8 +264,7 @@ def test_a_failed_run_lists_what_failed_and_jumps_there(editor: Editor) -> None:
     editor.page.locator('[data-widget="b.value"] .field').focus()
     editor.page.keyboard.type("0")
     editor.page.keyboard.press("Enter")
-    editor.press("Control+Enter")
-    finished(editor)
+    run(editor)
     assert status(editor, "sum") == "failed"
     assert editor.node("sum").locator(".node-problem").is_visible()
     editor.page.evaluate("__safelight.view.set(-4000, -4000, 1)")
