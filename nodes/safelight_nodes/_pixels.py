@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import Problem, ProblemError
+from safelight.sdk import Image, Problem, ProblemError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,6 +16,28 @@ def color_of(text: str) -> Tensor:
     import torch
 
     return torch.tensor([int(text[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+
+
+def joined(images: Sequence[Image]) -> Tensor:
+    """(B, H, W, C) of all images of a list, which must have one size and one number of channels.
+
+    Raises:
+        ProblemError: `wrong_batch`, at `images`.
+    """
+    import torch
+
+    shapes = {tuple(image.pixels.shape[1:]) for image in images}
+    if len(shapes) != 1:
+        sizes = ", ".join(f"{width} x {height} ({channels} channels)" for height, width, channels in sorted(shapes))
+        raise ProblemError(
+            Problem(
+                code="wrong_batch",
+                message=f"The images differ: {sizes}." if shapes else "There are no images.",
+                hint="Bring them to one size with image.resize, and flatten transparent ones.",
+                port="images",
+            )
+        )
+    return torch.cat([image.pixels for image in images])
 
 
 def flattened(pixels: Tensor, background: float | Tensor) -> Tensor:

@@ -257,20 +257,9 @@ def canny(
 @node(version=1, cheap=True, tags=("Batch Images", "ImageBatch"))
 def batch(images: Annotated[list[Image], "Images of one size, in the order in which they were connected."]) -> Image:
     """Put images of one size together as a batch."""
-    import torch
+    from ._pixels import joined
 
-    shapes = {tuple(image.pixels.shape[1:]) for image in images}
-    if len(shapes) != 1:
-        sizes = ", ".join(f"{width} x {height} ({channels} channels)" for height, width, channels in sorted(shapes))
-        raise ProblemError(
-            Problem(
-                code="wrong_batch",
-                message=f"The images differ: {sizes}." if shapes else "There are no images.",
-                hint="Bring them to one size with image.resize, and flatten transparent ones.",
-                port="images",
-            )
-        )
-    return Image(torch.cat([image.pixels for image in images]))
+    return Image(joined(images))
 
 
 @node(version=1, cheap=True, tags=("unbatch", "ImageFromBatch"))

@@ -69,22 +69,10 @@ def from_images(
 
     Images that came from files of 8 bits, or would be saved as such without a difference, take a quarter of the memory.
     """
-    import torch
-
     from ._frames import as_frames
+    from ._pixels import joined
 
-    shapes = {tuple(image.pixels.shape[1:]) for image in images}
-    if len(shapes) != 1:
-        sizes = ", ".join(f"{width} x {height} ({channels} channels)" for height, width, channels in sorted(shapes))
-        raise ProblemError(
-            Problem(
-                code="wrong_batch",
-                message=f"The images differ: {sizes}." if shapes else "There are no images.",
-                hint="Bring them to one size with image.resize, and flatten transparent ones.",
-                port="images",
-            )
-        )
-    return Video(as_frames(torch.cat([image.pixels for image in images])), fps, audio)
+    return Video(as_frames(joined(images)), fps, audio)
 
 
 @node(version=1, title="Frames of a video", cheap=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from safelight.sdk import Problem, ProblemError
 from safelight.sdk.prompt_syntax import Piece
 
 from .embeddings import Vocabulary
@@ -27,6 +28,21 @@ class Chunk:
 
     tokens: tuple[int, ...]
     weights: tuple[float, ...]
+
+
+def check_clip_skip(encoders: Sequence[Any], clip_skip: int) -> None:
+    """Raises ProblemError `clip_skip_too_large` where an encoder has no layer left."""
+    layers = min(encoder.config.num_hidden_layers for encoder in encoders)
+    if clip_skip >= layers:
+        raise ProblemError(
+            Problem(
+                code="clip_skip_too_large",
+                message=f"The text encoder has {layers} layers, so {clip_skip} cannot be left out.",
+                hint=f"Choose at most {layers - 1}.",
+                port="clip_skip",
+                value=clip_skip,
+            )
+        )
 
 
 def split(tokenizer: Any, pieces: Sequence[Piece], learned: Vocabulary) -> list[Chunk]:

@@ -34,6 +34,27 @@ class Header(msgspec.Struct, frozen=True):
         return max(sizes, key=lambda dtype: sizes[dtype]) if sizes else ""
 
 
+_LORA_PREFIXES = (
+    "base_model_model_",
+    "transformer_",
+    "diffusion_model_",
+    "lora_unet_",
+    "lora_transformer_",
+    "lycoris_",
+)
+"""What programs put before the names of the layers that a LoRA changes, in the order in which they stand."""
+
+
+def lora_module(name: str) -> str:
+    """The layer that a tensor of a LoRA changes: its name without what stands before it, dots as underscores."""
+    flat = name.replace(".", "_")
+    for prefix in _LORA_PREFIXES:
+        # 'transformer_blocks' is a name of its own.
+        if flat.startswith(prefix) and not flat.startswith("transformer_blocks_"):
+            flat = flat.removeprefix(prefix)
+    return flat
+
+
 def embedding_vectors(header: Header) -> list[str]:
     """The tensors of an embedding (textual inversion) in the order of the text encoders; empty when it is none.
 

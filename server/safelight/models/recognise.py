@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from safelight.families.files import lora_module
+
 from .headers import Header
 
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.", "model.", "net.", "module.")
@@ -91,14 +93,6 @@ _LORAS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("LTX-Video or PixArt", ("transformer_blocks_0_attn1_", "transformer_blocks_0_attn2_")),
     ("Stable Cascade", ("down_blocks_0_1_attention_", "down_blocks_0_2_attention_")),
 )
-_LORA_PREFIXES = (
-    "transformer_",
-    "diffusion_model_",
-    "lora_unet_",
-    "lora_transformer_",
-    "lycoris_",
-    "base_model_model_",
-)
 
 
 def is_ip_adapter(header: Header) -> bool:
@@ -138,18 +132,9 @@ def _fits(sign: Sign, header: Header, prefix: str) -> bool:
 
 def lora_for(header: Header) -> str:
     """What a LoRA changes, if that is a model that is not run ('Wan'); else the empty string."""
-    modules = {_module(name) for name in header.tensors}
+    modules = {lora_module(name) for name in header.tensors}
     # UNets have blocks inside their blocks; what is told below stands at the top.
     for said, marks in _LORAS:
         if any(module.startswith(marks) for module in modules):
             return said
     return ""
-
-
-def _module(name: str) -> str:
-    flat = name.replace(".", "_")
-    for prefix in _LORA_PREFIXES:
-        # 'transformer_blocks' is a name of its own.
-        if flat.startswith(prefix) and not flat.startswith("transformer_blocks_"):
-            flat = flat.removeprefix(prefix)
-    return flat

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -51,9 +51,6 @@ class SampleRequest:
     fresh: bool = True
     leave_noise: bool = False
     part: bool = False
-
-    def but(self, **changes: Any) -> SampleRequest:
-        return replace(self, **changes)
 
 
 class FamilyFacts(Protocol):

@@ -6,27 +6,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from safelight.families.base import Lora
+from safelight.families.files import lora_module
 from safelight.sdk.problem import Problem, ProblemError
 
 if TYPE_CHECKING:
     from safelight.families.files import Header
 
 _DOWN = ("lora_A.", "lora_down.", ".down.")
-_PREFIXES = (
-    "base_model_model_",
-    "transformer_",
-    "diffusion_model_",
-    "lora_unet_",
-    "lora_transformer_",
-    "lycoris_",
-)
 
 
 def modules_in(header: Header) -> dict[str, int]:
     """The layers that a LoRA changes, by their names without what programs put before them, dots as underscores; and
     how many channels each takes in."""
     downs = {name: entry.shape for name, entry in header.tensors.items() if any(mark in name for mark in _DOWN)}
-    return {_flat(name): shape[1] for name, shape in downs.items() if len(shape) >= 2}
+    return {lora_module(name): shape[1] for name, shape in downs.items() if len(shape) >= 2}
 
 
 def read(loader: str, title: str, name: str, tensors: Mapping[str, Any]) -> Lora:
@@ -72,12 +65,3 @@ def attach(loader: str, part: str, module: Any, lora: Lora, adapter: str) -> Non
 
 def _is_ours(key: str) -> bool:
     return key.startswith(("transformer.", "text_encoder.", "text_encoder_2."))
-
-
-def _flat(name: str) -> str:
-    flat = name.replace(".", "_")
-    for prefix in _PREFIXES:
-        # 'transformer_blocks' is a name of its own.
-        if flat.startswith(prefix) and not flat.startswith("transformer_blocks_"):
-            flat = flat.removeprefix(prefix)
-    return flat

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.embeddings import learned
 from safelight.diffusion.finite import require_finite
-from safelight.diffusion.text_encoding import encode
-from safelight.sdk import Conditioning, Context, Problem, ProblemError, Prompt
+from safelight.diffusion.text_encoding import check_clip_skip, encode
+from safelight.sdk import Conditioning, Context, ProblemError, Prompt
 from safelight.sdk.prompt_syntax import embeddings_in, parse
 
 if TYPE_CHECKING:
@@ -31,17 +31,7 @@ class CLIPText:
         return tuple(self.modules.values())
 
     def encode(self, text: str, ctx: Context, *, clip_skip: int = 0) -> Conditioning:
-        layers = min(found.config.num_hidden_layers for found in self.encoders)
-        if clip_skip >= layers:
-            raise ProblemError(
-                Problem(
-                    code="clip_skip_too_large",
-                    message=f"The text encoder has {layers} layers, so {clip_skip} cannot be left out.",
-                    hint=f"Choose at most {layers - 1}.",
-                    port="clip_skip",
-                    value=clip_skip,
-                )
-            )
+        check_clip_skip(self.encoders, clip_skip)
         try:
             vectors = learned(ctx, embeddings_in(text), self._held.ref, self.encoders)
         except ProblemError as error:

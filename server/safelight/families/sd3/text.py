@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.finite import require_finite
-from safelight.diffusion.text_encoding import encode
+from safelight.diffusion.text_encoding import check_clip_skip, encode
 from safelight.families._modular.text import ModularText
 from safelight.families._t5 import encoder as t5
-from safelight.sdk import Conditioning, Context, Problem, ProblemError, Prompt
+from safelight.sdk import Conditioning, Context, Prompt
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,17 +24,7 @@ class SD3Text(ModularText):
 
         pieces = self.pieces(text)
         towers = [self.modules[part] for part in ("text_encoder", "text_encoder_2")]
-        layers = min(tower.config.num_hidden_layers for tower in towers)
-        if clip_skip >= layers:
-            raise ProblemError(
-                Problem(
-                    code="clip_skip_too_large",
-                    message=f"The text encoder has {layers} layers, so {clip_skip} cannot be left out.",
-                    hint=f"Choose at most {layers - 1}.",
-                    port="clip_skip",
-                    value=clip_skip,
-                )
-            )
+        check_clip_skip(towers, clip_skip)
         clip, pooled = encode(self.tokenizers[:2], towers, pieces, [{}, {}], LAYER, clip_skip, self.device)
         behind = self._t5(pieces, ctx)
         assert pooled is not None
