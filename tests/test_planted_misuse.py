@@ -25,3 +25,4 @@ def test_planted_misuse_is_found() -> None:
     assert errors == wrong, [entry["message"] for entry in found]
     words = " ".join(entry["message"] for entry in found)
     assert "Denoiser" in words
+    assert "eular" in words

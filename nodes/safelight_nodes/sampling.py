@@ -25,8 +25,11 @@ from safelight.sdk import (
     node,
 )
 
-if TYPE_CHECKING:
-    _SamplerName = _SchedulerName = str
+if TYPE_CHECKING:  # those of packs are not known to a type checker; documents name them freely
+    from safelight.diffusion.samplers import Sampler, Scheduler
+
+    _SamplerName = Sampler | Literal["auto"]
+    _SchedulerName = Scheduler | Literal["auto"]
 else:  # with those of installed packs
     _SamplerName = Literal["auto", *sampler_names()]
     _SchedulerName = Literal["auto", *scheduler_names()]

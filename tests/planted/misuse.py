@@ -14,4 +14,4 @@ graph.add(vae.decode, loaded.model, prompt, ctx=graph.ctx)  # wrong model kind, 
 graph.add(text.encode, loaded.text, text=3, ctx=graph.ctx)  # wrong type
 graph.add(text.encode, loaded.text, txet="a", ctx=graph.ctx)  # no such port
 graph.add(sampling.sample, loaded.model, prompt, prompt, prompt, ctx=graph.ctx)  # a prompt for a latent
-sampling.sample(loaded.vae, prompt, prompt, prompt, ctx=graph.ctx)  # wrong kind and type
+sampling.sample(loaded.vae, prompt, prompt, prompt, sampler="eular", ctx=graph.ctx)  # wrong kind, type and choice

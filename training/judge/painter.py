@@ -85,7 +85,7 @@ class Painter:
             latent.empty(parts.vae, batch=len(prompts), ctx=ctx),
             steps=settings.steps,
             guidance=settings.guidance,
-            sampler=settings.sampler,
+            sampler=settings.sampler,  # pyright: ignore[reportArgumentType]
             seed=seed,
             ctx=ctx,
         )
