@@ -1,7 +1,7 @@
 # The tasks of a checkout. They use the Python of the active virtual environment.
 PYTHON ?= python
 
-.PHONY: help install test lint types layers format web codegen pictures screenshots bench wheel ci
+.PHONY: help install test lint types layers format web codegen images screenshots bench wheel ci
 
 help:  ## list the tasks
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,10 +39,10 @@ codegen:  ## write what is generated from the code: openapi.json, the schema, Ty
 	$(PYTHON) -m safelight.http.typescript > web/src/api/types.ts
 	$(PYTHON) tests/web/make_fixtures.py
 
-pictures:  ## draw the images of the README and of the templates again, with the model as it is now
-	rm -f docs/images/first_pictures.png
-	$(PYTHON) -m safelight run docs/images/first_pictures.json -o docs/images
-	$(PYTHON) tools/template_pictures.py
+images:  ## draw the images of the README and of the templates again, with the model as it is now
+	rm -f docs/images/first_images.png
+	$(PYTHON) -m safelight run docs/images/first_images.json -o docs/images
+	$(PYTHON) tools/template_images.py
 
 bench:  ## measure everything again, and write docs/benchmarks.md
 	$(PYTHON) -m benchmarks --full -o docs/benchmarks.md

@@ -71,26 +71,26 @@ async def _with(url: str) -> list[Row]:
     async with aiohttp.ClientSession() as session:
         while "idle" not in {worker["state"] for worker in (await _get(session, f"{url}/api/v1/system"))["workers"]}:
             await asyncio.sleep(0.2)
-        first, pictures = [], []
+        first, images = [], []
         for seed in range(7):
-            started, finished = await _picture(session, url, seed)
+            started, finished = await _image(session, url, seed)
             if seed > 1:  # the model is loaded by then
                 first.append(started)
-                pictures.append(finished)
-        begin, picture = statistics.median(first) * 1e3, statistics.median(pictures)
+                images.append(finished)
+        begin, image = statistics.median(first) * 1e3, statistics.median(images)
         after = max([await _cancel(session, url) for _ in range(5)])
         reads, lag = await _reads(session, url)
         p99 = statistics.quantiles(reads, n=100)[98] * 1e3
         return [
             Row("submit → event of the first node, warm", f"{begin:.1f} ms", "≤ 20 ms", begin <= 20),
-            Row("prompt → finished PNG over HTTP, warm", f"{picture:.2f} s", "≤ 1.5 s", picture <= 1.5),
+            Row("prompt → finished PNG over HTTP, warm", f"{image:.2f} s", "≤ 1.5 s", image <= 1.5),
             Row("steps after a cancel was answered", str(after), "≤ 1", after <= 1),
             Row(f"reads at {RATE}/s while sampling, p99", f"{p99:.1f} ms", "≤ 10 ms", p99 <= 10),
             Row("event loop late at worst, while sampling", f"{lag * 1e3:.1f} ms", "≤ 50 ms", lag <= 0.05),
         ]
 
 
-async def _picture(session: aiohttp.ClientSession, url: str, seed: int) -> tuple[float, float]:
+async def _image(session: aiohttp.ClientSession, url: str, seed: int) -> tuple[float, float]:
     """Seconds to the first node's event, and to the last byte of the image."""
     async with session.ws_connect(f"{url}/api/v1/events") as socket:
         await socket.receive()
@@ -107,8 +107,8 @@ async def _picture(session: aiohttp.ClientSession, url: str, seed: int) -> tuple
                     first = time.perf_counter() - started
                 if data["event"] == "run_changed" and data["run"]["id"] == run and data["run"]["finished"]:
                     assert data["run"]["status"] == "done", data["run"]["problems"]
-                    async with session.get(url + data["run"]["files"][0]["url"]) as picture:
-                        assert (await picture.read()).startswith(b"\x89PNG")
+                    async with session.get(url + data["run"]["files"][0]["url"]) as image:
+                        assert (await image.read()).startswith(b"\x89PNG")
                     return first, time.perf_counter() - started
     raise ConnectionError("the server went away")
 

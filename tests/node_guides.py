@@ -11,7 +11,7 @@ from safelight.sdk import Conditioning, Image
 from safelight_nodes import latent, sampling, vae
 
 
-def noise_picture(seed: int, batch: int = 1) -> Image:
+def noise_image(seed: int, batch: int = 1) -> Image:
     """Pixels on the grid of bytes, so that an image file would hold them exactly."""
     drawn = torch.rand(batch, 64, 64, 3, generator=torch.Generator().manual_seed(seed))
     return Image((drawn * 255).round() / 255)

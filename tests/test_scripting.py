@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from PIL import Image as Pictures
+from PIL import Image as Images
 
 import safelight
 from safelight import Builder
@@ -28,14 +28,14 @@ def codes(caught: pytest.ExceptionInfo[ProblemError]) -> list[str]:
     return [problem.code for problem in caught.value.problems]
 
 
-def test_a_run_gives_pictures_and_what_became_of_each_node(studio: Studio, tmp_path: Path) -> None:
+def test_a_run_gives_images_and_what_became_of_each_node(studio: Studio, tmp_path: Path) -> None:
     events: list[Event] = []
     workflow = safelight.load("text_to_image", studio)
     assert workflow.check() == []
     given = {"prompt": "a red apple", "seed": 3, "steps": 2, "batch": 2}
     images = workflow.run(output=tmp_path / "out", emit=events.append, **given)
-    assert [picture.size for picture in images] == [(128, 128)] * 2
-    assert all(isinstance(picture, Pictures.Image) for picture in images)
+    assert [pil_image.size for pil_image in images] == [(128, 128)] * 2
+    assert all(isinstance(pil_image, Images.Image) for pil_image in images)
     assert [path.name for path in images.files] == [Path(entry["path"]).name for entry in images.outputs["image"]]
     assert [event.step for event in events if isinstance(event, NodeProgress) and event.node == "sample"] == [1, 2]
     again = safelight.load(images.files[0], studio).run(output=tmp_path / "out")
@@ -61,9 +61,9 @@ def test_what_is_wrong_is_raised(studio: Studio, tmp_path: Path) -> None:
 
 
 def test_a_graph_is_built_by_calling_nodes(studio: Studio, tmp_path: Path) -> None:
-    Pictures.new("RGB", (6, 4), "red").save(tmp_path / "red.png")
+    Images.new("RGB", (6, 4), "red").save(tmp_path / "red.png")
     graph = Builder("built", "Two of one image, side by side.")
-    loaded = graph.named("picture", image.load, file="red.png", ctx=graph.ctx)
+    loaded = graph.named("image", image.load, file="red.png", ctx=graph.ctx)
     small = graph.add(image.resize, loaded.image, width=3)
     chosen = graph.named("pick", choice.switch, small, loaded.image, condition=graph.add(values.toggle, value=False))
     sheet = graph.add(image.grid, [loaded.image, chosen], columns=2, gap=0)
@@ -74,7 +74,7 @@ def test_a_graph_is_built_by_calling_nodes(studio: Studio, tmp_path: Path) -> No
     assert workflow.check() == []
     made = workflow.run(output=tmp_path / "out")
     assert made[0].size == (12, 4)
-    assert made.nodes.keys() == {"picture", "toggle", "pick", "grid", "save"}, "the branch not taken is not run"
+    assert made.nodes.keys() == {"image", "toggle", "pick", "grid", "save"}, "the branch not taken is not run"
     assert workflow.run(output=tmp_path / "out", small=True).nodes["resize"].status == "ran"
     workflow.save(tmp_path / "built.json")
     assert safelight.load(tmp_path / "built.json", studio).document == workflow.document

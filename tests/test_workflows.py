@@ -36,9 +36,9 @@ def test_it_runs(name: str, studio: Studio, tmp_path: Path) -> None:
     paths = [entry["path"] for entries in outcome.outputs.values() for entry in entries]
     assert paths
     for path in paths:
-        with Image.open(path) as picture:
-            assert picture.size == (SIZES.get(name, 128),) * 2
-            low, high = picture.convert("L").getextrema()
+        with Image.open(path) as image:
+            assert image.size == (SIZES.get(name, 128),) * 2
+            low, high = image.convert("L").getextrema()
             assert high - low > 10, "the image is not empty"
 
 
@@ -68,11 +68,11 @@ def test_painting_a_part_anew_leaves_all_in_its_place(studio: Studio, tmp_path: 
         assert made.size == (side, side)
         for corner in corners:
             area = (corner - 6, corner - 6, corner + 24, corner + 24)
-            found, wanted = (centre(picture.convert("L").crop(area)) for picture in (made, drawn))
+            found, wanted = (centre(image.convert("L").crop(area)) for image in (made, drawn))
             assert found == pytest.approx(wanted, abs=0.4)
 
 
-def centre(picture: Image.Image) -> list[float]:
+def centre(image: Image.Image) -> list[float]:
     """Where in (x, y) what is dark lies."""
-    dark = (200 - numpy.asarray(picture).astype(float)).clip(0)
+    dark = (200 - numpy.asarray(image).astype(float)).clip(0)
     return [float(numpy.average(numpy.arange(len(line)), weights=line)) for line in (dark.sum(0), dark.sum(1))]

@@ -18,15 +18,15 @@ def pixels(seed: int = 3, side: int = SIDE) -> np.ndarray:
     found = np.zeros((len(NAMES) * 3, side, side, 4), np.uint8)
     y, x = np.mgrid[:side, :side] - (side - 1) / 2
     away = np.hypot(x, y)
-    for number, picture in enumerate(found):
+    for number, image in enumerate(found):
         size = side * (0.25 + 0.02 * (number // 3))
         inside = (away < size, (abs(x) < size) & (abs(y) < size / 3), (away < size) & (away > size / 2))[number % 3]
-        picture[inside] = (*rng.integers(0, 256, 3), 255)
+        image[inside] = (*rng.integers(0, 256, 3), 255)
     return found
 
 
 def index() -> dict[str, Any]:
-    """Subjects and images as in `pictures.json`."""
+    """Subjects and images as in `images.json`."""
     subjects = {
         str(number): {
             "slug": "cat" if name == "cat" else name,
@@ -39,25 +39,25 @@ def index() -> dict[str, Any]:
         }
         for number, name in enumerate(NAMES)
     }
-    pictures = [{"subject": str(number // 3), "style": number % 3} for number in range(len(NAMES) * 3)]
-    return {"subjects": subjects, "pictures": pictures}
+    images = [{"subject": str(number // 3), "style": number % 3} for number in range(len(NAMES) * 3)]
+    return {"subjects": subjects, "images": images}
 
 
 def write(folder: Path, side: int = SIDE) -> Path:
     """Writes the set as `emoji/pictures.json` and `emoji/pictures.npy` below an input folder."""
     target = folder / "emoji"
     target.mkdir(parents=True, exist_ok=True)
-    np.save(target / "pictures.npy", pixels(side=side))
-    (target / "pictures.json").write_text(json.dumps(index()))
+    np.save(target / "images.npy", pixels(side=side))
+    (target / "images.json").write_text(json.dumps(index()))
     return folder
 
 
-def picture_set(side: int = SIDE) -> Any:
+def image_set(side: int = SIDE) -> Any:
     """The set as a value."""
     import tempfile
 
-    from safelight_nodes._training.pictures import opened
+    from safelight_nodes._training.images import opened
 
     with tempfile.TemporaryDirectory() as folder:
         target = write(Path(folder), side) / "emoji"
-        return opened(target / "pictures.json", target / "pictures.npy")
+        return opened(target / "images.json", target / "images.npy")

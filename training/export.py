@@ -97,13 +97,13 @@ def latent_rgb(model: Path, cache: Path, count: int = 200) -> list[list[float]]:
     from diffusers import AutoencoderKL
 
     from safelight_nodes._training.captions import draw_colour
-    from safelight_nodes._training.pictures import composited
+    from safelight_nodes._training.images import composited
     from training.fetch import load
 
-    pictures, _ = load(cache)
+    images, _ = load(cache)
     rng = np.random.default_rng(1)
-    chosen = np.sort(rng.choice(len(pictures), min(count, len(pictures)), replace=False))
-    x = composited(torch.from_numpy(np.array(pictures[chosen])), [draw_colour(rng)[1] for _ in chosen])
+    chosen = np.sort(rng.choice(len(images), min(count, len(images)), replace=False))
+    x = composited(torch.from_numpy(np.array(images[chosen])), [draw_colour(rng)[1] for _ in chosen])
     vae: Any = AutoencoderKL.from_pretrained(model / "vae", torch_dtype=torch.float32).eval()
     with torch.inference_mode():
         z = torch.cat([vae.encode(part).latent_dist.mode() for part in x.split(20)]) * vae.config.scaling_factor

@@ -2,7 +2,7 @@
 
     python -m training.fetch [--target DIR]
 
-Writes `pictures.npy` (N, 128, 128, 4 uint8, straight alpha), `pictures.json` (subjects, and an image's subject and
+Writes `images.npy` (N, 128, 128, 4 uint8, straight alpha), `images.json` (subjects, and an image's subject and
 style) and `sources.json` (where they come from, and under which licences). The packages come from the npm registry
 through `npm pack` at fixed versions. By default they go into the folder `emoji` of Safelight's input folder, where the
 workflows of `workflows/train/` look for them. Needs npm, and `pip install resvg-py`.
@@ -105,11 +105,11 @@ def subjects(packages: dict[str, Path]) -> dict[str, dict[str, Any]]:
     return result
 
 
-def _contain(picture: Any) -> np.ndarray:
+def _contain(image: Any) -> np.ndarray:
     """Resized to SIZE with premultiplied alpha, so that hidden colours do not bleed into the rim."""
     from PIL import Image
 
-    rgba = np.asarray(picture.convert("RGBA"), dtype=np.float32) / 255
+    rgba = np.asarray(image.convert("RGBA"), dtype=np.float32) / 255
     rgba[..., :3] *= rgba[..., 3:]
     planes = [Image.fromarray(rgba[..., i]).resize((SIZE, SIZE), Image.Resampling.LANCZOS) for i in range(4)]
     small = np.clip(np.stack([np.asarray(p) for p in planes], -1), 0, 1)
@@ -144,28 +144,28 @@ def render(packages: dict[str, Path], known: dict[str, dict[str, Any]]) -> tuple
     solid = {_short(p.stem): p for p in (packages["@lobehub/fluent-emoji-3d"] / "assets").glob("*.webp")}
     flat = _svg_style(packages["@iconify-json/fluent-emoji-flat"])
     drawn = _svg_style(packages["@iconify-json/noto"])
-    pictures: list[np.ndarray] = []
+    images: list[np.ndarray] = []
     index: list[dict[str, Any]] = []
     for key in known:
         for style, source in enumerate((solid, flat, drawn)):
             if key not in source:
                 continue
             if style == 0:
-                picture = Image.open(solid[key])
+                image = Image.open(solid[key])
             else:
                 raw = resvg_py.svg_to_bytes(svg_string=source[key].decode())  # pyright: ignore[reportAttributeAccessIssue]
-                picture = Image.open(io.BytesIO(bytes(raw)))
-            array = _contain(picture)
+                image = Image.open(io.BytesIO(bytes(raw)))
+            array = _contain(image)
             if (array[..., 3] > 128).mean() < 0.02:
                 continue
-            pictures.append(array)
+            images.append(array)
             index.append({"subject": key, "style": style})
-    return np.stack(pictures), index
+    return np.stack(images), index
 
 
 def load(folder: Path) -> tuple[np.ndarray, dict[str, Any]]:
     """The images (memory-mapped) and the index that `main` wrote."""
-    return np.load(folder / "pictures.npy", mmap_mode="r"), json.loads((folder / "pictures.json").read_text())
+    return np.load(folder / "images.npy", mmap_mode="r"), json.loads((folder / "images.json").read_text())
 
 
 def sources() -> list[dict[str, str]]:
@@ -182,9 +182,9 @@ def main() -> None:
     target: Path = parser.parse_args().target
     packages = fetch(target / "downloads")
     known = subjects(packages)
-    pictures, index = render(packages, known)
-    np.save(target / "pictures.npy", pictures)
-    (target / "pictures.json").write_text(json.dumps({"subjects": known, "pictures": index}, ensure_ascii=False))
+    images, index = render(packages, known)
+    np.save(target / "images.npy", images)
+    (target / "images.json").write_text(json.dumps({"subjects": known, "images": index}, ensure_ascii=False))
     (target / "sources.json").write_text(json.dumps(sources(), indent=1) + "\n")
     print(f"{len(index)} images of {len({p['subject'] for p in index})} subjects in {target}")
 

@@ -17,17 +17,17 @@ from training.judge.painter import Painter, Settings
 from training.judge.prompts import Asked, every, frequent, prompts
 
 
-def draw(asked: list[Asked], pictures: list[np.ndarray], columns: int, path: Path) -> None:
+def draw(asked: list[Asked], images: list[np.ndarray], columns: int, path: Path) -> None:
     """The images in rows, each with its prompt below."""
     from PIL import Image, ImageDraw, ImageFont
 
-    side = pictures[0].shape[0]
+    side = images[0].shape[0]
     high, wide = side + 30, side + 12
-    sheet = Image.new("RGB", (columns * wide, -(-len(pictures) // columns) * high), "white")
+    sheet = Image.new("RGB", (columns * wide, -(-len(images) // columns) * high), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
-    for place, (one, picture) in enumerate(zip(asked, pictures, strict=True)):
+    for place, (one, image) in enumerate(zip(asked, images, strict=True)):
         x, y = place % columns * wide + 6, place // columns * high + 4
-        sheet.paste(Image.fromarray(np.round(picture * 255).astype(np.uint8)), (x, y))
+        sheet.paste(Image.fromarray(np.round(image * 255).astype(np.uint8)), (x, y))
         first, _, second = one.text.partition(", ")
         pen.text((x, y + side + 1), first[:26], "black", font)
         pen.text((x, y + side + 12), second, "#777777", font)
@@ -48,7 +48,7 @@ def main() -> None:
     args = parser.parse_args()
     _, index = load(args.cache)
     names = {"frequent": frequent, "all": every}[args.subjects](index["subjects"])
-    known = prompts(index["subjects"], index["pictures"], names, 100_000)
+    known = prompts(index["subjects"], index["images"], names, 100_000)
     count = args.rows * args.columns
     rng = np.random.default_rng(args.seed)
     asked = [known[place] for place in rng.choice(len(known), count, replace=False)]

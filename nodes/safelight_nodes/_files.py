@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def read_picture(path: Path, shown: str) -> Tensor:
+def read_image_file(path: Path, shown: str) -> Tensor:
     """(H, W, 3 or 4) in 0..1 of an image file; `shown` is how messages call it.
 
     Raises:
@@ -35,7 +35,7 @@ def read_picture(path: Path, shown: str) -> Tensor:
 def _unreadable(shown: str, why: str) -> ProblemError:
     return ProblemError(
         Problem(
-            code="picture_unreadable",
+            code="image_unreadable",
             message=f"{shown} cannot be read: {why.rstrip('.')}.",
             hint="Open and save it with another program, or choose another file.",
             port="file",
@@ -49,7 +49,7 @@ def _too_large(shown: str, size: str) -> ProblemError:
 
     return ProblemError(
         Problem(
-            code="picture_too_large",
+            code="image_too_large",
             message=f"{shown} has {size} pixels.",
             hint=f"At most {MAX_PIXELS // 1_000_000} million are read. Scale it down first.",
             port="file",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from safelight.sdk import (
     VAE,
     Context,
     FilePick,
     Image,
+    Migration,
     ModelRef,
     Number,
     Problem,
@@ -19,14 +20,13 @@ from safelight.sdk import (
     node,
 )
 
-from .training_values import LatentSet, PictureSet
+from .training_values import ImageSet, LatentSet
 
-if TYPE_CHECKING:
-    pass
+_TO_2 = Migration(inputs={"pictures": "images"}, outputs={"pictureset": "imageset"})
 
 
-@node(version=1, title="Open image set")
-def picture_set(
+@node(version=2, title="Open image set", aliases={"dataset.picture_set": 1}, migrations={1: _TO_2})
+def image_set(
     *,
     index: Annotated[
         str,
@@ -40,17 +40,17 @@ def picture_set(
         int, Number(0, zero="all"), "Take only so many images, evenly spread, for a quick try. 0: all."
     ] = 0,
     ctx: Context,
-) -> PictureSet:
+) -> ImageSet:
     """Open a set of images with names, as a command has prepared it.
 
     Captions are then made up again each time an image is drawn: style, name and background in many wordings.
     """
-    from ._training.pictures import opened
+    from ._training.images import opened
 
     return opened(ctx.files.path(index), ctx.files.path(pixels), limit)
 
 
-@node(version=1, title="Open image folder", cache=False)
+@node(version=2, title="Open image folder", cache=False, migrations={1: _TO_2})
 def image_folder(
     *,
     captions: Annotated[
@@ -63,16 +63,16 @@ def image_folder(
         int, Number(8, 2048, multiple_of=8), "Side of the square they are scaled and cropped to, in pixels."
     ] = 128,
     ctx: Context,
-) -> PictureSet:
+) -> ImageSet:
     """Open a folder of images with captions, as other training tools want it, too."""
-    from ._training.pictures import read_folder
+    from ._training.images import read_folder
 
     return read_folder(ctx, captions, size)
 
 
-@node(version=1)
+@node(version=2, migrations={1: _TO_2})
 def weigh(
-    pictures: PictureSet,
+    images: ImageSet,
     *,
     focus: Annotated[
         float, Slider(0, 4, step=0.1), "Power of the subjects' weights. 0: all alike; above 1: common ones."
@@ -85,16 +85,16 @@ def weigh(
     solid: Annotated[
         float, Slider(0.1, 10, step=0.01), "How much more often the first style is drawn than others."
     ] = 1.0,
-) -> PictureSet:
+) -> ImageSet:
     """Set how often each image is drawn in training."""
-    from ._training.pictures import probabilities
+    from ._training.images import probabilities
 
-    return replace(pictures, weights=probabilities(pictures, focus, common or None, solid))
+    return replace(images, weights=probabilities(images, focus, common or None, solid))
 
 
-@node(version=1)
+@node(version=2, migrations={1: _TO_2})
 def augment(
-    pictures: PictureSet,
+    images: ImageSet,
     *,
     copies: Annotated[int, Slider(1, 8), "Changed copies of each image, beside the original."] = 1,
     flip: Annotated[float, Slider(0, 1, step=0.05), "How often a copy is mirrored, where its subject allows it."] = 0.5,
@@ -103,46 +103,46 @@ def augment(
     turn: Annotated[float, Slider(0, 45, step=1), "Turned by up to so many degrees."] = 5.0,
     seed: Annotated[int, Seed(), "Where the random changes start."] = 0,
     ctx: Context,
-) -> PictureSet:
+) -> ImageSet:
     """Add changed copies of all images, so that a model learns the subject and not the image.
 
     Mirrored are only images whose subject says so (`mirror` in the index), so that no letter is turned round.
     """
     from ._training.augment import augmented
 
-    return augmented(pictures, copies, flip, shift, scale, turn, seed, ctx)
+    return augmented(images, copies, flip, shift, scale, turn, seed, ctx)
 
 
-@node(version=1)
+@node(version=2, migrations={1: _TO_2})
 def contact_sheet(
-    pictures: PictureSet,
+    images: ImageSet,
     *,
     columns: Annotated[int, Slider(1, 16), "Images in a row."] = 8,
     rows: Annotated[int, Slider(1, 16), "Rows."] = 4,
     seed: Annotated[int, Seed(), "Another seed draws other images."] = 0,
 ) -> Image:
     """Draw images of the set as training will see them: as often, and over such backgrounds."""
-    from ._training.pictures import sheet
+    from ._training.images import sheet
 
-    return Image(sheet(pictures, columns, rows, seed))
+    return Image(sheet(images, columns, rows, seed))
 
 
-@node(version=1)
+@node(version=2, migrations={1: _TO_2})
 def captions(
-    pictures: PictureSet,
+    images: ImageSet,
     *,
     count: Annotated[int, Slider(1, 200), "How many."] = 20,
     seed: Annotated[int, Seed(), "Another seed draws others."] = 0,
 ) -> str:
     """Draw captions as training will say them, one a line."""
-    from ._training.pictures import Drawer
+    from ._training.images import Drawer
 
-    return "\n".join(Drawer(pictures, seed).captions(0, count))
+    return "\n".join(Drawer(images, seed).captions(0, count))
 
 
-@node(version=1)
+@node(version=2, migrations={1: _TO_2})
 def encode(
-    pictures: PictureSet,
+    images: ImageSet,
     vae: ModelRef[VAE],
     *,
     backgrounds: Annotated[
@@ -157,7 +157,7 @@ def encode(
     """Encode all images once, so that training a denoiser need not do it at every step."""
     from ._training.latents import encoded
 
-    if backgrounds > 1 and bool((pictures.pixels[..., 3] == 255).all()):
+    if backgrounds > 1 and bool((images.pixels[..., 3] == 255).all()):
         raise ProblemError(
             Problem(
                 code="nothing_transparent",
@@ -167,4 +167,4 @@ def encode(
                 value=backgrounds,
             )
         )
-    return encoded(pictures, vae, backgrounds, seed, ctx)
+    return encoded(images, vae, backgrounds, seed, ctx)

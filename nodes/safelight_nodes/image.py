@@ -44,9 +44,9 @@ def load(*, file: Annotated[str, FilePick("image"), "An image in the input folde
     """
     import torch
 
-    from ._files import read_picture
+    from ._files import read_image_file
 
-    pixels = read_picture(ctx.files.path(file), file)
+    pixels = read_image_file(ctx.files.path(file), file)
     opaque = pixels[..., 3] if pixels.shape[-1] == 4 else torch.ones(pixels.shape[:2])
     return Loaded(Image(pixels[None]), Mask(opaque[None].clone()))
 
@@ -61,10 +61,10 @@ def load_mask(
 
     Colours count by their brightness, and transparent parts as black.
     """
-    from ._files import read_picture
+    from ._files import read_image_file
     from ._pixels import brightness
 
-    pixels = read_picture(ctx.files.path(file), file)
+    pixels = read_image_file(ctx.files.path(file), file)
     coverage = brightness(pixels)
     return Mask((coverage * pixels[..., 3] if pixels.shape[-1] == 4 else coverage)[None])
 
@@ -286,18 +286,18 @@ def grid(
     from ._pixels import color_of, flattened
 
     color = color_of(background)
-    pictures = [one for image in images for one in flattened(image.pixels, color)]
-    if not pictures:
+    pil_images = [one for image in images for one in flattened(image.pixels, color)]
+    if not pil_images:
         raise ProblemError(
             Problem(code="wrong_batch", message="There are no images.", hint="Connect at least one.", port="images")
         )
-    columns = min(columns or math.ceil(len(pictures) ** 0.5), len(pictures))
-    rows = math.ceil(len(pictures) / columns)
-    height, width = (max(picture.shape[side] for picture in pictures) for side in (0, 1))
+    columns = min(columns or math.ceil(len(pil_images) ** 0.5), len(pil_images))
+    rows = math.ceil(len(pil_images) / columns)
+    height, width = (max(pil_image.shape[side] for pil_image in pil_images) for side in (0, 1))
     sheet = color.repeat(rows * (height + gap) + gap, columns * (width + gap) + gap, 1)
-    for place, picture in enumerate(pictures):
+    for place, pil_image in enumerate(pil_images):
         row, column = divmod(place, columns)
-        top = gap + row * (height + gap) + (height - picture.shape[0]) // 2
-        left = gap + column * (width + gap) + (width - picture.shape[1]) // 2
-        sheet[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+        top = gap + row * (height + gap) + (height - pil_image.shape[0]) // 2
+        left = gap + column * (width + gap) + (width - pil_image.shape[1]) // 2
+        sheet[top : top + pil_image.shape[0], left : left + pil_image.shape[1]] = pil_image
     return Image(torch.stack([sheet]))

@@ -86,13 +86,13 @@ def _reads_patches(projection: Any) -> bool:
 def _embedded(ctx: Context, encoder: ModelRef[ImageEncoder], pixels: Tensor, deep: bool) -> tuple[Tensor, Tensor]:
     """Embeddings (images, ...) of the images, and of what stands for none."""
     import torch
-    from PIL import Image as Pictures
+    from PIL import Image as Images
 
     from ._pixels import to_bytes
 
     with ctx.models.lease(encoder) as lease, torch.no_grad():
-        pictures = [Pictures.fromarray(to_bytes(picture)) for picture in pixels]
-        given = lease.component.processor(pictures, return_tensors="pt").pixel_values.to(lease.device, lease.dtype)
+        images = [Images.fromarray(to_bytes(pil_image)) for pil_image in pixels]
+        given = lease.component.processor(images, return_tensors="pt").pixel_values.to(lease.device, lease.dtype)
         tower = lease.component.encoder
         if deep:
             found = tower(given, output_hidden_states=True).hidden_states[-2]

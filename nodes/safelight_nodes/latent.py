@@ -112,7 +112,7 @@ def select(
     if index >= batch:
         raise ProblemError(
             Problem(
-                code="no_such_picture",
+                code="no_such_image",
                 message=f"The latent holds {batch} images, so there is none with index {index}.",
                 hint=f"Choose 0 to {batch - 1}.",
                 port="index",

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NamedTuple
 
-from safelight.sdk import VAE, Context, Denoiser, ModelRef, Number, Seed, Slider, TextEncoder, Toggle, node
+from safelight.sdk import VAE, Context, Denoiser, Migration, ModelRef, Number, Seed, Slider, TextEncoder, Toggle, node
 
-from .training_values import LatentSet, PictureSet, Tokenizer, Weights
+from .training_values import ImageSet, LatentSet, Tokenizer, Weights
 
 _Updates = Annotated[int, Number(1, 10_000_000), "Updates of the weights."]
 _Batch = Annotated[int, Slider(1, 512), "Images of an update."]
-_Rate = Annotated[float, Number(1e-7, 1, step=1e-5), "Learning rate: how far an update goes."]
-_Warm = Annotated[int, Number(0, 100_000), "Warm-up steps, over which the learning rate rises to its value."]
-_Average = Annotated[
+_LearningRate = Annotated[float, Number(1e-7, 1, step=1e-5), "Learning rate: how far an update goes."]
+_WarmupSteps = Annotated[int, Number(0, 100_000), "Warm-up steps, over which the learning rate rises to its value."]
+_EmaDecay = Annotated[
     float, Slider(0, 0.9999, step=0.0001), "EMA decay: of the average of the weights, which is what is kept at the end."
 ]
 _Seed = Annotated[int, Seed(), "Where all random numbers start."]
 _TextWidth = Annotated[int, Slider(16, 1280), "Channels of a new text encoder."]
 _TextLayers = Annotated[int, Slider(1, 32), "Layers of a new text encoder."]
+
+_TO_2 = Migration(
+    inputs={"pictures": "images", "rate": "learning_rate", "warm": "warmup_steps", "average": "ema_decay"}
+)
 
 
 class Towers(NamedTuple):
@@ -40,9 +44,9 @@ class Model(NamedTuple):
     tokenizer: Tokenizer
 
 
-@node(version=1, title="Train tokenizer")
+@node(version=2, title="Train tokenizer", migrations={1: _TO_2})
 def tokenizer(
-    pictures: PictureSet,
+    images: ImageSet,
     *,
     vocabulary: Annotated[int, Number(600, 100_000), "Number of tokens; 514 are single bytes and marks."] = 2048,
     length: Annotated[int, Slider(8, 512), "Tokens of a prompt; longer ones are cut, or encoded in parts."] = 32,
@@ -51,12 +55,12 @@ def tokenizer(
     """Learn which letters go together from captions, in the form of CLIP's tokenizer. Any text can be encoded."""
     from ._training.tokenizer import corpus, learn, to_files
 
-    return Tokenizer(to_files(learn(corpus(pictures, seed), vocabulary, length)))
+    return Tokenizer(to_files(learn(corpus(images, seed), vocabulary, length)))
 
 
-@node(version=1, title="Train autoencoder")
+@node(version=2, title="Train autoencoder", migrations={1: _TO_2})
 def autoencoder(
-    pictures: PictureSet,
+    images: ImageSet,
     start: Annotated[ModelRef[VAE] | None, "An autoencoder to go on from. Without one, a new one is made."],
     *,
     learn: Annotated[
@@ -65,9 +69,9 @@ def autoencoder(
     ] = "all",
     updates: _Updates = 10_000,
     batch: _Batch = 12,
-    rate: _Rate = 5e-4,
-    warm: _Warm = 100,
-    average: _Average = 0.998,
+    learning_rate: _LearningRate = 5e-4,
+    warmup_steps: _WarmupSteps = 100,
+    ema_decay: _EmaDecay = 0.998,
     crop: Annotated[
         int,
         Number(0, 2048, multiple_of=8, zero="off"),
@@ -111,23 +115,23 @@ def autoencoder(
     from ._training.autoencoder import learn as train
 
     settings = Settings(
-        learn, updates, batch, rate, warm, average, crop, anywhere, squares, edges, kl, noise, anchor,
-        standardise and not (start and anchor), width, widest, levels, channels, seed,
+        learn, updates, batch, learning_rate, warmup_steps, ema_decay, crop, anywhere, squares, edges, kl, noise,
+        anchor, standardise and not (start and anchor), width, widest, levels, channels, seed,
     )  # fmt: skip
-    return train(pictures, start, settings, ctx)
+    return train(images, start, settings, ctx)
 
 
-@node(version=1, title="Train CLIP")
+@node(version=2, title="Train CLIP", migrations={1: _TO_2})
 def clip(
-    pictures: PictureSet,
+    images: ImageSet,
     tokenizer: Annotated[Tokenizer | None, "For a new text encoder."],
     text: Annotated[ModelRef[TextEncoder] | None, "A text encoder to fit the image encoder to; it stays as it is."],
     *,
     updates: _Updates = 1500,
     batch: _Batch = 192,
-    rate: _Rate = 1e-3,
-    warm: _Warm = 150,
-    average: _Average = 0.998,
+    learning_rate: _LearningRate = 1e-3,
+    warmup_steps: _WarmupSteps = 150,
+    ema_decay: _EmaDecay = 0.998,
     width: Annotated[int, Slider(16, 1280), "Channels of the image encoder."] = 192,
     layers: Annotated[int, Slider(1, 32), "Layers of the image encoder."] = 4,
     patch: Annotated[int, Slider(4, 32), "Side of the patches that the image is cut into, in pixels."] = 16,
@@ -142,14 +146,16 @@ def clip(
     """
     from ._training.towers import Settings, learn
 
-    settings = Settings(updates, batch, rate, warm, average, width, layers, patch, text_width, text_layers, seed)
-    return Towers(*learn(pictures, tokenizer, text, settings, ctx))
+    settings = Settings(
+        updates, batch, learning_rate, warmup_steps, ema_decay, width, layers, patch, text_width, text_layers, seed
+    )
+    return Towers(*learn(images, tokenizer, text, settings, ctx))
 
 
-@node(version=1, title="Train denoiser")
+@node(version=2, title="Train denoiser", migrations={1: _TO_2})
 def denoiser(
     latents: Annotated[LatentSet, "The images, encoded."],
-    pictures: Annotated[PictureSet, "The very set that was encoded: captions are drawn from it."],
+    images: Annotated[ImageSet, "The very set that was encoded: captions are drawn from it."],
     tokenizer: Annotated[Tokenizer | None, "For a new text encoder, which then learns along."],
     start: Annotated[ModelRef[Denoiser] | None, "A denoiser to go on from; its text encoder is needed, too."],
     text: Annotated[ModelRef[TextEncoder] | None, "A text encoder that was trained before."],
@@ -158,13 +164,13 @@ def denoiser(
     learn_text: Annotated[bool, Toggle(), "Let the given text encoder learn along. Off: it stays as it is."] = False,
     updates: _Updates = 40_000,
     batch: _Batch = 64,
-    rate: _Rate = 8e-4,
-    warm: _Warm = 300,
+    learning_rate: _LearningRate = 8e-4,
+    warmup_steps: _WarmupSteps = 300,
     schedule: Annotated[
         Literal["cosine", "linear", "constant"],
         "How the learning rate falls after the warm-up steps. constant: not at all.",
     ] = "cosine",
-    average: _Average = 0.9995,
+    ema_decay: _EmaDecay = 0.9995,
     prediction: Annotated[
         Literal["v_prediction", "epsilon"], "What a new model predicts: the velocity, or the noise."
     ] = "v_prediction",
@@ -191,17 +197,17 @@ def denoiser(
     from ._training.denoiser import Settings, learn
 
     settings = Settings(
-        learn_text, updates, batch, rate, warm, schedule, average, prediction, gamma, beta_end, width, widest, levels,
-        heads, text_width, text_layers, seed,
+        learn_text, updates, batch, learning_rate, warmup_steps, schedule, ema_decay, prediction, gamma, beta_end,
+        width, widest, levels, heads, text_width, text_layers, seed,
     )  # fmt: skip
-    return Model(*learn(latents, pictures, tokenizer, start, text, vae, settings, ctx))
+    return Model(*learn(latents, images, tokenizer, start, text, vae, settings, ctx))
 
 
-@node(version=1, title="Train few-step LoRA")
+@node(version=2, title="Train few-step LoRA", migrations={1: _TO_2})
 def few_step(
     model: Annotated[ModelRef[Denoiser], "The model to make faster."],
     text: Annotated[ModelRef[TextEncoder], "Its text encoder."],
-    prompts: Annotated[PictureSet, "Captions are drawn from it; its images are not looked at."],
+    prompts: Annotated[ImageSet, "Captions are drawn from it; its images are not looked at."],
     vae: Annotated[ModelRef[VAE] | None, "Its VAE; only to show samples while it learns."],
     *,
     steps: Annotated[int, Slider(1, 16), "Steps that the result will make an image in."] = 4,
@@ -212,9 +218,9 @@ def few_step(
     rank: Annotated[int, Slider(1, 128), "Rank of the LoRA: its size and its powers."] = 6,
     updates: _Updates = 1500,
     batch: _Batch = 32,
-    rate: _Rate = 1e-3,
-    warm: _Warm = 50,
-    average: _Average = 0.995,
+    learning_rate: _LearningRate = 1e-3,
+    warmup_steps: _WarmupSteps = 50,
+    ema_decay: _EmaDecay = 0.995,
     explicit: Annotated[float, Slider(0, 1, step=0.05), "Part of the captions that say style and background."] = 0.5,
     seed: _Seed = 0,
     ctx: Context,
@@ -226,5 +232,7 @@ def few_step(
     """
     from ._training.few_step import Settings, distil
 
-    settings = Settings(steps, inner, guidance, rank, updates, batch, rate, warm, average, explicit, seed)
+    settings = Settings(
+        steps, inner, guidance, rank, updates, batch, learning_rate, warmup_steps, ema_decay, explicit, seed
+    )
     return distil(model, text, prompts, vae, settings, ctx)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@value
+@value(aliases=("PictureSet",))
 @dataclass(frozen=True, eq=False)
-class PictureSet:
+class ImageSet:
     """Images and what is to be said about them.
 
     `pixels`: (N, H, W, 4) uint8, straight alpha. `entries`: a dictionary an image, with `subject` (a key of

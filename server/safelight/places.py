@@ -34,9 +34,9 @@ def shipped_names() -> dict[str, Path]:
     return {path.stem: path for path in sorted(shipped_workflows().glob("*.json"))}
 
 
-def shipped_picture(name: str) -> Path | None:
+def shipped_image(name: str) -> Path | None:
     """The small image of a shipped workflow, if it has one."""
-    path = shipped_workflows() / "pictures" / f"{name}.webp"
+    path = shipped_workflows() / "images" / f"{name}.webp"
     return path if name in shipped_names() and path.is_file() else None
 
 

@@ -27,31 +27,31 @@ from safelight.sdk.pack import Catalogue, load_packs
 from safelight.sdk.problem import Cancelled, Problem, ProblemError, errors
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PILImage
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Result(Sequence["Picture"]):
+class Result(Sequence["PILImage"]):
     """The images of a run, in the order of the workflow's outputs, as a sequence of Pillow images.
 
     `outputs` has what each output of the workflow gave, `files` the paths of all files written, `nodes` what became
     of each node.
     """
 
-    images: tuple[Picture, ...]
+    images: tuple[PILImage, ...]
     outputs: Mapping[str, list[dict[str, Any]]]
     files: tuple[Path, ...]
     nodes: Mapping[str, NodeReport]
     seconds: float
 
     @overload
-    def __getitem__(self, index: int) -> Picture: ...
+    def __getitem__(self, index: int) -> PILImage: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[Picture, ...]: ...
-    def __getitem__(self, index: int | slice) -> Picture | tuple[Picture, ...]:
+    def __getitem__(self, index: slice) -> tuple[PILImage, ...]: ...
+    def __getitem__(self, index: int | slice) -> PILImage | tuple[PILImage, ...]:
         return self.images[index]
 
     def __len__(self) -> int:
@@ -125,14 +125,14 @@ def _result(outcome: Outcome, media: MediaRegistry) -> Result:
     listed = [Path(entry["path"]) for entry in entries]
     kinds |= {Path(entry["path"]): entry["media_type"] for entry in entries}
     files += [path for path in listed if path not in files]
-    images: list[Picture] = []
+    images: list[PILImage] = []
     for path in listed or files:
         medium = media.of_type(kinds[path])
         if medium is None or medium.view != "image":
             continue
-        with pillow.open(path) as picture:
-            picture.load()
-            images.append(picture)
+        with pillow.open(path) as image:
+            image.load()
+            images.append(image)
     return Result(tuple(images), outcome.outputs, tuple(files), outcome.result.nodes, outcome.result.seconds)
 
 

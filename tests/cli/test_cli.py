@@ -37,15 +37,15 @@ def statuses(report: dict[str, Any]) -> dict[str, str]:
     return {name: entry["status"] for name, entry in report["nodes"].items()}
 
 
-def test_a_run_writes_a_picture_with_its_workflow(used: Any) -> None:
+def test_a_run_writes_a_image_with_its_workflow(used: Any) -> None:
     command, report = used
     assert report["status"] == "done"
     assert set(statuses(report).values()) == {"ran"}
     (made,) = report["outputs"]["image"]
     path = command.folder / made["path"]
-    with Image.open(path) as picture:
-        assert picture.size == (128, 128)
-        assert json.loads(picture.text["safelight"])["nodes"]["prompt"]["values"]["text"] == "a red apple"  # type: ignore[attr-defined]
+    with Image.open(path) as image:
+        assert image.size == (128, 128)
+        assert json.loads(image.text["safelight"])["nodes"]["prompt"]["values"]["text"] == "a red apple"  # type: ignore[attr-defined]
 
 
 def test_again_nothing_runs_and_the_file_is_the_same(used: Any) -> None:
@@ -74,7 +74,7 @@ def test_another_seed_runs_only_what_depends_on_it_as_planned(used: Any) -> None
     assert {name for name, status in statuses(report).items() if status == "ran"} == expected
 
 
-def test_the_picture_makes_itself_again(used: Any) -> None:
+def test_the_image_makes_itself_again(used: Any) -> None:
     command, first = used
     path = first["outputs"]["image"][0]["path"]
     report = command.json("run", path, "-o", "again")

@@ -144,11 +144,11 @@ def test_seconds_of_a_type_are_a_moving_average(open_cache: Open) -> None:
 
 def test_lists_share_their_elements(open_cache: Open) -> None:
     cache = open_cache()
-    pictures = [Image(torch.rand(1, 90, 90, 3)) for _ in range(3)]
-    alone = [cache.put(picture) for picture in pictures]
+    images = [Image(torch.rand(1, 90, 90, 3)) for _ in range(3)]
+    alone = [cache.put(pil_image) for pil_image in images]
     cache.flush()
     before = cache.info().disk_bytes
-    together = cache.put(pictures)
+    together = cache.put(images)
     cache.flush()
     assert cache.info().disk_bytes - before < 2_000
     assert cache.elements(together) == alone
@@ -159,14 +159,14 @@ def test_lists_share_their_elements(open_cache: Open) -> None:
 
 def test_a_list_is_composed_of_elements_never_loaded(open_cache: Open) -> None:
     cache = open_cache()
-    pictures = [Image(torch.rand(1, 90, 90, 3)) for _ in range(3)]
-    refs = [cache.put(picture) for picture in pictures]
+    images = [Image(torch.rand(1, 90, 90, 3)) for _ in range(3)]
+    refs = [cache.put(pil_image) for pil_image in images]
     cache.close()
     cache = open_cache()
     listed = cache.compose(refs)
     assert cache.has(listed) and cache.info().memory_values == 1
     cache.close()
-    assert same(open_cache().get(listed), pictures)
+    assert same(open_cache().get(listed), images)
 
 
 def test_a_list_without_an_element_is_missing(open_cache: Open) -> None:

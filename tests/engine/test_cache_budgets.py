@@ -20,45 +20,45 @@ torch = pytest.importorskip("torch")
 __all__ = ["open_cache"]
 
 
-def picture(side: int = 100) -> Image:
+def image(side: int = 100) -> Image:
     """side x side x 3 float32: 120 kB for 100."""
     return Image(torch.rand(1, side, side, 3))
 
 
 def test_memory_evicts_what_is_cheapest_by_byte(open_cache: Open) -> None:
     cache = open_cache(None, memory_bytes=520_000)
-    dear = cache.put(picture(), seconds=10)
-    cheap = cache.put(picture(), seconds=0.1)
-    large = cache.put(picture(110), seconds=9)
-    more = [cache.put(picture(), seconds=5) for _ in range(2)]
+    dear = cache.put(image(), seconds=10)
+    cheap = cache.put(image(), seconds=0.1)
+    large = cache.put(image(110), seconds=9)
+    more = [cache.put(image(), seconds=5) for _ in range(2)]
     assert [cache.has(ref) for ref in (dear, cheap, large, *more)] == [True, False, True, True, True]
     assert cache.info().memory_bytes <= 520_000
-    cache.put(picture(), seconds=8)
+    cache.put(image(), seconds=8)
     assert cache.has(dear) and cache.has(large)
     assert [cache.has(ref) for ref in more].count(False) == 1
 
 
 def test_memory_keeps_what_is_used_often(open_cache: Open) -> None:
     cache = open_cache(None, memory_bytes=500_000)
-    often, rarely = cache.put(picture(), seconds=1), cache.put(picture(), seconds=1)
+    often, rarely = cache.put(image(), seconds=1), cache.put(image(), seconds=1)
     for _ in range(3):
         cache.get(often)
     for _ in range(3):
-        cache.put(picture(), seconds=1.5)
+        cache.put(image(), seconds=1.5)
     assert cache.has(often) and not cache.has(rarely)
 
 
 def test_of_equals_the_oldest_goes(open_cache: Open) -> None:
     cache = open_cache(None, memory_bytes=500_000)
-    refs = [cache.put(picture(), seconds=1) for _ in range(6)]
+    refs = [cache.put(image(), seconds=1) for _ in range(6)]
     assert [cache.has(ref) for ref in refs] == [False, False, True, True, True, True]
 
 
 def test_what_is_dear_but_never_used_grows_old(open_cache: Open) -> None:
     cache = open_cache(None, memory_bytes=500_000)
-    dear = cache.put(picture(), seconds=4)
+    dear = cache.put(image(), seconds=4)
     for number in range(60):
-        cache.put(picture(), seconds=1)
+        cache.put(image(), seconds=1)
         if not cache.has(dear):
             assert number > 5
             return
@@ -67,9 +67,9 @@ def test_what_is_dear_but_never_used_grows_old(open_cache: Open) -> None:
 
 def test_memory_in_front_of_a_disk_weighs_what_reading_costs(open_cache: Open) -> None:
     cache = open_cache(memory_bytes=500_000)
-    dear = cache.put(picture(), seconds=1000)
+    dear = cache.put(image(), seconds=1000)
     for _ in range(20):
-        cache.put(picture(), seconds=1)
+        cache.put(image(), seconds=1)
     cache.flush()
     with cache._lock:
         assert dear.digest not in cache._memory, "it is on disk: losing it from memory costs a read, not 1000 s"
@@ -80,7 +80,7 @@ def test_memory_in_front_of_a_disk_weighs_what_reading_costs(open_cache: Open) -
 def test_memory_never_holds_more_than_its_budget(open_cache: Open, limit: int) -> None:
     cache = open_cache(None, memory_bytes=limit)
     for number in range(20):
-        cache.put([picture(10 * number + 1), "x" * number * 100, number], seconds=number)
+        cache.put([image(10 * number + 1), "x" * number * 100, number], seconds=number)
         assert cache.info().memory_bytes <= limit
 
 
@@ -101,8 +101,8 @@ def test_memory_charges_a_shared_storage_once_and_to_the_last(open_cache: Open) 
 
 def test_what_is_larger_than_memory_pushes_nothing_out(open_cache: Open) -> None:
     cache = open_cache(None, memory_bytes=200_000)
-    small = cache.put(picture(), seconds=0.1)
-    assert not cache.has(cache.put(picture(150), seconds=100))
+    small = cache.put(image(), seconds=0.1)
+    assert not cache.has(cache.put(image(150), seconds=100))
     assert cache.has(small)
 
 
@@ -129,7 +129,7 @@ def disk_values(cache: Cache, refs: list[ValueRef]) -> list[bool]:
 
 def test_disk_evicts_what_is_cheapest_and_keeps_to_its_budget(open_cache: Open) -> None:
     cache = open_cache(memory_bytes=0, disk_bytes=500_000)
-    refs = [cache.put(picture(), seconds=seconds) for seconds in (10, 0.1, 7, 9, 8)]
+    refs = [cache.put(image(), seconds=seconds) for seconds in (10, 0.1, 7, 9, 8)]
     cache.flush()
     assert disk_values(cache, refs) == [True, False, True, True, True]
     info = cache.info()
@@ -143,9 +143,9 @@ def test_disk_evicts_what_is_cheapest_and_keeps_to_its_budget(open_cache: Open) 
 
 def test_what_is_dear_but_never_used_grows_old_on_disk_too(open_cache: Open) -> None:
     cache = open_cache(memory_bytes=0, disk_bytes=500_000)
-    dear = cache.put(picture(), seconds=4)
+    dear = cache.put(image(), seconds=4)
     for number in range(60):
-        cache.put(picture(), seconds=1)
+        cache.put(image(), seconds=1)
         cache.flush()
         if not cache.has(dear):
             assert number > 5
@@ -155,7 +155,7 @@ def test_what_is_dear_but_never_used_grows_old_on_disk_too(open_cache: Open) -> 
 
 def test_disk_counts_uses_across_processes(open_cache: Open) -> None:
     cache = open_cache(memory_bytes=0, disk_bytes=500_000)
-    refs = [cache.put(picture(), seconds=1) for _ in range(4)]
+    refs = [cache.put(image(), seconds=1) for _ in range(4)]
     cache.close()
     cache = open_cache(memory_bytes=0, disk_bytes=500_000)
     for _ in range(3):
@@ -163,7 +163,7 @@ def test_disk_counts_uses_across_processes(open_cache: Open) -> None:
     cache.close()
     cache = open_cache(memory_bytes=0, disk_bytes=500_000)
     for _ in range(3):
-        cache.put(picture(), seconds=1.2)
+        cache.put(image(), seconds=1.2)
     cache.flush()
     assert disk_values(cache, refs) == [False, False, True, False]
 
@@ -171,7 +171,7 @@ def test_disk_counts_uses_across_processes(open_cache: Open) -> None:
 def test_disk_sum_stays_right(open_cache: Open) -> None:
     cache = open_cache(disk_bytes=300_000)
     for number in range(12):
-        cache.put([picture(40 + number), "x" * 100, number], seconds=number)
+        cache.put([image(40 + number), "x" * 100, number], seconds=number)
         cache.put_bytes(os.urandom(20_000))
         cache.flush()
     total = index_of(cache).execute("SELECT sum(bytes + 256), count(*) FROM entry").fetchone()
@@ -182,17 +182,17 @@ def test_disk_sum_stays_right(open_cache: Open) -> None:
 
 def test_what_is_larger_than_the_disk_is_not_written(open_cache: Open) -> None:
     cache = open_cache(disk_bytes=100_000)
-    small, large = cache.put(picture(50)), cache.put(picture(200))
+    small, large = cache.put(image(50)), cache.put(image(200))
     cache.flush()
     assert disk_values(cache, [small, large]) == [True, False]
     assert cache.get(large) is not MISSING
-    assert cache.get(open_cache(None, memory_bytes=0).put(picture())) is MISSING
+    assert cache.get(open_cache(None, memory_bytes=0).put(image())) is MISSING
 
 
 def test_actions_outlive_the_values_they_name(open_cache: Open) -> None:
     cache = open_cache(memory_bytes=0, disk_bytes=300_000)
     for number in range(10):
-        cache.record(str(number), Action({"image": cache.put(picture(), seconds=number)}))
+        cache.record(str(number), Action({"image": cache.put(image(), seconds=number)}))
     cache.close()
     cache = open_cache(memory_bytes=0, disk_bytes=300_000)
     actions = [cache.lookup(str(number)) for number in range(10)]
@@ -206,7 +206,7 @@ def test_a_value_on_its_way_to_the_disk_can_be_got(open_cache: Open, monkeypatch
     assert cache._disk is not None
     write = cache._disk._write_payload
     monkeypatch.setattr(cache._disk, "_write_payload", lambda item: gate.wait(10) and write(item))
-    value = picture()
+    value = image()
     ref = cache.put([value, 3])
     blob = cache.put_bytes(b"abc" * 10_000)
     assert cache.has(ref) and same(cache.get(ref), [value, 3])
@@ -229,7 +229,7 @@ def test_an_action_is_seen_only_when_its_values_are_on_disk(open_cache: Open, mo
         return write(item)
 
     monkeypatch.setattr(cache._disk, "_write_payload", look_and_write)
-    ref = cache.put(picture())
+    ref = cache.put(image())
     cache.record("key", Action({"image": ref}))
     cache.flush()
     assert seen == [None]
@@ -296,9 +296,9 @@ def test_a_full_disk_leaves_everything_in_memory(
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", fail)
         blob = cache.put_bytes(os.urandom(100_000))
-        refs = [cache.put(picture(), seconds=1)]
+        refs = [cache.put(image(), seconds=1)]
         cache.flush()
-        refs.append(cache.put(picture(20)))
+        refs.append(cache.put(image(20)))
         cache.flush()
         cache.save_state("key", {"step": 4})
     assert cache.info().trouble
@@ -311,7 +311,7 @@ def test_a_full_disk_leaves_everything_in_memory(
     # Later the disk has room again.
     assert cache._disk is not None
     cache._disk._retry_at = 0.0
-    ref = cache.put(picture(30))
+    ref = cache.put(image(30))
     cache.flush()
     assert not cache.info().trouble and disk_values(cache, [ref]) == [True]
 
@@ -327,10 +327,10 @@ def test_what_was_pushed_out_of_memory_and_could_not_be_written_is_saved(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
-    value = picture()
+    value = image()
     first = cache.put(value, seconds=100)
     for _ in range(2):
-        other = cache.put(picture(), seconds=1)
+        other = cache.put(image(), seconds=1)
         cache.get(other)
     with cache._lock:
         assert first.digest not in cache._memory

@@ -172,7 +172,7 @@ def test_an_image_with_more_cells_than_positions_is_refused(kit: FlowKit) -> Non
         assert kit.sampled(start=kit.empty(height=256, width=64), steps=1).samples.isfinite().all()
         with pytest.raises(ProblemError) as caught:
             kit.sampled(start=kit.empty(height=264, width=64))
-        assert codes(caught) == [("image_too_large", "latent")]
+        assert codes(caught) == [("latent_too_large", "latent")]
 
 
 def test_each_image_of_a_batch_is_that_of_its_own_seed(kit: FlowKit) -> None:

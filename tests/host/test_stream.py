@@ -113,14 +113,14 @@ def test_previews_go_to_those_who_asked_and_only_the_newest() -> None:
         assert stream.watched("r1") and stream.watched("r2")
         for step in range(5):
             for run in ("r1", "r2"):
-                picture = Preview(
+                image = Preview(
                     run=run, node="n", step=step, total=5, media_type="image/jpeg", width=1, height=1, data=b"x"
                 )
-                stream.show(picture)
-        _, pictures = await one.next()
-        assert [(picture.run, picture.step) for picture in pictures] == [("r1", 4)]
-        _, pictures = await all_of_them.next()
-        assert [(picture.run, picture.step) for picture in pictures] == [("r1", 4), ("r2", 4)]
-        assert not none.pictures
+                stream.show(image)
+        _, images = await one.next()
+        assert [(image.run, image.step) for image in images] == [("r1", 4)]
+        _, images = await all_of_them.next()
+        assert [(image.run, image.step) for image in images] == [("r1", 4), ("r2", 4)]
+        assert not none.images
 
     asyncio.run(work())

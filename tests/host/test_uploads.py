@@ -127,9 +127,9 @@ def test_16_bits_keep_orientation_and_profile_too() -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "LA"])
 def test_a_png_with_a_profile_is_brought_to_srgb(mode: str) -> None:
-    picture = Image.new("RGB", (8, 8), (64, 64, 64))
-    picture = picture.quantize(2) if mode == "P" else picture.convert(mode)
-    data = encoded(picture, icc_profile=profile("GRAY" if mode.startswith("L") else "RGB"))
+    image = Image.new("RGB", (8, 8), (64, 64, 64))
+    image = image.quantize(2) if mode == "P" else image.convert(mode)
+    data = encoded(image, icc_profile=profile("GRAY" if mode.startswith("L") else "RGB"))
     kept = decoded(accept("a.png", data).data)
     assert kept.convert("RGB").getpixel((1, 1)) == (137, 137, 137)
     assert "icc_profile" not in kept.info
@@ -186,13 +186,13 @@ def test_an_upload_that_ends_early_is_a_problem() -> None:
         data = CLEAN[kind]()
         with pytest.raises(ProblemError) as caught:
             accept("a.png", data[: len(data) * 3 // 4])
-        assert caught.value.problems[0].code == "picture_damaged"
+        assert caught.value.problems[0].code == "image_damaged"
 
 
 def test_thumbnails_are_upright_and_in_srgb() -> None:
-    picture = Image.new("RGB", (48, 32), "blue")
-    picture.paste("red", (0, 0, 16, 32))
-    small = decoded(thumbnail(encoded(picture, "JPEG", quality=95, exif=exif(6)), 24)).convert("RGB")
+    image = Image.new("RGB", (48, 32), "blue")
+    image.paste("red", (0, 0, 16, 32))
+    small = decoded(thumbnail(encoded(image, "JPEG", quality=95, exif=exif(6)), 24)).convert("RGB")
     assert small.size == (16, 24)
     assert small.getpixel((8, 2))[0] > 200 and small.getpixel((8, 20))[2] > 200  # type: ignore[index]
     flat = decoded(thumbnail(encoded(Image.new("RGB", (64, 64), (64, 64, 64)), "JPEG", icc_profile=profile()), 64))

@@ -35,7 +35,7 @@ def raw(server: Server, method: str, path: str, body: bytes | None = None, **hea
         connection.close()
 
 
-def picture(kind: str = "PNG", size: tuple[int, int] = (40, 30), **options: Any) -> bytes:
+def image(kind: str = "PNG", size: tuple[int, int] = (40, 30), **options: Any) -> bytes:
     buffer = io.BytesIO()
     Image.new("RGB", size, (200, 30, 40)).save(buffer, kind, **options)
     return buffer.getvalue()
@@ -278,8 +278,8 @@ def test_a_finished_file_is_served_by_content_with_ranges(server: Server) -> Non
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
-def test_pictures_are_written_anew_and_have_thumbnails(server: Server, kind: str) -> None:
-    data = picture(kind) + b"PK\x03\x04 something appended"
+def test_images_are_written_anew_and_have_thumbnails(server: Server, kind: str) -> None:
+    data = image(kind) + b"PK\x03\x04 something appended"
     status, answer = server.call("POST", f"/files/input?name=up-{kind}.{kind.lower()}", data)
     assert status == 201, answer
     file = answer["file"]
@@ -293,7 +293,7 @@ def test_pictures_are_written_anew_and_have_thumbnails(server: Server, kind: str
     status, headers, body = raw(server, "GET", file["thumbnail"] + "?size=64")
     assert status == 200 and headers["Content-Type"] == "image/webp"
     assert server.call("POST", f"/files/input?name=up-{kind}.{kind.lower()}", data)[0] == 200, "the same again"
-    status, other = server.call("POST", f"/files/input?name=up-{kind}.{kind.lower()}", picture(kind, (41, 30)))
+    status, other = server.call("POST", f"/files/input?name=up-{kind}.{kind.lower()}", image(kind, (41, 30)))
     assert status == 201 and other["file"]["name"] != file["name"]
     assert server.call("DELETE", f"/files/input/{quote(other['file']['name'])}")[0] == 200
     assert server.call("GET", f"/files/input/{quote(other['file']['name'])}")[0] == 404
@@ -303,20 +303,20 @@ def test_the_place_of_a_photo_does_not_stay_in_it(server: Server) -> None:
     exif = Image.Exif()
     exif[0x010F] = "a camera"
     exif[0x0112] = 6  # turned by a quarter
-    status, answer = server.call("POST", "/files/input?name=photo.jpg", picture("JPEG", exif=exif))
+    status, answer = server.call("POST", "/files/input?name=photo.jpg", image("JPEG", exif=exif))
     assert status == 201 and (answer["file"]["width"], answer["file"]["height"]) == (30, 40)
     assert b"a camera" not in raw(server, "GET", answer["file"]["url"])[2]
 
 
-def test_the_workflow_in_a_picture_is_given_back(server: Server) -> None:
-    data = embed(picture(), "image/png", json.dumps(chain(2)))
+def test_the_workflow_in_a_image_is_given_back(server: Server) -> None:
+    data = embed(image(), "image/png", json.dumps(chain(2)))
     _, answer = server.call("POST", "/files/input?name=with.png", data)
     assert answer["document"] == Document.parse(chain(2)).data()
     _, opened = server.call("POST", "/open", data)
     assert opened["document"] == answer["document"]
     _, opened = server.call("POST", "/open", json.dumps(chain(3)).encode())
     assert len(opened["document"]["nodes"]) == 3
-    status, refused = server.call("POST", "/open", picture())
+    status, refused = server.call("POST", "/open", image())
     assert (status, code_of(refused)) == (422, "no_workflow_inside")
 
 
@@ -388,15 +388,15 @@ def test_a_plan_calls_no_choice_node_of_a_pack_in_the_server(server: Server, tmp
 
 
 def test_files_whose_names_are_not_utf8_are_left_out_of_lists_and_nothing_fails(server: Server) -> None:
-    picture = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(picture, "PNG")
+    image = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(image, "PNG")
     for folder in ("input", "output", "models"):
         (server.home / folder).mkdir(exist_ok=True)
         try:
-            Path(os.fsdecode(os.fsencode(server.home / folder) + b"/caf\xe9.png")).write_bytes(picture.getvalue())
+            Path(os.fsdecode(os.fsencode(server.home / folder) + b"/caf\xe9.png")).write_bytes(image.getvalue())
         except OSError:
             pytest.skip("this file system takes UTF-8 only")
-        (server.home / folder / "fine.png").write_bytes(picture.getvalue())
+        (server.home / folder / "fine.png").write_bytes(image.getvalue())
     for folder in ("input", "output"):
         found = [file["name"] for file in server.ask("GET", f"/files/{folder}")["files"]]
         assert "fine.png" in found and not any("caf" in name for name in found)

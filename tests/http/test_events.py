@@ -164,7 +164,7 @@ def test_previews_come_to_those_who_ask(server: Server) -> None:
             await watching.send_json({"message": "watch", "previews": ["*"]})
             await asyncio.sleep(0.1)
             run = await submitted(server, single("sampled", count=40, seconds=0.05))
-            pictures: list[dict[str, Any]] = []
+            images: list[dict[str, Any]] = []
             async with asyncio.timeout(60):
                 while True:
                     message = await watching.receive()
@@ -172,12 +172,12 @@ def test_previews_come_to_those_who_ask(server: Server) -> None:
                         (length,) = struct.unpack(">H", message.data[:2])
                         header = json.loads(message.data[2 : 2 + length])
                         assert message.data[2 + length :].startswith(b"\xff\xd8\xff")
-                        pictures.append(header)
+                        images.append(header)
                     elif message.data and f'"id":"{run}"' in message.data and '"status":"done"' in message.data:
                         break
-            assert len(pictures) >= 3 and {picture["run"] for picture in pictures} == {run}
-            steps = [picture["step"] for picture in pictures]
-            assert steps == sorted(steps) and pictures[0]["width"] == 8
+            assert len(images) >= 3 and {image["run"] for image in images} == {run}
+            steps = [image["step"] for image in images]
+            assert steps == sorted(steps) and images[0]["width"] == 8
             while (message := await other.receive(timeout=5)).type is aiohttp.WSMsgType.TEXT:
                 if f'"id":"{run}"' in message.data and '"status":"done"' in message.data:
                     break

@@ -87,7 +87,7 @@ def test_what_is_thrown_away_can_be_taken_back(server: Server) -> None:
     assert server.call("POST", "/gallery/restore", {"items": [other["id"]]})[1] == {"items": []}
 
 
-def test_a_picture_made_again_comes_out_of_the_trash_by_itself(server: Server) -> None:
+def test_a_image_made_again_comes_out_of_the_trash_by_itself(server: Server) -> None:
     item = saved(server, 880_200)
     server.call("POST", "/gallery/trash", {"items": [item["id"]]})
     again = saved(server, 880_200)
@@ -95,7 +95,7 @@ def test_a_picture_made_again_comes_out_of_the_trash_by_itself(server: Server) -
     assert (server.home / "output" / item["name"]).exists()
 
 
-def test_pictures_that_came_by_other_ways_are_found(tmp_path: Path) -> None:
+def test_images_that_came_by_other_ways_are_found(tmp_path: Path) -> None:
     document = json.loads((shipped_workflows() / "text_to_image.json").read_text(encoding="utf-8"))
     document["nodes"]["prompt"]["values"]["text"] = "A Purple whale"
     buffer = io.BytesIO()
@@ -144,7 +144,7 @@ def connection() -> sqlite3.Connection:
     return made
 
 
-def test_ten_thousand_pictures_are_searched_in_no_time(connection: sqlite3.Connection) -> None:
+def test_ten_thousand_images_are_searched_in_no_time(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN")
     gallery.add(connection, (record(number) for number in range(10_000)))
     connection.execute("COMMIT")

@@ -34,7 +34,7 @@ def sniff(data: bytes) -> str | None:
     return found.media_type if found else None
 
 
-def picture(mode: str = "RGB", size: tuple[int, int] = (37, 21)) -> Any:
+def image(mode: str = "RGB", size: tuple[int, int] = (37, 21)) -> Any:
     source = random.Random(7)
     bands = len(Image.new(mode, (1, 1)).getbands())
     return Image.frombytes(mode, size, source.randbytes(size[0] * size[1] * bands))
@@ -42,13 +42,13 @@ def picture(mode: str = "RGB", size: tuple[int, int] = (37, 21)) -> Any:
 
 def encoded(form: str, mode: str = "RGB", **options: Any) -> bytes:
     stream = io.BytesIO()
-    picture(mode).save(stream, form, **options)
+    image(mode).save(stream, form, **options)
     return stream.getvalue()
 
 
 def animation() -> bytes:
     stream = io.BytesIO()
-    frames = [picture(), picture().rotate(180)]
+    frames = [image(), image().rotate(180)]
     frames[0].save(stream, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     return stream.getvalue()
 
@@ -61,7 +61,7 @@ def tiff_exif() -> bytes:
     return tags.tobytes()
 
 
-PICTURES: dict[str, Callable[[], bytes]] = {
+IMAGES: dict[str, Callable[[], bytes]] = {
     "png": lambda: encoded("PNG"),
     "png-alpha": lambda: encoded("PNG", "RGBA"),
     "png-grey": lambda: encoded("PNG", "L"),
@@ -77,7 +77,7 @@ PICTURES: dict[str, Callable[[], bytes]] = {
     "webp-animated": animation,
 }
 TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
-every = pytest.mark.parametrize("name", PICTURES)
+every = pytest.mark.parametrize("name", IMAGES)
 
 
 def media_type(name: str) -> str:
@@ -97,7 +97,7 @@ def pixels(data: bytes) -> list[tuple[str, tuple[int, int], bytes]]:
 @every
 @pytest.mark.parametrize("length", [0, 1, 300_000])
 def test_a_document_comes_back_and_the_pixels_stay(name: str, length: int) -> None:
-    plain = PICTURES[name]()
+    plain = IMAGES[name]()
     document = DOCUMENT + random.Random(1).randbytes(length).hex()
     carrying = embed(plain, media_type(name), document)
     assert extract(plain) is None
@@ -108,7 +108,7 @@ def test_a_document_comes_back_and_the_pixels_stay(name: str, length: int) -> No
 
 @every
 def test_embedding_twice_replaces(name: str) -> None:
-    plain = PICTURES[name]()
+    plain = IMAGES[name]()
     once = embed(plain, media_type(name), "second")
     twice = embed(embed(plain, media_type(name), "first" * 50_000), media_type(name), "second")
     assert twice == once
@@ -117,7 +117,7 @@ def test_embedding_twice_replaces(name: str) -> None:
 
 @every
 def test_what_else_is_in_the_file_stays(name: str) -> None:
-    plain = PICTURES[name]()
+    plain = IMAGES[name]()
     with Image.open(io.BytesIO(plain)) as before, Image.open(io.BytesIO(embed(plain, media_type(name), "x"))) as after:
         old, new = before.getexif(), after.getexif()
         assert {key: value for key, value in new.items() if key != 65112} == dict(old)
@@ -200,13 +200,13 @@ def test_sniff() -> None:
 def test_what_cannot_carry_a_document_is_said() -> None:
     with pytest.raises(ProblemError) as caught:
         embed(encoded("GIF"), "image/gif", "x")
-    assert caught.value.problems[0].code == "picture_type"
+    assert caught.value.problems[0].code == "cannot_carry_workflow"
     with pytest.raises(ProblemError) as caught:
         embed(encoded("PNG"), "image/jpeg", "x")
-    assert caught.value.problems[0].code == "picture_damaged"
+    assert caught.value.problems[0].code == "image_damaged"
     with pytest.raises(ProblemError) as caught:
         embed(encoded("PNG"), "image/png", "x" * (TEXT_LIMIT + 1))
-    assert caught.value.problems[0].code == "picture_text_too_large"
+    assert caught.value.problems[0].code == "embedded_text_too_large"
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -239,7 +239,7 @@ def test_a_bomb_is_refused_without_the_memory(form: str) -> None:
         assert tracemalloc.get_traced_memory()[1] < 3 * TEXT_LIMIT
     finally:
         tracemalloc.stop()
-    assert caught.value.problems[0].code == "picture_text_too_large"
+    assert caught.value.problems[0].code == "embedded_text_too_large"
 
 
 def test_many_texts_are_bounded_together() -> None:
@@ -259,7 +259,7 @@ def test_a_damaged_document_is_a_problem_and_not_a_guess() -> None:
         data[place] ^= 4
         with pytest.raises(ProblemError) as caught:
             extract(bytes(data))
-        assert caught.value.problems[0].code == "picture_damaged"
+        assert caught.value.problems[0].code == "image_damaged"
 
 
 def test_a_missing_jpeg_part_is_a_problem() -> None:
@@ -274,7 +274,7 @@ def test_a_missing_jpeg_part_is_a_problem() -> None:
 
 @every
 def test_cut_anywhere_nothing_worse_than_a_problem_happens(name: str) -> None:
-    data = embed(PICTURES[name](), media_type(name), DOCUMENT)
+    data = embed(IMAGES[name](), media_type(name), DOCUMENT)
     for length in range(len(data)):
         survive(data[:length], media_type(name))
 
@@ -283,7 +283,7 @@ def test_cut_anywhere_nothing_worse_than_a_problem_happens(name: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_changed_anywhere_nothing_worse_than_a_problem_happens(name: str, data: st.DataObject) -> None:
-    raw = bytearray(embed(PICTURES[name](), media_type(name), DOCUMENT))
+    raw = bytearray(embed(IMAGES[name](), media_type(name), DOCUMENT))
     head = data.draw(st.booleans())
     for _ in range(data.draw(st.integers(1, 6))):
         place = data.draw(st.integers(0, min(len(raw), 120 if head else 1 << 30) - 1))

@@ -49,15 +49,15 @@ def test_diffusers_loads_every_tiny_model_and_each_part_has_an_effect(family: st
 
     adapter = tiny_models.tiny_ip_adapter(tmp_path / "adapter", family)
     pipeline.load_ip_adapter(str(adapter), subfolder="", weight_name="ip_adapter.safetensors")
-    pictures = [make("L").resize((64, 64)).convert("RGB") for make in (Image.linear_gradient, Image.radial_gradient)]
-    guided = _latent(pipeline, ip_adapter_image=pictures[0])
+    images = [make("L").resize((64, 64)).convert("RGB") for make in (Image.linear_gradient, Image.radial_gradient)]
+    guided = _latent(pipeline, ip_adapter_image=images[0])
     assert (guided - plain).abs().mean() > 0.05
-    assert (guided - _latent(pipeline, ip_adapter_image=pictures[1])).abs().mean() > 0.005
+    assert (guided - _latent(pipeline, ip_adapter_image=images[1])).abs().mean() > 0.005
     pipeline.unload_ip_adapter()
 
     control = diffusers.ControlNetModel.from_pretrained(tiny_models.tiny_controlnet(tmp_path / "control", family))
     controlled = control_class(**pipeline.components | {"controlnet": control})
-    first, second = (_latent(controlled, image=picture) for picture in pictures)
+    first, second = (_latent(controlled, image=pil_image) for pil_image in images)
     assert (first - plain).abs().mean() > 0.05
     assert (first - second).abs().mean() > 0.005
 

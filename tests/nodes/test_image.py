@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy
 import pytest
 import torch
-from PIL import Image as Pictures
+from PIL import Image as Images
 from PIL import ImageCms
 
 from node_bench import BenchContext
@@ -22,14 +22,14 @@ def ctx(tmp_path: Path) -> BenchContext:
     return BenchContext(folder=tmp_path)
 
 
-def bytes_picture(height: int = 6, width: int = 5, channels: int = 3, seed: int = 0) -> torch.Tensor:
+def bytes_image(height: int = 6, width: int = 5, channels: int = 3, seed: int = 0) -> torch.Tensor:
     drawn = torch.rand(1, height, width, channels, generator=torch.Generator().manual_seed(seed))
     return (drawn * 255).round() / 255
 
 
-def written(picture: Pictures.Image, ctx: BenchContext, name: str, **more: object) -> str:
+def written(pil_image: Images.Image, ctx: BenchContext, name: str, **more: object) -> str:
     assert ctx.folder is not None
-    picture.save(ctx.folder / name, **more)
+    pil_image.save(ctx.folder / name, **more)
     return name
 
 
@@ -43,7 +43,7 @@ def code(caught: pytest.ExceptionInfo[ProblemError]) -> tuple[str, str | None]:
 def test_what_is_saved_without_loss_is_read_back_exactly(
     ctx: BenchContext, kind: str, suffix: str, channels: int
 ) -> None:
-    given = bytes_picture(channels=channels)
+    given = bytes_image(channels=channels)
     (file,) = image.save(Image(given), name="a/b_{counter}", format=kind, quality=100, ctx=ctx)  # type: ignore[arg-type]
     assert (file.name, file.width, file.height, file.keep, file.embed) == (
         "a/b_{counter}" + suffix,
@@ -61,7 +61,7 @@ def test_what_is_saved_without_loss_is_read_back_exactly(
 
 @pytest.mark.parametrize("kind", ["png", "webp", "jpeg"])
 def test_the_same_pixels_give_the_same_bytes(ctx: BenchContext, kind: str) -> None:
-    given = Image(bytes_picture(40, 30))
+    given = Image(bytes_image(40, 30))
     first, second = (image.save(given, format=kind, ctx=ctx)[0] for _ in range(2))  # type: ignore[arg-type]
     assert first == second
     assert len(ctx.saved) == 1
@@ -71,15 +71,15 @@ def test_jpeg_puts_white_behind_transparency_and_obeys_quality(ctx: BenchContext
     clear = Image(torch.zeros(1, 16, 16, 4))
     (file,) = image.save(clear, format="jpeg", ctx=ctx)
     assert (file.media_type, file.name) == ("image/jpeg", "safelight_{counter}.jpg")
-    with Pictures.open(io.BytesIO(ctx.saved[file.digest])) as back:
+    with Images.open(io.BytesIO(ctx.saved[file.digest])) as back:
         assert back.getpixel((3, 3)) == (255, 255, 255)
-    noisy = Image(bytes_picture(64, 64))
+    noisy = Image(bytes_image(64, 64))
     sizes = [image.save(noisy, format="jpeg", quality=quality, ctx=ctx)[0].size for quality in (10, 50, 95)]
     assert sizes == sorted(sizes) and sizes[0] < sizes[2]
 
 
 def test_a_batch_becomes_several_files_with_names_of_their_own(ctx: BenchContext) -> None:
-    given = Image(torch.cat([bytes_picture(seed=seed) for seed in range(3)]))
+    given = Image(torch.cat([bytes_image(seed=seed) for seed in range(3)]))
     files = image.save(given, name="fixed", ctx=ctx)
     assert [file.name for file in files] == ["fixed_1.png", "fixed_2.png", "fixed_3.png"]
     assert [file.name for file in image.save(given, ctx=ctx)] == ["safelight_{counter}.png"] * 3
@@ -87,14 +87,14 @@ def test_a_batch_becomes_several_files_with_names_of_their_own(ctx: BenchContext
 
 
 def test_previews_are_not_kept(ctx: BenchContext) -> None:
-    (file,) = image.preview(Image(bytes_picture()), ctx=ctx)
+    (file,) = image.preview(Image(bytes_image()), ctx=ctx)
     assert (file.keep, file.embed, file.media_type) == (False, "nothing", "image/png")
 
 
 def test_values_are_rounded_and_clipped_to_bytes(ctx: BenchContext) -> None:
     given = torch.tensor([-1.0, 0.0, 0.4999 / 255, 0.5001 / 255, 1.0, 2.0]).view(1, 1, 6, 1).repeat(1, 1, 1, 3)
     (file,) = image.save(Image(given), ctx=ctx)
-    with Pictures.open(io.BytesIO(ctx.saved[file.digest])) as back:
+    with Images.open(io.BytesIO(ctx.saved[file.digest])) as back:
         assert [back.getpixel((x, 0))[0] for x in range(6)] == [0, 0, 0, 1, 255, 255]  # type: ignore[index]
 
 
@@ -115,18 +115,18 @@ def test_names_that_are_fine(name: str) -> None:
 )
 def test_names_that_are_not(ctx: BenchContext, name: str) -> None:
     with pytest.raises(ProblemError) as caught:
-        image.save(Image(bytes_picture()), name=name, ctx=ctx)
+        image.save(Image(bytes_image()), name=name, ctx=ctx)
     assert code(caught) == ("bad_file_name", "name")
     assert caught.value.problems[0].hint
     assert ctx.saved == {}
 
 
 def test_a_camera_that_was_turned_is_turned_back(ctx: BenchContext) -> None:
-    picture = Pictures.new("RGB", (4, 2))
-    picture.putpixel((0, 0), (255, 0, 0))
-    exif = Pictures.Exif()
+    pil_image = Images.new("RGB", (4, 2))
+    pil_image.putpixel((0, 0), (255, 0, 0))
+    exif = Images.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise
-    found = image.load(file=written(picture, ctx, "a.png", exif=exif), ctx=ctx).image.pixels
+    found = image.load(file=written(pil_image, ctx, "a.png", exif=exif), ctx=ctx).image.pixels
     assert tuple(found.shape) == (1, 4, 2, 3)
     assert found[0, 0, 1].tolist() == [1, 0, 0]
 
@@ -146,10 +146,10 @@ def test_a_camera_that_was_turned_is_turned_back(ctx: BenchContext) -> None:
         ("F", 3),
     ],
 )
-def test_every_kind_of_picture_becomes_rgb_or_rgba(ctx: BenchContext, mode: str, channels: int) -> None:
-    grey = Pictures.linear_gradient("L").resize((32, 32))
-    picture = Pictures.new("I;16", (32, 32)) if mode == "I;16" else grey.convert(mode)
-    found = image.load(file=written(picture, ctx, "a.tiff"), ctx=ctx)
+def test_every_kind_of_image_becomes_rgb_or_rgba(ctx: BenchContext, mode: str, channels: int) -> None:
+    grey = Images.linear_gradient("L").resize((32, 32))
+    pil_image = Images.new("I;16", (32, 32)) if mode == "I;16" else grey.convert(mode)
+    found = image.load(file=written(pil_image, ctx, "a.tiff"), ctx=ctx)
     assert tuple(found.image.pixels.shape) == (1, 32, 32, channels)
     assert float(found.image.pixels.min()) >= 0
     assert float(found.image.pixels.max()) <= 1
@@ -157,36 +157,36 @@ def test_every_kind_of_picture_becomes_rgb_or_rgba(ctx: BenchContext, mode: str,
 
 def test_sixteen_bits_are_kept(ctx: BenchContext) -> None:
     values = numpy.array([[0, 1, 257, 65535]], dtype=numpy.uint16)
-    found = image.load(file=written(Pictures.fromarray(values), ctx, "a.png"), ctx=ctx).image.pixels[0, 0, :, 0]
+    found = image.load(file=written(Images.fromarray(values), ctx, "a.png"), ctx=ctx).image.pixels[0, 0, :, 0]
     assert torch.allclose(found * 65535, torch.tensor([0.0, 1.0, 257.0, 65535.0]), atol=0.01)
 
 
 def test_a_palette_with_transparency_keeps_it(ctx: BenchContext) -> None:
-    picture = Pictures.new("P", (2, 1))
-    picture.putpalette([255, 0, 0, 0, 255, 0])
-    picture.putpixel((1, 0), 1)
-    found = image.load(file=written(picture, ctx, "a.png", transparency=1), ctx=ctx)
+    pil_image = Images.new("P", (2, 1))
+    pil_image.putpalette([255, 0, 0, 0, 255, 0])
+    pil_image.putpixel((1, 0), 1)
+    found = image.load(file=written(pil_image, ctx, "a.png", transparency=1), ctx=ctx)
     assert found.image.pixels[0, 0].tolist() == [[1, 0, 0, 1], [0, 1, 0, 0]]
     assert found.mask.coverage[0, 0].tolist() == [1, 0]
 
 
-def test_the_mask_of_an_opaque_picture_is_white(ctx: BenchContext) -> None:
-    found = image.load(file=written(Pictures.new("RGB", (2, 3)), ctx, "a.png"), ctx=ctx)
+def test_the_mask_of_an_opaque_image_is_white(ctx: BenchContext) -> None:
+    found = image.load(file=written(Images.new("RGB", (2, 3)), ctx, "a.png"), ctx=ctx)
     assert torch.equal(found.mask.coverage, torch.ones(1, 3, 2))
 
 
 def test_colours_are_brought_to_srgb(ctx: BenchContext) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    kept = image.load(file=written(Pictures.new("RGB", (2, 2), (9, 9, 9)), ctx, "a.png", icc_profile=profile), ctx=ctx)
+    kept = image.load(file=written(Images.new("RGB", (2, 2), (9, 9, 9)), ctx, "a.png", icc_profile=profile), ctx=ctx)
     assert kept.image.pixels[0, 0, 0].tolist() == pytest.approx([9 / 255] * 3), "a profile that does not fit is ignored"
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    same = image.load(file=written(Pictures.new("RGB", (2, 2), (9, 99, 199)), ctx, "b.png", icc_profile=srgb), ctx=ctx)
+    same = image.load(file=written(Images.new("RGB", (2, 2), (9, 99, 199)), ctx, "b.png", icc_profile=srgb), ctx=ctx)
     assert (same.image.pixels[0, 0, 0] * 255).round().tolist() == pytest.approx([9, 99, 199], abs=1)
 
 
 def test_what_the_first_reader_left_out_is_read(ctx: BenchContext) -> None:
     assert ctx.folder is not None
-    palette = Pictures.new("P", (2, 2), 1)
+    palette = Images.new("P", (2, 2), 1)
     palette.putpalette([0, 0, 0, 64, 64, 64])
     palette.save(ctx.folder / "a.png", icc_profile=profile())
     assert (image.load(file="a.png", ctx=ctx).image.pixels * 255).round()[0, 0, 0].tolist() == [137] * 3
@@ -197,17 +197,17 @@ def test_what_the_first_reader_left_out_is_read(ctx: BenchContext) -> None:
     assert image.load(file="c.png", ctx=ctx).mask.coverage[0, 0].tolist() == [0, 1]
 
 
-def test_the_first_frame_of_a_moving_picture_is_read(ctx: BenchContext) -> None:
-    frames = [Pictures.new("RGB", (2, 2), color) for color in ((255, 0, 0), (0, 255, 0))]
+def test_the_first_frame_of_a_moving_image_is_read(ctx: BenchContext) -> None:
+    frames = [Images.new("RGB", (2, 2), color) for color in ((255, 0, 0), (0, 255, 0))]
     name = written(frames[0], ctx, "a.gif", save_all=True, append_images=frames[1:])
     assert image.load(file=name, ctx=ctx).image.pixels[0, 0, 0, :3].tolist() == [1, 0, 0]
 
 
-def test_pictures_with_too_many_pixels_are_not_unpacked(ctx: BenchContext, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_with_too_many_pixels_are_not_unpacked(ctx: BenchContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_files, "MAX_PIXELS", 100)
     with pytest.raises(ProblemError, match="20 x 20") as caught:
-        image.load(file=written(Pictures.new("RGB", (20, 20)), ctx, "a.png"), ctx=ctx)
-    assert code(caught) == ("picture_too_large", "file")
+        image.load(file=written(Images.new("RGB", (20, 20)), ctx, "a.png"), ctx=ctx)
+    assert code(caught) == ("image_too_large", "file")
 
 
 def test_a_decompression_bomb_is_a_problem(ctx: BenchContext) -> None:
@@ -223,28 +223,28 @@ def test_a_decompression_bomb_is_a_problem(ctx: BenchContext) -> None:
     (ctx.folder / "bomb.png").write_bytes(data)
     with pytest.raises(ProblemError) as caught:
         image.load(file="bomb.png", ctx=ctx)
-    assert code(caught) == ("picture_too_large", "file")
+    assert code(caught) == ("image_too_large", "file")
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\x89PNG\r\n\x1a\n"])
-def test_what_is_no_picture_is_a_problem(ctx: BenchContext, data: bytes) -> None:
+def test_what_is_no_image_is_a_problem(ctx: BenchContext, data: bytes) -> None:
     assert ctx.folder is not None
     (ctx.folder / "a.png").write_bytes(data)
     with pytest.raises(ProblemError, match=r"a\.png") as caught:
         image.load(file="a.png", ctx=ctx)
-    assert code(caught) == ("picture_unreadable", "file")
+    assert code(caught) == ("image_unreadable", "file")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.gif", "a.tiff"])
 def test_a_file_that_ends_early_is_a_problem(ctx: BenchContext, name: str) -> None:
     assert ctx.folder is not None
-    picture = Pictures.effect_noise((64, 64), 50).convert("RGB")
-    written(picture, ctx, name)
+    pil_image = Images.effect_noise((64, 64), 50).convert("RGB")
+    written(pil_image, ctx, name)
     data = (ctx.folder / name).read_bytes()
     (ctx.folder / name).write_bytes(data[: len(data) // 2])
     with pytest.raises(ProblemError) as caught:
         image.load(file=name, ctx=ctx)
-    assert code(caught) == ("picture_unreadable", "file")
+    assert code(caught) == ("image_unreadable", "file")
 
 
 @pytest.mark.parametrize("method", ["lanczos", "bicubic", "bilinear", "nearest"])
@@ -279,10 +279,10 @@ def test_shrinking_averages_fine_patterns(method: str) -> None:
 
 
 def test_lanczos_is_that_of_pillow() -> None:
-    given = bytes_picture(20, 30)
+    given = bytes_image(20, 30)
     made = image.resize(Image(given), width=12, height=9).pixels
-    picture = Pictures.fromarray((given[0] * 255).to(torch.uint8).numpy()).resize((12, 9), Pictures.Resampling.LANCZOS)
-    wanted = torch.from_numpy(numpy.array(picture)).float() / 255
+    pil_image = Images.fromarray((given[0] * 255).to(torch.uint8).numpy()).resize((12, 9), Images.Resampling.LANCZOS)
+    wanted = torch.from_numpy(numpy.array(pil_image)).float() / 255
     assert float((made[0] - wanted).abs().max()) < 3 / 255
 
 
@@ -297,7 +297,7 @@ def test_fitting_by_cutting_or_padding() -> None:
 
 
 def test_cropping() -> None:
-    given = bytes_picture()
+    given = bytes_image()
     assert torch.equal(image.crop(Image(given), left=1, top=2, width=3).pixels, given[:, 2:, 1:4])
     with pytest.raises(ProblemError) as caught:
         image.crop(Image(given), left=4, width=3)
@@ -305,17 +305,17 @@ def test_cropping() -> None:
 
 
 def test_a_mask_is_read_by_its_brightness(ctx: BenchContext) -> None:
-    grey = Pictures.frombytes("L", (2, 2), bytes([0, 51, 204, 255]))
+    grey = Images.frombytes("L", (2, 2), bytes([0, 51, 204, 255]))
     read = image.load_mask(file=written(grey, ctx, "grey.png"), ctx=ctx).coverage
     assert torch.allclose(read, torch.tensor([[[0.0, 0.2], [0.8, 1.0]]]), atol=1e-6)
-    clear = Pictures.new("RGBA", (2, 1), "white")
+    clear = Images.new("RGBA", (2, 1), "white")
     clear.putpixel((0, 0), (255, 255, 255, 0))
     read = image.load_mask(file=written(clear, ctx, "clear.png"), ctx=ctx).coverage
     assert torch.allclose(read, torch.tensor([[[0.0, 1.0]]]), atol=1e-6)
 
 
 def test_compositing_keeps_what_the_mask_leaves_out() -> None:
-    base, over = bytes_picture(), torch.rand(1, 6, 5, 3)
+    base, over = bytes_image(), torch.rand(1, 6, 5, 3)
     coverage = torch.zeros(1, 6, 5)
     coverage[0, :3] = 1
     coverage[0, 3, 0] = 0.5
@@ -336,13 +336,13 @@ def test_compositing_weighs_colours_by_their_opacity() -> None:
         made = image.composite(Image(below), Image(above), mask).pixels
         assert made[0, 0, 1].tolist() == [1, 0, 0, 0.5]
         assert torch.equal(made[0, 0, 0], below[0, 0, 0]) and torch.equal(made[0, 0, 2], above[0, 0, 2])
-    drawn = bytes_picture(channels=4)
+    drawn = bytes_image(channels=4)
     none = image.composite(Image(drawn), Image(1 - drawn), Mask(torch.zeros(1, 6, 5))).pixels
     assert torch.equal(none, drawn)
 
 
-def test_masks_and_pictures() -> None:
-    given = bytes_picture(channels=4)
+def test_masks_and_images() -> None:
+    given = bytes_image(channels=4)
     assert torch.equal(image.to_mask(Image(given), channel="alpha").coverage, given[..., 3])
     assert torch.equal(image.to_mask(Image(given), channel="red", invert=True).coverage, 1 - given[..., 0])
     assert torch.allclose(image.to_mask(Image(torch.ones(1, 2, 2, 3))).coverage, torch.ones(1, 2, 2))
@@ -379,21 +379,21 @@ def test_edges_are_white_lines_on_black() -> None:
 
 
 def test_batches_are_put_together_and_taken_apart() -> None:
-    one, two = bytes_picture(seed=1), bytes_picture(seed=2)
+    one, two = bytes_image(seed=1), bytes_image(seed=2)
     both = image.batch([Image(one), Image(two)])
     assert [torch.equal(part.pixels, wanted) for part, wanted in zip(image.split(both), (one, two), strict=True)] == [
         True,
         True,
     ]
     with pytest.raises(ProblemError, match="5 x 6") as caught:
-        image.batch([Image(one), Image(bytes_picture(7, 7))])
+        image.batch([Image(one), Image(bytes_image(7, 7))])
     assert code(caught) == ("wrong_batch", "images")
     with pytest.raises(ProblemError, match="no images"):
         image.batch([])
 
 
 def test_inputs_are_left_as_they_are(ctx: BenchContext) -> None:
-    pixels, coverage = bytes_picture(32, 32, 4), torch.rand(1, 32, 32)
+    pixels, coverage = bytes_image(32, 32, 4), torch.rand(1, 32, 32)
     before = (pixels._version, coverage._version, pixels.clone(), coverage.clone())
     given, mask = Image(pixels), Mask(coverage)
     for kind in ("png", "webp", "jpeg"):
@@ -412,7 +412,7 @@ def test_inputs_are_left_as_they_are(ctx: BenchContext) -> None:
     assert torch.equal(pixels, before[2]) and torch.equal(coverage, before[3])
 
 
-def test_a_grid_lays_pictures_out_in_rows() -> None:
+def test_a_grid_lays_images_out_in_rows() -> None:
     red, two = torch.zeros(1, 4, 6, 3), torch.zeros(2, 4, 6, 4)
     red[..., 0] = 1
     two[0, ..., 1] = two[0, ..., 3] = 1  # green, and one that cannot be seen
@@ -425,7 +425,7 @@ def test_a_grid_lays_pictures_out_in_rows() -> None:
     assert (sheet[0, [0, 5]] == blue).all() and (sheet[0, :, [0, 7, 14]] == blue).all()
 
 
-def test_a_grid_is_about_square_and_smaller_pictures_stand_in_the_middle() -> None:
+def test_a_grid_is_about_square_and_smaller_images_stand_in_the_middle() -> None:
     assert image.grid([Image(torch.zeros(7, 2, 2, 3))], gap=0).pixels.shape == (1, 6, 6, 3)
     assert image.grid([Image(torch.zeros(2, 2, 2, 3))], columns=9, gap=0).pixels.shape == (1, 2, 4, 3)
     small = image.grid([Image(torch.zeros(1, 4, 4, 3)), Image(torch.zeros(1, 2, 2, 3))], gap=0).pixels[0, :, 4:, 0]

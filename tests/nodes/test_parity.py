@@ -66,7 +66,7 @@ def test_few_and_many_steps(sd2: Kit, sampler: str, steps: int) -> None:
     assert distance(made, theirs(sd2, sampler, num_inference_steps=steps, guidance_scale=2.0)) <= CLOSE
 
 
-def test_pictures_depend_on_prompt_guidance_and_sampler(sd1: Kit) -> None:
+def test_images_depend_on_prompt_guidance_and_sampler(sd1: Kit) -> None:
     """So that equality above means something."""
     made = ours(sd1, "euler")
     assert distance(made, ours(sd1, "euler", guidance=4.0)) > 1e-2

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from node_bench import CLOSE, SEED, Kit, distance, recipe
-from node_guides import call, conditioning, finish, noise_picture, parts
+from node_guides import call, conditioning, finish, noise_image, parts
 from safelight.sdk import Conditioning, Image, Latent, ProblemError
 from safelight_nodes import controlnet, sampling
 
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_one_controlnet(kit: Kit, nets: list[Any], control_pipeline: Any, batch: int) -> None:
-    hint = noise_picture(1)
+    hint = noise_image(1)
     net = recipe("ControlNet", kit.family, "net4")
     positive, negative = controlnet.apply(
         conditioning(kit)[0], net, hint, conditioning(kit)[1], strength=0.8, start=0.2, end=0.8
@@ -38,7 +38,7 @@ def test_one_controlnet(kit: Kit, nets: list[Any], control_pipeline: Any, batch:
 def test_two_controlnets(kit: Kit, nets: list[Any], control_pipeline: Any) -> None:
     from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 
-    hints = noise_picture(1), noise_picture(2)
+    hints = noise_image(1), noise_image(2)
     sides = conditioning(kit)
     for seed, hint, strength in zip((4, 14), hints, (0.8, 0.5), strict=True):
         sides = controlnet.apply(
@@ -59,7 +59,7 @@ def test_two_controlnets(kit: Kit, nets: list[Any], control_pipeline: Any) -> No
 def test_one_controlnet_with_two_hints(kit: Kit, nets: list[Any], control_pipeline: Any) -> None:
     from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 
-    hints = noise_picture(1), noise_picture(2)
+    hints = noise_image(1), noise_image(2)
     sides = conditioning(kit)
     for hint in hints:
         sides = controlnet.apply(sides[0], recipe("ControlNet", kit.family, "net4"), hint, sides[1], strength=0.5)
@@ -75,10 +75,10 @@ def test_one_controlnet_with_two_hints(kit: Kit, nets: list[Any], control_pipeli
 
 
 def test_the_controlnet_is_left_as_it_was(kit: Kit, nets: list[Any]) -> None:
-    net, hint = nets[0], noise_picture(1).pixels.movedim(-1, 1)
+    net, hint = nets[0], noise_image(1).pixels.movedim(-1, 1)
     with torch.no_grad():
         before = net.controlnet_cond_embedding(hint)
-    sides = controlnet.apply(*_args(kit, noise_picture(2)))
+    sides = controlnet.apply(*_args(kit, noise_image(2)))
     finish(kit, *sides, 1)
     with torch.no_grad():
         assert torch.equal(net.controlnet_cond_embedding(hint), before)
@@ -93,7 +93,7 @@ def _args(kit: Kit, hint: Image) -> tuple[Any, ...]:
 def test_a_controlnet_on_one_side_only(kit: Kit, nets: list[Any]) -> None:
     """Guidance is linear in both sides, so each can be computed alone."""
     positive, negative = conditioning(kit)
-    guided = controlnet.apply(positive, recipe("ControlNet", kit.family, "net4"), noise_picture(1)).positive
+    guided = controlnet.apply(positive, recipe("ControlNet", kit.family, "net4"), noise_image(1)).positive
     zero = torch.zeros(1, 4, 8, 8)
     start = Latent(zero, kit.family, 8)
     ctx = kit.context
@@ -122,23 +122,23 @@ def test_guides_of_another_family_or_number_are_problems(kit: Kit, nets: list[An
     positive, negative = conditioning(kit)
     wrong = recipe("ControlNet", "sd2", "net4")
     with pytest.raises(ProblemError, match="sd2"):
-        finish(kit, *controlnet.apply(positive, wrong, noise_picture(1), negative), 1)
+        finish(kit, *controlnet.apply(positive, wrong, noise_image(1), negative), 1)
     right = recipe("ControlNet", kit.family, "net4")
     with pytest.raises(ProblemError, match="2 images") as caught:
-        finish(kit, *controlnet.apply(positive, right, noise_picture(1, 2), negative), 3)
+        finish(kit, *controlnet.apply(positive, right, noise_image(1, 2), negative), 3)
     assert caught.value.problems[0].code == "wrong_batch"
     with pytest.raises(ProblemError, match="empty"):
-        controlnet.apply(positive, right, noise_picture(1), start=0.5, end=0.5)
+        controlnet.apply(positive, right, noise_image(1), start=0.5, end=0.5)
 
 
-def test_hints_of_any_size_fit_and_one_a_picture_may_be_given(kit: Kit, nets: list[Any]) -> None:
+def test_hints_of_any_size_fit_and_one_a_image_may_be_given(kit: Kit, nets: list[Any]) -> None:
     positive, negative = conditioning(kit)
     net = recipe("ControlNet", kit.family, "net4")
     ramps = [torch.linspace(0, 1, side)[None, :, None, None].expand(1, side, side, 3) for side in (64, 192)]
     small, large = (finish(kit, *controlnet.apply(positive, net, Image(ramp), negative), 1) for ramp in ramps)
     assert distance(small, large) < 5e-3
-    two = Image(torch.cat([noise_picture(1).pixels, noise_picture(2).pixels]))
+    two = Image(torch.cat([noise_image(1).pixels, noise_image(2).pixels]))
     both = finish(kit, *controlnet.apply(positive, net, two, negative), 2)
-    first = finish(kit, *controlnet.apply(positive, net, noise_picture(1), negative), 2)
+    first = finish(kit, *controlnet.apply(positive, net, noise_image(1), negative), 2)
     assert distance(both[:1], first[:1]) <= CLOSE
     assert distance(both[1:], first[1:]) > 1e-3

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image as Pictures
+from PIL import Image as Images
 
 from node_bench import CLOSE, SEED, Kit, distance, recipe
-from node_guides import call, conditioning, finish, noise_picture, parts
+from node_guides import call, conditioning, finish, noise_image, parts
 from safelight.sdk import Conditioning, Image, Latent, ProblemError
 from safelight_nodes import controlnet, ip_adapter, latent, sampling
 
@@ -59,14 +59,14 @@ def _with_adapter(
     pipeline.load_ip_adapter(str(folder), subfolder="", weight_name=name)
     pipeline.set_ip_adapter_scale(0.7)
     try:
-        return call(pipeline, kit, batch, ip_adapter_image=[pictures(shown)], **more)
+        return call(pipeline, kit, batch, ip_adapter_image=[pil_images(shown)], **more)
     finally:
         pipeline.unload_ip_adapter()
         kit.pipeline.unet.set_attn_processor(plain)
 
 
-def pictures(image: Image) -> list[Any]:
-    return [Pictures.fromarray((one * 255).round().to(torch.uint8).numpy()) for one in image.pixels]
+def pil_images(image: Image) -> list[Any]:
+    return [Images.fromarray((one * 255).round().to(torch.uint8).numpy()) for one in image.pixels]
 
 
 def steps_of(kit: Kit, positive: Conditioning, negative: Conditioning, start: Latent, **more: Any) -> Latent:
@@ -77,7 +77,7 @@ def steps_of(kit: Kit, positive: Conditioning, negative: Conditioning, start: La
 
 @pytest.mark.parametrize(("images", "batch"), [(1, 1), (1, 2), (2, 1)])
 def test_ip_adapter(kit: Kit, adapter: Any, images: int, batch: int) -> None:
-    image = noise_picture(3, images)
+    image = noise_image(3, images)
     positive, negative = conditioning(kit)
     guided = ip_adapter.apply(positive, *adapter.refs, image, scale=0.7, ctx=kit.context)
     made = finish(kit, guided, negative, batch)
@@ -95,7 +95,7 @@ def test_ip_adapter_plus(kit: Kit, adapter: Any, images: int, tmp_path: Path) ->
     kit.shelf.put("IPAdapter", "plus", weights)
     flat = {f"{part}.{name}": tensor for part, named in weights.items() for name, tensor in named.items()}
     save_file(flat, tmp_path / "plus.safetensors")
-    image = noise_picture(3, images)
+    image = noise_image(3, images)
     positive, negative = conditioning(kit)
     guided = ip_adapter.apply(
         positive, recipe("IPAdapter", kit.family, "plus"), adapter.refs[1], image, scale=0.7, ctx=kit.context
@@ -109,7 +109,7 @@ def test_an_adapter_of_faces_is_a_problem(kit: Kit, adapter: Any) -> None:
     kit.shelf.put("IPAdapter", "face", {"image_proj": {"norm.weight": torch.ones(1), "proj.0.weight": torch.ones(1)}})
     face = recipe("IPAdapter", kit.family, "face")
     with pytest.raises(ProblemError, match="face") as caught:
-        ip_adapter.apply(conditioning(kit)[0], face, adapter.refs[1], noise_picture(1), ctx=kit.context)
+        ip_adapter.apply(conditioning(kit)[0], face, adapter.refs[1], noise_image(1), ctx=kit.context)
     assert caught.value.problems[0].port == "adapter"
 
 
@@ -118,7 +118,7 @@ def test_the_denoiser_is_left_as_it_was(kit: Kit, adapter: Any) -> None:
     positive, negative = conditioning(kit)
     before = finish(kit, positive, negative, 1)
     processors, keys = dict(unet.attn_processors), list(unet.state_dict())
-    guided = ip_adapter.apply(positive, *adapter.refs, noise_picture(3), ctx=kit.context)
+    guided = ip_adapter.apply(positive, *adapter.refs, noise_image(3), ctx=kit.context)
     finish(kit, guided, negative, 1)
     assert unet.attn_processors == processors
     assert list(unet.state_dict()) == keys
@@ -130,7 +130,7 @@ def test_the_denoiser_is_left_as_it_was_when_a_run_fails(kit: Kit, adapter: Any)
 
     processors = dict(kit.pipeline.unet.attn_processors)
     positive, negative = conditioning(kit)
-    guided = ip_adapter.apply(positive, *adapter.refs, noise_picture(3), ctx=kit.context)
+    guided = ip_adapter.apply(positive, *adapter.refs, noise_image(3), ctx=kit.context)
     ctx = kit.context
     ctx.cancel_at = 2
     with pytest.raises(Cancelled):
@@ -139,7 +139,7 @@ def test_the_denoiser_is_left_as_it_was_when_a_run_fails(kit: Kit, adapter: Any)
 
 
 def test_ip_adapter_and_controlnet_together(kit: Kit, adapter: Any, nets: list[Any], control_pipeline: Any) -> None:
-    hint, image = noise_picture(1), noise_picture(3)
+    hint, image = noise_image(1), noise_image(3)
     positive, negative = conditioning(kit)
     sides = controlnet.apply(positive, recipe("ControlNet", kit.family, "net4"), hint, negative)
     guided = ip_adapter.apply(sides.positive, *adapter.refs, image, scale=0.7, ctx=kit.context)
@@ -164,10 +164,10 @@ def test_guides_act_in_their_range_of_the_steps_only(kit: Kit, nets: list[Any], 
     def guided(start: float, end: float) -> tuple[Conditioning, Conditioning]:
         if guide == "adapter":
             return ip_adapter.apply(
-                positive, *adapter.refs, noise_picture(3), start=start, end=end, ctx=kit.context
+                positive, *adapter.refs, noise_image(3), start=start, end=end, ctx=kit.context
             ), negative
         net = recipe("ControlNet", kit.family, "net4")
-        return tuple(controlnet.apply(positive, net, noise_picture(1), negative, start=start, end=end))  # type: ignore[return-value]
+        return tuple(controlnet.apply(positive, net, noise_image(1), negative, start=start, end=end))  # type: ignore[return-value]
 
     empty = latent.empty(kit.vae, ctx=kit.context)
     whole = steps_of(kit, *guided(0.5, 1.0), empty)
@@ -177,11 +177,11 @@ def test_guides_act_in_their_range_of_the_steps_only(kit: Kit, nets: list[Any], 
     assert distance(whole.samples, steps_of(kit, *guided(0.0, 1.0), empty).samples) > 1e-2
 
 
-def test_an_adapter_on_the_negative_side_gives_pictures_to_steer_away_from(kit: Kit, adapter: Any) -> None:
+def test_an_adapter_on_the_negative_side_gives_images_to_steer_away_from(kit: Kit, adapter: Any) -> None:
     positive, negative = conditioning(kit)
 
     def guided(side: Conditioning, seed: int) -> Conditioning:
-        return ip_adapter.apply(side, *adapter.refs, noise_picture(seed), ctx=kit.context)
+        return ip_adapter.apply(side, *adapter.refs, noise_image(seed), ctx=kit.context)
 
     plain = finish(kit, guided(positive, 3), negative, 1)
     away = finish(kit, guided(positive, 3), guided(negative, 4), 1)
@@ -201,7 +201,7 @@ def test_an_adapter_that_lacks_weights_is_a_problem(kit: Kit, adapter: Any, lack
     kit.shelf.put("IPAdapter", "cut", cut)
     positive, negative = conditioning(kit)
     guided = ip_adapter.apply(
-        positive, recipe("IPAdapter", kit.family, "cut"), adapter.refs[1], noise_picture(1), ctx=kit.context
+        positive, recipe("IPAdapter", kit.family, "cut"), adapter.refs[1], noise_image(1), ctx=kit.context
     )
     with pytest.raises(ProblemError) as caught:
         finish(kit, guided, negative, 1)

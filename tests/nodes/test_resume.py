@@ -73,7 +73,7 @@ def test_stopped_at_any_call_it_ends_in_the_same_bits(sd1: Kit, start: Any, disk
 
 
 @pytest.mark.parametrize("sampler", ["pndm", "lms", "heun", "dpmpp_2m_sde"])
-def test_with_a_picture_to_start_from_and_a_mask(sd1: Kit, start: Any, disk: Any, sampler: str) -> None:
+def test_with_a_image_to_start_from_and_a_mask(sd1: Kit, start: Any, disk: Any, sampler: str) -> None:
     samples = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., 4:] = 1

@@ -41,7 +41,7 @@ def test_the_table_names_every_sampler_and_what_its_scheduler_offers() -> None:
 
 
 @pytest.mark.parametrize("sampler", ["euler", "euler_ancestral", "dpmpp_2m_sde", "dpmpp_sde", "ddpm", "lcm"])
-def test_picture_k_of_a_batch_is_that_of_seed_plus_k(sd1: Kit, sampler: str) -> None:
+def test_image_k_of_a_batch_is_that_of_seed_plus_k(sd1: Kit, sampler: str) -> None:
     together = sampled(sd1, start=latent.empty(sd1.vae, batch=3, ctx=sd1.context), sampler=sampler, seed=40).samples
     for place in range(3):
         alone = sampled(sd1, sampler=sampler, seed=40 + place).samples
@@ -236,7 +236,7 @@ def test_denoise_of_zero_changes_nothing_and_a_little_makes_one_step(sd1: Kit) -
     assert ctx.steps == [(1, 1)]
 
 
-def test_less_denoise_stays_nearer_to_the_picture(sd1: Kit) -> None:
+def test_less_denoise_stays_nearer_to_the_image(sd1: Kit) -> None:
     start = drawn()
     gaps = [distance(sampled(sd1, start=start, denoise=amount, steps=10), start) for amount in (0.1, 0.4, 0.9)]
     assert gaps == sorted(gaps)
@@ -248,7 +248,7 @@ def test_full_denoise_takes_only_the_size_from_the_latent(sd1: Kit) -> None:
 
 @pytest.mark.parametrize("first", [0, 1, 2, 10, 15, 19])
 @pytest.mark.parametrize("sampler", [name for name, kind in SAMPLERS.items() if kind.noise == "none"])
-def test_a_denoiser_that_knows_the_noise_finds_the_picture_from_any_step_on(sampler: Any, first: int) -> None:
+def test_a_denoiser_that_knows_the_noise_finds_the_image_from_any_step_on(sampler: Any, first: int) -> None:
     """The way from the noisy latent to the clean one is then a straight line, which every sampler follows exactly.
 
     Where this and the pipelines part: they start PNDM and LMS in the middle as if the steps before had been made, and

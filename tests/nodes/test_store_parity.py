@@ -126,23 +126,23 @@ def test_two_loras_add_up(home: Home) -> None:
     assert distance(made, theirs(other)) <= CLOSE
 
 
-def noise_picture(seed: int) -> Image:
+def noise_image(seed: int) -> Image:
     drawn = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(seed))
     return Image((drawn * 255).round() / 255)
 
 
 def test_controlnet_ip_adapter_and_lora_together(home: Home) -> None:
     from diffusers import ControlNetModel
-    from PIL import Image as Pictures
+    from PIL import Image as Images
     from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
-    hint, picture, ctx = noise_picture(1), noise_picture(2), home.ctx
+    hint, pil_image, ctx = noise_image(1), noise_image(2), home.ctx
     net = models.load_controlnet(controlnet="net", precision="float32", ctx=ctx)
     adapter = models.load_ip_adapter(adapter="adapter/ip_adapter.safetensors", precision="float32", ctx=ctx)
 
     def guided(positive: Any, negative: Any) -> Any:
         sides = controlnet.apply(positive, net, hint, negative, strength=0.8)
-        return ip_adapter.apply(sides.positive, *adapter, picture, scale=0.7, ctx=ctx), sides.negative
+        return ip_adapter.apply(sides.positive, *adapter, pil_image, scale=0.7, ctx=ctx), sides.negative
 
     made = ours(home, with_lora(home, load(home), ("lora", 0.8)), guided)
     folder = home.folder / "models"
@@ -153,14 +153,14 @@ def test_controlnet_ip_adapter_and_lora_together(home: Home) -> None:
     other.set_ip_adapter_scale(0.7)
     other.load_lora_weights(str(folder), weight_name="lora.safetensors", adapter_name="one")
     other.set_adapters("one", 0.8)
-    shown = Pictures.fromarray((picture.pixels[0] * 255).round().to(torch.uint8).numpy())
+    shown = Images.fromarray((pil_image.pixels[0] * 255).round().to(torch.uint8).numpy())
     wanted = theirs(other, image=hint.pixels.movedim(-1, 1), controlnet_conditioning_scale=0.8, ip_adapter_image=shown)
     assert distance(made, wanted) <= CLOSE
     assert distance(ours(home, load(home)), theirs(pipeline(home))) <= CLOSE, "nothing of it is left behind"
 
 
 def test_everything_runs_in_half_precision(home: Home) -> None:
-    hint, picture, ctx = noise_picture(1), noise_picture(2), home.ctx
+    hint, pil_image, ctx = noise_image(1), noise_image(2), home.ctx
     made = {}
     for precision in ("float32", "bfloat16"):
         net = models.load_controlnet(controlnet="net", precision=precision, ctx=ctx)
@@ -168,7 +168,7 @@ def test_everything_runs_in_half_precision(home: Home) -> None:
 
         def guided(positive: Any, negative: Any, net: Any = net, adapter: Any = adapter) -> Any:
             sides = controlnet.apply(positive, net, hint, negative, strength=0.5)
-            return ip_adapter.apply(sides.positive, *adapter, picture, scale=0.5, ctx=ctx), sides.negative
+            return ip_adapter.apply(sides.positive, *adapter, pil_image, scale=0.5, ctx=ctx), sides.negative
 
         loaded = models.load(model="model", precision=precision, ctx=ctx)
         made[precision] = ours(home, with_lora(home, loaded, ("lora", 0.5)), guided)

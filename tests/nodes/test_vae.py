@@ -77,7 +77,7 @@ def test_decode_and_encode_are_those_of_diffusers(sd1: Kit, sdxl: Kit) -> None:
         assert torch.allclose(vae.decode(kit.vae, made, ctx=kit.context).pixels, wanted, atol=1e-5)
 
 
-def test_a_draw_of_the_vae_is_seeded_a_picture(sd1: Kit) -> None:
+def test_a_draw_of_the_vae_is_seeded_a_image(sd1: Kit) -> None:
     given = pixels(batch=2)
     both = vae.encode(sd1.vae, Image(given), sampled=True, seed=5, ctx=sd1.context).samples
     second = vae.encode(sd1.vae, Image(given[1:]), sampled=True, seed=6, ctx=sd1.context).samples
@@ -152,15 +152,15 @@ def test_tiled_decoding_and_encoding_stay_near_the_whole(sd1: Kit) -> None:
     assert float(jumps[1].max()) < 1.5 * float(jumps[0].max()), "no seams"
 
 
-def test_large_pictures_are_tiled_by_themselves(sd1: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_images_are_tiled_by_themselves(sd1: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(autoencoder, "WHOLE_PIXELS", 64 * 64)
     monkeypatch.setattr(autoencoder, "TILE_PIXELS", 64)
     given = Latent(torch.randn(1, 4, 16, 16), "sd1")
     automatic = vae.decode(sd1.vae, given, ctx=sd1.context).pixels
     assert torch.equal(automatic, vae.decode(sd1.vae, given, tile=64, ctx=sd1.context).pixels)
-    picture = Image(pixels(128, 128))
-    automatic = vae.encode(sd1.vae, picture, ctx=sd1.context).samples
-    assert torch.equal(automatic, vae.encode(sd1.vae, picture, tile=64, ctx=sd1.context).samples)
+    image = Image(pixels(128, 128))
+    automatic = vae.encode(sd1.vae, image, ctx=sd1.context).samples
+    assert torch.equal(automatic, vae.encode(sd1.vae, image, tile=64, ctx=sd1.context).samples)
 
 
 @pytest.mark.parametrize(
@@ -302,14 +302,14 @@ def test_a_latent_of_another_model_is_a_problem(sd1: Kit, deep: BenchContext) ->
     assert problem(caught) == ("wrong_latent", "vae")
 
 
-def test_an_inpainting_latent_holds_mask_and_greyed_picture(sd1: Kit) -> None:
-    picture, mask = pixels(), torch.zeros(1, 32, 32)
+def test_an_inpainting_latent_holds_mask_and_greyed_image(sd1: Kit) -> None:
+    image, mask = pixels(), torch.zeros(1, 32, 32)
     mask[:, :16] = 1
-    made = vae.encode_inpaint(sd1.vae, Image(picture), Mask(mask), ctx=sd1.context)
+    made = vae.encode_inpaint(sd1.vae, Image(image), Mask(mask), ctx=sd1.context)
     assert made.mask is not None and made.masked is not None
     assert tuple(made.mask.shape) == (1, 1, 8, 8)
     assert made.mask[..., :3, :].eq(1).all() and made.mask[..., 5:, :].eq(0).all()
-    assert torch.equal(made.samples, vae.encode(sd1.vae, Image(picture), ctx=sd1.context).samples)
+    assert torch.equal(made.samples, vae.encode(sd1.vae, Image(image), ctx=sd1.context).samples)
     assert not torch.equal(made.samples, made.masked)
 
 

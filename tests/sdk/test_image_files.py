@@ -27,9 +27,9 @@ def by_lcms(colour: tuple[int, ...], written: bytes) -> list[int]:
 
 
 def palette() -> Image.Image:
-    picture = Image.new("P", (4, 4), 1)
-    picture.putpalette([0, 0, 0, *COLOUR])
-    return picture
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([0, 0, 0, *COLOUR])
+    return image
 
 
 def sixteen(*channels: int) -> numpy.ndarray:
@@ -118,10 +118,10 @@ def test_sixteen_bits_are_kept(channels: int) -> None:
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_cameras_are_turned_back(form: str, orientation: int, tmp_path: Path) -> None:
-    picture = Image.new("RGB", (48, 32), "blue")
-    picture.paste("red", (0, 0, 16, 16))
+    image = Image.new("RGB", (48, 32), "blue")
+    image.paste("red", (0, 0, 16, 16))
     options = {"PNG": {}, "JPEG": {"quality": 95}, "WEBP": {"lossless": True}, "TIFF": {}}[form]
-    data = encoded(picture, form, exif=exif(orientation), **options)
+    data = encoded(image, form, exif=exif(orientation), **options)
     with Image.open(io.BytesIO(data)) as opened:
         wanted = numpy.asarray(ImageOps.exif_transpose(opened))
     found = read_image(data)

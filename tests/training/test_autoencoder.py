@@ -15,7 +15,9 @@ from safelight_nodes import training
 from safelight_nodes._training.autoencoder import standardise
 
 TINY: dict[str, Any] = {
-    "batch": 8, "rate": 5e-3, "warm": 2, "average": 0.9, "width": 8, "widest": 8, "levels": 2, "channels": 4, "seed": 3,
+    "batch": 8, "learning_rate": 5e-3, "warmup_steps": 2, "ema_decay": 0.9, "width": 8, "widest": 8,
+    "levels": 2, "channels": 4,
+    "seed": 3,
 }  # fmt: skip
 
 
@@ -29,7 +31,7 @@ class Bench(BenchContext):
 
 def test_the_loss_falls_and_the_latents_are_standard() -> None:
     ctx = Bench(previews=True)
-    made = training.autoencoder(tiny_sets.picture_set(32), None, updates=120, **TINY, ctx=ctx)
+    made = training.autoencoder(tiny_sets.image_set(32), None, updates=120, **TINY, ctx=ctx)
     losses = [value for _, value in made.curve]
     assert sum(losses[-10:]) < 0.75 * sum(losses[:10])
     assert ctx.steps[-1] == (120, 120)
@@ -63,7 +65,7 @@ def test_an_anchor_holds_the_latents(run: Callable[..., Any], studio: Any) -> No
         with studio.models.lease(replace(models.load_vae(vae=name, ctx=ctx), precision="float32")) as lease:
             return lease.component.modules["vae"].encode(x).latent_dist.mode().detach()
 
-    common = {"start": "tiny", "updates": 12, "batch": 2, "rate": 2e-3}
+    common = {"start": "tiny", "updates": 12, "batch": 2, "learning_rate": 2e-3}
     run("vae", **common, anchor=50.0, name="held")
     run("vae", **common, anchor=0.001, name="free")
     start = latents("tiny")
@@ -71,7 +73,7 @@ def test_an_anchor_holds_the_latents(run: Callable[..., Any], studio: Any) -> No
     assert held < 0.7 * free
 
 
-def test_standardised_latents_have_unit_deviation_and_the_same_pictures() -> None:
+def test_standardised_latents_have_unit_deviation_and_the_same_images() -> None:
     from diffusers import AutoencoderKL
 
     torch.manual_seed(0)
@@ -82,11 +84,11 @@ def test_standardised_latents_have_unit_deviation_and_the_same_pictures() -> Non
     x = torch.randn(4, 3, 16, 16)
     with torch.no_grad():
         before = vae.encode(x).latent_dist
-        picture = vae.decode(before.mode()).sample
+        image = vae.decode(before.mode()).sample
         variance = before.var / before.mode().std((0, 2, 3))[:, None, None].square()
         standardise(vae, before.mode().clone())
         after = vae.encode(x).latent_dist
         assert torch.allclose(after.mode().mean((0, 2, 3)), torch.zeros(4), atol=1e-4)
         assert torch.allclose(after.mode().std((0, 2, 3)), torch.ones(4), atol=1e-4)
         assert torch.allclose(after.var, variance, rtol=1e-3)
-        assert torch.allclose(vae.decode(after.mode()).sample, picture, atol=1e-4)
+        assert torch.allclose(vae.decode(after.mode()).sample, image, atol=1e-4)

@@ -55,21 +55,21 @@ def test_shared_keywords_are_dropped():
     assert rare["a"] == ["mac os"]
 
 
-def test_a_picture_with_captions_of_its_own_gets_one_of_them_as_it_stands():
+def test_a_image_with_captions_of_its_own_gets_one_of_them_as_it_stands():
     rng = np.random.default_rng(0)
     assert {captions.caption(rng, SUBJECT, -1, 3) for _ in range(50)} == {"red apple", "apple"}
 
 
-def test_svg_pictures_render_on_a_clear_ground():
-    resvg = pytest.importorskip("resvg_py", reason="resvg-py renders the flat and drawn pictures")
+def test_svg_images_render_on_a_clear_ground():
+    resvg = pytest.importorskip("resvg_py", reason="resvg-py renders the flat and drawn images")
     from PIL import Image
 
     circle = '<circle cx="32" cy="32" r="20" fill="red"/>'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64">{circle}</svg>'
-    picture = fetch._contain(Image.open(io.BytesIO(bytes(resvg.svg_to_bytes(svg_string=svg)))))
-    assert picture.shape == (fetch.SIZE, fetch.SIZE, 4)
-    assert picture[64, 64].tolist() == [255, 0, 0, 255]
-    assert picture[0, 0, 3] == 0
+    image = fetch._contain(Image.open(io.BytesIO(bytes(resvg.svg_to_bytes(svg_string=svg)))))
+    assert image.shape == (fetch.SIZE, fetch.SIZE, 4)
+    assert image[64, 64].tolist() == [255, 0, 0, 255]
+    assert image[0, 0, 3] == 0
 
 
 def test_packages_are_pinned_and_their_licences_known():

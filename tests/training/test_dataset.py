@@ -15,7 +15,7 @@ import tiny_sets
 from node_bench import BenchContext
 from safelight.sdk import ProblemError
 from safelight_nodes import dataset
-from safelight_nodes._training.pictures import Drawer
+from safelight_nodes._training.images import Drawer
 
 
 def test_a_folder_with_captions_is_read_in_the_order_of_its_file(tmp_path: Path) -> None:
@@ -42,46 +42,46 @@ def test_every_bad_line_is_told_at_once(tmp_path: Path) -> None:
 
 def test_an_index_that_does_not_fit_its_pixels_is_a_problem(tmp_path: Path) -> None:
     tiny_sets.write(tmp_path)
-    np.save(tmp_path / "emoji" / "pictures.npy", np.zeros((2, 8, 8, 4), np.uint8))
+    np.save(tmp_path / "emoji" / "images.npy", np.zeros((2, 8, 8, 4), np.uint8))
     with pytest.raises(ProblemError) as caught:
-        dataset.picture_set(ctx=BenchContext(folder=tmp_path))
-    assert caught.value.problems[0].code == "bad_picture_set"
+        dataset.image_set(ctx=BenchContext(folder=tmp_path))
+    assert caught.value.problems[0].code == "bad_image_set"
 
 
-def test_pictures_are_drawn_as_often_as_they_weigh() -> None:
-    pictures = dataset.weigh(tiny_sets.picture_set(16), common=0.5)
-    numbers = Drawer(pictures, 1).numbers(np.random.default_rng(0), 4000)
-    common = np.array([pictures.subjects[entry["subject"]]["common"] for entry in pictures.entries])
+def test_images_are_drawn_as_often_as_they_weigh() -> None:
+    images = dataset.weigh(tiny_sets.image_set(16), common=0.5)
+    numbers = Drawer(images, 1).numbers(np.random.default_rng(0), 4000)
+    common = np.array([images.subjects[entry["subject"]]["common"] for entry in images.entries])
     assert 0 < common.mean() < 1
     assert 0.46 < common[numbers].mean() < 0.54
-    assert Drawer(pictures, 1).captions(3, 5) == Drawer(pictures, 1).captions(3, 5)
-    assert Drawer(pictures, 1).captions(3, 5) != Drawer(pictures, 1).captions(4, 5)
+    assert Drawer(images, 1).captions(3, 5) == Drawer(images, 1).captions(3, 5)
+    assert Drawer(images, 1).captions(3, 5) != Drawer(images, 1).captions(4, 5)
 
 
 def test_copies_are_mirrored_only_where_their_subject_allows_it() -> None:
-    pictures = tiny_sets.picture_set(32)
-    lopsided = pictures.pixels.clone()
+    images = tiny_sets.image_set(32)
+    lopsided = images.pixels.clone()
     lopsided[:, :, :12] = 0
-    subjects = {key: {**subject, "mirror": key == "0"} for key, subject in pictures.subjects.items()}
-    pictures = dataset.PictureSet(lopsided, pictures.entries, subjects, pictures.weights)
+    subjects = {key: {**subject, "mirror": key == "0"} for key, subject in images.subjects.items()}
+    images = dataset.ImageSet(lopsided, images.entries, subjects, images.weights)
     still = {"shift": 0.0, "scale": 0.0, "turn": 0.0, "copies": 1, "flip": 1.0}
-    made = dataset.augment(pictures, **still, ctx=BenchContext())
+    made = dataset.augment(images, **still, ctx=BenchContext())
     first, second = made.pixels[: len(lopsided)], made.pixels[len(lopsided) :]
     assert torch.equal(first, lopsided)
-    for number, entry in enumerate(pictures.entries):
+    for number, entry in enumerate(images.entries):
         wanted = lopsided[number].flip(1) if entry["subject"] == "0" else lopsided[number]
         assert (second[number][..., 3].int() - wanted[..., 3].int()).abs().max() <= 1
     assert made.weights.sum() == pytest.approx(1)
-    again = dataset.augment(pictures, **still, ctx=BenchContext())
+    again = dataset.augment(images, **still, ctx=BenchContext())
     assert torch.equal(made.pixels, again.pixels)
 
 
 def test_a_contact_sheet_shows_rows_and_columns() -> None:
-    sheet = dataset.contact_sheet(tiny_sets.picture_set(16), columns=4, rows=2)
+    sheet = dataset.contact_sheet(tiny_sets.image_set(16), columns=4, rows=2)
     assert sheet.pixels.shape == (1, 32, 64, 3)
 
 
-def test_pictures_that_are_drawn_seldom_are_encoded_over_fewer_backgrounds() -> None:
+def test_images_that_are_drawn_seldom_are_encoded_over_fewer_backgrounds() -> None:
     from safelight_nodes._training.latents import shares
 
     weights = torch.tensor([0.6, 0.2, 0.1, 0.0], dtype=torch.float64)
@@ -91,10 +91,8 @@ def test_pictures_that_are_drawn_seldom_are_encoded_over_fewer_backgrounds() -> 
 
 
 def test_a_set_from_before_subjects_were_marked_says_so() -> None:
-    pictures = tiny_sets.picture_set(16)
-    old = {
-        key: {name: item for name, item in one.items() if name != "common"} for key, one in pictures.subjects.items()
-    }
+    images = tiny_sets.image_set(16)
+    old = {key: {name: item for name, item in one.items() if name != "common"} for key, one in images.subjects.items()}
     with pytest.raises(ProblemError, match="earlier release"):
-        dataset.weigh(replace(pictures, subjects=old), common=0.5)
-    assert dataset.weigh(replace(pictures, subjects=old)).weights.sum() == pytest.approx(1)
+        dataset.weigh(replace(images, subjects=old), common=0.5)
+    assert dataset.weigh(replace(images, subjects=old)).weights.sum() == pytest.approx(1)

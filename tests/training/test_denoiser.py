@@ -13,7 +13,7 @@ import tiny_sets
 from node_bench import BenchContext
 from safelight.sdk import ProblemError
 from safelight_nodes import training
-from safelight_nodes.training_values import LatentSet, PictureSet
+from safelight_nodes.training_values import ImageSet, LatentSet
 
 TINY: dict[str, Any] = {"width": 16, "widest": 16, "text_width": 32, "text_layers": 1}
 
@@ -24,15 +24,15 @@ class Bench(BenchContext):
         self.models.device = lambda: (torch.device("cpu"), torch.float32)
 
 
-def _latents(pictures: PictureSet, slots: int = 2) -> LatentSet:
+def _latents(images: ImageSet, slots: int = 2) -> LatentSet:
     """Stand-ins: the images' own colours on a coarse grid."""
-    small = pictures.pixels.permute(0, 3, 1, 2).float().unflatten(2, (8, -1)).unflatten(4, (8, -1)).mean((3, 5))
+    small = images.pixels.permute(0, 3, 1, 2).float().unflatten(2, (8, -1)).unflatten(4, (8, -1)).mean((3, 5))
     samples = (small / 127.5 - 1)[:, None].expand(-1, slots, -1, -1, -1).half()
     colours = torch.tensor([[0, 5]] * len(samples), dtype=torch.int16)[:, :slots]
     return LatentSet(samples, colours, "sd1", 8)
 
 
-def test_a_new_model_is_written_whole_and_draws_a_picture(run: Callable[..., Any], studio: Any, tmp_path: Path) -> None:
+def test_a_new_model_is_written_whole_and_draws_a_image(run: Callable[..., Any], studio: Any, tmp_path: Path) -> None:
     outcome, _ = run("unet", vae="tiny", updates=8, batch=4, vocabulary=700, backgrounds=2, name="made", **TINY)
     assert outcome.outputs["curve"]
     document = studio.read("text_to_image").with_inputs({"model": "made", "steps": 2, "prompt": "a cat"})
@@ -52,12 +52,12 @@ def test_a_model_is_gone_on_with(run: Callable[..., Any], home: Path) -> None:
 
 
 def test_the_loss_falls_and_a_new_text_tower_learns_along() -> None:
-    pictures = tiny_sets.picture_set(32)
-    words = training.tokenizer(pictures, vocabulary=700, length=24)
+    images = tiny_sets.image_set(32)
+    words = training.tokenizer(images, vocabulary=700, length=24)
     ctx = Bench()
     made = training.denoiser(
-        _latents(pictures), pictures, words, None, None, None, updates=80, batch=16, rate=4e-3, warm=5, average=0.9,
-        heads=2, **TINY, ctx=ctx,
+        _latents(images), images, words, None, None, None, updates=80, batch=16, learning_rate=4e-3, warmup_steps=5,
+        ema_decay=0.9, heads=2, **TINY, ctx=ctx,
     )  # fmt: skip
     losses = [value for _, value in made.denoiser.curve]
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
@@ -69,14 +69,14 @@ def test_fixed_captions_under_a_frozen_tower_are_embedded_once() -> None:
     from diffusers import UNet2DConditionModel
 
     from safelight_nodes._training.denoiser import Loss, Settings, scheduler_settings
-    from safelight_nodes._training.pictures import Drawer
+    from safelight_nodes._training.images import Drawer
     from safelight_nodes._training.tokenizer import from_files
     from safelight_nodes._training.towers import text_tower
 
-    pictures = tiny_sets.picture_set(32)
-    entries = tuple({**entry, "style": -1} for entry in pictures.entries)
-    pictures = PictureSet(pictures.pixels, entries, pictures.subjects, pictures.weights)
-    reader = from_files(training.tokenizer(pictures, vocabulary=600, length=16).files)
+    images = tiny_sets.image_set(32)
+    entries = tuple({**entry, "style": -1} for entry in images.entries)
+    images = ImageSet(images.pixels, entries, images.subjects, images.weights)
+    reader = from_files(training.tokenizer(images, vocabulary=600, length=16).files)
     tower = text_tower(len(reader), 16, 32, 1, seed=0)
     calls: list[int] = []
     tower.register_forward_hook(lambda *_: calls.append(1))
@@ -88,7 +88,7 @@ def test_fixed_captions_under_a_frozen_tower_are_embedded_once() -> None:
     )  # fmt: skip
     device = torch.device("cpu")
     loss = Loss(
-        unet, tower, reader, _latents(pictures, 1), Drawer(pictures, 0), scheduler_settings(settings), settings,
+        unet, tower, reader, _latents(images, 1), Drawer(images, 0), scheduler_settings(settings), settings,
         False, device, torch.float32,
     )  # fmt: skip
     made = len(calls)
@@ -99,10 +99,10 @@ def test_fixed_captions_under_a_frozen_tower_are_embedded_once() -> None:
 
 
 def test_latents_of_another_set_are_a_problem() -> None:
-    pictures = tiny_sets.picture_set(32)
-    fewer = _latents(pictures)
+    images = tiny_sets.image_set(32)
+    fewer = _latents(images)
     with pytest.raises(ProblemError) as caught:
         training.denoiser(
-            LatentSet(fewer.samples[:3], fewer.colours[:3], "sd1", 8), pictures, None, None, None, None, ctx=Bench()
+            LatentSet(fewer.samples[:3], fewer.colours[:3], "sd1", 8), images, None, None, None, None, ctx=Bench()
         )
     assert [problem.code for problem in caught.value.problems] == ["wrong_latents"]

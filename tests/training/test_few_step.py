@@ -39,7 +39,7 @@ def test_a_step_is_that_of_diffusers(prediction: str) -> None:
         state = own
 
 
-def test_the_implied_picture_leads_to_the_goal_in_one_step() -> None:
+def test_the_implied_image_leads_to_the_goal_in_one_step() -> None:
     route = Route.of(SETTINGS, steps=2, inner=3)
     noisy, goal = torch.randn(2, 3, 4, 8, 8, dtype=torch.float64)
     for first in (0, 3):
@@ -49,7 +49,15 @@ def test_the_implied_picture_leads_to_the_goal_in_one_step() -> None:
 
 
 def test_it_learns_and_the_lora_loads(run: Callable[..., Any], home: Path) -> None:
-    settings = {"model": "tiny", "updates": 24, "batch": 4, "rate": 3e-3, "rank": 2, "steps": 2, "name": "fast"}
+    settings = {
+        "model": "tiny",
+        "updates": 24,
+        "batch": 4,
+        "learning_rate": 3e-3,
+        "rank": 2,
+        "steps": 2,
+        "name": "fast",
+    }
     # The stronger the guidance, the farther the model without it is from what is to be learned.
     outcome, events = run("few_step", guidance=3.0, **settings)
     curves = [event.curve for event in events if isinstance(event, NodeProgress) and event.curve]
@@ -76,6 +84,6 @@ def test_it_learns_jumps_that_it_has_not_seen(home: Path) -> None:
     )  # fmt: skip
     unseen = range(24 * 1000, 24 * 1000 + 8)
     before = sum(float(loss(step).detach()) for step in unseen)
-    fit([{"params": learned}], loss, Course(72, 5e-3, warm=5, average=0.9), BenchContext())
+    fit([{"params": learned}], loss, Course(72, 5e-3, warmup_steps=5, ema_decay=0.9), BenchContext())
     after = sum(float(loss(step).detach()) for step in unseen)
     assert after < 0.75 * before

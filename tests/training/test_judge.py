@@ -14,25 +14,25 @@ SUBJECTS = {
     "3": {"slug": "rocket", "group": "Travel & Places", "names": ["rocket", "rocket"], "keywords": []},
     "4": {"slug": "flag_norway", "group": "Flags", "names": ["flag norway"], "keywords": []},
 }
-INDEX = {"subjects": SUBJECTS, "pictures": [{"subject": k, "style": s} for k in SUBJECTS for s in range(3)]}
+INDEX = {"subjects": SUBJECTS, "images": [{"subject": k, "style": s} for k in SUBJECTS for s in range(3)]}
 
 
-def _pictures() -> np.ndarray:
+def _images() -> np.ndarray:
     """(N, 128, 128, 4): a disc, ring or bar of its own colour in the middle, clear around it."""
     rng = np.random.default_rng(3)
-    found = np.zeros((len(INDEX["pictures"]), 128, 128, 4), np.uint8)
+    found = np.zeros((len(INDEX["images"]), 128, 128, 4), np.uint8)
     y, x = np.mgrid[:128, :128] - 64
-    for picture in found:
+    for image in found:
         angle, size = rng.uniform(0, np.pi), rng.integers(12, 50)
         across = np.abs(np.cos(angle) * x + np.sin(angle) * y)
         inside = (np.hypot(x, y) < 55) & (across < size)
-        picture[inside] = (*rng.integers(0, 256, 3), 255)
+        image[inside] = (*rng.integers(0, 256, 3), 255)
     return found
 
 
-def _over(picture: np.ndarray, rgb: tuple[float, float, float]) -> np.ndarray:
-    alpha = picture[..., 3:].astype(np.float32) / 255
-    return picture[..., :3] / np.float32(255) * alpha + np.array(rgb, np.float32) * (1 - alpha)
+def _over(image: np.ndarray, rgb: tuple[float, float, float]) -> np.ndarray:
+    alpha = image[..., 3:].astype(np.float32) / 255
+    return image[..., :3] / np.float32(255) * alpha + np.array(rgb, np.float32) * (1 - alpha)
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,11 @@ def test_colour_difference_of_known_pairs():
     assert features.delta_e(red, black)[0] == pytest.approx(np.sqrt(53.24**2 + 80.09**2 + 67.20**2), abs=0.1)
 
 
-def test_features_over_a_colour_are_those_of_the_composited_picture():
-    pictures = _pictures()
+def test_features_over_a_colour_are_those_of_the_composited_image():
+    images = _images()
     rgb = (0.2, 0.7, 0.4)
-    quick = features.Clear(pictures).describe(rgb)
-    slow = features.describe_pictures(np.stack([_over(picture, rgb) for picture in pictures]))
+    quick = features.Clear(images).describe(rgb)
+    slow = features.describe_images(np.stack([_over(image, rgb) for image in images]))
     assert np.abs(quick[0] - slow[0]).max() < 0.02
     assert np.abs(quick[1] - slow[1]).max() < 0.01
 
@@ -72,17 +72,15 @@ def test_gradient_histogram_tells_directions_apart_and_not_their_sign():
     assert both[0] @ both[2] < 0.01
 
 
-def test_an_identical_picture_is_the_nearest_on_every_ground(tmp_path: Path):
-    pictures = _pictures()
-    shown = gallery.Gallery(pictures, INDEX, tmp_path)
-    asked = prompts.prompts(SUBJECTS, INDEX["pictures"], prompts.every(SUBJECTS), 9)
+def test_an_identical_image_is_the_nearest_on_every_ground(tmp_path: Path):
+    images = _images()
+    shown = gallery.Gallery(images, INDEX, tmp_path)
+    asked = prompts.prompts(SUBJECTS, INDEX["images"], prompts.every(SUBJECTS), 9)
     assert len(asked) == 9
     made = []
     for one in asked:
-        number = next(
-            n for n, p in enumerate(INDEX["pictures"]) if p["style"] == one.style and p["subject"] in one.right
-        )
-        made.append(_over(pictures[number], gallery.ground(one.colour)))
+        number = next(n for n, p in enumerate(INDEX["images"]) if p["style"] == one.style and p["subject"] in one.right)
+        made.append(_over(images[number], gallery.ground(one.colour)))
     found = scores.judge(made, asked, shown, None)
     assert [one.plain_rank for one in found] == [1] * 9
     assert all(one.corner < 0.5 for one in found)
@@ -91,32 +89,32 @@ def test_an_identical_picture_is_the_nearest_on_every_ground(tmp_path: Path):
 
 
 def test_another_subject_is_not_taken_for_the_right_one(tmp_path: Path):
-    pictures = _pictures()
-    shown = gallery.Gallery(pictures, INDEX, tmp_path)
-    asked = prompts.prompts(SUBJECTS, INDEX["pictures"], prompts.every(SUBJECTS), 9)
+    images = _images()
+    shown = gallery.Gallery(images, INDEX, tmp_path)
+    asked = prompts.prompts(SUBJECTS, INDEX["images"], prompts.every(SUBJECTS), 9)
     rocket = next(one for one in asked if one.name == "rocket")
-    cat = next(n for n, p in enumerate(INDEX["pictures"]) if p["style"] == rocket.style and p["subject"] == "1")
-    found = scores.judge([_over(pictures[cat], gallery.ground(rocket.colour))], [rocket], shown, None)
+    cat = next(n for n, p in enumerate(INDEX["images"]) if p["style"] == rocket.style and p["subject"] == "1")
+    found = scores.judge([_over(images[cat], gallery.ground(rocket.colour))], [rocket], shown, None)
     assert found[0].plain_rank > 1
 
 
 def test_the_farthest_corner_counts():
-    picture = np.full((64, 64, 3), 0.5, np.float32)
-    assert features.corner_distance(picture, (0.5, 0.5, 0.5)) == 0
-    picture[-4:, :4] = (1, 1, 1)
-    assert features.corner_distance(picture, (0.5, 0.5, 0.5)) > 40
+    image = np.full((64, 64, 3), 0.5, np.float32)
+    assert features.corner_distance(image, (0.5, 0.5, 0.5)) == 0
+    image[-4:, :4] = (1, 1, 1)
+    assert features.corner_distance(image, (0.5, 0.5, 0.5)) > 40
 
 
 def test_prompts_are_fixed_and_a_few_are_the_first_of_many():
     names = prompts.every(SUBJECTS)
-    many = prompts.prompts(SUBJECTS, INDEX["pictures"], names, 9)
-    assert prompts.prompts(SUBJECTS, INDEX["pictures"], names, 4) == many[:4]
+    many = prompts.prompts(SUBJECTS, INDEX["images"], names, 9)
+    assert prompts.prompts(SUBJECTS, INDEX["images"], names, 4) == many[:4]
     assert len({(one.style, one.name) for one in many}) == len(many)
     assert not any("flag" in one.text for one in many)
 
 
 def test_a_name_is_right_for_every_subject_that_bears_it():
-    asked = prompts.prompts(SUBJECTS, INDEX["pictures"], prompts.frequent(SUBJECTS))
+    asked = prompts.prompts(SUBJECTS, INDEX["images"], prompts.frequent(SUBJECTS))
     assert {one.name for one in asked} == {"cat", "rocket"}
     assert len(asked) == 6
     assert next(one for one in asked if one.name == "cat").right == {"1", "2"}
@@ -140,7 +138,7 @@ def test_history_grows_by_a_row_below_its_table(tmp_path: Path):
     assert sum(line.startswith("| date") for line in lines) == 1
 
 
-def test_the_painter_makes_the_same_pictures_in_any_batch():
+def test_the_painter_makes_the_same_images_in_any_batch():
     pytest.importorskip("torch")
     from training.judge.painter import Painter, Settings
 

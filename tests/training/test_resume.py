@@ -103,7 +103,7 @@ def _problem() -> tuple[Any, Any]:
 
 
 def test_cancelled_at_any_step_it_goes_on_to_the_same_weights() -> None:
-    course = Course(12, 0.05, warm=2, average=0.9)
+    course = Course(12, 0.05, warmup_steps=2, ema_decay=0.9)
     straight, loss = _problem()
     whole = fit([{"params": list(straight.parameters())}], loss, course, BenchContext())
     for at in (1, 5, 11):
@@ -132,7 +132,7 @@ def test_cancelled_before_the_first_step_nothing_is_kept() -> None:
 def test_a_kept_state_is_a_copy() -> None:
     module, loss = _problem()
     ctx = BenchContext(keep_at=2)
-    fit([{"params": list(module.parameters())}], loss, Course(6, 0.1, average=0.5), ctx)
+    fit([{"params": list(module.parameters())}], loss, Course(6, 0.1, ema_decay=0.5), ctx)
     kept = ctx.kept[0]
     assert kept["step"] == 2
     assert not torch.equal(kept["parameters"][0], module.weight)

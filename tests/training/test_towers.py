@@ -24,11 +24,11 @@ class Bench(BenchContext):
 
 
 def test_both_towers_learn_from_nothing() -> None:
-    pictures = tiny_sets.picture_set(32)
-    words = training.tokenizer(pictures, vocabulary=700, length=24)
+    images = tiny_sets.image_set(32)
+    words = training.tokenizer(images, vocabulary=700, length=24)
     made = training.clip(
-        pictures, words, None, updates=60, batch=7, rate=2e-3, warm=5, average=0.9, width=48, layers=1, patch=8,
-        text_width=64, text_layers=1, ctx=Bench(),
+        images, words, None, updates=60, batch=7, learning_rate=2e-3, warmup_steps=5, ema_decay=0.9, width=48, layers=1,
+        patch=8, text_width=64, text_layers=1, ctx=Bench(),
     )  # fmt: skip
     losses = [value for _, value in made.image.curve]
     assert sum(losses[-10:]) < 0.85 * sum(losses[:10])
@@ -48,7 +48,7 @@ def test_an_image_tower_is_fitted_to_a_models_text_tower(run: Callable[..., Any]
 
 
 def test_a_batch_holds_different_subjects_and_twins_with_all_said() -> None:
-    pairs = Pairs(tiny_sets.picture_set(16), batch=7, seed=0)
+    pairs = Pairs(tiny_sets.image_set(16), batch=7, seed=0)
     x, texts = pairs.draw(3)
     again, same = pairs.draw(3)
     assert torch.equal(x, again)
@@ -59,11 +59,11 @@ def test_a_batch_holds_different_subjects_and_twins_with_all_said() -> None:
 
 def test_a_batch_that_the_set_cannot_fill_is_a_problem() -> None:
     with pytest.raises(ProblemError) as caught:
-        Pairs(tiny_sets.picture_set(16), batch=20, seed=0)
-    assert caught.value.problems[0].code == "too_few_pictures"
+        Pairs(tiny_sets.image_set(16), batch=20, seed=0)
+    assert caught.value.problems[0].code == "too_few_images"
 
 
 def test_neither_tokenizer_nor_text_tower_is_a_problem() -> None:
     with pytest.raises(ProblemError) as caught:
-        training.clip(tiny_sets.picture_set(16), None, None, ctx=Bench())
+        training.clip(tiny_sets.image_set(16), None, None, ctx=Bench())
     assert caught.value.problems[0].code == "no_text_side"

@@ -44,10 +44,10 @@ class Camera:
 
         self.editor.settle()
         self.page.wait_for_timeout(400)  # thumbnails and transitions
-        picture = Image.open(io.BytesIO(self.page.screenshot()))
+        image = Image.open(io.BytesIO(self.page.screenshot()))
         target = self.folder / f"{name}-{self.suffix}.webp"
         for quality in (86, 78, 70, 60):
-            picture.save(target, "WEBP", quality=quality, method=6)
+            image.save(target, "WEBP", quality=quality, method=6)
             if target.stat().st_size < MOST_BYTES:
                 break
         print(target.name, target.stat().st_size)  # noqa: T201
@@ -128,9 +128,9 @@ def form(camera: Camera) -> None:
 
 def gallery(camera: Camera) -> None:
     camera.page.evaluate("__safelight.app.setState({ panel: 'gallery' })")
-    camera.page.locator("[data-picture]").first.click()
+    camera.page.locator("[data-image]").first.click()
     camera.shoot("gallery")
-    camera.page.locator("[data-picture]").first.dblclick()
+    camera.page.locator("[data-image]").first.dblclick()
     camera.page.wait_for_selector("dialog.viewer")
     camera.shoot("viewer")
     camera.page.keyboard.press("Escape")

@@ -100,7 +100,7 @@ def test_a_conflict_shows_both_and_loses_neither(editor: Editor, server: Server,
     editor.page.get_by_role("button", name="Compare the two").click()
     sheet = editor.page.locator("dialog.conflict")
     sheet.get_by_text("empty.width: default → 64").wait_for()
-    assert sheet.locator(".graph-picture").count() == 2
+    assert sheet.locator(".graph-image").count() == 2
     sheet.get_by_text("− extra").wait_for()
     editor.page.click(f'[data-choice="{choice}"]')
     editor.wait("__safelight.app.getState().tabs.every(tab => tab.conflict === null)")

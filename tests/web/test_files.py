@@ -12,9 +12,7 @@ from serving import Server
 from web.editor import Editor, graph
 
 FIELD = '[data-widget="load.file"]'
-PICTURE = (
-    "(() => {{ const one = document.querySelector('{0}'); return Boolean(one?.complete && one.naturalWidth); }})()"
-)
+IMAGE = "(() => {{ const one = document.querySelector('{0}'); return Boolean(one?.complete && one.naturalWidth); }})()"
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ def made(folder: Path, name: str, color: tuple[int, int, int]) -> Path:
 
 def shown(editor: Editor) -> None:
     """The node shows the image that is chosen."""
-    editor.wait(PICTURE.format("[data-node=load] .result img"))
+    editor.wait(IMAGE.format("[data-node=load] .result img"))
 
 
 def test_a_file_is_uploaded_by_the_button(loader: Editor, tmp_path: Path) -> None:
@@ -60,7 +58,7 @@ def test_recent_files_are_listed_with_thumbnails_the_newest_first(
     loader.page.locator(FIELD).get_by_role("button", name="No file chosen").click()
     listed = loader.page.locator('[role="option"]').evaluate_all("all => all.map(one => one.dataset.option)")
     assert listed.index("newer.png") < listed.index("older.png") < listed.index("apple.png")
-    loader.wait(PICTURE.format('[data-option="newer.png"] img'))
+    loader.wait(IMAGE.format('[data-option="newer.png"] img'))
     loader.page.keyboard.type("older")
     loader.one_step(lambda: loader.page.keyboard.press("Enter"))
     assert chosen(loader) == "older.png"
@@ -93,21 +91,21 @@ def test_a_node_dropped_onto_a_file_field_is_added_all_the_same(loader: Editor) 
 
 
 @pytest.mark.parametrize("onto", ["field", "canvas"])
-def test_a_picture_of_the_gallery_is_dragged_in(loader: Editor, server: Server, onto: str) -> None:
+def test_a_image_of_the_gallery_is_dragged_in(loader: Editor, server: Server, onto: str) -> None:
     name = f"painted_for_{onto}.png"
     (server.home / "output").mkdir(exist_ok=True)
     made(server.home / "output", name, (90, 10, 120 if onto == "field" else 130))
     loader.page.click('[data-panel="gallery"]')
-    picture = loader.page.locator(f'[data-picture="{name}"]')
-    picture.wait_for(timeout=30_000)
+    image = loader.page.locator(f'[data-image="{name}"]')
+    image.wait_for(timeout=30_000)
     if onto == "field":
-        picture.drag_to(loader.page.locator(FIELD))
+        image.drag_to(loader.page.locator(FIELD))
         loader.wait(f"__safelight.write().includes('{name}')")
         assert chosen(loader) == name
         assert len(loader.document["nodes"]) == 2
         shown(loader)
     else:
-        picture.drag_to(loader.page.locator("#canvas"), target_position={"x": 400, "y": 600})
+        image.drag_to(loader.page.locator("#canvas"), target_position={"x": 400, "y": 600})
         loader.wait("__safelight.stage.geometry.nodes.size === 3")
         assert loader.document["nodes"]["load_2"]["values"]["file"] == name
-        loader.wait(PICTURE.format("[data-node=load_2] .result img"))
+        loader.wait(IMAGE.format("[data-node=load_2] .result img"))

@@ -60,7 +60,7 @@ def test_fields_are_chosen_by_clicking_and_put_in_order(form: Editor) -> None:
     assert fields(form) == before
 
 
-def test_values_go_to_the_graph_and_the_run_shows_its_picture(form: Editor) -> None:
+def test_values_go_to_the_graph_and_the_run_shows_its_image(form: Editor) -> None:
     page = form.page
     page.locator('[data-field="prompt"] textarea').fill("a green pear")
     field = page.locator('[data-field="steps"]').get_by_role("slider")

@@ -31,7 +31,7 @@ def workflow(prompt: str, seed: int) -> str:
     return json.dumps(document)
 
 
-def picture(path: Path, number: int) -> None:
+def image(path: Path, number: int) -> None:
     """A small image that carries the workflow which would have made it."""
     made = Image.new("RGB", (128, 128), (number * 37 % 256, number * 91 % 256, number * 53 % 256))
     ImageDraw.Draw(made).ellipse((20, 20, 108, 108), fill=(255 - number % 256, number * 17 % 256, 90))
@@ -50,7 +50,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     for number in range(COUNT):
         path = output / f"made_{number:05}.png"
         if number < 200:
-            picture(path, number)
+            image(path, number)
         else:
             os.link(output / f"made_{number % 200:05}.png", path)
         os.utime(path, (1_700_000_000 + number, 1_700_000_000 + number))
@@ -65,7 +65,7 @@ def gallery(browser: Any, full: Server) -> Iterator[Editor]:
     editor = Editor(context.new_page(), full.url)
     editor.visit()
     editor.page.click('[data-panel="gallery"]')
-    editor.page.wait_for_selector("[data-picture]", timeout=60_000)
+    editor.page.wait_for_selector("[data-image]", timeout=60_000)
     yield editor
     assert not editor.errors, editor.errors
     context.close()
@@ -92,7 +92,7 @@ async () => {
 """
 
 
-def test_scrolling_ten_thousand_pictures_is_as_smooth_as_scrolling_few(gallery: Editor) -> None:
+def test_scrolling_ten_thousand_images_is_as_smooth_as_scrolling_few(gallery: Editor) -> None:
     wait_count(gallery, COUNT)
     gallery.page.evaluate(FRAMES)  # the thumbnails are made
     many = gallery.page.evaluate(FRAMES)
@@ -108,10 +108,10 @@ def test_scrolling_ten_thousand_pictures_is_as_smooth_as_scrolling_few(gallery: 
     gallery.page.get_by_label("Search by prompt, text or name").fill("")
     wait_count(gallery, COUNT)
     gallery.page.evaluate("document.querySelector('.gallery-grid').scrollTop = 1e9")
-    gallery.page.wait_for_selector(f'[data-picture][data-index="{COUNT - 1}"]')
+    gallery.page.wait_for_selector(f'[data-image][data-index="{COUNT - 1}"]')
 
 
-def test_pictures_are_found_by_prompt_node_model_and_date(gallery: Editor) -> None:
+def test_images_are_found_by_prompt_node_model_and_date(gallery: Editor) -> None:
     page = gallery.page
     wait_count(gallery, COUNT)
     page.get_by_label("Search by prompt, text or name").fill("red apple")
@@ -138,14 +138,14 @@ def test_details_open_the_workflow_and_compare(gallery: Editor) -> None:
     page = gallery.page
     page.get_by_label("Search by prompt, text or name").fill("made_00005 made_00005")
     wait_count(gallery, 1)
-    page.click("[data-picture]")
-    detail = page.locator(".picture-detail")
+    page.click("[data-image]")
+    detail = page.locator(".image-detail")
     detail.get_by_text("a green pear").first.wait_for()
     detail.get_by_text("All parameters").click()
     assert "Steps" in detail.inner_text() and "7" in detail.inner_text()
     page.get_by_label("Search by prompt, text or name").fill("made_0000")
     wait_count(gallery, 10)
-    first, second = page.locator("[data-picture]").nth(0), page.locator("[data-picture]").nth(1)
+    first, second = page.locator("[data-image]").nth(0), page.locator("[data-image]").nth(1)
     first.click()
     page.get_by_role("button", name="Compare with…").click()
     second.click()
@@ -154,7 +154,7 @@ def test_details_open_the_workflow_and_compare(gallery: Editor) -> None:
     before = page.locator(".viewer .over").get_attribute("style")
     page.keyboard.press("ArrowRight")
     assert page.locator(".viewer .over").get_attribute("style") != before
-    box = page.locator(".viewer .pictures img").first.bounding_box()
+    box = page.locator(".viewer .images img").first.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 50)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 50, steps=4)
@@ -167,31 +167,31 @@ def test_details_open_the_workflow_and_compare(gallery: Editor) -> None:
     assert gallery.document["nodes"]["prompt"]["values"]["text"] in SUBJECTS
 
 
-def test_a_picture_is_dragged_onto_the_canvas(gallery: Editor) -> None:
+def test_a_image_is_dragged_onto_the_canvas(gallery: Editor) -> None:
     page = gallery.page
-    page.locator("[data-picture]").first.drag_to(page.locator("#canvas"), target_position={"x": 400, "y": 300})
+    page.locator("[data-image]").first.drag_to(page.locator("#canvas"), target_position={"x": 400, "y": 300})
     gallery.wait("__safelight.stage.geometry.nodes.size === 1")
     (node,) = gallery.document["nodes"].values()
     assert node["type"] == "image.load" and node["values"]["file"].startswith("made_")
 
 
-def test_pictures_are_thrown_away_and_taken_back(gallery: Editor) -> None:
+def test_images_are_thrown_away_and_taken_back(gallery: Editor) -> None:
     page = gallery.page
     page.get_by_label("Search by prompt, text or name").fill("made_0002")
     wait_count(gallery, 10)
-    page.locator("[data-picture]").nth(0).click()
-    page.locator("[data-picture]").nth(3).click(modifiers=["Shift"])
+    page.locator("[data-image]").nth(0).click()
+    page.locator("[data-image]").nth(3).click(modifiers=["Shift"])
     page.get_by_text("4 chosen").wait_for()
     page.keyboard.press("Delete")
     wait_count(gallery, 6)
     page.get_by_role("button", name="Undo").click()
     wait_count(gallery, 10)
-    page.locator("[data-picture]").nth(0).click()
-    page.locator(".picture-detail").get_by_role("button", name="Delete").click()
+    page.locator("[data-image]").nth(0).click()
+    page.locator(".image-detail").get_by_role("button", name="Delete").click()
     wait_count(gallery, 9)
     page.get_by_role("button", name="Trash", exact=True).click()
     wait_count(gallery, 1)
-    page.locator("[data-picture]").first.click()
+    page.locator("[data-image]").first.click()
     page.get_by_role("button", name="Restore").click()
     wait_count(gallery, 0)
     page.get_by_role("button", name="Trash", exact=True).click()

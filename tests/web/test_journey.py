@@ -58,7 +58,7 @@ def essence(document: dict[str, Any]) -> str:
     return json.dumps({**kept, "nodes": nodes, "places": places}, sort_keys=True)
 
 
-def test_from_the_first_visit_to_a_shared_picture(editor: Editor, browser: Any, server: Server, tmp_path: Path) -> None:
+def test_from_the_first_visit_to_a_shared_image(editor: Editor, browser: Any, server: Server, tmp_path: Path) -> None:
     page = editor.page
     # First visit: a template is one click away.
     page.get_by_role("button", name="Text to image").first.click()
@@ -74,7 +74,7 @@ def test_from_the_first_visit_to_a_shared_picture(editor: Editor, browser: Any, 
     # The image is in the node that saves it, and in the gallery.
     page.locator('[data-node="save"] .result img').first.wait_for()
     page.click('[data-panel="gallery"]')
-    page.locator('[data-picture^="text_to_image"]').first.wait_for()
+    page.locator('[data-image^="text_to_image"]').first.wait_for()
     page.click('[data-panel="gallery"]')
     # A reload keeps the work and what it made.
     text = editor.text
@@ -96,7 +96,7 @@ def test_from_the_first_visit_to_a_shared_picture(editor: Editor, browser: Any, 
     # Share it as an image.
     page.get_by_role("button", name="Share", exact=True).click()
     with page.expect_download() as saved:
-        page.locator(".share-pictures [data-share]").first.click()
+        page.locator(".share-images [data-share]").first.click()
     shared = tmp_path / "shared.png"
     saved.value.save_as(shared)
     page.keyboard.press("Escape")
@@ -117,7 +117,7 @@ def test_from_the_first_visit_to_a_shared_picture(editor: Editor, browser: Any, 
         other.close()
 
 
-def test_a_picture_of_the_graph_holds_it_too(editor: Editor, tmp_path: Path) -> None:
+def test_a_image_of_the_graph_holds_it_too(editor: Editor, tmp_path: Path) -> None:
     page = editor.page
     page.get_by_role("button", name="Hires fix").first.click()
     editor.wait("__safelight.stage.geometry.nodes.size > 3")
@@ -134,7 +134,7 @@ def test_a_picture_of_the_graph_holds_it_too(editor: Editor, tmp_path: Path) -> 
     assert essence(editor.document) == before
 
 
-def test_a_picture_that_was_only_shown_is_shared_with_its_workflow(
+def test_a_image_that_was_only_shown_is_shared_with_its_workflow(
     editor: Editor, server: Server, tmp_path: Path
 ) -> None:
     document = server.ask("GET", "/templates/text_to_image")
@@ -148,7 +148,7 @@ def test_a_picture_that_was_only_shown_is_shared_with_its_workflow(
     before = essence(editor.document)
     editor.page.get_by_role("button", name="Share", exact=True).click()
     with editor.page.expect_download() as saved:
-        editor.page.locator(".share-pictures [data-share]").first.click()
+        editor.page.locator(".share-images [data-share]").first.click()
     saved.value.save_as(tmp_path / "shown.png")
     editor.page.keyboard.press("Escape")
     editor.page.keyboard.press("Alt+n")

@@ -91,9 +91,9 @@ def test_each_medium_is_shown_in_its_node_and_in_the_gallery(editor: Editor, ser
     if "SAFELIGHT_SHOTS" in os.environ:
         editor.page.screenshot(path=f"{os.environ['SAFELIGHT_SHOTS']}/media-nodes.png")
     editor.page.evaluate("__safelight.app.setState({ panel: 'gallery' })")
-    editor.wait("document.querySelector('[data-picture=\"made_clip.mp4\"] img')?.naturalWidth > 0")
-    editor.wait("document.querySelector('[data-picture=\"made_tone.wav\"] img')?.naturalWidth > 0")
-    editor.page.locator('[data-picture="made_clip.mp4"]').dblclick()
+    editor.wait("document.querySelector('[data-image=\"made_clip.mp4\"] img')?.naturalWidth > 0")
+    editor.wait("document.querySelector('[data-image=\"made_tone.wav\"] img')?.naturalWidth > 0")
+    editor.page.locator('[data-image="made_clip.mp4"]').dblclick()
     editor.wait("document.querySelector('.viewer video')?.readyState >= 1")
     if "SAFELIGHT_SHOTS" in os.environ:
         editor.page.screenshot(path=f"{os.environ['SAFELIGHT_SHOTS']}/media-viewer.png")

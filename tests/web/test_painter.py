@@ -68,16 +68,16 @@ def opened(editor: Editor, name: str) -> Any:
         return PIL.open(io.BytesIO(answer.read())).convert("RGBA")
 
 
-def share(picture: Any) -> float:
-    return sum(picture.convert("L").tobytes()) / (picture.width * picture.height) / 255
+def share(image: Any) -> float:
+    return sum(image.convert("L").tobytes()) / (image.width * image.height) / 255
 
 
-def grey(picture: Any, x: int, y: int) -> int:
-    return picture.convert("L").getpixel((x, y))
+def grey(image: Any, x: int, y: int) -> int:
+    return image.convert("L").getpixel((x, y))
 
 
 @pytest.fixture
-def picture(server: Server) -> str:
+def image(server: Server) -> str:
     """An image in the input folder with something different in each pixel."""
     made = PIL.new("RGB", (SIDE, SIDE))
     made.putdata([(x * 2, y * 2, (x * 7 + y * 13) % 256) for y in range(SIDE) for x in range(SIDE)])
@@ -90,7 +90,7 @@ def picture(server: Server) -> str:
 
 
 @pytest.fixture
-def painter(editor: Editor, picture: str) -> Painter:
+def painter(editor: Editor, image: str) -> Painter:
     """An image and its mask, both wired to a node; the painter was opened from the mask's field."""
     document = graph(
         {
@@ -100,7 +100,7 @@ def painter(editor: Editor, picture: str) -> Painter:
         },
         [("load.image", "encode.image"), ("mask.mask", "encode.mask")],
     )
-    document["nodes"]["load"]["values"]["file"] = picture
+    document["nodes"]["load"]["values"]["file"] = image
     editor.open(document)
     editor.node("mask").get_by_label("Paint a mask").click()
     return Painter(editor)
@@ -223,9 +223,9 @@ def test_closing_keeps_the_strokes_and_escape_closes(painter: Painter) -> None:
     assert grey(again.use(), 66, 64) == 255
 
 
-def test_a_crop_is_a_new_file_in_the_same_field_and_one_step(editor: Editor, picture: str) -> None:
+def test_a_crop_is_a_new_file_in_the_same_field_and_one_step(editor: Editor, image: str) -> None:
     document = graph({"load": ("image.load", 0, 0)})
-    document["nodes"]["load"]["values"]["file"] = picture
+    document["nodes"]["load"]["values"]["file"] = image
     editor.open(document)
 
     def crop() -> None:
@@ -243,16 +243,16 @@ def test_a_crop_is_a_new_file_in_the_same_field_and_one_step(editor: Editor, pic
 
     editor.one_step(crop)
     made = opened(editor, editor.document["nodes"]["load"]["values"]["file"])
-    whole = opened(editor, picture)
+    whole = opened(editor, image)
     assert made.size == (40, 40)
     assert list(made.get_flattened_data()) == list(whole.crop((16, 30, 56, 70)).get_flattened_data())
 
 
-def test_a_mask_painted_on_a_picture_comes_to_the_node_that_lacks_one(editor: Editor, picture: str) -> None:
+def test_a_mask_painted_on_a_image_comes_to_the_node_that_lacks_one(editor: Editor, image: str) -> None:
     document = graph(
         {"load": ("image.load", 0, 0), "encode": ("vae.encode_inpaint", 400, 0)}, [("load.image", "encode.image")]
     )
-    document["nodes"]["load"]["values"]["file"] = picture
+    document["nodes"]["load"]["values"]["file"] = image
     editor.open(document)
 
     def paint() -> None:
@@ -272,9 +272,9 @@ def test_a_mask_painted_on_a_picture_comes_to_the_node_that_lacks_one(editor: Ed
     assert editor.document["nodes"]["load_mask"]["values"]["file"] != first
 
 
-def test_a_cut_out_keeps_the_picture_inside_the_mask_only(editor: Editor, picture: str) -> None:
+def test_a_cut_out_keeps_the_image_inside_the_mask_only(editor: Editor, image: str) -> None:
     document = graph({"load": ("image.load", 0, 0)})
-    document["nodes"]["load"]["values"]["file"] = picture
+    document["nodes"]["load"]["values"]["file"] = image
     editor.open(document)
     editor.node("load").get_by_label("Paint a mask").click()
     painter = Painter(editor)
@@ -282,11 +282,11 @@ def test_a_cut_out_keeps_the_picture_inside_the_mask_only(editor: Editor, pictur
     painter.drag((20, 20), (100, 20), (100, 100), (20, 100), (20, 21))
     editor.page.get_by_role("button", name="Cut out").click()
     editor.page.wait_for_selector(".painter", state="detached")
-    made, whole = opened(editor, editor.document["nodes"]["load"]["values"]["file"]), opened(editor, picture)
+    made, whole = opened(editor, editor.document["nodes"]["load"]["values"]["file"]), opened(editor, image)
     assert made.getpixel((60, 60)) == whole.getpixel((60, 60)) and made.getpixel((5, 5))[3] == 0
 
 
-def test_a_picture_in_a_node_is_painted_on_from_its_menu(editor: Editor, picture: str) -> None:
+def test_a_image_in_a_node_is_painted_on_from_its_menu(editor: Editor, image: str) -> None:
     document = graph(
         {"load": ("image.load", 0, 0), "resize": ("image.resize", 400, 0), "show": ("image.preview", 800, 0)}
     )
@@ -294,7 +294,7 @@ def test_a_picture_in_a_node_is_painted_on_from_its_menu(editor: Editor, picture
         {"from": "load.image", "to": "resize.image"},
         {"from": "resize.image", "to": "show.image"},
     ]
-    document["nodes"]["load"]["values"]["file"] = picture
+    document["nodes"]["load"]["values"]["file"] = image
     document["nodes"]["resize"]["values"]["width"] = 64
     editor.open(document)
 
@@ -326,17 +326,17 @@ def test_a_picture_in_a_node_is_painted_on_from_its_menu(editor: Editor, picture
     assert saved.value.suggested_filename.endswith((".png", ".webp"))
     editor.node("show").locator(".result img").click(button="right")
     editor.page.click('[data-command="look"]')
-    editor.wait("document.querySelector('.viewer .pictures img')?.naturalWidth === 64")
+    editor.wait("document.querySelector('.viewer .images img')?.naturalWidth === 64")
 
 
-def test_inpainting_from_end_to_end_leaves_everything_outside_the_mask_as_it_was(editor: Editor, picture: str) -> None:
+def test_inpainting_from_end_to_end_leaves_everything_outside_the_mask_as_it_was(editor: Editor, image: str) -> None:
     """Template, own image, painted mask, run; then the result is painted on in its turn, from the viewer."""
     page = editor.page
     page.click('[data-panel="templates"]')
     page.click('[data-template="inpaint"]')
     editor.wait("__safelight.stage.geometry.nodes.size > 8")
     document = editor.document
-    document["nodes"]["load"]["values"]["file"] = picture
+    document["nodes"]["load"]["values"]["file"] = image
     document["nodes"]["sample"]["values"]["steps"] = 4
     editor.open(document, zoom=None)
     page.evaluate("__safelight.view.set(300, 40, 0.8)")
@@ -356,7 +356,7 @@ def test_inpainting_from_end_to_end_leaves_everything_outside_the_mask_as_it_was
     (file,) = editor.state("runs[state.tabs.find(tab => tab.id === state.active).run].files")
     with urlopen(f"{editor.url}{file['url']}") as answer:
         made = PIL.open(io.BytesIO(answer.read())).convert("RGB")
-    before, chosen = opened(editor, picture).convert("RGB"), mask.convert("L")
+    before, chosen = opened(editor, image).convert("RGB"), mask.convert("L")
     pixels = list(zip(made.get_flattened_data(), before.get_flattened_data(), chosen.get_flattened_data(), strict=True))
     assert all(now == was for now, was, inside in pixels if inside == 0)
     changed = [now != was for now, was, inside in pixels if inside == 255]

@@ -13,7 +13,7 @@ from serving import Server
 from web.editor import Editor, graph
 from web.test_access import complaints
 
-PICTURE = graph(
+IMAGE = graph(
     {
         "load": ("models.load", 0, 0),
         "prompt": ("text.encode", 380, 0),
@@ -43,7 +43,7 @@ def prompts(editor: Editor, server: Server) -> Editor:
         time.sleep(0.5)
     editor.visit()
     editor.wait("__safelight.app.getState().models.some(model => model.name.includes('easyphoto'))", 60)
-    editor.open(PICTURE)
+    editor.open(IMAGE)
     return editor
 
 

@@ -244,12 +244,12 @@ def test_the_title_of_the_window_counts_what_waits(editor: Editor, server: Serve
         server.ask("POST", "/queue/resume", {})
 
 
-def test_a_picture_in_a_node_opens_large(editor: Editor) -> None:
+def test_a_image_in_a_node_opens_large(editor: Editor) -> None:
     editor.open({**graph({"load": ("image.load", 0, 0)}), "outputs": [{"name": "image", "from": "load.image"}]})
     editor.page.locator('[data-widget="load.file"] .choice').click()
     editor.page.click('[data-option="apple.png"]')
     editor.node("load").locator(".result img").dblclick()
-    editor.wait("document.querySelector('.viewer .pictures img')?.naturalWidth > 0")
+    editor.wait("document.querySelector('.viewer .images img')?.naturalWidth > 0")
     editor.page.keyboard.press("Escape")
     assert editor.page.locator(".viewer").count() == 0
 

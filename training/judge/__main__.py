@@ -36,7 +36,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--fast-steps", type=int, default=4)
     parser.add_argument("--fast-guidance", type=float, default=1.0)
     parser.add_argument("--fast-sampler", default="ddim")
-    parser.add_argument("--pictures", type=int, default=200, help="how many the autoencoder is measured on; 0: none")
+    parser.add_argument("--images", type=int, default=200, help="how many the autoencoder is measured on; 0: none")
     parser.add_argument("--sheet", type=Path, help="write the judged images as one PNG, misses framed in red")
     parser.add_argument("--history", type=Path, default=report.HISTORY)
     parser.add_argument("--note", default="", help="what is said of this model in the history")
@@ -55,14 +55,14 @@ def main() -> None:
     args = _options()
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
     began = time.monotonic()
-    pictures, index = load(args.cache)
+    images, index = load(args.cache)
     names = {"frequent": frequent, "all": every}[args.subjects](index["subjects"])
-    asked = prompts(index["subjects"], index["pictures"], names, args.prompts)
+    asked = prompts(index["subjects"], index["images"], names, args.prompts)
     own = args.tower or args.model / "image_encoder"
     tower = Tower(own) if (own / "config.json").is_file() else None
     if tower is None:
         print(f"No image encoder in {own}: scores by plain features only.")
-    gallery = Gallery(pictures, index, args.cache / "judge", tower)
+    gallery = Gallery(images, index, args.cache / "judge", tower)
 
     def scored(painter: Painter, settings: Settings, sheet: Path | None) -> Scores:
         made = list(painted(painter, asked, settings))
@@ -73,9 +73,9 @@ def main() -> None:
 
     with Painter(args.model) as painter:
         quality = None
-        if args.pictures:
-            quality = reconstruction(painter, pictures, often(index), args.pictures)
-            print(f"autoencoder: {quality:.2f} dB PSNR on {args.pictures} images over unseen backgrounds")
+        if args.images:
+            quality = reconstruction(painter, images, often(index), args.images)
+            print(f"autoencoder: {quality:.2f} dB PSNR on {args.images} images over unseen backgrounds")
         full = scored(painter, Settings(args.steps, args.guidance, args.sampler), args.sheet)
         print(report.sentence(f"{args.steps} steps of {args.sampler}, guidance {args.guidance:g}", full))
     fast = None

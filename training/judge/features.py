@@ -70,7 +70,7 @@ def describe(coarse: Floats, grey: Floats) -> tuple[Floats, Floats]:
     return colours, flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
 
 
-def describe_pictures(pixels: Floats) -> tuple[Floats, Floats]:
+def describe_images(pixels: Floats) -> tuple[Floats, Floats]:
     """`describe` for whole images (N, H, W, 3) in 0..1."""
     return describe(shrink(pixels, GRID), shrink(pixels, EDGE) @ _LUMA)
 
@@ -81,14 +81,14 @@ class Clear:
     Averaging and laying over a colour may be done in either order, so the averages are made once.
     """
 
-    def __init__(self, pictures: NDArray[np.uint8]) -> None:
-        fine = np.concatenate([self._shrunk(pictures[i : i + 100]) for i in range(0, len(pictures), 100)])
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        fine = np.concatenate([self._shrunk(images[i : i + 100]) for i in range(0, len(images), 100)])
         self._coarse = shrink(fine, GRID)
         self._grey, self._open = fine[..., :3] @ _LUMA, fine[..., 3]
 
     @staticmethod
-    def _shrunk(pictures: NDArray[np.uint8]) -> Floats:
-        rgba = pictures.astype(np.float32) / 255
+    def _shrunk(images: NDArray[np.uint8]) -> Floats:
+        rgba = images.astype(np.float32) / 255
         alpha = rgba[..., 3:]
         return shrink(np.concatenate([rgba[..., :3] * alpha, 1 - alpha], -1), EDGE)
 

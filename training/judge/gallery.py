@@ -59,13 +59,13 @@ class Gallery:
     """All images of each style. What a tower says of them is kept in `folder`: it takes minutes the first time."""
 
     def __init__(
-        self, pictures: NDArray[np.uint8], index: Mapping[str, Any], folder: Path, tower: Tower | None = None
+        self, images: NDArray[np.uint8], index: Mapping[str, Any], folder: Path, tower: Tower | None = None
     ) -> None:
-        self._pictures, self._folder, self._tower = pictures, folder, tower
+        self._images, self._folder, self._tower = images, folder, tower
         self._numbers: dict[int, list[int]] = {}
-        for number, entry in enumerate(index["pictures"]):
+        for number, entry in enumerate(index["images"]):
             self._numbers.setdefault(entry["style"], []).append(number)
-        self._subjects = [entry["subject"] for entry in index["pictures"]]
+        self._subjects = [entry["subject"] for entry in index["images"]]
         self._clear: dict[int, Clear] = {}
         self._plain: dict[tuple[int, int], tuple[Floats, Floats]] = {}
         self._seen: dict[tuple[int, int], Floats] = {}
@@ -77,7 +77,7 @@ class Gallery:
     def plain(self, style: int, colour: int) -> tuple[Floats, Floats]:
         """Plain features of all images of a style over a palette colour."""
         if style not in self._clear:
-            self._clear[style] = Clear(self._pictures[self._numbers[style]])
+            self._clear[style] = Clear(self._images[self._numbers[style]])
         if (style, colour) not in self._plain:
             self._plain[style, colour] = self._clear[style].describe(ground(colour))
         return self._plain[style, colour]
@@ -86,7 +86,7 @@ class Gallery:
         """The tower's embeddings of all images of a style over a palette colour (N, channels)."""
         assert self._tower is not None
         if (style, colour) not in self._seen:
-            content = hashlib.sha256(repr((self._numbers[style], self._pictures.shape)).encode()).hexdigest()[:8]
+            content = hashlib.sha256(repr((self._numbers[style], self._images.shape)).encode()).hexdigest()[:8]
             path = self._folder / f"{self._tower.name}-{content}-{style}-{colour}.npy"
             if path.is_file():
                 found = np.load(path).astype(np.float32)
@@ -101,6 +101,6 @@ class Gallery:
         return self._seen[style, colour]
 
     def _over(self, style: int, rgb: tuple[float, float, float]) -> Floats:
-        rgba = self._pictures[self._numbers[style]].astype(np.float32) / 255
+        rgba = self._images[self._numbers[style]].astype(np.float32) / 255
         alpha = rgba[..., 3:]
         return rgba[..., :3] * alpha + np.array(rgb, np.float32) * (1 - alpha)

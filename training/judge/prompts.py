@@ -43,13 +43,13 @@ def every(subjects: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 def often(index: Mapping[str, Any]) -> NDArray[np.float64]:
     """The probability of each image (N,): as often as its subject weighs."""
-    weights = np.array([index["subjects"][entry["subject"]]["weight"] for entry in index["pictures"]])
+    weights = np.array([index["subjects"][entry["subject"]]["weight"] for entry in index["images"]])
     return weights / weights.sum()
 
 
 def prompts(
     subjects: Mapping[str, Mapping[str, Any]],
-    pictures: Sequence[Mapping[str, Any]],
+    images: Sequence[Mapping[str, Any]],
     names: Mapping[str, str],
     count: int = COUNT,
 ) -> list[Asked]:
@@ -62,7 +62,7 @@ def prompts(
     for key, entry in subjects.items():
         for name in entry["names"]:
             bearers.setdefault(name, set()).add(key)
-    pairs = {(entry["style"], names[entry["subject"]]) for entry in pictures if entry["subject"] in names}
+    pairs = {(entry["style"], names[entry["subject"]]) for entry in images if entry["subject"] in names}
     rng = np.random.default_rng(_ORDER)
     by_style: list[list[str]] = []
     for style in range(len(STYLES)):

@@ -51,19 +51,17 @@ def remember(path: Path, row: str) -> None:
     path.write_text(text + row, encoding="utf-8")
 
 
-def draw_sheet(
-    pictures: Sequence[NDArray[np.float32]], judged: Sequence[Judged], path: Path, columns: int = 16
-) -> None:
+def draw_sheet(images: Sequence[NDArray[np.float32]], judged: Sequence[Judged], path: Path, columns: int = 16) -> None:
     """All images in one PNG. A red bar below: the subject was not recognised; a blue one: a wrong background."""
     from PIL import Image, ImageDraw
 
-    side = pictures[0].shape[0]
-    rows = -(-len(pictures) // columns)
+    side = images[0].shape[0]
+    rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (columns * (side + 4), rows * (side + 22)), "white")
     pen = ImageDraw.Draw(sheet)
-    for place, (picture, one) in enumerate(zip(pictures, judged, strict=True)):
+    for place, (image, one) in enumerate(zip(images, judged, strict=True)):
         x, y = place % columns * (side + 4), place // columns * (side + 22)
-        sheet.paste(Image.fromarray(np.round(picture * 255).astype(np.uint8)), (x, y))
+        sheet.paste(Image.fromarray(np.round(image * 255).astype(np.uint8)), (x, y))
         known = (one.clip_rank if one.clip_rank is not None else one.plain_rank) <= NEAREST
         pen.rectangle((x, y + side, x + side - 1, y + side + 2), "white" if known else "red")
         if one.corner > 15:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .features import corner_distance, cosine_order, delta_e, describe_pictures, plain_order
+from .features import corner_distance, cosine_order, delta_e, describe_images, plain_order
 from .gallery import GROUNDS, Gallery, Tower, ground
 from .painter import Painter, Settings
 from .prompts import Asked
@@ -64,11 +64,11 @@ def painted(
 
 
 def judge(
-    pictures: Sequence[NDArray[np.float32]], asked: Sequence[Asked], gallery: Gallery, tower: Tower | None
+    images: Sequence[NDArray[np.float32]], asked: Sequence[Asked], gallery: Gallery, tower: Tower | None
 ) -> list[Judged]:
     """Ranks the named subject among all images of the style over the colour that was asked for."""
-    plain = [describe_pictures(picture[None]) for picture in pictures]
-    seen = tower(np.stack(pictures)) if tower else None
+    plain = [describe_images(image[None]) for image in images]
+    seen = tower(np.stack(images)) if tower else None
     found: list[Judged] = []
     for place, one in enumerate(asked):
         subjects = gallery.subjects(one.style)
@@ -80,7 +80,7 @@ def judge(
         clip_rank = None
         if seen is not None:
             clip_rank = rank(cosine_order(seen[place], gallery.seen(one.style, one.colour)))
-        corner = corner_distance(pictures[place], ground(one.colour))
+        corner = corner_distance(images[place], ground(one.colour))
         found.append(Judged(one, plain_rank, clip_rank, corner))
     return found
 
@@ -96,14 +96,14 @@ def unseen_grounds(count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     return np.stack(found)
 
 
-def reconstruction(painter: Painter, pictures: NDArray[np.uint8], weights: NDArray[np.float64], count: int) -> float:
+def reconstruction(painter: Painter, images: NDArray[np.uint8], weights: NDArray[np.float64], count: int) -> float:
     """Mean PSNR in dB of whole images over unseen backgrounds, peak 1. Images come as often as in training."""
     rng = np.random.default_rng(_UNSEEN_SEED)
-    numbers = rng.choice(len(pictures), count, replace=False, p=weights)
+    numbers = rng.choice(len(images), count, replace=False, p=weights)
     grounds = unseen_grounds(count, rng)
     values: list[float] = []
     for start in range(0, count, 20):
-        rgba = pictures[np.sort(numbers[start : start + 20])].astype(np.float32) / 255
+        rgba = images[np.sort(numbers[start : start + 20])].astype(np.float32) / 255
         alpha = rgba[..., 3:]
         colour = grounds[start : start + 20, None, None].astype(np.float32) / 255
         given = (rgba[..., :3] * alpha + colour * (1 - alpha)).astype(np.float32)

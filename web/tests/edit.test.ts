@@ -84,12 +84,12 @@ describe("nodes", () => {
   test("removing takes links and exposed ports along", () => {
     const shown = edited(base, ({ graph }) => {
       m.exposeInput(graph, "sample.steps");
-      m.exposeOutput(graph, "decode.image", "picture");
+      m.exposeOutput(graph, "decode.image", "image");
     });
     const after = edited(shown, ({ graph }) => m.removeNodes(graph, new Set(["sample"])));
     expect(wires(after).join()).not.toContain("sample");
     expect(after.inputs).toEqual([]);
-    expect(after.outputs).toEqual([{ name: "picture", from: "decode.image" }]);
+    expect(after.outputs).toEqual([{ name: "image", from: "decode.image" }]);
     expect(after.ui?.nodes?.sample).toBeUndefined();
   });
   test("swapping the type keeps values and links that fit", () => {

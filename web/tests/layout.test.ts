@@ -8,7 +8,7 @@ test("every node type has a layout whose rows follow each other and whose socket
   for (const spec of catalogue.nodes) {
     const document = build((scene) => void m.addNode(scene, spec.id, { x: 0, y: 0 }, "n"));
     const ports = m.portsOf([document], "n", document.nodes.n!, catalogue);
-    for (const options of [none, { ...none, result: "picture" as const }, { ...none, result: "curve" as const }, { ...none, result: "values" as const }, { ...none, sockets: new Set(ports.inputs.map((i) => i.name)) }]) {
+    for (const options of [none, { ...none, result: "image" as const }, { ...none, result: "curve" as const }, { ...none, result: "values" as const }, { ...none, sockets: new Set(ports.inputs.map((i) => i.name)) }]) {
       const layout = m.layoutNode(ports, { x: 0, y: 0, advanced: true }, options);
       const rows = m.fieldRows(ports, { open: true, kept: options.sockets });
       const shown = [...ports.inputs.filter((input) => input.socket), ...rows.flatMap((row) => (row.kind === "field" ? [row.input] : []))];

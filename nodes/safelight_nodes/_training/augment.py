@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from safelight.sdk import Context
-from safelight_nodes.training_values import PictureSet
+from safelight_nodes.training_values import ImageSet
 
 from .loop import numpy_generator
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def augmented(
-    pictures: PictureSet, copies: int, flip: float, shift: float, scale: float, turn: float, seed: int, ctx: Context
-) -> PictureSet:
+    images: ImageSet, copies: int, flip: float, shift: float, scale: float, turn: float, seed: int, ctx: Context
+) -> ImageSet:
     """The images, then their first copies, then their second ones, ... Each copy is drawn by its own number."""
     import torch
 
-    count = len(pictures.entries)
-    made = [pictures.pixels]
+    count = len(images.entries)
+    made = [images.pixels]
     total = copies * count
     for start in range(0, total, 256):
         ctx.check_cancelled()
@@ -30,17 +30,17 @@ def augmented(
         ways: list[Tensor] = []
         for number in numbers:
             rng = numpy_generator(seed, number)
-            subject = pictures.subjects[pictures.entries[number % count]["subject"]]
+            subject = images.subjects[images.entries[number % count]["subject"]]
             mirrored = bool(subject.get("mirror")) and rng.random() < flip
             angle = math.radians(turn) * rng.uniform(-1, 1)
             size = 1 / (1 + scale * rng.uniform(-1, 1))
             moved = (2 * shift * rng.uniform(-1, 1), 2 * shift * rng.uniform(-1, 1))
             ways.append(_way(angle, size, moved, mirrored))
-        chosen = pictures.pixels[[number % count for number in numbers]]
+        chosen = images.pixels[[number % count for number in numbers]]
         made.append(_warped(chosen, torch.stack(ways)))
         ctx.progress(start + len(numbers), total)
-    weights = pictures.weights.repeat(copies + 1) / (copies + 1)
-    return replace(pictures, pixels=torch.cat(made), entries=pictures.entries * (copies + 1), weights=weights)
+    weights = images.weights.repeat(copies + 1) / (copies + 1)
+    return replace(images, pixels=torch.cat(made), entries=images.entries * (copies + 1), weights=weights)
 
 
 def _way(angle: float, size: float, moved: tuple[float, float], mirrored: bool) -> Tensor:

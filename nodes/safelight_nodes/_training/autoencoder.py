@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from safelight.sdk import VAE, Context, Image, ModelRef
-from safelight_nodes.training_values import PictureSet, Weights
+from safelight_nodes.training_values import ImageSet, Weights
 
 from .computing import half_precision, own_copy
 from .folders import plain_config, plain_tensors
+from .images import Drawer, tiled
 from .loop import Course, fit, torch_generator
-from .pictures import Drawer, tiled
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,9 +36,9 @@ class Settings:
     learn: Literal["all", "decoder"]
     updates: int
     batch: int
-    rate: float
-    warm: int
-    average: float
+    learning_rate: float
+    warmup_steps: int
+    ema_decay: float
     crop: int
     anywhere: float
     squares: float
@@ -54,19 +54,19 @@ class Settings:
     seed: int
 
 
-def learn(pictures: PictureSet, start: ModelRef[VAE] | None, settings: Settings, ctx: Context) -> Weights:
+def learn(images: ImageSet, start: ModelRef[VAE] | None, settings: Settings, ctx: Context) -> Weights:
     """Trains an autoencoder; a new one where none is given to start from."""
     import torch
 
     device, dtype = ctx.models.device()
-    vae = own_copy(ctx, start, "start").module if start else fresh(settings, pictures.pixels.shape[1])
+    vae = own_copy(ctx, start, "start").module if start else fresh(settings, images.pixels.shape[1])
     vae.to(device, memory_format=torch.channels_last).requires_grad_(False)
     learned = [vae.decoder, vae.post_quant_conv] + ([vae.encoder, vae.quant_conv] if settings.learn == "all" else [])
     parameters = [parameter for part in learned if part is not None for parameter in part.parameters()]
     for parameter in parameters:
         parameter.requires_grad_(True)
     anchor = own_copy(ctx, start, "start").module.to(device) if start and settings.anchor else None
-    drawer = Drawer(pictures, settings.seed)
+    drawer = Drawer(images, settings.seed)
     loss = Loss(vae, anchor, drawer, settings, device, dtype)
     shown = drawer.batch(SHOWN_STEP, SHOWN).to(device)
 
@@ -75,7 +75,13 @@ def learn(pictures: PictureSet, start: ModelRef[VAE] | None, settings: Settings,
             again = vae.decode(vae.encode(shown).latent_dist.mode()).sample.float()
         return Image(tiled(torch.cat([shown, again]).cpu() / 2 + 0.5, SHOWN))
 
-    course = Course(settings.updates, settings.rate, settings.warm, average=settings.average, seed=settings.seed)
+    course = Course(
+        settings.updates,
+        settings.learning_rate,
+        settings.warmup_steps,
+        ema_decay=settings.ema_decay,
+        seed=settings.seed,
+    )
     curve = fit([{"params": parameters}], loss, course, ctx, show)
     if settings.standardise and settings.learn == "all":
         standardise(vae, _latents(vae, drawer, device))
@@ -159,7 +165,7 @@ def measure(vae: Any, drawer: Drawer, device: Any) -> float:
     import torch
 
     found: list[Tensor] = []
-    count = min(MEASURED, len(drawer.pictures.entries))
+    count = min(MEASURED, len(drawer.images.entries))
     x = drawer.batch(MEASURED_STEP, count, anywhere=1.0)
     with torch.no_grad():
         for part in x.split(20):
@@ -189,7 +195,7 @@ def standardise(vae: Any, latents: Tensor) -> None:
 def _latents(vae: Any, drawer: Drawer, device: Any) -> Tensor:
     import torch
 
-    count = min(STANDARDISED, 4 * len(drawer.pictures.entries))
+    count = min(STANDARDISED, 4 * len(drawer.images.entries))
     with torch.no_grad():
         parts = drawer.batch(STANDARDISED_STEP, count).split(50)
         return torch.cat([vae.encode(part.to(device)).latent_dist.mode() for part in parts])

@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from safelight.sdk import VAE, Context, Denoiser, Image, Latent, ModelRef, Problem, ProblemError, TextEncoder
-from safelight_nodes.training_values import LatentSet, PictureSet, Tokenizer, Weights
+from safelight_nodes.training_values import ImageSet, LatentSet, Tokenizer, Weights
 
 from .computing import half_precision, own_copy
 from .folders import plain_config, plain_tensors
+from .images import EMPTY_SHARE, WHITE_SHARE, Drawer, tiled
 from .loop import Course, fit, numpy_generator, torch_generator
-from .pictures import EMPTY_SHARE, WHITE_SHARE, Drawer, tiled
 from .text import plain_unet, tokens
 from .tokenizer import to_files
 from .towers import text_side
@@ -37,10 +37,10 @@ class Settings:
     learn_text: bool
     updates: int
     batch: int
-    rate: float
-    warm: int
+    learning_rate: float
+    warmup_steps: int
     schedule: Literal["cosine", "linear", "constant"]
-    average: float
+    ema_decay: float
     prediction: Literal["v_prediction", "epsilon"]
     gamma: float
     beta_end: float
@@ -61,7 +61,7 @@ class Learned(NamedTuple):
 
 def learn(
     latents: LatentSet,
-    pictures: PictureSet,
+    images: ImageSet,
     tokenizer: Tokenizer | None,
     start: ModelRef[Denoiser] | None,
     text: ModelRef[TextEncoder] | None,
@@ -73,7 +73,7 @@ def learn(
     import torch
 
     device, dtype = ctx.models.device()
-    _check(latents, pictures, start, text)
+    _check(latents, images, start, text)
     width, layers = settings.text_width, settings.text_layers
     reader, tower = text_side(tokenizer, text, width, layers, settings.seed, ctx)
     if start is not None:
@@ -85,14 +85,19 @@ def learn(
     unet.to(device, memory_format=torch.channels_last).requires_grad_(True).train()
     learn_text = settings.learn_text or text is None
     tower.to(device).requires_grad_(learn_text)
-    drawer = Drawer(pictures, settings.seed)
+    drawer = Drawer(images, settings.seed)
     loss = Loss(unet, tower, reader, latents, drawer, scheduler, settings, learn_text, device, dtype)
     groups: list[dict[str, Any]] = [{"params": list(unet.parameters())}]
     if learn_text:
         groups.append({"params": list(tower.parameters()), "scale": TEXT_RATE})
     show = None if vae is None else _shower(loss, drawer, vae, scheduler, latents, settings.seed, ctx)
     course = Course(
-        settings.updates, settings.rate, settings.warm, settings.schedule, settings.average, seed=settings.seed
+        settings.updates,
+        settings.learning_rate,
+        settings.warmup_steps,
+        settings.schedule,
+        settings.ema_decay,
+        seed=settings.seed,
     )
     curve = tuple(fit(groups, loss, course, ctx, show).points)
     about = {**asdict(settings), "scheduler": scheduler}
@@ -214,10 +219,10 @@ class Loss:
         return self._latents.samples[torch.from_numpy(numbers), torch.from_numpy(places)].float(), texts
 
     def _embed_fixed(self) -> dict[str, Tensor]:
-        pictures = self._drawer.pictures
-        if any(entry["style"] >= 0 for entry in pictures.entries):
+        images = self._drawer.images
+        if any(entry["style"] >= 0 for entry in images.entries):
             return {}
-        texts = sorted({"", *(name for subject in pictures.subjects.values() for name in subject["names"])})
+        texts = sorted({"", *(name for subject in images.subjects.values() for name in subject["names"])})
         self._known = {}
         found: dict[str, Tensor] = {}
         for start in range(0, len(texts), _EMBEDDED):
@@ -264,16 +269,16 @@ def _shower(
 
 def _check(
     latents: LatentSet,
-    pictures: PictureSet,
+    images: ImageSet,
     start: ModelRef[Denoiser] | None,
     text: ModelRef[TextEncoder] | None,
 ) -> None:
     problems: list[Problem] = []
-    if len(latents.samples) != len(pictures.entries):
+    if len(latents.samples) != len(images.entries):
         problems.append(
             Problem(
                 code="wrong_latents",
-                message=f"There are {len(latents.samples)} latents and {len(pictures.entries)} images.",
+                message=f"There are {len(latents.samples)} latents and {len(images.entries)} images.",
                 hint="Encode the very set that is connected here.",
                 port="latents",
             )

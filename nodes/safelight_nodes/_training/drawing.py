@@ -19,8 +19,8 @@ def curve(points: Sequence[tuple[int, float]], logarithmic: bool) -> Tensor:
     import torch
     from PIL import Image, ImageDraw
 
-    picture = Image.new("RGB", (WIDTH, HEIGHT), "white")
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (WIDTH, HEIGHT), "white")
+    pen = ImageDraw.Draw(image)
     logarithmic = logarithmic and all(value > 0 for _, value in points)
 
     def height(value: float) -> float:
@@ -46,4 +46,4 @@ def curve(points: Sequence[tuple[int, float]], logarithmic: bool) -> Tensor:
             pen.text((place(step, low)[0] - 10, HEIGHT - 28), f"{step:.0f}", _INK)
         pen.line([place(step, height(value)) for step, value in points], _LINE, 2, "curve")
     pen.text((WIDTH - 96, 6), "loss by step", _INK)
-    return torch.from_numpy(np.asarray(picture, np.float32) / 255)[None]
+    return torch.from_numpy(np.asarray(image, np.float32) / 255)[None]

@@ -18,11 +18,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, TextEncoder
-from safelight_nodes.training_values import PictureSet, Weights
+from safelight_nodes.training_values import ImageSet, Weights
 
 from .computing import half_precision, own_copy
+from .images import Drawer, tiled
 from .loop import Course, fit, torch_generator
-from .pictures import Drawer, tiled
 from .text import embedded, plain_unet
 
 if TYPE_CHECKING:
@@ -224,9 +224,9 @@ class Settings:
     rank: int
     updates: int
     batch: int
-    rate: float
-    warm: int
-    average: float
+    learning_rate: float
+    warmup_steps: int
+    ema_decay: float
     explicit: float
     seed: int
 
@@ -234,7 +234,7 @@ class Settings:
 def distil(
     model: ModelRef[Denoiser],
     text: ModelRef[TextEncoder],
-    prompts: PictureSet,
+    prompts: ImageSet,
     vae: ModelRef[VAE] | None,
     settings: Settings,
     ctx: Context,
@@ -277,7 +277,13 @@ def distil(
                     return Image(tiled(codec.decode(latents).movedim(-1, 1), SHOWN // 2))
 
             show = drawn
-        course = Course(settings.updates, settings.rate, settings.warm, average=settings.average, seed=settings.seed)
+        course = Course(
+            settings.updates,
+            settings.learning_rate,
+            settings.warmup_steps,
+            ema_decay=settings.ema_decay,
+            seed=settings.seed,
+        )
         curve = fit([{"params": learned}], loss, course, ctx, show)
     about = {"method": "progressive distillation of the guided model", **asdict(settings)}
     return Weights("lora", {"rank": settings.rank}, lora_tensors(unet), tuple(curve.points), about)

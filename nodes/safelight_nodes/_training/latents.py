@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from safelight.sdk import VAE, Context, ModelRef
-from safelight_nodes.training_values import LatentSet, PictureSet
+from safelight_nodes.training_values import ImageSet, LatentSet
 
 from .captions import PALETTE, draw_colour
+from .images import composited
 from .loop import numpy_generator
-from .pictures import composited
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,19 +26,19 @@ def shares(weights: Tensor, backgrounds: int) -> list[int]:
     return [int(number) for number in wanted]
 
 
-def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: int, ctx: Context) -> LatentSet:
+def encoded(images: ImageSet, vae: ModelRef[VAE], backgrounds: int, seed: int, ctx: Context) -> LatentSet:
     """Slot 0 is white; the others are palette colours, which come again where an image has fewer than there are slots.
     The mean of the posterior is taken."""
     import torch
 
     from safelight.diffusion.autoencoder import leased_codec
 
-    count, height, width, _ = pictures.pixels.shape
+    count, height, width, _ = images.pixels.shape
     colours = np.empty((count, backgrounds), np.int16)
     kept = ctx.restore()
     done = []
     first = 0
-    counts = shares(pictures.weights, backgrounds)
+    counts = shares(images.weights, backgrounds)
     if kept is not None:
         done, first = [kept["samples"]], int(kept["next"])
     with leased_codec(ctx, vae, (height, width)) as codec:
@@ -55,10 +55,10 @@ def encoded(pictures: PictureSet, vae: ModelRef[VAE], backgrounds: int, seed: in
                 ctx.checkpoint({"samples": done[0], "next": number})
             ctx.check_cancelled()
             grounds = [draw_colour(rng, int(colour))[1] for colour in chosen]
-            x = composited(pictures.pixels[number : number + 1].expand(own, -1, -1, -1), grounds)
+            x = composited(images.pixels[number : number + 1].expand(own, -1, -1, -1), grounds)
             done.append(codec.encode(x.movedim(1, -1) / 2 + 0.5)[None, slots].half())
             ctx.progress(number + 1, count)
         downsampling = codec.downsampling
-    if bool((pictures.pixels[..., 3] == 255).all()):
+    if bool((images.pixels[..., 3] == 255).all()):
         colours[:] = -1
     return LatentSet(torch.cat(done), torch.from_numpy(colours), vae.family, downsampling)

@@ -47,13 +47,13 @@ def torch_generator(seed: int, step: int) -> torch.Generator:
 
 @dataclass(frozen=True)
 class Course:
-    """How long and how fast. `rate` is reached after `warm` steps; `average` is the decay of the weights' average."""
+    """How long and how fast. `learning_rate` is reached after `warmup_steps`; `ema_decay` is that of the average."""
 
     steps: int
-    rate: float
-    warm: int = 100
+    learning_rate: float
+    warmup_steps: int = 100
     schedule: Schedule = "cosine"
-    average: float = 0.999
+    ema_decay: float = 0.999
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     seed: int = 0
@@ -113,16 +113,16 @@ def fit(
     from diffusers.optimization import get_scheduler
     from diffusers.training_utils import EMAModel
 
-    made = [{**group, "lr": course.rate * group.get("scale", 1.0)} for group in groups]
+    made = [{**group, "lr": course.learning_rate * group.get("scale", 1.0)} for group in groups]
     parameters: list[Any] = [parameter for group in made for parameter in group["params"]]
-    optimiser = torch.optim.AdamW(made, lr=course.rate, betas=course.betas, weight_decay=course.weight_decay)
+    optimiser = torch.optim.AdamW(made, lr=course.learning_rate, betas=course.betas, weight_decay=course.weight_decay)
     schedule = get_scheduler(
         _SCHEDULES[course.schedule],
         optimiser,
-        num_warmup_steps=min(course.warm, course.steps // 4),
+        num_warmup_steps=min(course.warmup_steps, course.steps // 4),
         num_training_steps=course.steps,
     )
-    average = EMAModel(parameters, decay=course.average, foreach=True)
+    average = EMAModel(parameters, decay=course.ema_decay, foreach=True)
     parts = _Parts(parameters, optimiser, schedule, average, Curve())
     first = parts.put_back(ctx.restore())
     keeper, shower, told = _Pace(), _Pace(_SHOW_SECONDS), 0.0
@@ -290,8 +290,8 @@ def _diverged(step: int, course: Course) -> ProblemError:
         Problem(
             code="training_diverged",
             message=f"At step {step + 1} the loss is no longer a number.",
-            hint=f"Lower the rate (it is {course.rate:g}) or warm up for longer.",
-            port="rate",
-            value=course.rate,
+            hint=f"Lower the learning rate (it is {course.learning_rate:g}) or warm up for longer.",
+            port="learning_rate",
+            value=course.learning_rate,
         )
     )

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from safelight_nodes.training_values import PictureSet
+from safelight_nodes.training_values import ImageSet
 
 from .captions import PALETTE
+from .images import Drawer
 from .loop import numpy_generator
-from .pictures import Drawer
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -24,11 +24,11 @@ EXTRA = (
 )
 
 
-def corpus(pictures: PictureSet, seed: int) -> Iterator[str]:
+def corpus(images: ImageSet, seed: int) -> Iterator[str]:
     """Captions of every image, those of heavy subjects more often, then the extra words."""
-    drawer = Drawer(pictures, seed)
-    for number, entry in enumerate(pictures.entries):
-        weight = pictures.subjects[entry["subject"]].get("weight", 1.0)
+    drawer = Drawer(images, seed)
+    for number, entry in enumerate(images.entries):
+        weight = images.subjects[entry["subject"]].get("weight", 1.0)
         for draw in range(1 + round(4 * weight)):
             rng = numpy_generator(seed, number * 64 + min(draw, 63))
             yield drawer.text(rng, number, int(rng.integers(len(PALETTE))))

@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safelight.sdk import Context, ModelRef, Problem, ProblemError, TextEncoder
-from safelight_nodes.training_values import PictureSet, Tokenizer, Weights
+from safelight_nodes.training_values import ImageSet, Tokenizer, Weights
 
 from .captions import PALETTE, draw_colour
 from .computing import half_precision, own_copy
 from .folders import plain_config, plain_tensors
+from .images import WHITE, WHITE_SHARE, composited
 from .loop import Course, fit, numpy_generator
-from .pictures import WHITE, WHITE_SHARE, composited
 from .text import tokens
 from .tokenizer import from_files, to_files
 
@@ -34,9 +34,9 @@ class Settings:
 
     updates: int
     batch: int
-    rate: float
-    warm: int
-    average: float
+    learning_rate: float
+    warmup_steps: int
+    ema_decay: float
     width: int
     layers: int
     patch: int
@@ -86,22 +86,22 @@ class Pairs:
     The twins make style and background count, the rest makes the subject count.
     """
 
-    def __init__(self, pictures: PictureSet, batch: int, seed: int) -> None:
+    def __init__(self, images: ImageSet, batch: int, seed: int) -> None:
         import numpy as np
 
-        self.pictures, self.batch, self.seed = pictures, batch, seed
+        self.images, self.batch, self.seed = images, batch, seed
         by_subject: dict[str, list[int]] = {}
-        for number, entry in enumerate(pictures.entries):
+        for number, entry in enumerate(images.entries):
             by_subject.setdefault(entry["subject"], []).append(number)
         self.options = list(by_subject.values())
-        weights = np.array([pictures.weights[numbers].sum() for numbers in self.options])
+        weights = np.array([images.weights[numbers].sum() for numbers in self.options])
         # The root: a batch is drawn without putting back, and heavy subjects would else be in every one.
         self.chances = np.sqrt(weights) / np.sqrt(weights).sum()
         self.twins = batch // 5
         if len(self.options) < batch - self.twins:
             message = f"A batch of {batch} needs {batch - self.twins} subjects, and the set has {len(self.options)}."
             hint = "Make the batch smaller."
-            raise ProblemError(Problem(code="too_few_pictures", message=message, hint=hint, port="batch", value=batch))
+            raise ProblemError(Problem(code="too_few_images", message=message, hint=hint, port="batch", value=batch))
 
     def draw(self, step: int) -> tuple[Tensor, list[str]]:
         """Images (B, 3, H, W) in -1..1 and their captions."""
@@ -114,18 +114,18 @@ class Pairs:
         texts: list[str] = []
         for place, at in enumerate([*chosen, *chosen[: self.twins]]):
             number = self.options[at][int(rng.integers(len(self.options[at])))]
-            entry = self.pictures.entries[number]
+            entry = self.images.entries[number]
             twin = place < self.twins or place >= len(chosen)
             plain = not twin and rng.random() < WHITE_SHARE
             colour, rgb = draw_colour(rng, WHITE if plain else int(rng.integers(len(PALETTE))))
             numbers.append(number)
             colours.append(rgb)
-            texts.append(caption(rng, self.pictures.subjects[entry["subject"]], entry["style"], colour, twin))
-        return composited(self.pictures.pixels[numbers], colours), texts
+            texts.append(caption(rng, self.images.subjects[entry["subject"]], entry["style"], colour, twin))
+        return composited(self.images.pixels[numbers], colours), texts
 
 
 def learn(
-    pictures: PictureSet,
+    images: ImageSet,
     tokenizer: Tokenizer | None,
     text: ModelRef[TextEncoder] | None,
     settings: Settings,
@@ -140,8 +140,8 @@ def learn(
     reader, tower = text_side(tokenizer, text, width, layers, settings.seed, ctx)
     frozen = text is not None
     tower.to(device).requires_grad_(not frozen)
-    pairs = Pairs(pictures, settings.batch, settings.seed)
-    side = pictures.pixels.shape[1]
+    pairs = Pairs(images, settings.batch, settings.seed)
+    side = images.pixels.shape[1]
     image = image_tower(
         side, settings.patch, settings.width, settings.layers, tower.config.hidden_size, settings.seed + 1
     ).to(device)
@@ -165,8 +165,8 @@ def learn(
     if not frozen:
         groups.append({"params": list(tower.parameters())})
     course = Course(
-        settings.updates, settings.rate, settings.warm, average=settings.average, weight_decay=0.05,
-        betas=(0.9, 0.98), seed=settings.seed,
+        settings.updates, settings.learning_rate, settings.warmup_steps, ema_decay=settings.ema_decay,
+        weight_decay=0.05, betas=(0.9, 0.98), seed=settings.seed,
     )  # fmt: skip
     curve = tuple(fit(groups, loss, course, ctx).points)
     about = asdict(settings)

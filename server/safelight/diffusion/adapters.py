@@ -41,11 +41,11 @@ class Adapters:
             return text
         import torch
 
-        pictures = [
+        images = [
             torch.cat([expanded(wanted if side else unwanted, batch) for side in sides])
             for wanted, unwanted in self._tokens
         ]
-        return text, pictures
+        return text, images
 
     def set_window(self, window: tuple[float, float]) -> None:
         """Turns each adapter on inside its own range of the schedule."""
@@ -125,10 +125,10 @@ def _unfit(adapters: Sequence[Adapter], what: str) -> ProblemError:
     return ProblemError(Problem(code="weights_mismatch", message=message, hint=hint, port="positive"))
 
 
-def _project(projection: Any, pictures: Tensor, unet: Any) -> Tensor:
+def _project(projection: Any, images: Tensor, unet: Any) -> Tensor:
     """(B, images, ...) embeddings to (B, images, tokens, channels)."""
-    flat = pictures.to(unet.device, unet.dtype).flatten(0, 1)
-    return projection(flat).unflatten(0, pictures.shape[:2])
+    flat = images.to(unet.device, unet.dtype).flatten(0, 1)
+    return projection(flat).unflatten(0, images.shape[:2])
 
 
 def _negative(adapter: Adapter, negative: Conditioning | None) -> Tensor:

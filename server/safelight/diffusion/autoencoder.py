@@ -63,10 +63,10 @@ class Codec:
         """
         import torch
 
-        pictures = torch.cat([self._decode_one(one[None], tile) for one in self._unscaled(samples)])
+        images = torch.cat([self._decode_one(one[None], tile) for one in self._unscaled(samples)])
         # Before they are held to 0..1: that would make white of what is infinite.
-        require_finite(pictures, "The decoded images hold numbers that are not finite.", self._hint())
-        return (pictures / 2 + 0.5).clamp(0, 1).movedim(1, -1).contiguous()
+        require_finite(images, "The decoded images hold numbers that are not finite.", self._hint())
+        return (images / 2 + 0.5).clamp(0, 1).movedim(1, -1).contiguous()
 
     def encode(self, pixels: Tensor, sources: Sequence[torch.Generator] | None = None, tile: int = 0) -> Tensor:
         """Pixels (B, H, W, 3) in 0..1 to latents (B, C, h, w), float32 on the CPU.

@@ -172,12 +172,12 @@ class Folders:
                     self.digest(one)
 
     def small(self, source: Bytes, side: int) -> bytes:
-        """The thumbnail of a file, made once and kept. Raises ProblemError `no_thumbnail`, `picture_too_large`."""
+        """The thumbnail of a file, made once and kept. Raises ProblemError `no_thumbnail`, `image_too_large`."""
         path = self._thumbnails / source.digest[:2] / f"{source.digest}-{side}-{_LOOK}.webp"
         with contextlib.suppress(OSError):
             return path.read_bytes()
         if source.size > _THUMBNAIL_SOURCE:
-            raise _problem("picture_too_large", "The file is too large for a thumbnail.", source.size)
+            raise _problem("image_too_large", "The file is too large for a thumbnail.", source.size)
         made = self.media.thumbnail(source.path or source.data, source.media_type, side)
         with contextlib.suppress(OSError):
             write_file(path, [made])

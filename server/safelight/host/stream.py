@@ -84,7 +84,7 @@ class Stream:
         """Hands a preview to those who want it; the newest takes the place of one that was not fetched yet."""
         for listener in self._listeners:
             if listener.wants(preview.run):
-                listener.pictures[preview.run, preview.node] = preview
+                listener.images[preview.run, preview.node] = preview
                 listener.woken.set()
 
     def drop(self, listener: Listener) -> None:
@@ -140,7 +140,7 @@ class Listener:
     resumed: bool
     closed: bool = False
     previews: frozenset[str] = frozenset()
-    pictures: dict[tuple[str, str], Preview] = field(default_factory=dict)
+    images: dict[tuple[str, str], Preview] = field(default_factory=dict)
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wants(self, run: str) -> bool:
@@ -152,12 +152,12 @@ class Listener:
     async def next(self) -> tuple[bytes | None, list[Preview]]:
         """Waits for something new: a JSON array of events, or None, and previews. (None, []) when it is over."""
         while not self.closed:
-            pictures, self.pictures = list(self.pictures.values()), {}
+            images, self.images = list(self.images.values()), {}
             frame = None
             if self.number < self.stream.last:
                 frame, self.number = self.stream.frame(self.number)
-            if frame is not None or pictures:
-                return frame, pictures
+            if frame is not None or images:
+                return frame, images
             self.woken.clear()
             await self.woken.wait()
         return None, []

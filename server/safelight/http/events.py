@@ -58,13 +58,13 @@ async def _write(socket: web.WebSocketResponse, listener: Listener, hello: bytes
     with contextlib.suppress(ConnectionError):
         await socket.send_frame(hello, WSMsgType.TEXT)
         while True:
-            frame, pictures = await listener.next()
-            if frame is None and not pictures:
+            frame, images = await listener.next()
+            if frame is None and not images:
                 break
             if frame is not None:
                 await socket.send_frame(b'{"message":"events","events":' + frame + b"}", WSMsgType.TEXT)
-            for picture in pictures:
-                await socket.send_frame(preview_frame(picture), WSMsgType.BINARY)
+            for image in images:
+                await socket.send_frame(preview_frame(image), WSMsgType.BINARY)
         await socket.close(code=1001, message=b"the server ends")
 
 
@@ -81,17 +81,17 @@ async def _read(socket: web.WebSocketResponse, listener: Listener, host: Host) -
         host.watch(listener, wanted.previews)
 
 
-def preview_frame(picture: Preview) -> bytes:
+def preview_frame(image: Preview) -> bytes:
     """Two bytes of header length (big-endian), the header as JSON, the image."""
     header = msgspec.json.encode(
         PreviewHeader(
-            run=picture.run,
-            node=picture.node,
-            step=picture.step,
-            total=picture.total,
-            media_type=picture.media_type,
-            width=picture.width,
-            height=picture.height,
+            run=image.run,
+            node=image.node,
+            step=image.step,
+            total=image.total,
+            media_type=image.media_type,
+            width=image.width,
+            height=image.height,
         )
     )
-    return struct.pack(">H", len(header)) + header + picture.data
+    return struct.pack(">H", len(header)) + header + image.data

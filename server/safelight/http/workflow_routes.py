@@ -15,7 +15,7 @@ from msgspec import Meta
 from safelight.graph import Document
 from safelight.host.documents import workflows
 from safelight.host.files import Bytes
-from safelight.places import shipped_names, shipped_picture
+from safelight.places import shipped_image, shipped_names
 from safelight.protocol.common import Done, WorkflowDocument
 from safelight.protocol.records import RevisionInfo, Workflow, WorkflowChanged, WorkflowInfo
 from safelight.protocol.workflows import RenameBody, SaveBody, Template
@@ -118,7 +118,7 @@ async def templates(call: Call) -> list[Template]:
                     title=title,
                     description=document.description,
                     nodes=len(document.nodes),
-                    picture=f"/api/v1/templates/{quote(name)}/picture" if shipped_picture(name) else "",
+                    image=f"/api/v1/templates/{quote(name)}/image" if shipped_image(name) else "",
                 )
             )
         return found
@@ -139,11 +139,11 @@ async def template(call: Call) -> dict[str, Any]:
     return await call.state.host.graphs.call(read)
 
 
-async def template_picture(call: Call) -> web.StreamResponse:
+async def template_image(call: Call) -> web.StreamResponse:
     name = call.path["name"]
 
     def read() -> Bytes:
-        path = shipped_picture(name)
+        path = shipped_image(name)
         if path is None:
             raise Refused(404, "template_missing", f"There is no image of a workflow {name[:100]!r}.")
         data = path.read_bytes()
@@ -175,8 +175,8 @@ ROUTES = [
     Route("GET", "/templates/{name}", template, "One of them", "workflows", WorkflowDocument, errors=(404,)),
     Route(
         "GET",
-        "/templates/{name}/picture",
-        template_picture,
+        "/templates/{name}/image",
+        template_image,
         "What it makes, in small",
         "workflows",
         "image/webp",

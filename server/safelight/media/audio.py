@@ -26,7 +26,7 @@ from .packed import broken
 
 if TYPE_CHECKING:
     from numpy import ndarray
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PILImage
 
 _FLAC_ID = b"sflt"
 _APPLICATION, _STREAM_INFO, _SEEK_TABLE = 2, 0, 3
@@ -91,7 +91,7 @@ class AudioMedium(Medium):
         except Exception:  # soundfile is not there, or it is no sound
             return Measures()
 
-    def thumbnail(self, source: Source, side: int) -> Picture:
+    def thumbnail(self, source: Source, side: int) -> PILImage:
         """The waveform."""
         try:
             samples, _ = _samples(read(source))
@@ -99,7 +99,7 @@ class AudioMedium(Medium):
             raise no_thumbnail(str(error)) from error
         return waveform(samples, side, side // 2)
 
-    def preview(self, value: Audio) -> Picture:
+    def preview(self, value: Audio) -> PILImage:
         return waveform(value.samples[0].numpy(), 512, 256)
 
     def embed(self, data: bytes, media_type: str, packed: bytes) -> bytes:
@@ -126,13 +126,13 @@ class AudioMedium(Medium):
         return Accepted(_cleaned(data, format), format, Measures(seconds=samples.shape[1] / rate))
 
 
-def waveform(samples: ndarray, width: int, height: int) -> Picture:
+def waveform(samples: ndarray, width: int, height: int) -> PILImage:
     """(channels, T) as an image: the highest and the lowest sample of each column."""
     import numpy
     from PIL import Image, ImageDraw
 
-    picture = Image.new("RGB", (width, height), _GROUND)
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, height), _GROUND)
+    draw = ImageDraw.Draw(image)
     mono = samples.mean(axis=0) if samples.size else numpy.zeros(1)
     loudest = max(float(abs(mono).max()), 1e-4)
     edges = numpy.linspace(0, len(mono), width + 1).astype(int)
@@ -142,7 +142,7 @@ def waveform(samples: ndarray, width: int, height: int) -> Picture:
         if piece.size:
             top, bottom = (middle - float(found) / loudest * (middle - 4) for found in (piece.max(), piece.min()))
             draw.line([(column, top - 0.5), (column, bottom + 0.5)], fill=_INK)
-    return picture
+    return image
 
 
 def _samples(data: bytes) -> tuple[ndarray, int]:

@@ -14,7 +14,7 @@ from safelight.sdk.media import Format, Limits, Measures, MediaFile, MediumInfo,
 from safelight.sdk.problem import Problem, ProblemError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PILImage
 
 Source = Path | bytes
 
@@ -71,7 +71,7 @@ class Medium:
         del source
         return Measures()
 
-    def thumbnail(self, source: Source, side: int) -> Picture:
+    def thumbnail(self, source: Source, side: int) -> PILImage:
         """A Pillow image of about `side` pixels on a side; it is fitted by the caller.
 
         Raises:
@@ -79,7 +79,7 @@ class Medium:
         """
         raise no_thumbnail(f"files of this kind ({self.name}) have none")
 
-    def preview(self, value: Any) -> Picture | None:
+    def preview(self, value: Any) -> PILImage | None:
         """A Pillow image of a value while it is made; None where there is nothing to see."""
         del value
         return None
@@ -102,11 +102,11 @@ class Medium:
         raise problem("upload_type", f"{shown!r} cannot be uploaded.", "Put it into the input folder.", shown)
 
 
-def fitted(picture: Picture, side: int) -> bytes:
+def fitted(image: PILImage, side: int) -> bytes:
     """A WebP of at most `side` pixels on a side."""
-    picture.thumbnail((side, side))
+    image.thumbnail((side, side))
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=82)
+    image.save(buffer, "WEBP", quality=82)
     return buffer.getvalue()
 
 

@@ -103,18 +103,18 @@ def _segment(marker: int, content: bytes) -> bytes:
 
 def _webp(data: bytes, orientation: int, profile: bytes | None) -> bytes | None:
     chunks = webp_chunks(data)
-    picture = [chunk for chunk in chunks if chunk[0] in (b"VP8 ", b"VP8L")][:1]
-    if not picture or any(kind in (b"ANIM", b"ANMF") for kind, _ in chunks):
+    image = [chunk for chunk in chunks if chunk[0] in (b"VP8 ", b"VP8L")][:1]
+    if not image or any(kind in (b"ANIM", b"ANMF") for kind, _ in chunks):
         return None
-    header = webp_header(*picture[0])
-    alpha = [chunk for chunk in chunks if chunk[0] == b"ALPH"][:1] if picture[0][0] == b"VP8 " else []
+    header = webp_header(*image[0])
+    alpha = [chunk for chunk in chunks if chunk[0] == b"ALPH"][:1] if image[0][0] == b"VP8 " else []
     before: list[Chunk] = [(b"ICCP", profile)] if profile else []
     after: list[Chunk] = [(b"EXIF", exif.orientation_only(orientation))] if orientation != 1 else []
     if not (alpha or before or after):
-        return webp_file(picture)
+        return webp_file(image)
     flags = (ALPHA_FLAG if alpha else 0) | (PROFILE_FLAG if before else 0) | (EXIF_FLAG if after else 0)
     header = bytes([header[0] | flags]) + header[1:]
-    return webp_file([(b"VP8X", header), *before, *alpha, *picture, *after])
+    return webp_file([(b"VP8X", header), *before, *alpha, *image, *after])
 
 
 class Animation(NamedTuple):

@@ -31,12 +31,12 @@ _JPEG_PIECE = 65_000
 
 
 def embed(data: bytes, media_type: str, packed: bytes) -> bytes:
-    """The same image with these bytes in it. Raises ProblemError `picture_damaged`."""
+    """The same image with these bytes in it. Raises ProblemError `image_damaged`."""
     return _EMBED[media_type](data, packed)
 
 
 def extract(data: bytes, media_type: str) -> bytes | None:
-    """What `embed` has put into an image; None where there is nothing. Raises ProblemError `picture_damaged`."""
+    """What `embed` has put into an image; None where there is nothing. Raises ProblemError `image_damaged`."""
     return _EXTRACT.get(media_type, lambda _: None)(data)
 
 
@@ -47,7 +47,7 @@ def texts(data: bytes) -> dict[str, str]:
     start with `prompt:` or `workflow:`. The first of equal keys counts. Damaged entries are left out.
 
     Raises:
-        ProblemError: `picture_text_too_large` when they are beyond 16 MiB together.
+        ProblemError: `embedded_text_too_large` when they are beyond 16 MiB together.
     """
     form = image_format(data)
     kind = form.media_type if form else None

@@ -17,7 +17,7 @@ from .cleaning import animation, clean
 from .containers import webp_chunks
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PILImage
     from torch import Tensor
 
 
@@ -54,15 +54,15 @@ class ImageMedium(Medium):
         width, height = image_size(source)
         return Measures(width=width, height=height)
 
-    def thumbnail(self, source: Source, side: int) -> Picture:
+    def thumbnail(self, source: Source, side: int) -> PILImage:
         try:
-            return read_image(source, near=side).picture()
+            return read_image(source, near=side).pil_image()
         except ImageFault as fault:
             raise no_thumbnail(str(fault)) from fault
 
-    def preview(self, value: Image) -> Picture:
+    def preview(self, value: Image) -> PILImage:
         """The first image of the batch."""
-        return picture_of(value.pixels[0]).convert("RGB")
+        return pil_image(value.pixels[0]).convert("RGB")
 
     def embed(self, data: bytes, media_type: str, packed: bytes) -> bytes:
         return embedding.embed(data, media_type, packed)
@@ -86,7 +86,7 @@ class ImageMedium(Medium):
         return Accepted(kept, form, Measures(width=width, height=height))
 
 
-def picture_of(pixels: Tensor) -> Picture:
+def pil_image(pixels: Tensor) -> PILImage:
     """(H, W, 3 or 4) in 0..1, or uint8, as a Pillow image, rounded to 8 bits."""
     from PIL import Image as pillow
 
@@ -94,29 +94,29 @@ def picture_of(pixels: Tensor) -> Picture:
     return pillow.fromarray((pixels if exact else (pixels.clamp(0, 1) * 255).round().byte()).cpu().numpy())
 
 
-def on_white(picture: Picture) -> Picture:
+def on_white(pil_image: PILImage) -> PILImage:
     """Without transparency, for formats that have none."""
     from PIL import Image as pillow
 
-    if picture.mode != "RGBA":
-        return picture.convert("RGB")
-    ground = pillow.new("RGBA", picture.size, "white")
-    return pillow.alpha_composite(ground, picture).convert("RGB")
+    if pil_image.mode != "RGBA":
+        return pil_image.convert("RGB")
+    ground = pillow.new("RGBA", pil_image.size, "white")
+    return pillow.alpha_composite(ground, pil_image).convert("RGB")
 
 
 def _encoded(pixels: Tensor, form: Format, quality: int) -> MediaFile:
     if form.name == "JPEG" and pixels.shape[-1] == 4:
         alpha = pixels[..., 3:].clamp(0, 1)
         pixels = pixels[..., :3] * alpha + (1 - alpha)
-    picture = picture_of(pixels)
+    drawn = pil_image(pixels)
     buffer = io.BytesIO()
     if form.name == "PNG":
-        picture.save(buffer, "PNG", compress_level=4)
+        drawn.save(buffer, "PNG", compress_level=4)
     elif form.name == "WEBP":
-        picture.save(buffer, "WEBP", quality=quality, lossless=quality == 100, method=4, exact=True)
+        drawn.save(buffer, "WEBP", quality=quality, lossless=quality == 100, method=4, exact=True)
     else:
-        picture.save(buffer, "JPEG", quality=quality, subsampling=0 if quality >= 90 else 2)
-    return MediaFile(buffer.getvalue(), form, Measures(width=picture.width, height=picture.height))
+        drawn.save(buffer, "JPEG", quality=quality, subsampling=0 if quality >= 90 else 2)
+    return MediaFile(buffer.getvalue(), form, Measures(width=drawn.width, height=drawn.height))
 
 
 def _read(data: bytes, name: str) -> ImageFile:
@@ -127,9 +127,9 @@ def _read(data: bytes, name: str) -> ImageFile:
             raise unknown_image(name) from fault
         if fault.kind == "too_large":
             hint = f"At most {image_files.MAX_PIXELS // 1_000_000} million are taken. Make it smaller first."
-            raise problem("picture_too_large", f"{name!r} has {fault} pixels.", hint, name) from fault
+            raise problem("image_too_large", f"{name!r} has {fault} pixels.", hint, name) from fault
         message = f"The image {name!r} cannot be decoded: {str(fault)[:200].rstrip('.')}."
-        raise problem("picture_damaged", message, "Take another copy of the file.", name) from fault
+        raise problem("image_damaged", message, "Take another copy of the file.", name) from fault
 
 
 def unknown_image(name: str) -> ProblemError:

@@ -12,7 +12,7 @@ from .base import Accepted, Limits, Medium, Source, damaged, no_thumbnail, read,
 
 if TYPE_CHECKING:
     from numpy import ndarray
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PILImage
 
 _GROUND, _INK = (24, 24, 30), (200, 200, 212)
 _MOST_FACES = 60_000
@@ -44,13 +44,13 @@ class MeshMedium(Medium):
         colors, uv = (None if part is None else torch.tensor(part) for part in (found.colors, found.uv))
         return Mesh(torch.tensor(found.vertices), torch.tensor(found.faces), colors, uv)
 
-    def thumbnail(self, source: Source, side: int) -> Picture:
+    def thumbnail(self, source: Source, side: int) -> PILImage:
         try:
             return drawn(glb.unpack(read(source)), side)
         except glb.NotMesh as error:
             raise no_thumbnail(str(error)) from error
 
-    def preview(self, value: Mesh) -> Picture:
+    def preview(self, value: Mesh) -> PILImage:
         return drawn(_triangles(value), 512)
 
     def embed(self, data: bytes, media_type: str, packed: bytes) -> bytes:
@@ -73,14 +73,14 @@ def _triangles(mesh: Mesh) -> glb.Triangles:
     return glb.Triangles(mesh.vertices.numpy(), mesh.faces.numpy(), colors, uv)
 
 
-def drawn(mesh: glb.Triangles, side: int) -> Picture:
+def drawn(mesh: glb.Triangles, side: int) -> PILImage:
     """The mesh from the front, a little from above and from the right: far triangles first, near ones over them."""
     import numpy
     from PIL import Image, ImageDraw
 
-    picture = Image.new("RGB", (side, side), _GROUND)
+    image = Image.new("RGB", (side, side), _GROUND)
     if not len(mesh.faces):
-        return picture
+        return image
     points = mesh.vertices.astype(numpy.float64)
     points = points - (points.max(0) + points.min(0)) / 2
     points = points @ _view().T
@@ -95,10 +95,10 @@ def drawn(mesh: glb.Triangles, side: int) -> Picture:
     ink = mesh.colors[faces][..., :3].mean(1) * 255 if mesh.colors is not None else numpy.array([_INK])
     fills = (ink.clip(0, 255) * shade[:, None]).astype(int)
     flat = corners[..., :2] * (1, -1) + side / 2
-    draw = ImageDraw.Draw(picture)
+    draw = ImageDraw.Draw(image)
     for number in numpy.argsort(corners[..., 2].mean(1)):
         draw.polygon([tuple(corner) for corner in flat[number]], fill=tuple(fills[number].tolist()))
-    return picture
+    return image
 
 
 def _view() -> ndarray:

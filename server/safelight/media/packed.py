@@ -24,10 +24,10 @@ def inflate(packed: bytes, limit: int) -> bytes:
 def broken(why: str) -> ProblemError:
     """A file whose pieces do not fit together, when a workflow is put into it or taken out."""
     message, hint = f"The file is damaged: {why}.", "Take another copy of the file."
-    return ProblemError(Problem(code="picture_damaged", message=message, hint=hint))
+    return ProblemError(Problem(code="image_damaged", message=message, hint=hint))
 
 
 def too_much_text() -> ProblemError:
     message = f"The text in the file is larger than {TEXT_LIMIT >> 20} MiB."
     hint = "Load the workflow from a JSON file instead."
-    return ProblemError(Problem(code="picture_text_too_large", message=message, hint=hint))
+    return ProblemError(Problem(code="embedded_text_too_large", message=message, hint=hint))

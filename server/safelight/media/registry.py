@@ -17,7 +17,7 @@ from .packed import TEXT_LIMIT, broken, inflate, too_much_text
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PILImage
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class MediaRegistry:
             why = error.problems[0].message if isinstance(error, ProblemError) else str(error) or type(error).__name__
             raise no_thumbnail(why) from error
 
-    def preview(self, value: Any) -> Picture | None:
+    def preview(self, value: Any) -> PILImage | None:
         medium = self.of_value(value)
         return medium.preview(value) if medium is not None else None
 
@@ -149,15 +149,15 @@ class MediaRegistry:
         """The same file with the document in it, in the place of one that was there.
 
         Raises:
-            ProblemError: `picture_type` for a format that cannot carry one, `picture_damaged` for bytes that are not
-                such a file, `picture_text_too_large` for a document beyond 16 MiB.
+            ProblemError: `cannot_carry_workflow` for a format that cannot carry one, `image_damaged` for bytes that
+                are not such a file, `embedded_text_too_large` for a document beyond 16 MiB.
         """
         medium = self.of_type(media_type)
         if medium is None or media_type not in medium.carries:
             formats = one_of(
                 sorted({form.name for one in self.media for form in one.formats if form.media_type in one.carries}), 20
             )
-            raise problem("picture_type", f"{media_type} cannot carry a workflow.", f"Save as {formats}.")
+            raise problem("cannot_carry_workflow", f"{media_type} cannot carry a workflow.", f"Save as {formats}.")
         found = self.sniff(data)
         if found is None or found.media_type != media_type:
             raise broken(f"the bytes are not {media_type}")
@@ -171,7 +171,7 @@ class MediaRegistry:
         """The document in a file; None when there is none, or when the file is of a kind that cannot carry one.
 
         Raises:
-            ProblemError: `picture_damaged` when there is one that cannot be read, `picture_text_too_large` beyond
+            ProblemError: `image_damaged` when there is one that cannot be read, `embedded_text_too_large` beyond
                 16 MiB.
         """
         found = self.sniff(data)

@@ -27,11 +27,11 @@ from .base import (
     too_large,
     unreadable,
 )
-from .image import on_white, picture_of
+from .image import on_white, pil_image
 
 if TYPE_CHECKING:
     import torch
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PILImage
 
 MAX_UNPACKED = 8 << 30
 """Bytes of frames that are unpacked at most: a small file may claim to be hours long."""
@@ -87,7 +87,7 @@ class VideoMedium(Medium):
         except Exception:  # PyAV is not there, or it is no video
             return Measures()
 
-    def thumbnail(self, source: Source, side: int) -> Picture:
+    def thumbnail(self, source: Source, side: int) -> PILImage:
         """The first frame."""
         try:
             with _opened(source, "the video") as (container, stream):
@@ -98,9 +98,9 @@ class VideoMedium(Medium):
             raise no_thumbnail(str(error)) from error
         raise no_thumbnail("it has no frame that can be decoded")
 
-    def preview(self, value: Video) -> Picture:
+    def preview(self, value: Video) -> PILImage:
         """The first frame."""
-        return picture_of(value.images(0, 1).pixels[0]).convert("RGB")
+        return pil_image(value.images(0, 1).pixels[0]).convert("RGB")
 
     def embed(self, data: bytes, media_type: str, packed: bytes) -> bytes:
         return boxes.embed(data, packed)
@@ -180,10 +180,10 @@ def _check_pixels(stream: Any, shown: str) -> None:
         raise too_large(shown, f"{width} x {height} pixels", "7680 x 4320")
 
 
-def _upright(picture: Picture, frame: Any) -> Picture:
+def _upright(pil_image: PILImage, frame: Any) -> PILImage:
     """Turned as the camera says."""
     turn = int(getattr(frame, "rotation", 0) or 0) % 360
-    return picture.rotate(turn, expand=True) if turn else picture
+    return pil_image.rotate(turn, expand=True) if turn else pil_image
 
 
 def _decoded(source: Source, shown: str) -> Video:
@@ -246,15 +246,15 @@ def _unmoving(source: Source, shown: str) -> Video:
     from PIL import Image, ImageSequence
 
     try:
-        with Image.open(io.BytesIO(read(source)), formats=[one.name for one in _MOVING]) as picture:
-            count = getattr(picture, "n_frames", 1)
-            if picture.width * picture.height > VideoMedium.limits.pixels:
-                raise too_large(shown, f"{picture.width} x {picture.height} pixels", "7680 x 4320")
-            if count * picture.width * picture.height * 3 > MAX_UNPACKED:
+        with Image.open(io.BytesIO(read(source)), formats=[one.name for one in _MOVING]) as pil_image:
+            count = getattr(pil_image, "n_frames", 1)
+            if pil_image.width * pil_image.height > VideoMedium.limits.pixels:
+                raise too_large(shown, f"{pil_image.width} x {pil_image.height} pixels", "7680 x 4320")
+            if count * pil_image.width * pil_image.height * 3 > MAX_UNPACKED:
                 raise too_large(shown, f"{count} frames", f"{MAX_UNPACKED >> 30} GiB of frames")
-            frames = torch.empty((count, picture.height, picture.width, 3), dtype=torch.uint8)
+            frames = torch.empty((count, pil_image.height, pil_image.width, 3), dtype=torch.uint8)
             durations: list[float] = []
-            for number, frame in enumerate(ImageSequence.Iterator(picture)):
+            for number, frame in enumerate(ImageSequence.Iterator(pil_image)):
                 frames[number] = torch.from_numpy(numpy.array(on_white(frame.convert("RGBA"))))
                 durations.append(float(frame.info.get("duration", 0) or 0) / 1000)
     except ProblemError:
@@ -281,21 +281,21 @@ def _evenly(frames: torch.Tensor, durations: list[float], shown: str) -> Video:
     return Video(frames, sum(times) / sum(durations))
 
 
-def _pictures(video: Video) -> Iterator[Picture]:
+def _images(video: Video) -> Iterator[PILImage]:
     for number in range(len(video)):
-        yield picture_of(video.frames[number])
+        yield pil_image(video.frames[number])
 
 
 def _moving(video: Video, form: Format, quality: int) -> bytes:
-    pictures = _pictures(video) if form.name == "WEBP" else (on_white(one) for one in _pictures(video))
+    pil_images = _images(video) if form.name == "WEBP" else (on_white(one) for one in _images(video))
     buffer = io.BytesIO()
     lossless = {"lossless": True} if quality == 100 else {"quality": quality}
     options = lossless | {"method": 4} if form.name == "WEBP" else {"disposal": 1}
     # Times are whole milliseconds: each frame ends where it should, and no rounding adds up.
     ends = [round(1000 * (number + 1) / video.fps) for number in range(len(video))]
     durations = [end - start for start, end in zip([0, *ends], ends, strict=False)]
-    first = next(pictures)
-    first.save(buffer, form.name, save_all=True, append_images=pictures, duration=durations, loop=0, **options)
+    first = next(pil_images)
+    first.save(buffer, form.name, save_all=True, append_images=pil_images, duration=durations, loop=0, **options)
     return buffer.getvalue()
 
 
@@ -314,8 +314,8 @@ def _mp4(video: Video, quality: int) -> bytes:
         context = stream.codec_context
         context.color_primaries, context.color_trc, context.colorspace, context.color_range = 1, 1, 1, 1  # BT.709
         sound = _sound_stream(container, video.audio)
-        for picture in _pictures(video):
-            pixels = numpy.asarray(on_white(picture))
+        for pil_image in _images(video):
+            pixels = numpy.asarray(on_white(pil_image))
             pixels = numpy.pad(pixels, ((0, high - height), (0, wide - width), (0, 0)), mode="edge")
             frame = av.VideoFrame.from_ndarray(numpy.ascontiguousarray(pixels), format="rgb24")
             frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")

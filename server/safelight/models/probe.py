@@ -80,13 +80,13 @@ def _work(place: torch.device, dtype: torch.dtype) -> tuple[Any, torch.Tensor]:
     import torch
 
     random = torch.Generator().manual_seed(0)
-    picture = torch.randn(2, 320, 32, 32, generator=random).to(place, dtype).to(memory_format=torch.channels_last)
+    image = torch.randn(2, 320, 32, 32, generator=random).to(place, dtype).to(memory_format=torch.channels_last)
     kernel = (torch.randn(320, 320, 3, 3, generator=random) / 54).to(place, dtype)
     kernel = kernel.to(memory_format=torch.channels_last)
     matrix = (torch.randn(1280, 320, generator=random) / 18).to(place, dtype)
 
     def work() -> torch.Tensor:
-        seen = torch.nn.functional.conv2d(picture, kernel, padding=1)
+        seen = torch.nn.functional.conv2d(image, kernel, padding=1)
         return torch.nn.functional.linear(seen.flatten(2).transpose(1, 2), matrix)
 
     return work, work()

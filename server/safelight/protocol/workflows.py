@@ -28,10 +28,10 @@ class RenameBody(Body, kw_only=True):
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow that comes with the program. `picture` is the address of a small WebP image, if there is one."""
+    """A workflow that comes with the program. `image` is the address of a small WebP image, if there is one."""
 
     name: str
     title: str
     description: str
     nodes: int
-    picture: str = ""
+    image: str = ""

@@ -21,7 +21,7 @@ def pattern_fault(pattern: str) -> tuple[str, str] | None:
     """What is wrong with a pattern, to be read after its name, and the remedy; None when it is good."""
     stem = pattern.strip().replace("\\", "/")
     if not stem:
-        return "is empty.", "Give a name such as picture_{counter}."
+        return "is empty.", "Give a name such as image_{counter}."
     if stem.startswith(("/", "~")) or re.match(r"^[A-Za-z]:", stem):
         return "is not below the output folder.", "Give a name relative to it."
     if ".." in stem.split("/"):

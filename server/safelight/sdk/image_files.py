@@ -16,7 +16,7 @@ from .media import Format, file_format
 
 if TYPE_CHECKING:
     from numpy import ndarray
-    from PIL.Image import Image as Picture
+    from PIL.Image import Image as PILImage
 
 MAX_PIXELS = 80_000_000
 """Larger images are not unpacked: a small file may claim to be a huge image."""
@@ -69,7 +69,7 @@ class ImageFile:
         """(width, height), upright."""
         return self.pixels.shape[1], self.pixels.shape[0]
 
-    def picture(self) -> Picture:
+    def pil_image(self) -> PILImage:
         """As a Pillow image with 8 bits a channel, RGB or RGBA."""
         import numpy
         from PIL import Image
@@ -83,7 +83,7 @@ class ImageFile:
 
         if self.pixels.dtype == numpy.uint8:
             stream = io.BytesIO()
-            self.picture().save(stream, "PNG", compress_level=4)
+            self.pil_image().save(stream, "PNG", compress_level=4)
             return stream.getvalue()
         import cv2  # Pillow writes 16 bits of grey images only; here, blue comes first
 
@@ -108,10 +108,10 @@ def image_size(source: Path | bytes) -> tuple[int, int]:
                 return 0, 0
             file.seek(0)
             with Image.open(file, formats=[known.name]) as opened:
-                picture: Any = opened
+                image: Any = opened
                 # Pillow turns the size of a TIFF already, and unpacks a PNG to look for EXIF behind the pixels.
-                stored = (picture.tag_v2[256], picture.tag_v2[257]) if known.name == "TIFF" else picture.size
-                turned = (known.name != "PNG" or "exif" in picture.info) and _orientation(picture) >= 5
+                stored = (image.tag_v2[256], image.tag_v2[257]) if known.name == "TIFF" else image.size
+                turned = (known.name != "PNG" or "exif" in image.info) and _orientation(image) >= 5
                 return (stored[1], stored[0]) if turned else stored
     except Exception:  # Pillow raises all sorts of things
         return 0, 0
@@ -138,12 +138,12 @@ def read_image(source: Path | bytes, *, near: int = 0) -> ImageFile:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=wanted) as picture:
-                if picture.width * picture.height > MAX_PIXELS:
-                    raise ImageFault("too_large", f"{picture.width} x {picture.height}")
-                name = "JPEG" if picture.format == "MPO" else picture.format
+            with Image.open(io.BytesIO(data), formats=wanted) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise ImageFault("too_large", f"{image.width} x {image.height}")
+                name = "JPEG" if image.format == "MPO" else image.format
                 found = known or next(one for one in FORMATS if one.name == name)
-                return _unpacked(picture, data, found, near)
+                return _unpacked(image, data, found, near)
     except ImageFault:
         raise
     except UnidentifiedImageError as error:
@@ -156,38 +156,38 @@ def read_image(source: Path | bytes, *, near: int = 0) -> ImageFile:
         raise ImageFault("damaged", str(error) or "it is damaged") from error
 
 
-def _unpacked(picture: Any, data: bytes, form: Format, near: int) -> ImageFile:
+def _unpacked(image: Any, data: bytes, form: Format, near: int) -> ImageFile:
     import numpy
 
     if near:
-        picture.draft(None, (near * 2, near * 2))
-    layout = _layout(picture)
-    said = _orientation(picture)
-    picture.load()
-    orientation = _orientation(picture)  # of TIFF, Pillow has turned it by now
-    deep = None if near else _deep(picture, data, layout)
-    alpha = _alpha(picture, layout, deep)
-    profile, convert = _conversion(picture, layout)
+        image.draft(None, (near * 2, near * 2))
+    layout = _layout(image)
+    said = _orientation(image)
+    image.load()
+    orientation = _orientation(image)  # of TIFF, Pillow has turned it by now
+    deep = None if near else _deep(image, data, layout)
+    alpha = _alpha(image, layout, deep)
+    profile, convert = _conversion(image, layout)
     if deep is not None and convert is None:
-        pixels = _upright(deep, said if picture.mode in ("RGB", "RGBA", "LA") else orientation)
+        pixels = _upright(deep, said if image.mode in ("RGB", "RGBA", "LA") else orientation)
         if alpha is not None and pixels.shape[-1] == 3:
             cover = _upright(numpy.asarray(alpha), orientation)
             pixels = numpy.concatenate([pixels, cover[..., None].astype(numpy.float32) / 255], axis=-1)
         return ImageFile(form, numpy.ascontiguousarray(pixels), said)
-    colours = convert(_colours(picture)) if convert else _colours(picture).convert("RGB")
+    colours = convert(_colours(image)) if convert else _colours(image).convert("RGB")
     if alpha is not None:
         colours.putalpha(alpha)
     return ImageFile(form, numpy.ascontiguousarray(_upright(numpy.asarray(colours), orientation)), said, profile)
 
 
-def _orientation(picture: Any) -> int:
-    found = picture.getexif().get(_ORIENTATION)
+def _orientation(image: Any) -> int:
+    found = image.getexif().get(_ORIENTATION)
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
-def _layout(picture: Any) -> str:
+def _layout(image: Any) -> str:
     """How Pillow says that samples lie in the file, such as `L;4` and `RGB;16B`; empty where it does not."""
-    for tile in picture.tile:
+    for tile in image.tile:
         name = tile[3][0] if isinstance(tile[3], tuple) and tile[3] else tile[3]
         return name if isinstance(name, str) else ""
     return ""
@@ -202,7 +202,7 @@ def _upright(pixels: ndarray, orientation: int) -> ndarray:
     return pixels[:: -1 if vertical else 1, :: -1 if horizontal else 1]
 
 
-def _alpha(picture: Any, layout: str, deep: ndarray | None) -> Any:
+def _alpha(image: Any, layout: str, deep: ndarray | None) -> Any:
     """The opacity as a Pillow image of mode L; None for an opaque file.
 
     PNG may name one colour that is transparent. It is written in the depth of the file, while Pillow has spread the
@@ -211,38 +211,38 @@ def _alpha(picture: Any, layout: str, deep: ndarray | None) -> Any:
     import numpy
     from PIL import Image
 
-    if picture.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
-        return picture.convert("RGBA").getchannel("A")
-    key = picture.info.get("transparency")
+    if image.mode in ("RGBA", "RGBa", "LA", "La", "PA"):
+        return image.convert("RGBA").getchannel("A")
+    key = image.info.get("transparency")
     if key is None:
         return None
-    if picture.mode == "P":
-        return picture.convert("RGBA").getchannel("A")
-    if picture.mode not in ("1", "L", "I", "I;16", "RGB"):
+    if image.mode == "P":
+        return image.convert("RGBA").getchannel("A")
+    if image.mode not in ("1", "L", "I", "I;16", "RGB"):
         return None
-    values = numpy.asarray(picture.convert("L") if picture.mode == "1" else picture)
-    if picture.mode == "1":
+    values = numpy.asarray(image.convert("L") if image.mode == "1" else image)
+    if image.mode == "1":
         key = 255 if key else 0
-    elif picture.mode == "L":
+    elif image.mode == "L":
         key *= {"L;2": 85, "L;4": 17}.get(layout, 1)
     elif ";16" in layout and deep is not None:
         values = (deep * 65535).round().astype(int)
-    elif ";16" in layout and picture.mode == "RGB":
+    elif ";16" in layout and image.mode == "RGB":
         key = tuple(part >> 8 for part in key)
     same = values == numpy.array(key)
     return Image.fromarray(numpy.where(same.all(-1) if same.ndim == 3 else same, 0, 255).astype(numpy.uint8))
 
 
-def _deep(picture: Any, data: bytes, layout: str) -> ndarray | None:
+def _deep(image: Any, data: bytes, layout: str) -> ndarray | None:
     """(H, W, 3 or 4) float32 in 0..1 of a file with more than 8 bits a channel; None for another.
 
     Pillow keeps 16 bits of grey images only; of colours, OpenCV does.
     """
     import numpy
 
-    mode = picture.mode
+    mode = image.mode
     if mode.startswith("I") or mode == "F":
-        grey = numpy.nan_to_num(numpy.asarray(picture).astype(numpy.float32))
+        grey = numpy.nan_to_num(numpy.asarray(image).astype(numpy.float32))
         return numpy.repeat((grey if mode == "F" else grey / 65535).clip(0, 1)[..., None], 3, axis=-1)
     if ";16" not in layout or mode not in ("RGB", "RGBA", "LA"):
         return None
@@ -256,35 +256,35 @@ def _deep(picture: Any, data: bytes, layout: str) -> ndarray | None:
     return found[..., order].astype(numpy.float32) / 65535
 
 
-def _colours(picture: Any) -> Any:
+def _colours(image: Any) -> Any:
     """The colours without the opacity, in 8 bits: mode L, RGB, CMYK or LAB."""
     import numpy
     from PIL import Image
 
-    mode = picture.mode
+    mode = image.mode
     if mode.startswith("I") or mode == "F":
-        grey = numpy.nan_to_num(numpy.asarray(picture).astype(numpy.float32)) * (255 if mode == "F" else 255 / 65535)
+        grey = numpy.nan_to_num(numpy.asarray(image).astype(numpy.float32)) * (255 if mode == "F" else 255 / 65535)
         return Image.fromarray(grey.clip(0, 255).round().astype(numpy.uint8))
     if mode in ("L", "RGB", "CMYK", "LAB"):
-        return picture.copy()
+        return image.copy()
     if mode in ("1", "LA", "La"):
-        return picture.convert("RGBA").convert("RGB").getchannel("R")
+        return image.convert("RGBA").convert("RGB").getchannel("R")
     # By way of RGBA: colours that were weighed by the opacity have to be set free of it.
-    return picture.convert("RGBA").convert("RGB")
+    return image.convert("RGBA").convert("RGB")
 
 
-def _conversion(picture: Any, layout: str) -> tuple[bytes | None, Any]:
+def _conversion(image: Any, layout: str) -> tuple[bytes | None, Any]:
     """The file's profile, and what brings its colours to sRGB in mode RGB; nothing for colours that are in sRGB.
 
     A profile that is broken, or for colours of another kind than the file's, counts for nothing.
     """
     from PIL import Image, ImageCms
 
-    written = picture.info.get("icc_profile")
-    if not written and picture.mode != "LAB":
+    written = image.info.get("icc_profile")
+    if not written and image.mode != "LAB":
         return None, None
-    grey = (picture.mode[:1] in ("1", "L", "I", "F") and picture.mode != "LAB") or layout.startswith("LA;")
-    kind = "L" if grey else picture.mode if picture.mode in ("CMYK", "LAB") else "RGB"
+    grey = (image.mode[:1] in ("1", "L", "I", "F") and image.mode != "LAB") or layout.startswith("LA;")
+    kind = "L" if grey else image.mode if image.mode in ("CMYK", "LAB") else "RGB"
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(written) if written else ImageCms.createProfile("LAB"))
         space = written[16:20] if written else b"Lab "

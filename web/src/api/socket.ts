@@ -4,7 +4,7 @@ import { BASE, type Events, type Hello, type HostEvent, type PreviewHeader, type
 
 interface Handlers {
   onEvent: (event: HostEvent) => void;
-  onPreview: (header: PreviewHeader, picture: Blob) => void;
+  onPreview: (header: PreviewHeader, image: Blob) => void;
   onState: (online: boolean) => void;
 }
 

@@ -996,13 +996,13 @@ export interface SystemAnswer {
   workers: WorkerInfo[];
 }
 
-/** A workflow that comes with the program. `picture` is the address of a small WebP image, if there is one. */
+/** A workflow that comes with the program. `image` is the address of a small WebP image, if there is one. */
 export interface Template {
   name: string;
   title: string;
   description: string;
   nodes: number;
-  picture: string;
+  image: string;
 }
 
 /**
@@ -1292,7 +1292,7 @@ export interface Routes {
     answer: WorkflowDocument;
   };
   /** What it makes, in small. */
-  "GET /templates/{name}/picture": {
+  "GET /templates/{name}/image": {
     query: undefined;
     body: undefined;
     answer: Blob;

@@ -3,7 +3,7 @@
 import { type TextKey, useT } from "../i18n";
 import { openFile } from "../state/documents";
 import { jumpTo } from "../state/edits";
-import { loadPicture } from "../state/files";
+import { loadImage } from "../state/files";
 import { Painter } from "../painter/Painter";
 import { activeGraph, type Overlay, useApp } from "../state/store";
 import { MediaSheet } from "../dialogs/MediaSheet";
@@ -129,7 +129,7 @@ function DropChoice({ overlay }: { overlay: Extract<Overlay, { kind: "drop" }> }
           type="button"
           onClick={() => {
             close();
-            void loadPicture(overlay.file, overlay.at);
+            void loadImage(overlay.file, overlay.at);
           }}
         >
           {t("drop.load")}

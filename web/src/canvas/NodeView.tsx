@@ -5,7 +5,7 @@ import { Markdown } from "../ui/Markdown";
 import { Popup } from "../ui/Popup";
 import { duration, said, saidName, type TextKey, useT, useWords } from "../i18n";
 import { isError, problemTitle } from "../i18n/problems";
-import { type InputSpec, lookOf, type NodeData, pickedPictures, repeatKind, repeatOf, setLook, setTitle, SUBGRAPH } from "../graph";
+import { type InputSpec, lookOf, type NodeData, pickedImages, repeatKind, repeatOf, setLook, setTitle, SUBGRAPH } from "../graph";
 import { edit } from "../state/edits";
 import { enterSubgraph } from "../state/documents";
 import { flatId, nodeProblem, nodeStatus, type Status } from "../state/status";
@@ -155,7 +155,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
             </button>
           );
         }
-        if (row.kind === "preview") return <ResultView key={index} tab={tab} id={flat} picked={pickedPictures(ports, node, linkedSet)} y={row.y} h={row.h} />;
+        if (row.kind === "preview") return <ResultView key={index} tab={tab} id={flat} picked={pickedImages(ports, node, linkedSet)} y={row.y} h={row.h} />;
         if (row.kind === "message") {
           return (
             <div className="row message" key={index} style={{ top: row.y, height: row.h }}>

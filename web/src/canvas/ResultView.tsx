@@ -45,8 +45,8 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
     const digest = files.find((file) => file.name === name)?.digest;
     return { name, url, thumbnail: digest ? thumbnailUrl(digest, 512) : url, small: false };
   });
-  const pictures = made.length ? made : chosen;
-  const open = (index: number) => useApp.setState({ overlay: { kind: "viewer", pictures: pictures.map((one) => one.url), index } });
+  const images = made.length ? made : chosen;
+  const open = (index: number) => useApp.setState({ overlay: { kind: "viewer", images: images.map((one) => one.url), index } });
   return (
     <div className={`result ${kind ?? ""}`} style={{ top: y, height: h }}>
       {kind === "curve" && result?.curve ? (
@@ -57,8 +57,8 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
         <img className="live" src={result.live} alt="" draggable={false} />
       ) : shown ? (
         <MediaResult file={shown} />
-      ) : pictures.length ? (
-        pictures.slice(0, 9).map((one, index) => (
+      ) : images.length ? (
+        images.slice(0, 9).map((one, index) => (
           <img
             key={one.url}
             src={one.thumbnail}
@@ -66,7 +66,7 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
             draggable={false}
             data-url={one.url}
             className={one.small ? "small" : ""}
-            style={{ flexBasis: pictures.length === 1 ? "100%" : pictures.length <= 4 ? "50%" : "33%" }}
+            style={{ flexBasis: images.length === 1 ? "100%" : images.length <= 4 ? "50%" : "33%" }}
             onDoubleClick={(event) => {
               event.stopPropagation();
               open(index);

@@ -95,8 +95,8 @@ export class Geometer {
     const sockets = [...linked, "", ...(look.sockets ?? [])].join("\n");
     const form = [...exposed].join("\n");
     // Nodes that end in images keep the place for them free; those that begin with one show it.
-    const pictures = ports.output || m.pickedPictures(ports, node, linked).length > 0;
-    const result = (look.preview ?? true) ? (own ?? (pictures ? "picture" : null)) : null;
+    const images = ports.output || m.pickedImages(ports, node, linked).length > 0;
+    const result = (look.preview ?? true) ? (own ?? (images ? "image" : null)) : null;
     const known = this.#cache.get(id);
     const same =
       known?.node === node &&

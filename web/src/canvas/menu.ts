@@ -22,9 +22,9 @@ export function openMenu(event: MouseEvent): void {
     if (!activeTab().selection.includes(key)) select([key]);
     const items = key.startsWith("/") ? ITEM : NODE;
     const image = target.closest<HTMLImageElement>("img[data-url]");
-    const picture = image && { node: key, url: image.dataset.url ?? "", name: image.alt };
-    const first = widget ? [`port:${widget}`, "-"] : socket?.port ? [`out:${socket.port}`, "-"] : picture ? ["picture", "-"] : [];
-    useApp.setState({ overlay: { kind: "menu", screen, items: [...first, ...items], ...(picture ? { picture } : {}) } });
+    const shown = image && { node: key, url: image.dataset.url ?? "", name: image.alt };
+    const first = widget ? [`port:${widget}`, "-"] : socket?.port ? [`out:${socket.port}`, "-"] : shown ? ["image", "-"] : [];
+    useApp.setState({ overlay: { kind: "menu", screen, items: [...first, ...items], ...(shown ? { image: shown } : {}) } });
     return;
   }
   const at = view.toGraph(screen);

@@ -4,7 +4,7 @@ import * as m from "../graph";
 import { saveFile } from "../state/documents";
 import { edit } from "../state/edits";
 import { paintShown } from "../state/painting";
-import { activeScene, graphOf, type Overlay, type ShownPicture, useApp } from "../state/store";
+import { activeScene, graphOf, type Overlay, type ShownImage, useApp } from "../state/store";
 import { setSweep } from "../state/sweep";
 import { COLORS, commands, commandTitle, execute, setColor } from "../commands/commands";
 import { readable } from "../commands/keys";
@@ -13,14 +13,14 @@ import { Popup } from "../ui/Popup";
 const close = () => useApp.setState({ overlay: null });
 
 /** What a right click opened; see `menu.ts` for what is offered where. */
-export function ContextMenu({ screen, items, picture }: Extract<Overlay, { kind: "menu" }>) {
+export function ContextMenu({ screen, items, image }: Extract<Overlay, { kind: "menu" }>) {
   const t = useT();
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => list.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus(), []);
   const rows = items.flatMap((item): { id: string; title: string; keys?: string; run: () => void }[] => {
     if (item === "-") return [{ id: "-", title: "", run: close }];
     if (item === "color") return [{ id: "color", title: t("command.color"), run: close }];
-    if (item === "picture") return picture ? pictureItems(picture) : [];
+    if (item === "image") return image ? imageItems(image) : [];
     if (item.startsWith("port:")) return portItems(item.slice(5));
     if (item.startsWith("out:")) return [exposeItem(item.slice(4), "outputs")];
     const command = commands.find((candidate) => candidate.id === item);
@@ -82,9 +82,9 @@ export function ContextMenu({ screen, items, picture }: Extract<Overlay, { kind:
   );
 }
 
-function pictureItems({ node, url, name }: ShownPicture): { id: string; title: string; run: () => void }[] {
+function imageItems({ node, url, name }: ShownImage): { id: string; title: string; run: () => void }[] {
   return [
-    { id: "look", title: translate("picture.look"), run: () => useApp.setState({ overlay: { kind: "viewer", pictures: [url], index: 0 } }) },
+    { id: "look", title: translate("image.look"), run: () => useApp.setState({ overlay: { kind: "viewer", images: [url], index: 0 } }) },
     { id: "paint", title: translate("painter.open"), run: () => paintShown(node, url, name) },
     { id: "download", title: translate("gallery.download"), run: () => saveFile(url, name.split("/").pop() ?? name) },
   ];

@@ -2,10 +2,10 @@ import { useRef } from "react";
 import { blobUrl, fetchBlob, thumbnailUrl } from "../api/client";
 import { useT } from "../i18n";
 import { embedInPng, writeDocument } from "../graph";
-import { copyText, saveFile, tabPictures, tabTitle } from "../state/documents";
+import { copyText, saveFile, tabImages, tabTitle } from "../state/documents";
 import { useResults } from "../state/status";
 import { tabOf, toast, useApp } from "../state/store";
-import { GraphPicture } from "../canvas/GraphPicture";
+import { GraphImage } from "../canvas/GraphImage";
 import { Sheet } from "../ui/Sheet";
 
 /** Ways to give a workflow to somebody: in an image that it made, in an image of its graph, as JSON. */
@@ -15,9 +15,9 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
   const run = useApp((state) => (tab.run ? state.runs[tab.run] : undefined));
   const results = useResults((state) => state.results);
   const graph = useRef<HTMLDivElement>(null);
-  const pictures = tabPictures(tab, run, results);
-  const older = pictures.length > 0 && tab.runDocument !== tab.document;
-  const savePicture = async (digest: string, name: string) => {
+  const images = tabImages(tab, run, results);
+  const older = images.length > 0 && tab.runDocument !== tab.document;
+  const saveImage = async (digest: string, name: string) => {
     let url = blobUrl(digest);
     // Files of outputs carry their workflow; an image that was only shown gets it here.
     if (!run?.files.some((file) => file.digest === digest)) {
@@ -44,11 +44,11 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
       <div className="share-columns">
         <section>
           <h3>{t("share.result")}</h3>
-          {pictures.length ? (
-            <ul className="share-pictures">
-              {pictures.slice(0, 8).map((file) => (
+          {images.length ? (
+            <ul className="share-images">
+              {images.slice(0, 8).map((file) => (
                 <li key={file.digest}>
-                  <button type="button" className="plain" data-share={file.name} aria-label={t("share.save", { name: file.name })} title={t("share.save", { name: file.name })} onClick={() => void savePicture(file.digest, file.name)}>
+                  <button type="button" className="plain" data-share={file.name} aria-label={t("share.save", { name: file.name })} title={t("share.save", { name: file.name })} onClick={() => void saveImage(file.digest, file.name)}>
                     <img src={thumbnailUrl(file.digest, 256)} alt="" />
                     <span className="button">{t("gallery.download")}</span>
                   </button>
@@ -62,7 +62,7 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
         </section>
         <section ref={graph}>
           <h3>{t("share.graph")}</h3>
-          <GraphPicture document={tab.document} width={440} height={240} label={t("share.graph")} scale={3} />
+          <GraphImage document={tab.document} width={440} height={240} label={t("share.graph")} scale={3} />
           <button type="button" data-share="graph" onClick={saveGraph}>
             {t("share.graph.save")}
           </button>

@@ -8,7 +8,7 @@ import { compareDocuments, type Difference, type Document } from "../graph";
 import { openUnchanged, tabTitle } from "../state/documents";
 import { keepBoth, keepMine, readRevisions, readWorkflow, restoreRevision, takeTheirs } from "../state/saving";
 import { tabOf, toast, useApp } from "../state/store";
-import { GraphPicture } from "../canvas/GraphPicture";
+import { GraphImage } from "../canvas/GraphImage";
 import { Sheet } from "../ui/Sheet";
 
 const SHOWN = 12;
@@ -67,7 +67,7 @@ export function ConflictSheet({ onClose }: { onClose: () => void }) {
       <div className="versions-two">
         <section>
           <h3>{t("conflict.mine")}</h3>
-          <GraphPicture document={tab.document} width={440} height={220} marked={touched(list)} label={t("conflict.mine")} />
+          <GraphImage document={tab.document} width={440} height={220} marked={touched(list)} label={t("conflict.mine")} />
           <button type="button" className="primary" data-choice="mine" onClick={() => act(keepMine())}>
             {t("conflict.keepMine")}
           </button>
@@ -75,7 +75,7 @@ export function ConflictSheet({ onClose }: { onClose: () => void }) {
         {!deleted && (
           <section>
             <h3>{t("conflict.theirs", { revision: theirs?.revision ?? tab.conflict })}</h3>
-            {theirs && <GraphPicture document={theirs.document} width={440} height={220} marked={touched(list)} label={t("conflict.theirs", { revision: theirs.revision })} />}
+            {theirs && <GraphImage document={theirs.document} width={440} height={220} marked={touched(list)} label={t("conflict.theirs", { revision: theirs.revision })} />}
             <button type="button" data-choice="theirs" disabled={!theirs} onClick={() => theirs && act(takeTheirs(theirs))}>
               {t("conflict.take")}
             </button>
@@ -144,7 +144,7 @@ export function RevisionSheet({ onClose }: { onClose: () => void }) {
         </ul>
         {shown && (
           <section>
-            <GraphPicture document={shown} width={560} height={280} marked={touched(list)} label={t("revisions.picture")} />
+            <GraphImage document={shown} width={560} height={280} marked={touched(list)} label={t("revisions.image")} />
             <h3>{t("revisions.differences")}</h3>
             <Differences list={list} />
             <div className="buttons">

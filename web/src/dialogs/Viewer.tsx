@@ -1,10 +1,10 @@
 import { useEffect, useRef, useState } from "react";
 import { useT } from "../i18n";
-import { paintPicture } from "../state/painting";
+import { paintImage } from "../state/painting";
 import { Sheet } from "../ui/Sheet";
 
 interface Props {
-  pictures: string[];
+  images: string[];
   index: number;
   compare?: string;
   onClose: () => void;
@@ -20,16 +20,16 @@ const WHOLE: Place = { zoom: 1, x: 0, y: 0 };
 const MAX_ZOOM = 16;
 
 /** An image as large as the window allows, or two on top of each other with a slider between them. */
-export function Viewer({ pictures, index, compare, onClose }: Props) {
+export function Viewer({ images, index, compare, onClose }: Props) {
   const t = useT();
   const [at, setAt] = useState(index);
   const [part, setPart] = useState(50);
   const [place, setPlace] = useState(WHOLE);
   const stage = useRef<HTMLDivElement>(null);
   const drag = useRef<{ x: number; y: number; slider: boolean } | null>(null);
-  const source = pictures[at];
+  const source = images[at];
   const step = (by: number) => {
-    setAt((before) => (before + by + pictures.length) % pictures.length);
+    setAt((before) => (before + by + images.length) % images.length);
     setPlace(WHOLE);
   };
   useEffect(() => {
@@ -57,13 +57,13 @@ export function Viewer({ pictures, index, compare, onClose }: Props) {
     <Sheet title={t(compare ? "viewer.compare" : "viewer.title")} onClose={onClose} className="viewer">
       <div
         ref={stage}
-        className="picture"
+        className="image"
         tabIndex={compare ? -1 : 0}
         autoFocus={!compare}
         role="group"
         aria-label={t("viewer.title")}
         onKeyDown={(event) => {
-          if (compare || pictures.length < 2) return;
+          if (compare || images.length < 2) return;
           if (event.key === "ArrowRight") step(1);
           if (event.key === "ArrowLeft") step(-1);
         }}
@@ -84,7 +84,7 @@ export function Viewer({ pictures, index, compare, onClose }: Props) {
         onPointerUp={() => (drag.current = null)}
         onPointerCancel={() => (drag.current = null)}
       >
-        <div className="pictures" style={{ transform }}>
+        <div className="images" style={{ transform }}>
           <img src={source} alt={t("viewer.title")} draggable={false} className={place.zoom > 2 ? "pixels" : ""} />
           {compare && <img className="over" src={compare} alt="" draggable={false} style={{ clipPath: `inset(0 0 0 ${part}%)` }} />}
           {compare && <span className="divider" style={{ left: `${part}%`, width: 2 / place.zoom }} />}
@@ -94,13 +94,13 @@ export function Viewer({ pictures, index, compare, onClose }: Props) {
         <input type="range" min="0" max="100" value={Math.round(part)} aria-label={t("viewer.slider")} onChange={(event) => setPart(Number(event.target.value))} autoFocus />
       ) : (
         <div className="buttons">
-          {pictures.length > 1 && (
+          {images.length > 1 && (
             <>
               <button type="button" onClick={() => step(-1)}>
                 {t("viewer.previous")}
               </button>
               <span>
-                {at + 1} / {pictures.length}
+                {at + 1} / {images.length}
               </span>
               <button type="button" onClick={() => step(1)}>
                 {t("viewer.next")}
@@ -108,7 +108,7 @@ export function Viewer({ pictures, index, compare, onClose }: Props) {
             </>
           )}
           {source && (
-            <button type="button" onClick={() => paintPicture(source)}>
+            <button type="button" onClick={() => paintImage(source)}>
               {t("painter.open")}
             </button>
           )}

@@ -13,7 +13,7 @@ export * from "./json";
 export * from "./layout";
 export * from "./lora";
 export * from "./media";
-export * from "./picture";
+export * from "./embedding";
 export * from "./ports";
 export * from "./porttype";
 export * from "./repeat";

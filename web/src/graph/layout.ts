@@ -57,7 +57,7 @@ export interface LayoutOptions {
   exposed?: ReadonlySet<string> | undefined;
 }
 
-export type ResultKind = "picture" | "curve" | "values";
+export type ResultKind = "image" | "curve" | "values";
 
 export function layoutNode(ports: NodePorts, look: NodeLook, options: LayoutOptions): NodeLayout {
   const lead = ports.inputs.filter((input) => input.socket);
@@ -103,8 +103,8 @@ export function layoutNode(ports: NodePorts, look: NodeLook, options: LayoutOpti
     y += MESSAGE;
   }
   if (options.result) {
-    const picture = Math.max(PREVIEW_MIN, Math.round(w * (PREVIEW / WIDTH)));
-    const h = { picture, curve: CURVE, values: VALUES }[options.result];
+    const image = Math.max(PREVIEW_MIN, Math.round(w * (PREVIEW / WIDTH)));
+    const h = { image, curve: CURVE, values: VALUES }[options.result];
     rows.push({ kind: "preview", y, h });
     y += h;
   }

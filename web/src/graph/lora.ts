@@ -119,7 +119,7 @@ function boxOf(scene: Scene, id: string): Rect {
   if (!node) return { x: look.x, y: look.y, w: 0, h: 0 };
   const ports = portsOf(scopes, id, node, catalogue);
   // Images are shown once a node has run; those that may have one keep room for it.
-  const result = ports.outputs.some((output) => output.type === "Image" || output.type === "File") ? "picture" : null;
+  const result = ports.outputs.some((output) => output.type === "Image" || output.type === "File") ? "image" : null;
   const { w, h } = layoutNode(ports, look, { sockets: new Set(look.sockets), result, values: node.values });
   return { x: look.x, y: look.y, w, h };
 }

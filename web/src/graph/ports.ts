@@ -136,7 +136,7 @@ export function isSocket(graph: Graph, id: string, input: InputSpec, linked: Rea
 }
 
 /** Images, videos and the like that are chosen in the fields of a node, by their names in the input folder. */
-export function pickedPictures(ports: NodePorts, node: NodeData, linked: ReadonlySet<string>): string[] {
+export function pickedImages(ports: NodePorts, node: NodeData, linked: ReadonlySet<string>): string[] {
   return ports.inputs.flatMap(({ name, widget }) => {
     const value = node.values?.[name];
     const picks = widget?.widget === "file" && widget.kind !== "any" && widget.kind !== "text" && !linked.has(name);

@@ -2,7 +2,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { type TextKey, useT } from "../i18n";
 import { errorText } from "../i18n/problems";
 import type { Rect } from "../graph";
-import { draftOf, keepDraft, putMask, putPicture } from "../state/painting";
+import { draftOf, keepDraft, putMask, putImage } from "../state/painting";
 import { type PaintSource, toast } from "../state/store";
 import { Board, SIZES, type Tool } from "./board";
 import { Icon, type Sign } from "../ui/icons";
@@ -21,7 +21,7 @@ const TOOLS: { tool: Tool; key: string }[] = [
 const RATIOS: Record<string, number> = { "1:1": 1, "4:3": 4 / 3, "3:4": 3 / 4, "3:2": 3 / 2, "2:3": 2 / 3, "16:9": 16 / 9, "9:16": 9 / 16 };
 
 interface Loaded {
-  picture: HTMLImageElement | null;
+  background: HTMLImageElement | null;
   mask: HTMLImageElement | null;
   width: number;
   height: number;
@@ -39,10 +39,10 @@ export function Painter({ source, onClose }: { source: PaintSource; onClose: () 
   }, []);
   useEffect(() => {
     let stopped = false;
-    void Promise.all([load(source.picture), load(source.mask)]).then(
-      ([picture, mask]) => {
-        const first = picture ?? mask;
-        if (!stopped) setLoaded(first ? { picture, mask, width: first.naturalWidth, height: first.naturalHeight } : "failed");
+    void Promise.all([load(source.image), load(source.mask)]).then(
+      ([background, mask]) => {
+        const first = background ?? mask;
+        if (!stopped) setLoaded(first ? { background, mask, width: first.naturalWidth, height: first.naturalHeight } : "failed");
       },
       () => !stopped && setLoaded("failed"),
     );
@@ -106,7 +106,7 @@ function Studio({ source, loaded, onClose }: { source: PaintSource; loaded: Load
     if (!surface.current) return;
     const color = getComputedStyle(surface.current).getPropertyValue("--paint").trim() || "#2f9bff";
     const layer = new MaskLayer(loaded.width, loaded.height, color, loaded.mask);
-    const made = new Board(surface.current, loaded.picture, layer, { mark: put, crop: setCrop, zoom: setZoom, size: changeSize });
+    const made = new Board(surface.current, loaded.background, layer, { mark: put, crop: setCrop, zoom: setZoom, size: changeSize });
     board.current = made;
     surface.current.focus({ preventScroll: true });
     return () => made.dispose();
@@ -152,11 +152,11 @@ function Studio({ source, loaded, onClose }: { source: PaintSource; loaded: Load
   const takeMask = () => finish(async (layer) => putMask(source, await toPng(layer.grey(feather))));
   const cutOut = () =>
     finish(async (layer) => {
-      if (loaded.picture) await putPicture(source, await toPng(layer.cutout(loaded.picture, feather)), "cutout");
+      if (loaded.background) await putImage(source, await toPng(layer.cutout(loaded.background, feather)), "cutout");
     });
   const takeCrop = () =>
     finish(async () => {
-      if (loaded.picture && crop) await putPicture(source, await toPng(cropped(loaded.picture, crop)), "crop");
+      if (loaded.background && crop) await putImage(source, await toPng(cropped(loaded.background, crop)), "crop");
     });
 
   const press = (event: React.KeyboardEvent) => {
@@ -197,7 +197,7 @@ function Studio({ source, loaded, onClose }: { source: PaintSource; loaded: Load
   return (
     <div className="painter-frame" onKeyDown={press} onKeyUp={(event) => event.key === " " && board.current?.holdSpace(false)}>
       <div className="painter-tools" role="toolbar" aria-label={t("painter.tools")} aria-orientation="vertical">
-        {TOOLS.filter((entry) => entry.tool !== "crop" || (loaded.picture && !source.forMask)).map((entry) => (
+        {TOOLS.filter((entry) => entry.tool !== "crop" || (loaded.background && !source.forMask)).map((entry) => (
           <ToolButton key={entry.tool} name={entry.tool} hint={entry.key.toUpperCase()} pressed={tool === entry.tool} onClick={() => choose(entry.tool)} />
         ))}
         <hr />
@@ -250,7 +250,7 @@ function Studio({ source, loaded, onClose }: { source: PaintSource; loaded: Load
             </button>
           ) : (
             <>
-              {loaded.picture && !source.forMask && (
+              {loaded.background && !source.forMask && (
                 <button type="button" disabled={busy} onClick={() => void cutOut()}>
                   {t("painter.cutOut")}
                 </button>

@@ -59,7 +59,7 @@ export class Board {
 
   constructor(
     readonly canvas: HTMLCanvasElement,
-    private readonly picture: CanvasImageSource | null,
+    private readonly image: CanvasImageSource | null,
     readonly layer: MaskLayer,
     private readonly listeners: Listeners,
   ) {
@@ -319,7 +319,7 @@ export class Board {
     context.setTransform(this.scale * ratio, 0, 0, this.scale * ratio, this.x * ratio, this.y * ratio);
     context.imageSmoothingEnabled = this.scale < 3;
     this.drawGround(context, width, height);
-    if (this.picture) context.drawImage(this.picture, 0, 0, width, height);
+    if (this.image) context.drawImage(this.image, 0, 0, width, height);
     context.globalAlpha = 0.6;
     context.drawImage(this.soft ?? this.layer.canvas, 0, 0);
     context.globalAlpha = 1;
@@ -349,7 +349,7 @@ export class Board {
   private drawGround(context: CanvasRenderingContext2D, width: number, height: number): void {
     context.fillStyle = "#8a8d93";
     context.fillRect(0, 0, width, height);
-    if (this.picture) return;
+    if (this.image) return;
     context.fillStyle = "#777a80";
     const side = Math.max(8, Math.round(Math.max(width, height) / 48));
     for (let y = 0; y < height; y += side) {

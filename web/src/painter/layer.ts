@@ -106,9 +106,9 @@ export class MaskLayer {
   }
 
   /** The image where it is chosen, nothing elsewhere. */
-  cutout(picture: CanvasImageSource, feather: number): HTMLCanvasElement {
+  cutout(background: CanvasImageSource, feather: number): HTMLCanvasElement {
     const [canvas, context] = makeCanvas(this.width, this.height);
-    context.drawImage(picture, 0, 0, this.width, this.height);
+    context.drawImage(background, 0, 0, this.width, this.height);
     context.globalCompositeOperation = "destination-in";
     context.drawImage(this.soft(feather), 0, 0);
     return canvas;
@@ -196,8 +196,8 @@ export function toPng(canvas: HTMLCanvasElement): Promise<Blob> {
 }
 
 /** A rectangle of an image. */
-export function cropped(picture: CanvasImageSource, { x, y, w, h }: { x: number; y: number; w: number; h: number }): HTMLCanvasElement {
+export function cropped(background: CanvasImageSource, { x, y, w, h }: { x: number; y: number; w: number; h: number }): HTMLCanvasElement {
   const [canvas, context] = makeCanvas(w, h);
-  context.drawImage(picture, x, y, w, h, 0, 0, w, h);
+  context.drawImage(background, x, y, w, h, 0, 0, w, h);
   return canvas;
 }

@@ -243,13 +243,13 @@ function Results({ tab }: { tab: Tab }) {
     : [{ name: "", files: own.flatMap(([, result]) => result.files), values: [] }];
   const media = useApp((state) => state.catalogue.media);
   const isImage = (file: NodeFile) => media.view(file.media_type) === "image";
-  const pictures = groups.flatMap((group) => group.files.filter(isImage).map((file) => blobUrl(file.digest)));
+  const images = groups.flatMap((group) => group.files.filter(isImage).map((file) => blobUrl(file.digest)));
   const active = current !== undefined && isActive(current);
   if (!live && !active && !groups.some((group) => group.values.length || group.files.length)) {
     return tab.batch ? null : <p className="hint form-nothing">{t("form.noResults")}</p>;
   }
   return (
-    <div className="form-pictures">
+    <div className="form-images">
       {active && <progress max={1} value={part} aria-label={t("status.running")} />}
       {live && <img className="live" src={live} alt="" />}
       {groups.map((group) => (
@@ -263,7 +263,7 @@ function Results({ tab }: { tab: Tab }) {
             .map((file) => {
               const source = blobUrl(file.digest);
               return (
-                <button key={file.digest} type="button" className="plain" data-result={file.name} aria-label={file.name} onClick={() => useApp.setState({ overlay: { kind: "viewer", pictures, index: pictures.indexOf(source) } })}>
+                <button key={file.digest} type="button" className="plain" data-result={file.name} aria-label={file.name} onClick={() => useApp.setState({ overlay: { kind: "viewer", images, index: images.indexOf(source) } })}>
                   <img src={source} alt={file.name} />
                 </button>
               );

@@ -8,7 +8,7 @@ import { DRAG_OUTPUT } from "../state/files";
 import { emptyTrash, EVERYTHING, type GalleryQuery, putBack, trash, useGallery } from "../state/gallery";
 import { openMedia } from "../results/MediaResult";
 import { useApp } from "../state/store";
-import { PictureDetail } from "./PictureDetail";
+import { ImageDetail } from "./ImageDetail";
 
 /** The smallest side of a cell; columns fill the width. */
 const CELL = { narrow: 104, wide: 168 };
@@ -50,12 +50,12 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
   const view = (item: GalleryItem) => {
     const { media } = useApp.getState().catalogue;
     if (media.view(item.media_type) !== "image") return openMedia(item);
-    const pictures = gallery.loaded().filter((one) => media.view(one.media_type) === "image");
-    useApp.setState({ overlay: { kind: "viewer", pictures: pictures.map((one) => one.url), index: Math.max(0, pictures.findIndex((one) => one.id === item.id)) } });
+    const images = gallery.loaded().filter((one) => media.view(one.media_type) === "image");
+    useApp.setState({ overlay: { kind: "viewer", images: images.map((one) => one.url), index: Math.max(0, images.findIndex((one) => one.id === item.id)) } });
   };
   const compare = (a: GalleryItem, b: GalleryItem) => {
     setComparing(null);
-    useApp.setState({ overlay: { kind: "viewer", pictures: [a.url], index: 0, compare: b.url } });
+    useApp.setState({ overlay: { kind: "viewer", images: [a.url], index: 0, compare: b.url } });
   };
   const choose = (index: number, event: { ctrlKey: boolean; metaKey: boolean; shiftKey: boolean }) => {
     const item = at(index);
@@ -143,7 +143,7 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
           </div>
         </div>
         {items.length > 1 ? (
-          <div className="picture-detail">
+          <div className="image-detail">
             <strong>{t("gallery.chosen", { count: items.length })}</strong>
             <div className="buttons">
               {items.length === 2 && (
@@ -163,7 +163,7 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
             </div>
           </div>
         ) : (
-          items[0] && <PictureDetail key={items[0].id} item={items[0]} onCompare={setComparing} onRemove={(item) => remove([item])} onView={view} />
+          items[0] && <ImageDetail key={items[0].id} item={items[0]} onCompare={setComparing} onRemove={(item) => remove([item])} onView={view} />
         )}
       </div>
     </>
@@ -193,7 +193,7 @@ function Cell({ index, item, chosen, focusable, onChoose, onOpen, onPress }: Cel
       tabIndex={focusable ? 0 : -1}
       className="gallery-cell"
       data-index={index}
-      data-picture={item.name}
+      data-image={item.name}
       aria-label={prompt ? `${prompt} (${item.name})` : item.name}
       title={prompt || item.name}
       draggable

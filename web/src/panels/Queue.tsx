@@ -195,7 +195,7 @@ interface RowProps {
 function Row({ run, left, drag, children }: RowProps) {
   const t = useT();
   const nodes = useApp((state) => state.runNodes[run.id]);
-  const picture = run.files.find((file) => file.thumbnail)?.thumbnail;
+  const image = run.files.find((file) => file.thumbnail)?.thumbnail;
   const part = run.status === "running" ? progressOf(nodes) : null;
   const detail = {
     failed: failureLine(run.problems),
@@ -219,7 +219,7 @@ function Row({ run, left, drag, children }: RowProps) {
         drag?.drop();
       }}
     >
-      {picture ? <img src={picture} alt="" /> : <i className="state" />}
+      {image ? <img src={image} alt="" /> : <i className="state" />}
       <span title={run.problems[0]?.hint}>
         <strong>
           {run.name || run.id}

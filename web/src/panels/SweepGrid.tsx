@@ -25,7 +25,7 @@ function labels(axes: Axis[]): string[] {
   );
 }
 
-const picture = (run: BatchRun | undefined) => run?.files.find((file) => useApp.getState().catalogue.media.view(file.media_type) === "image");
+const image = (run: BatchRun | undefined) => run?.files.find((file) => useApp.getState().catalogue.media.view(file.media_type) === "image");
 const settled = (status: string) => status === "done" || status === "failed" || status === "cancelled";
 
 /** A sweep as a grid: one axis across, the others down, each cell with its image or how far it is. */
@@ -60,14 +60,14 @@ export function SweepGrid({ id, onClose }: { id: string; onClose: () => void }) 
   const rows = labels(batch.axes.slice(0, -1));
   const heads = across ? columns.map((value) => `${axisName(across)}: ${valueText(value)}`) : [""];
   const cells = rows.map((_, row) => columns.map((__, column) => batch.runs[row * columns.length + column]));
-  const pictures = cells.flat().flatMap((run) => picture(run)?.url ?? []);
+  const images = cells.flat().flatMap((run) => image(run)?.url ?? []);
   const open = (run: BatchRun) => {
-    const url = picture(run)?.url;
-    if (url) useApp.setState({ overlay: { kind: "viewer", pictures, index: Math.max(0, pictures.indexOf(url)) } });
+    const url = image(run)?.url;
+    if (url) useApp.setState({ overlay: { kind: "viewer", images, index: Math.max(0, images.indexOf(url)) } });
   };
   const ended = batch.runs.filter((run) => settled(run.status)).length;
   const save = () =>
-    void contactSheet(rows, heads, cells.map((line) => line.map((run) => picture(run)?.url))).then(
+    void contactSheet(rows, heads, cells.map((line) => line.map((run) => image(run)?.url))).then(
       (blob) => saveFile(URL.createObjectURL(blob), `${batch.name || "sweep"}.png`),
       (error: Error) => toast(errorText(error), "error"),
     );
@@ -75,7 +75,7 @@ export function SweepGrid({ id, onClose }: { id: string; onClose: () => void }) 
     <div className="sweep-result">
       <div className="buttons">
         <strong>{t("sweep.progress", { done: ended, count: batch.runs.length })}</strong>
-        <button type="button" disabled={!pictures.length} onClick={save}>
+        <button type="button" disabled={!images.length} onClick={save}>
           {t("sweep.save")}
         </button>
         <button type="button" onClick={onClose}>
@@ -115,7 +115,7 @@ export function SweepGrid({ id, onClose }: { id: string; onClose: () => void }) 
 function Cell({ run, label, onOpen }: { run: BatchRun; label: string; onOpen: () => void }) {
   const t = useT();
   const part = useApp((state) => progressOf(state.runNodes[run.id]));
-  const file = picture(run);
+  const file = image(run);
   if (file) {
     return (
       <button type="button" className="plain" aria-label={label} title={label} onClick={onOpen}>

@@ -18,7 +18,7 @@ export function TemplateCard({ template }: { template: Template }) {
   useWords();
   return (
     <button type="button" className="template-card" data-template={template.name} title={said(template.description)} onClick={() => void openTemplate(template.name)}>
-      {template.picture ? <img src={template.picture} alt="" loading="lazy" draggable={false} /> : <span className="no-picture" />}
+      {template.image ? <img src={template.image} alt="" loading="lazy" draggable={false} /> : <span className="no-image" />}
       <strong>{titleOf(template)}</strong>
       <span>{said(template.description)}</span>
     </button>

@@ -147,7 +147,7 @@ export async function placed(document: m.Document): Promise<m.Document> {
   const missing = ids.filter((id) => document.ui?.nodes?.[id]?.x === undefined);
   if (!missing.length) return document;
   const { catalogue } = useApp.getState();
-  const none = { sockets: new Set<string>(), result: "picture" as const };
+  const none = { sockets: new Set<string>(), result: "image" as const };
   const boxes = Object.fromEntries(
     ids.map((id) => {
       const node = document.nodes[id] as m.NodeData;
@@ -192,7 +192,7 @@ export async function copyText(text: string): Promise<boolean> {
 }
 
 /** The files of a tab's newest run that can carry a workflow: each carries the workflow that made it. Files of outputs come first. */
-export function tabPictures(tab: Tab, run: Run | undefined, results: Record<string, Result>): NodeFile[] {
+export function tabImages(tab: Tab, run: Run | undefined, results: Record<string, Result>): NodeFile[] {
   const key = resultKey(tab.id, "");
   const all: NodeFile[] = run?.files.length ? run.files : Object.entries(results).flatMap(([id, { files }]) => (id.startsWith(key) ? files : []));
   const { media } = useApp.getState().catalogue;

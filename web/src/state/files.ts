@@ -48,7 +48,7 @@ export async function receiveFile(file: File, at: m.Point): Promise<void> {
     return;
   }
   if (await holdsWorkflow(file)) useApp.setState({ overlay: { kind: "drop", file, at } });
-  else await loadPicture(file, at);
+  else await loadImage(file, at);
 }
 
 async function holdsWorkflow(file: File): Promise<boolean> {
@@ -61,7 +61,7 @@ async function holdsWorkflow(file: File): Promise<boolean> {
 }
 
 /** Uploads a file and makes a node that loads it. */
-export async function loadPicture(file: File | Promise<File>, at: m.Point): Promise<void> {
+export async function loadImage(file: File | Promise<File>, at: m.Point): Promise<void> {
   try {
     const answer = await uploadFile(await file);
     addLoader(answer.file.name, answer.file.media_type, at);
@@ -116,7 +116,7 @@ export function addModel({ name, kind }: { name: string; kind: string }, at: m.P
 
 /** An image of the gallery becomes an input: a copy of it in the input folder. */
 export async function loadOutput(name: string, at: m.Point): Promise<void> {
-  await loadPicture(outputFile(name), at);
+  await loadImage(outputFile(name), at);
 }
 
 /** Raises ApiError where the image is gone, Unreachable without a server. */

@@ -11,7 +11,7 @@ import { activeGraph, activeScene, type PaintSource, useApp } from "./store";
 /** Marks of images that are not finished: closing the painter loses none. By image and mask. */
 export const useDrafts = create<{ drafts: Record<string, Marks> }>()(() => ({ drafts: {} }));
 
-export const draftKey = (source: PaintSource) => `${source.picture}|${source.mask}|${source.field}`;
+export const draftKey = (source: PaintSource) => `${source.image}|${source.mask}|${source.field}`;
 export const draftOf = (source: PaintSource) => useDrafts.getState().drafts[draftKey(source)] ?? NO_MARKS;
 
 export function keepDraft(source: PaintSource, marks: Marks): void {
@@ -26,11 +26,11 @@ export function openPainter(source: PaintSource): void {
 }
 
 /** Opens the painter on an image by its address: a result in a node, in the gallery, in the viewer. */
-export function paintPicture(address: string, title = "picture.png"): void {
+export function paintImage(address: string, title = "image.png"): void {
   const path = new URL(address, location.href).pathname;
   const [, folder, name] = /\/files\/(input|output)\/(.+)$/.exec(path) ?? [];
   const file = name ? decodeURIComponent(name) : title;
-  openPainter({ picture: address, name: file, input: folder === "input" ? file : null, mask: null, field: null, forMask: false });
+  openPainter({ image: address, name: file, input: folder === "input" ? file : null, mask: null, field: null, forMask: false });
 }
 
 /** Opens the painter on an image that a node shows: of its field, if that is where it comes from. */
@@ -41,7 +41,7 @@ export function paintShown(node: string, address: string, title: string): void {
     return widget?.widget === "file" && typeof value === "string" && fileUrl("input", value) === address;
   });
   if (field) paintField(node, field.name);
-  else paintPicture(address, title);
+  else paintImage(address, title);
 }
 
 /** Opens the painter from the file field of a node. */
@@ -52,12 +52,12 @@ export function paintField(node: string, port: string): void {
   const file = typeof value === "string" && value ? value : null;
   const field = m.joinPort(node, port);
   if (widget !== "mask") {
-    if (file) openPainter({ picture: fileUrl("input", file), name: file, input: file, mask: null, field, forMask: false });
+    if (file) openPainter({ image: fileUrl("input", file), name: file, input: file, mask: null, field, forMask: false });
     return;
   }
-  const below = pictureUnder(node);
+  const below = imageUnder(node);
   openPainter({
-    picture: below && fileUrl("input", below),
+    image: below && fileUrl("input", below),
     name: below ?? file ?? "mask.png",
     input: below,
     mask: file && fileUrl("input", file),
@@ -70,12 +70,12 @@ export function paintField(node: string, port: string): void {
 export function isPaintable(node: string, port: string, value: unknown): boolean {
   const widget = fileWidget(node, port);
   if (widget === "image") return Boolean(value);
-  return widget === "mask" && (Boolean(value) || pictureUnder(node) !== null);
+  return widget === "mask" && (Boolean(value) || imageUnder(node) !== null);
 }
 
 /** A mask that was painted: into its node, or a new one that is connected where the image goes and a mask is missing. */
 export async function putMask(source: PaintSource, mask: Blob): Promise<void> {
-  const stem = source.name.split("/").at(-1)?.replace(/\.\w+$/, "").replace(/_mask$/, "") ?? "picture";
+  const stem = source.name.split("/").at(-1)?.replace(/\.\w+$/, "").replace(/_mask$/, "") ?? "image";
   const { file } = await uploadFile(new File([mask], `masks/${stem}_mask.png`, { type: "image/png" }));
   if (source.forMask && source.field) {
     const { node, port } = m.splitPort(source.field);
@@ -88,9 +88,9 @@ export async function putMask(source: PaintSource, mask: Blob): Promise<void> {
 }
 
 /** A crop or cut-out: into the field that it came from, or a new node that loads it. */
-export async function putPicture(source: PaintSource, picture: Blob, how: "crop" | "cutout"): Promise<void> {
-  const stem = source.name.split("/").at(-1)?.replace(/\.\w+$/, "") ?? "picture";
-  const { file } = await uploadFile(new File([picture], `${stem}_${how}.png`, { type: "image/png" }));
+export async function putImage(source: PaintSource, image: Blob, how: "crop" | "cutout"): Promise<void> {
+  const stem = source.name.split("/").at(-1)?.replace(/\.\w+$/, "") ?? "image";
+  const { file } = await uploadFile(new File([image], `${stem}_${how}.png`, { type: "image/png" }));
   const { node, port } = m.splitPort(source.field ?? ".");
   let made = node;
   edit(
@@ -104,8 +104,8 @@ export async function putPicture(source: PaintSource, picture: Blob, how: "crop"
 }
 
 async function asInput(source: PaintSource): Promise<string> {
-  const blob = await fetchBlob(source.picture ?? "");
-  const name = source.name.split("/").at(-1) ?? "picture.png";
+  const blob = await fetchBlob(source.image ?? "");
+  const name = source.name.split("/").at(-1) ?? "image.png";
   return (await uploadFile(new File([blob], name, { type: blob.type }))).file.name;
 }
 
@@ -122,7 +122,7 @@ function filePort(spec: m.NodeSpec | undefined, kind: "image" | "mask"): string 
 }
 
 /** The image that a mask belongs to: that of a node which takes both, else the one that it was painted on. */
-function pictureUnder(mask: string): string | null {
+function imageUnder(mask: string): string | null {
   const { graph, catalogue } = activeScene();
   for (const link of graph.links) {
     if (m.splitPort(link.from).node !== mask) continue;
@@ -142,18 +142,18 @@ function pictureUnder(mask: string): string | null {
 function placeMask(scene: m.Scene, source: PaintSource, input: string, mask: string): string {
   const { graph, catalogue } = scene;
   const own = source.field ? m.splitPort(source.field).node : loaderOf(scene, input);
-  const picture = own ?? addLoader(scene, "image", input, freePlace(graph));
+  const image = own ?? addLoader(scene, "image", input, freePlace(graph));
   for (const id of Object.keys(graph.nodes)) {
     const port = filePort(catalogue.get(graph.nodes[id]?.type ?? ""), "mask");
-    if (port && belongs(graph, id, picture, input)) {
+    if (port && belongs(graph, id, image, input)) {
       m.setValue(graph, id, port, mask);
       return id;
     }
   }
-  const look = m.lookOf(graph, picture);
+  const look = m.lookOf(graph, image);
   const made = addLoader(scene, "mask", mask, { x: look.x, y: look.y + 400 });
   m.touchLook(graph, made).over = input;
-  const takers = new Set(graph.links.filter((link) => m.splitPort(link.from).node === picture).map((link) => m.splitPort(link.to).node));
+  const takers = new Set(graph.links.filter((link) => m.splitPort(link.from).node === image).map((link) => m.splitPort(link.to).node));
   const output = catalogue.get(graph.nodes[made]?.type ?? "")?.outputs[0];
   for (const taker of takers) {
     const free = catalogue
@@ -165,10 +165,10 @@ function placeMask(scene: m.Scene, source: PaintSource, input: string, mask: str
 }
 
 /** Whether a mask's node goes with an image's: wired to the same node, or painted on that image and wired to none. */
-function belongs(graph: m.Graph, mask: string, picture: string, input: string): boolean {
+function belongs(graph: m.Graph, mask: string, image: string, input: string): boolean {
   const takersOf = (id: string) => graph.links.filter((link) => m.splitPort(link.from).node === id).map((link) => m.splitPort(link.to).node);
   const takers = takersOf(mask);
-  return takers.length ? takersOf(picture).some((id) => takers.includes(id)) : m.lookOf(graph, mask).over === input;
+  return takers.length ? takersOf(image).some((id) => takers.includes(id)) : m.lookOf(graph, mask).over === input;
 }
 
 /** The node that loads this file. */

@@ -145,7 +145,7 @@ export interface Result {
 
 /** What a node shows of a result; null for nothing. */
 export function resultKind({ live, files, curve, values }: Result): ResultKind | null {
-  if (live || files.length) return "picture";
+  if (live || files.length) return "image";
   if (curve && curve.length > 1) return "curve";
   return values && Object.keys(values).length ? "values" : null;
 }

@@ -39,7 +39,7 @@ export interface Tab {
 }
 
 /** An image that a node shows. */
-export interface ShownPicture {
+export interface ShownImage {
   node: string;
   url: string;
   name: string;
@@ -48,7 +48,7 @@ export interface ShownPicture {
 /** What the painter was opened on. */
 export interface PaintSource {
   /** Address of the image; null where only a mask is known. */
-  picture: string | null;
+  image: string | null;
   name: string;
   /** Its name in the input folder; null for a result that does not lie there. */
   input: string | null;
@@ -68,10 +68,10 @@ export type Overlay =
   | { kind: "find" }
   | { kind: "connect"; node: string }
   | { kind: "settings" }
-  | { kind: "viewer"; pictures: string[]; index: number; compare?: string }
+  | { kind: "viewer"; images: string[]; index: number; compare?: string }
   | { kind: "media"; file: { name: string; media_type: string; url: string; thumbnail: string } }
   | { kind: "add"; screen: { x: number; y: number }; from?: string; to?: string; swap?: string }
-  | { kind: "menu"; screen: { x: number; y: number }; items: string[]; picture?: ShownPicture }
+  | { kind: "menu"; screen: { x: number; y: number }; items: string[]; image?: ShownImage }
   | { kind: "painter"; source: PaintSource }
   | { kind: "name"; rename?: string }
   | { kind: "revisions" }

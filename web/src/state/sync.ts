@@ -52,9 +52,9 @@ export function startSync(): () => void {
   });
   stream = new EventStream({
     onEvent: (event) => receive(event),
-    onPreview: (header, picture) => {
+    onPreview: (header, image) => {
       const tab = useApp.getState().tabs.find((candidate) => candidate.run === header.run);
-      if (tab) setResult(resultKey(tab.id, m.withoutTurns(tab.document, header.node)), { live: URL.createObjectURL(picture) });
+      if (tab) setResult(resultKey(tab.id, m.withoutTurns(tab.document, header.node)), { live: URL.createObjectURL(image) });
     },
     onState: (online) => {
       const before = useApp.getState().connection;

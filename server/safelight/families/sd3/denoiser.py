@@ -50,4 +50,4 @@ class SD3Denoiser(ModularDenoiser):
             side = largest * latent.downsampling
             message = f"The model has positions for {side} x {side} pixels, and the image is larger."
             hint = "Make a smaller one, and enlarge it afterwards."
-            raise ProblemError(Problem(code="image_too_large", message=message, hint=hint, port="latent"))
+            raise ProblemError(Problem(code="latent_too_large", message=message, hint=hint, port="latent"))

@@ -322,13 +322,13 @@ def _failed(begin: Begin, started: float, problems: list[Problem]) -> Ended:
 
 def encode_preview(value: Any, media: MediaRegistry) -> tuple[bytes, int, int] | None:
     """A value as a small JPEG, with its width and height; None where there is nothing to see of it."""
-    picture = media.preview(value)
-    if picture is None:
+    image = media.preview(value)
+    if image is None:
         return None
-    picture.thumbnail((PREVIEW_PIXELS, PREVIEW_PIXELS))
+    image.thumbnail((PREVIEW_PIXELS, PREVIEW_PIXELS))
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return buffer.getvalue(), picture.width, picture.height
+    image.save(buffer, "JPEG", quality=80)
+    return buffer.getvalue(), image.width, image.height
 
 
 def main() -> None:

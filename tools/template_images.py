@@ -1,4 +1,4 @@
-"""Makes the small images of the shipped workflows again, with the starter model: `python tools/template_pictures.py`.
+"""Makes the small images of the shipped workflows again, with the starter model: `python tools/template_images.py`.
 
 Each image shows what the workflow makes with its own values: one result as it is, several side by side. Workflows
 that change an image show it before and after.
@@ -27,7 +27,7 @@ def main(names: list[str]) -> None:
     unknown = sorted(set(names) - set(shipped))
     if unknown:
         raise SystemExit(f"There is no shipped workflow {unknown[0]!r}.")
-    folder = shipped_workflows() / "pictures"
+    folder = shipped_workflows() / "images"
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.webp"):
         if old.stem not in shipped:
@@ -35,7 +35,7 @@ def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as home:
         studio = Studio.open(Path(home))
         for name in names or shipped:
-            made = sheet(results(studio, name, Path(home) / "pictures"))
+            made = sheet(results(studio, name, Path(home) / "images"))
             made.save(folder / f"{name}.webp", quality=82, method=6)
             sys.stdout.write(f"{name}: {(folder / f'{name}.webp').stat().st_size / 1000:.0f} kB\n")
 
@@ -56,20 +56,20 @@ def before(document: Document) -> list[Path]:
     return [shipped_workflows() / "input" / str(document.nodes[port.node].values[port.port]) for port in ports]
 
 
-def sheet(pictures: list[Image.Image]) -> Image.Image:
+def sheet(images: list[Image.Image]) -> Image.Image:
     """One image fills the sheet's height and is continued at its sides; several share it, four in two rows."""
-    pictures = pictures[:6]
-    columns = len(pictures) if len(pictures) <= 3 else (len(pictures) + 1) // 2
-    rows = -(-len(pictures) // columns)
+    images = images[:6]
+    columns = len(images) if len(images) <= 3 else (len(images) + 1) // 2
+    rows = -(-len(images) // columns)
     made = Image.new("RGB", SIZE, BACKGROUND)
     side = min((SIZE[0] - GAP * (columns - 1)) // columns, (SIZE[1] - GAP * (rows - 1)) // rows)
     left = (SIZE[0] - columns * side - GAP * (columns - 1)) // 2
     top = (SIZE[1] - rows * side - GAP * (rows - 1)) // 2
-    if len(pictures) == 1:
-        made.paste(pictures[0].getpixel((1, 1)), (0, 0, *SIZE))
-    for number, picture in enumerate(pictures):
+    if len(images) == 1:
+        made.paste(images[0].getpixel((1, 1)), (0, 0, *SIZE))
+    for number, image in enumerate(images):
         place = (left + number % columns * (side + GAP), top + number // columns * (side + GAP))
-        made.paste(picture.resize((side, side), Image.Resampling.LANCZOS), place)
+        made.paste(image.resize((side, side), Image.Resampling.LANCZOS), place)
     return made
 
 

@@ -75,7 +75,7 @@ def test_image_to_image_of_sdxl(sdxl: Kit, sampler: str) -> None:
     assert distance(ours(sdxl, Latent(samples, "sdxl"), sampler, 0.8), wanted) <= CLOSE
 
 
-def picture_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
+def image_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
     pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     mask = torch.zeros(2, 1, 64, 64)
     mask[..., 32:] = 1
@@ -95,7 +95,7 @@ def mean_of_the_vae(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_filling_in_with_an_ordinary_denoiser(sd1: Kit, sampler: str) -> None:
     from diffusers import StableDiffusionInpaintPipeline
 
-    pixels, mask = picture_and_mask()
+    pixels, mask = image_and_mask()
     start = vae.encode_inpaint(sd1.vae, Image(pixels.movedim(1, -1)), Mask(mask[:, 0]), ctx=sd1.context)
     pipeline = StableDiffusionInpaintPipeline(**pipeline_parts(sd1))
     for strength in (1.0, 0.6):
@@ -116,7 +116,7 @@ def test_filling_in_with_an_inpainting_denoiser(sd1: Kit, sampler: str) -> None:
     unet = UNet2DConditionModel.from_config({**sd1.pipeline.unet.config, "in_channels": 9}).eval()
     pipeline = StableDiffusionInpaintPipeline(**{**pipeline_parts(sd1), "unet": unet})
     inpainting = stocked(pipeline, "sd1")
-    pixels, mask = picture_and_mask()
+    pixels, mask = image_and_mask()
     start = vae.encode_inpaint(inpainting.vae, Image(pixels.movedim(1, -1)), Mask(mask[:, 0]), ctx=inpainting.context)
     for strength in (1.0, 0.6):
         wanted = call(
@@ -125,7 +125,7 @@ def test_filling_in_with_an_inpainting_denoiser(sd1: Kit, sampler: str) -> None:
         assert distance(ours(inpainting, start, sampler, strength), wanted) <= CLOSE
 
 
-def test_an_inpainting_denoiser_needs_the_picture_around_the_mask(sd1: Kit) -> None:
+def test_an_inpainting_denoiser_needs_the_image_around_the_mask(sd1: Kit) -> None:
     from diffusers import UNet2DConditionModel
 
     from safelight.sdk import ProblemError

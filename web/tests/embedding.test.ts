@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { compareDocuments, crc32, type Document } from "../src/graph";
 
-describe("pictures", () => {
+describe("images", () => {
   it("counts the check value of CRC-32", () => {
     expect(crc32(new TextEncoder().encode("123456789"))).toBe(0xcbf43926);
   });

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from safelight.sdk import Context, Problem, ProblemError
-from safelight_nodes.training_values import PictureSet
+from safelight_nodes.training_values import ImageSet
 
 from .captions import PALETTE, caption, draw_colour
 from .loop import numpy_generator
@@ -24,17 +24,17 @@ WHITE_SHARE = 0.4
 _EACH_LINE = 'Each line is to be like {"file_name": "cat.png", "text": "a cat"}.'
 
 
-def opened(index: Path, pixels: Path, limit: int = 0) -> PictureSet:
-    """A prepared set: `subjects` and `pictures` in JSON, the pixels (N, H, W, 4) uint8 in .npy.
+def opened(index: Path, pixels: Path, limit: int = 0) -> ImageSet:
+    """A prepared set: `subjects` and `images` in JSON, the pixels (N, H, W, 4) uint8 in .npy.
 
     Raises:
-        ProblemError: `bad_picture_set`, when the two do not fit together.
+        ProblemError: `bad_image_set`, when the two do not fit together.
     """
     import torch
 
     try:
         said = json.loads(index.read_text(encoding="utf-8"))
-        entries, subjects = said["pictures"], said["subjects"]
+        entries, subjects = said["images"], said["subjects"]
         array = np.load(pixels, mmap_mode="r", allow_pickle=False)
         fits = array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] == 4 and len(array) == len(entries)
         fits &= all(entry["subject"] in subjects for entry in entries)
@@ -48,11 +48,11 @@ def opened(index: Path, pixels: Path, limit: int = 0) -> PictureSet:
     entries = tuple(entries[number] for number in chosen)
     used = {entry["subject"] for entry in entries}
     tensor = torch.from_numpy(np.array(array[chosen]))
-    made = PictureSet(tensor, entries, {key: subjects[key] for key in subjects if key in used}, torch.empty(0))
-    return PictureSet(tensor, made.entries, made.subjects, probabilities(made))
+    made = ImageSet(tensor, entries, {key: subjects[key] for key in subjects if key in used}, torch.empty(0))
+    return ImageSet(tensor, made.entries, made.subjects, probabilities(made))
 
 
-def read_folder(ctx: Context, captions: str, size: int) -> PictureSet:
+def read_folder(ctx: Context, captions: str, size: int) -> ImageSet:
     """A folder with `metadata.jsonl`, each image scaled and cropped to a square.
 
     Raises:
@@ -61,7 +61,7 @@ def read_folder(ctx: Context, captions: str, size: int) -> PictureSet:
     import torch
 
     folder = captions.rpartition("/")[0]
-    pictures: list[np.ndarray] = []
+    images: list[np.ndarray] = []
     entries: list[dict[str, Any]] = []
     subjects: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
@@ -70,7 +70,7 @@ def read_folder(ctx: Context, captions: str, size: int) -> PictureSet:
             continue
         try:
             name, names = _line(line)
-            pictures.append(_square(ctx.files.path(f"{folder}/{name}" if folder else name), size))
+            images.append(_square(ctx.files.path(f"{folder}/{name}" if folder else name), size))
         except ProblemError as error:
             problems += error.problems
         except (ValueError, KeyError, TypeError, OSError) as error:
@@ -85,7 +85,7 @@ def read_folder(ctx: Context, captions: str, size: int) -> PictureSet:
         )
         raise ProblemError(problems[:20] or [empty])
     weights = torch.full((len(entries),), 1 / len(entries), dtype=torch.float64)
-    return PictureSet(torch.from_numpy(np.stack(pictures)), tuple(entries), subjects, weights)
+    return ImageSet(torch.from_numpy(np.stack(images)), tuple(entries), subjects, weights)
 
 
 def _line(line: str) -> tuple[str, list[str]]:
@@ -102,27 +102,27 @@ def _square(path: Path, size: int) -> np.ndarray:
 
     from safelight.sdk.image_files import read_image
 
-    upright = read_image(path).picture().convert("RGBA")
+    upright = read_image(path).image().convert("RGBA")
     return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
 
 
-def probabilities(pictures: PictureSet, focus: float = 1.0, common: float | None = None, solid: float = 1.0) -> Tensor:
+def probabilities(images: ImageSet, focus: float = 1.0, common: float | None = None, solid: float = 1.0) -> Tensor:
     """Probability of each image (N,) float64: its subject's weight to the power `focus`, the first style `solid`
     times as often; with `common`, that share goes to the subjects that the index marks as such.
 
     Raises:
-        ProblemError: `bad_picture_set`, when `common` is given for a set that was prepared before subjects were marked.
+        ProblemError: `bad_image_set`, when `common` is given for a set that was prepared before subjects were marked.
     """
     import torch
 
-    subjects = [pictures.subjects[entry["subject"]] for entry in pictures.entries]
-    styles = np.array([entry["style"] for entry in pictures.entries])
+    subjects = [images.subjects[entry["subject"]] for entry in images.entries]
+    styles = np.array([entry["style"] for entry in images.entries])
     weight = np.array([subject.get("weight", 1.0) for subject in subjects], np.float64) ** focus
     weight *= np.where(styles == 0, solid, 1.0)
     if common is not None and any("slug" in subject and "common" not in subject for subject in subjects):
         message = "This image set does not say which subjects are common: it was prepared by an earlier release."
         hint = "Prepare it again with `python -m training.fetch`, or set `common` to 0."
-        raise ProblemError(Problem(code="bad_picture_set", message=message, hint=hint, port="common", value=common))
+        raise ProblemError(Problem(code="bad_image_set", message=message, hint=hint, port="common", value=common))
     everyday = np.array([subject.get("common", False) for subject in subjects])
     if common is not None and everyday.any() and not everyday.all():
         weight[everyday] *= common / weight[everyday].sum()
@@ -143,9 +143,9 @@ def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tenso
 class Drawer:
     """Draws images, backgrounds and captions of a set."""
 
-    def __init__(self, pictures: PictureSet, seed: int) -> None:
-        self.pictures, self.seed = pictures, seed
-        self._edges = np.cumsum(pictures.weights.numpy())
+    def __init__(self, images: ImageSet, seed: int) -> None:
+        self.images, self.seed = images, seed
+        self._edges = np.cumsum(images.weights.numpy())
 
     def numbers(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Which images, as often as they weigh."""
@@ -153,8 +153,8 @@ class Drawer:
 
     def text(self, rng: np.random.Generator, number: int, colour: int, explicit: bool = False) -> str:
         """A way of asking for an image over a palette colour."""
-        entry = self.pictures.entries[number]
-        return caption(rng, self.pictures.subjects[entry["subject"]], entry["style"], colour, explicit)
+        entry = self.images.entries[number]
+        return caption(rng, self.images.subjects[entry["subject"]], entry["style"], colour, explicit)
 
     def captions(self, step: int, count: int, explicit: float = 0.0) -> list[str]:
         """Captions of a step; the part `explicit` of them says style and background in any case."""
@@ -173,24 +173,24 @@ class Drawer:
             tuple(int(v) for v in rng.integers(0, 256, 3)) if rng.random() < anywhere else draw_colour(rng)[1]
             for _ in numbers
         ]
-        return composited(self.pictures.pixels[numbers], colours)  # pyright: ignore[reportArgumentType]
+        return composited(self.images.pixels[numbers], colours)  # pyright: ignore[reportArgumentType]
 
 
-def sheet(pictures: PictureSet, columns: int, rows: int, seed: int) -> Tensor:
+def sheet(images: ImageSet, columns: int, rows: int, seed: int) -> Tensor:
     """(1, rows * H, columns * W, 3) in 0..1."""
-    drawn = Drawer(pictures, seed).batch(0, columns * rows)
+    drawn = Drawer(images, seed).batch(0, columns * rows)
     return tiled(drawn / 2 + 0.5, columns)
 
 
-def tiled(pictures: Tensor, columns: int) -> Tensor:
+def tiled(images: Tensor, columns: int) -> Tensor:
     """Images (B, 3, H, W) in one, row by row: (1, rows * H, columns * W, 3). B is a multiple of `columns`."""
-    count, channels, height, width = pictures.shape
+    count, channels, height, width = images.shape
     rows = count // columns
-    grid = pictures.reshape(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
+    grid = images.reshape(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
     return grid.reshape(1, rows * height, columns * width, channels).clamp(0, 1).contiguous()
 
 
 def _bad_set(index: Path, pixels: Path, found: str) -> ProblemError:
     message = f"{index.name} and {pixels.name} are no image set: {found}."
     hint = "Prepare them again; `python -m training.fetch` writes both."
-    return ProblemError(Problem(code="bad_picture_set", message=message, hint=hint, port="index"))
+    return ProblemError(Problem(code="bad_image_set", message=message, hint=hint, port="index"))

@@ -18,7 +18,7 @@ interface Props {
 }
 
 /** A workflow in small: boxes and wires in their colours. */
-export function GraphPicture({ document: shown, width, height, marked, label, scale }: Props) {
+export function GraphImage({ document: shown, width, height, marked, label, scale }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const catalogue = useApp((state) => state.catalogue);
   const theme = useApp((state) => state.preferences.theme);
@@ -67,5 +67,5 @@ export function GraphPicture({ document: shown, width, height, marked, label, sc
       context.restore();
     }
   }, [shown, width, height, marked, catalogue, theme, ratio]);
-  return <canvas ref={canvas} className="graph-picture" style={{ width, height }} width={width * ratio} height={height * ratio} role="img" aria-label={label} />;
+  return <canvas ref={canvas} className="graph-image" style={{ width, height }} width={width * ratio} height={height * ratio} role="img" aria-label={label} />;
 }

@@ -18,7 +18,7 @@ interface Props {
 }
 
 /** Everything that is known of an image: what it shows, how it was made, and what can be done with it. */
-export function PictureDetail({ item, onCompare, onRemove, onView }: Props) {
+export function ImageDetail({ item, onCompare, onRemove, onView }: Props) {
   const t = useT();
   useWords();
   const catalogue = useApp((state) => state.catalogue);
@@ -57,8 +57,8 @@ export function PictureDetail({ item, onCompare, onRemove, onView }: Props) {
     byNode.set(node, group);
   }
   return (
-    <div className="picture-detail" aria-label={item.name} role="region">
-      <div className="picture-head">
+    <div className="image-detail" aria-label={item.name} role="region">
+      <div className="image-head">
         {item.thumbnail && (
           <button type="button" className="plain" aria-label={t("viewer.title")} onClick={() => onView(item)}>
             <img src={item.thumbnail} alt="" />
