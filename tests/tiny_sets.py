@@ -44,7 +44,7 @@ def index() -> dict[str, Any]:
 
 
 def write(folder: Path, side: int = SIDE) -> Path:
-    """Writes the set as `emoji/pictures.json` and `emoji/pictures.npy` below an input folder."""
+    """Writes the set as `emoji/images.json` and `emoji/images.npy` below an input folder."""
     target = folder / "emoji"
     target.mkdir(parents=True, exist_ok=True)
     np.save(target / "images.npy", pixels(side=side))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from safelight.sdk import (
     VAE,
@@ -22,19 +22,32 @@ from safelight.sdk import (
 
 from .training_values import ImageSet, LatentSet
 
+
+def _as_before(values: dict[str, Any]) -> dict[str, Any]:
+    """The files that a document of version 1 means when it names none."""
+    return {"index": "emoji/pictures.json", "pixels": "emoji/pictures.npy"} | values
+
+
+_RENAMED = Migration(outputs={"pictureset": "imageset"})
+_SET_TO_2 = replace(_RENAMED, values=_as_before)
 _TO_2 = Migration(inputs={"pictures": "images"}, outputs={"pictureset": "imageset"})
 
 
-@node(version=2, title="Open image set", aliases={"dataset.picture_set": 1}, migrations={1: _TO_2})
+@node(
+    version=2,
+    title="Open image set",
+    aliases={"dataset.picture_set": 1},
+    migrations={1: _SET_TO_2},
+)
 def image_set(
     *,
     index: Annotated[
         str,
         FilePick("text"),
         "The index (JSON) of a set that was prepared before, such as the emoji that `python -m training.fetch` writes.",
-    ] = "emoji/pictures.json",
+    ] = "emoji/images.json",
     pixels: Annotated[str, FilePick("any"), "Its images (.npy), as the same command wrote them."] = (
-        "emoji/pictures.npy"
+        "emoji/images.npy"
     ),
     limit: Annotated[
         int, Number(0, zero="all"), "Take only so many images, evenly spread, for a quick try. 0: all."
@@ -50,7 +63,7 @@ def image_set(
     return opened(ctx.files.path(index), ctx.files.path(pixels), limit)
 
 
-@node(version=2, title="Open image folder", cache=False, migrations={1: _TO_2})
+@node(version=2, title="Open image folder", cache=False, migrations={1: _RENAMED})
 def image_folder(
     *,
     captions: Annotated[

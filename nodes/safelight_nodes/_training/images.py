@@ -34,7 +34,8 @@ def opened(index: Path, pixels: Path, limit: int = 0) -> ImageSet:
 
     try:
         said = json.loads(index.read_text(encoding="utf-8"))
-        entries, subjects = said["images"], said["subjects"]
+        # `pictures` in an index that version 0.1 wrote.
+        entries, subjects = said.get("images", said.get("pictures")), said["subjects"]
         array = np.load(pixels, mmap_mode="r", allow_pickle=False)
         fits = array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] == 4 and len(array) == len(entries)
         fits &= all(entry["subject"] in subjects for entry in entries)
@@ -102,7 +103,7 @@ def _square(path: Path, size: int) -> np.ndarray:
 
     from safelight.sdk.image_files import read_image
 
-    upright = read_image(path).image().convert("RGBA")
+    upright = read_image(path).pil_image().convert("RGBA")
     return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
 
 

@@ -27,7 +27,7 @@ export class Catalogue {
   }
 }
 
-const SPELLED: Record<string, string> = { vae: "VAE", clip: "CLIP", lora: "LoRA", ip: "IP", id: "ID", controlnet: "ControlNet" };
+const SPELLED: Record<string, string> = { vae: "VAE", clip: "CLIP", lora: "LoRA", ip: "IP", id: "ID", controlnet: "ControlNet", ema: "EMA", warmup: "warm-up", kl: "KL" };
 
 /** `guidance_rescale` as a label: "Guidance rescale"; `clip_skip`: "CLIP skip". */
 export function labelOf(name: string): string {

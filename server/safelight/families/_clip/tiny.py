@@ -12,7 +12,7 @@ TEXT_WIDTH = 32
 """Channels of every text encoder here."""
 _MERGED_WORDS = [
     *("a", "an", "the", "of", "on", "in", "and", "with", "red", "green", "blue", "dark", "light"),
-    *("apple", "house", "cat", "dog", "photo", "image", "sky", "sea", "tree"),
+    *("apple", "house", "cat", "dog", "photo", "picture", "sky", "sea", "tree"),
 ]
 _LONGEST_PROMPT = 77
 

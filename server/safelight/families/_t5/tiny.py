@@ -7,7 +7,7 @@ from typing import Any
 
 _WORDS = (
     *("a", "an", "the", "of", "on", "in", "and", "with", "red", "green", "blue", "dark", "light"),
-    *("apple", "house", "cat", "dog", "photo", "image", "sky", "sea", "tree"),
+    *("apple", "house", "cat", "dog", "photo", "picture", "sky", "sea", "tree"),
 )
 _SPACE = "\u2581"
 
