@@ -215,7 +215,7 @@ def test_an_instance_is_repeated_in_its_panel_and_shows_its_last_turn(editor: Ed
     editor.one_step(lambda: panel.get_by_label("Runs").select_option("times"))
     editor.one_step(lambda: panel.get_by_label("A gets what the turn before gave at").select_option("out"))
     assert editor.document["nodes"]["loop"]["repeat"] == {"times": 2, "carry": {"a": "out"}}
-    assert "2 turns" in editor.node("loop").inner_text()
+    assert "↻ 2" in editor.node("loop").inner_text()
     editor.press("Control+Enter")
     editor.wait(
         "(() => { const s = __safelight.app.getState(); const t = s.tabs.find(t => t.id === s.active);"
@@ -227,3 +227,26 @@ def test_an_instance_is_repeated_in_its_panel_and_shows_its_last_turn(editor: Ed
     editor.settle()
     assert path(editor) == ["loop"]
     assert editor.node("sum").get_attribute("data-status") in ("done", "cached")
+
+
+KEEPS = {
+    "name": "keeps",
+    "nodes": {"save": {"type": "image.save", "values": {"name": "kept_{counter}"}}},
+    "links": [],
+    "inputs": [{"name": "image", "to": "save.image"}],
+    "outputs": [{"name": "files", "from": "save.files"}],
+}
+SHOTS = graph(
+    {"load": ("image.load", 0, 0), "lists": ("values.collect", 320, 0), "loop": ("subgraph:keeps", 640, 0)},
+    [("load.image", "lists.items"), ("load.image", "lists.items"), ("lists.values", "loop.image")],
+    outputs=[{"name": "files", "from": "loop.files"}],
+    subgraphs={"keeps": KEEPS},
+)
+
+
+def test_an_instance_shows_the_files_of_all_its_turns(editor: Editor) -> None:
+    SHOTS["nodes"]["load"]["values"] = {"file": "apple.png"}
+    SHOTS["nodes"]["loop"]["repeat"] = {"each": ["image"]}
+    editor.open(SHOTS, zoom=0.8)
+    editor.press("Control+Enter")
+    editor.wait("document.querySelectorAll('[data-node=loop] .result img').length === 2", 60)

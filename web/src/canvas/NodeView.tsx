@@ -305,8 +305,8 @@ function RepeatBadge({ node }: { node: NodeData }) {
   if (!repeat || kind === "none") return null;
   const text = kind === "times" ? (typeof repeat.times === "number" ? t("repeat.badge.times", { count: repeat.times }) : t("repeat.badge.count")) : t(`repeat.badge.${kind}` as TextKey);
   return (
-    <span className="badge quiet repeat" title={t("repeat.title")}>
-      ↻ {text}
+    <span className="badge quiet repeat" title={`${t("repeat.title")}: ${text}`}>
+      ↻{typeof repeat.times === "number" && kind === "times" ? ` ${repeat.times}` : ""}
     </span>
   );
 }

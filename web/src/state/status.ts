@@ -137,6 +137,8 @@ export type NodeFile = Pick<RunFile, "name" | "digest" | "media_type" | "width" 
 /** Results and live previews by tab and flat id of the node; they live as long as the page. */
 export interface Result {
   files: NodeFile[];
+  /** The run that made the files. */
+  run?: string;
   /** Object URL of the newest preview while sampling. */
   live?: string | undefined;
   curve?: NodeState["curve"];

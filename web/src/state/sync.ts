@@ -8,7 +8,7 @@ import { errorText, isError, problemLine } from "../i18n/problems";
 import * as m from "../graph";
 import { amendDocument, edit, selectedNodes } from "./edits";
 import { refreshFiles } from "./files";
-import { flatId, type Result, resultKey, setResult } from "./status";
+import { flatId, type NodeFile, type Result, resultKey, setResult, useResults } from "./status";
 import { followWorkflow, refreshWorkflows, startAutosave } from "./saving";
 import { randomId } from "./session";
 import { activeTab, type NodeRun, patchTab, tabOf, toast, useApp } from "./store";
@@ -260,11 +260,8 @@ export function receive(event: HostEvent): void {
         status: event.cached ? "cached" : "ran",
         seconds: event.seconds,
       });
-      showResult(event.run, event.node, {
-        live: undefined,
-        ...(event.files?.length ? { files: event.files } : {}),
-        ...(event.values ? { values: event.values } : {}),
-      });
+      showResult(event.run, event.node, { live: undefined, ...(event.values ? { values: event.values } : {}) });
+      if (event.files?.length) showFiles(event.run, event.node, event.files);
       break;
     case "node_skipped":
       setNode(event.run, event.node, { status: "skipped" });
@@ -309,6 +306,18 @@ function showResult(run: string, flat: string, result: Partial<Result>): void {
   else if (awaited) early.push({ run, node, result });
 }
 
+/** At the node that made them, and at every instance around it, with what other turns and nodes of the run made. */
+function showFiles(run: string, flat: string, files: NodeFile[]): void {
+  const tab = useApp.getState().tabs.find((candidate) => candidate.run === run);
+  const path = plainId(run, flat).split("/");
+  for (let depth = path.length; depth > 0; depth--) {
+    const node = path.slice(0, depth).join("/");
+    const before = tab && useResults.getState().results[resultKey(tab.id, node)];
+    const kept = before?.run === run ? before.files.filter((old) => !files.some((file) => file.name === old.name)) : [];
+    showResult(run, node, { files: [...kept, ...files], run, live: undefined });
+  }
+}
+
 /** The values that a node does not show in its own fields anyway. */
 function news(document: m.Document, flat: string, values: Record<string, unknown>): Record<string, unknown> {
   const path = flat.split("/");
@@ -326,12 +335,7 @@ function takeRun(run: Run): void {
   if (isActive(run)) return;
   const tab = useApp.getState().tabs.find((candidate) => candidate.run === run.id);
   if (!tab) return;
-  for (const file of run.files) {
-    if (file.node) {
-      const all = run.files.filter((other) => other.node === file.node);
-      setResult(resultKey(tab.id, plainId(run.id, file.node)), { files: all, live: undefined });
-    }
-  }
+  for (const file of run.files) if (file.node) showFiles(run.id, file.node, [file]);
   if (run.status === "failed") {
     const problem = run.problems.find(isError);
     toast(t("run.failed", { message: problem ? problemLine(problem) : "" }), "error");
