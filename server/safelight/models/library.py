@@ -6,20 +6,20 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from safelight.disk import is_below
 from safelight.families import Families, load_families
+from safelight.sdk.codec import hash_text
 from safelight.sdk.models import Source
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
-from safelight.sdk.unicode import named
 
 from .embeddings import EMBEDDING, embedding_missing, embedding_place
-from .headers import is_pickle, is_safetensors, read_header
+from .entries import ModelEntry, unusable, usable
 from .hub import (
     Progress,
     blob_digest,
@@ -30,7 +30,11 @@ from .hub import (
     snapshot,
     split_name,
 )
+from .index import Hashes, Index, hashes_of
 from .layout import SAID, Layout, Reader
+from .lookup import Lookup
+from .trees import Mount, Trees
+from .walk import Found, found_at, models_of
 
 STARTER = "starter"
 STARTER_PARTS = ("few_step", "image_encoder")
@@ -38,24 +42,6 @@ _LONGEST = 1024
 """Bytes of a model's name: longer ones are no paths on some systems."""
 TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline")}
 """What may be named where a model of a kind is asked for, if that is more than the kind itself."""
-
-
-class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as it is listed.
-
-    `place` is where it was found (see `Source`), `components` the bytes on disk of each part, `precision` the type that
-    most of its weights are kept in (`F16`, `BF16`, `F32`). `problem` says why it cannot be used, if so.
-    """
-
-    name: str
-    place: Literal["starter", "hub", "folder", "file"]
-    kind: str = ""
-    family: str = ""
-    components: dict[str, int] = {}
-    bytes: int = 0
-    precision: str = ""
-    path: str
-    problem: Problem | None = None
 
 
 def starter_folder() -> Path:
@@ -80,8 +66,12 @@ class Library:
         progress: Progress | None = None,
         endpoint: str | None = None,
         families: Families | None = None,
+        trees: Trees | None = None,
+        index: Index | None = None,
     ) -> None:
         self.folders = folders
+        self.trees = trees
+        self._index = index
         self.families = load_families() if families is None else families
         self.cache = cache
         self.starter = starter or starter_folder()
@@ -102,9 +92,11 @@ class Library:
         """
         # A link keeps its own name: the hub's cache names what it points to by digest.
         path = path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
-        for folder in (folder.resolve() for folder in self.folders):
-            if path.is_relative_to(folder) and path != folder:
-                return path.relative_to(folder).as_posix()
+        for mount in (mount._replace(folder=mount.folder.resolve()) for mount in self.mounts()):
+            if path.is_relative_to(mount.folder) and path != mount.folder:
+                name = mount.name(path)
+                found = self._local(name)
+                return name if found is not None and found[0].resolve() == path.resolve() else path.as_posix()
         for length in range(1, len(path.parts)):
             name = "/".join(path.parts[-length:])
             if name != STARTER and self._added.setdefault(name, path) == path:
@@ -114,7 +106,7 @@ class Library:
     def holds(self, name: str) -> bool:
         """Whether a name means something in the model folders or the package, usable or not."""
         known = name in (STARTER, *self._starter_parts())
-        return known or any(exists(folder / name) for folder in self.folders)
+        return known or any(path is not None and exists(path) for path in (one.path(name) for one in self.mounts()))
 
     def find(self, name: str, kind: str = "") -> Source:
         """The source behind a name as a user types it.
@@ -124,13 +116,17 @@ class Library:
         for (`pipeline`, `vae`, `controlnet`, `lora`, `ip_adapter`; empty for anything). An `embedding` is called as
         prompts do: by its file in the folder `embeddings` of a model folder, without the ending.
 
+        A name that leads nowhere is looked for once more, as other programs write theirs: by the end of its path, by
+        the file's name with or without ending, by a hash. See `Lookup`.
+
         Raises:
-            ProblemError: it is not there, leads out of the model folders, or is no model that can be used.
+            ProblemError: it is not there, leads out of the model folders, or is no model that can be used; several are
+                meant (`model_ambiguous`).
         """
-        source, layout = self._open_embedding(name) if kind == EMBEDDING else self._open(name)
+        source, layout = self._open_embedding(name) if kind == EMBEDDING else self._open(name, wanted=kind)
         if kind and layout.kind not in TAKES.get(kind, (kind,)):
             message = f"{name!r} is {SAID[layout.kind]}, and {SAID.get(kind, kind)} is needed here."
-            known = [entry.name for entry in self.list_models() if entry.kind in TAKES.get(kind, (kind,))]
+            known = sorted(self._names_of(kind))
             hint = f"There are {one_of(known)}." if known else "Choose another one."
             raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, value=name))
         return replace(source, fingerprint=layout.fingerprint(self._content))
@@ -159,32 +155,93 @@ class Library:
             ProblemError: as `find`.
         """
         source, layout = self._open(name)
-        return _entry(source, layout)
+        path = layout.root
+        found = found_at(_full_name(source), source.place, path)
+        # Which tree it lies in, and its hash, are known of all of them.
+        listed = next((entry for entry in self.list_models() if entry.name == found.name), None)
+        return listed if listed is not None and listed.problem is None else usable(source, layout, found)
 
     def list_models(self, on_progress: Callable[[int, int], None] | None = None) -> list[ModelEntry]:
-        """Every model that can be named: the starter, the model folders', and the hub cache's. Broken ones say why.
+        """Every model that can be named: the starter, those of the model folders and of the hub's cache. Broken ones
+        say why. What has not changed since it was listed last is told from the index, without reading it.
 
         `on_progress` is told how many of how many have been looked at.
         """
-        found: list[ModelEntry] = []
-        named = list(self._all())
-        for number, (name, place, path) in enumerate(named):
+        known = self._index.facts(self._version) if self._index is not None else {}
+        hashes = self._index.hashes() if self._index is not None else {}
+        listed: list[ModelEntry] = []
+        news: list[tuple[str, str, bytes]] = []
+        every = list(self._all())
+        for number, found in enumerate(every):
             if on_progress is not None:
-                on_progress(number, len(named))
+                on_progress(number, len(every))
             try:
-                source, layout = self._open(name, place)
-                found.append(_entry(source, layout))
-            except ProblemError as error:
-                # The cache holds models of every sort; those that are none of ours need no mention.
-                if place != "hub":
-                    found.append(ModelEntry(name=name, place=place, path=str(path), problem=error.problems[0]))
-        return found
+                stamp = found.stamp()
+                entry = self._known(found, stamp, known) or self._look(found)
+            except FileNotFoundError:  # gone since its folder was listed
+                continue
+            except OSError as error:
+                entry, stamp = _unreadable(found, error), ""
+            if _may_be_kept(entry) and stamp and known.get(str(found.path), ("",))[0] != stamp + found.name:
+                news.append((str(found.path), stamp + found.name, msgspec.msgpack.encode(entry)))
+            # The cache holds models of every sort; those that are none of ours need no mention.
+            if entry.problem is None or found.place != "hub":
+                of, sums = hashes.get(entry.path, ("", None))
+                same = sums is not None and of == stamp.split(" ")[0]
+                listed.append(msgspec.structs.replace(entry, sha256=sums.sha256) if sums and same else entry)
+        if self._index is not None:
+            here = {str(found.path) for found in every}
+            gone = [path for path in known if path not in here and not exists(Path(path))]
+            if news or gone:
+                self._index.learn(self._version, news, gone)
+        return listed
+
+    def _known(self, found: Found, stamp: str, known: Mapping[str, tuple[str, bytes]]) -> ModelEntry | None:
+        of, entry = known.get(str(found.path), ("", b""))
+        with contextlib.suppress(msgspec.MsgspecError):
+            return msgspec.msgpack.decode(entry, type=ModelEntry) if of == stamp + found.name else None
+        return None
+
+    def _look(self, found: Found) -> ModelEntry:
+        try:
+            return usable(*self._open(found.name, found.place), found)
+        except ProblemError as error:
+            return unusable(found, error.problems[0])
 
     def stamp(self) -> int:
         """A number that is another one when `list_models` may be: from names, sizes and times, no file is read."""
-        return hash(tuple((name, place, *_touched(path)) for name, place, path in self._all()))
+        stamps: list[tuple[str, str]] = []
+        for found in self._all():
+            with contextlib.suppress(OSError):  # it may be gone by now
+                stamps.append((found.name, found.stamp()))
+        return hash(tuple(stamps))
 
-    def _open(self, name: str, place: str | None = None) -> tuple[Source, Layout]:
+    @cached_property
+    def _version(self) -> str:
+        """A text that is another one when other code, or another rule, reads models."""
+        rooms = (Path(__file__).parent, Path(__file__).parent.parent / "families")
+        files = sorted(file for room in rooms for file in room.rglob("*.py"))
+        stamps = " ".join(f"{file.name}.{file.stat().st_mtime_ns}" for file in files)
+        return hash_text(f"{self._allow_pickle} {' '.join(self.families)} {stamps}")
+
+    def mounts(self) -> list[Mount]:
+        """Where models are looked for, in this order."""
+        own = [Mount("", folder) for folder in self.folders]
+        return own + (self.trees.mounts() if self.trees is not None else [])
+
+    def kind_of_file(self, path: Path) -> str:
+        """The kind of a file that lies anywhere; empty when it is no model that is known."""
+        try:
+            return self._reader.read(path.name, path).kind
+        except ProblemError:
+            return ""
+
+    def hash_of(self, path: Path, going_on: Callable[[], None] | None = None) -> Hashes:
+        """The hashes of a file, kept from the first time on."""
+        return self._index.hash(path, going_on) if self._index is not None else hashes_of(path, going_on)
+
+    def _open(self, name: str, place: str | None = None, wanted: str | None = None) -> tuple[Source, Layout]:
+        """The model of a name. `wanted` is a kind: with it a name that leads nowhere is looked for once more."""
         name = name.strip()
         if name == STARTER and place in (None, STARTER):
             return self._starter()
@@ -199,11 +256,14 @@ class Library:
             return Source("file" if path.is_file() else "folder", shown), layout
         bare, _, revision = name.partition("@")
         repository, inside = split_name(bare)
-        if not repository or place in ("folder", "file"):
-            raise self._missing(name)
-        root = self._hub_root(repository, revision, inside)
+        at_hub = bool(repository) and place not in ("folder", "file")
+        if wanted is not None and not (at_hub and self._cached(repository, revision, inside)):
+            meant = self._lookup().find(name, wanted)
+            if meant is not None:
+                return self._open(meant.name, meant.place)
+        root = self._hub_root(repository, revision, inside) if at_hub else None
         if root is None:
-            raise self._missing(name, command(repository, revision, inside))
+            raise self._missing(name, command(repository, revision, inside) if at_hub else "")
         return Source("hub", bare, revision), self._read(bare, root, command(repository, revision, inside))
 
     def _open_embedding(self, name: str) -> tuple[Source, Layout]:
@@ -240,24 +300,28 @@ class Library:
                 inside = path / name.removeprefix(known).lstrip("/")
                 if exists(inside) and self._inside(inside):
                     return inside, name
-        for folder in self.folders:
-            if Path(name).is_absolute() and not Path(name).is_relative_to(folder):
-                continue
-            path = folder / name
-            if not exists(path) or path == folder:
+        mounts = self.mounts()
+        if Path(name).is_absolute():
+            inside = next((mount for mount in mounts if Path(name).is_relative_to(mount.folder)), None)
+            if inside is None:
+                raise self._outside(name, Path(name))
+            mounts, name = [inside], inside.name(Path(name))
+        tree, colon, rest = name.partition(":")
+        for mount in mounts:
+            own = colon and mount.tree == tree
+            path = mount.path(rest if own else name)
+            if path is None or not exists(path) or (path == mount.folder and not mount.prefix):
                 continue
             if not self._inside(path):
                 raise self._outside(name, path.resolve())
-            return path, path.relative_to(folder).as_posix()
-        if Path(name).is_absolute() and not any(Path(name).is_relative_to(folder) for folder in self.folders):
-            raise self._outside(name, Path(name))
+            return path, f"{tree}:{mount.name(path)}" if own else mount.name(path)
         return None
 
     def _outside(self, name: str, real: Path) -> ProblemError:
         message = (
             f"{name!r} leads out of the model folders ({os.pathsep.join(str(folder) for folder in self.folders)})."
         )
-        hint = f"Move it there, or add {real.parent} to SAFELIGHT_MODELS."
+        hint = f"Move it there, or add its folder: `safelight models add {real.parent}`, or SAFELIGHT_MODELS."
         return ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
 
     def _hub_root(self, repository: str, revision: str, inside: str) -> Path | None:
@@ -285,6 +349,10 @@ class Library:
     def _read(self, name: str, root: Path, get: str = "") -> Layout:
         try:
             layout = self._reader.read(name, root)
+        except OSError as error:
+            if not exists(root):  # gone meanwhile
+                raise self._missing(name, get) from None
+            raise ProblemError(_no_access(name, root, error)) from None
         except ProblemError as error:
             problem = error.problems[0]
             if get and problem.code == "model_incomplete":
@@ -293,7 +361,8 @@ class Library:
         for file in layout.files():
             if not self._inside(file):
                 message = f"{file.name} of {name!r} is a link that leads out of the model folders."
-                hint = f"Put the file itself there, or add {file.resolve().parent} to SAFELIGHT_MODELS."
+                place = file.resolve().parent
+                hint = f"Put the file there, or add its folder: `safelight models add {place}`, or SAFELIGHT_MODELS."
                 raise ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
         return layout
 
@@ -301,7 +370,7 @@ class Library:
         # What belongs to a file, such as an image encoder, lies beside it.
         beside = [path if path.is_dir() else path.parent for path in self._added.values()]
         roots = (*self.folders, self.starter, self.cache, *self._added.values(), *beside)
-        return is_below(path, *roots)
+        return is_below(path, *roots, *(self.trees.roots() if self.trees is not None else ()))
 
     def _content(self, path: Path) -> str:
         """The digest of a file. The hub's cache names its files by digest, so they need not be read."""
@@ -309,8 +378,9 @@ class Library:
         return named or self._digest(path)
 
     def _missing(self, name: str, get: str = "") -> ProblemError:
-        searched = [str(folder) for folder in self.folders]
-        known = [STARTER, *(model for model, _, _ in self._all())]
+        added = self.trees.kept.trees if self.trees is not None else ()
+        searched = [*(str(folder) for folder in self.folders), *(tree.folder for tree in added)]
+        known = [STARTER, *(found.name for found in self._all())]
         hints = [did_you_mean(name, known)]
         if get:
             searched.append(str(self.cache))
@@ -322,60 +392,39 @@ class Library:
             Problem(code="model_missing", message=message, hint=" ".join(filter(None, hints)), value=name)
         )
 
-    def _all(self) -> Iterator[tuple[str, Literal["starter", "hub", "folder", "file"], Path]]:
+    def _lookup(self) -> Lookup:
+        known = self._index.hashes() if self._index is not None else {}
+        return Lookup(list(self._all()), known, self._names_of, self._content)
+
+    def _names_of(self, kind: str) -> set[str]:
+        return {entry.name for entry in self.list_models() if entry.kind in TAKES.get(kind, (kind,))}
+
+    def _all(self) -> Iterator[Found]:
         if (self.starter / "model_index.json").is_file():
-            yield STARTER, "starter", self.starter
+            yield found_at(STARTER, STARTER, self.starter)
             for name in self._starter_parts():
-                yield name, "starter", self.starter / name.removeprefix(f"{STARTER}/")
-        for folder in self.folders:
-            yield from _models_below(folder, folder)
+                yield found_at(name, STARTER, self.starter / name.removeprefix(f"{STARTER}/"))
+        yield from models_of(self.mounts())
         for repository, path in repositories(self.cache):
-            yield repository, "hub", path
+            yield found_at(repository, "hub", path)
 
 
-def _models_below(folder: Path, top: Path, depth: int = 0) -> Iterator[tuple[str, Literal["folder", "file"], Path]]:
-    """Models of a folder and of the folders in it, which people sort them into."""
-    if depth > 4 or not folder.is_dir():
-        return
-    for path in sorted(folder.iterdir()):
-        name = path.relative_to(top).as_posix()
-        if path.name.startswith(".") or not named(path.name, str(folder)):
-            continue
-        if path.is_file() and (is_safetensors(path) or is_pickle(path) or path.suffix.lower() == ".gguf"):
-            yield name, "file", path
-        elif (path / "model_index.json").is_file() or (path / "config.json").is_file():
-            yield name, "folder", path
-        elif path.is_dir():
-            yield from _models_below(path, top, depth + 1)
-
-
-def _touched(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Name, size and time of a model's file, or of all files of its folder."""
-    for file in (path, *sorted(path.rglob("*"))) if path.is_dir() else (path,):
-        with contextlib.suppress(OSError):  # it may be gone by now
-            found = file.stat()
-            yield file.name, found.st_size, found.st_mtime_ns
+def _may_be_kept(entry: ModelEntry) -> bool:
+    """Whether an entry says the same as long as the files themselves do: it depends on nothing that lies elsewhere."""
+    if entry.problem is not None:
+        return entry.problem.code not in ("bad_path", "file_unreadable", "model_missing")
+    return entry.kind != "ip_adapter"
 
 
 def _full_name(source: Source) -> str:
     return f"{source.name}@{source.revision}" if source.revision else source.name
 
 
-def _entry(source: Source, layout: Layout) -> ModelEntry:
-    sizes = {
-        part or "weights": sum(file.stat().st_size for file in files.weights)
-        for part, files in layout.parts.items()
-        if files.weights
-    }
-    weights = [file for part in layout.parts.values() for file in part.weights if file.suffix != ".json"]
-    largest = max(weights, key=lambda file: file.stat().st_size, default=None)
-    return ModelEntry(
-        name=_full_name(source),
-        place=source.place,
-        kind=layout.kind,
-        family=layout.family,
-        components=sizes,
-        bytes=layout.bytes(),
-        precision=read_header(largest).dtypes() if largest else "",
-        path=str(layout.root),
-    )
+def _unreadable(found: Found, error: OSError) -> ModelEntry:
+    problem = _no_access(found.name, found.path, error)
+    return ModelEntry(name=found.name, place=found.place, path=str(found.path), tree=found.tree, problem=problem)
+
+
+def _no_access(name: str, path: Path, error: OSError) -> Problem:
+    message = f"{path} cannot be read: {error.strerror or type(error).__name__}."
+    return Problem(code="file_unreadable", message=message, hint="Give yourself the right to read it.", value=name)

@@ -1,0 +1,135 @@
+"""Which addresses models are fetched from, and how: from hosts that the user has named, over TLS, from public machines.
+
+What a workflow names is an address that a stranger wrote. It must not make this machine speak to its own network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import socket
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from safelight.sdk.problem import Problem, ProblemError, one_of
+
+_TRIES = 4
+_TIMEOUT = 30.0
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """Where files may come from, and which.
+
+    `hosts` are those that a setting names, as `host` or `host:port`; only they may be machines of a private network, or
+    be spoken to without TLS. `confirmed` are others that the user has agreed to.
+    """
+
+    hosts: tuple[str, ...]
+    confirmed: tuple[str, ...] = ()
+    allow_pickle: bool = False
+    tries: int = _TRIES
+    timeout: float = _TIMEOUT
+
+    def names(self, url: str) -> bool:
+        """Whether a setting names the host of an address."""
+        return _named(url, self.hosts)
+
+    def check(self, url: str) -> None:
+        """Raises ProblemError for an address that nothing may be fetched from."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None:
+            message = f"{url[:200]!r} is no address that a model can be fetched from."
+            raise problem("bad_url", message, "Give the https address of the file itself.", url)
+        if parts.scheme == "http" and not self.names(url):
+            message = f"{url[:200]!r} is not encrypted, so anybody on the way could change the file."
+            raise problem("bad_url", message, "Give its https address.", url)
+        if not self.names(url) and not _named(url, self.confirmed):
+            message = f"Models are not fetched from {parts.hostname} before you have agreed to it."
+            hint = f"If you trust it: `safelight models download URL --from {parts.netloc}`. Now: {one_of(self.hosts)}."
+            raise problem("host_not_allowed", message, hint, parts.netloc)
+
+
+def hub_token(url: str) -> str:
+    """The user's own token for the hub, which goes to the hub alone."""
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname == "huggingface.co":
+        from huggingface_hub import get_token
+
+        return get_token() or ""
+    return ""
+
+
+def _named(url: str, hosts: tuple[str, ...]) -> bool:
+    """Whether one of these is the host of an address; one with a port means that port."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    with contextlib.suppress(ValueError):
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+        return any(one.lower() in (host, f"{host}:{port}", f"[{host}]:{port}") for one in hosts)
+    return False
+
+
+def opener(rules: Rules) -> urllib.request.OpenerDirector:
+    """Connects to public machines alone, but for those that the settings name and the proxies of this machine."""
+    proxies = {urlsplit(proxy).hostname or "" for proxy in urllib.request.getproxies().values()}
+
+    def connect(address: tuple[str, int], timeout: Any = None, source_address: Any = None) -> socket.socket:
+        del source_address  # as `socket.create_connection` is called
+        host, port = address
+        trusted = host in proxies or _named(
+            f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}", rules.hosts
+        )
+        last: OSError | None = None
+        for family, kind, proto, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            if not trusted and not ipaddress.ip_address(where[0]).is_global:
+                message = f"{host} leads to {where[0]}, a machine of this network, which models are not fetched from."
+                raise problem("host_not_allowed", message, f"Name {host}:{port} in `hosts` of models.json.", host)
+            # Connected to the very address that was looked at: the name might lead elsewhere by now.
+            line = socket.socket(family, kind, proto)
+            try:
+                line.settimeout(timeout)
+                line.connect(where)
+                return line
+            except OSError as error:
+                line.close()
+                last = error
+        raise last or ConnectionError(f"{host} has no address")
+
+    class Plain(http.client.HTTPConnection):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._create_connection = connect
+
+    class Secure(http.client.HTTPSConnection):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._create_connection = connect
+
+    class PlainHandler(urllib.request.HTTPHandler):
+        def http_open(self, req: urllib.request.Request) -> Any:
+            return self.do_open(Plain, req)
+
+    class SecureHandler(urllib.request.HTTPSHandler):
+        def https_open(self, req: urllib.request.Request) -> Any:
+            return self.do_open(Secure, req)
+
+    class Redirects(urllib.request.HTTPRedirectHandler):
+        """Hosts send on to where they keep their files; that may be any public machine, but never without TLS."""
+
+        def redirect_request(
+            self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+        ) -> urllib.request.Request | None:
+            if urlsplit(newurl).scheme != "https" and not rules.names(newurl):
+                message = f"{urlsplit(req.full_url).hostname} sends on to an address without TLS: {newurl[:200]!r}."
+                raise problem("bad_url", message, "Fetch it from another place.", newurl)
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    return urllib.request.build_opener(PlainHandler, SecureHandler, Redirects)
+
+
+def problem(code: str, message: str, hint: str, value: Any) -> ProblemError:
+    return ProblemError(Problem(code=code, message=message, hint=hint, value=value))
