@@ -178,7 +178,11 @@ async def add_folder(call: Call) -> ModelFolder:
     body: FolderBody = call.body
     trees = call.state.host.studio.models.library.trees
     assert trees is not None
-    tree = await asyncio.to_thread(trees.add, Path(body.folder), body.like)
+    folder = Path(body.folder)
+    if not folder.is_absolute() or "\0" in body.folder:
+        message = f"{body.folder[:200]!r} is not the whole path of a folder."
+        raise Refused(422, "bad_model_folder", message, "Give it from the top.", value=body.folder)
+    tree = await asyncio.to_thread(trees.add, folder, body.like)
     call.state.host.models.again()
     return ModelFolder(name=tree.name, like=tree.like, folder=tree.folder)
 
@@ -222,7 +226,7 @@ ROUTES = [
         "Fetch a model",
         "models",
         DownloadInfo,
-        202,
+        201,
         body=DownloadBody,
         errors=(403, 422),
     ),

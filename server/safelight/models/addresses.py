@@ -25,7 +25,8 @@ class Rules(msgspec.Struct, frozen=True):
     """Where files may come from, and which.
 
     `hosts` are those that a setting names, as `host` or `host:port`; only they may be machines of a private network, or
-    be spoken to without TLS. `confirmed` are others that the user has agreed to.
+    be spoken to without TLS. `confirmed` are others that the user has agreed to. `tries` is how often in a row a line
+    may break with nothing having come, `pauses` the seconds between them, `timeout` how long nothing may come.
     """
 
     hosts: tuple[str, ...]
@@ -33,6 +34,7 @@ class Rules(msgspec.Struct, frozen=True):
     allow_pickle: bool = False
     tries: int = _TRIES
     timeout: float = _TIMEOUT
+    pauses: tuple[float, ...] = (0.5, 2.0, 5.0)
 
     def names(self, url: str) -> bool:
         """Whether a setting names the host of an address."""

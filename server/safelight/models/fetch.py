@@ -38,7 +38,6 @@ _NOTE = "note.json"
 SPARE = 256 << 20
 """Bytes of the disk that are left free."""
 _BLOCK = 1 << 20
-_PAUSES = (0.5, 2.0, 5.0)
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +166,7 @@ class _Sitting:
             if failures >= self._rules.tries:
                 raise _failed(self._order, reason)
             self._tell()
-            time.sleep(_PAUSES[min(failures, len(_PAUSES)) - 1] if self._rules.timeout >= 5 else 0.01)
+            time.sleep(self._rules.pauses[min(failures, len(self._rules.pauses)) - 1])
 
     def _take_up(self) -> None:
         """Goes on with what was begun."""

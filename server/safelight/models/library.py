@@ -324,20 +324,31 @@ class Library:
         hint = f"Move it there, or add its folder: `safelight models add {real.parent}`, or SAFELIGHT_MODELS."
         return ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
 
+    def bring(self, name: str, progress: Progress | None = None) -> None:
+        """Fetches what is read of a model of the hub, unless all of it is in the cache.
+
+        Raises:
+            ProblemError: as `hub.download`.
+        """
+        bare, _, revision = name.partition("@")
+        self._complete(*split_name(bare), revision, progress)
+
     def _hub_root(self, repository: str, revision: str, inside: str) -> Path | None:
         """The folder or file of the cache that is meant; downloaded where that is allowed and something is missing."""
+        if self._allow_download:
+            self._complete(repository, inside, revision, self.progress)
+        return self._cached(repository, revision, inside)
+
+    def _complete(self, repository: str, inside: str, revision: str, progress: Progress | None) -> None:
         found = self._cached(repository, revision, inside)
-        if not self._allow_download:
-            return found
         if found is not None:
             try:
                 self._reader.read(repository, found)
-                return found
+                return
             except ProblemError as error:
                 if error.problems[0].code not in ("model_incomplete", "not_a_model"):
-                    return found
-        download(repository, revision, inside, self.cache, self.progress, self._endpoint)
-        return self._cached(repository, revision, inside)
+                    return
+        download(repository, revision, inside, self.cache, progress, self._endpoint)
 
     def _cached(self, repository: str, revision: str, inside: str) -> Path | None:
         folder = snapshot(self.cache, repository, revision)

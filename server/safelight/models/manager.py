@@ -13,7 +13,7 @@ from safelight.sdk.problem import Problem, ProblemError
 from .addresses import Rules
 from .entries import ModelEntry
 from .fetch import Order, Part, Progress, arrived, fetch, forget
-from .hub import download, split_name
+from .hub import split_name
 from .index import Hashes
 from .library import Library
 from .trees import PLACES
@@ -72,15 +72,13 @@ class Manager:
         """
         self.check(order, confirmed)
         if "://" not in order.url:
-            bare, _, revision = order.url.partition("@")
-            repository, inside = split_name(bare)
 
             def tell(file: str, done: int, total: int) -> None:
                 del file
                 if progress is not None:
                     progress(done, total)
 
-            download(repository, revision, inside, self._library.cache, tell)
+            self._library.bring(order.url, tell)
             return order.url
         path, _ = fetch(order, self.folder, self.rules(confirmed), progress, self._place)
         return path.relative_to(self.folder).as_posix()

@@ -161,6 +161,8 @@ class Trees:
             ProblemError: `bad_model_folder`, when there is no such folder, or none of the subfolders is there.
         """
         folder = folder.expanduser().absolute()
+        if folder.resolve() == Path(folder.anchor):
+            raise _bad(folder, f"{str(folder)!r} is a whole disk.", "Give the folder that the models lie in.")
         if not folder.is_dir():
             raise _bad(folder, f"There is no folder {str(folder)!r}.", "Give the folder that the program lies in.")
         known = [tree for tree in self.kept.trees if Path(tree.folder).resolve() == folder.resolve()]
