@@ -34,7 +34,7 @@ _NEEDS = {
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
-    action = _ALIASES.get(given.action, given.action)
+    action: str = _ALIASES.get(given.action) or given.action
     with Studio.open(allow_download=action == "download" or given.get) as studio:
         try:
             if action in _NEEDS and not given.name:
@@ -83,7 +83,7 @@ def _show(studio: Studio, given: argparse.Namespace) -> int:
         print_json(data)
         return 0
     for name, value in data.items():
-        if value not in ("", None, [], {}):
+        if value:
             print(f"  {name:<12} {', '.join(map(str, value)) if isinstance(value, list | tuple) else value}")
     return 0
 

@@ -43,6 +43,7 @@ from .routing import Call, Route
 _SCAN_PATIENCE = 1.0
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 _PREVIEW_BYTES = 32 << 20
+_BYTES = "application/octet-stream"
 
 
 class ModelQuery(msgspec.Struct, kw_only=True):
@@ -206,7 +207,17 @@ def _here_only(call: Call) -> None:
 ROUTES = [
     Route("GET", "/models", models, "Models that can be named", "models", ModelList, query=ModelQuery),
     Route("GET", "/models/{name}", model, "One model", "models", ModelInfo, errors=(404, 422)),
-    Route("GET", "/model-previews", preview, "Its image", "models", "image/*", query=PreviewQuery, errors=(404, 416)),
+    Route(
+        "GET",
+        "/model-previews",
+        preview,
+        "Its image",
+        "models",
+        _BYTES,
+        query=PreviewQuery,
+        errors=(404, 416),
+        also=(206, 304),
+    ),
     Route("GET", "/model-duplicates", duplicates, "Models whose files are equal", "models", DuplicateList),
     Route(
         "POST",

@@ -24,9 +24,10 @@ _TIMEOUT = 30.0
 class Rules(msgspec.Struct, frozen=True):
     """Where files may come from, and which.
 
-    `hosts` are those that a setting names, as `host` or `host:port`; only they may be machines of a private network, or
-    be spoken to without TLS. `confirmed` are others that the user has agreed to. `tries` is how often in a row a line
-    may break with nothing having come, `pauses` the seconds between them, `timeout` how long nothing may come.
+    `hosts` are those that a setting names, as `host` or `host:port`; only they may be machines of a private network,
+    and only those with a port be spoken to without TLS. `confirmed` are others that the user has agreed to. `tries` is
+    how often in a row a line may break with nothing having come, `pauses` the seconds between them, `timeout` how long
+    nothing may come.
     """
 
     hosts: tuple[str, ...]
@@ -40,13 +41,17 @@ class Rules(msgspec.Struct, frozen=True):
         """Whether a setting names the host of an address."""
         return _named(url, self.hosts)
 
+    def plain(self, url: str) -> bool:
+        """Whether a setting names host and port of an address, so that it may be spoken to without TLS."""
+        return _named(url, tuple(host for host in self.hosts if ":" in host))
+
     def check(self, url: str) -> None:
         """Raises ProblemError for an address that nothing may be fetched from."""
         parts = urlsplit(url)
         if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None:
             message = f"{url[:200]!r} is no address that a model can be fetched from."
             raise problem("bad_url", message, "Give the https address of the file itself.", url)
-        if parts.scheme == "http" and not self.names(url):
+        if parts.scheme == "http" and not self.plain(url):
             message = f"{url[:200]!r} is not encrypted, so anybody on the way could change the file."
             raise problem("bad_url", message, "Give its https address.", url)
         if not self.names(url) and not _named(url, self.confirmed):
@@ -125,7 +130,7 @@ def opener(rules: Rules) -> urllib.request.OpenerDirector:
         def redirect_request(
             self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
         ) -> urllib.request.Request | None:
-            if urlsplit(newurl).scheme != "https" and not rules.names(newurl):
+            if urlsplit(newurl).scheme != "https" and not rules.plain(newurl):
                 message = f"{urlsplit(req.full_url).hostname} sends on to an address without TLS: {newurl[:200]!r}."
                 raise problem("bad_url", message, "Fetch it from another place.", newurl)
             return super().redirect_request(req, fp, code, msg, headers, newurl)
