@@ -353,10 +353,14 @@ def test_a_path_of_the_users_own_is_added_and_no_other(home: Path, tmp_path: Pat
     tiny_models.tiny_lora(away / "other.safetensors", "sd1")
     shutil.copytree(home / "models" / "sd1", away / "whole")
     library = Library((home / "models",), digest=str, cache=tmp_path / "hub")
-    assert library.add(away / "mine.safetensors") == "mine.safetensors" == library.add(away / "." / "mine.safetensors")
-    assert library.add(away / "more" / "mine.safetensors") == "more/mine.safetensors"
-    assert library.add(away / "whole") == "whole"
-    assert library.add(home / "models" / "sd1") == "sd1"
+    assert (
+        library.names.add(away / "mine.safetensors")
+        == "mine.safetensors"
+        == library.names.add(away / "." / "mine.safetensors")
+    )
+    assert library.names.add(away / "more" / "mine.safetensors") == "more/mine.safetensors"
+    assert library.names.add(away / "whole") == "whole"
+    assert library.names.add(home / "models" / "sd1") == "sd1"
     source = library.find("mine.safetensors", "lora")
     assert (source.place, library.layout(source).root) == ("file", away / "mine.safetensors")
     assert library.layout(library.find("more/mine.safetensors")).root == away / "more" / "mine.safetensors"

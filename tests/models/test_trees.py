@@ -100,7 +100,11 @@ def test_a_name_in_two_trees_means_the_first_and_its_end_alone_asks(tmp_path: Pa
     store = opened(tmp_path / "home")
     assert {"loras/ink.safetensors", "comfyui-2:loras/ink.safetensors"} <= set(names(store))
     first, second = store.find("loras/ink.safetensors"), store.find("comfyui-2:loras/ink.safetensors")
-    assert first.fingerprint != second.fingerprint and first == store.find("loras/ink.safetensors")
+    assert first.fingerprint != second.fingerprint and first == store.find("comfyui:loras/ink.safetensors")
+    # By its path it is the very file that is meant, and stays it.
+    typed = store.find(str(tmp_path / "b/models/loras/ink.safetensors"))
+    assert typed == second and store.library.layout(typed).root == tmp_path / "b/models/loras/ink.safetensors"
+    assert store.add(tmp_path / "b/models/loras/ink.safetensors") == "comfyui-2:loras/ink.safetensors"
     assert store.find("same.safetensors", "lora").name == "loras/x/same.safetensors"  # equal files are one model
     with pytest.raises(ProblemError) as caught:
         store.find("diff.safetensors", "lora")

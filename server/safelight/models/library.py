@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from safelight.disk import is_below
 from safelight.families import Families, load_families
 from safelight.sdk.codec import hash_text
 from safelight.sdk.models import Source
@@ -33,7 +31,8 @@ from .hub import (
 from .index import Hashes, Index, hashes_of
 from .layout import SAID, Layout, Reader
 from .lookup import Lookup
-from .trees import Mount, Trees
+from .names import Names
+from .trees import Trees
 from .walk import Found, found_at, models_of
 
 STARTER = "starter"
@@ -80,33 +79,15 @@ class Library:
         self.progress = progress
         self._endpoint = endpoint
         self._allow_pickle = allow_pickle
-        self._reader = Reader(self.families, self._inside, allow_pickle)
-        self._added: dict[str, Path] = {}
-
-    def add(self, path: Path) -> str:
-        """Lets a file or folder outside the model folders be named as long as this library lives; returns the name.
-
-        It is for what a user names on a command line: a workflow cannot add anything. The name is that of the file,
-        with as many of the folders above it as tell it from others, so that a workflow saved with it is found again
-        once the file lies in a model folder.
-        """
-        # A link keeps its own name: the hub's cache names what it points to by digest.
-        path = path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
-        for mount in (mount._replace(folder=mount.folder.resolve()) for mount in self.mounts()):
-            if path.is_relative_to(mount.folder) and path != mount.folder:
-                name = mount.name(path)
-                found = self._local(name)
-                return name if found is not None and found[0].resolve() == path.resolve() else path.as_posix()
-        for length in range(1, len(path.parts)):
-            name = "/".join(path.parts[-length:])
-            if name != STARTER and self._added.setdefault(name, path) == path:
-                return name
-        return path.as_posix()
+        self.names = Names(folders, trees, (self.starter, cache))
+        self._reader = Reader(self.families, self.names.inside, allow_pickle)
 
     def holds(self, name: str) -> bool:
         """Whether a name means something in the model folders or the package, usable or not."""
         known = name in (STARTER, *self._starter_parts())
-        return known or any(path is not None and exists(path) for path in (one.path(name) for one in self.mounts()))
+        return known or any(
+            path is not None and exists(path) for path in (one.path(name) for one in self.names.mounts())
+        )
 
     def find(self, name: str, kind: str = "") -> Source:
         """The source behind a name as a user types it.
@@ -158,7 +139,8 @@ class Library:
         path = layout.root
         found = found_at(_full_name(source), source.place, path)
         # Which tree it lies in, and its hash, are known of all of them.
-        listed = next((entry for entry in self.list_models() if entry.name == found.name), None)
+        same = (found.name, str(path))
+        listed = next((entry for entry in self.list_models() if (entry.name, entry.path) == same), None)
         return listed if listed is not None and listed.problem is None else usable(source, layout, found)
 
     def list_models(self, on_progress: Callable[[int, int], None] | None = None) -> list[ModelEntry]:
@@ -224,11 +206,6 @@ class Library:
         stamps = " ".join(f"{file.name}.{file.stat().st_mtime_ns}" for file in files)
         return hash_text(f"{self._allow_pickle} {' '.join(self.families)} {stamps}")
 
-    def mounts(self) -> list[Mount]:
-        """Where models are looked for, in this order."""
-        own = [Mount("", folder) for folder in self.folders]
-        return own + (self.trees.mounts() if self.trees is not None else [])
-
     def kind_of_file(self, path: Path) -> str:
         """The kind of a file that lies anywhere; empty when it is no model that is known."""
         try:
@@ -249,7 +226,7 @@ class Library:
         if name in self._starter_parts() and place in (None, STARTER):
             path = self.starter / name.removeprefix(f"{STARTER}/")
             return Source(STARTER, name), self._reader.read(name, path)
-        local = self._local(name) if place in (None, "folder", "file") else None
+        local = self.names.path(name) if place in (None, "folder", "file") else None
         if local is not None:
             path, shown = local
             layout = self._read(shown, path)
@@ -268,7 +245,7 @@ class Library:
 
     def _open_embedding(self, name: str) -> tuple[Source, Layout]:
         self._refuse_strange(name)
-        place = embedding_place(name, self._local, self._allow_pickle)
+        place = embedding_place(name, self.names.path, self._allow_pickle)
         if place is None:
             raise embedding_missing(name, self.folders)
         return self._open(place, "file")
@@ -292,37 +269,6 @@ class Library:
             message = f"{shown} is not the name of a model."
             hint = "Give `starter`, a path below the model folders, or a hub id such as org/name."
             raise ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
-
-    def _local(self, name: str) -> tuple[Path, str] | None:
-        """The path that a name means, of what was added or below the model folders, and the name relative to there."""
-        for known, path in self._added.items():
-            if name == known or name.startswith(f"{known}/"):
-                inside = path / name.removeprefix(known).lstrip("/")
-                if exists(inside) and self._inside(inside):
-                    return inside, name
-        mounts = self.mounts()
-        if Path(name).is_absolute():
-            inside = next((mount for mount in mounts if Path(name).is_relative_to(mount.folder)), None)
-            if inside is None:
-                raise self._outside(name, Path(name))
-            mounts, name = [inside], inside.name(Path(name))
-        tree, colon, rest = name.partition(":")
-        for mount in mounts:
-            own = colon and mount.tree == tree
-            path = mount.path(rest if own else name)
-            if path is None or not exists(path) or (path == mount.folder and not mount.prefix):
-                continue
-            if not self._inside(path):
-                raise self._outside(name, path.resolve())
-            return path, f"{tree}:{mount.name(path)}" if own else mount.name(path)
-        return None
-
-    def _outside(self, name: str, real: Path) -> ProblemError:
-        message = (
-            f"{name!r} leads out of the model folders ({os.pathsep.join(str(folder) for folder in self.folders)})."
-        )
-        hint = f"Move it there, or add its folder: `safelight models add {real.parent}`, or SAFELIGHT_MODELS."
-        return ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
 
     def bring(self, name: str, progress: Progress | None = None) -> None:
         """Fetches what is read of a model of the hub, unless all of it is in the cache.
@@ -370,18 +316,12 @@ class Library:
                 raise ProblemError(msgspec.structs.replace(problem, hint=f"To get the rest: `{get}`.")) from None
             raise
         for file in layout.files():
-            if not self._inside(file):
+            if not self.names.inside(file):
                 message = f"{file.name} of {name!r} is a link that leads out of the model folders."
                 place = file.resolve().parent
                 hint = f"Put the file there, or add its folder: `safelight models add {place}`, or SAFELIGHT_MODELS."
                 raise ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
         return layout
-
-    def _inside(self, path: Path) -> bool:
-        # What belongs to a file, such as an image encoder, lies beside it.
-        beside = [path if path.is_dir() else path.parent for path in self._added.values()]
-        roots = (*self.folders, self.starter, self.cache, *self._added.values(), *beside)
-        return is_below(path, *roots, *(self.trees.roots() if self.trees is not None else ()))
 
     def _content(self, path: Path) -> str:
         """The digest of a file. The hub's cache names its files by digest, so they need not be read."""
@@ -415,7 +355,7 @@ class Library:
             yield found_at(STARTER, STARTER, self.starter)
             for name in self._starter_parts():
                 yield found_at(name, STARTER, self.starter / name.removeprefix(f"{STARTER}/"))
-        yield from models_of(self.mounts())
+        yield from models_of(self.names.mounts())
         for repository, path in repositories(self.cache):
             yield found_at(repository, "hub", path)
 

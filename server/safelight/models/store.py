@@ -102,8 +102,8 @@ class ModelStore:
         self._library.progress = progress
 
     def add(self, path: Path) -> str:
-        """Lets a file or folder outside the model folders be named (see `Library.add`); returns the name."""
-        return self._library.add(path)
+        """Lets a file or folder outside the model folders be named (see `Names.add`); returns the name."""
+        return self._library.names.add(path)
 
     def holds(self, name: str) -> bool:
         """Whether a name means something in the model folders or the package."""

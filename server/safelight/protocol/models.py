@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from safelight.sdk.problem import Problem
 
-from .common import Body, WorkflowDocument
+from .common import Body, RawDocument
 from .records import DownloadInfo
 
 
@@ -68,7 +68,7 @@ class DuplicateList(msgspec.Struct, frozen=True, kw_only=True):
 class MissingBody(Body, kw_only=True):
     """A workflow."""
 
-    document: WorkflowDocument
+    document: RawDocument
 
 
 class MissingModel(msgspec.Struct, frozen=True, kw_only=True):
