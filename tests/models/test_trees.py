@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 import tiny_models
@@ -241,7 +242,12 @@ def test_the_tags_and_the_licence_of_a_header_are_told() -> None:
     assert noted({"ss_tag_frequency": "[1", "modelspec.trigger_phrase": "word"}).triggers == ("word",)
 
 
-def test_five_thousand_files_are_known_again_in_two_seconds(tmp_path: Path, one: Path) -> None:
+def test_five_thousand_files_are_known_again_in_two_seconds(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    layer = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+    one = tmp_path / "one.safetensors"
+    save_file({f"{layer}.lora_down.weight": np.zeros((4, 320)), f"{layer}.lora_up.weight": np.zeros((320, 4))}, one)
     folder = tmp_path / "ComfyUI/models/loras"
     for number in range(5000):
         if number % 100 == 0:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -86,6 +87,8 @@ _ROWS: Mapping[Like, tuple[tuple[str, str], ...]] = {
     ),
 }
 _INVOKE_KINDS: Mapping[str, str] = {kind: place for path, place in _ROWS["invokeai"] for kind in [path.split("/")[-1]]}
+_FRESH = 1.0
+"""Seconds in which the settings of a tree are not looked at again: a search asks for them at every file."""
 _YAML = ("extra_model_paths.yaml", "extra_model_paths.yml")
 
 
@@ -125,6 +128,15 @@ class Mount(NamedTuple):
         return self.folder / name[len(self.prefix) + 1 :] if name.startswith(f"{self.prefix}/") else None
 
 
+class _Look(NamedTuple):
+    """What was seen of a tree, when, and a stamp of what says so."""
+
+    at: float
+    stamp: Any
+    mounts: list[Mount]
+    roots: list[Path]
+
+
 class Trees:
     """The added folders, as `models.json` says now: what another process adds is seen at the next look."""
 
@@ -132,7 +144,7 @@ class Trees:
         self._file = home / SETTINGS
         self._stamp: Any = None
         self._kept = Kept()
-        self._looked: dict[Tree, tuple[Any, list[Mount], list[Path]]] = {}
+        self._looked: dict[Tree, _Look] = {}
 
     @property
     def kept(self) -> Kept:
@@ -206,11 +218,11 @@ class Trees:
 
     def mounts(self) -> list[Mount]:
         """Where models lie, in the order in which names are looked up. Folders that are gone have none."""
-        return [mount for _, mounts, _ in self._seen() for mount in mounts]
+        return [mount for look in self._seen() for mount in look.mounts]
 
     def roots(self) -> list[Path]:
         """The folders that files may be read from: all that was added, and what their programs' settings name."""
-        return [root for _, _, roots in self._seen() for root in roots]
+        return [root for look in self._seen() for root in look.roots]
 
     def problems(self) -> list[Problem]:
         """Why trees, or the list of them, cannot be used."""
@@ -228,24 +240,30 @@ class Trees:
             found += error.problems
         return found
 
-    def _seen(self) -> Iterator[tuple[Any, list[Mount], list[Path]]]:
+    def _seen(self) -> Iterator[_Look]:
         """What is known of each tree; looked at again when its folder or its settings have changed. What is damaged
         has no models; `problems` says why."""
         try:
             trees = self.kept.trees
         except ProblemError:
             return
+        now = time.monotonic()
         for tree in trees:
-            folder = Path(tree.folder)
-            stamp = tuple(_stamp(path) for path in _watched(tree))
-            if tree not in self._looked or self._looked[tree][0] != stamp:
-                mounts: list[Mount] = []
-                with contextlib.suppress(ProblemError):
-                    mounts.extend(_mounts(tree))
-                top = folder.resolve()
-                apart = {mount.folder.resolve() for mount in mounts if not mount.folder.resolve().is_relative_to(top)}
-                self._looked[tree] = (stamp, mounts, [top, *sorted(apart)])
+            known = self._looked.get(tree)
+            if known is None or now - known.at > _FRESH:
+                stamp = tuple(_stamp(path) for path in _watched(tree))
+                same = known is not None and known.stamp == stamp
+                self._looked[tree] = known._replace(at=now) if known and same else _looked(tree, stamp, now)
             yield self._looked[tree]
+
+
+def _looked(tree: Tree, stamp: Any, now: float) -> _Look:
+    mounts: list[Mount] = []
+    with contextlib.suppress(ProblemError):
+        mounts.extend(_mounts(tree))
+    top = Path(tree.folder).resolve()
+    apart = {mount.folder.resolve() for mount in mounts if not mount.folder.resolve().is_relative_to(top)}
+    return _Look(now, stamp, mounts, [top, *sorted(apart)])
 
 
 def _watched(tree: Tree) -> Iterator[Path]:
