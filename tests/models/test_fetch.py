@@ -58,6 +58,11 @@ def test_a_file_comes_whole_and_is_told_of(away: Away, tmp_path: Path, manner: s
     assert taken.code == "name_taken" and path.read_bytes() == away.data[:-8]
 
 
+def test_an_address_of_any_letters_is_sent(away: Away, tmp_path: Path) -> None:
+    path, _ = fetch(Order(url=away.url("模型%20ä.safetensors?b=ö")), tmp_path, rules(away))
+    assert path.name == "模型 ä.safetensors" and path.read_bytes() == away.data
+
+
 def test_the_folder_is_told_by_what_it_is(away: Away, tmp_path: Path) -> None:
     def sort(path: Path) -> str:
         return "loras" if path.name == "ink.safetensors" and path.read_bytes() == away.data else "wrong"
@@ -172,9 +177,23 @@ def test_hosts_that_nobody_named_are_not_spoken_to(away: Away, tmp_path: Path) -
         ("ftp://huggingface.co/a.safetensors", "bad_url"),
         ("file:///etc/passwd", "bad_url"),
         ("https:///a.safetensors", "bad_url"),
-        ("https://huggingface.co:bad/a.safetensors", "host_not_allowed"),
+        ("https://[::1/a.safetensors", "bad_url"),
+        ("https://hugging\u0441face.co/a.safetensors", "bad_url"),
+        ("https://huggingface.co/a b.safetensors", "bad_url"),
+        ("https://huggingface.co:bad/a.safetensors", "bad_url"),
     ):
         assert refused(lambda url=url: fetch(Order(url=url), tmp_path, nobody)).code == code, url
+    for number in (
+        "169.254.169.254",
+        "10.0.0.1",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[fe80::1]",
+        "0.0.0.0",
+    ):
+        reach, order = Rules((), confirmed=(number, number.strip("[]"))), Order(url=f"https://{number}/a.safetensors")
+        assert refused(lambda reach=reach, order=order: fetch(order, tmp_path, reach)).code == "host_not_allowed"
     # Agreeing to a host does not open this machine's own network: only a setting does.
     agreed = Rules((), confirmed=("localhost",), timeout=1.0)
     inside = f"https://localhost:{away.port}/a.safetensors"

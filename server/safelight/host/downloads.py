@@ -151,7 +151,10 @@ class Downloads:
         except (Stopped, asyncio.CancelledError):
             self._tell(job, status="paused", rate=0.0)
         except ProblemError as error:
-            self._tell(job, status="failed", rate=0.0, problem=error.problems[0])
+            if job.stop.is_set():  # libraries wrap what stopped them
+                self._tell(job, status="paused", rate=0.0)
+            else:
+                self._tell(job, status="failed", rate=0.0, problem=error.problems[0])
         except Exception as error:
             log.exception("the download of %s failed", job.order.url)
             problem = Problem(code="download_failed", message=f"{job.order.url} could not be downloaded: {error}")

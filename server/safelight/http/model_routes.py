@@ -104,7 +104,7 @@ async def preview(call: Call) -> web.StreamResponse:
     path = next((Path(entry.preview) for entry in found if entry.name == name and entry.preview), None)
 
     def look() -> Bytes | None:
-        if path is None or not path.is_file():
+        if path is None or not path.is_file() or not call.state.host.studio.models.library.names.inside(path):
             return None
         about = path.stat()
         if about.st_size > _PREVIEW_BYTES:

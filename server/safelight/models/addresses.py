@@ -11,7 +11,7 @@ import ipaddress
 import socket
 import urllib.request
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
@@ -19,6 +19,7 @@ from safelight.sdk.problem import Problem, ProblemError, one_of
 
 _TRIES = 4
 _TIMEOUT = 30.0
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -47,8 +48,8 @@ class Rules(msgspec.Struct, frozen=True):
 
     def check(self, url: str) -> None:
         """Raises ProblemError for an address that nothing may be fetched from."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None:
+        parts = _parts(url)
+        if parts is None or parts.scheme not in ("https", "http") or parts.username is not None:
             message = f"{url[:200]!r} is no address that a model can be fetched from."
             raise problem("bad_url", message, "Give the https address of the file itself.", url)
         if parts.scheme == "http" and not self.plain(url):
@@ -58,6 +59,14 @@ class Rules(msgspec.Struct, frozen=True):
             message = f"Models are not fetched from {parts.hostname} before you have agreed to it."
             hint = f"If you trust it: `safelight models download URL --from {parts.netloc}`. Now: {one_of(self.hosts)}."
             raise problem("host_not_allowed", message, hint, parts.netloc)
+        self.check_reach(url)
+
+    def check_reach(self, url: str) -> None:
+        """Raises ProblemError for an address that is a number of this network; names are looked at later."""
+        host = urlsplit(url).hostname or ""
+        with contextlib.suppress(ValueError):
+            if not self.names(url) and not _is_public(host):
+                raise _inside(host, host)
 
 
 def hub_token(url: str) -> str:
@@ -72,12 +81,12 @@ def hub_token(url: str) -> str:
 
 def _named(url: str, hosts: tuple[str, ...]) -> bool:
     """Whether one of these is the host of an address; one with a port means that port."""
-    parts = urlsplit(url)
+    parts = _parts(url)
+    if parts is None:
+        return False
     host = (parts.hostname or "").lower()
-    with contextlib.suppress(ValueError):
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
-        return any(one.lower() in (host, f"{host}:{port}", f"[{host}]:{port}") for one in hosts)
-    return False
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    return any(one.lower() in (host, f"{host}:{port}", f"[{host}]:{port}") for one in hosts)
 
 
 def opener(rules: Rules) -> urllib.request.OpenerDirector:
@@ -92,9 +101,8 @@ def opener(rules: Rules) -> urllib.request.OpenerDirector:
         )
         last: OSError | None = None
         for family, kind, proto, _, where in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            if not trusted and not ipaddress.ip_address(where[0]).is_global:
-                message = f"{host} leads to {where[0]}, a machine of this network, which models are not fetched from."
-                raise problem("host_not_allowed", message, f"Name {host}:{port} in `hosts` of models.json.", host)
+            if not trusted and not _is_public(str(where[0])):
+                raise _inside(f"{host}:{port}", str(where[0]))
             # Connected to the very address that was looked at: the name might lead elsewhere by now.
             line = socket.socket(family, kind, proto)
             try:
@@ -133,9 +141,46 @@ def opener(rules: Rules) -> urllib.request.OpenerDirector:
             if urlsplit(newurl).scheme != "https" and not rules.plain(newurl):
                 message = f"{urlsplit(req.full_url).hostname} sends on to an address without TLS: {newurl[:200]!r}."
                 raise problem("bad_url", message, "Fetch it from another place.", newurl)
+            rules.check_reach(newurl)
             return super().redirect_request(req, fp, code, msg, headers, newurl)
 
     return urllib.request.build_opener(PlainHandler, SecureHandler, Redirects)
+
+
+def _parts(url: str) -> SplitResult | None:
+    """The parts of an address; None where it has none that make sense."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.port != 0 and (parts.hostname or "").isascii() and url.isprintable() and " " not in url
+    except ValueError:
+        return None
+    return parts if sound and parts.hostname else None
+
+
+def quoted(url: str) -> str:
+    """An address as it is sent: letters that no address may have are written in percents."""
+    parts = urlsplit(url)
+    safe = "/%:=&?~+!$,;'@()*[]"
+    return parts._replace(path=quote(parts.path, safe), query=quote(parts.query, safe), fragment="").geturl()
+
+
+def _is_public(address: str) -> bool:
+    """Whether a number leads to the open network, also where it is one of IPv4 within one of IPv6.
+
+    Raises:
+        ValueError: it is a name.
+    """
+    found = ipaddress.ip_address(address.partition("%")[0])
+    inner: list[ipaddress.IPv4Address] = []
+    if isinstance(found, ipaddress.IPv6Address):
+        inner += [one for one in (found.ipv4_mapped, found.sixtofour) if one is not None]
+        inner += [ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)] if found in _NAT64 else []
+    return all(one.is_global and not one.is_multicast for one in (found, *inner))
+
+
+def _inside(host: str, address: str) -> ProblemError:
+    message = f"{host} leads to {address}, a machine of this network, which models are not fetched from."
+    return problem("host_not_allowed", message, f"Name it in `hosts` of models.json: {host}.", host)
 
 
 def problem(code: str, message: str, hint: str, value: Any) -> ProblemError:

@@ -8,6 +8,7 @@ and the digest that were told, and whose header can be read, gets its name.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import http.client
 import os
@@ -28,13 +29,14 @@ from safelight.disk import try_lock, write_file
 from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import ProblemError, one_of
 
-from .addresses import Rules, hub_token, opener, problem
+from .addresses import Rules, hub_token, opener, problem, quoted
 from .headers import is_pickle, read_header
 from .layout import unsafe
 from .walk import WEIGHTS
 
 PARTS = ".downloads"
 _NOTE = "note.json"
+_DISK = (errno.ENOSPC, getattr(errno, "EDQUOT", -1), errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 SPARE = 256 << 20
 """Bytes of the disk that are left free."""
 _BLOCK = 1 << 20
@@ -94,7 +96,7 @@ def fetch(
             raise problem("download_busy", f"{order.url[:200]!r} is being fetched already.", "Wait for it.", order.url)
         return _Sitting(order, top, rules, progress, sort).run()
     except OSError as error:
-        if isinstance(error, urllib.error.URLError | TimeoutError | ConnectionError | ssl.SSLError):
+        if error.errno not in _DISK:
             raise _failed(order, str(getattr(error, "reason", "") or error)) from None
         message = f"{top} cannot be written: {error.strerror or error}."
         raise problem("disk_full", message, "Make room, or give yourself the right to write there.", str(top)) from None
@@ -197,7 +199,7 @@ class _Sitting:
         if have and self._part.total == have:
             return True
         request = urllib.request.Request(
-            self._order.url, headers={"User-Agent": "safelight", "Accept-Encoding": "identity"}
+            quoted(self._order.url), headers={"User-Agent": "safelight", "Accept-Encoding": "identity"}
         )
         token = hub_token(self._order.url)
         if token:
