@@ -260,3 +260,31 @@ def test_five_thousand_files_are_known_again_in_two_seconds(tmp_path: Path) -> N
     assert opened(tmp_path / "home").list_models() == first and len(first) >= 5000
     once, again = between - began, time.perf_counter() - between
     assert again < 2 or again < once / 3  # a busy machine is slower both times
+
+
+def test_where_a_workflow_says_that_its_models_are() -> None:
+    from safelight.models.manager import sources
+
+    digest = "A" * 64
+    said = sources(
+        {
+            "models": [
+                {"name": "x/Ink.safetensors", "url": "https://a/1", "sha256": digest, "size": 7},
+                3,
+                {"name": 4},
+            ],
+            "nodes": {
+                "n": {"properties": {"models": [{"name": "ink.safetensors", "url": "https://b"}]}},
+                "m": {
+                    "models": [
+                        {"name": "vae.pt", "url": "u", "hash": digest, "hash_type": "SHA256", "directory": "vae"},
+                        {"name": "odd", "url": "u", "hash": digest, "hash_type": "MD5", "size": "big"},
+                    ]
+                },
+            },
+            "subgraphs": {"s": {"models": [{"name": "deep", "url": "https://c"}], "nodes": [1]}},
+        }
+    )
+    assert (said["ink.safetensors"].url, said["ink.safetensors"].sha256) == ("https://a/1", digest.lower())
+    assert (said["vae.pt"].sha256, said["vae.pt"].folder) == (digest.lower(), "vae")
+    assert (said["odd"].sha256, said["odd"].size, said["deep"].url) == ("", 0, "https://c")

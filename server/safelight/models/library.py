@@ -135,7 +135,7 @@ class Library:
         Raises:
             ProblemError: as `find`.
         """
-        source, layout = self._open(name)
+        source, layout = self._open(name, wanted="")
         path = layout.root
         found = found_at(_full_name(source), source.place, path)
         # Which tree it lies in, and its hash, are known of all of them.
