@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from safelight_command import Command
 
 import tiny_models
 from away import serving_away
+from cli.safelight_command import Command
 
 ROOT = Path(__file__).parents[2]
 

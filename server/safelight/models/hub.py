@@ -43,7 +43,7 @@ def split_name(name: str) -> tuple[str, str]:
 def command(repository: str, revision: str = "", inside: str = "") -> str:
     """The command that brings what is read of a repository (see `wanted_files`) into the cache, and no more."""
     name = f"{repository}/{inside}" if inside else repository
-    return f"safelight models get {shlex.quote(f'{name}@{revision}' if revision else name)}"
+    return f"safelight models download {shlex.quote(f'{name}@{revision}' if revision else name)}"
 
 
 def exists(path: Path) -> bool:
