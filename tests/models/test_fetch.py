@@ -13,8 +13,9 @@ import tiny_models
 from away import Away, serving_away
 from safelight.models import addresses
 from safelight.models.addresses import Rules
-from safelight.models.fetch import Order, arrived, fetch
+from safelight.models.fetch import fetch
 from safelight.models.hub import Stopped
+from safelight.models.orders import Order, arrived
 from safelight.sdk import Problem, ProblemError
 
 

@@ -14,7 +14,7 @@ from safelight.app import Studio
 from safelight.missing import Wanted, missing_models
 from safelight.models import ModelEntry
 from safelight.models.entries import matching
-from safelight.models.fetch import Order
+from safelight.models.orders import Order
 from safelight.models.trees import Trees
 from safelight.sdk.problem import Problem, ProblemError
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from safelight.app import Studio
-from safelight.models.fetch import Order
 from safelight.models.hub import Stopped
+from safelight.models.orders import Order
 from safelight.protocol.records import DownloadChanged, DownloadInfo
 from safelight.sdk.problem import Problem, ProblemError
 

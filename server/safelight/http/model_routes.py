@@ -17,7 +17,7 @@ from safelight.host.queue import without_details
 from safelight.missing import Wanted, missing_models
 from safelight.models import ModelEntry
 from safelight.models.entries import matching
-from safelight.models.fetch import Order
+from safelight.models.orders import Order
 from safelight.protocol.common import Done
 from safelight.protocol.models import (
     DownloadBody,

@@ -6,16 +6,16 @@ What a workflow names is an address that a stranger wrote. It must not make this
 from __future__ import annotations
 
 import contextlib
-import http.client
 import ipaddress
-import socket
-import urllib.request
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
 from safelight.sdk.problem import Problem, ProblemError, one_of
+
+if TYPE_CHECKING:
+    import urllib.request
 
 _TRIES = 4
 _TIMEOUT = 30.0
@@ -91,6 +91,11 @@ def _named(url: str, hosts: tuple[str, ...]) -> bool:
 
 def opener(rules: Rules) -> urllib.request.OpenerDirector:
     """Connects to public machines alone, but for those that the settings name and the proxies of this machine."""
+    # What speaks to the network takes longer to import than all of a start that needs none.
+    import http.client
+    import socket
+    import urllib.request
+
     proxies = {urlsplit(proxy).hostname or "" for proxy in urllib.request.getproxies().values()}
 
     def connect(address: tuple[str, int], timeout: Any = None, source_address: Any = None) -> socket.socket:

@@ -26,50 +26,20 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from safelight.disk import try_lock, write_file
-from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import ProblemError, one_of
 
 from .addresses import Rules, hub_token, opener, problem, quoted
 from .headers import is_pickle, read_header
 from .layout import unsafe
+from .orders import NOTE, Order, Part, Progress, forget, part_folder
 from .walk import WEIGHTS
 
-PARTS = ".downloads"
-_NOTE = "note.json"
 _DISK = (errno.ENOSPC, getattr(errno, "EDQUOT", -1), errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 SPARE = 256 << 20
 """Bytes of the disk that are left free."""
 _BLOCK = 1 << 20
 
 
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to fetch, and where to: `folder` below the models folder, and the file's `name` (by default the address').
-
-    `sha256` and `size` (0: unknown) are what the file must be.
-    """
-
-    url: str
-    folder: str = ""
-    name: str = ""
-    sha256: str = ""
-    size: int = 0
-
-    @property
-    def id(self) -> str:
-        """The same for the same file, so that asking again goes on with it."""
-        return "d" + hash_text(f"{self.url}\n{self.folder}\n{self.name}")[:12]
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """The note beside what has arrived. `tag` is what tells that the server still has the same file."""
-
-    order: Order
-    name: str = ""
-    tag: str = ""
-    total: int = 0
-
-
-Progress = Callable[[int, int], None]
 Sort = Callable[[Path], str]
 
 
@@ -90,8 +60,8 @@ def fetch(
     _target(top, order.folder, order.name or "any.safetensors", rules)
     release = None
     try:
-        _folder(top, order).mkdir(parents=True, exist_ok=True)
-        release = try_lock(_folder(top, order).with_suffix(".lock"))
+        part_folder(top, order).mkdir(parents=True, exist_ok=True)
+        release = try_lock(part_folder(top, order).with_suffix(".lock"))
         if release is None:
             raise problem("download_busy", f"{order.url[:200]!r} is being fetched already.", "Wait for it.", order.url)
         return _Sitting(order, top, rules, progress, sort).run()
@@ -105,25 +75,6 @@ def fetch(
             release()
 
 
-def arrived(top: Path) -> list[tuple[Part, int]]:
-    """The downloads that were begun and not ended, with the bytes that are there."""
-    found: list[tuple[Part, int]] = []
-    for note in sorted((top / PARTS).glob(f"*/{_NOTE}")):
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
-            part = msgspec.json.decode(note.read_bytes(), type=Part)
-            found.append((part, _size(note.with_name(part.name)) if part.name else 0))
-    return found
-
-
-def forget(top: Path, order: Order) -> None:
-    """Removes what has arrived of a file."""
-    shutil.rmtree(_folder(top, order), ignore_errors=True)
-
-
-def _folder(top: Path, order: Order) -> Path:
-    return top / PARTS / order.id
-
-
 class _Sitting:
     """One try to have a file, with the tries within it after the line broke."""
 
@@ -133,8 +84,8 @@ class _Sitting:
         self._rules = rules
         self._progress = progress
         self._sort = sort
-        self._folder = _folder(top, order)
-        self._note = self._folder / _NOTE
+        self._folder = part_folder(top, order)
+        self._note = self._folder / NOTE
         self._part = Part(order=order)
         self._digest = hashlib.sha256()
         self._opener = opener(rules)

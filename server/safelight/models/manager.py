@@ -12,10 +12,10 @@ from safelight.sdk.problem import Problem, ProblemError
 
 from .addresses import Rules
 from .entries import ModelEntry
-from .fetch import Order, Part, Progress, arrived, fetch, forget
 from .hub import split_name
 from .index import Hashes
 from .library import Library
+from .orders import Order, Part, Progress, arrived, forget
 from .trees import PLACES
 
 _MOST_SOURCES = 1000
@@ -80,6 +80,8 @@ class Manager:
 
             self._library.bring(order.url, tell)
             return order.url
+        from .fetch import fetch
+
         path, _ = fetch(order, self.folder, self.rules(confirmed), progress, self._place)
         return path.relative_to(self.folder).as_posix()
 
