@@ -278,11 +278,14 @@ def _like(folder: Path, like: str) -> Like:
         raise _bad(folder, f"No program {like!r} is known.", f"It is one of {one_of(LIKES)}.")
     if like:
         return next(one for one in LIKES if one == like)
-    if (folder / "models" / "Stable-diffusion").is_dir():
-        return "a1111"
-    if (folder / "models" / "checkpoints").is_dir() or any((folder / name).is_file() for name in _YAML):
+    if _database(folder).is_file():
+        return "invokeai"
+    if any((folder / name).is_file() for name in _YAML):
         return "comfyui"
-    return "invokeai" if _database(folder).is_file() else "plain"
+    there = {
+        one: sum((folder / path).is_dir() for path, _ in _ROWS[one] if path.startswith("models/")) for one in LIKES
+    }
+    return max(LIKES, key=lambda one: there[one])
 
 
 def _mounts(tree: Tree) -> Iterator[Mount]:
