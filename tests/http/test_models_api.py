@@ -117,11 +117,12 @@ def test_downloads_that_may_not_be_are_refused(server: Server, away: Away) -> No
     for body, code in (
         ({"url": "https://example.org/a.safetensors"}, "host_not_allowed"),
         ({"url": "http://169.254.169.254/a.safetensors", "confirmed": "169.254.169.254"}, "bad_url"),
+        ({"url": "https://127.0.0.1:9/a.safetensors", "confirmed": "127.0.0.1:9"}, "host_not_allowed"),
         ({"url": "not one"}, "bad_url"),
     ):
         status, answer = server.call("POST", "/downloads", body)
         assert status in (403, 422) and answer["problems"][0]["code"] == code
-    inside = {"url": "https://127.0.0.1:9/a.safetensors", "confirmed": "127.0.0.1:9"}
+    inside = {"url": "https://localhost:9/a.safetensors", "confirmed": "localhost:9"}
     begun = server.ask("POST", "/downloads", inside)
     assert until(server, begun["id"], "failed")["problem"]["code"] == "host_not_allowed"
     begun = server.ask("POST", "/downloads", {"url": away.url("run.ckpt")})
