@@ -110,7 +110,7 @@ def test_a_missing_model_is_told_with_the_way_to_get_it(safelight: Command) -> N
     (problem,) = report["problems"]
     assert (problem["code"], problem["node"], problem["port"]) == ("model_missing", "model", "model")
     assert "nobody/nothing" in problem["message"]
-    assert "models get nobody/nothing" in problem["hint"]
+    assert "models download nobody/nothing" in problem["hint"]
 
 
 def test_a_model_is_found_by_its_path(safelight: Command) -> None:

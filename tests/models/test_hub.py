@@ -248,7 +248,7 @@ def test_a_hub_that_cannot_be_reached(tmp_path: Path, served: Hub) -> None:
 
 
 def test_the_command_that_hints_name_fetches_what_is_read_and_no_more(tmp_path: Path, served: Hub) -> None:
-    assert hub.command("org/tiny", "main", "vae") == "safelight models get org/tiny/vae@main"
+    assert hub.command("org/tiny", "main", "vae") == "safelight models download org/tiny/vae@main"
     served.files |= {"README.md": b"x", "tiny.ckpt": b"x", "tiny.safetensors": b"x", "safety/model.safetensors": b"x"}
     before = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
     places = {"HF_HUB_CACHE": str(tmp_path / "cache"), "SAFELIGHT_HOME": str(tmp_path), "HF_ENDPOINT": served.url}

@@ -132,12 +132,12 @@ def test_a_missing_model_names_what_was_searched_and_how_to_get_it(store: ModelS
     found = problem(store, "some/model")
     assert found.code == "model_missing"
     assert "'some/model'" in found.message and str(home / "models") in found.message
-    assert "`safelight models get some/model`" in found.hint
-    assert "`safelight models get some/model@v2`" in problem(store, "some/model@v2").hint
+    assert "`safelight models download some/model`" in found.hint
+    assert "`safelight models download some/model@v2`" in problem(store, "some/model@v2").hint
     inside = problem(store, "some/model/deep/one.safetensors").hint
-    assert "`safelight models get some/model/deep/one.safetensors`" in inside
+    assert "`safelight models download some/model/deep/one.safetensors`" in inside
     assert "Did you mean sdxl" in problem(store, "sdxxl").hint
-    assert "models get" not in problem(store, "sdxxl").hint
+    assert "models download" not in problem(store, "sdxxl").hint
 
 
 def test_a_model_of_another_kind_is_refused_by_name(store: ModelStore) -> None:
@@ -219,7 +219,7 @@ def test_a_half_downloaded_model_is_told_from_a_whole_one(
     folder = _cached(tmp_path / "hub", home / "models" / "sd1", "org/tiny")
     (folder / "snapshots" / ("c" * 40) / "vae" / "diffusion_pytorch_model.safetensors").unlink()
     found = problem(make_store(), "org/tiny")
-    assert found.code == "model_incomplete" and "`safelight models get org/tiny`" in found.hint
+    assert found.code == "model_incomplete" and "`safelight models download org/tiny`" in found.hint
 
 
 def test_the_fp16_variant_serves_where_it_is_alone(make_store: Callable[..., ModelStore], tmp_path: Path) -> None:
@@ -353,10 +353,14 @@ def test_a_path_of_the_users_own_is_added_and_no_other(home: Path, tmp_path: Pat
     tiny_models.tiny_lora(away / "other.safetensors", "sd1")
     shutil.copytree(home / "models" / "sd1", away / "whole")
     library = Library((home / "models",), digest=str, cache=tmp_path / "hub")
-    assert library.add(away / "mine.safetensors") == "mine.safetensors" == library.add(away / "." / "mine.safetensors")
-    assert library.add(away / "more" / "mine.safetensors") == "more/mine.safetensors"
-    assert library.add(away / "whole") == "whole"
-    assert library.add(home / "models" / "sd1") == "sd1"
+    assert (
+        library.names.add(away / "mine.safetensors")
+        == "mine.safetensors"
+        == library.names.add(away / "." / "mine.safetensors")
+    )
+    assert library.names.add(away / "more" / "mine.safetensors") == "more/mine.safetensors"
+    assert library.names.add(away / "whole") == "whole"
+    assert library.names.add(home / "models" / "sd1") == "sd1"
     source = library.find("mine.safetensors", "lora")
     assert (source.place, library.layout(source).root) == ("file", away / "mine.safetensors")
     assert library.layout(library.find("more/mine.safetensors")).root == away / "more" / "mine.safetensors"

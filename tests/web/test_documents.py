@@ -201,7 +201,7 @@ def test_what_is_not_on_this_machine_is_kept_and_says_what_to_do(editor: Editor)
         editor.page.locator(f'[data-missing="{name}"]') for name in ("acme/paint.splash", "someone/great-model")
     )
     assert "pip install acme" in pack.inner_text()
-    assert "safelight models get someone/great-model" in model.inner_text()
+    assert "safelight models download someone/great-model" in model.inner_text()
     assert editor.node("load").locator(".model-field.missing").count() == 1
     model.get_by_role("button", name="Show the node").click()
     assert editor.selection == ["load"]

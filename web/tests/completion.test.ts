@@ -10,6 +10,15 @@ const model = (name: string, kind: string, family = "sd1"): ModelInfo => ({
   size: 1,
   components: {},
   precision: "F32",
+  format: "safetensors",
+  tree: "",
+  modified: 0,
+  preview: "",
+  title: "",
+  triggers: [],
+  licence: "",
+  source: "",
+  sha256: "",
   problem: null,
 });
 const MODELS = [

@@ -76,10 +76,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     cache.add_argument("action", choices=["info", "clear"])
     cache.add_argument("--json", action="store_true", help="print JSON")
 
-    models = commands.add_parser("models", help="list the models, describe one, or get one from the hub")
-    models.add_argument("action", choices=["list", "info", "get"])
-    models.add_argument("name", nargs="?", help="its name; to get one, org/name[/path][@revision]")
-    models.add_argument("--json", action="store_true", help="print JSON")
+    _add_models(commands.add_parser("models", help="list, search and fetch models; use other programs' folders"))
 
     pack = commands.add_parser("pack", help="begin a pack of nodes, or check one")
     pack.add_argument("action", choices=["new", "check"])
@@ -107,6 +104,33 @@ def add_workflow_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", metavar="DIR", type=Path, default=Path(), help="where images to load are looked for")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("-h", "--help", action="store_true", help="show this help, with the inputs of the workflow")
+
+
+def _add_models(models: argparse.ArgumentParser) -> None:
+    actions = ("list", "search", "show", "missing", "duplicates", "folders", "add", "remove", "download", "info", "get")
+    models.add_argument(
+        "action",
+        choices=actions,
+        metavar="ACTION",
+        help="list; search WORDS; show NAME; missing WORKFLOW; duplicates; folders; add FOLDER; remove FOLDER; "
+        "download ADDRESS (https, or org/name[/path][@revision] of the hub). `info` is `show`, `get` is `download`",
+    )
+    models.add_argument("name", nargs="*", help="a model, words, a workflow, a folder or an address")
+    models.add_argument("--kind", metavar="KIND", default="", help="list, search: pipeline, lora, vae, controlnet, ...")
+    models.add_argument("--family", metavar="FAMILY", default="", help="list, search: sd1, sdxl, flux, ...")
+    models.add_argument("--broken", action="store_true", help="list, search: those that cannot be used, and why")
+    models.add_argument("--hash", action="store_true", help="show: with SHA-256 and the short hashes of A1111")
+    models.add_argument(
+        "--like", metavar="PROGRAM", default="", help="add: laid out as comfyui, a1111, invokeai, plain"
+    )
+    models.add_argument("--folder", metavar="NAME", default="", help="download: the subfolder (by what it is)")
+    models.add_argument("--name", metavar="FILE", dest="file_name", default="", help="download: the file's name")
+    models.add_argument("--sha256", metavar="DIGEST", default="", help="download: what the file must be")
+    models.add_argument(
+        "--from", metavar="HOST", dest="host", default="", help="download: you agree to this host, once"
+    )
+    models.add_argument("--get", action="store_true", help="missing: fetch those whose source is known")
+    models.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _add_serve(serve: argparse.ArgumentParser) -> None:

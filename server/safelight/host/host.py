@@ -40,6 +40,8 @@ from . import preferences
 from .database import Database
 from .dispatch import Around, Dispatcher
 from .documents import Graphs
+from .downloads import Downloads
+from .duplicates import Duplicates
 from .gallery import Archive, Shelf
 from .lock import FolderLock
 from .models import ModelScan
@@ -97,6 +99,8 @@ class Host:
         self._archive: Archive | None = None
         self.live = Live(lambda: options.workers)
         self.models = ModelScan(self.graphs, self.publish)
+        self.downloads = Downloads(self.studio, self.publish, self.models.again)
+        self.duplicates = Duplicates(self.studio)
         self._dispatcher: Dispatcher | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._queue_due: asyncio.TimerHandle | None = None
@@ -171,6 +175,7 @@ class Host:
             spawn=self.spawn,
         )
         self._dispatcher = Dispatcher(around, paused=paused)
+        await self.downloads.open()
         await self.pool.start(self._dispatcher)
         self.spawn(self._dispatcher.dispatch())
         self.spawn(self._keep_gallery())
@@ -183,6 +188,8 @@ class Host:
         """Runs stop at their next step and are taken up again by the next server; then everything ends."""
         self.closing = self.dispatcher.closing = True
         self.lock.note({})
+        self.duplicates.close()
+        await self.downloads.close()
         await self.pool.stop(_STOP_GRACE)
         self.stream.close()
         # What workers have told last is still to be written.

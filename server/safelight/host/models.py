@@ -57,6 +57,12 @@ class ModelScan:
                 task.result()
         return self.entries
 
+    def again(self) -> None:
+        """What is known may be old: models have come, or folders were added."""
+        self._ended = 0.0
+        if not self.scanning and self._stamp is not None:
+            self._begin()
+
     def _begin(self) -> None:
         self._task = asyncio.create_task(self._scan(), name="model scan")
 

@@ -15,6 +15,8 @@ from safelight.sdk.unicode import encode_json
 _STATUS = {
     "run_missing": 404,
     "model_missing": 404,
+    "download_missing": 404,
+    "host_not_allowed": 403,
     "workflow_missing": 404,
     "revision_missing": 404,
     "output_missing": 404,

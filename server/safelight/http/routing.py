@@ -76,6 +76,8 @@ PATHS: dict[str, dict[str, Any]] = {
     "item": {"type": "string", "pattern": "^p[0-9]{1,18}$", "description": "The id of an output."},
     "batch": {"type": "string", "pattern": "^b[0-9a-f]{12}$", "description": "The id of a batch."},
     "folder": {"type": "string", "enum": ["input", "output"]},
+    "download": {"type": "string", "pattern": "^d[0-9a-f]{12}$", "description": "The id of a download."},
+    "tree": {"type": "string", "minLength": 1, "maxLength": 100, "description": "The name of an added model folder."},
     "number": {"type": "integer", "minimum": 1, "maximum": 1 << 53},
 }
 

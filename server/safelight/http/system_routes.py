@@ -1,4 +1,4 @@
-"""Models, cache, the machine, settings."""
+"""Cache, the machine, settings."""
 
 from __future__ import annotations
 
@@ -11,44 +11,16 @@ import msgspec
 
 from safelight.app import Studio
 from safelight.engine import CacheInfo
-from safelight.host.queue import without_details
 from safelight.host.workers import library_versions, resident_bytes
-from safelight.models import ModelEntry
 from safelight.models.hardware import free_memory, total_memory
 from safelight.protocol.common import Done
 from safelight.protocol.records import Settings
-from safelight.protocol.system import ModelInfo, ModelList, ScanProgress, SettingsBody, SystemAnswer
+from safelight.protocol.system import SettingsBody, SystemAnswer
 
 from .problems import Refused
 from .routing import Call, Route
 
 _EDITOR_BYTES = 64 << 10
-_SCAN_PATIENCE = 1.0
-
-
-async def models(call: Call) -> ModelList:
-    scan = call.state.host.models
-    found = await scan.look(_SCAN_PATIENCE)
-    going_on = ScanProgress(done=scan.done, total=scan.total) if scan.scanning else None
-    return ModelList(models=[_model(entry) for entry in found], scanning=going_on)
-
-
-async def model(call: Call) -> ModelInfo:
-    name = call.path["name"]
-    return _model(await call.state.host.graphs.call(lambda studio: studio.models.describe(name)))
-
-
-def _model(entry: ModelEntry) -> ModelInfo:
-    return ModelInfo(
-        name=entry.name,
-        place=entry.place,
-        kind=entry.kind,
-        family=entry.family,
-        size=entry.bytes,
-        components=entry.components,
-        precision=entry.precision,
-        problem=without_details(entry.problem) if entry.problem is not None else None,
-    )
 
 
 async def cache(call: Call) -> CacheInfo:
@@ -121,8 +93,6 @@ async def change_settings(call: Call) -> Settings:
 
 
 ROUTES = [
-    Route("GET", "/models", models, "Models that can be named", "system", ModelList),
-    Route("GET", "/models/{name}", model, "One model", "system", ModelInfo, errors=(404, 422)),
     Route("GET", "/cache", cache, "Usage of the cache", "system", CacheInfo),
     Route("POST", "/cache/clear", cache_clear, "Forget everything that was computed", "system", Done),
     Route("GET", "/system", system, "Versions, devices, memory, workers", "system", SystemAnswer),

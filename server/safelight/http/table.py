@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import file_routes, gallery_routes, graph_routes, run_routes, system_routes, workflow_routes
+from . import file_routes, gallery_routes, graph_routes, model_routes, run_routes, system_routes, workflow_routes
 from .routing import Route
 
 BASE = "/api/v1"
@@ -12,5 +12,6 @@ ROUTES: tuple[Route, ...] = (
     *workflow_routes.ROUTES,
     *gallery_routes.ROUTES,
     *file_routes.ROUTES,
+    *model_routes.ROUTES,
     *system_routes.ROUTES,
 )

@@ -1,8 +1,8 @@
 """Models: what there is on disk, and what is in memory. Importing it loads nothing heavy."""
 
+from .entries import ModelEntry
 from .hardware import Numerics, numerics
 from .held import LoadedModel
-from .library import ModelEntry
 from .memory import Memory
 from .store import ModelStore
 

@@ -18,6 +18,11 @@ from safelight.sdk.problem import Problem, ProblemError
 Progress = Callable[[str, int, int], None]
 """Told of a download: the file, the bytes that are there, the bytes in all."""
 
+
+class Stopped(Exception):
+    """Raised by who is told of progress, to stop a download; what has arrived is kept."""
+
+
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _BLOB = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
 _PART = re.compile(r"(?:unet|transformer|vae|text_encoder|tokenizer|scheduler)(?:_\d)?")
@@ -38,7 +43,7 @@ def split_name(name: str) -> tuple[str, str]:
 def command(repository: str, revision: str = "", inside: str = "") -> str:
     """The command that brings what is read of a repository (see `wanted_files`) into the cache, and no more."""
     name = f"{repository}/{inside}" if inside else repository
-    return f"safelight models get {shlex.quote(f'{name}@{revision}' if revision else name)}"
+    return f"safelight models download {shlex.quote(f'{name}@{revision}' if revision else name)}"
 
 
 def exists(path: Path) -> bool:
@@ -156,7 +161,7 @@ def download(
                 endpoint=endpoint,
                 tqdm_class=_teller(name, sizes[name], progress),
             )
-    except ProblemError:
+    except (ProblemError, Stopped):
         raise
     except Exception as error:  # network, disk, rights: all mean that the model is not there, and why is in the text
         raise _failed(repository, error) from error

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from safelight.disk import is_below
 from safelight.families import Families, load_families
+from safelight.sdk.codec import hash_text
 from safelight.sdk.models import Source
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
-from safelight.sdk.unicode import named
 
 from .embeddings import EMBEDDING, embedding_missing, embedding_place
-from .headers import is_pickle, is_safetensors, read_header
+from .entries import ModelEntry, unusable, usable
 from .hub import (
     Progress,
     blob_digest,
@@ -30,7 +28,12 @@ from .hub import (
     snapshot,
     split_name,
 )
+from .index import Hashes, Index, hashes_of
 from .layout import SAID, Layout, Reader
+from .lookup import Lookup
+from .names import Names
+from .trees import Trees
+from .walk import Found, found_at, models_of
 
 STARTER = "starter"
 STARTER_PARTS = ("few_step", "image_encoder")
@@ -38,24 +41,6 @@ _LONGEST = 1024
 """Bytes of a model's name: longer ones are no paths on some systems."""
 TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline")}
 """What may be named where a model of a kind is asked for, if that is more than the kind itself."""
-
-
-class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as it is listed.
-
-    `place` is where it was found (see `Source`), `components` the bytes on disk of each part, `precision` the type that
-    most of its weights are kept in (`F16`, `BF16`, `F32`). `problem` says why it cannot be used, if so.
-    """
-
-    name: str
-    place: Literal["starter", "hub", "folder", "file"]
-    kind: str = ""
-    family: str = ""
-    components: dict[str, int] = {}
-    bytes: int = 0
-    precision: str = ""
-    path: str
-    problem: Problem | None = None
 
 
 def starter_folder() -> Path:
@@ -80,8 +65,12 @@ class Library:
         progress: Progress | None = None,
         endpoint: str | None = None,
         families: Families | None = None,
+        trees: Trees | None = None,
+        index: Index | None = None,
     ) -> None:
         self.folders = folders
+        self.trees = trees
+        self._index = index
         self.families = load_families() if families is None else families
         self.cache = cache
         self.starter = starter or starter_folder()
@@ -90,31 +79,15 @@ class Library:
         self.progress = progress
         self._endpoint = endpoint
         self._allow_pickle = allow_pickle
-        self._reader = Reader(self.families, self._inside, allow_pickle)
-        self._added: dict[str, Path] = {}
-
-    def add(self, path: Path) -> str:
-        """Lets a file or folder outside the model folders be named as long as this library lives; returns the name.
-
-        It is for what a user names on a command line: a workflow cannot add anything. The name is that of the file,
-        with as many of the folders above it as tell it from others, so that a workflow saved with it is found again
-        once the file lies in a model folder.
-        """
-        # A link keeps its own name: the hub's cache names what it points to by digest.
-        path = path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
-        for folder in (folder.resolve() for folder in self.folders):
-            if path.is_relative_to(folder) and path != folder:
-                return path.relative_to(folder).as_posix()
-        for length in range(1, len(path.parts)):
-            name = "/".join(path.parts[-length:])
-            if name != STARTER and self._added.setdefault(name, path) == path:
-                return name
-        return path.as_posix()
+        self.names = Names(folders, trees, (self.starter, cache))
+        self._reader = Reader(self.families, self.names.inside, allow_pickle)
 
     def holds(self, name: str) -> bool:
         """Whether a name means something in the model folders or the package, usable or not."""
         known = name in (STARTER, *self._starter_parts())
-        return known or any(exists(folder / name) for folder in self.folders)
+        return known or any(
+            path is not None and exists(path) for path in (one.path(name) for one in self.names.mounts())
+        )
 
     def find(self, name: str, kind: str = "") -> Source:
         """The source behind a name as a user types it.
@@ -124,13 +97,17 @@ class Library:
         for (`pipeline`, `vae`, `controlnet`, `lora`, `ip_adapter`; empty for anything). An `embedding` is called as
         prompts do: by its file in the folder `embeddings` of a model folder, without the ending.
 
+        A name that leads nowhere is looked for once more, as other programs write theirs: by the end of its path, by
+        the file's name with or without ending, by a hash. See `Lookup`.
+
         Raises:
-            ProblemError: it is not there, leads out of the model folders, or is no model that can be used.
+            ProblemError: it is not there, leads out of the model folders, or is no model that can be used; several are
+                meant (`model_ambiguous`).
         """
-        source, layout = self._open_embedding(name) if kind == EMBEDDING else self._open(name)
+        source, layout = self._open_embedding(name) if kind == EMBEDDING else self._open(name, wanted=kind)
         if kind and layout.kind not in TAKES.get(kind, (kind,)):
             message = f"{name!r} is {SAID[layout.kind]}, and {SAID.get(kind, kind)} is needed here."
-            known = [entry.name for entry in self.list_models() if entry.kind in TAKES.get(kind, (kind,))]
+            known = sorted(self._names_of(kind))
             hint = f"There are {one_of(known)}." if known else "Choose another one."
             raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, value=name))
         return replace(source, fingerprint=layout.fingerprint(self._content))
@@ -158,33 +135,90 @@ class Library:
         Raises:
             ProblemError: as `find`.
         """
-        source, layout = self._open(name)
-        return _entry(source, layout)
+        source, layout = self._open(name, wanted="")
+        path = layout.root
+        found = found_at(_full_name(source), source.place, path)
+        # Which tree it lies in, and its hash, are known of all of them.
+        same = (found.name, str(path))
+        listed = next((entry for entry in self.list_models() if (entry.name, entry.path) == same), None)
+        return listed if listed is not None and listed.problem is None else usable(source, layout, found)
 
     def list_models(self, on_progress: Callable[[int, int], None] | None = None) -> list[ModelEntry]:
-        """Every model that can be named: the starter, the model folders', and the hub cache's. Broken ones say why.
+        """Every model that can be named: the starter, those of the model folders and of the hub's cache. Broken ones
+        say why. What has not changed since it was listed last is told from the index, without reading it.
 
         `on_progress` is told how many of how many have been looked at.
         """
-        found: list[ModelEntry] = []
-        named = list(self._all())
-        for number, (name, place, path) in enumerate(named):
+        known = self._index.facts(self._version) if self._index is not None else {}
+        hashes = self._index.hashes() if self._index is not None else {}
+        listed: list[ModelEntry] = []
+        news: list[tuple[str, str, bytes]] = []
+        every = list(self._all())
+        for number, found in enumerate(every):
             if on_progress is not None:
-                on_progress(number, len(named))
+                on_progress(number, len(every))
             try:
-                source, layout = self._open(name, place)
-                found.append(_entry(source, layout))
-            except ProblemError as error:
-                # The cache holds models of every sort; those that are none of ours need no mention.
-                if place != "hub":
-                    found.append(ModelEntry(name=name, place=place, path=str(path), problem=error.problems[0]))
-        return found
+                stamp = found.stamp()
+                entry = self._known(found, stamp, known) or self._look(found)
+            except FileNotFoundError:  # gone since its folder was listed
+                continue
+            except OSError as error:
+                entry, stamp = _unreadable(found, error), ""
+            if _may_be_kept(entry) and stamp and known.get(str(found.path), ("",))[0] != stamp + found.name:
+                news.append((str(found.path), stamp + found.name, msgspec.msgpack.encode(entry)))
+            # The cache holds models of every sort; those that are none of ours need no mention.
+            if entry.problem is None or found.place != "hub":
+                of, sums = hashes.get(entry.path, ("", None))
+                same = sums is not None and of == stamp.split(" ")[0]
+                listed.append(msgspec.structs.replace(entry, sha256=sums.sha256) if sums and same else entry)
+        if self._index is not None:
+            here = {str(found.path) for found in every}
+            gone = [path for path in known if path not in here and not exists(Path(path))]
+            if news or gone:
+                self._index.learn(self._version, news, gone)
+        return listed
+
+    def _known(self, found: Found, stamp: str, known: Mapping[str, tuple[str, bytes]]) -> ModelEntry | None:
+        of, entry = known.get(str(found.path), ("", b""))
+        with contextlib.suppress(msgspec.MsgspecError):
+            return msgspec.msgpack.decode(entry, type=ModelEntry) if of == stamp + found.name else None
+        return None
+
+    def _look(self, found: Found) -> ModelEntry:
+        try:
+            return usable(*self._open(found.name, found.place), found)
+        except ProblemError as error:
+            return unusable(found, error.problems[0])
 
     def stamp(self) -> int:
         """A number that is another one when `list_models` may be: from names, sizes and times, no file is read."""
-        return hash(tuple((name, place, *_touched(path)) for name, place, path in self._all()))
+        stamps: list[tuple[str, str]] = []
+        for found in self._all():
+            with contextlib.suppress(OSError):  # it may be gone by now
+                stamps.append((found.name, found.stamp()))
+        return hash(tuple(stamps))
 
-    def _open(self, name: str, place: str | None = None) -> tuple[Source, Layout]:
+    @cached_property
+    def _version(self) -> str:
+        """A text that is another one when other code, or another rule, reads models."""
+        rooms = (Path(__file__).parent, Path(__file__).parent.parent / "families")
+        files = sorted(file for room in rooms for file in room.rglob("*.py"))
+        stamps = " ".join(f"{file.name}.{file.stat().st_mtime_ns}" for file in files)
+        return hash_text(f"{self._allow_pickle} {' '.join(self.families)} {stamps}")
+
+    def kind_of_file(self, path: Path) -> str:
+        """The kind of a file that lies anywhere; empty when it is no model that is known."""
+        try:
+            return self._reader.read(path.name, path).kind
+        except ProblemError:
+            return ""
+
+    def hash_of(self, path: Path, going_on: Callable[[], None] | None = None) -> Hashes:
+        """The hashes of a file, kept from the first time on."""
+        return self._index.hash(path, going_on) if self._index is not None else hashes_of(path, going_on)
+
+    def _open(self, name: str, place: str | None = None, wanted: str | None = None) -> tuple[Source, Layout]:
+        """The model of a name. `wanted` is a kind: with it a name that leads nowhere is looked for once more."""
         name = name.strip()
         if name == STARTER and place in (None, STARTER):
             return self._starter()
@@ -192,23 +226,26 @@ class Library:
         if name in self._starter_parts() and place in (None, STARTER):
             path = self.starter / name.removeprefix(f"{STARTER}/")
             return Source(STARTER, name), self._reader.read(name, path)
-        local = self._local(name) if place in (None, "folder", "file") else None
+        local = self.names.path(name) if place in (None, "folder", "file") else None
         if local is not None:
             path, shown = local
             layout = self._read(shown, path)
             return Source("file" if path.is_file() else "folder", shown), layout
         bare, _, revision = name.partition("@")
         repository, inside = split_name(bare)
-        if not repository or place in ("folder", "file"):
-            raise self._missing(name)
-        root = self._hub_root(repository, revision, inside)
+        at_hub = bool(repository) and place not in ("folder", "file")
+        if wanted is not None and not (at_hub and self._cached(repository, revision, inside)):
+            meant = self._lookup().find(name, wanted)
+            if meant is not None:
+                return self._open(meant.name, meant.place)
+        root = self._hub_root(repository, revision, inside) if at_hub else None
         if root is None:
-            raise self._missing(name, command(repository, revision, inside))
+            raise self._missing(name, command(repository, revision, inside) if at_hub else "")
         return Source("hub", bare, revision), self._read(bare, root, command(repository, revision, inside))
 
     def _open_embedding(self, name: str) -> tuple[Source, Layout]:
         self._refuse_strange(name)
-        place = embedding_place(name, self._local, self._allow_pickle)
+        place = embedding_place(name, self.names.path, self._allow_pickle)
         if place is None:
             raise embedding_missing(name, self.folders)
         return self._open(place, "file")
@@ -233,47 +270,31 @@ class Library:
             hint = "Give `starter`, a path below the model folders, or a hub id such as org/name."
             raise ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
 
-    def _local(self, name: str) -> tuple[Path, str] | None:
-        """The path that a name means, of what was added or below the model folders, and the name relative to there."""
-        for known, path in self._added.items():
-            if name == known or name.startswith(f"{known}/"):
-                inside = path / name.removeprefix(known).lstrip("/")
-                if exists(inside) and self._inside(inside):
-                    return inside, name
-        for folder in self.folders:
-            if Path(name).is_absolute() and not Path(name).is_relative_to(folder):
-                continue
-            path = folder / name
-            if not exists(path) or path == folder:
-                continue
-            if not self._inside(path):
-                raise self._outside(name, path.resolve())
-            return path, path.relative_to(folder).as_posix()
-        if Path(name).is_absolute() and not any(Path(name).is_relative_to(folder) for folder in self.folders):
-            raise self._outside(name, Path(name))
-        return None
+    def bring(self, name: str, progress: Progress | None = None) -> None:
+        """Fetches what is read of a model of the hub, unless all of it is in the cache.
 
-    def _outside(self, name: str, real: Path) -> ProblemError:
-        message = (
-            f"{name!r} leads out of the model folders ({os.pathsep.join(str(folder) for folder in self.folders)})."
-        )
-        hint = f"Move it there, or add {real.parent} to SAFELIGHT_MODELS."
-        return ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
+        Raises:
+            ProblemError: as `hub.download`.
+        """
+        bare, _, revision = name.partition("@")
+        self._complete(*split_name(bare), revision, progress)
 
     def _hub_root(self, repository: str, revision: str, inside: str) -> Path | None:
         """The folder or file of the cache that is meant; downloaded where that is allowed and something is missing."""
+        if self._allow_download:
+            self._complete(repository, inside, revision, self.progress)
+        return self._cached(repository, revision, inside)
+
+    def _complete(self, repository: str, inside: str, revision: str, progress: Progress | None) -> None:
         found = self._cached(repository, revision, inside)
-        if not self._allow_download:
-            return found
         if found is not None:
             try:
                 self._reader.read(repository, found)
-                return found
+                return
             except ProblemError as error:
                 if error.problems[0].code not in ("model_incomplete", "not_a_model"):
-                    return found
-        download(repository, revision, inside, self.cache, self.progress, self._endpoint)
-        return self._cached(repository, revision, inside)
+                    return
+        download(repository, revision, inside, self.cache, progress, self._endpoint)
 
     def _cached(self, repository: str, revision: str, inside: str) -> Path | None:
         folder = snapshot(self.cache, repository, revision)
@@ -285,23 +306,22 @@ class Library:
     def _read(self, name: str, root: Path, get: str = "") -> Layout:
         try:
             layout = self._reader.read(name, root)
+        except OSError as error:
+            if not exists(root):  # gone meanwhile
+                raise self._missing(name, get) from None
+            raise ProblemError(_no_access(name, root, error)) from None
         except ProblemError as error:
             problem = error.problems[0]
             if get and problem.code == "model_incomplete":
                 raise ProblemError(msgspec.structs.replace(problem, hint=f"To get the rest: `{get}`.")) from None
             raise
         for file in layout.files():
-            if not self._inside(file):
+            if not self.names.inside(file):
                 message = f"{file.name} of {name!r} is a link that leads out of the model folders."
-                hint = f"Put the file itself there, or add {file.resolve().parent} to SAFELIGHT_MODELS."
+                place = file.resolve().parent
+                hint = f"Put the file there, or add its folder: `safelight models add {place}`, or SAFELIGHT_MODELS."
                 raise ProblemError(Problem(code="bad_path", message=message, hint=hint, value=name))
         return layout
-
-    def _inside(self, path: Path) -> bool:
-        # What belongs to a file, such as an image encoder, lies beside it.
-        beside = [path if path.is_dir() else path.parent for path in self._added.values()]
-        roots = (*self.folders, self.starter, self.cache, *self._added.values(), *beside)
-        return is_below(path, *roots)
 
     def _content(self, path: Path) -> str:
         """The digest of a file. The hub's cache names its files by digest, so they need not be read."""
@@ -309,8 +329,9 @@ class Library:
         return named or self._digest(path)
 
     def _missing(self, name: str, get: str = "") -> ProblemError:
-        searched = [str(folder) for folder in self.folders]
-        known = [STARTER, *(model for model, _, _ in self._all())]
+        added = self.trees.kept.trees if self.trees is not None else ()
+        searched = [*(str(folder) for folder in self.folders), *(tree.folder for tree in added)]
+        known = [STARTER, *(found.name for found in self._all())]
         hints = [did_you_mean(name, known)]
         if get:
             searched.append(str(self.cache))
@@ -322,60 +343,39 @@ class Library:
             Problem(code="model_missing", message=message, hint=" ".join(filter(None, hints)), value=name)
         )
 
-    def _all(self) -> Iterator[tuple[str, Literal["starter", "hub", "folder", "file"], Path]]:
+    def _lookup(self) -> Lookup:
+        known = self._index.hashes() if self._index is not None else {}
+        return Lookup(list(self._all()), known, self._names_of, self._content)
+
+    def _names_of(self, kind: str) -> set[str]:
+        return {entry.name for entry in self.list_models() if entry.kind in TAKES.get(kind, (kind,))}
+
+    def _all(self) -> Iterator[Found]:
         if (self.starter / "model_index.json").is_file():
-            yield STARTER, "starter", self.starter
+            yield found_at(STARTER, STARTER, self.starter)
             for name in self._starter_parts():
-                yield name, "starter", self.starter / name.removeprefix(f"{STARTER}/")
-        for folder in self.folders:
-            yield from _models_below(folder, folder)
+                yield found_at(name, STARTER, self.starter / name.removeprefix(f"{STARTER}/"))
+        yield from models_of(self.names.mounts())
         for repository, path in repositories(self.cache):
-            yield repository, "hub", path
+            yield found_at(repository, "hub", path)
 
 
-def _models_below(folder: Path, top: Path, depth: int = 0) -> Iterator[tuple[str, Literal["folder", "file"], Path]]:
-    """Models of a folder and of the folders in it, which people sort them into."""
-    if depth > 4 or not folder.is_dir():
-        return
-    for path in sorted(folder.iterdir()):
-        name = path.relative_to(top).as_posix()
-        if path.name.startswith(".") or not named(path.name, str(folder)):
-            continue
-        if path.is_file() and (is_safetensors(path) or is_pickle(path) or path.suffix.lower() == ".gguf"):
-            yield name, "file", path
-        elif (path / "model_index.json").is_file() or (path / "config.json").is_file():
-            yield name, "folder", path
-        elif path.is_dir():
-            yield from _models_below(path, top, depth + 1)
-
-
-def _touched(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Name, size and time of a model's file, or of all files of its folder."""
-    for file in (path, *sorted(path.rglob("*"))) if path.is_dir() else (path,):
-        with contextlib.suppress(OSError):  # it may be gone by now
-            found = file.stat()
-            yield file.name, found.st_size, found.st_mtime_ns
+def _may_be_kept(entry: ModelEntry) -> bool:
+    """Whether an entry says the same as long as the files themselves do: it depends on nothing that lies elsewhere."""
+    if entry.problem is not None:
+        return entry.problem.code not in ("bad_path", "file_unreadable", "model_missing")
+    return entry.kind != "ip_adapter"
 
 
 def _full_name(source: Source) -> str:
     return f"{source.name}@{source.revision}" if source.revision else source.name
 
 
-def _entry(source: Source, layout: Layout) -> ModelEntry:
-    sizes = {
-        part or "weights": sum(file.stat().st_size for file in files.weights)
-        for part, files in layout.parts.items()
-        if files.weights
-    }
-    weights = [file for part in layout.parts.values() for file in part.weights if file.suffix != ".json"]
-    largest = max(weights, key=lambda file: file.stat().st_size, default=None)
-    return ModelEntry(
-        name=_full_name(source),
-        place=source.place,
-        kind=layout.kind,
-        family=layout.family,
-        components=sizes,
-        bytes=layout.bytes(),
-        precision=read_header(largest).dtypes() if largest else "",
-        path=str(layout.root),
-    )
+def _unreadable(found: Found, error: OSError) -> ModelEntry:
+    problem = _no_access(found.name, found.path, error)
+    return ModelEntry(name=found.name, place=found.place, path=str(found.path), tree=found.tree, problem=problem)
+
+
+def _no_access(name: str, path: Path, error: OSError) -> Problem:
+    message = f"{path} cannot be read: {error.strerror or type(error).__name__}."
+    return Problem(code="file_unreadable", message=message, hint="Give yourself the right to read it.", value=name)

@@ -17,14 +17,18 @@ from safelight.sdk.memory import is_out_of_memory
 from safelight.sdk.models import ModelRef, Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
 
+from .entries import ModelEntry
 from .hardware import Numerics, numerics, thread_count
 from .held import Held, Key, LoadedModel, Value, described
 from .hub import Progress
+from .index import Index
 from .layout import Layout, read_json
-from .library import Library, ModelEntry
+from .library import Library
 from .making import created
+from .manager import Manager
 from .memory import SPARE, Memory, give_back, no_room
 from .shelf import Entry, Shelf
+from .trees import Trees
 
 if TYPE_CHECKING:
     import torch
@@ -71,8 +75,16 @@ class ModelStore:
             allow_pickle=self._environment.allow_pickle,
             progress=progress,
             families=families or load_families(),
+            trees=Trees(home),
+            index=Index(home),
         )
         self.families = self._library.families
+        self.manager = Manager(
+            self._library,
+            may_download=allow_download,
+            offline=self._environment.offline,
+            allow_pickle=self._environment.allow_pickle,
+        )
         self._memory = memory or Memory()
         self._lock = threading.RLock()
         self._shelf = Shelf()
@@ -90,8 +102,8 @@ class ModelStore:
         self._library.progress = progress
 
     def add(self, path: Path) -> str:
-        """Lets a file or folder outside the model folders be named (see `Library.add`); returns the name."""
-        return self._library.add(path)
+        """Lets a file or folder outside the model folders be named (see `Names.add`); returns the name."""
+        return self._library.names.add(path)
 
     def holds(self, name: str) -> bool:
         """Whether a name means something in the model folders or the package."""
@@ -107,6 +119,11 @@ class ModelStore:
     def list_models(self, on_progress: Callable[[int, int], None] | None = None) -> list[ModelEntry]:
         """Every model on this machine that can be named; `on_progress` is told how many of how many were looked at."""
         return self._library.list_models(on_progress)
+
+    @property
+    def library(self) -> Library:
+        """What is on disk: for those who manage models rather than run them."""
+        return self._library
 
     def loaded(self) -> list[LoadedModel]:
         """What is in memory now, least recently used first."""

@@ -340,6 +340,32 @@ class ModelsChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"
     total: int
 
 
+class DownloadInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is fetched: `done` of `total` bytes (0: unknown) are there.
+
+    `url` is as it was ordered, `name` the file's where it is known, `model` what the model goes by once it is there.
+    `rate` is bytes a second. A failed or paused one goes on from what is there.
+    """
+
+    id: str
+    url: str
+    status: Literal["queued", "running", "paused", "done", "failed"]
+    name: str = ""
+    folder: str = ""
+    done: int = 0
+    total: int = 0
+    rate: float = 0.0
+    model: str = ""
+    problem: Problem | None = None
+
+
+class DownloadChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="download_changed"):
+    """A download went on, ended, or (`removed`) was forgotten."""
+
+    download: DownloadInfo
+    removed: bool = False
+
+
 class CatalogueChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="catalogue_changed"):
     """Packs were edited and imported again (`serve --dev`): the catalogue is another one now.
 
@@ -377,6 +403,7 @@ HostEvent = (
     | WorkerChanged
     | WorkflowChanged
     | ModelsChanged
+    | DownloadChanged
     | CatalogueChanged
     | FileChanged
     | Snapshot

@@ -1,4 +1,4 @@
-"""Models, the machine, settings."""
+"""The machine, settings."""
 
 from __future__ import annotations
 
@@ -7,44 +7,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from safelight.sdk.problem import Problem
-
 from .common import Body
 from .records import Device, WorkerInfo
-
-
-class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that can be named in a model port. `place`: `starter`, `hub`, `folder` or `file`.
-
-    `components` are the bytes on disk of each part, `precision` the type that most weights are kept in. `problem` says
-    why it cannot be used, if so.
-    """
-
-    name: str
-    place: str
-    kind: str = ""
-    family: str = ""
-    size: int = 0
-    components: dict[str, int] = {}
-    precision: str = ""
-    problem: Problem | None = None
-
-
-class ScanProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """So many of so many models were looked at."""
-
-    done: int
-    total: int
-
-
-class ModelList(msgspec.Struct, frozen=True, kw_only=True):
-    """`scanning` is set while the search goes on: `models` is what was known before it then.
-
-    Its end is told by the event `models_changed`.
-    """
-
-    models: list[ModelInfo]
-    scanning: ScanProgress | None = None
 
 
 class SystemAnswer(msgspec.Struct, frozen=True, kw_only=True):

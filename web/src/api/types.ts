@@ -191,6 +191,58 @@ export interface Done {
   count: number;
 }
 
+/**
+ * `url` is the https address of a file, or `org/name` of the hub, with `/path/inside` and `@revision`.
+ *
+ * `folder` is the subfolder of the models folder, by default that of its kind; `name` the file's. `sha256` and `size`
+ * are what it must be. `confirmed` is the host that the user has agreed to, where the settings do not name it.
+ */
+export interface DownloadBody {
+  url: string;
+  folder?: string;
+  name?: string;
+  sha256?: string;
+  size?: number;
+  confirmed?: string;
+}
+
+/** A download went on, ended, or (`removed`) was forgotten. */
+export interface DownloadChanged {
+  event: "download_changed";
+  download: DownloadInfo;
+  removed: boolean;
+}
+
+/**
+ * A model that is fetched: `done` of `total` bytes (0: unknown) are there.
+ *
+ * `url` is as it was ordered, `name` the file's where it is known, `model` what the model goes by once it is there.
+ * `rate` is bytes a second. A failed or paused one goes on from what is there.
+ */
+export interface DownloadInfo {
+  id: string;
+  url: string;
+  status: "done" | "failed" | "paused" | "queued" | "running";
+  name: string;
+  folder: string;
+  done: number;
+  total: number;
+  rate: number;
+  model: string;
+  problem: Problem | null;
+}
+
+/** All downloads that go on, wait, are paused, or ended since the server was started; newest last. */
+export interface DownloadList {
+  downloads: DownloadInfo[];
+}
+
+/** Groups of models whose files are equal. `hashing` is set while files are still read: ask again later. */
+export interface DuplicateList {
+  groups: ModelInfo[][];
+  hashing: ScanProgress | null;
+}
+
 /** Changes to a run that has not started. `ahead_of` and `behind` name another waiting run. */
 export interface EditRunBody {
   name?: string | null;
@@ -279,6 +331,18 @@ export interface FilePick {
   group: string;
   advanced: boolean;
   shown_if: { [key: string]: unknown };
+}
+
+/** A folder of this machine. `like` is `plain`, `comfyui`, `a1111` or `invokeai`; empty: told from what is in it. */
+export interface FolderBody {
+  folder: string;
+  like?: string;
+}
+
+/** Model folders in the order in which names are looked up, and what is wrong with any of them. */
+export interface FolderList {
+  folders: ModelFolder[];
+  problems: Problem[];
 }
 
 /** The same with every parameter that led to it, in the order in which the nodes ran, and the run's inputs. */
@@ -371,6 +435,7 @@ export type HostEvent =
   | WorkerChanged
   | WorkflowChanged
   | ModelsChanged
+  | DownloadChanged
   | CatalogueChanged
   | FileChanged
   | Snapshot
@@ -432,11 +497,52 @@ export interface MediumInfo {
   limits: Limits;
 }
 
+/** A workflow. */
+export interface MissingBody {
+  document: WorkflowDocument;
+}
+
+/** The models that a workflow lacks. */
+export interface MissingList {
+  models: MissingModel[];
+}
+
+/**
+ * A model that a workflow names and that is not there, or not to be told; `ports` are where (`node.port`).
+ *
+ * `url`, `sha256`, `size` and `folder` go into the body of `POST /downloads` as they are; `url` is empty where nobody
+ * says where it can be had. With `asks` the user must agree to the host first.
+ */
+export interface MissingModel {
+  name: string;
+  kind: string;
+  ports: string[];
+  problem: Problem;
+  url: string;
+  sha256: string;
+  size: number;
+  folder: string;
+  asks: boolean;
+}
+
+/**
+ * A folder that models are looked for in. Our own have no `name`, and cannot be removed.
+ *
+ * `folder` is told on the machine itself only.
+ */
+export interface ModelFolder {
+  name: string;
+  like: string;
+  folder: string | null;
+}
+
 /**
  * A model that can be named in a model port. `place`: `starter`, `hub`, `folder` or `file`.
  *
  * `components` are the bytes on disk of each part, `precision` the type that most weights are kept in. `problem` says
- * why it cannot be used, if so.
+ * why it cannot be used, if so. `format` is `diffusers`, `safetensors`, `gguf` or `pickle`; `tree` names the added
+ * folder it lies in. `preview` is the address of an image of what it makes, if there is one. `title`, `triggers`
+ * (words for prompts), `licence` and `source` are what was noted about it; `sha256` is empty until it was computed.
  */
 export interface ModelInfo {
   name: string;
@@ -446,6 +552,15 @@ export interface ModelInfo {
   size: number;
   components: { [key: string]: number };
   precision: string;
+  format: string;
+  tree: string;
+  modified: number;
+  preview: string;
+  title: string;
+  triggers: string[];
+  licence: string;
+  source: string;
+  sha256: string;
   problem: Problem | null;
 }
 
@@ -1383,7 +1498,7 @@ export interface Routes {
   };
   /** Models that can be named. */
   "GET /models": {
-    query: undefined;
+    query: { search?: string; kind?: string; family?: string; usable?: "" | "false" | "true" };
     body: undefined;
     answer: ModelList;
   };
@@ -1392,6 +1507,72 @@ export interface Routes {
     query: undefined;
     body: undefined;
     answer: ModelInfo;
+  };
+  /** Its image. */
+  "GET /model-previews": {
+    query: { name: string };
+    body: undefined;
+    answer: Blob;
+  };
+  /** Models whose files are equal. */
+  "GET /model-duplicates": {
+    query: undefined;
+    body: undefined;
+    answer: DuplicateList;
+  };
+  /** Models that a workflow lacks, and where they can be had. */
+  "POST /model-missing": {
+    query: undefined;
+    body: MissingBody;
+    answer: MissingList;
+  };
+  /** Downloads. */
+  "GET /downloads": {
+    query: undefined;
+    body: undefined;
+    answer: DownloadList;
+  };
+  /** Fetch a model. */
+  "POST /downloads": {
+    query: undefined;
+    body: DownloadBody;
+    answer: DownloadInfo;
+  };
+  /** Pause one. */
+  "POST /downloads/{download}/pause": {
+    query: undefined;
+    body: undefined;
+    answer: DownloadInfo;
+  };
+  /** Go on with one. */
+  "POST /downloads/{download}/resume": {
+    query: undefined;
+    body: undefined;
+    answer: DownloadInfo;
+  };
+  /** Stop and forget one. */
+  "DELETE /downloads/{download}": {
+    query: undefined;
+    body: undefined;
+    answer: Done;
+  };
+  /** Folders of models. */
+  "GET /model-folders": {
+    query: undefined;
+    body: undefined;
+    answer: FolderList;
+  };
+  /** Add one. */
+  "POST /model-folders": {
+    query: undefined;
+    body: FolderBody;
+    answer: ModelFolder;
+  };
+  /** Forget one. */
+  "DELETE /model-folders/{tree}": {
+    query: undefined;
+    body: undefined;
+    answer: Done;
   };
   /** Usage of the cache. */
   "GET /cache": {
