@@ -62,6 +62,8 @@ ROWS = {
     "qwen_image": Row(
         "qwen_image", "QwenImagePipeline", "QwenImageImg2ImgPipeline", strength="true_cfg_scale", packs=True
     ),
+    "krea2": Row("krea2", "Krea2Pipeline", "", offset=-1, packs=True),
+    "krea2_turbo": Row("krea2", "Krea2Pipeline", "", guided=False, offset=-5, packs=True, variant={"distilled": True}),
     "klein_base": Row("flux2", "Flux2KleinPipeline", "", channels=32, places=True, unsaid=False),
     "klein": Row(
         "flux2", "Flux2KleinPipeline", "", channels=32, guided=False, places=True, variant={"distilled": True}
@@ -92,9 +94,10 @@ class FlowKit:
 
     def pack(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents in the form that the pipeline takes."""
+        library: Any = diffusers
         if self.row.places:
-            return diffusers.Flux2KleinPipeline._patchify_latents(latents)
-        return diffusers.FluxPipeline._pack_latents(latents, *latents.shape) if self.row.packs else latents
+            return library.Flux2KleinPipeline._patchify_latents(latents)
+        return library.FluxPipeline._pack_latents(latents, *latents.shape) if self.row.packs else latents
 
     def asked(self, batch: int) -> dict[str, Any]:
         """What a pipeline is told beside latents or image and size."""

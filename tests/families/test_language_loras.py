@@ -15,6 +15,7 @@ from safelight_nodes import models
 LAYERS = {
     "z_image": ("attention.to_q", "feed_forward.w1"),
     "qwen_image": ("attn.to_q", "img_mlp.net.0.proj"),
+    "krea2": ("attn.to_q", "attn.to_gate"),
     "klein_base": ("attn.to_q", "attn.to_qkv_mlp_proj"),
 }
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _PREFIXES = ("model.language_model.", "language_model.model.", "language_model.", "model.")
 """What programs put before the names of the half that reads text, the longest first."""
 _OTHER_HALVES = ("lm_head.", "visual.", "vision_tower.", "multi_modal_projector.")
+_READ = ("model.", "language_model.", "embed_tokens.", "layers.", "norm.")
+"""How the names begin that are looked at: a head or eyes that lie beside are not read from the disk."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Reading:
     A prompt is put into `template` in the place of `{}`; where that is empty, it is a user's message in the chat
     template of the tokenizer, with `options`. Of that `length` tokens are read, and the first `skip` left out of what
     is handed on, which is the states behind `layers`, side by side or (`stacked`) one behind the other. `padded` fills
-    up to `length`, for denoisers that were trained to see what lies behind a text.
+    up to `length`, for denoisers that were trained to see what lies behind a text. `ending` is read after that: then
+    only what is text counts for the positions.
     """
 
     length: int
@@ -41,6 +44,7 @@ class Reading:
     skip: int = 0
     padded: bool = False
     stacked: bool = False
+    ending: str = ""
 
     def asked(self, tokenizer: Any, text: str) -> str:
         """What the language model is given to read.
@@ -90,7 +94,7 @@ def encoder(files: Files, part: str) -> Any:
             module.rotary_emb = type(module.rotary_emb)(module.config)
         return module
 
-    given = {_plain(name): tensor for name, tensor in files.tensors(part).items()}
+    given = {_plain(name): tensor for name, tensor in files.tensors(part, _READ).items()}
     module = files.filled(make, {name: tensor for name, tensor in given.items() if name})
     module.rotary_emb.to(files.device)
     return module
@@ -102,7 +106,7 @@ def _plain(name: str) -> str:
         if name.startswith(prefix):
             rest = name.removeprefix(prefix)
             return "" if rest.startswith(_OTHER_HALVES) else rest
-    return "" if name.startswith(_OTHER_HALVES) else name
+    return name
 
 
 def tokenizer(files: Files, part: str) -> Any:
@@ -123,11 +127,18 @@ def encode(tokenizer: Any, encoder: Any, text: str, reading: Reading, device: to
         ids = ids + [tokenizer.pad_token_id] * (reading.length - real)
     mask = torch.zeros(1, len(ids), dtype=torch.long)
     mask[:, :real] = 1
+    places: dict[str, Any] = {}
+    if reading.ending:
+        last = tokenizer(reading.ending).input_ids
+        ids = ids + last
+        mask = torch.cat([mask, torch.ones(1, len(last), dtype=torch.long)], dim=1)
+        places["position_ids"] = (mask.cumsum(dim=-1) - 1).clamp(min=0).expand(3, -1, -1).to(device)
     found = encoder(
         input_ids=torch.tensor([ids], device=device),
         attention_mask=mask.to(device),
         output_hidden_states=True,
         use_cache=False,
+        **places,
     ).hidden_states
     layers = [found[layer].to("cpu", torch.float32)[:, reading.skip :] for layer in reading.layers]
     embeddings = torch.stack(layers, dim=2) if reading.stacked else torch.cat(layers, dim=-1)

@@ -40,6 +40,24 @@ def qwen2_vl(width: int, layers: int = 3) -> Any:
     return Qwen2_5_VLForConditionalGeneration(config).eval()
 
 
+def qwen3_vl(width: int, layers: int = 3) -> Any:
+    """A Qwen3-VL without its head."""
+    from transformers import Qwen3VLConfig, Qwen3VLModel
+
+    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "mrope_interleaved": True, "rope_theta": 5000000.0}
+    seen = {
+        "depth": 1,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_heads": 2,
+        "out_hidden_size": width,
+        "deepstack_visual_indexes": [0],
+        "num_position_embeddings": 16,
+    }
+    read = {**_size(width, layers), "head_dim": 8, "rope_parameters": rope}
+    return Qwen3VLModel(Qwen3VLConfig(text_config=read, vision_config=seen)).eval()
+
+
 def _size(width: int, layers: int) -> dict[str, Any]:
     return {
         "vocab_size": len(tokenizer()),

@@ -113,8 +113,9 @@ class ModularDenoiser(ABC):
         """Latents (B, C, h, w) of an image to start from, as the blocks take them."""
         return latents
 
-    def finished(self, latents: Tensor) -> Tensor:
-        """Latents as the blocks hand them on in the end, as (B, C, h, w)."""
+    def finished(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
+        """Latents as the blocks hand them on in the end, as (B, C, h, w); `size` is (h, w)."""
+        del size
         return latents
 
     def sample(self, request: SampleRequest, ctx: Context) -> Latent:
@@ -153,7 +154,7 @@ class ModularDenoiser(ABC):
                 ctx,
                 lambda latents: previewer(self.unpacked(latents, size)),
             )
-        samples = self.finished(found).to("cpu", torch.float32)[..., :height, :width].contiguous()
+        samples = self.finished(found, size).to("cpu", torch.float32)[..., :height, :width].contiguous()
         return replace(latent, samples=samples, family=latent.family or self.family.id)
 
     def working_bytes(self, shape: Sequence[int], work: Work) -> int:

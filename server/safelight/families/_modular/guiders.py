@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 def guider(request: SampleRequest, *, compared: bool) -> Any:
     """The guider of a run; `compared` says that there is a negative prompt to compare with."""
-    import diffusers.guiders as library
+    from diffusers import guiders
 
+    library: Any = guiders
     asked = request.guider or Guider("cfg")
     given: dict[str, Any] = {
         "guidance_scale": request.guidance,

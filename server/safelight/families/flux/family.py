@@ -121,6 +121,7 @@ FAMILY = Flux(
             "transformer_blocks_0_txt_m",
             "transformer_blocks_0_attn1",
             "transformer_blocks_59_",
+            "attn_to_gate",
         ),
         get="black-forest-labs/FLUX.1-dev",
     ),

@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelight.families._lm.encoder import Reading
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
 from safelight.families.base import Files, Held, LatentSpace, Loaded
 from safelight.sdk.leased import Presets, VAEModel
 
+from .reading import READING
+
 if TYPE_CHECKING:
     from safelight.sdk.context import DenoiserModel, TextModel
-
-READING = Reading(length=512, layers=(9, 18, 27), options={"enable_thinking": False}, padded=True)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from safelight.families._clip.tiny import TEXT_WIDTH, seeded
 from safelight.families._lm import tiny as lm
 from safelight.families._modular.tiny import lively, save
 
-from .family import READING
+from .reading import READING
 
 if TYPE_CHECKING:
     from safelight.families._modular.family import ModularFamily

@@ -20,7 +20,7 @@ class Flux2Codec(Codec):
     def _statistics(self, samples: Tensor) -> tuple[Any, Any]:
         norm = self.vae.bn
         deviation = (norm.running_var.float() + self.vae.config.batch_norm_eps).sqrt()
-        return tuple(self._laid_out(numbers, samples) for numbers in (norm.running_mean.float(), deviation))
+        return self._laid_out(norm.running_mean.float(), samples), self._laid_out(deviation, samples)
 
     def _laid_out(self, numbers: Tensor, samples: Tensor) -> Tensor:
         """Numbers of the channels and places of a token (C * 2 * 2), for every cell of latents (B, C, h, w)."""

@@ -31,5 +31,6 @@ class QwenImageDenoiser(GuidedDenoiser):
     def unpacked(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
         return unpacked(latents, size)
 
-    def finished(self, latents: Tensor) -> Tensor:
+    def finished(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
+        del size
         return latents[:, :, 0]

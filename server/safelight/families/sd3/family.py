@@ -99,6 +99,7 @@ FAMILY = StableDiffusion3(
             "transformer_blocks_0_txt_m",
             "transformer_blocks_0_attn1",
             "transformer_blocks_59_",
+            "attn_to_gate",
             "controlnet_blocks",
         ),
         get="stabilityai/stable-diffusion-3.5-medium",

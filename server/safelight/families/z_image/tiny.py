@@ -9,8 +9,6 @@ from safelight.families._clip.tiny import TEXT_WIDTH, seeded
 from safelight.families._lm import tiny as lm
 from safelight.families._modular.tiny import autoencoder, lively, save
 
-from .family import TURBO_SHIFT
-
 if TYPE_CHECKING:
     from safelight.families._modular.family import ModularFamily
 
@@ -35,7 +33,9 @@ def write(family: ModularFamily, folder: Path, seed: int, *, turbo: bool = False
                     axes_lens=[1536, 64, 64],
                 )
             ),
-            scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=TURBO_SHIFT if turbo else 6.0),
+            scheduler=diffusers.FlowMatchEulerDiscreteScheduler(
+                shift=family.default_scheduler({})["shift"] if turbo else 6.0
+            ),
             vae=autoencoder(family.latent.scaling, family.latent.shift),
             text_encoder=lm.qwen3(TEXT_WIDTH),
             tokenizer=None,
