@@ -12,6 +12,7 @@ from safelight.sdk import (
     Context,
     Denoiser,
     DenoiserModel,
+    Guider,
     Latent,
     Migration,
     ModelRef,
@@ -83,6 +84,7 @@ def sample(
     positive: Annotated[Conditioning, "What the image should show."],
     negative: Annotated[Conditioning | None, "What it should not show. Needed when guidance is above 1."],
     latent: Annotated[Latent, "An empty latent for a new image, or an encoded one to start from."],
+    guider: Annotated[Guider | None, "Another way of guidance, for families that can."] = None,
     *,
     steps: _Steps = 0,
     guidance: _Guidance = 0.0,
@@ -115,6 +117,7 @@ def sample(
             )
         )
     with _leased(ctx, model, latent) as denoiser:
+        _require_guider(denoiser, guider)
         chosen = _chosen(denoiser, steps, guidance, sampler, scheduler)
         count = chosen.steps if denoise >= 1 else max(1, int(chosen.steps * denoise))
         request = SampleRequest(
@@ -129,6 +132,7 @@ def sample(
             rescale=guidance_rescale,
             first=chosen.steps - count,
             fresh=denoise >= 1,
+            guider=guider,
         )
         return denoiser.sample(request, ctx)
 
@@ -192,6 +196,43 @@ def sample_part(
             part=True,
         )
         return denoiser.sample(request, ctx)
+
+
+@node(version=1, tags=("APG", "TCFG", "CFG-Zero", "adaptive projected guidance"))
+def guider(
+    *,
+    kind: Annotated[
+        Literal["cfg", "apg", "tcfg", "cfg_zero"],
+        "cfg: the usual way. apg: without the part that burns colours. tcfg: without what the two prompts differ in by "
+        "chance. cfg_zero: scaled to fit, and nothing in the first steps.",
+    ] = "apg",
+    momentum: Annotated[
+        float,
+        Slider(-1, 1, step=0.05, group="apg"),
+        "How much of the steps before counts; below 0 it counters them.",
+    ] = -0.5,
+    norm: Annotated[float, Slider(0, 100, step=0.5, group="apg"), "The longest that the difference may be."] = 15.0,
+    parallel: Annotated[
+        float, Slider(0, 1, step=0.05, group="apg"), "How much is kept of what makes colours stronger. 1 keeps all."
+    ] = 1.0,
+    zero_steps: Annotated[int, Slider(0, 10, group="cfg_zero"), "Steps at the beginning that change nothing."] = 1,
+) -> Guider:
+    """Choose another way of guidance, for transformer models that compare with a negative prompt.
+
+    Its strength stays that of the sampler; without guidance, none of this is looked at.
+    """
+    return Guider(kind, momentum, norm, parallel, zero_steps)
+
+
+def _require_guider(denoiser: DenoiserModel, guider: Guider | None) -> None:
+    """Raises ProblemError `feature_not_in_family` for a way of guidance that the model cannot do."""
+    able: tuple[str, ...] = getattr(denoiser, "guiders", ())
+    if guider is None or guider.kind in able:
+        return
+    message = f"Models of the family {denoiser.family.title} do not take guidance by {guider.kind}."
+    hint = f"Choose one of {', '.join(able)}." if able else "Disconnect the guider."
+    problem = Problem(code="feature_not_in_family", message=message, hint=hint, port="guider", value=guider.kind)
+    raise ProblemError(problem)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Stable Diffusion 3 and Flux.1 in a studio: from a folder among the models, killed in the middle, resumed."""
+"""Every family that modular blocks run, in a studio: from a folder among the models, killed in the middle, resumed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from families.flow_kits import ROWS
 from safelight.app import Studio
 from safelight.engine import NodeProgress, RunOptions
 from safelight.families import load_families
@@ -27,7 +28,7 @@ def workflow() -> dict[str, Any]:
             "load": {"type": "models.load", "values": {"model": "mine"}},
             "said": {"type": "text.encode", "values": {"text": "a red apple"}},
             "unsaid": {"type": "text.encode", "values": {"text": "dark"}},
-            "empty": {"type": "latent.empty", "values": {"batch": 2}},
+            "empty": {"type": "latent.empty", "values": {"batch": 2, "width": 64, "height": 64}},
             "sample": {"type": "sampling.sample", "values": sampling},
             "decode": {"type": "vae.decode"},
         },
@@ -47,7 +48,7 @@ def workflow() -> dict[str, Any]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-@pytest.mark.parametrize("family", ["sd3", "flux"])
+@pytest.mark.parametrize("family", sorted({row.family for row in ROWS.values()}))
 def test_killed_after_a_step_it_goes_on_and_ends_in_the_same_bits(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

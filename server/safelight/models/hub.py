@@ -27,7 +27,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _BLOB = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
 _PART = re.compile(r"(?:unet|transformer|vae|text_encoder|tokenizer|scheduler)(?:_\d)?")
 """The subfolders of a pipeline that families read."""
-_SETTINGS = ("*.json", "*.txt")
+_SETTINGS = ("*.json", "*.txt", "*.jinja")
 _WEIGHTS = ("diffusion_pytorch_model.", "diffusion_pytorch_model-", "model.", "model-")
 
 

@@ -255,7 +255,7 @@ class Reader:
         raise _incomplete(name, f"{shown}{usual}.safetensors")
 
     def _tokenizer(self, name: str, folder: Path) -> Part:
-        files = tuple(path for path in sorted(folder.glob("*")) if path.suffix in (".json", ".txt"))
+        files = tuple(path for path in sorted(folder.glob("*")) if path.suffix in (".json", ".txt", ".jinja"))
         names = {path.name for path in files}
         if "tokenizer.json" not in names and not {"vocab.json", "merges.txt"} <= names:
             raise _incomplete(name, f"{folder.name}/vocab.json")

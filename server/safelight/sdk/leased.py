@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from .values import Conditioning, Latent
+    from .values import Conditioning, Guider, Latent
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class SampleRequest:
     run starts from pure noise and the latent only gives the size; else the latent gets the noise of step `first`,
     unless it holds noise already (`latent.noise`). `leave_noise` keeps the noise of a schedule that stops early.
     `part` says that the run is one of several that share a schedule, so ranges of prompts count from its beginning.
-    `guidance` of 1 or less means none; `rescale` (0..1) brings the contrast back to that without guidance. Image k
-    of the batch has the noise of `seed` + k.
+    `guidance` of 1 or less means none, `guider` is how it is done (None: the usual way); `rescale` (0..1) brings the
+    contrast back to that without guidance. Image k of the batch has the noise of `seed` + k.
     """
 
     positive: Conditioning
@@ -51,6 +51,7 @@ class SampleRequest:
     fresh: bool = True
     leave_noise: bool = False
     part: bool = False
+    guider: Guider | None = None
 
 
 class FamilyFacts(Protocol):

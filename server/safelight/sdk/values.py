@@ -173,6 +173,23 @@ class Adapter:
 
 
 @value
+@dataclass(frozen=True)
+class Guider:
+    """A way of guidance: how the predictions for the two prompts are put together.
+
+    `kind` names it (`cfg`, `apg`, `tcfg`, `cfg_zero`). `momentum` (-1..1), `norm` (the longest that the difference may
+    be) and `parallel` (0..1, the share that is kept of what runs along with the prediction) belong to `apg`,
+    `zero_steps` to `cfg_zero`.
+    """
+
+    kind: str
+    momentum: float = -0.5
+    norm: float = 15.0
+    parallel: float = 1.0
+    zero_steps: int = 1
+
+
+@value
 @dataclass(frozen=True, eq=False)
 class Conditioning:
     """All that guides a denoiser: encoded prompts, and the controls and adapters applied on top, in order."""

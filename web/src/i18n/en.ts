@@ -107,6 +107,7 @@ export const en = {
   "type.Mesh": "Mesh",
   "type.Latent": "Latent",
   "type.Conditioning": "Conditioning",
+  "type.Guider": "Guider",
   "type.Any": "Any",
   "type.T": "T",
   "type.File": "File",

@@ -110,6 +110,7 @@ export const zh: Texts = {
   "type.Mesh": "网格",
   "type.Latent": "潜变量",
   "type.Conditioning": "条件",
+  "type.Guider": "引导方式",
   "type.Any": "任意",
   "type.T": "T",
   "type.File": "文件",

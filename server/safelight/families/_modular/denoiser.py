@@ -64,6 +64,8 @@ class ModularDenoiser(ABC):
 
     samplers: tuple[str, ...] = ("euler",)
     schedulers: tuple[str, ...] = tuple(SCHEDULERS)
+    from_images: bool = True
+    """Whether the blocks can start from an image's latent with part of its noise."""
 
     def __init__(self, family: ModularFamily, held: Held, presets: Presets) -> None:
         self.family = family
@@ -75,6 +77,16 @@ class ModularDenoiser(ABC):
     @property
     def transformer(self) -> Any:
         return self.modules["transformer"]
+
+    @property
+    def width(self) -> int:
+        """Channels of the transformer's own states."""
+        return self.transformer.config.num_attention_heads * self.transformer.config.attention_head_dim
+
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """Channels of a prompt's tensors, by their names, that the transformer takes."""
+        return {"embeddings": self.transformer.config.joint_attention_dim}
 
     @abstractmethod
     def guided(self, request: SampleRequest, ctx: Context) -> bool:
@@ -94,6 +106,15 @@ class ModularDenoiser(ABC):
 
     def unpacked(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
         """Latents as the loop of the blocks has them, as (B, C, h, w); `size` is (h, w)."""
+        del size
+        return latents
+
+    def image(self, latents: Tensor) -> Tensor:
+        """Latents (B, C, h, w) of an image to start from, as the blocks take them."""
+        return latents
+
+    def finished(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
+        """Latents as the blocks hand them on in the end, as (B, C, h, w); `size` is (h, w)."""
         del size
         return latents
 
@@ -133,14 +154,13 @@ class ModularDenoiser(ABC):
                 ctx,
                 lambda latents: previewer(self.unpacked(latents, size)),
             )
-        samples = found.to("cpu", torch.float32)[..., :height, :width].contiguous()
+        samples = self.finished(found, size).to("cpu", torch.float32)[..., :height, :width].contiguous()
         return replace(latent, samples=samples, family=latent.family or self.family.id)
 
     def working_bytes(self, shape: Sequence[int], work: Work) -> int:
         """Bytes of activations of one step on latents of `shape`: a call of the transformer holds one prompt."""
         tokens = shape[-1] * shape[-2] // self.family.cells**2 + work.positive.embeddings.shape[1]
-        config = self.transformer.config
-        channels = config.num_attention_heads * config.attention_head_dim
+        channels = self.width
         latents = shape[0] * shape[1] * shape[2] * shape[3] * LATENTS_ALIVE * 4
         return shape[0] * tokens * channels * NUMBERS_ALIVE * self._held.dtype.itemsize + latents
 
@@ -166,7 +186,7 @@ class ModularDenoiser(ABC):
             return given
         # The blocks leave out int(steps - steps * strength) steps; half a step keeps that off the edge of rounding.
         strength = (work.request.steps - work.request.first - 0.5) / work.request.steps
-        return {**given, "image_latents": work.original, "strength": strength}
+        return {**given, "image_latents": self.image(work.original), "strength": strength}
 
     def _refuse(self, request: SampleRequest) -> None:
         """Raises ProblemError for everything that is asked for and that the blocks cannot do."""
@@ -178,6 +198,9 @@ class ModularDenoiser(ABC):
         if latent.mask is not None:
             hint = "Leave the mask out; the whole image is painted."
             found.append(self.cannot("masks of latents (inpainting)", hint, "latent"))
+        if not request.fresh and not self.from_images:
+            hint = "Set denoise to 1, and describe the whole image."
+            found.append(self.cannot("an image to start from", hint, "latent"))
         stops = request.leave_noise or (request.end is not None and request.end < request.steps)
         if latent.noise or stops:
             hint = "Let one sampler make all steps to the end."
@@ -185,21 +208,31 @@ class ModularDenoiser(ABC):
         if found:
             raise ProblemError(found)
 
+    def tell_undirected(self, request: SampleRequest, ctx: Context) -> None:
+        """Tells of guidance and a negative prompt where the model was distilled to do without either."""
+        if request.negative is not None:
+            self.tell(ctx, "the negative prompt", "Disconnect it; say in the prompt what the image shows.", "negative")
+        if request.guidance > 1:
+            self.tell(ctx, "guidance: this model was distilled to do without", "Set it to 1.", "guidance")
+
+    def tell(self, ctx: Context, what: str, hint: str, port: str) -> None:
+        message = f"{self.family.title} does not look at {what}."
+        ctx.warn(Problem(code="setting_unused", message=message, hint=hint, port=port).warning())
+
     def cannot(self, feature: str, hint: str, port: str, value: Any = None) -> Problem:
         message = f"Models of the family {self.family.title} do not take {feature}."
         return Problem(code="feature_not_in_family", message=message, hint=hint, port=port, value=value)
 
     def _check(self, latent: Latent, prompts: Mapping[bool, Prompt]) -> None:
         """Raises ProblemError when the latent or the encoded text does not fit the transformer."""
-        config, found = self.transformer.config, []
+        found = []
         channels = latent.samples.shape[1]
         if channels != self.family.latent.channels:
             message = f"The latent has {channels} channels, and the model works on {self.family.latent.channels}."
             hint = "Make or encode the latent with the VAE that belongs to the model."
             found.append(Problem(code="wrong_latent", message=message, hint=hint, port="latent", value=latent.family))
-        widths = {"embeddings": config.joint_attention_dim, "pooled": config.pooled_projection_dim}
         for positive, prompt in prompts.items():
-            for name, width in widths.items():
+            for name, width in self.widths.items():
                 tensor = prompt.tensors.get(name)
                 if tensor is None or tensor.shape[-1] != width:
                     has = f"{tensor.shape[-1]} channels" if tensor is not None else "nothing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from safelight.families._modular.detect import Signs, claims
 from safelight.families.base import Family, FileKind, Files, Folder, Held, Loaded, Lora, Parts, unsupported
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Encoder:
-    """A text encoder: its part, that of its tokenizer, and whether it is a T5 (else CLIP). A model may lack it if it is
-    `optional`."""
+    """A text encoder: its part, that of its tokenizer, and what it is. A model may lack it if it is `optional`."""
 
     part: str
     tokenizer: str
-    t5: bool = False
+    kind: Literal["clip", "t5", "language model"] = "clip"
     optional: bool = False
 
 
@@ -31,13 +30,14 @@ class ModularFamily(Family):
     """One family.
 
     `pipelines` are the classes of its models in `model_index.json`, `others` those of related models that cannot be
-    run, with what they are. `transformer` is the class of its denoiser, `blocks` that of its modular blocks,
-    `lora_loader` that of diffusers which reads its LoRAs. `cells` is how many cells of a latent along one side make a
-    token of the transformer, `channels` how many it takes in a token's cells (relatives take more, beside the latent).
-    `signs` tell its files.
+    run, with what they are. `transformer` is the class of its denoiser, `autoencoder` that of its VAE, `blocks` that of
+    its modular blocks, `lora_loader` that of diffusers which reads its LoRAs. `cells` is how many cells of a latent
+    along one side make a token of the transformer, `channels` how many it takes in a token's cells (relatives take
+    more, beside the latent). `signs` tell its files.
     """
 
     transformer: str = ""
+    autoencoder: str = "AutoencoderKL"
     lora_loader: str = ""
     blocks: str = ""
     pipelines: tuple[str, ...] = ()
@@ -75,9 +75,12 @@ class ModularFamily(Family):
         if made == self.transformer:
             self._require_plain(folder, "")
             return "unet"
+        if made != self.autoencoder:
+            return None
         scale = round(config.get("scaling_factor") or 0, 4)
         channels = config.get("latent_channels")
-        mine = made == "AutoencoderKL" and (channels, scale) == (self.latent.channels, self.latent.scaling)
+        # Many families have an AutoencoderKL of their own; other classes are of one alone.
+        mine = made != "AutoencoderKL" or (channels, scale) == (self.latent.channels, self.latent.scaling)
         return "vae" if mine else None
 
     def claims(self, kind: FileKind, name: str, header: Header) -> bool:
@@ -88,15 +91,20 @@ class ModularFamily(Family):
             return self._load_text(files)
         if kind == "Denoiser":
             module = _module(files, "transformer", self.transformer)
+            self.complete(module)
             scheduler = files.config("scheduler") or self.default_scheduler(module.config)
             return Loaded({"transformer": module}, {"scheduler": scheduler, "latent_rgb": files.latent_rgb()})
         if kind == "VAE":
-            return Loaded({"vae": _module(files, "vae", "AutoencoderKL")})
+            return Loaded({"vae": _module(files, "vae", self.autoencoder)})
         raise unsupported(files.name, f"is a {kind} for {self.title}, which is not supported yet")
 
     def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of the schedule for a denoiser (with this configuration) that comes without."""
         raise NotImplementedError
+
+    def complete(self, transformer: Any) -> None:
+        """Makes again what a transformer computes when it is made, and keeps beside its weights: it was made without
+        memory for either."""
 
     def vae(self, held: Held) -> VAEModel:
         from safelight.diffusion.autoencoder import Codec
@@ -129,13 +137,17 @@ class ModularFamily(Family):
 
     def _load_text(self, files: Files) -> Loaded:
         from safelight.families._clip import towers
+        from safelight.families._lm import encoder as lm
         from safelight.families._t5 import encoder as t5
 
+        loaders = {
+            "clip": (towers.tower, towers.tokenizer),
+            "t5": (t5.encoder, t5.tokenizer),
+            "language model": (lm.encoder, lm.tokenizer),
+        }
         there = [encoder for encoder in self.encoders if encoder.part in files.parts]
-        modules = {encoder.part: (t5.encoder if encoder.t5 else towers.tower)(files, encoder.part) for encoder in there}
-        tokenizers = tuple(
-            (t5.tokenizer if encoder.t5 else towers.tokenizer)(files, encoder.tokenizer) for encoder in there
-        )
+        modules = {encoder.part: loaders[encoder.kind][0](files, encoder.part) for encoder in there}
+        tokenizers = tuple(loaders[encoder.kind][1](files, encoder.tokenizer) for encoder in there)
         return Loaded(modules, {"tokenizers": tokenizers, "transformer": files.config("transformer")})
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from safelight.families._clip.tiny import write_tokenizer
+from safelight.families._lm import tiny as lm
 from safelight.families._t5 import tiny as t5
 
 from .family import ModularFamily
@@ -51,7 +52,10 @@ def save(family: ModularFamily, pipeline: Any, folder: Path) -> Path:
     index_file = folder / "model_index.json"
     index = json.loads(index_file.read_text())
     for encoder in family.encoders:
-        if encoder.t5:
+        if encoder.kind == "language model":
+            lm.write_tokenizer(folder / encoder.tokenizer)
+            index[encoder.tokenizer] = ["transformers", "Qwen2Tokenizer"]
+        elif encoder.kind == "t5":
             t5.write_tokenizer(folder / encoder.tokenizer)
             index[encoder.tokenizer] = ["transformers", "T5TokenizerFast"]
         else:

@@ -100,7 +100,7 @@ FAMILY = Flux(
     },
     encoders=(
         Encoder("text_encoder", "tokenizer"),
-        Encoder("text_encoder_2", "tokenizer_2", t5=True),
+        Encoder("text_encoder_2", "tokenizer_2", kind="t5"),
     ),
     signs=Signs(
         names=(
@@ -114,11 +114,14 @@ FAMILY = Flux(
         others=(
             "distilled_guidance_layer",
             "double_stream_modulation",
+            "to_qkv_mlp",
             "individual_token_refiner",
             "controlnet_x_embedder",
             "transformer_blocks_0_img_m",
             "transformer_blocks_0_txt_m",
             "transformer_blocks_0_attn1",
+            "transformer_blocks_59_",
+            "attn_to_gate",
         ),
         get="black-forest-labs/FLUX.1-dev",
     ),

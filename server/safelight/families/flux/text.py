@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from safelight.diffusion.finite import require_finite
 from safelight.families._modular.text import ModularText
 from safelight.families._t5 import encoder as t5
-from safelight.sdk import Conditioning, Context, Problem, ProblemError, Prompt
+from safelight.sdk import Conditioning, Context, Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,26 +21,13 @@ DEV_TOKENS, SCHNELL_TOKENS = 512, 256
 
 class FluxText(ModularText):
     def encode(self, text: str, ctx: Context, *, clip_skip: int = 0) -> Conditioning:
-        if clip_skip:
-            message = f"{self.family.title} reads no hidden layer of CLIP, so none can be left out."
-            raise ProblemError(
-                Problem(
-                    code="feature_not_in_family",
-                    message=message,
-                    hint="Set clip_skip to 0.",
-                    port="clip_skip",
-                    value=clip_skip,
-                )
-            )
+        self.refuse_clip_skip(clip_skip)
         pieces = self.pieces(text)
-        if any(piece.starts_chunk for piece in pieces):
-            message = f"BREAK has no effect: {self.family.title} reads a prompt as a whole."
-            hint = "Take it out."
-            ctx.warn(Problem(code="setting_unused", message=message, hint=hint, port="text").warning())
+        self.tell_break(pieces, ctx)
         length = DEV_TOKENS if self.held.settings["transformer"].get("guidance_embeds") else SCHNELL_TOKENS
         found = t5.encode(self.tokenizers[1], self.modules["text_encoder_2"], pieces, length, self.device)
         pooled = self._summary(pieces)
-        self.tell_cut(found.cut, length, ctx)
+        self.tell_cut(found.cut, length - 1, ctx)
         for tensor in (found.embeddings, pooled):
             require_finite(tensor, *self.not_finite)
         return Conditioning((Prompt.of(found.embeddings, pooled),), family=self.family.id)

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
 
-from safelight.diffusion.modular import made_quietly
-from safelight.families._modular.denoiser import ModularDenoiser, Work
+from safelight.families._modular.guided import GuidedDenoiser
 from safelight.sdk import Context, Latent, Problem, ProblemError
 
 if TYPE_CHECKING:
     from safelight.sdk.leased import SampleRequest
 
 
-class SD3Denoiser(ModularDenoiser):
+class SD3Denoiser(GuidedDenoiser):
+    reads: ClassVar[Mapping[str, str]] = {"prompt_embeds": "embeddings", "pooled_prompt_embeds": "pooled"}
+
+    @property
+    def widths(self) -> Mapping[str, int]:
+        return {**super().widths, "pooled": self.transformer.config.pooled_projection_dim}
+
     def guided(self, request: SampleRequest, ctx: Context) -> bool:
-        del ctx
         self._fits(request.latent)
-        return request.guidance > 1
-
-    def components(self, work: Work) -> dict[str, Any]:
-        from diffusers.guiders.classifier_free_guidance import ClassifierFreeGuidance
-
-        request = work.request
-        guider = made_quietly(
-            lambda: ClassifierFreeGuidance(
-                guidance_scale=request.guidance, guidance_rescale=request.rescale, enabled=work.negative is not None
-            )
-        )
-        return {"guider": guider}
-
-    def inputs(self, work: Work) -> dict[str, Any]:
-        given = {
-            "prompt_embeds": work.text(work.positive, "embeddings"),
-            "pooled_prompt_embeds": work.text(work.positive, "pooled"),
-        }
-        if work.negative is None:
-            return given
-        return {
-            **given,
-            "negative_prompt_embeds": work.text(work.negative, "embeddings"),
-            "negative_pooled_prompt_embeds": work.text(work.negative, "pooled"),
-        }
+        return super().guided(request, ctx)
 
     def _fits(self, latent: Latent) -> None:
         """Raises ProblemError when the model has no positions for so many cells."""

@@ -83,7 +83,7 @@ FAMILY = StableDiffusion3(
     encoders=(
         Encoder("text_encoder", "tokenizer"),
         Encoder("text_encoder_2", "tokenizer_2"),
-        Encoder("text_encoder_3", "tokenizer_3", t5=True, optional=True),
+        Encoder("text_encoder_3", "tokenizer_3", kind="t5", optional=True),
     ),
     signs=Signs(
         names=(
@@ -98,6 +98,8 @@ FAMILY = StableDiffusion3(
             "transformer_blocks_0_img_m",
             "transformer_blocks_0_txt_m",
             "transformer_blocks_0_attn1",
+            "transformer_blocks_59_",
+            "attn_to_gate",
             "controlnet_blocks",
         ),
         get="stabilityai/stable-diffusion-3.5-medium",

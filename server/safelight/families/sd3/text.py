@@ -42,5 +42,5 @@ class SD3Text(ModularText):
         if module is None:
             return torch.zeros(1, T5_TOKENS, self.held.settings["transformer"].get("joint_attention_dim", 4096))
         found = t5.encode(self.tokenizers[2], module, pieces, T5_TOKENS, self.device)
-        self.tell_cut(found.cut, T5_TOKENS, ctx)
+        self.tell_cut(found.cut, T5_TOKENS - 1, ctx)
         return found.embeddings

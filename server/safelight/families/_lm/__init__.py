@@ -1,0 +1,1 @@
+"""Language models (Qwen3, Qwen2.5-VL, ...) that several families read prompts with."""

@@ -1,0 +1,7 @@
+"""Flux.2 Klein, base and distilled: https://github.com/black-forest-labs/flux2."""
+
+from __future__ import annotations
+
+from .family import FAMILY
+
+__all__ = ["FAMILY"]

@@ -1,0 +1,90 @@
+"""Flux.2 Klein as a family. The distilled models take four steps and no guidance, the base models both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safelight.families._modular.detect import Signs
+from safelight.families._modular.family import Encoder, ModularFamily
+from safelight.families.base import Files, Held, LatentSpace, Loaded
+from safelight.sdk.leased import Presets, VAEModel
+
+from .reading import READING
+
+if TYPE_CHECKING:
+    from safelight.sdk.context import DenoiserModel, TextModel
+
+
+@dataclass(frozen=True)
+class Flux2(ModularFamily):
+    def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        del config
+        return {
+            "_class_name": "FlowMatchEulerDiscreteScheduler",
+            "num_train_timesteps": 1000,
+            "shift": 3.0,
+            "use_dynamic_shifting": True,
+        }
+
+    def load(self, kind: str, files: Files) -> Loaded:
+        loaded = super().load(kind, files)
+        if kind == "Denoiser":
+            # Alone it does not say; most are distilled.
+            loaded.settings["distilled"] = files.config("").get("is_distilled", files.kind != "pipeline")
+        return loaded
+
+    def denoiser(self, held: Held) -> DenoiserModel:
+        from .denoiser import Flux2Denoiser
+
+        distilled = bool(held.settings["distilled"])
+        presets = replace(self.presets, steps=4, guidance=1.0) if distilled else self.presets
+        return Flux2Denoiser(self, held, presets, distilled=distilled)
+
+    def text_encoder(self, held: Held) -> TextModel:
+        from safelight.families._modular.text import LanguageText
+
+        return LanguageText(self, held, READING)
+
+    def vae(self, held: Held) -> VAEModel:
+        from .vae import Flux2Codec
+
+        return Flux2Codec(self, held.modules["vae"], held.device, held.dtype, 1.0)
+
+    def tiny(self, folder: Path, seed: int = 0) -> Path:
+        from .tiny import write
+
+        return write(self, folder, seed)
+
+
+FAMILY = Flux2(
+    id="flux2",
+    title="Flux.2 Klein",
+    latent=LatentSpace("flux2", channels=32),
+    presets=Presets(steps=50, guidance=4.0, sampler="euler", width=1024, height=1024),
+    architectures=("flux-2", "flux.2", "flux2"),
+    transformer="Flux2Transformer2DModel",
+    autoencoder="AutoencoderKLFlux2",
+    # Without guidance they compute what those of the distilled models do.
+    blocks="Flux2KleinBaseAutoBlocks",
+    lora_loader="Flux2LoraLoaderMixin",
+    channels=128,
+    pipelines=("Flux2KleinPipeline",),
+    others={
+        "Flux2Pipeline": "is a Flux.2 dev, which is not supported yet",
+        "Flux2KleinInpaintPipeline": "is a Flux.2 Klein that paints parts of images, which is not supported yet",
+        "Flux2KleinKVPipeline": "is a Flux.2 Klein that changes images, which is not supported yet",
+    },
+    encoders=(Encoder("text_encoder", "tokenizer", kind="language model"),),
+    signs=Signs(
+        names=(
+            ("double_stream_modulation_img.lin.weight", "single_stream_modulation.lin.weight"),
+            ("double_stream_modulation_img.linear.weight", "single_stream_modulation.linear.weight"),
+        ),
+        lora=("single_transformer_blocks_0_attn_to_qkv_mlp", "double_stream_modulation", "single_stream_modulation"),
+        others=(),
+        get="black-forest-labs/FLUX.2-klein-4B",
+    ),
+)
