@@ -60,7 +60,8 @@ def combine(
 ) -> Conditioning:
     """Let several prompts speak at once: the denoiser follows their average, each within its own area and range.
 
-    Costs one more pass through the denoiser a prompt and step. ControlNets and IP-Adapters of all of them act together.
+    Costs one more pass through the denoiser a prompt and step. ControlNets and IP-Adapters of all of them act together;
+    of images to edit and of depth the first counts.
     """
     given = [part for part in (first, second, third, fourth) if part is not None]
     families = sorted({part.family for part in given})
@@ -77,6 +78,7 @@ def combine(
         controls=tuple(control for part in given for control in part.controls),
         adapters=tuple(adapter for part in given for adapter in part.adapters),
         family=families[0],
+        shown=next((part.shown for part in given if part.shown is not None), None),
     )
 
 

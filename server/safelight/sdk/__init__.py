@@ -36,6 +36,7 @@ from .values import (
     Mask,
     Mesh,
     Prompt,
+    Shown,
     Video,
 )
 from .widgets import Choice, Color, FilePick, Items, ModelPick, Number, Seed, Slider, Text, Toggle
@@ -94,6 +95,7 @@ __all__ = [
     "Prompt",
     "SampleRequest",
     "Seed",
+    "Shown",
     "Slider",
     "Source",
     "Text",

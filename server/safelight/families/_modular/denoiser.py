@@ -232,4 +232,6 @@ def _features(side: Conditioning) -> list[tuple[str, str]]:
         found.append(("ControlNets", "Take out the node that applies it."))
     if side.adapters:
         found.append(("IP-Adapters", "Take out the node that applies it."))
+    if side.shown is not None:
+        found.append(("images to edit or depth beside the latent", "Take out guide.edit or guide.depth."))
     return found

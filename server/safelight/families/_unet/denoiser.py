@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from safelight.diffusion.adapters import Adapters, installed_adapters
 from safelight.diffusion.control import Controls, leased_controls
 from safelight.diffusion.denoiser import LoopDenoiser
-from safelight.diffusion.guidance import Part
+from safelight.diffusion.guidance import SHOWN, Part
 from safelight.diffusion.latents import canvas_size, expanded
-from safelight.sdk import Conditioning, Context, Latent, Presets, Problem, ProblemError, Prompt
+from safelight.sdk import Conditioning, Context, Presets, Problem, ProblemError, Prompt
 
 from .conditions import added_conditions, guidance_embedding
+from .shown import planes_of
 from .working_memory import working_bytes
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class _Inputs:
     added: dict[str, Tensor] | None
     context: Any
     guidance: Tensor | None
+    shown: Tensor | None = None
 
 
 class UNetDenoiser(LoopDenoiser):
@@ -69,7 +71,7 @@ class UNetDenoiser(LoopDenoiser):
         return self.unet.config.in_channels == self.unet.config.out_channels
 
     def check(self, request: SampleRequest, parts: Sequence[Part]) -> None:
-        self._extra(request.latent)
+        del request
         channels = self.unet.config.cross_attention_dim
         problems: list[Problem] = []
         for part in parts:
@@ -86,7 +88,6 @@ class UNetDenoiser(LoopDenoiser):
     def running(self, request: SampleRequest, negative: Conditioning | None, ctx: Context) -> Iterator[UNetCall]:
         latent, positive = request.latent, request.positive
         batch = latent.samples.shape[0]
-        extra = self._extra(latent)
         with ExitStack() as stack:
             controls = stack.enter_context(leased_controls(ctx, self.family.id, positive, negative, latent))
             adapters = stack.enter_context(
@@ -102,62 +103,20 @@ class UNetDenoiser(LoopDenoiser):
                 dtype=self.dtype,
                 controls=controls,
                 adapters=adapters,
-                extra=None if extra is None else extra.to(self.device, self.dtype),
             )
 
     def working_bytes(self, shape: Sequence[int], prompts: int, controlled: bool) -> int:
         return working_bytes(self.unet, self.dtype, shape, prompts, controlled)
 
-    def _extra(self, latent: Latent) -> Any:
-        """What an inpainting UNet sees beside the latent, (B, 1 + C, H, W); None for others.
-
-        Raises:
-            ProblemError: the latent does not fit the UNet.
-        """
-        import torch
-
-        batch, channels, height, width = latent.samples.shape
-        wanted, taken = self.unet.config.out_channels, self.unet.config.in_channels
-        if channels != wanted:
-            raise ProblemError(
-                Problem(
-                    code="wrong_latent",
-                    message=f"The latent has {channels} channels, and the model works on {wanted}.",
-                    hint="Make or encode the latent with the VAE that belongs to the model.",
-                    port="latent",
-                    value=latent.family,
-                )
-            )
-        if taken == wanted:
-            return None
-        if taken != 2 * wanted + 1:
-            raise ProblemError(
-                Problem(
-                    code="model_not_supported",
-                    message=f"This denoiser takes {taken} channels where its latent has {wanted}.",
-                    hint="Depth, upscaling and instruction models are not supported; inpainting models are.",
-                    port="model",
-                )
-            )
-        if latent.mask is None or latent.masked is None:
-            raise ProblemError(
-                Problem(
-                    code="inpainting_latent_needed",
-                    message="This is an inpainting model: it needs the image around the part to paint.",
-                    hint="Encode the image and its mask with vae.encode_inpaint.",
-                    port="latent",
-                )
-            )
-        mask = expanded(latent.mask, batch).expand(batch, 1, height, width)
-        return torch.cat([mask, expanded(latent.masked, batch)], dim=1)
+    def shown(self, request: SampleRequest) -> Tensor | None:
+        return planes_of(self.unet, self.family, request)
 
 
 @dataclass
 class UNetCall:
     """Calls a UNet. Fits `diffusion.guidance.Call`.
 
-    `extra` (B, channels, H, W) is put behind the latent's channels for inpainting UNets, None for others. `sized` UNets
-    are told pooled text and sizes; `size` is that of the canvas, (height, width) in pixels.
+    `sized` UNets are told pooled text and sizes; `size` is that of the canvas, (height, width) in pixels.
     """
 
     unet: Any
@@ -169,7 +128,6 @@ class UNetCall:
     dtype: torch.dtype
     controls: Controls
     adapters: Adapters
-    extra: Tensor | None = None
 
     def inputs(self, prompts: Sequence[Prompt], sides: Sequence[bool]) -> _Inputs:
         import torch
@@ -183,7 +141,14 @@ class UNetCall:
             added=added_conditions(prompts, self.batch, self.size, self.device, self.dtype) if self.sized else None,
             context=self.adapters.context(text, sides, self.batch),
             guidance=guidance_embedding(self.guidance, len(text), width, self.device, self.dtype) if width else None,
+            shown=self._shown(prompts),
         )
+
+    def _shown(self, prompts: Sequence[Prompt]) -> Tensor | None:
+        import torch
+
+        planes = [expanded(prompt.tensors[SHOWN], self.batch) for prompt in prompts if SHOWN in prompt.tensors]
+        return torch.cat(planes).to(self.device, self.dtype) if planes else None
 
     def __call__(
         self, batched: Tensor, timestep: Tensor, inputs: _Inputs, sides: Sequence[bool], window: tuple[float, float]
@@ -192,8 +157,8 @@ class UNetCall:
 
         down, middle = self.controls.residuals(batched, timestep, inputs.text, inputs.added, sides, window)
         self.adapters.set_window(window)
-        if self.extra is not None:
-            batched = torch.cat([batched, torch.cat([self.extra] * len(sides))], dim=1)
+        if inputs.shown is not None:
+            batched = torch.cat([batched, inputs.shown], dim=1)
         return self.unet(
             batched,
             timestep,

@@ -26,9 +26,7 @@ _TOWERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _KOLORS_LABELS = 5632
 _DEPTH = re.compile(re.escape(_LDM) + r"input_blocks\.(\d+)\.1\.transformer_blocks\.(\d+)\.")
 _CHANNELS: dict[tuple[int, ...], str] = {
-    (5,): "is a model that is led by depth, which is not supported yet",
     (7,): "is the upscaler of Stable Diffusion 2",
-    (8,): "is a model that edits by instructions (InstructPix2Pix), which is not supported yet",
 }
 """What a denoiser is that takes so many channels in."""
 

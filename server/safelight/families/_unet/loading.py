@@ -70,7 +70,7 @@ def _original_unet(family: Generation, files: Files) -> Loaded:
 
     header = files.header()
     velocity = predicts_velocity(family, files.name, header)
-    # Inpainting models take the mask and the masked image beside the latent.
+    # Some take more beside the latent: what is to be painted, an image to edit, depth.
     channels = header.shape(f"{_UNET}input_blocks.0.0.weight")[1]
     config = {**family.unet, "in_channels": channels}
     given = convert_ldm_unet_checkpoint(files.tensors(prefix=_UNET), config)
