@@ -95,7 +95,7 @@ class UNetDenoiser(LoopDenoiser):
             )
             yield UNetCall(
                 unet=self.unet,
-                sized=self.family.sized,
+                family=self.family,
                 guidance=request.guidance,
                 batch=batch,
                 size=canvas_size(latent),
@@ -116,11 +116,11 @@ class UNetDenoiser(LoopDenoiser):
 class UNetCall:
     """Calls a UNet. Fits `diffusion.guidance.Call`.
 
-    `sized` UNets are told pooled text and sizes; `size` is that of the canvas, (height, width) in pixels.
+    `size` is that of the canvas, (height, width) in pixels.
     """
 
     unet: Any
-    sized: bool
+    family: Generation
     guidance: float
     batch: int
     size: tuple[int, int]
@@ -138,11 +138,16 @@ class UNetCall:
         width = self.unet.config.time_cond_proj_dim
         return _Inputs(
             text=text,
-            added=added_conditions(prompts, self.batch, self.size, self.device, self.dtype) if self.sized else None,
+            added=self._added(prompts, sides),
             context=self.adapters.context(text, sides, self.batch),
             guidance=guidance_embedding(self.guidance, len(text), width, self.device, self.dtype) if width else None,
             shown=self._shown(prompts),
         )
+
+    def _added(self, prompts: Sequence[Prompt], sides: Sequence[bool]) -> dict[str, Tensor] | None:
+        if not self.family.sized:
+            return None
+        return added_conditions(prompts, sides, self.batch, self.size, self.family.scored, self.device, self.dtype)
 
     def _shown(self, prompts: Sequence[Prompt]) -> Tensor | None:
         import torch

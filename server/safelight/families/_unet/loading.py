@@ -13,6 +13,7 @@ from safelight.families.base import Files, Loaded
 from safelight.sdk.problem import Problem, ProblemError
 
 from .releases import SCHEDULER, VAE_OF_NONE
+from .shapes import unet_config
 
 if TYPE_CHECKING:
     from safelight.families.files import Header
@@ -70,9 +71,7 @@ def _original_unet(family: Generation, files: Files) -> Loaded:
 
     header = files.header()
     velocity = predicts_velocity(family, files.name, header)
-    # Some take more beside the latent: what is to be painted, an image to edit, depth.
-    channels = header.shape(f"{_UNET}input_blocks.0.0.weight")[1]
-    config = {**family.unet, "in_channels": channels}
+    config = unet_config(family, files.name, header, _UNET)
     given = convert_ldm_unet_checkpoint(files.tensors(prefix=_UNET), config)
     module = files.filled(lambda: UNet2DConditionModel(**config), given)
     return Loaded({"unet": module}, {"scheduler": default_scheduler(velocity, "ztsnr" in header.tensors)})

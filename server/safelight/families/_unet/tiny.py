@@ -31,7 +31,16 @@ def write(family: Generation, folder: Path, seed: int) -> Path:
             parts[tower.part] = text_tower(tower.config["hidden_act"], tower.projected)
             parts[tower.tokenizer] = None
         parts["unet"] = unet(family)
-        if family.sized:
+        if family.scored:
+            pipeline: Any = library.StableDiffusionXLImg2ImgPipeline(
+                **parts,
+                text_encoder=None,
+                tokenizer=None,
+                scheduler=library.EulerDiscreteScheduler(**_BETAS, timestep_spacing="leading"),
+                requires_aesthetics_score=True,
+                force_zeros_for_empty_prompt=family.zero_negative,
+            )
+        elif family.sized:
             pipeline: Any = library.StableDiffusionXLPipeline(
                 **parts,
                 scheduler=library.EulerDiscreteScheduler(**_BETAS, timestep_spacing="leading"),
@@ -87,6 +96,8 @@ def unet_config(family: Generation) -> dict[str, Any]:
             "addition_time_embed_dim": 8,
             "projection_class_embeddings_input_dim": 6 * 8 + TEXT_WIDTH,
         }
+    if family.scored:
+        config |= {"cross_attention_dim": TEXT_WIDTH, "projection_class_embeddings_input_dim": 5 * 8 + TEXT_WIDTH}
     return config
 
 
