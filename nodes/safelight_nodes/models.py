@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from safelight.families import family_names
@@ -22,6 +23,7 @@ from safelight.sdk import (
     ProblemError,
     Source,
     TextEncoder,
+    Toggle,
     node,
 )
 
@@ -174,6 +176,36 @@ def apply_lora_to_model(
 ) -> ModelRef[Denoiser]:
     """Apply a LoRA to the denoiser and leave the text encoders alone, as for one that makes sampling faster."""
     return _patched(model, _lora(ctx, lora, model), weight)
+
+
+@node(
+    version=1,
+    light=True,
+    tags=("ModelSamplingDiscrete", "v_prediction", "zsnr", "zero terminal SNR", "NoobAI", "Illustrious"),
+)
+def set_prediction(
+    model: ModelRef[Denoiser],
+    *,
+    prediction: Annotated[
+        Literal["noise", "velocity"],
+        "What the denoiser was trained to predict. velocity is also known as v-prediction or v-pred.",
+    ] = "velocity",
+    zero_snr: Annotated[
+        bool,
+        Toggle(),
+        "For a model that was trained from pure noise on (zero terminal SNR, ztsnr), as most that predict velocity.",
+    ] = False,
+) -> ModelRef[Denoiser]:
+    """Say what a Stable Diffusion predicts, where its file does not, or says it wrongly.
+
+    A wrong choice gives noise or faded colours, never an error. Most files tell it, and need no such node.
+    """
+    settings: dict[str, str | bool] = {"prediction_type": {"noise": "epsilon", "velocity": "v_prediction"}[prediction]}
+    settings["rescale_betas_zero_snr"] = zero_snr
+    if zero_snr:
+        # Such a model must see the very last timestep: https://arxiv.org/abs/2305.08891, section 3.3.
+        settings["timestep_spacing"] = "trailing"
+    return replace(model, schedule=tuple(sorted({**dict(model.schedule), **settings}.items())))
 
 
 def _found(ctx: Context, name: str, kind: str, port: str) -> tuple[Source, str]:

@@ -20,7 +20,7 @@ from models.recipes import module, ref
 from safelight.families import Families, Header, TensorEntry, load_families
 from safelight.families._clip import towers
 from safelight.families._unet.family import UNetFamily
-from safelight.families._unet.loading import predicts_velocity
+from safelight.families._unet.loading import UNKNOWN, prediction
 from safelight.families._unet.shapes import unet_config
 from safelight.families._unet.tiny import unet_config as tiny_unet_config
 from safelight.models import ModelStore
@@ -180,11 +180,16 @@ def test_a_pickle_that_would_run_code_is_not_run(tmp_path: Path, make_store: Cal
 def test_version_2_has_to_say_what_it_predicts() -> None:
     family = load_families()["sd2"]
     assert isinstance(family, UNetFamily)
-    with pytest.raises(ProblemError) as caught:
-        predicts_velocity(family, "m.safetensors", Header({}, {}, 8))
-    assert caught.value.problems[0].code == "model_incomplete"
-    assert predicts_velocity(family, "m", Header({}, {"modelspec.prediction_type": "v"}, 8))
-    assert not predicts_velocity(family, "m", Header({}, {"modelspec.prediction_type": "epsilon"}, 8))
+    entry = "model.diffusion_model.input_blocks.0.0.weight"
+
+    def told(channels: int, **metadata: str) -> str:
+        names = {key.replace("__", "."): value for key, value in metadata.items()}
+        return prediction(family, Header({entry: TensorEntry("F16", (320, channels, 3, 3), (0, 0))}, names, 8))
+
+    assert told(4) == UNKNOWN
+    assert told(4, modelspec__prediction_type="v") == "v_prediction"
+    assert told(4, modelspec__prediction_type="epsilon") == "epsilon"
+    assert told(9) == told(5) == "epsilon", "inpainting and depth were released so alone"
 
 
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])

@@ -107,6 +107,8 @@ export const titles: Record<string, string> = {
   model_not_supported: "节点不支持这种模型",
   inpainting_latent_needed: "重绘模型需要遮罩周围的图片",
   shown_missing: "模型需要看到一张图片或深度图",
+  prediction_unknown: "不知道模型预测噪声还是速度",
+  few_steps_model: "模型为少步数蒸馏而成",
   wrong_size: "要编辑的图片与潜变量尺寸不同",
   adapter_on_negative_only: "IP-Adapter 只用在了负向条件上",
   clip_skip_too_large: "CLIP 跳过的层数过多",

@@ -174,6 +174,8 @@ class ModularDenoiser(ABC):
         for port, side in (("positive", request.positive), ("negative", request.negative)):
             if side is not None:
                 found += [self.cannot(feature, hint, port) for feature, hint in _features(side)]
+        if self._held.ref.schedule:
+            found.append(self.cannot("another kind of prediction", "Take out models.set_prediction.", "model"))
         latent = request.latent
         if latent.mask is not None:
             hint = "Leave the mask out; the whole image is painted."

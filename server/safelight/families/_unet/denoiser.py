@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.adapters import Adapters, installed_adapters
@@ -13,9 +13,11 @@ from safelight.diffusion.control import Controls, leased_controls
 from safelight.diffusion.denoiser import LoopDenoiser
 from safelight.diffusion.guidance import SHOWN, Part
 from safelight.diffusion.latents import canvas_size, expanded
-from safelight.sdk import Conditioning, Context, Presets, Problem, ProblemError, Prompt
+from safelight.sdk import Conditioning, Context, Problem, ProblemError, Prompt
 
 from .conditions import added_conditions, guidance_embedding
+from .loading import UNKNOWN
+from .presets import presets_of
 from .shown import planes_of
 from .working_memory import working_bytes
 
@@ -46,12 +48,13 @@ class UNetDenoiser(LoopDenoiser):
     family: Generation
 
     def __init__(self, family: Generation, held: Held) -> None:
+        scheduler = _schedule(held)
         super().__init__(
             ref=held.ref,
             family=family,
             modules=held.modules,
-            scheduler=held.settings["scheduler"],
-            presets=_presets(family, held),
+            scheduler=scheduler,
+            presets=presets_of(family, held, scheduler),
             device=held.device,
             dtype=held.dtype,
             rows=held.settings.get("latent_rgb") or family.latent.rgb,
@@ -74,6 +77,17 @@ class UNetDenoiser(LoopDenoiser):
         del request
         channels = self.unet.config.cross_attention_dim
         problems: list[Problem] = []
+        if self.scheduler.get("prediction_type") == UNKNOWN:
+            problems.append(
+                Problem(
+                    code="prediction_unknown",
+                    message=f"The file of this model does not say whether it predicts noise or velocity, and "
+                    f"{self.family.title} exists as both.",
+                    hint="Put models.set_prediction behind the model. Models of 768 x 768 pixels mostly predict "
+                    "velocity, those of 512 x 512 noise.",
+                    port="model",
+                )
+            )
         for part in parts:
             width = part.prompt.embeddings.shape[-1]
             if isinstance(channels, int) and width != channels:
@@ -176,13 +190,11 @@ class UNetCall:
         )[0]
 
 
-def _presets(family: Generation, held: Held) -> Presets:
-    """What suits a model; one that was distilled for few steps (LCM) has its own sampler."""
-    if held.settings["scheduler"].get("_class_name") != "LCMScheduler":
-        return family.presets
-    # It takes the guidance as an input, or has it learned for good.
-    guidance = 8.0 if held.modules["unet"].config.time_cond_proj_dim else 1.0
-    return replace(family.presets, steps=4, guidance=guidance, sampler="lcm")
+def _schedule(held: Held) -> dict[str, Any]:
+    """The settings of the noise schedule: what the user says of a model goes before what its files say."""
+    told, said = held.settings["scheduler"], dict(held.ref.schedule)
+    unset = [name for name in told.get("_use_default_values", ()) if name not in said]
+    return {**told, **said, **({"_use_default_values": unset} if unset or "_use_default_values" in told else {})}
 
 
 def _repeated(text: Tensor, tokens: int) -> Tensor:
