@@ -83,7 +83,7 @@ def load(
 
     Folders are in diffusers layout; a single .safetensors file may hold a whole model.
     """
-    source, family = _found(ctx, model, "pipeline", "model")
+    source, family = found(ctx, model, "pipeline", "model")
     return Loaded(
         ModelRef("Denoiser", family, source, "unet", precision),
         ModelRef("TextEncoder", family, source, "", precision),
@@ -105,7 +105,7 @@ def load_vae(
     ctx: Context,
 ) -> Annotated[ModelRef[VAE], "Connect it in place of the model's own."]:
     """Choose a VAE other than the model's own. It must be of the model's family, or of one with the same latents."""
-    source, told = _found(ctx, vae, "vae", "vae")
+    source, told = found(ctx, vae, "vae", "vae")
     families = ctx.models.families
     if told and family != "auto" and families[told].space != families[family].space:
         raise ProblemError(
@@ -128,7 +128,7 @@ def load_controlnet(
     ctx: Context,
 ) -> ModelRef[ControlNet]:
     """Choose a ControlNet. It must be of the model's family."""
-    source, family = _found(ctx, controlnet, "controlnet", "controlnet")
+    source, family = found(ctx, controlnet, "controlnet", "controlnet")
     return ModelRef("ControlNet", family, source, "", precision)
 
 
@@ -144,7 +144,7 @@ def load_ip_adapter(
     ctx: Context,
 ) -> LoadedAdapter:
     """Choose an IP-Adapter. The folder image_encoder of its repository must lie near it."""
-    source, family = _found(ctx, adapter, "ip_adapter", "adapter")
+    source, family = found(ctx, adapter, "ip_adapter", "adapter")
     return LoadedAdapter(
         ModelRef("IPAdapter", family, source, "", precision),
         ModelRef("ImageEncoder", family, source, "image_encoder", precision),
@@ -208,7 +208,8 @@ def set_prediction(
     return replace(model, schedule=tuple(sorted({**dict(model.schedule), **settings}.items())))
 
 
-def _found(ctx: Context, name: str, kind: str, port: str) -> tuple[Source, str]:
+def found(ctx: Context, name: str, kind: str, port: str) -> tuple[Source, str]:
+    """The source of a model and its family; what is wrong with the name is told at the port."""
     try:
         source = ctx.models.find(name, kind)
         return source, ctx.models.family(source)
@@ -217,7 +218,7 @@ def _found(ctx: Context, name: str, kind: str, port: str) -> tuple[Source, str]:
 
 
 def _lora(ctx: Context, name: str, model: ModelRef[Denoiser]) -> Source:
-    source, family = _found(ctx, name, "lora", "lora")
+    source, family = found(ctx, name, "lora", "lora")
     if family and family != model.family:
         raise ProblemError(
             Problem(

@@ -45,6 +45,10 @@ class Embedding(Kind):
     """Vectors that stand for words in a prompt (textual inversion): `vectors`, for each text encoder one (n, width)."""
 
 
+class Pipeline(Kind):
+    """A whole pipeline of diffusers that no family knows, run by itself."""
+
+
 K = TypeVar("K", bound=Kind)
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
