@@ -109,7 +109,9 @@ def call(
     elif "callback" in parameters:
         wanted["callback"] = lambda _step, _timestep, latents: _see(own, ctx, bars, latents)
     try:
-        with torch.no_grad():
+        # For those that draw from torch's own generator instead of the one they are given.
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
             made = own(**{name: value for name, value in wanted.items() if name in parameters})
     except (Cancelled, ProblemError):
         raise

@@ -136,6 +136,9 @@ def test_what_cannot_be_is_told(home: Path, ctx: BenchContext) -> None:
         {"_class_name": "UNet2DModel"},
         {"unet": ["evil", "UNet2DModel"]},
         {"unet": ["os", "system"]},
+        {"unet": ["transformers", "AutoModel"]},
+        {"unet": ["transformers", "pipeline"]},
+        {"un-et": ["evil", "UNet2DModel"]},
         {"unet": ["diffusers", "NoSuchModel"]},
     ],
 )

@@ -25,18 +25,26 @@ def load_pipeline(layout: Layout, target: Target) -> Any:
     Raises:
         ProblemError: `pipeline_unknown` when the installed libraries have no such class; `model_incomplete`.
     """
-    import diffusers
+    import diffusers as library
 
+    diffusers: Any = library
     name, root = layout.root.name, layout.root
     index = read_json(root / "model_index.json")
     made = index.get("_class_name")
     cls = getattr(diffusers, made, None) if isinstance(made, str) and re.fullmatch(r"[A-Za-z0-9_]+", made) else None
     if not (isinstance(cls, type) and issubclass(cls, diffusers.DiffusionPipeline)):
         raise _unknown(name, f"is a {made}, which the installed diffusers {diffusers.__version__} does not have")
-    for part, entry in component_folders(index).items():
-        library, what = entry
-        if not _is_known(library, what, cls):
-            raise _unknown(name, f"has a {part} of the class {library}.{what}, which is not part of diffusers")
+    named = component_folders(index)
+    odd = [
+        key
+        for key, entry in index.items()
+        if isinstance(entry, list) and key not in named and entry and isinstance(entry[0], str)
+    ]
+    if odd:
+        raise _unknown(name, f"has a part {odd[0]!r} whose entry in model_index.json cannot be read")
+    for part, (origin, what) in named.items():
+        if not _is_known(origin, what, cls):
+            raise _unknown(name, f"has a {part} of the class {origin}.{what}, which is not part of diffusers")
     try:
         pipeline = cls.from_pretrained(
             str(root), local_files_only=True, use_safetensors=True, trust_remote_code=False, torch_dtype=target.dtype
@@ -62,7 +70,10 @@ def _is_known(library: str, name: str, cls: type) -> bool:
     import diffusers.pipelines
 
     if library in _LIBRARIES:
-        return hasattr(importlib.import_module(library), name)
+        found = getattr(importlib.import_module(library), name, None)
+        # The classes of transformers that choose another one by themselves would ask the folder for code.
+        chooses = library == "transformers" and name.startswith("Auto")
+        return isinstance(found, type) and hasattr(found, "from_pretrained") and not chooses
     # Some have classes of their own beside them, such as a safety checker.
     own = getattr(diffusers.pipelines, library, None)
     return own is not None and hasattr(own, name) and cls.__module__.startswith("diffusers.")

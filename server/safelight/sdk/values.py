@@ -147,13 +147,17 @@ class Prompt:
 @value
 @dataclass(frozen=True, eq=False)
 class Control:
-    """A ControlNet at work: `image` (B, H, W, 3) guides with `strength` 0..2 from `start` to `end` of the schedule."""
+    """A ControlNet at work: `image` (B, H, W, 3) guides with `strength` 0..2 from `start` to `end` of the schedule.
+
+    With `guess` its first residuals count a tenth, rising to the full strength at the last.
+    """
 
     model: ModelRef[ControlNet]
     image: Image
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    guess: bool = False
 
 
 @value

@@ -24,6 +24,7 @@ def write(family: Generation, folder: Path, seed: int) -> Path:
     import diffusers
 
     library: Any = diffusers
+    pipeline: Any
 
     with seeded(seed):
         parts: dict[str, Any] = {"vae": vae(family.vae_config["scaling_factor"], family.vae_config["force_upcast"])}
@@ -32,7 +33,7 @@ def write(family: Generation, folder: Path, seed: int) -> Path:
             parts[tower.tokenizer] = None
         parts["unet"] = unet(family)
         if family.scored:
-            pipeline: Any = library.StableDiffusionXLImg2ImgPipeline(
+            pipeline = library.StableDiffusionXLImg2ImgPipeline(
                 **parts,
                 text_encoder=None,
                 tokenizer=None,
@@ -41,7 +42,7 @@ def write(family: Generation, folder: Path, seed: int) -> Path:
                 force_zeros_for_empty_prompt=family.zero_negative,
             )
         elif family.sized:
-            pipeline: Any = library.StableDiffusionXLPipeline(
+            pipeline = library.StableDiffusionXLPipeline(
                 **parts,
                 scheduler=library.EulerDiscreteScheduler(**_BETAS, timestep_spacing="leading"),
                 force_zeros_for_empty_prompt=family.zero_negative,
