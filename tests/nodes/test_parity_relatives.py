@@ -184,6 +184,33 @@ def test_what_is_missing_or_cannot_be_seen_is_told(sd1: Kit, sd2: Kit) -> None:
     assert refused(editing(sd1), start, lambda said: guide.edit(said, several)) == [("wrong_batch", "positive")]
     for kit in (sd1, inpainting(sd1)):
         assert refused(kit, start, lambda said: guide.edit(said, start)) == [("feature_not_in_family", "positive")]
+    positive, negative = (text.encode(sd1.text, text=given, ctx=sd1.context) for given in (PROMPT, NEGATIVE))
+    with pytest.raises(ProblemError, match="no input for an image"):
+        sampling.sample(sd1.denoiser, positive, guide.edit(negative, start), start, steps=2, ctx=sd1.context)
+
+
+def test_an_edit_inside_a_mask_leaves_the_rest_as_it_was(sd1: Kit) -> None:
+    kit = editing(sd1)
+    inside = torch.zeros(1, SIDE, SIDE)
+    inside[..., SIDE // 2 :] = 1
+    start = latent.set_mask(vae.encode(kit.vae, Image(pixels(1).movedim(1, -1)), ctx=kit.context), Mask(inside))
+    positive, negative = (text.encode(kit.text, text=given, ctx=kit.context) for given in (PROMPT, NEGATIVE))
+    made = sampling.sample(
+        kit.denoiser, guide.edit(positive, start), negative, start, steps=2, sampler="euler", ctx=kit.context
+    ).samples
+    assert torch.equal(made[..., :4], start.samples[..., :4])
+    assert not torch.allclose(made[..., 4:], start.samples[..., 4:], atol=0.1)
+
+
+def test_a_new_mask_is_the_hole_of_an_inpainting_model(sd1: Kit) -> None:
+    given = Image(pixels(1).movedim(1, -1)), Mask(torch.zeros(1, SIDE, SIDE))
+    start = vae.encode_inpaint(sd1.vae, *given, ctx=sd1.context)
+    assert start.hole is not None and start.hole.sum() == 0
+    again = latent.set_mask(start, Mask(mask(1)[:, 0]))
+    wanted = vae.encode_inpaint(sd1.vae, given[0], Mask(mask(1)[:, 0]), ctx=sd1.context)
+    assert again.hole is not None and wanted.hole is not None and torch.equal(again.hole, wanted.hole)
+    assert set(again.hole.unique().tolist()) == {0.0, 1.0}
+    assert again.mask is not None and len(again.mask.unique()) > 2, "an ordinary denoiser keeps its soft edges"
 
 
 @pytest.mark.parametrize("make", [inpainting, editing])

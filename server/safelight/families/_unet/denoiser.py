@@ -71,7 +71,7 @@ class UNetDenoiser(LoopDenoiser):
 
     def keeps_outside(self) -> bool:
         # An inpainting model sees the outside, and keeps it by itself.
-        return self.unet.config.in_channels == self.unet.config.out_channels
+        return self.unet.config.in_channels != 2 * self.unet.config.out_channels + 1
 
     def check(self, request: SampleRequest, parts: Sequence[Part]) -> None:
         del request

@@ -49,8 +49,9 @@ def planes_of(unet: Any, family: Generation, request: SampleRequest) -> Tensor |
                 port="model",
             )
         )
-    if shown is not None and shown.kind != kind:
-        raise cannot_see(family.title, shown.kind)
+    for side in (request.positive, request.negative):
+        if side is not None and side.shown is not None and side.shown.kind != kind:
+            raise cannot_see(family.title, side.shown.kind)
     if kind == "":
         return None
     if kind == "hole":
@@ -67,7 +68,9 @@ def planes_of(unet: Any, family: Generation, request: SampleRequest) -> Tensor |
 def _hole(latent: Latent) -> Tensor:
     import torch
 
-    if latent.hole is None or latent.masked is None:
+    # One of another node may have a mask alone.
+    hole = (latent.mask >= 0.5).float() if latent.hole is None and latent.mask is not None else latent.hole
+    if hole is None or latent.masked is None:
         raise ProblemError(
             Problem(
                 code="inpainting_latent_needed",
@@ -77,8 +80,8 @@ def _hole(latent: Latent) -> Tensor:
                 port="latent",
             )
         )
-    batch = max(latent.hole.shape[0], latent.masked.shape[0])
-    return torch.cat([expanded(latent.hole, batch), expanded(latent.masked, batch)], dim=1)
+    batch = max(hole.shape[0], latent.masked.shape[0])
+    return torch.cat([expanded(hole, batch), expanded(latent.masked, batch)], dim=1)
 
 
 def _image(shown: Shown, latent: Latent, scaling: float) -> Tensor:
