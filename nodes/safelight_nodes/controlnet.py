@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 
-from safelight.sdk import Conditioning, Control, ControlNet, Image, ModelRef, Problem, ProblemError, Slider, node
+from safelight.sdk import (
+    Conditioning,
+    Control,
+    ControlNet,
+    Image,
+    ModelRef,
+    Problem,
+    ProblemError,
+    Slider,
+    Toggle,
+    node,
+)
 
 
 class Guided(NamedTuple):
@@ -29,6 +40,12 @@ def apply(
     end: Annotated[
         float, Slider(0, 1, step=0.01, group="Part of the steps"), "Up to this fraction of the steps."
     ] = 1.0,
+    guess: Annotated[
+        bool,
+        Toggle(advanced=True),
+        "Guess mode, for prompts that say little: the hint guides the positive side alone, and its coarse shapes less "
+        "than its details. Use a guidance of 3 to 5.",
+    ] = False,
 ) -> Guided:
     """Guide a denoiser by an image. Several ControlNets, one node behind the other, add up.
 
@@ -46,9 +63,7 @@ def apply(
                 value=start,
             )
         )
-    control = Control(controlnet, Image(flattened(image.pixels, 0.0)), strength, start, end)
-    sides = [
-        replace(side, controls=(*side.controls, control))
-        for side in (positive, positive if negative is None else negative)
-    ]
-    return Guided(*sides)
+    control = Control(controlnet, Image(flattened(image.pixels, 0.0)), strength, start, end, guess)
+    other = positive if negative is None else negative
+    guided = replace(positive, controls=(*positive.controls, control))
+    return Guided(guided, other if guess else replace(other, controls=(*other.controls, control)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from safelight.sdk import VAE, Context, Latent, Mask, ModelRef, Number, Problem, ProblemError, Slider, node
+from safelight.sdk import VAE, Context, Latent, Mask, ModelRef, Number, Problem, ProblemError, Slider, Toggle, node
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +20,11 @@ def empty(
     width: Annotated[int, _Pixels, "Width of the image in pixels. 0: what the model was made for."] = 0,
     height: Annotated[int, _Pixels, "Height of the image in pixels. 0: what the model was made for."] = 0,
     batch: Annotated[int, Slider(1, 64), "Number of images made at once."] = 1,
+    for_inpainting: Annotated[
+        bool,
+        Toggle(advanced=True),
+        "For an inpainting model, which needs an image to look at: an empty one, all of which it paints.",
+    ] = False,
     ctx: Context,
 ) -> Latent:
     """An empty latent: the canvas that a sampler fills."""
@@ -44,13 +49,18 @@ def empty(
     ]
     if problems:
         raise ProblemError(problems)
-    return Latent(torch.zeros(batch, channels, height // factor, width // factor), vae.family, factor)
+    made = Latent(torch.zeros(batch, channels, height // factor, width // factor), vae.family, factor)
+    if not for_inpainting:
+        return made
+    with leased_codec(ctx, vae, (height, width)) as codec:
+        grey = codec.encode(torch.full((1, height, width, 3), 0.5))
+    return replace(made, masked=grey, hole=torch.ones(1, 1, *made.samples.shape[-2:]))
 
 
 @node(version=1, tags=("SetLatentNoiseMask", "inpaint"))
 def set_mask(latent: Latent, mask: Annotated[Mask, "White where the sampler may paint, black where not."]) -> Latent:
     """Let the sampler paint inside a mask only."""
-    from safelight.diffusion.latents import latent_mask
+    from safelight.diffusion.latents import hole_mask, latent_mask
 
     count, batch = mask.coverage.shape[0], latent.samples.shape[0]
     if count not in (1, batch):
@@ -62,7 +72,8 @@ def set_mask(latent: Latent, mask: Annotated[Mask, "White where the sampler may 
                 port="mask",
             )
         )
-    return replace(latent, mask=latent_mask(mask.coverage, latent))
+    hole = None if latent.masked is None else hole_mask(mask.coverage, latent)
+    return replace(latent, mask=latent_mask(mask.coverage, latent), hole=hole)
 
 
 @node(version=1, tags=("LatentUpscale", "LatentUpscaleBy", "Upscale Latent", "hires fix", "highres fix"))
@@ -83,13 +94,14 @@ def resize(
     samples = interpolate(latent.samples, size, mode=method, **smooth)
     mask = None if latent.mask is None else interpolate(latent.mask, size, mode="bilinear", align_corners=False)
     masked = None if latent.masked is None else interpolate(latent.masked, size, mode=method, **smooth)
+    hole = None if latent.hole is None else interpolate(latent.hole, size, mode="nearest")
     inner = None
     if latent.size:
         height, width = (
             max(1, round(side * new / old)) for side, new, old in zip(latent.size, size, before, strict=True)
         )
         inner = height, width
-    return replace(latent, samples=samples, mask=mask, masked=masked, size=inner)
+    return replace(latent, samples=samples, mask=mask, masked=masked, hole=hole, size=inner)
 
 
 @node(version=1, tags=("RepeatLatentBatch",))
@@ -100,7 +112,9 @@ def repeat(latent: Latent, *, times: Annotated[int, Slider(1, 64), "How many of 
     def spread(given: Tensor | None) -> Tensor | None:
         return given if given is None or given.shape[0] == 1 else given.repeat_interleave(times, dim=0)
 
-    return replace(latent, samples=samples, mask=spread(latent.mask), masked=spread(latent.masked))
+    return replace(
+        latent, samples=samples, mask=spread(latent.mask), masked=spread(latent.masked), hole=spread(latent.hole)
+    )
 
 
 @node(version=1, tags=("LatentFromBatch",))
@@ -124,5 +138,9 @@ def select(
         return given if given is None or given.shape[0] == 1 else given[index : index + 1].clone()
 
     return replace(
-        latent, samples=latent.samples[index : index + 1].clone(), mask=one(latent.mask), masked=one(latent.masked)
+        latent,
+        samples=latent.samples[index : index + 1].clone(),
+        mask=one(latent.mask),
+        masked=one(latent.masked),
+        hole=one(latent.hole),
     )

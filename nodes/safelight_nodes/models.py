@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from safelight.families import family_names
@@ -22,6 +23,7 @@ from safelight.sdk import (
     ProblemError,
     Source,
     TextEncoder,
+    Toggle,
     node,
 )
 
@@ -81,7 +83,7 @@ def load(
 
     Folders are in diffusers layout; a single .safetensors file may hold a whole model.
     """
-    source, family = _found(ctx, model, "pipeline", "model")
+    source, family = found(ctx, model, "pipeline", "model")
     return Loaded(
         ModelRef("Denoiser", family, source, "unet", precision),
         ModelRef("TextEncoder", family, source, "", precision),
@@ -103,7 +105,7 @@ def load_vae(
     ctx: Context,
 ) -> Annotated[ModelRef[VAE], "Connect it in place of the model's own."]:
     """Choose a VAE other than the model's own. It must be of the model's family, or of one with the same latents."""
-    source, told = _found(ctx, vae, "vae", "vae")
+    source, told = found(ctx, vae, "vae", "vae")
     families = ctx.models.families
     if told and family != "auto" and families[told].space != families[family].space:
         raise ProblemError(
@@ -126,7 +128,7 @@ def load_controlnet(
     ctx: Context,
 ) -> ModelRef[ControlNet]:
     """Choose a ControlNet. It must be of the model's family."""
-    source, family = _found(ctx, controlnet, "controlnet", "controlnet")
+    source, family = found(ctx, controlnet, "controlnet", "controlnet")
     return ModelRef("ControlNet", family, source, "", precision)
 
 
@@ -142,7 +144,7 @@ def load_ip_adapter(
     ctx: Context,
 ) -> LoadedAdapter:
     """Choose an IP-Adapter. The folder image_encoder of its repository must lie near it."""
-    source, family = _found(ctx, adapter, "ip_adapter", "adapter")
+    source, family = found(ctx, adapter, "ip_adapter", "adapter")
     return LoadedAdapter(
         ModelRef("IPAdapter", family, source, "", precision),
         ModelRef("ImageEncoder", family, source, "image_encoder", precision),
@@ -176,7 +178,38 @@ def apply_lora_to_model(
     return _patched(model, _lora(ctx, lora, model), weight)
 
 
-def _found(ctx: Context, name: str, kind: str, port: str) -> tuple[Source, str]:
+@node(
+    version=1,
+    light=True,
+    tags=("ModelSamplingDiscrete", "v_prediction", "zsnr", "zero terminal SNR", "NoobAI", "Illustrious"),
+)
+def set_prediction(
+    model: ModelRef[Denoiser],
+    *,
+    prediction: Annotated[
+        Literal["noise", "velocity"],
+        "What the denoiser was trained to predict. velocity is also known as v-prediction or v-pred.",
+    ] = "velocity",
+    zero_snr: Annotated[
+        bool,
+        Toggle(),
+        "For a model that was trained from pure noise on (zero terminal SNR, ztsnr), as most that predict velocity.",
+    ] = False,
+) -> ModelRef[Denoiser]:
+    """Say what a Stable Diffusion predicts, where its file does not, or says it wrongly.
+
+    A wrong choice gives noise or faded colours, never an error. Most files tell it, and need no such node.
+    """
+    settings: dict[str, str | bool] = {"prediction_type": {"noise": "epsilon", "velocity": "v_prediction"}[prediction]}
+    settings["rescale_betas_zero_snr"] = zero_snr
+    if zero_snr:
+        # Such a model must see the very last timestep: https://arxiv.org/abs/2305.08891, section 3.3.
+        settings["timestep_spacing"] = "trailing"
+    return replace(model, schedule=tuple(sorted({**dict(model.schedule), **settings}.items())))
+
+
+def found(ctx: Context, name: str, kind: str, port: str) -> tuple[Source, str]:
+    """The source of a model and its family; what is wrong with the name is told at the port."""
     try:
         source = ctx.models.find(name, kind)
         return source, ctx.models.family(source)
@@ -185,7 +218,7 @@ def _found(ctx: Context, name: str, kind: str, port: str) -> tuple[Source, str]:
 
 
 def _lora(ctx: Context, name: str, model: ModelRef[Denoiser]) -> Source:
-    source, family = _found(ctx, name, "lora", "lora")
+    source, family = found(ctx, name, "lora", "lora")
     if family and family != model.family:
         raise ProblemError(
             Problem(

@@ -118,7 +118,7 @@ def sample(
         )
     with _leased(ctx, model, latent) as denoiser:
         _require_guider(denoiser, guider)
-        chosen = _chosen(denoiser, steps, guidance, sampler, scheduler)
+        chosen = _chosen(ctx, denoiser, steps, guidance, sampler, scheduler)
         count = chosen.steps if denoise >= 1 else max(1, int(chosen.steps * denoise))
         request = SampleRequest(
             positive=positive,
@@ -167,7 +167,7 @@ def sample_part(
     memory again and differ slightly.
     """
     with _leased(ctx, model, latent) as denoiser:
-        chosen = _chosen(denoiser, steps, guidance, sampler, scheduler)
+        chosen = _chosen(ctx, denoiser, steps, guidance, sampler, scheduler)
         end = min(end_step, chosen.steps)
         if start_step >= end:
             raise ProblemError(
@@ -256,13 +256,18 @@ def _leased(ctx: Context, model: ModelRef[Denoiser], latent: Latent) -> Iterator
         yield lease.component
 
 
-def _chosen(denoiser: DenoiserModel, steps: int, guidance: float, sampler: str, scheduler: str) -> Presets:
+def _chosen(
+    ctx: Context, denoiser: DenoiserModel, steps: int, guidance: float, sampler: str, scheduler: str
+) -> Presets:
     """The settings of a run: what was typed in, and where that is `auto`, what suits the model.
 
     Raises:
         ProblemError: the model cannot be used with the sampler or the scheduler.
     """
     own = denoiser.presets
+    if own.note and (not steps or not guidance or "auto" in (sampler, scheduler)):
+        hint = "Choose the settings yourself to have others."
+        ctx.warn(Problem(code="few_steps_model", level="warning", message=own.note, hint=hint, port="model"))
     chosen = Presets(
         steps=steps or own.steps,
         guidance=guidance or own.guidance,

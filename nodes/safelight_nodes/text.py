@@ -60,7 +60,8 @@ def combine(
 ) -> Conditioning:
     """Let several prompts speak at once: the denoiser follows their average, each within its own area and range.
 
-    Costs one more pass through the denoiser a prompt and step. ControlNets and IP-Adapters of all of them act together.
+    Costs one more pass through the denoiser a prompt and step. ControlNets and IP-Adapters of all of them act together;
+    of images to edit and of depth the first counts.
     """
     given = [part for part in (first, second, third, fourth) if part is not None]
     families = sorted({part.family for part in given})
@@ -77,6 +78,7 @@ def combine(
         controls=tuple(control for part in given for control in part.controls),
         adapters=tuple(adapter for part in given for adapter in part.adapters),
         family=families[0],
+        shown=next((part.shown for part in given if part.shown is not None), None),
     )
 
 
@@ -151,6 +153,23 @@ def set_size(
     """
     size = {"original": (height, width), "crop": (crop_top, crop_left)}
     prompts = tuple(replace(prompt, size={**prompt.size, **size}) for prompt in conditioning.prompts)
+    return replace(conditioning, prompts=prompts)
+
+
+@node(version=1, title="Set aesthetic score", tags=("CLIPTextEncodeSDXLRefiner", "ascore", "refiner"))
+def set_score(
+    conditioning: Conditioning,
+    *,
+    score: Annotated[float, Slider(0, 10, step=0.1), "How beautiful the image is said to be, 0 to 10."] = 6.0,
+) -> Conditioning:
+    """Set the aesthetic score of the refiner of Stable Diffusion XL. Other models do not look at it.
+
+    Without this node it is 6 for the positive prompt and 2.5 for the negative one.
+    """
+    import torch
+
+    tensors = {"aesthetic_score": torch.tensor([[float(score)]])}
+    prompts = tuple(replace(prompt, tensors={**prompt.tensors, **tensors}) for prompt in conditioning.prompts)
     return replace(conditioning, prompts=prompts)
 
 

@@ -114,7 +114,7 @@ def encode_inpaint(
     image or mask serves a whole batch of the other.
     """
     from safelight.diffusion.autoencoder import leased_codec
-    from safelight.diffusion.latents import cell_means
+    from safelight.diffusion.latents import cell_means, cell_picks
 
     from ._pixels import common_batch, flattened, mask_like
 
@@ -133,6 +133,7 @@ def encode_inpaint(
             codec.downsampling,
             mask=cell_means(coverage.movedim(-1, 1), samples.shape[-2:]),
             masked=codec.encode(grey, tile=tile),
+            hole=cell_picks(coverage.movedim(-1, 1), samples.shape[-2:]),
             size=size,
         )
 

@@ -35,7 +35,7 @@ def write_original(folder: Path, file: Path, family: str, layers: int) -> Path:
     """A diffusers folder of `layers` resnets a block as one file."""
     unet = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
     attentive = {int(found[1]) for name in unet if (found := re.match(r"up_blocks\.(\d+)\.attentions", name))}
-    weights = {f"model.diffusion_model.{_unet_name(name, layers, attentive)}": tensor for name, tensor in unet.items()}
+    weights = {f"model.diffusion_model.{unet_name(name, layers, attentive)}": tensor for name, tensor in unet.items()}
     vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
     for name, tensor in vae.items():
         found = _vae_name(name, 4)
@@ -55,7 +55,7 @@ def write_original(folder: Path, file: Path, family: str, layers: int) -> Path:
     return file
 
 
-def _unet_name(name: str, layers: int, attentive: set[int]) -> str:
+def unet_name(name: str, layers: int, attentive: set[int]) -> str:
     """`attentive`: the up blocks with attention, whose upsampler stands behind it."""
     path, _, kind = name.rpartition(".")
     if path in _UNET_ENDS:

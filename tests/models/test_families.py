@@ -65,13 +65,12 @@ def test_denoisers_and_controlnets(config: dict[str, Any], family: str) -> None:
         ({"_class_name": "AuraFlowPipeline"}, "AuraFlowPipeline"),
         ({"_class_name": "StableDiffusion3PAGPipeline"}, "perturbed attention"),
         ({}, "without a class"),
-        ({"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None]}, "refiner"),
         ({"_class_name": "StableUnCLIPPipeline"}, "StableUnCLIPPipeline"),
         ({"_class_name": "StableDiffusionXLPipeline", "text_encoder": ["kolors", "ChatGLMModel"]}, "ChatGLMModel"),
     ],
 )
 def test_pipelines_that_are_not_supported_are_named(index: dict[str, Any], said: str) -> None:
-    unet = {"_class_name": "UNet2DConditionModel", "addition_embed_type": "text_time", "cross_attention_dim": 1280}
+    unet = {"_class_name": "UNet2DConditionModel", "addition_embed_type": "text_time", "cross_attention_dim": 2048}
     with pytest.raises(ProblemError) as caught:
         FAMILIES.of_pipeline(Folder(index, unet=unet))
     (problem,) = caught.value.problems
@@ -136,15 +135,27 @@ def depths(**layers: int) -> dict[str, tuple[int, ...]]:
     return {**ENTRY, **LABELS, **dict.fromkeys(names, (640, 2048))}
 
 
-def test_an_xl_with_fewer_layers_is_told_from_the_release() -> None:
+def test_an_xl_of_other_layers_is_one_and_kolors_is_none() -> None:
     assert of("pipeline", header(depths(b4=2, b5=2, b7=10, b8=10))) == "sdxl"
-    for shapes, said in (
-        (depths(b4=2, b5=2, b7=4, b8=4), "SSD-1B"),
-        ({**depths(b4=2, b5=2, b7=10, b8=10), f"{LDM}label_emb.0.0.weight": (1280, 5632)}, "Kolors"),
-    ):
-        with pytest.raises(ProblemError, match=said) as caught:
-            of("pipeline", header(shapes))
-        assert caught.value.problems[0].code == "unsupported_family"
+    assert of("pipeline", header(depths(b4=2, b5=2, b7=4, b8=4))) == "sdxl", "as SSD-1B"
+    kolors = {**depths(b4=2, b5=2, b7=10, b8=10), f"{LDM}label_emb.0.0.weight": (1280, 5632)}
+    with pytest.raises(ProblemError, match="Kolors") as caught:
+        of("pipeline", header(kolors))
+    assert caught.value.problems[0].code == "unsupported_family"
+
+
+def test_the_refiner_is_told_from_the_base_model() -> None:
+    shapes = {**ENTRY, f"{LDM}label_emb.0.0.weight": (1536, 2560)}
+    assert of("pipeline", header({**shapes, ATTENTION.replace("blocks.1.1", "blocks.4.1"): (768, 1280)})) == (
+        "sdxl_refiner"
+    )
+    refined = {"_class_name": "UNet2DConditionModel", "addition_embed_type": "text_time", "cross_attention_dim": 1280}
+    index = {"_class_name": "StableDiffusionXLImg2ImgPipeline", "text_encoder": [None, None]}
+    towers = {"text_encoder_2": ["transformers", "CLIPTextModelWithProjection"]}
+    assert FAMILIES.of_pipeline(Folder({**index, **towers}, unet=refined)).id == "sdxl_refiner"
+    with pytest.raises(ProblemError, match="text_encoder_2") as caught:
+        FAMILIES.of_pipeline(Folder(index, unet=refined))
+    assert caught.value.problems[0].code == "model_incomplete"
 
 
 @pytest.mark.parametrize(

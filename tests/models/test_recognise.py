@@ -60,7 +60,6 @@ def names(*given: str) -> dict[str, tuple[int, ...]]:
          "a ControlNet of Stable Diffusion XL, in one file"),
         ({"input_blocks.0.0.weight": (320, 4, 3, 3), ATTENTION.format(4): (640, 2048)}, WRONG,
          "a UNet alone of Stable Diffusion XL"),
-        ({**ENTRY, **LABELS, LDM + ATTENTION.format(4): (768, 1280)}, WRONG, "refiner"),
         ({**ENTRY, f"{LDM}label_emb.0.0.weight": (1280, 2048), LDM + ATTENTION.format(1): (320, 1024)}, WRONG,
          "unCLIP"),
         ({**ENTRY, **LABELS, LDM + ATTENTION.format(4): (640, 2048), "edm_mean": (4,)}, WRONG, "Playground"),

@@ -15,12 +15,14 @@ import pytest
 import torch
 
 import tiny_models
-from models.original_layout import write_original
+from models.original_layout import unet_name, write_original
 from models.recipes import module, ref
-from safelight.families import Families, Header, load_families
+from safelight.families import Families, Header, TensorEntry, load_families
 from safelight.families._clip import towers
 from safelight.families._unet.family import UNetFamily
-from safelight.families._unet.loading import predicts_velocity
+from safelight.families._unet.loading import UNKNOWN, prediction
+from safelight.families._unet.shapes import unet_config
+from safelight.families._unet.tiny import unet_config as tiny_unet_config
 from safelight.models import ModelStore
 from safelight.sdk import ProblemError
 
@@ -178,11 +180,16 @@ def test_a_pickle_that_would_run_code_is_not_run(tmp_path: Path, make_store: Cal
 def test_version_2_has_to_say_what_it_predicts() -> None:
     family = load_families()["sd2"]
     assert isinstance(family, UNetFamily)
-    with pytest.raises(ProblemError) as caught:
-        predicts_velocity(family, "m.safetensors", Header({}, {}, 8))
-    assert caught.value.problems[0].code == "model_incomplete"
-    assert predicts_velocity(family, "m", Header({}, {"modelspec.prediction_type": "v"}, 8))
-    assert not predicts_velocity(family, "m", Header({}, {"modelspec.prediction_type": "epsilon"}, 8))
+    entry = "model.diffusion_model.input_blocks.0.0.weight"
+
+    def told(channels: int, **metadata: str) -> str:
+        names = {key.replace("__", "."): value for key, value in metadata.items()}
+        return prediction(family, Header({entry: TensorEntry("F16", (320, channels, 3, 3), (0, 0))}, names, 8))
+
+    assert told(4) == UNKNOWN
+    assert told(4, modelspec__prediction_type="v") == "v_prediction"
+    assert told(4, modelspec__prediction_type="epsilon") == "epsilon"
+    assert told(9) == told(5) == "epsilon", "inpainting and depth were released so alone"
 
 
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
@@ -204,3 +211,67 @@ def test_the_configurations_are_those_of_the_releases(family: str) -> None:
     assert millions(lambda: CLIPTextModel(CLIPTextConfig(**towers.CLIP_L))) == 123.06
     assert millions(lambda: CLIPTextModel(CLIPTextConfig(**towers.CLIP_H))) == 340.39
     assert millions(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**towers.CLIP_BIG_G))) == 694.66
+
+
+LAYOUTS: dict[str, dict[str, Any]] = {
+    # As SSD-1B, as Segmind Vega, as KOALA, with three levels each.
+    "uneven": {
+        "layers_per_block": 2,
+        "transformer_layers_per_block": [1, [2, 2], [3, 3]],
+        "reverse_transformer_layers_per_block": [[3, 3, 4], [2, 1, 1], 1],
+        "mid_block_type": "UNetMidBlock2D",
+    },
+    "shallow": {
+        "layers_per_block": 2,
+        "transformer_layers_per_block": [1, 1, [2, 2]],
+        "reverse_transformer_layers_per_block": [[2, 2, 2], 1, 1],
+        "mid_block_type": "UNetMidBlock2D",
+    },
+    "one layer": {"layers_per_block": 1, "transformer_layers_per_block": [1, 2, 3], "mid_block_type": None},
+    "refined": {"layers_per_block": 1, "transformer_layers_per_block": [1, 2, 3]},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layers_that_were_cut_out_are_seen_in_the_names(layout: str) -> None:
+    """Every tensor of the smaller denoiser finds its place, and none is left over."""
+    from diffusers import UNet2DConditionModel
+    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+
+    levels = {
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        "block_out_channels": (8, 16, 16),
+        "norm_num_groups": 4,
+        "attention_head_dim": (2, 4, 4),
+    }
+    sdxl = load_families()["sdxl"]
+    assert isinstance(sdxl, UNetFamily)
+    small = {**tiny_unet_config(sdxl), **levels, "layers_per_block": 2, "transformer_layers_per_block": (1, 2, 10)}
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(**{**small, **LAYOUTS[layout]})
+    attentive = {0, 1}
+    state = {
+        f"model.diffusion_model.{unet_name(name, LAYOUTS[layout]['layers_per_block'], attentive)}": tensor
+        for name, tensor in unet.state_dict().items()
+    }
+    header = Header({name: TensorEntry("F32", tuple(t.shape), (0, 0)) for name, t in state.items()}, {}, 8)
+    config = unet_config(replace(sdxl, unet=small), "m", header, "model.diffusion_model.")
+    given = convert_ldm_unet_checkpoint(state, config)
+    with torch.device("meta"):
+        made = UNet2DConditionModel(**config).state_dict()
+    wanted = unet.state_dict()
+    assert {name: tensor.shape for name, tensor in made.items()} == {name: t.shape for name, t in wanted.items()}
+    assert given.keys() == wanted.keys()
+
+
+def test_layers_in_an_order_of_no_model_are_refused() -> None:
+    sdxl = load_families()["sdxl"]
+    assert isinstance(sdxl, UNetFamily)
+    odd = {"model.diffusion_model.input_blocks.0.0.weight": (320, 4, 3, 3)}
+    odd |= {f"model.diffusion_model.input_blocks.{place}.0.x": (1,) for place in range(1, 9)}
+    odd["model.diffusion_model.input_blocks.4.1.transformer_blocks.0.x"] = (1,)
+    header = Header({name: TensorEntry("F32", shape, (0, 0)) for name, shape in odd.items()}, {}, 8)
+    with pytest.raises(ProblemError) as caught:
+        unet_config(sdxl, "m", header, "model.diffusion_model.")
+    assert caught.value.problems[0].code == "unsupported_family"

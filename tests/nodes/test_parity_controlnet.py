@@ -142,3 +142,20 @@ def test_hints_of_any_size_fit_and_one_a_image_may_be_given(kit: Kit, nets: list
     first = finish(kit, *controlnet.apply(positive, net, noise_image(1), negative), 2)
     assert distance(both[:1], first[:1]) <= CLOSE
     assert distance(both[1:], first[1:]) > 1e-3
+
+
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_guess_mode(kit: Kit, nets: list[Any], control_pipeline: Any, batch: int, guidance: float) -> None:
+    positive, ref, hint, negative = _args(kit, noise_picture(1))
+    sides = controlnet.apply(positive, ref, hint, negative, strength=0.8, guess=True)
+    assert sides.negative is negative
+    made = finish(kit, *sides, batch, guidance=guidance)
+    pipeline = control_pipeline(**parts(kit), controlnet=nets[0])
+    wanted = call(
+        pipeline, kit, batch, image=hint.pixels.movedim(-1, 1), controlnet_conditioning_scale=0.8, guess_mode=True,
+        guidance_scale=guidance,
+    )  # fmt: skip
+    assert distance(made, wanted) <= CLOSE
+    plain = controlnet.apply(positive, ref, hint, negative, strength=0.8)
+    assert distance(made, finish(kit, *plain, batch, guidance=guidance)) > 100 * CLOSE

@@ -225,6 +225,7 @@ def test_an_escaped_colon_begins_no_number() -> None:
         ("[cat:dog:0.5]", "[cat:dog:0.5]"),
         ("[cat:8]", "[cat:8]"),
         ("[cat|dog]", "[cat|dog]"),
+        ("a cat AND a dog :1.2", "AND"),
     ],
 )
 def test_syntax_of_other_programs_is_hinted(prompt: str, shown: str) -> None:
@@ -242,6 +243,7 @@ def test_syntax_of_other_programs_is_hinted(prompt: str, shown: str) -> None:
         "snake_case__name",
         "[a: b]",
         "3 | 4",
+        "AND one BRAND AND",
         "",
     ],
 )

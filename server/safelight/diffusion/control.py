@@ -101,6 +101,7 @@ class Controls:
             encoder_hidden_states=picked(text).to(entry.dtype),
             controlnet_cond=_for_all(entry.hint, size * len(chosen)),
             conditioning_scale=entry.control.strength,
+            **({"guess_mode": True} if entry.control.guess else {}),
             added_cond_kwargs=None if added is None else {k: picked(v).to(entry.dtype) for k, v in added.items()},
             return_dict=False,
         )
@@ -165,7 +166,7 @@ def _merged(positive: Conditioning, negative: Conditioning | None) -> list[tuple
 def _same(one: Control, other: Control) -> bool:
     import torch
 
-    plain = (one.model, one.strength, one.start, one.end) == (other.model, other.strength, other.start, other.end)
+    plain = all(getattr(one, name) == getattr(other, name) for name in ("model", "strength", "start", "end", "guess"))
     return plain and (one.image is other.image or torch.equal(one.image.pixels, other.image.pixels))
 
 

@@ -18,6 +18,7 @@ from .schedule import plan_steps
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 Rows = Sequence[Sequence[float]]
 
@@ -67,6 +68,16 @@ class LoopDenoiser(ABC):
         `controlled` says that ControlNets add to what the denoiser computes.
         """
 
+    def shown(self, request: SampleRequest) -> Tensor | None:
+        """What the denoiser sees beside the latent, (B or 1, channels, H, W); None for one that sees nothing else.
+
+        Raises:
+            ProblemError: it needs something that it is not given, or is given what it cannot see.
+        """
+        if request.positive.shown is not None:
+            raise cannot_see(self.family.title, request.positive.shown.kind)
+        return None
+
     def keeps_outside(self) -> bool:
         """Whether the original is put back outside of a latent's mask after each step."""
         return True
@@ -77,7 +88,12 @@ class LoopDenoiser(ABC):
         latent = request.latent
         with ExitStack() as stack, torch.no_grad():
             parts = make_parts(
-                request, self.family.id, self.device, guided=self.guided(request.guidance), zero=self.zero_negative
+                request,
+                self.family.id,
+                self.device,
+                guided=self.guided(request.guidance),
+                zero=self.zero_negative,
+                shown=self.shown(request),
             )
             self.check(request, parts)
             schedule = plan_steps(
@@ -100,7 +116,16 @@ class LoopDenoiser(ABC):
             controlled = bool(request.positive.controls or (negative and negative.controls))
             working = self.working_bytes(latent.samples.shape, prompts, controlled)
             stack.enter_context(ctx.models.lease(self.ref, scratch=working))
-            guide = Guide(call, self.family.id, parts, request.guidance, request.rescale, self.device, self.dtype)
+            guide = Guide(
+                call,
+                self.family.id,
+                parts,
+                request.guidance,
+                request.rescale,
+                self.device,
+                self.dtype,
+                shown_guidance=request.positive.shown.guidance if request.positive.shown else 1.0,
+            )
             run = Run(
                 schedule=schedule,
                 guide=guide,
@@ -113,6 +138,19 @@ class LoopDenoiser(ABC):
                 ctx=ctx,
             )
             return run()
+
+
+def cannot_see(what: str, kind: str) -> ProblemError:
+    """For a denoiser that is shown an image or depth, and has no channels for it."""
+    return ProblemError(
+        Problem(
+            code="feature_not_in_family",
+            message=f"This model of {what} has no input for {'depth' if kind == 'depth' else 'an image to edit'}.",
+            hint="Choose a model that was made for it, or take the node off the conditioning; a ControlNet may do it.",
+            port="positive",
+            value=kind,
+        )
+    )
 
 
 def _check_level(noise: float, expected: float, first: int) -> None:

@@ -1,14 +1,15 @@
 """One prediction of the denoiser from all prompts: one batched call, regions, and classifier-free guidance.
 
 Sources: Ho and Salimans 2022, https://arxiv.org/abs/2207.12598 (guidance); Lin et al. 2023,
-https://arxiv.org/abs/2305.08891, section 3.4 (rescaling it).
+https://arxiv.org/abs/2305.08891, section 3.4 (rescaling it); Brooks et al. 2023, https://arxiv.org/abs/2211.09800,
+equation 3 (a second guidance, by an image).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from safelight.sdk import Conditioning, Latent, Problem, ProblemError, Prompt
@@ -22,13 +23,25 @@ if TYPE_CHECKING:
     from safelight.sdk.leased import SampleRequest
 
 
+SHOWN = "shown"
+"""The name, among a prompt's tensors, of what the denoiser sees beside its latent while it follows the prompt."""
+
+
 @dataclass(frozen=True)
 class Part:
-    """A prompt's share of the batched call, and where it counts: `weight` (B or 1, 1, H, W), None for everywhere."""
+    """A prompt's share of the batched call, and where it counts: `weight` (B or 1, 1, H, W), None for everywhere.
+
+    A `blind` one is a negative one that is not shown what the denoiser sees beside its latent.
+    """
 
     prompt: Prompt
     positive: bool
     weight: Tensor | None
+    blind: bool = False
+
+    @property
+    def side(self) -> tuple[bool, bool]:
+        return self.positive, self.blind
 
 
 class Call(Protocol):
@@ -62,6 +75,7 @@ class Guide:
     rescale: float
     device: torch.device
     dtype: torch.dtype
+    shown_guidance: float = 1.0
     _bundles: dict[tuple[int, ...], tuple[Any, list[Tensor | None]]] = field(default_factory=dict)
 
     def predict(self, model_input: Tensor, timestep: Tensor, window: tuple[float, float]) -> Tensor:
@@ -75,17 +89,16 @@ class Guide:
         batched = torch.cat([model_input] * count) if count > 1 else model_input
         sides = [self.parts[place].positive for place in active]
         found = self.call(batched, timestep, inputs, sides, window).float()
-        wanted = unwanted = None
-        for positive, share, chunk in zip(sides, shares, found.chunk(count), strict=True):
-            weighed = chunk if share is None else chunk * share
-            if positive:
-                wanted = weighed if wanted is None else wanted + weighed
-            else:
-                unwanted = weighed if unwanted is None else unwanted + weighed
-        assert wanted is not None
+        sums: dict[tuple[bool, bool], Tensor] = {}
+        for place, share, chunk in zip(active, shares, found.chunk(count), strict=True):
+            weighed, side = chunk if share is None else chunk * share, self.parts[place].side
+            sums[side] = sums[side] + weighed if side in sums else weighed
+        wanted, unwanted, unseen = sums[True, False], sums.get((False, False)), sums.get((False, True))
         if unwanted is None:
             return wanted
         guided = unwanted + self.guidance * (wanted - unwanted)
+        if unseen is not None:
+            guided = unseen + self.guidance * (wanted - unwanted) + self.shown_guidance * (unwanted - unseen)
         return _rescaled(guided, wanted, self.rescale) if self.rescale > 0 else guided
 
     def _bundle(self, active: tuple[int, ...]) -> tuple[Any, list[Tensor | None]]:
@@ -96,10 +109,20 @@ class Guide:
         return self._bundles[active]
 
 
-def make_parts(request: SampleRequest, family: str, device: torch.device, *, guided: bool, zero: bool) -> list[Part]:
+def make_parts(
+    request: SampleRequest,
+    family: str,
+    device: torch.device,
+    *,
+    guided: bool,
+    zero: bool,
+    shown: Tensor | None = None,
+) -> list[Part]:
     """The parts of the batched call, the negative ones first; only the positive ones when it is not `guided`.
 
-    `zero` says that zeros stand for "no text", so they take the place of a negative that is not connected.
+    `zero` says that zeros stand for "no text", so they take the place of a negative that is not connected. `shown`
+    (B or 1, C, H, W) is what the denoiser sees beside its latent: it is put into each prompt, under `SHOWN`. With a
+    guidance for it, every negative prompt speaks once more, blind: shown nothing but zeros.
 
     Raises:
         ProblemError: the conditioning is of another family than the model, or something is missing.
@@ -124,11 +147,21 @@ def make_parts(request: SampleRequest, family: str, device: torch.device, *, gui
         problems += _faults(family, side, latent, port)
     if problems:
         raise ProblemError(problems)
-    return [
+    parts = [
         Part(prompt, port == "positive", _weight(prompt, latent, device) if len(side.prompts) > 1 else None)
         for port, side in sides
         for prompt in side.prompts
     ]
+    if shown is None:
+        return parts
+    blind: list[Part] = []
+    if positive.shown is not None and positive.shown.guidance != 1:
+        blind = [replace(part, blind=True) for part in parts if not part.positive]
+    return [replace(part, prompt=_showing(part.prompt, shown * (not part.blind))) for part in (*blind, *parts)]
+
+
+def _showing(prompt: Prompt, planes: Tensor) -> Prompt:
+    return replace(prompt, tensors={**prompt.tensors, SHOWN: planes})
 
 
 def active_parts(parts: Sequence[Part], window: tuple[float, float]) -> list[int]:
@@ -216,7 +249,7 @@ def _shares(parts: Sequence[Part]) -> list[Tensor | None]:
     """Each part's share in the average of its side; where no prompt's area reaches, all of them count the same."""
     found: list[Tensor | None] = []
     for part in parts:
-        others = [other.weight for other in parts if other.positive is part.positive]
+        others = [other.weight for other in parts if other.side == part.side]
         if len(others) == 1 or part.weight is None:
             found.append(None)
             continue

@@ -57,6 +57,19 @@ def cell_means(planes: Tensor, cells: Sequence[int]) -> Tensor:
     return interpolate(planes, tuple(cells), mode="area")
 
 
+def hole_mask(coverage: Tensor, latent: Latent) -> Tensor:
+    """A mask (B, H, W) of a latent's image as inpainting denoisers see it: (B, 1, h, w), 0 or 1."""
+    return cell_picks(on_canvas(coverage[:, None].float(), latent), latent.samples.shape[-2:])
+
+
+def cell_picks(planes: Tensor, cells: Sequence[int]) -> Tensor:
+    """(B, C, H, W) to (B, C, h, w), 0 or 1: each cell as its first pixel is, which is how inpainting denoisers were
+    trained: they know no half covered cells."""
+    from torch.nn.functional import interpolate
+
+    return interpolate((planes >= 0.5).float(), tuple(cells), mode="nearest")
+
+
 def expanded(tensor: Tensor, batch: int) -> Tensor:
     """A (1, ...) tensor for every image of the batch; one that has the batch already stays as it is."""
     return tensor if tensor.shape[0] == batch else tensor.expand(batch, *tensor.shape[1:])

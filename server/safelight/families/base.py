@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     import torch
 
 Rows = tuple[tuple[float, float, float], ...]
-FileKind = Literal["pipeline", "unet", "vae", "controlnet", "lora", "ip_adapter", "image_encoder", "embedding"]
-"""What a folder or file holds; `unet` is any denoiser alone."""
+FileKind = Literal[
+    "pipeline", "unet", "vae", "controlnet", "lora", "ip_adapter", "image_encoder", "embedding", "foreign"
+]
+"""What a folder or file holds; `unet` is any denoiser alone, `foreign` a pipeline of diffusers that no family knows."""
 
 
 @dataclass(frozen=True)

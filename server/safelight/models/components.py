@@ -13,6 +13,7 @@ from safelight.sdk.models import ModelRef
 from safelight.sdk.problem import Problem, ProblemError
 
 from .files import ModelFiles, empty, filled
+from .foreign import load_pipeline, modules_of
 from .headers import read_header
 from .layout import SAID, Layout, Part, read_json
 from .weights import Target, module_bytes, tensors
@@ -28,6 +29,7 @@ _FITS = {
     "IPAdapter": ("ip_adapter",),
     "ImageEncoder": ("ip_adapter", "image_encoder"),
     "Embedding": ("embedding",),
+    "Pipeline": ("foreign",),
 }
 _FAMILYS_OWN = ("Denoiser", "TextEncoder", "VAE")
 """Kinds for which a lease gives an object of the family."""
@@ -39,6 +41,7 @@ _NEEDED = {
     "IPAdapter": "an IP-Adapter",
     "ImageEncoder": "an image encoder",
     "Embedding": "an embedding",
+    "Pipeline": "a pipeline of diffusers",
 }
 
 
@@ -91,6 +94,8 @@ def weights_of(kind: str, layout: Layout) -> list[Part]:
         raise ProblemError(Problem(code="wrong_model", message=message, hint="Choose another model.", value=kind))
     if layout.single:
         return [layout.parts[""]]
+    if kind == "Pipeline":
+        return list(layout.parts.values())
     names = {"Denoiser": layout.denoiser, "VAE": "vae", "ImageEncoder": "image_encoder"}
     if kind == "TextEncoder":
         return [part for name, part in layout.parts.items() if name.startswith("text_encoder")]
@@ -111,6 +116,9 @@ def load(kind: str, layout: Layout, target: Target, families: Families) -> Loade
         ProblemError: the files do not hold it, or do not fit each other.
     """
     parts = weights_of(kind, layout)
+    if kind == "Pipeline":
+        pipeline = load_pipeline(layout, target)
+        return Loaded(pipeline, target.dtype, target.device, modules_of(pipeline))
     beside = {"IPAdapter": _ip_adapter, "ImageEncoder": _image_encoder, "Embedding": _embedding}
     if kind in beside:
         return beside[kind](parts[0], target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,15 @@ SAID: dict[str, str] = {
     "ip_adapter": "an IP-Adapter",
     "image_encoder": "an image encoder",
     "embedding": "an embedding",
+    "foreign": "a pipeline of diffusers that is only run by itself",
 }
 LATENT_RGB = "latent_rgb.json"
 """Optional file beside `model_index.json`: rows of red, green and blue for each latent channel, and a last row that is
 added to all, for previews."""
 
 _IMAGE_ENCODER = "CLIPVisionModelWithProjection"
+_READ = (".json", ".txt", ".model", ".safetensors")
+"""How the files end that a pipeline of diffusers reads: configurations, vocabularies, weights."""
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_lora_weights")
 
 
@@ -140,7 +144,13 @@ class Reader:
 
     def _pipeline(self, name: str, root: Path) -> Layout:
         folder = ModelFolder(name, root, read_json(root / "model_index.json"))
-        family = self._families.of_pipeline(folder)
+        try:
+            family = self._families.of_pipeline(folder)
+        except ProblemError as error:
+            foreign = self._foreign(root, folder.index) if error.problems[0].code == "unsupported_family" else None
+            if foreign is None:
+                raise
+            return foreign
         wanted = family.parts(folder)
         parts = {part: self._weighted(name, root / part, f"{part}/") for part in wanted.weights}
         for part in wanted.tokenizers:
@@ -153,6 +163,15 @@ class Reader:
         beside = tuple(path for path in [root / LATENT_RGB] if path.is_file())
         parts[""] = Part(root / "model_index.json", (), beside)
         return Layout("pipeline", family.id, root, parts, denoiser=wanted.denoiser)
+
+    def _foreign(self, root: Path, index: Mapping[str, Any]) -> Layout | None:
+        """A pipeline that no family knows, if there are parts of it: all of their files that are no pickles or code."""
+        parts = {"": Part(root / "model_index.json")}
+        for name in component_folders(index):
+            files = sorted(path for path in (root / name).glob("*") if path.suffix in _READ and path.is_file())
+            weights = tuple(path for path in files if is_safetensors(path))
+            parts[name] = Part(None, weights, tuple(path for path in files if path not in weights))
+        return Layout("foreign", "", root, parts) if any(part.weights for part in parts.values()) else None
 
     def _component(self, name: str, root: Path) -> Layout:
         folder = ModelFolder(name, root, {})
@@ -260,6 +279,15 @@ class Reader:
         if "tokenizer.json" not in names and not {"vocab.json", "merges.txt"} <= names:
             raise _incomplete(name, f"{folder.name}/vocab.json")
         return Part(None, (), files)
+
+
+def component_folders(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """The parts that a `model_index.json` names, each with the library and the class it is of."""
+    return {
+        name: (str(entry[0]), str(entry[1]))
+        for name, entry in index.items()
+        if isinstance(entry, list) and len(entry) == 2 and entry[0] is not None and re.fullmatch(r"\w+", name)
+    }
 
 
 def read_json(path: Path) -> dict[str, Any]:

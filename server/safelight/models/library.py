@@ -108,6 +108,8 @@ class Library:
         if kind and layout.kind not in TAKES.get(kind, (kind,)):
             message = f"{name!r} is {SAID[layout.kind]}, and {SAID.get(kind, kind)} is needed here."
             known = sorted(self._names_of(kind))
+            if layout.kind == "foreign" and kind == "pipeline":
+                raise self.families.unsupported(name, "is of a family that no other node knows; pipeline.run runs it")
             hint = f"There are {one_of(known)}." if known else "Choose another one."
             raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, value=name))
         return replace(source, fingerprint=layout.fingerprint(self._content))

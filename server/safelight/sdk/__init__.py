@@ -16,6 +16,7 @@ from .models import (
     Kind,
     ModelRef,
     Patch,
+    Pipeline,
     Precision,
     Source,
     TextEncoder,
@@ -37,6 +38,7 @@ from .values import (
     Mask,
     Mesh,
     Prompt,
+    Shown,
     Video,
 )
 from .widgets import Choice, Color, FilePick, Items, ModelPick, Number, Seed, Slider, Text, Toggle
@@ -88,6 +90,7 @@ __all__ = [
     "Number",
     "OutputSpec",
     "Patch",
+    "Pipeline",
     "PortType",
     "Precision",
     "Presets",
@@ -96,6 +99,7 @@ __all__ = [
     "Prompt",
     "SampleRequest",
     "Seed",
+    "Shown",
     "Slider",
     "Source",
     "Text",

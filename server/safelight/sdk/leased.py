@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Presets:
-    """Settings that suit a model: what `auto` means at a sampler. `width` and `height` are in pixels."""
+    """Settings that suit a model: what `auto` means at a sampler. `width` and `height` are in pixels.
+
+    `note` is what the user is told where `auto` takes them: where they are out of the ordinary, and why.
+    """
 
     steps: int = 20
     guidance: float = 7.0
@@ -23,6 +26,7 @@ class Presets:
     scheduler: str = "model"
     width: int = 512
     height: int = 512
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,10 @@ class Embedding(Kind):
     """Vectors that stand for words in a prompt (textual inversion): `vectors`, for each text encoder one (n, width)."""
 
 
+class Pipeline(Kind):
+    """A whole pipeline of diffusers that no family knows, run by itself."""
+
+
 K = TypeVar("K", bound=Kind)
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -80,7 +84,8 @@ class ModelRef(Generic[K]):
     """A recipe for one component. `K` tells type checkers, `kind` tells the graph, what it yields.
 
     `component` is the subfolder of the diffusers layout (`unet`, `vae`, ...; empty for the top). `precision` `auto`
-    leaves the choice to the store, which knows the device.
+    leaves the choice to the store, which knows the device. `schedule` are settings of a denoiser's noise schedule, by
+    the names of diffusers, that go before those of its files.
     """
 
     kind: str
@@ -89,6 +94,7 @@ class ModelRef(Generic[K]):
     component: str = ""
     precision: Precision = "auto"
     patches: tuple[Patch, ...] = ()
+    schedule: tuple[tuple[str, str | bool], ...] = ()
 
     def patched(self, patch: Patch) -> ModelRef[K]:
         """A new recipe with one more patch at the end."""

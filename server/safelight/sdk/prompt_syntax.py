@@ -108,6 +108,11 @@ _FOREIGN: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "does not alternate here: it is read as words, and [ ] as less weight",
         "Put both prompts together with text.combine.",
     ),
+    (
+        re.compile(r"(?<=\S)\s{1,9}AND\s{1,9}(?=\S)"),
+        "parts no prompts here: it is read as a word",
+        "Encode each prompt by itself and put them together with text.combine; text.set_area has a strength for each.",
+    ),
 )
 """What other programs take in a prompt and this one does not: a form, what becomes of it, and the way to the same.
 

@@ -73,8 +73,8 @@ class Latent:
     `samples`: (B, C, H, W) float32 as the denoiser sees them (already scaled by the family's factor).
     `family` is the model family whose space this is; `downsampling` the pixels a latent cell stands for along one side;
     `mask` (B or 1, 1, H, W) float32, 1 where the sampler may paint, or None for everywhere; `masked`
-    (B or 1, C, H, W) is the latent of the image with the painted part greyed out, which inpainting denoisers with
-    extra channels look at.
+    (B or 1, C, H, W) is the latent of the image with the painted part greyed out, and `hole` (B or 1, 1, H, W) where
+    that is, 0 or 1 in each cell: both are what inpainting denoisers with extra channels look at.
     `noise` is the standard deviation (sigma) of the noise left in by a sampler that stopped early: the samples are then
     the clean latent plus noise times sigma, whichever sampler made them. 0 is a finished latent.
     `size` is the (height, width) in pixels of the image that the cells hold in their upper left corner; what is beyond
@@ -86,6 +86,7 @@ class Latent:
     downsampling: int = 8
     mask: Tensor | None = None
     masked: Tensor | None = None
+    hole: Tensor | None = None
     noise: float = 0.0
     size: tuple[int, int] | None = None
 
@@ -146,13 +147,17 @@ class Prompt:
 @value
 @dataclass(frozen=True, eq=False)
 class Control:
-    """A ControlNet at work: `image` (B, H, W, 3) guides with `strength` 0..2 from `start` to `end` of the schedule."""
+    """A ControlNet at work: `image` (B, H, W, 3) guides with `strength` 0..2 from `start` to `end` of the schedule.
+
+    With `guess` its first residuals count a tenth, rising to the full strength at the last.
+    """
 
     model: ModelRef[ControlNet]
     image: Image
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    guess: bool = False
 
 
 @value
@@ -191,13 +196,30 @@ class Guider:
 
 @value
 @dataclass(frozen=True, eq=False)
+class Shown:
+    """What a denoiser with more input channels is shown beside its latent, at every step.
+
+    `planes` are, for the `kind` `image`, the latent (B or 1, C, H, W) of an image that is to be edited, as samplers
+    have it; for `depth` (B or 1, 1, H, W) how near each pixel is: larger is nearer, in any range. `guidance` is how
+    strongly what is seen with it is preferred to what is seen without; 1 is not at all.
+    """
+
+    kind: Literal["image", "depth"]
+    planes: Tensor
+    guidance: float = 1.0
+
+
+@value
+@dataclass(frozen=True, eq=False)
 class Conditioning:
-    """All that guides a denoiser: encoded prompts, and the controls and adapters applied on top, in order."""
+    """All that guides a denoiser: encoded prompts, the controls and adapters applied on top, in order, and what it is
+    shown."""
 
     prompts: tuple[Prompt, ...]
     controls: tuple[Control, ...] = ()
     adapters: tuple[Adapter, ...] = ()
     family: str = ""
+    shown: Shown | None = None
 
 
 @value

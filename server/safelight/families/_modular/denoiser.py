@@ -194,6 +194,8 @@ class ModularDenoiser(ABC):
         for port, side in (("positive", request.positive), ("negative", request.negative)):
             if side is not None:
                 found += [self.cannot(feature, hint, port) for feature, hint in _features(side)]
+        if self._held.ref.schedule:
+            found.append(self.cannot("another kind of prediction", "Take out models.set_prediction.", "model"))
         latent = request.latent
         if latent.mask is not None:
             hint = "Leave the mask out; the whole image is painted."
@@ -265,4 +267,6 @@ def _features(side: Conditioning) -> list[tuple[str, str]]:
         found.append(("ControlNets", "Take out the node that applies it."))
     if side.adapters:
         found.append(("IP-Adapters", "Take out the node that applies it."))
+    if side.shown is not None:
+        found.append(("images to edit or depth beside the latent", "Take out guide.edit or guide.depth."))
     return found

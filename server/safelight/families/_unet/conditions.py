@@ -14,21 +14,38 @@ if TYPE_CHECKING:
     from safelight.sdk import Prompt
 
 
+SCORE = "aesthetic_score"
+"""The name, among a prompt's tensors, of the score that the refiner is told."""
+SCORES = {True: 6.0, False: 2.5}
+"""What it is told by default, for a positive prompt and for a negative one: those of its makers."""
+
+
 def added_conditions(
-    prompts: Sequence[Prompt], batch: int, size: tuple[int, int], device: torch.device, dtype: torch.dtype
+    prompts: Sequence[Prompt],
+    sides: Sequence[bool],
+    batch: int,
+    size: tuple[int, int],
+    scored: bool,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> dict[str, Tensor]:
     """SDXL's pooled text and size numbers for a batch of prompts one after the other.
 
-    Sizes that a prompt does not name are those of the image being made: no crop, nothing scaled.
+    Sizes that a prompt does not name are those of the image being made: no crop, nothing scaled. The refiner is told an
+    aesthetic score (`scored`) in place of the target size; `sides` say which prompts are positive ones.
     """
     import torch
 
-    pooled, numbers = [], []
-    for prompt in prompts:
+    pooled: list[Tensor] = []
+    numbers: list[list[float]] = []
+    for prompt, positive in zip(prompts, sides, strict=True):
         assert prompt.pooled is not None
         pooled.append(expanded(prompt.pooled, batch))
         wanted: Mapping[str, tuple[int, int]] = {"original": size, "crop": (0, 0), "target": size, **prompt.size}
-        numbers += [[*wanted["original"], *wanted["crop"], *wanted["target"]]] * batch
+        last: tuple[float, ...] = wanted["target"]
+        if scored:
+            last = (float(prompt.tensors[SCORE]) if SCORE in prompt.tensors else SCORES[positive],)
+        numbers += [[*wanted["original"], *wanted["crop"], *last]] * batch
     return {
         "text_embeds": torch.cat(pooled).to(device, dtype),
         "time_ids": torch.tensor(numbers, dtype=dtype, device=device),

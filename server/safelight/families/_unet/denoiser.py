@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.adapters import Adapters, installed_adapters
 from safelight.diffusion.control import Controls, leased_controls
 from safelight.diffusion.denoiser import LoopDenoiser
-from safelight.diffusion.guidance import Part
+from safelight.diffusion.guidance import SHOWN, Part
 from safelight.diffusion.latents import canvas_size, expanded
-from safelight.sdk import Conditioning, Context, Latent, Presets, Problem, ProblemError, Prompt
+from safelight.sdk import Conditioning, Context, Problem, ProblemError, Prompt
 
 from .conditions import added_conditions, guidance_embedding
+from .loading import UNKNOWN
+from .presets import presets_of
+from .shown import planes_of
 from .working_memory import working_bytes
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ class _Inputs:
     added: dict[str, Tensor] | None
     context: Any
     guidance: Tensor | None
+    shown: Tensor | None = None
 
 
 class UNetDenoiser(LoopDenoiser):
@@ -44,12 +48,13 @@ class UNetDenoiser(LoopDenoiser):
     family: Generation
 
     def __init__(self, family: Generation, held: Held) -> None:
+        scheduler = _schedule(held)
         super().__init__(
             ref=held.ref,
             family=family,
             modules=held.modules,
-            scheduler=held.settings["scheduler"],
-            presets=_presets(family, held),
+            scheduler=scheduler,
+            presets=presets_of(family, held, scheduler),
             device=held.device,
             dtype=held.dtype,
             rows=held.settings.get("latent_rgb") or family.latent.rgb,
@@ -66,12 +71,23 @@ class UNetDenoiser(LoopDenoiser):
 
     def keeps_outside(self) -> bool:
         # An inpainting model sees the outside, and keeps it by itself.
-        return self.unet.config.in_channels == self.unet.config.out_channels
+        return self.unet.config.in_channels != 2 * self.unet.config.out_channels + 1
 
     def check(self, request: SampleRequest, parts: Sequence[Part]) -> None:
-        self._extra(request.latent)
+        del request
         channels = self.unet.config.cross_attention_dim
         problems: list[Problem] = []
+        if self.scheduler.get("prediction_type") == UNKNOWN:
+            problems.append(
+                Problem(
+                    code="prediction_unknown",
+                    message=f"The file of this model does not say whether it predicts noise or velocity, and "
+                    f"{self.family.title} exists as both.",
+                    hint="Put models.set_prediction behind the model. Models of 768 x 768 pixels mostly predict "
+                    "velocity, those of 512 x 512 noise.",
+                    port="model",
+                )
+            )
         for part in parts:
             width = part.prompt.embeddings.shape[-1]
             if isinstance(channels, int) and width != channels:
@@ -86,7 +102,6 @@ class UNetDenoiser(LoopDenoiser):
     def running(self, request: SampleRequest, negative: Conditioning | None, ctx: Context) -> Iterator[UNetCall]:
         latent, positive = request.latent, request.positive
         batch = latent.samples.shape[0]
-        extra = self._extra(latent)
         with ExitStack() as stack:
             controls = stack.enter_context(leased_controls(ctx, self.family.id, positive, negative, latent))
             adapters = stack.enter_context(
@@ -94,7 +109,7 @@ class UNetDenoiser(LoopDenoiser):
             )
             yield UNetCall(
                 unet=self.unet,
-                sized=self.family.sized,
+                family=self.family,
                 guidance=request.guidance,
                 batch=batch,
                 size=canvas_size(latent),
@@ -102,66 +117,24 @@ class UNetDenoiser(LoopDenoiser):
                 dtype=self.dtype,
                 controls=controls,
                 adapters=adapters,
-                extra=None if extra is None else extra.to(self.device, self.dtype),
             )
 
     def working_bytes(self, shape: Sequence[int], prompts: int, controlled: bool) -> int:
         return working_bytes(self.unet, self.dtype, shape, prompts, controlled)
 
-    def _extra(self, latent: Latent) -> Any:
-        """What an inpainting UNet sees beside the latent, (B, 1 + C, H, W); None for others.
-
-        Raises:
-            ProblemError: the latent does not fit the UNet.
-        """
-        import torch
-
-        batch, channels, height, width = latent.samples.shape
-        wanted, taken = self.unet.config.out_channels, self.unet.config.in_channels
-        if channels != wanted:
-            raise ProblemError(
-                Problem(
-                    code="wrong_latent",
-                    message=f"The latent has {channels} channels, and the model works on {wanted}.",
-                    hint="Make or encode the latent with the VAE that belongs to the model.",
-                    port="latent",
-                    value=latent.family,
-                )
-            )
-        if taken == wanted:
-            return None
-        if taken != 2 * wanted + 1:
-            raise ProblemError(
-                Problem(
-                    code="model_not_supported",
-                    message=f"This denoiser takes {taken} channels where its latent has {wanted}.",
-                    hint="Depth, upscaling and instruction models are not supported; inpainting models are.",
-                    port="model",
-                )
-            )
-        if latent.mask is None or latent.masked is None:
-            raise ProblemError(
-                Problem(
-                    code="inpainting_latent_needed",
-                    message="This is an inpainting model: it needs the image around the part to paint.",
-                    hint="Encode the image and its mask with vae.encode_inpaint.",
-                    port="latent",
-                )
-            )
-        mask = expanded(latent.mask, batch).expand(batch, 1, height, width)
-        return torch.cat([mask, expanded(latent.masked, batch)], dim=1)
+    def shown(self, request: SampleRequest) -> Tensor | None:
+        return planes_of(self.unet, self.family, request)
 
 
 @dataclass
 class UNetCall:
     """Calls a UNet. Fits `diffusion.guidance.Call`.
 
-    `extra` (B, channels, H, W) is put behind the latent's channels for inpainting UNets, None for others. `sized` UNets
-    are told pooled text and sizes; `size` is that of the canvas, (height, width) in pixels.
+    `size` is that of the canvas, (height, width) in pixels.
     """
 
     unet: Any
-    sized: bool
+    family: Generation
     guidance: float
     batch: int
     size: tuple[int, int]
@@ -169,7 +142,6 @@ class UNetCall:
     dtype: torch.dtype
     controls: Controls
     adapters: Adapters
-    extra: Tensor | None = None
 
     def inputs(self, prompts: Sequence[Prompt], sides: Sequence[bool]) -> _Inputs:
         import torch
@@ -180,10 +152,22 @@ class UNetCall:
         width = self.unet.config.time_cond_proj_dim
         return _Inputs(
             text=text,
-            added=added_conditions(prompts, self.batch, self.size, self.device, self.dtype) if self.sized else None,
+            added=self._added(prompts, sides),
             context=self.adapters.context(text, sides, self.batch),
             guidance=guidance_embedding(self.guidance, len(text), width, self.device, self.dtype) if width else None,
+            shown=self._shown(prompts),
         )
+
+    def _added(self, prompts: Sequence[Prompt], sides: Sequence[bool]) -> dict[str, Tensor] | None:
+        if not self.family.sized:
+            return None
+        return added_conditions(prompts, sides, self.batch, self.size, self.family.scored, self.device, self.dtype)
+
+    def _shown(self, prompts: Sequence[Prompt]) -> Tensor | None:
+        import torch
+
+        planes = [expanded(prompt.tensors[SHOWN], self.batch) for prompt in prompts if SHOWN in prompt.tensors]
+        return torch.cat(planes).to(self.device, self.dtype) if planes else None
 
     def __call__(
         self, batched: Tensor, timestep: Tensor, inputs: _Inputs, sides: Sequence[bool], window: tuple[float, float]
@@ -192,8 +176,8 @@ class UNetCall:
 
         down, middle = self.controls.residuals(batched, timestep, inputs.text, inputs.added, sides, window)
         self.adapters.set_window(window)
-        if self.extra is not None:
-            batched = torch.cat([batched, torch.cat([self.extra] * len(sides))], dim=1)
+        if inputs.shown is not None:
+            batched = torch.cat([batched, inputs.shown], dim=1)
         return self.unet(
             batched,
             timestep,
@@ -206,13 +190,11 @@ class UNetCall:
         )[0]
 
 
-def _presets(family: Generation, held: Held) -> Presets:
-    """What suits a model; one that was distilled for few steps (LCM) has its own sampler."""
-    if held.settings["scheduler"].get("_class_name") != "LCMScheduler":
-        return family.presets
-    # It takes the guidance as an input, or has it learned for good.
-    guidance = 8.0 if held.modules["unet"].config.time_cond_proj_dim else 1.0
-    return replace(family.presets, steps=4, guidance=guidance, sampler="lcm")
+def _schedule(held: Held) -> dict[str, Any]:
+    """The settings of the noise schedule: what the user says of a model goes before what its files say."""
+    told, said = held.settings["scheduler"], dict(held.ref.schedule)
+    unset = [name for name in told.get("_use_default_values", ()) if name not in said]
+    return {**told, **said, **({"_use_default_values": unset} if unset or "_use_default_values" in told else {})}
 
 
 def _repeated(text: Tensor, tokens: int) -> Tensor:

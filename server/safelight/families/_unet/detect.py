@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +15,15 @@ if TYPE_CHECKING:
 _LDM = "model.diffusion_model."
 _ATTENTION = _LDM + "input_blocks.{}.1.transformer_blocks.0.attn2.to_k.weight"
 _REFINER_WIDTH = 1280
-_WIDTHS = (768, 1024, 2048)
+_WIDTHS = (768, 1024, _REFINER_WIDTH, 2048)
 """Channels of the text embeddings that the denoisers of the generations attend to."""
 _EDM = "was trained with the noise levels of EDM, as Playground 2.5, which no sampler here has"
-_REFINER = "is the refiner of Stable Diffusion XL"
 _PIPELINES = ("StableDiffusion", "LatentConsistencyModel")
 _OTHER_PIPELINES = ("StableDiffusion3",)
 _TOWERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _KOLORS_LABELS = 5632
-_DEPTH = re.compile(re.escape(_LDM) + r"input_blocks\.(\d+)\.1\.transformer_blocks\.(\d+)\.")
 _CHANNELS: dict[tuple[int, ...], str] = {
-    (5,): "is a model that is led by depth, which is not supported yet",
     (7,): "is the upscaler of Stable Diffusion 2",
-    (8,): "is a model that edits by instructions (InstructPix2Pix), which is not supported yet",
 }
 """What a denoiser is that takes so many channels in."""
 
@@ -44,10 +39,9 @@ def is_pipeline(family: Generation, folder: Folder) -> bool:
         return False
     if str(folder.config("scheduler").get("_class_name", "")).startswith("EDM"):
         raise unsupported(folder.name, _EDM)
-    if family.sized and not _class_of(folder, "text_encoder"):
-        if unet.get("cross_attention_dim") == _REFINER_WIDTH:
-            raise unsupported(folder.name, _REFINER)
-        message = f"{folder.name!r} is a {family.title} whose model_index.json names no text_encoder."
+    first = family.towers[0].part
+    if family.sized and not _class_of(folder, first):
+        message = f"{folder.name!r} is a {family.title} whose model_index.json names no {first}."
         hint = "Get the whole model; there is nothing in it that reads a prompt."
         raise ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=folder.name))
     for tower in family.towers:
@@ -127,11 +121,21 @@ def _is_generation(family: Generation, config: Mapping[str, Any]) -> bool:
     """Whether a UNet or a ControlNet is of this generation. Those of other widths than the releases are told apart by
     what version 2 introduced."""
     if config.get("addition_embed_type") == "text_time":
-        return family.sized
+        return family.sized and family.scored == _is_scored(config)
     if family.sized:
         return False
     width = config.get("cross_attention_dim") or 0
     return width == family.width if width in _WIDTHS else bool(config.get("use_linear_projection")) == family.linear
+
+
+def _is_scored(config: Mapping[str, Any]) -> bool:
+    """Whether a denoiser with size conditions is told five numbers, a score the last, rather than six."""
+    # The pooled text of one text encoder is as wide as its embeddings.
+    width, numbers = config.get("cross_attention_dim"), config.get("addition_time_embed_dim")
+    taken = config.get("projection_class_embeddings_input_dim")
+    if not (isinstance(width, int) and isinstance(numbers, int) and isinstance(taken, int)):
+        return width == _REFINER_WIDTH
+    return taken - width == 5 * numbers
 
 
 def _is_checkpoint(family: Generation, name: str, header: Header) -> bool:
@@ -146,31 +150,13 @@ def _is_checkpoint(family: Generation, name: str, header: Header) -> bool:
         raise unsupported(name, _CHANNELS[channels])
     if "edm_mean" in header.tensors or "edm_vpred.sigma_max" in header.tensors:
         raise unsupported(name, _EDM)
-    if labelled and width == _REFINER_WIDTH:
-        raise unsupported(name, _REFINER)
     if labelled and width == 1024:
         raise unsupported(name, "is a Stable Diffusion 2 unCLIP model, which is led by an image's embedding")
     if header.shape(f"{_LDM}label_emb.0.0.weight")[1:] == (_KOLORS_LABELS,):
         raise unsupported(name, "is a Kolors model, which reads prompts with ChatGLM")
-    if labelled and width == family.width:
-        _require_depth(family, name, header)
     if width not in _WIDTHS:
         raise unsupported(name, f"attends to a text of {width} channels, which no supported family does")
     return width == family.width and labelled == family.sized
-
-
-def _require_depth(family: Generation, name: str, header: Header) -> None:
-    """Raises ProblemError for a model with fewer layers than the release, as SSD-1B, whose file does not say which."""
-    given: dict[int, int] = {}
-    for key in header.tensors:
-        found = _DEPTH.match(key)
-        if found:
-            block, layer = int(found[1]), int(found[2])
-            given[block] = max(given.get(block, 0), layer + 1)
-    wanted = dict.fromkeys((4, 5), 2) | dict.fromkeys((7, 8), 10)
-    if given.keys() == wanted.keys() and given != wanted:
-        hint = f"Use it in diffusers layout, where config.json says how many layers there are. {family.title} has more."
-        raise unsupported(name, "has other layers than Stable Diffusion XL, as SSD-1B and Segmind Vega", hint)
 
 
 def _is_lora(family: Generation, header: Header) -> bool:

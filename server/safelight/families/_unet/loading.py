@@ -12,7 +12,9 @@ from safelight.families._clip import towers
 from safelight.families.base import Files, Loaded
 from safelight.sdk.problem import Problem, ProblemError
 
+from .presets import told_by
 from .releases import SCHEDULER, VAE_OF_NONE
+from .shapes import unet_config
 
 if TYPE_CHECKING:
     from safelight.families.files import Header
@@ -40,11 +42,15 @@ def load(family: Generation, kind: str, files: Files) -> Loaded:
     return Loaded({name: module}, _settings(files) if kind == "Denoiser" else {})
 
 
-def default_scheduler(velocity: bool = False, zero_snr: bool = False) -> dict[str, Any]:
-    """The schedule, for a model that predicts velocity, or was trained from pure noise on (zero terminal SNR)."""
+UNKNOWN = "unknown"
+"""What a model predicts whose file does not say it, and of whose family there are both."""
+
+
+def default_scheduler(prediction: str = "epsilon", zero_snr: bool = False) -> dict[str, Any]:
+    """The schedule, for what a model predicts, and whether it was trained from pure noise on (zero terminal SNR)."""
     # Such a model must see the very last timestep: https://arxiv.org/abs/2305.08891, sections 3.1 and 3.3.
     last = {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"} if zero_snr else {}
-    return {**SCHEDULER, "prediction_type": "v_prediction" if velocity else "epsilon", **last}
+    return {**SCHEDULER, "prediction_type": prediction, **last}
 
 
 def _settings(files: Files) -> dict[str, Any]:
@@ -69,13 +75,12 @@ def _original_unet(family: Generation, files: Files) -> Loaded:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     header = files.header()
-    velocity = predicts_velocity(family, files.name, header)
-    # Inpainting models take the mask and the masked image beside the latent.
-    channels = header.shape(f"{_UNET}input_blocks.0.0.weight")[1]
-    config = {**family.unet, "in_channels": channels}
+    predicted = prediction(family, header)
+    config = unet_config(family, files.name, header, _UNET)
     given = convert_ldm_unet_checkpoint(files.tensors(prefix=_UNET), config)
     module = files.filled(lambda: UNet2DConditionModel(**config), given)
-    return Loaded({"unet": module}, {"scheduler": default_scheduler(velocity, "ztsnr" in header.tensors)})
+    schedule = default_scheduler(predicted, "ztsnr" in header.tensors)
+    return Loaded({"unet": module}, {"scheduler": schedule, **told_by(header.metadata)})
 
 
 def _original_vae(family: Generation, files: Files) -> Loaded:
@@ -100,20 +105,15 @@ def _original_towers(family: Generation, files: Files) -> Loaded:
     return Loaded(modules, {"tokenizers": tuple(towers.original_tokenizer(tower) for tower in family.towers)})
 
 
-def predicts_velocity(family: Generation, name: str, header: Header) -> bool:
-    """What a model predicts is not in its weights; some files say it beside them.
-
-    Raises:
-        ProblemError: `model_incomplete` for a generation that was released both ways, when nothing tells.
-    """
+def prediction(family: Generation, header: Header) -> str:
+    """What a model predicts is not in its weights; some files say it beside them. `UNKNOWN` for a generation that was
+    released both ways, when nothing tells."""
     told = header.metadata.get("modelspec.prediction_type", "").lower()
     if "v_pred" in header.tensors or told.startswith("v"):
-        return True
-    if not family.both or told:
-        return False
-    message = f"{name} does not say whether it predicts noise or velocity, and {family.title} exists as both."
-    hint = "Use it in diffusers layout, where scheduler_config.json says it."
-    raise ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=name))
+        return "v_prediction"
+    # Those that see more than the latent (inpainting, depth) were released predicting noise alone.
+    plain = header.shape(f"{_UNET}input_blocks.0.0.weight")[1:2] in ((), (family.latent.channels,))
+    return UNKNOWN if family.both and not told and plain else "epsilon"
 
 
 def _lacks(files: Files, what: str, hint: str) -> ProblemError:

@@ -24,6 +24,7 @@ def write(family: Generation, folder: Path, seed: int) -> Path:
     import diffusers
 
     library: Any = diffusers
+    pipeline: Any
 
     with seeded(seed):
         parts: dict[str, Any] = {"vae": vae(family.vae_config["scaling_factor"], family.vae_config["force_upcast"])}
@@ -31,8 +32,17 @@ def write(family: Generation, folder: Path, seed: int) -> Path:
             parts[tower.part] = text_tower(tower.config["hidden_act"], tower.projected)
             parts[tower.tokenizer] = None
         parts["unet"] = unet(family)
-        if family.sized:
-            pipeline: Any = library.StableDiffusionXLPipeline(
+        if family.scored:
+            pipeline = library.StableDiffusionXLImg2ImgPipeline(
+                **parts,
+                text_encoder=None,
+                tokenizer=None,
+                scheduler=library.EulerDiscreteScheduler(**_BETAS, timestep_spacing="leading"),
+                requires_aesthetics_score=True,
+                force_zeros_for_empty_prompt=family.zero_negative,
+            )
+        elif family.sized:
+            pipeline = library.StableDiffusionXLPipeline(
                 **parts,
                 scheduler=library.EulerDiscreteScheduler(**_BETAS, timestep_spacing="leading"),
                 force_zeros_for_empty_prompt=family.zero_negative,
@@ -87,6 +97,8 @@ def unet_config(family: Generation) -> dict[str, Any]:
             "addition_time_embed_dim": 8,
             "projection_class_embeddings_input_dim": 6 * 8 + TEXT_WIDTH,
         }
+    if family.scored:
+        config |= {"cross_attention_dim": TEXT_WIDTH, "projection_class_embeddings_input_dim": 5 * 8 + TEXT_WIDTH}
     return config
 
 
