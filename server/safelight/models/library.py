@@ -19,6 +19,7 @@ from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.unicode import named
 
 from .embeddings import EMBEDDING, embedding_missing, embedding_place
+from .gguf_files import is_gguf
 from .headers import is_pickle, is_safetensors, read_header
 from .hub import (
     Progress,
@@ -36,7 +37,7 @@ STARTER = "starter"
 STARTER_PARTS = ("few_step", "image_encoder")
 _LONGEST = 1024
 """Bytes of a model's name: longer ones are no paths on some systems."""
-TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline")}
+TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline"), "unet": ("unet", "pipeline")}
 """What may be named where a model of a kind is asked for, if that is more than the kind itself."""
 
 
@@ -151,6 +152,11 @@ class Library:
     def family(self, source: Source) -> str:
         """The id of a source's family; empty for a LoRA or adapter that does not tell."""
         return self._open(_full_name(source), source.place)[1].family
+
+    def encoder(self, source: Source) -> str:
+        """Which text encoder a file holds (`clip_l`, `clip_h`, `clip_g`, `t5`); empty for anything else."""
+        layout = self._open(_full_name(source), source.place)[1]
+        return next(iter(layout.parts)) if layout.kind == "text_encoder" else ""
 
     def describe(self, name: str) -> ModelEntry:
         """What is known of a model.
@@ -341,7 +347,7 @@ def _models_below(folder: Path, top: Path, depth: int = 0) -> Iterator[tuple[str
         name = path.relative_to(top).as_posix()
         if path.name.startswith(".") or not named(path.name, str(folder)):
             continue
-        if path.is_file() and (is_safetensors(path) or is_pickle(path) or path.suffix.lower() == ".gguf"):
+        if path.is_file() and (is_safetensors(path) or is_pickle(path) or is_gguf(path)):
             yield name, "file", path
         elif (path / "model_index.json").is_file() or (path / "config.json").is_file():
             yield name, "folder", path

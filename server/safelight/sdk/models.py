@@ -80,7 +80,8 @@ class ModelRef(Generic[K]):
     """A recipe for one component. `K` tells type checkers, `kind` tells the graph, what it yields.
 
     `component` is the subfolder of the diffusers layout (`unet`, `vae`, ...; empty for the top). `precision` `auto`
-    leaves the choice to the store, which knows the device.
+    leaves the choice to the store, which knows the device. `beside` are further files that one component is read from,
+    as text encoders that lie in files of their own.
     """
 
     kind: str
@@ -89,6 +90,7 @@ class ModelRef(Generic[K]):
     component: str = ""
     precision: Precision = "auto"
     patches: tuple[Patch, ...] = ()
+    beside: tuple[Source, ...] = ()
 
     def patched(self, patch: Patch) -> ModelRef[K]:
         """A new recipe with one more patch at the end."""

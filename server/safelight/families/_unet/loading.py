@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip import towers
+from safelight.families._original.names import shapes_of
 from safelight.families.base import Files, Loaded
 from safelight.sdk.problem import Problem, ProblemError
 
+from .detect import ORIGINAL, unet_prefix
 from .releases import SCHEDULER, VAE_OF_NONE
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from .generation import Generation
 
 _UNET = "model.diffusion_model."
-_VAE = "first_stage_model."
 
 
 def load(family: Generation, kind: str, files: Files) -> Loaded:
@@ -69,33 +70,32 @@ def _original_unet(family: Generation, files: Files) -> Loaded:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     header = files.header()
+    prefix = unet_prefix(header)
+    bare = dict(shapes_of(header, prefix))
+    original = ORIGINAL in bare
     velocity = predicts_velocity(family, files.name, header)
     # Inpainting models take the mask and the masked image beside the latent.
-    channels = header.shape(f"{_UNET}input_blocks.0.0.weight")[1]
+    channels = bare[ORIGINAL if original else "conv_in.weight"][1]
     config = {**family.unet, "in_channels": channels}
-    given = convert_ldm_unet_checkpoint(files.tensors(prefix=_UNET), config)
+    given = {name.removeprefix(prefix): tensor for name, tensor in files.tensors(prefix=prefix).items()}
+    if original:
+        given = convert_ldm_unet_checkpoint({_UNET + name: tensor for name, tensor in given.items()}, config)
     module = files.filled(lambda: UNet2DConditionModel(**config), given)
     return Loaded({"unet": module}, {"scheduler": default_scheduler(velocity, "ztsnr" in header.tensors)})
 
 
 def _original_vae(family: Generation, files: Files) -> Loaded:
-    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from safelight.families._original import vae
 
-    header = files.header()
-    # The scale of one that tells no family comes from what it is used with.
-    config = {**family.vae_config, **({} if files.family else VAE_OF_NONE)}
-    prefix = _VAE if f"{_VAE}decoder.conv_in.weight" in header.tensors else ""
-    if f"{prefix}decoder.conv_in.weight" not in header.tensors:
+    prefix = vae.vae_prefix(files.header())
+    if prefix is None:
         raise _lacks(files, "VAE", "Load one by itself, and connect that.")
-    given = convert_ldm_vae_checkpoint(files.tensors(prefix=prefix), config)
-    return Loaded({"vae": files.filled(lambda: AutoencoderKL(**config), given)})
+    # The scale of one that tells no family comes from what it is used with.
+    more = {**family.vae_config, **({} if files.family else VAE_OF_NONE)}
+    return Loaded({"vae": vae.load(files, prefix, more)})
 
 
 def _original_towers(family: Generation, files: Files) -> Loaded:
-    first = family.towers[0].prefix
-    if not any(key.startswith(first) for key in files.header().tensors):
-        raise _lacks(files, "text encoder", "Load another model of its family, and connect its text encoders.")
     modules = {tower.part: towers.original_tower(files, tower) for tower in family.towers}
     return Loaded(modules, {"tokenizers": tuple(towers.original_tokenizer(tower) for tower in family.towers)})
 
