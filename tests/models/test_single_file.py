@@ -151,7 +151,7 @@ def test_a_pickle_is_read_where_it_is_allowed(
     with pytest.raises(ProblemError) as caught:
         store.find("one.ckpt")
     (problem,) = caught.value.problems
-    assert problem.code == "unsafe_weights" and "SAFELIGHT_ALLOW_PICKLE=1" in problem.hint
+    assert problem.code == "unsafe_weights" and "safelight models convert" in problem.hint
     allowed = make_store(tmp_path, environ={"SAFELIGHT_ALLOW_PICKLE": "1"}, families=store.families)
     for kind in ("Denoiser", "VAE"):
         with (
@@ -204,3 +204,40 @@ def test_the_configurations_are_those_of_the_releases(family: str) -> None:
     assert millions(lambda: CLIPTextModel(CLIPTextConfig(**towers.CLIP_L))) == 123.06
     assert millions(lambda: CLIPTextModel(CLIPTextConfig(**towers.CLIP_H))) == 340.39
     assert millions(lambda: CLIPTextModelWithProjection(CLIPTextConfig(**towers.CLIP_BIG_G))) == 694.66
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_pickle_is_converted(tmp_path: Path, wrapped: bool) -> None:
+    from safetensors.torch import load_file
+
+    from safelight.models.converting import converted
+
+    weights = {"a.weight": torch.rand(3, 2), "b.bias": torch.rand(4).half()}
+    torch.save({"state_dict": weights, "epoch": 3} if wrapped else weights, tmp_path / "one.ckpt")
+    made = load_file(converted(tmp_path / "one.ckpt"))
+    assert made.keys() == weights.keys() and all(torch.equal(made[name], one) for name, one in weights.items())
+    with pytest.raises(ProblemError) as caught:
+        converted(tmp_path / "one.ckpt")
+    assert caught.value.problems[0].code == "name_taken"
+
+
+def test_what_cannot_be_converted_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    from safelight.models.converting import converted
+
+    class Bad:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "ran",)
+
+    torch.save({"a": torch.ones(1), "x": Bad()}, tmp_path / "bad.pt")
+    torch.save({"a": torch.ones(99)}, tmp_path / "cut.pt")
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "cut.pt").read_bytes()[:300])
+    for name, code in (
+        ("bad.pt", "unsafe_weights"),
+        ("cut.pt", ""),
+        ("no.txt", "wrong_model"),
+        ("no.pt", "wrong_model"),
+    ):
+        with pytest.raises(ProblemError) as caught:
+            converted(tmp_path / name)
+        assert code in ("", caught.value.problems[0].code)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pt", "cut.pt"]

@@ -76,9 +76,13 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     cache.add_argument("action", choices=["info", "clear"])
     cache.add_argument("--json", action="store_true", help="print JSON")
 
-    models = commands.add_parser("models", help="list the models, describe one, or get one from the hub")
-    models.add_argument("action", choices=["list", "info", "get"])
-    models.add_argument("name", nargs="?", help="its name; to get one, org/name[/path][@revision]")
+    models = commands.add_parser("models", help="list the models, describe one, get or convert one")
+    models.add_argument("action", choices=["list", "info", "get", "convert"])
+    models.add_argument(
+        "name",
+        nargs="?",
+        help="its name; to get one, org/name[/path][@revision]; to convert one, a file of pickled weights",
+    )
     models.add_argument("--json", action="store_true", help="print JSON")
 
     pack = commands.add_parser("pack", help="begin a pack of nodes, or check one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -18,6 +19,8 @@ from .workflow import model_here, report
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
+    if given.action == "convert" and given.name:
+        return _convert(Path(given.name), given.json)
     with Studio.open(allow_download=given.action == "get") as studio:
         try:
             if given.action == "list":
@@ -48,6 +51,24 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     else:
         for name, value in found.items():
             print(f"  {name:<12} {value}")
+    return 0
+
+
+def _convert(file: Path, as_json: bool) -> int:
+    from safelight.models.converting import converted
+
+    try:
+        made = converted(file)
+    except ProblemError as error:
+        if as_json:
+            print_json({"problems": list(error.problems)})
+        else:
+            report(error.problems)
+        return 2
+    if as_json:
+        print_json({"path": str(made)})
+    else:
+        print(made)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -322,7 +323,11 @@ def _incomplete(name: str, file: str) -> ProblemError:
 
 def unsafe(name: str, path: Path) -> ProblemError:
     message = f"The weights of {name!r} are a pickle ({path.name}), which can run code when it is opened."
-    hint = "Use its safetensors version, or set SAFELIGHT_ALLOW_PICKLE=1 if you trust where it comes from."
+    command = shlex.join(["safelight", "models", "convert", str(path)])
+    hint = (
+        f"Use its safetensors version, or convert it: `{command}`. SAFELIGHT_ALLOW_PICKLE=1 opens pickles as they are, "
+        "those that hold tensors alone."
+    )
     return ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=name))
 
 
