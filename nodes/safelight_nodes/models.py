@@ -80,8 +80,8 @@ def load(
 ) -> Loaded:
     """Choose a model. `starter` is a miniature one that comes with Safelight.
 
-    Folders are in diffusers layout; a single .safetensors file may hold a whole model. Denoisers, text encoders and VAEs
-    in files of their own have nodes of their own.
+    Folders are in diffusers layout; a single .safetensors file may hold a whole model. Denoisers, text encoders
+    and VAEs in files of their own have nodes of their own.
     """
     source, family = _found(ctx, model, "pipeline", "model")
     return Loaded(

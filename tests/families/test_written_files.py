@@ -187,14 +187,15 @@ def farthest(got: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> f
 
 
 @pytest.mark.parametrize("scaled", [False, True])
-@pytest.mark.parametrize(("dtype", "close"), [(torch.float8_e4m3fn, 0.04), (torch.float8_e5m2, 0.08)])
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float8_e4m3fn, 2**-4), (torch.float8_e5m2, 2**-3)])
 def test_a_denoiser_in_eight_bits(kit: FlowKit, dtype: torch.dtype, close: float, scaled: bool) -> None:
     tensors = written.denoiser(load_families()[kit.family], kit.root / "models" / "mine")
     root = kit.root / "models" / "diffusion_models"
     written.save(tensors, root / "plain.safetensors")
     written.save(written.eight_bits(tensors, dtype, scaled), root / "eight.safetensors")
     got, wanted = (weights(kit, f"diffusion_models/{name}.safetensors") for name in ("eight", "plain"))
-    assert 0 < farthest(got, wanted) < close
+    # Half a step of the type.
+    assert 0 < farthest(got, wanted) <= close
 
 
 @pytest.mark.parametrize(("kind", "close"), [("F16", 1e-3), ("Q8_0", 0.01), ("Q4_0", 0.15)])

@@ -241,3 +241,41 @@ def test_what_cannot_be_converted_is_told_and_nothing_is_left(tmp_path: Path) ->
             converted(tmp_path / name)
         assert code in ("", caught.value.problems[0].code)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pt", "cut.pt"]
+
+
+@pytest.mark.parametrize("layout", ["bare", "diffusion_model.", "diffusers", "gguf"])
+def test_a_denoiser_alone(both: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    store, _ = both
+    monkeypatch.setattr("safelight.families._unet.detect._is_unet", lambda *_: True)
+    monkeypatch.setattr("safelight.families._unet.detect._is_checkpoint", lambda *_: False)
+    models, start = tmp_path / "models", "model.diffusion_model."
+    whole = load_file(models / "one.safetensors")
+    bare = {name.removeprefix(start): tensor for name, tensor in whole.items() if name.startswith(start)}
+    name = "alone.gguf" if layout == "gguf" else "alone.safetensors"
+    if layout == "diffusers":
+        (models / name).write_bytes((models / "folder/unet/diffusion_pytorch_model.safetensors").read_bytes())
+    elif layout == "gguf":
+        _write_gguf(models / name, bare)
+    else:
+        save_file({layout.replace("bare", "") + key: tensor for key, tensor in bare.items()}, models / name)
+    assert store.describe(name).kind == "unet"
+    with store.lease(ref(store, "Denoiser", "folder")) as wanted, store.lease(ref(store, "Denoiser", name)) as got:
+        given, expected = module(got).state_dict(), module(wanted).state_dict()
+        assert given.keys() == expected.keys()
+        assert all(torch.equal(given[key], tensor) for key, tensor in expected.items())
+
+
+def _write_gguf(file: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """In float32, with kernels flattened, as quantisers do whose blocks do not fit into them."""
+    gguf = pytest.importorskip("gguf")
+    writer = gguf.GGUFWriter(file, "sd1")
+    for name, tensor in tensors.items():
+        if tensor.dim() == 4:
+            writer.add_array(f"comfy.gguf.orig_shape.{name}", list(tensor.shape))
+        writer.add_tensor(name, (tensor.flatten(1) if tensor.dim() == 4 else tensor).contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
