@@ -222,3 +222,26 @@ def test_a_cut_off_gguf_is_told(kit: FlowKit) -> None:
         with pytest.raises(ProblemError) as caught:
             kit.store.find("cut.gguf")
         assert caught.value.problems[0].code == "weights_damaged"
+
+
+def test_a_denoiser_that_is_loaded_as_a_whole_model_is_told_its_node(kit: FlowKit) -> None:
+    tensors = written.denoiser(load_families()[kit.family], kit.root / "models" / "mine")
+    written.save(tensors, kit.root / "models" / "bare.safetensors")
+    with pytest.raises(ProblemError) as caught:
+        models.load(model="bare.safetensors", ctx=kit.ctx)
+    assert codes(caught) == [("wrong_model", "model")]
+    assert "Load denoiser" in caught.value.problems[0].hint
+
+
+def test_memory_is_made_for_the_part_that_is_loaded(kit: FlowKit) -> None:
+    from safelight.models.weights import stored_bytes
+
+    family, file = load_families()[kit.family], kit.root / "models" / "measured.safetensors"
+    written.write_whole(family, kit.root / "models" / "mine", file)
+    loaded = models.load(model="measured.safetensors", precision="float32", ctx=kit.ctx)
+    for ref in loaded:
+        with kit.store.lease(ref) as lease:
+            sizes = (
+                one.numel() * 4 for module in lease.component.modules.values() for one in module.state_dict().values()
+            )
+            assert stored_bytes([file], 4, family.prefixes(ref.kind)) == pytest.approx(sum(sizes), rel=0.05)

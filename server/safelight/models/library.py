@@ -41,6 +41,10 @@ TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline"), "unet": ("un
 """What may be named where a model of a kind is asked for, if that is more than the kind itself."""
 
 
+LOADED_BY: Mapping[str, str] = {"unet": "Load denoiser", "text_encoder": "Load text encoders", "vae": "Load VAE"}
+"""The nodes for parts of a model in files of their own, which people try to load as a whole one."""
+
+
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A model as it is listed.
 
@@ -133,6 +137,8 @@ class Library:
             message = f"{name!r} is {SAID[layout.kind]}, and {SAID.get(kind, kind)} is needed here."
             known = [entry.name for entry in self.list_models() if entry.kind in TAKES.get(kind, (kind,))]
             hint = f"There are {one_of(known)}." if known else "Choose another one."
+            if layout.kind in LOADED_BY:
+                hint = f"The node {LOADED_BY[layout.kind]} loads it. {hint}"
             raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, value=name))
         return replace(source, fingerprint=layout.fingerprint(self._content))
 

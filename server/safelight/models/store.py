@@ -263,8 +263,9 @@ class ModelStore:
         from .weights import stored_bytes
 
         files = [file for part in weights_of(ref.kind, layout) for file in part.weights]
-        family = layout.family or (layout.candidates or ("",))[0]
-        prefixes = self.families.require(family).prefixes(ref.kind) if layout.single else ("",)
+        prefixes = ("",)
+        if layout.single and layout.kind == "pipeline":
+            prefixes = self.families.require(layout.family or layout.candidates[0]).prefixes(ref.kind)
         size = stored_bytes(files, target.dtype.itemsize, prefixes)
         self._ensure(ref, size, scratch, target.device)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip.towers import Tower
-from safelight.families._modular.detect import PREFIXES as DENOISER_PREFIXES
 from safelight.families._modular.detect import Signs, claims, denoiser_prefix
 from safelight.families._original.names import Rule, Shapes, shapes_of, translated, translated_shapes
 from safelight.families._original.text import SAID
@@ -129,8 +128,8 @@ class ModularFamily(Family):
 
     def prefixes(self, kind: str) -> tuple[str, ...]:
         return {
-            "Denoiser": DENOISER_PREFIXES[1:],
-            "VAE": ("first_stage_model.", "vae.", "encoder.", "decoder."),
+            "Denoiser": ("model.diffusion_model.", *(key.split(".")[0] for keys in self.signs.names for key in keys)),
+            "VAE": ("first_stage_model.", "vae."),
             "TextEncoder": ("text_encoders.",),
         }[kind]
 

@@ -92,8 +92,6 @@ def claims(family: Generation, kind: FileKind, name: str, header: Header) -> boo
     return False
 
 
-BARE = ("diffusion_model.", "unet.", "input_blocks.", "output_blocks.", "middle_block.", "down_blocks.", "up_blocks.")
-"""How names of a denoiser alone begin, in the layout of the makers and in that of diffusers."""
 ORIGINAL = "input_blocks.0.0.weight"
 _DIFFUSERS = ("up_blocks.0.resnets.0.conv1.weight", "conv_in.weight", "time_embedding.linear_1.weight")
 

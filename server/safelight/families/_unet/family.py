@@ -47,8 +47,8 @@ class UNetFamily(Generation):
 
     def prefixes(self, kind: str) -> tuple[str, ...]:
         return {
-            "Denoiser": ("model.diffusion_model.", *detect.BARE),
-            "VAE": ("first_stage_model.", "encoder.", "decoder."),
+            "Denoiser": ("model.diffusion_model.",),
+            "VAE": ("first_stage_model.",),
             "TextEncoder": ("cond_stage_model.", "conditioner."),
         }[kind]
 
