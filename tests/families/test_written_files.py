@@ -241,7 +241,7 @@ def test_memory_is_made_for_the_part_that_is_loaded(kit: FlowKit) -> None:
     loaded = models.load(model="measured.safetensors", precision="float32", ctx=kit.ctx)
     for ref in loaded:
         with kit.store.lease(ref) as lease:
-            sizes = (
-                one.numel() * 4 for module in lease.component.modules.values() for one in module.state_dict().values()
-            )
-            assert stored_bytes([file], 4, family.prefixes(ref.kind)) == pytest.approx(sum(sizes), rel=0.05)
+            # One table of tokens goes by two names.
+            held = (one for module in lease.component.modules.values() for one in module.state_dict().values())
+            sizes = {one.data_ptr(): one.numel() * 4 for one in held}
+            assert stored_bytes([file], 4, family.prefixes(ref.kind)) == pytest.approx(sum(sizes.values()), rel=0.05)
