@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -81,7 +82,8 @@ def load(
 ) -> Loaded:
     """Choose a model. `starter` is a miniature one that comes with Safelight.
 
-    Folders are in diffusers layout; a single .safetensors file may hold a whole model.
+    Folders are in diffusers layout; a single .safetensors file may hold a whole model. Denoisers, text encoders
+    and VAEs in files of their own have nodes of their own.
     """
     source, family = found(ctx, model, "pipeline", "model")
     return Loaded(
@@ -89,6 +91,87 @@ def load(
         ModelRef("TextEncoder", family, source, "", precision),
         ModelRef("VAE", family, source, "vae", precision),
     )
+
+
+@node(
+    version=1,
+    title="Load denoiser",
+    light=True,
+    tags=("Load Diffusion Model", "UNETLoader", "Unet Loader GGUF", "unet"),
+)
+def load_denoiser(
+    *,
+    model: Annotated[
+        str,
+        ModelPick("unet"),
+        "A denoiser in a file of its own (diffusion_models, unet), or a whole model to take it from.",
+    ],
+    precision: PrecisionChoice = "auto",
+    ctx: Context,
+) -> Annotated[ModelRef[Denoiser], "What is sampled with."]:
+    """Choose a denoiser that lies in a file of its own. Load its text encoders and its VAE beside it."""
+    source, family = _found(ctx, model, "unet", "model")
+    return ModelRef("Denoiser", family, source, "unet", precision)
+
+
+@node(
+    version=1,
+    title="Load text encoders",
+    light=True,
+    tags=("CLIPLoader", "DualCLIPLoader", "TripleCLIPLoader", "Load CLIP", "T5"),
+)
+def load_text_encoders(
+    *,
+    first: Annotated[
+        str, ModelPick("text_encoder"), "A text encoder in a file of its own: CLIP-L, CLIP-H, CLIP-G or T5."
+    ],
+    second: Annotated[str, ModelPick("text_encoder"), "Another one, for families that read with several."] = "",
+    third: Annotated[str, ModelPick("text_encoder"), "A third one, as Stable Diffusion 3 has."] = "",
+    family: Annotated[
+        _FamilyName,
+        "The family of the denoiser. auto is the one that reads with just these: CLIP-L alone is Stable "
+        "Diffusion 1, CLIP-L and CLIP-G are Stable Diffusion XL, CLIP-L and T5 are Flux.1.",
+    ] = "auto",
+    precision: PrecisionChoice = "auto",
+    ctx: Context,
+) -> Annotated[ModelRef[TextEncoder], "What encodes prompts."]:
+    """Choose text encoders that lie in files of their own, in any order.
+
+    Which one a file holds is told by its tensors. T5 needs its tokenizer in a folder of that name beside it.
+    """
+    names = {port: name for port, name in (("first", first), ("second", second), ("third", third)) if name.strip()}
+    found = {port: _found(ctx, name, "text_encoder", port)[0] for port, name in names.items()}
+    sorts = {ctx.models.encoder(source): (port, source) for port, source in found.items()}
+    wanted = ctx.models.families[_family_of(ctx, sorts) if family == "auto" else family]
+    order = [sort for sort, _ in wanted.text_sorts()]
+    lacking = [sort for sort, optional in wanted.text_sorts() if sort not in sorts and not optional]
+    unread = [sort for sort in sorts if sort not in order]
+    if lacking or unread or len(sorts) < len(found):
+        has = ", ".join(_SAID[sort] for sort in order) or "none in files of their own"
+        message = f"The files hold {', '.join(_SAID[sort] for sort in sorts)}; {wanted.title} reads with {has}."
+        port = sorts[unread[0]][0] if unread else "first"
+        hint = "Name one file for each of them, or choose another family."
+        raise ProblemError(
+            Problem(code="wrong_text_encoders", message=message, hint=hint, port=port, value=names[port])
+        )
+    sources = [sorts[sort][1] for sort in order if sort in sorts]
+    return ModelRef("TextEncoder", wanted.id, sources[0], "", precision, beside=tuple(sources[1:]))
+
+
+_SAID = {"clip_l": "CLIP-L", "clip_h": "CLIP-H", "clip_g": "CLIP-G", "t5": "T5"}
+
+
+def _family_of(ctx: Context, sorts: Collection[str]) -> str:
+    """The family that reads with these text encoders: with all of its own, or with those it does not do without."""
+    families = ctx.models.families.values()
+    whole = [one.id for one in families if {sort for sort, _ in one.text_sorts()} == set(sorts)]
+    needed = [one.id for one in families if {sort for sort, optional in one.text_sorts() if not optional} == set(sorts)]
+    if whole or needed:
+        return (whole or needed)[0]
+    said = ", ".join(_SAID[sort] for sort in sorts)
+    message = f"No family reads prompts with just {said}."
+    hint = "Name the files of all text encoders that the model reads with."
+    raise ProblemError(Problem(code="wrong_text_encoders", message=message, hint=hint, port="first", value=said))
 
 
 @node(version=1, title="Load VAE", light=True, tags=("VAELoader",))

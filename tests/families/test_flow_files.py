@@ -69,20 +69,6 @@ def test_a_lora_of_the_other_family_is_refused(kit: FlowKit, tmp_path: Path) -> 
     assert codes(caught) == [("wrong_family", "lora")]
 
 
-def test_a_whole_model_in_one_file_is_told_and_where_it_is_in_parts(kit: FlowKit) -> None:
-    names = {
-        "sd3": "model.diffusion_model.joint_blocks.0.context_block.adaLN_modulation.1.bias",
-        "flux": "double_blocks.0.img_attn.qkv.weight",
-    }
-    tensors = {names[kit.family]: torch.zeros(4, 4), "single_blocks.0.linear1.weight": torch.zeros(4, 4)}
-    save_file(tensors, folder(kit) / "whole.safetensors")
-    with pytest.raises(ProblemError) as caught:
-        models.load(model="whole.safetensors", ctx=kit.ctx)
-    problem = caught.value.problems[0]
-    assert (problem.code, problem.port) == ("unsupported_family", "model")
-    assert "in one file" in problem.message and "on the hub" in problem.hint
-
-
 def test_relatives_that_cannot_be_run_are_named(kit: FlowKit) -> None:
     relative = folder(kit) / "relative"
     relative.mkdir(exist_ok=True)

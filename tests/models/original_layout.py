@@ -37,12 +37,7 @@ def write_original(folder: Path, file: Path, family: str, layers: int) -> Path:
     attentive = {int(found[1]) for name in unet if (found := re.match(r"up_blocks\.(\d+)\.attentions", name))}
     weights = {f"model.diffusion_model.{unet_name(name, layers, attentive)}": tensor for name, tensor in unet.items()}
     vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
-    for name, tensor in vae.items():
-        found = _vae_name(name, 4)
-        square = (
-            tensor[..., None, None] if ".attn_1." in found and "norm" not in found and tensor.dim() == 2 else tensor
-        )
-        weights[f"first_stage_model.{found}"] = square.contiguous()
+    weights |= {f"first_stage_model.{name}": tensor for name, tensor in vae_in_original_names(vae).items()}
     clip = "conditioner.embedders.0.transformer." if family == "sdxl" else "cond_stage_model.transformer."
     for name, tensor in load_file(folder / "text_encoder" / "model.safetensors").items():
         weights[clip + (name if name.startswith("text_model.") else f"text_model.{name}")] = tensor
@@ -53,6 +48,15 @@ def write_original(folder: Path, file: Path, family: str, layers: int) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file(weights, file)
     return file
+
+
+def vae_in_original_names(vae: dict[str, Tensor]) -> dict[str, Tensor]:
+    made: dict[str, Tensor] = {}
+    for name, tensor in vae.items():
+        found = _vae_name(name, 4)
+        square = ".attn_1." in found and "norm" not in found and tensor.dim() == 2
+        made[found] = (tensor[..., None, None] if square else tensor).contiguous()
+    return made
 
 
 def unet_name(name: str, layers: int, attentive: set[int]) -> str:

@@ -153,7 +153,7 @@ def test_a_pickle_is_read_where_it_is_allowed(
     with pytest.raises(ProblemError) as caught:
         store.find("one.ckpt")
     (problem,) = caught.value.problems
-    assert problem.code == "unsafe_weights" and "SAFELIGHT_ALLOW_PICKLE=1" in problem.hint
+    assert problem.code == "unsafe_weights" and "safelight models convert" in problem.hint
     allowed = make_store(tmp_path, environ={"SAFELIGHT_ALLOW_PICKLE": "1"}, families=store.families)
     for kind in ("Denoiser", "VAE"):
         with (
@@ -275,3 +275,76 @@ def test_layers_in_an_order_of_no_model_are_refused() -> None:
     with pytest.raises(ProblemError) as caught:
         unet_config(sdxl, "m", header, "model.diffusion_model.")
     assert caught.value.problems[0].code == "unsupported_family"
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_pickle_is_converted(tmp_path: Path, wrapped: bool) -> None:
+    from safetensors.torch import load_file
+
+    from safelight.models.converting import converted
+
+    weights = {"a.weight": torch.rand(3, 2), "b.bias": torch.rand(4).half()}
+    torch.save({"state_dict": weights, "epoch": 3} if wrapped else weights, tmp_path / "one.ckpt")
+    made = load_file(converted(tmp_path / "one.ckpt"))
+    assert made.keys() == weights.keys() and all(torch.equal(made[name], one) for name, one in weights.items())
+    with pytest.raises(ProblemError) as caught:
+        converted(tmp_path / "one.ckpt")
+    assert caught.value.problems[0].code == "name_taken"
+
+
+def test_what_cannot_be_converted_is_told_and_nothing_is_left(tmp_path: Path) -> None:
+    from safelight.models.converting import converted
+
+    class Bad:
+        def __reduce__(self) -> Any:
+            return Path.touch, (tmp_path / "ran",)
+
+    torch.save({"a": torch.ones(1), "x": Bad()}, tmp_path / "bad.pt")
+    torch.save({"a": torch.ones(99)}, tmp_path / "cut.pt")
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "cut.pt").read_bytes()[:300])
+    for name, code in (
+        ("bad.pt", "unsafe_weights"),
+        ("cut.pt", ""),
+        ("no.txt", "wrong_model"),
+        ("no.pt", "wrong_model"),
+    ):
+        with pytest.raises(ProblemError) as caught:
+            converted(tmp_path / name)
+        assert code in ("", caught.value.problems[0].code)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pt", "cut.pt"]
+
+
+@pytest.mark.parametrize("layout", ["bare", "diffusion_model.", "diffusers", "gguf"])
+def test_a_denoiser_alone(both: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    store, _ = both
+    monkeypatch.setattr("safelight.families._unet.detect._is_unet", lambda *_: True)
+    monkeypatch.setattr("safelight.families._unet.detect._is_checkpoint", lambda *_: False)
+    models, start = tmp_path / "models", "model.diffusion_model."
+    whole = load_file(models / "one.safetensors")
+    bare = {name.removeprefix(start): tensor for name, tensor in whole.items() if name.startswith(start)}
+    name = "alone.gguf" if layout == "gguf" else "alone.safetensors"
+    if layout == "diffusers":
+        (models / name).write_bytes((models / "folder/unet/diffusion_pytorch_model.safetensors").read_bytes())
+    elif layout == "gguf":
+        _write_gguf(models / name, bare)
+    else:
+        save_file({layout.replace("bare", "") + key: tensor for key, tensor in bare.items()}, models / name)
+    assert store.describe(name).kind == "unet"
+    with store.lease(ref(store, "Denoiser", "folder")) as wanted, store.lease(ref(store, "Denoiser", name)) as got:
+        given, expected = module(got).state_dict(), module(wanted).state_dict()
+        assert given.keys() == expected.keys()
+        assert all(torch.equal(given[key], tensor) for key, tensor in expected.items())
+
+
+def _write_gguf(file: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """In float32, with kernels flattened, as quantisers do whose blocks do not fit into them."""
+    gguf = pytest.importorskip("gguf")
+    writer = gguf.GGUFWriter(file, "sd1")
+    for name, tensor in tensors.items():
+        if tensor.dim() == 4:
+            writer.add_array(f"comfy.gguf.orig_shape.{name}", list(tensor.shape))
+        writer.add_tensor(name, (tensor.flatten(1) if tensor.dim() == 4 else tensor).contiguous().numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

@@ -229,8 +229,8 @@ def test_a_pickle_is_refused_and_the_command_converts_it(
         assert sd1_home.problem(f"embedding:{shown}").code == "unsafe_weights"
     hint = sd1_home.problem(f"embedding:{name}").hint
     command = shlex.split(hint[hint.index("`") + 1 : hint.rindex("`")])
-    assert command[0] == "python"
-    subprocess.run([sys.executable, *command[1:]], check=True, cwd=path.parent)
+    assert command[0] == "safelight"
+    subprocess.run([sys.executable, "-m", *command], check=True, cwd=path.parent)
     sd1_home.put("straight", {"emb_params": given})
     straight = sd1_home.encode("embedding:straight").embeddings
     assert torch.equal(sd1_home.encode(f"embedding:{name}").embeddings, straight)

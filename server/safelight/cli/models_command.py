@@ -28,6 +28,7 @@ _NEEDS = {
     "missing": "Of which workflow? Give its file or name.",
     "add": "Which folder? Give the one that ComfyUI, A1111 or InvokeAI lies in, or one of models.",
     "remove": "Which folder? `safelight models folders` names them.",
+    "convert": "Which file? Give one of pickled weights.",
     "download": "Which model? Give the https address of a file, or org/name of the hub.",
 }
 
@@ -35,6 +36,8 @@ _NEEDS = {
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
     action: str = _ALIASES.get(given.action) or given.action
+    if action == "convert" and given.name:
+        return _convert(Path(given.name[0]), given.json)
     with Studio.open(allow_download=action == "download" or given.get) as studio:
         try:
             if action in _NEEDS and not given.name:
@@ -196,6 +199,24 @@ def _fetch(studio: Studio, given: argparse.Namespace, order: Order) -> str:
         return studio.models.manager.fetch(order, (given.host,) if given.host else (), progress)
     finally:
         _bar("", "")
+
+
+def _convert(file: Path, as_json: bool) -> int:
+    from safelight.models.converting import converted
+
+    try:
+        made = converted(file)
+    except ProblemError as error:
+        if as_json:
+            print_json({"problems": list(error.problems)})
+        else:
+            report(error.problems)
+        return 2
+    if as_json:
+        print_json({"path": str(made)})
+    else:
+        print(made)
+    return 0
 
 
 def _trees(studio: Studio) -> Trees:

@@ -32,6 +32,7 @@ class Codec:
     device: torch.device
     dtype: torch.dtype
     scaling: float
+    shift: float | None = None
 
     @property
     def modules(self) -> Mapping[str, Any]:
@@ -122,13 +123,16 @@ class Codec:
         mean, deviation, config = *self._statistics(samples), self.vae.config
         if mean is not None:
             return (samples - mean) * self.scaling / deviation
-        return (samples - (config.shift_factor or 0)) * self.scaling
+        return (samples - self._shift(config)) * self.scaling
 
     def _unscaled(self, samples: Tensor) -> Tensor:
         mean, deviation, config = *self._statistics(samples), self.vae.config
         if mean is not None:
             return samples * deviation / self.scaling + mean
-        return samples / self.scaling + (config.shift_factor or 0)
+        return samples / self.scaling + self._shift(config)
+
+    def _shift(self, config: Any) -> float:
+        return (config.shift_factor or 0) if self.shift is None else self.shift
 
     def _statistics(self, samples: Tensor) -> tuple[Any, Any]:
         import torch

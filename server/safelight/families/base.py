@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 Rows = tuple[tuple[float, float, float], ...]
 FileKind = Literal[
-    "pipeline", "unet", "vae", "controlnet", "lora", "ip_adapter", "image_encoder", "embedding", "foreign"
+    "pipeline", "unet", "vae", "controlnet", "lora", "ip_adapter", "image_encoder", "embedding", "text_encoder",
+    "foreign",
 ]
 """What a folder or file holds; `unet` is any denoiser alone, `foreign` a pipeline of diffusers that no family knows."""
 
@@ -215,6 +216,11 @@ class Family(ABC):
         configuration; empty when it is none of this family."""
         del header
         return ""
+
+    def text_sorts(self) -> tuple[tuple[str, bool], ...]:
+        """Its text encoders as they lie in files of their own (`clip_l`, `clip_h`, `clip_g`, `t5`), in their order, and
+        whether it does without; empty when they are not read so."""
+        return ()
 
     # What it loads, and what a lease of it gives.
 

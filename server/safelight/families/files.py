@@ -34,6 +34,10 @@ class Header(msgspec.Struct, frozen=True):
         return max(sizes, key=lambda dtype: sizes[dtype]) if sizes else ""
 
 
+SCALES = (".scale_weight", ".weight_scale")
+"""How the scale of a weight in eight bits is called, behind the name of its layer."""
+BESIDE_WEIGHTS = (*SCALES, ".scale_input", ".input_scale", "scaled_fp8", ".comfy_quant")
+"""Endings of what goes with weights in eight bits, and is no tensor of the model."""
 _LORA_PREFIXES = (
     "base_model_model_",
     "transformer_",

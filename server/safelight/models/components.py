@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FITS = {
     "Denoiser": ("pipeline", "unet"),
-    "TextEncoder": ("pipeline",),
+    "TextEncoder": ("pipeline", "text_encoder"),
     "VAE": ("pipeline", "vae"),
     "ControlNet": ("controlnet",),
     "IPAdapter": ("ip_adapter",),
@@ -92,6 +92,8 @@ def weights_of(kind: str, layout: Layout) -> list[Part]:
     if layout.kind not in _FITS[kind]:
         message = f"{layout.root.name!r} is {SAID[layout.kind]}, and {_NEEDED[kind]} is needed here."
         raise ProblemError(Problem(code="wrong_model", message=message, hint="Choose another model.", value=kind))
+    if layout.kind == "text_encoder":
+        return [part for part in layout.parts.values() if part.weights]
     if layout.single:
         return [layout.parts[""]]
     if kind == "Pipeline":

@@ -55,11 +55,6 @@ def embedding_missing(name: str, folders: tuple[Path, ...]) -> ProblemError:
 
 def _pickle(name: str, path: Path) -> ProblemError:
     message = f"The embedding {name!r} is a pickle ({path.name}), which can run code when it is opened."
-    code = (
-        "import sys, torch, safetensors.torch as s; found = torch.load(sys.argv[1], weights_only=True); "
-        "vectors = found.get('string_to_param', found); "
-        "s.save_file({'emb_params': next(iter(vectors.values())).detach().clone()}, sys.argv[2])"
-    )
-    command = shlex.join(["python", "-c", code, str(path), str(path.with_suffix(SAFETENSORS))])
+    command = shlex.join(["safelight", "models", "convert", str(path)])
     hint = f"Use its safetensors version, or convert it if you trust where it comes from: `{command}`."
     return ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=name))

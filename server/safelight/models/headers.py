@@ -1,7 +1,7 @@
 """The header of a file of weights: names, types and shapes of its tensors, without reading them.
 
 Format of safetensors: https://huggingface.co/docs/safetensors: eight bytes of little-endian length, that much JSON,
-then the tensors. Of GGUF: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+then the tensors.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 from safelight.families.files import Header, TensorEntry
 from safelight.sdk.problem import Problem, ProblemError
 
+from .gguf_files import MAGIC, Unreadable, gguf_header, is_gguf
 from .pickles import PICKLES, shapes
 
 SAFETENSORS = ".safetensors"
@@ -33,11 +34,10 @@ def is_pickle(path: Path) -> bool:
 
 
 def read_header(path: Path) -> Header:
-    """The header of a file of weights: of safetensors, or of a pickle, whose offsets then say nothing but sizes.
+    """The header of a file of weights: of safetensors, of GGUF, or of a pickle, whose offsets then say only sizes.
 
     Raises:
-        ProblemError: `weights_damaged`, when the file is not whole or something else than weights;
-            `unsupported_weights`, when it is GGUF.
+        ProblemError: `weights_damaged`, when the file is not whole or something else than weights.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -45,6 +45,11 @@ def read_header(path: Path) -> Header:
         _refuse_others(path, first)
         if is_pickle(path):
             return _of_pickle(path)
+        if is_gguf(path):
+            try:
+                return gguf_header(path)
+            except Unreadable as error:
+                raise damaged(path, str(error)) from None
         length = struct.unpack("<Q", first[:8])[0] if len(first) >= 8 else 0
         if not 2 <= length <= min(_LONGEST, size - 8):
             raise damaged(path, "is not a whole safetensors file")
@@ -85,22 +90,8 @@ def _refuse_others(path: Path, first: bytes) -> None:
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         hint = "Download it again, with the link of the file itself; some files need a login."
         raise damaged(path, "holds a web page instead of weights", hint)
-    if first.startswith(b"GGUF"):
-        made = gguf_architecture(first)
-        message = f"{path} is a GGUF file{f' of {made}' if made else ''}: weights in the number formats of llama.cpp."
-        hint = "They are not read; use the safetensors version of a model."
-        raise ProblemError(Problem(code="unsupported_weights", message=message, hint=hint, value=str(path)))
-
-
-def gguf_architecture(first: bytes) -> str:
-    """What a GGUF file says it holds (`flux`, `wan`, ...); empty when that does not stand first, as it usually does."""
-    key = b"general.architecture"
-    place = 24 + 8
-    if len(first) < place + len(key) + 12 or first[place : place + len(key)] != key:
-        return ""
-    kind, length = struct.unpack_from("<IQ", first, place + len(key))
-    text = first[place + len(key) + 12 :][:length]
-    return text.decode(errors="replace") if kind == 8 and length <= 64 else ""
+    if first.startswith(MAGIC) and not is_gguf(path):
+        raise damaged(path, "is a GGUF file by another name", "Give it the ending .gguf.")
 
 
 def damaged(path: Path, what: str, hint: str = "Copy or download it again.") -> ProblemError:

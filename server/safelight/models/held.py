@@ -36,6 +36,7 @@ class Key:
 
     kind: str
     source: Source
+    beside: tuple[Source, ...]
     precision: str
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,18 @@ from typing import Any
 import msgspec
 
 from safelight.families import Families, FileKind, unsupported
+from safelight.families._original.text import sort_of
 from safelight.families.files import embedding_vectors
 from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError, one_of
 
+from .gguf_files import is_gguf
 from .headers import Header, is_pickle, is_safetensors, read_header, refuse_others
 from .recognise import is_ip_adapter, is_lora, lora_for, what_is
 
 SAID: dict[str, str] = {
     "pipeline": "a whole model",
-    "unet": "a UNet",
+    "unet": "a denoiser alone",
     "vae": "a VAE",
     "controlnet": "a ControlNet",
     "lora": "a LoRA",
@@ -27,6 +30,7 @@ SAID: dict[str, str] = {
     "image_encoder": "an image encoder",
     "embedding": "an embedding",
     "foreign": "a pipeline of diffusers that is only run by itself",
+    "text_encoder": "a text encoder alone",
 }
 LATENT_RGB = "latent_rgb.json"
 """Optional file beside `model_index.json`: rows of red, green and blue for each latent channel, and a last row that is
@@ -35,6 +39,7 @@ added to all, for previews."""
 _IMAGE_ENCODER = "CLIPVisionModelWithProjection"
 _READ = (".json", ".txt", ".model", ".safetensors")
 """How the files end that a pipeline of diffusers reads: configurations, vocabularies, weights."""
+_TOKENIZERS = ("tokenizer", "tokenizer_2", "tokenizer_3")
 _STEMS = ("diffusion_pytorch_model", "model", "pytorch_lora_weights")
 
 
@@ -189,12 +194,13 @@ class Reader:
         if is_pickle(path):
             if not self._allow_pickle:
                 raise unsafe(name, path)
-        elif not is_safetensors(path):
+        elif not is_safetensors(path) and not is_gguf(path):
             # Files of other programs tell what they are by how they begin.
             refuse_others(path)
             raise _not_weights(name)
         header = read_header(path)
         part = Part(None, (path,))
+        tokenizer = self._tokenizer_beside(path)
         if is_ip_adapter(header):
             kind: FileKind = "ip_adapter"
             return self._claimed(kind, name, header, path, {"": part, **self._encoder(path, header)})
@@ -208,9 +214,12 @@ class Reader:
                 )
             return found
         for kind in ("pipeline", "unet", "vae"):
-            found = self._claimed(kind, name, header, path, {"": part})
+            found = self._claimed(kind, name, header, path, {"": part, **(tokenizer if kind == "pipeline" else {})})
             if found.candidates:
                 return found
+        sort = sort_of(header)
+        if sort:
+            return Layout("text_encoder", "", path, {sort: part, **(tokenizer if sort == "t5" else {})}, True)
         said = what_is(header)
         if said:
             raise self._families.unsupported(name, f"is {said}")
@@ -228,6 +237,13 @@ class Reader:
         claimed = tuple(family.id for family in self._families.of_file(kind, name, header))
         single = kind in ("pipeline", "unet", "vae")
         return Layout(kind, claimed[0] if len(claimed) == 1 else "", path, parts, single, claimed)
+
+    def _tokenizer_beside(self, path: Path) -> dict[str, Part]:
+        """The tokenizer of a T5 that lies in a folder beside a single file."""
+        for folder in (path.parent / called for called in (f"{path.stem}_tokenizer", *_TOKENIZERS)):
+            if self._inside(folder) and (folder / "tokenizer.json").is_file():
+                return {"tokenizer": self._tokenizer(path.name, folder)}
+        return {}
 
     def _encoder(self, path: Path, header: Header) -> dict[str, Part]:
         """The image encoder that an IP-Adapter was trained with: the nearest one whose width fits.
@@ -335,7 +351,11 @@ def _incomplete(name: str, file: str) -> ProblemError:
 
 def unsafe(name: str, path: Path) -> ProblemError:
     message = f"The weights of {name!r} are a pickle ({path.name}), which can run code when it is opened."
-    hint = "Use its safetensors version, or set SAFELIGHT_ALLOW_PICKLE=1 if you trust where it comes from."
+    command = shlex.join(["safelight", "models", "convert", str(path)])
+    hint = (
+        f"Use its safetensors version, or convert it: `{command}`. SAFELIGHT_ALLOW_PICKLE=1 opens pickles as they are, "
+        "those that hold tensors alone."
+    )
     return ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=name))
 
 

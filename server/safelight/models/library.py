@@ -39,8 +39,12 @@ STARTER = "starter"
 STARTER_PARTS = ("few_step", "image_encoder")
 _LONGEST = 1024
 """Bytes of a model's name: longer ones are no paths on some systems."""
-TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline")}
+TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline"), "unet": ("unet", "pipeline")}
 """What may be named where a model of a kind is asked for, if that is more than the kind itself."""
+
+
+LOADED_BY: Mapping[str, str] = {"unet": "Load denoiser", "text_encoder": "Load text encoders", "vae": "Load VAE"}
+"""The nodes for parts of a model in files of their own, which people try to load as a whole one."""
 
 
 def starter_folder() -> Path:
@@ -111,6 +115,8 @@ class Library:
             if layout.kind == "foreign" and kind == "pipeline":
                 raise self.families.unsupported(name, "is of a family that no other node knows; pipeline.run runs it")
             hint = f"There are {one_of(known)}." if known else "Choose another one."
+            if layout.kind in LOADED_BY:
+                hint = f"The node {LOADED_BY[layout.kind]} loads it. {hint}"
             raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, value=name))
         return replace(source, fingerprint=layout.fingerprint(self._content))
 
@@ -130,6 +136,11 @@ class Library:
     def family(self, source: Source) -> str:
         """The id of a source's family; empty for a LoRA or adapter that does not tell."""
         return self._open(_full_name(source), source.place)[1].family
+
+    def encoder(self, source: Source) -> str:
+        """Which text encoder a file holds (`clip_l`, `clip_h`, `clip_g`, `t5`); empty for anything else."""
+        layout = self._open(_full_name(source), source.place)[1]
+        return next(iter(layout.parts)) if layout.kind == "text_encoder" else ""
 
     def describe(self, name: str) -> ModelEntry:
         """What is known of a model.

@@ -97,6 +97,9 @@ class ModelStore:
     def family(self, source: Source) -> str:
         return self._library.family(source)
 
+    def encoder(self, source: Source) -> str:
+        return self._library.encoder(source)
+
     def on_download(self, progress: Progress) -> None:
         """Tells `progress` of downloads from now on."""
         self._library.progress = progress
@@ -210,12 +213,12 @@ class ModelStore:
     def _take(self, ref: ModelRef[Any], scratch: int) -> Entry:
         patches = tuple(patch for patch in ref.patches if patch.weight)
         target, layout = self._target(ref)
-        key = Key(ref.kind, ref.source, str(target.dtype))
+        key = Key(ref.kind, ref.source, ref.beside, str(target.dtype))
         idle = [entry for entry in self._shelf.of(key) if not entry.users]
         shared = [entry for entry in self._shelf.of(key) if entry.users and entry.state == patches]
         entry = (shared or idle or [None])[0]
         if entry is None:
-            entry = self._load(ref, key, target, layout or self._library.layout(ref.source), scratch)
+            entry = self._load(ref, key, target, layout or self._layout(ref), scratch)
         # Held from here on, so that making room for its LoRAs does not take it away.
         entry.users += 1
         try:
@@ -253,6 +256,14 @@ class ModelStore:
         # weights can stay where they are mapped.
         return Target(dtype, device, channels_last=device.type == "cuda" and dtype != torch.float32), layout
 
+    def _layout(self, ref: ModelRef[Any]) -> Layout:
+        """The files of a recipe: text encoders in files of their own are one layout."""
+        first, *others = (self._library.layout(source) for source in (ref.source, *ref.beside))
+        if first.kind != "text_encoder":
+            return first
+        parts = {name: part for layout in (*reversed(others), first) for name, part in layout.parts.items()}
+        return Layout("text_encoder", ref.family, first.root, parts, single=True)
+
     def _here(self) -> Numerics:
         if self._numerics is None:
             import torch
@@ -269,8 +280,9 @@ class ModelStore:
         from .weights import stored_bytes
 
         files = [file for part in weights_of(ref.kind, layout) for file in part.weights]
-        family = layout.family or (layout.candidates or ("",))[0]
-        prefixes = self.families.require(family).prefixes(ref.kind) if layout.single else ("",)
+        prefixes = ("",)
+        if layout.single and layout.kind == "pipeline":
+            prefixes = self.families.require(layout.family or layout.candidates[0]).prefixes(ref.kind)
         size = stored_bytes(files, target.dtype.itemsize, prefixes)
         self._ensure(ref, size, scratch, target.device)
 

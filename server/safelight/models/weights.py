@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safelight.families.files import BESIDE_WEIGHTS, SCALES
 from safelight.sdk.problem import Problem, ProblemError
 
+from .gguf_files import Unreadable, gguf_tensors, is_gguf
 from .headers import Header, TensorEntry, damaged, is_pickle, is_safetensors, read_header
 from .pickles import load as read_pickle
 
@@ -65,6 +67,12 @@ def tensors(files: Iterable[Path], target: Target, wanted: Callable[[str], bool]
     for file in files:
         if is_safetensors(file):
             yield from _safetensors(file, target, wanted)
+        elif is_gguf(file):
+            try:
+                found = gguf_tensors(file, read_header(file), wanted)
+                yield from ((name, target.place(one)) for name, one in found)
+            except Unreadable as error:
+                raise damaged(file, str(error)) from None
         elif is_pickle(file):
             found = read_pickle(file)
             yield from ((name, target.place(one)) for name, one in found.items() if wanted is None or wanted(name))
@@ -86,6 +94,8 @@ def _safetensors(file: Path, target: Target, wanted: Callable[[str], bool] | Non
             entry = header.tensors[name]
             if wanted is not None and not wanted(name):
                 continue
+            if name.endswith(BESIDE_WEIGHTS):
+                continue
             dtype = _dtype(file, entry)
             if dtype == target.dtype or not dtype.is_floating_point:
                 yield name, target.place(mapped.get_tensor(name))
@@ -95,7 +105,19 @@ def _safetensors(file: Path, target: Target, wanted: Callable[[str], bool] | Non
                 scratch = torch.empty(size, dtype=torch.uint8)
             _read(raw, header, entry, scratch)
             # The scratch space is written again for the next tensor, so this one must not share it.
-            yield name, target.place(scratch[:size].view(dtype).view(entry.shape))
+            found = scratch[:size].view(dtype).view(entry.shape)
+            scale = next((key for ending in SCALES if (key := name.rpartition(".")[0] + ending) in header.tensors), "")
+            if scale and name.endswith(".weight") and dtype.itemsize == 1:
+                found = _scaled(found, mapped.get_tensor(scale))
+            yield name, target.place(found)
+
+
+def _scaled(tensor: Tensor, scale: Tensor) -> Tensor:
+    """Numbers in eight bits times what they were divided by: one number, or one for each row."""
+    import torch
+
+    rows = scale.to(torch.float32).reshape(-1, *[1] * (tensor.dim() - 1)) if scale.numel() > 1 else scale.float()
+    return tensor.to(torch.float32) * rows
 
 
 def _read(raw: Any, header: Header, entry: TensorEntry, into: Tensor) -> None:
@@ -171,7 +193,7 @@ def stored_bytes(files: Iterable[Path], itemsize: int, prefixes: tuple[str, ...]
     """
     total = 0
     for file in files:
-        if is_safetensors(file) or is_pickle(file):
+        if is_safetensors(file) or is_pickle(file) or is_gguf(file):
             tensors = read_header(file).tensors.items()
             total += sum(math.prod(entry.shape) for name, entry in tensors if name.startswith(prefixes)) * itemsize
     return total

@@ -107,6 +107,10 @@ class Models(Protocol):
         """The id of the model family of a source, told by its files; empty for what does not tell."""
         ...
 
+    def encoder(self, source: Source) -> str:
+        """Which text encoder a file of its own holds: `clip_l`, `clip_h`, `clip_g` or `t5`; empty for anything else."""
+        ...
+
     @property
     def families(self) -> Mapping[str, FamilyFacts]:
         """The families that there are, by id."""

@@ -68,6 +68,9 @@ class FamilyFacts(Protocol):
     def title(self) -> str: ...
     @property
     def space(self) -> str: ...
+    def text_sorts(self) -> tuple[tuple[str, bool], ...]:
+        """Its text encoders as they lie in files of their own, and whether it does without each."""
+        ...
 
 
 class VAEModel(Protocol):

@@ -64,6 +64,8 @@ export const titles: Record<string, string> = {
   config_damaged: "模型的配置文件已损坏",
   weights_mismatch: "权重与配置不符",
   unsupported_weights: "不支持权重的数值格式",
+  tokenizer_missing: "缺少 T5 的分词器",
+  wrong_text_encoders: "文本编码器不匹配",
   unknown_family: "没有安装这个模型家族",
   unsupported_family: "不支持这个模型家族",
   lora_unfit: "LoRA 属于其他模型",

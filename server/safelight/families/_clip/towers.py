@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from safelight.families._original.text import SAID, clip_prefix
 from safelight.sdk.problem import Problem, ProblemError
 
 from .vocabulary import CLIP_VOCABULARY, clip_tokenizer
@@ -45,11 +46,11 @@ CLIP_BIG_G: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Tower:
-    """A text encoder of a family: its part and that of its tokenizer, and how it stands in a whole model's file.
+    """A text encoder of a family: its part and that of its tokenizer, and how it stands in single files.
 
-    There its names begin with `prefix`, in the layout of transformers or (`open_clip`) of open_clip; `config` is that
-    of the release, `pad` what texts are filled up with: those trained by OpenAI with their end mark, those by LAION
-    with the token 0, "!". `projected` towers give a pooled embedding as well.
+    In a whole model's file its names begin with `prefix`; `sort` is which one it is in a file of its own (see
+    `_original.text`). `config` is that of the release, `pad` what texts are filled up with: those trained by OpenAI
+    with their end mark, those by LAION with the token 0, "!". `projected` towers give a pooled embedding as well.
     """
 
     part: str
@@ -57,8 +58,8 @@ class Tower:
     prefix: str
     config: Mapping[str, Any]
     pad: str = "<|endoftext|>"
-    open_clip: bool = False
     projected: bool = False
+    sort: str = "clip_l"
 
 
 def tower(files: Files, part: str) -> Any:
@@ -87,8 +88,12 @@ def tokenizer(files: Files, part: str) -> Any:
 
 
 def original_tower(files: Files, kind: Tower) -> Any:
-    """The text encoder inside a whole model's file."""
-    from diffusers.loaders.single_file_utils import convert_ldm_clip_checkpoint, convert_open_clip_checkpoint
+    """The text encoder inside a whole model's file, or in one of its own; in names of transformers or of open_clip.
+
+    Raises:
+        ProblemError: `model_incomplete`, when it is not there.
+    """
+    from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     cls = CLIPTextModelWithProjection if kind.projected else CLIPTextModel
@@ -96,11 +101,26 @@ def original_tower(files: Files, kind: Tower) -> Any:
     def make() -> Any:
         return cls(CLIPTextConfig(**kind.config))
 
-    given = files.tensors(prefix=kind.prefix)
-    if not kind.open_clip:
-        # These files were written before transformers 5, which leaves out a level of their names.
-        return files.filled(make, convert_ldm_clip_checkpoint(given))
-    return files.filled(make, convert_open_clip_checkpoint(files.empty(make), given, prefix=f"{kind.prefix}model."))
+    part, prefix = place(files, kind.sort, kind.prefix)
+    found = clip_prefix(files.header(part), prefix)
+    if found is None:
+        raise lacks(files, SAID[kind.sort])
+    start, open_clip = found
+    given = files.tensors(part, start)
+    if open_clip:
+        return files.filled(make, convert_open_clip_checkpoint(files.empty(make), given, prefix=start))
+    return files.filled(make, {name.removeprefix(start): tensor for name, tensor in given.items()})
+
+
+def place(files: Files, sort: str, prefix: str) -> tuple[str, str]:
+    """Where a text encoder stands: its part, and what its names begin with in a whole model's file."""
+    return (sort, "") if files.kind == "text_encoder" else ("", prefix)
+
+
+def lacks(files: Files, what: str) -> ProblemError:
+    message = f"{files.name} holds no text encoder {what}."
+    hint = "Load text encoders by themselves, and connect those."
+    return ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=files.name))
 
 
 def original_tokenizer(kind: Tower) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from safelight.families._original.names import count, shapes_of
 from safelight.families.base import unsupported
+from safelight.sdk.problem import Problem, ProblemError
 
 if TYPE_CHECKING:
     import torch
@@ -28,24 +30,63 @@ def encoder(files: Files, part: str) -> Any:
     Raises:
         ProblemError: `unsupported_family`, when it is another model.
     """
-    from transformers import T5Config, T5EncoderModel
-
     config = files.config(part)
     if config.get("model_type") != "t5":
         raise unsupported(files.name, f"reads prompts with {config.get('model_type') or 'another model'} in {part}")
+    return _with_words(files.build(part, lambda: _empty(config)))
 
-    def make() -> Any:
-        module = T5EncoderModel(T5Config.from_dict(config))
-        # One table of tokens under two names: files have it as `shared`, some a second time.
-        module.encoder.embed_tokens = None
-        return module
 
-    module = files.build(part, make)
+def original(files: Files, part: str, prefix: str) -> Any:
+    """The encoder in a single file, whose names begin so: its configuration is what its shapes say."""
+    shapes = shapes_of(files.header(part), prefix)
+    layer = "encoder.block.0.layer."
+    words = next(name for name in ("shared.weight", "encoder.embed_tokens.weight") if name in shapes)
+    buckets, heads = shapes[f"{layer}0.SelfAttention.relative_attention_bias.weight"]
+    gated = f"{layer}1.DenseReluDense.wi_0.weight" in shapes
+    inner = shapes[f"{layer}1.DenseReluDense.{'wi_0' if gated else 'wi'}.weight"][0]
+    config = {
+        "vocab_size": shapes[words][0],
+        "d_model": shapes[words][1],
+        "d_kv": shapes[f"{layer}0.SelfAttention.q.weight"][0] // heads,
+        "d_ff": inner,
+        "num_layers": count(shapes, "encoder.block."),
+        "num_heads": heads,
+        "relative_attention_num_buckets": buckets,
+        "feed_forward_proj": "gated-gelu" if gated else "relu",
+        "is_encoder_decoder": False,
+    }
+    given = {name.removeprefix(prefix): tensor for name, tensor in files.tensors(part, prefix).items()}
+    given.setdefault("shared.weight", given.get("encoder.embed_tokens.weight"))
+    return _with_words(files.filled(lambda: _empty(config), given))
+
+
+def _empty(config: dict[str, Any]) -> Any:
+    from transformers import T5Config, T5EncoderModel
+
+    module = T5EncoderModel(T5Config.from_dict(config))
+    # One table of tokens under two names: files have it as `shared`, some a second time.
+    module.encoder.embed_tokens = None
+    return module
+
+
+def _with_words(module: Any) -> Any:
     module.encoder.set_input_embeddings(module.shared)
     return module
 
 
 def tokenizer(files: Files, part: str) -> Any:
+    """The tokenizer of a model's folder, or in the folder `tokenizer` that lies beside a single file.
+
+    Raises:
+        ProblemError: `tokenizer_missing`, when none lies beside the file.
+    """
+    if part not in files.parts:
+        message = f"{files.name} holds a T5, which needs its tokenizer, and there is none beside it."
+        hint = (
+            "Put the folder tokenizer_2 of a Flux.1 repository, or tokenizer_3 of a Stable Diffusion 3 one, beside the "
+            "file: its tokenizer.json is all that is read."
+        )
+        raise ProblemError(Problem(code="tokenizer_missing", message=message, hint=hint, value=files.name))
     # What transformers 5 calls T5Tokenizer, and 4 so: there the other one wants sentencepiece.
     from transformers import T5TokenizerFast  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from safelight.families._original.vae import channels, vae_prefix
 from safelight.families.base import FileKind, Folder, unsupported
 from safelight.families.files import Header, embedding_vectors
 from safelight.sdk.problem import Problem, ProblemError
@@ -67,10 +68,11 @@ def component(family: Generation, config: Mapping[str, Any]) -> FileKind | None:
 def claims(family: Generation, kind: FileKind, name: str, header: Header) -> bool:
     if kind == "pipeline":
         return f"{_LDM}input_blocks.0.0.weight" in header.tensors and _is_checkpoint(family, name, header)
+    if kind == "unet":
+        return _is_unet(family, name, header)
     if kind == "vae":
         # All generations have one shape, so a file without metadata is claimed by each of them.
-        original = "decoder.up.0.block.0.conv1.weight" in header.tensors and "encoder.conv_in.weight" in header.tensors
-        return original and header.shape("decoder.conv_in.weight")[1:2] == (family.latent.channels,)
+        return vae_prefix(header) == "" and channels(header) == family.latent.channels
     if kind == "ip_adapter":
         widths = {entry.shape[-1] for key, entry in header.tensors.items() if key.endswith("to_k_ip.weight")}
         return widths == {family.width}
@@ -84,16 +86,46 @@ def claims(family: Generation, kind: FileKind, name: str, header: Header) -> boo
     return False
 
 
+ORIGINAL = "input_blocks.0.0.weight"
+_DIFFUSERS = ("up_blocks.0.resnets.0.conv1.weight", "conv_in.weight", "time_embedding.linear_1.weight")
+
+
+def unet_prefix(header: Header) -> str:
+    """What stands before the names of the denoiser in a single file."""
+    for prefix in (_LDM, "diffusion_model.", "unet."):
+        if prefix + ORIGINAL in header.tensors or prefix + _DIFFUSERS[0] in header.tensors:
+            return prefix
+    return ""
+
+
+def _is_unet(family: Generation, name: str, header: Header) -> bool:
+    """Whether a file holds a denoiser of this generation and nothing else."""
+    prefix = unet_prefix(header)
+    names = {key.removeprefix(prefix): entry for key, entry in header.tensors.items() if key.startswith(prefix)}
+    if "input_hint_block.0.weight" in names or "controlnet_cond_embedding.conv_in.weight" in names:
+        return False
+    if ORIGINAL in names:
+        renamed = {_LDM + key: entry for key, entry in names.items()}
+        return _is_checkpoint(family, name, Header(renamed, header.metadata, header.start))
+    if not set(_DIFFUSERS) <= names.keys():
+        return False
+    whole = Header(names, {}, 0)
+    attention = "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight"
+    width = next((shape[-1] for block in (0, 1) if (shape := whole.shape(attention.format(block)))), 0)
+    labelled = "add_embedding.linear_1.weight" in names
+    taken = whole.shape("conv_in.weight")[1:2]
+    if taken in _CHANNELS:
+        raise unsupported(name, _CHANNELS[taken])
+    if labelled and width == _REFINER_WIDTH:
+        raise unsupported(name, _REFINER)
+    return width == family.width and labelled == family.sized
+
+
 _PARTS: tuple[tuple[str, str, str], ...] = (
     ("control_model.input_hint_block.0.weight", "control_model." + _ATTENTION.removeprefix(_LDM), "a ControlNet"),
     ("input_hint_block.0.weight", _ATTENTION.removeprefix(_LDM), "a ControlNet"),
     ("controlnet_cond_embedding.conv_in.weight", "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight",
      "a ControlNet"),
-    ("diffusion_model.input_blocks.0.0.weight", _ATTENTION.removeprefix("model."), "a UNet alone"),
-    ("input_blocks.0.0.weight", _ATTENTION.removeprefix(_LDM), "a UNet alone"),
-    ("up_blocks.0.resnets.0.conv1.weight", "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight",
-     "a UNet alone"),
-    ("decoder.up_blocks.0.resnets.0.conv1.weight", "", "a VAE in diffusers layout without its config.json"),
 )  # fmt: skip
 """A name that a part of a model has, where its attention to the text stands (by block), and what it is."""
 
@@ -145,9 +177,9 @@ def _is_checkpoint(family: Generation, name: str, header: Header) -> bool:
     labelled = f"{_LDM}label_emb.0.0.weight" in header.tensors
     if any(".time_stack." in key or ".time_mixer." in key for key in header.tensors):
         raise unsupported(name, "is a Stable Video Diffusion model")
-    channels = header.shape(f"{_LDM}input_blocks.0.0.weight")[1:2]
-    if channels in _CHANNELS:
-        raise unsupported(name, _CHANNELS[channels])
+    taken = header.shape(f"{_LDM}{ORIGINAL}")[1:2]
+    if taken in _CHANNELS:
+        raise unsupported(name, _CHANNELS[taken])
     if "edm_mean" in header.tensors or "edm_vpred.sigma_max" in header.tensors:
         raise unsupported(name, _EDM)
     if labelled and width == 1024:

@@ -37,6 +37,9 @@ class UNetFamily(Generation):
     def part(self, header: Header) -> str:
         return detect.part(self, header)
 
+    def text_sorts(self) -> tuple[tuple[str, bool], ...]:
+        return tuple((tower.sort, False) for tower in self.towers)
+
     def load(self, kind: str, files: Files) -> Loaded:
         from . import loading
 
@@ -45,7 +48,7 @@ class UNetFamily(Generation):
     def prefixes(self, kind: str) -> tuple[str, ...]:
         return {
             "Denoiser": ("model.diffusion_model.",),
-            "VAE": ("first_stage_model.", "encoder.", "decoder."),
+            "VAE": ("first_stage_model.",),
             "TextEncoder": ("cond_stage_model.", "conditioner."),
         }[kind]
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip import towers
+from safelight.families._original.names import shapes_of
 from safelight.families.base import Files, Loaded
 from safelight.sdk.problem import Problem, ProblemError
 
+from .detect import ORIGINAL, unet_prefix
 from .presets import told_by
 from .releases import SCHEDULER, VAE_OF_NONE
 from .shapes import unet_config
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from .generation import Generation
 
 _UNET = "model.diffusion_model."
-_VAE = "first_stage_model."
 
 
 def load(family: Generation, kind: str, files: Files) -> Loaded:
@@ -76,31 +77,31 @@ def _original_unet(family: Generation, files: Files) -> Loaded:
 
     header = files.header()
     predicted = prediction(family, header)
-    config = unet_config(family, files.name, header, _UNET)
-    given = convert_ldm_unet_checkpoint(files.tensors(prefix=_UNET), config)
+    prefix = unet_prefix(header)
+    given = {name.removeprefix(prefix): tensor for name, tensor in files.tensors(prefix=prefix).items()}
+    if ORIGINAL in given:
+        config = unet_config(family, files.name, header, prefix)
+        given = convert_ldm_unet_checkpoint({_UNET + name: tensor for name, tensor in given.items()}, config)
+    else:
+        # Inpainting models take the mask and the masked image beside the latent.
+        config = {**family.unet, "in_channels": given["conv_in.weight"].shape[1]}
     module = files.filled(lambda: UNet2DConditionModel(**config), given)
     schedule = default_scheduler(predicted, "ztsnr" in header.tensors)
     return Loaded({"unet": module}, {"scheduler": schedule, **told_by(header.metadata)})
 
 
 def _original_vae(family: Generation, files: Files) -> Loaded:
-    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from safelight.families._original import vae
 
-    header = files.header()
-    # The scale of one that tells no family comes from what it is used with.
-    config = {**family.vae_config, **({} if files.family else VAE_OF_NONE)}
-    prefix = _VAE if f"{_VAE}decoder.conv_in.weight" in header.tensors else ""
-    if f"{prefix}decoder.conv_in.weight" not in header.tensors:
+    prefix = vae.vae_prefix(files.header())
+    if prefix is None:
         raise _lacks(files, "VAE", "Load one by itself, and connect that.")
-    given = convert_ldm_vae_checkpoint(files.tensors(prefix=prefix), config)
-    return Loaded({"vae": files.filled(lambda: AutoencoderKL(**config), given)})
+    # The scale of one that tells no family comes from what it is used with.
+    more = {**family.vae_config, **({} if files.family else VAE_OF_NONE)}
+    return Loaded({"vae": vae.load(files, prefix, more)})
 
 
 def _original_towers(family: Generation, files: Files) -> Loaded:
-    first = family.towers[0].prefix
-    if not any(key.startswith(first) for key in files.header().tensors):
-        raise _lacks(files, "text encoder", "Load another model of its family, and connect its text encoders.")
     modules = {tower.part: towers.original_tower(files, tower) for tower in family.towers}
     return Loaded(modules, {"tokenizers": tuple(towers.original_tokenizer(tower) for tower in family.towers)})
 
@@ -112,7 +113,7 @@ def prediction(family: Generation, header: Header) -> str:
     if "v_pred" in header.tensors or told.startswith("v"):
         return "v_prediction"
     # Those that see more than the latent (inpainting, depth) were released predicting noise alone.
-    plain = header.shape(f"{_UNET}input_blocks.0.0.weight")[1:2] in ((), (family.latent.channels,))
+    plain = header.shape(f"{unet_prefix(header)}{ORIGINAL}")[1:2] in ((), (family.latent.channels,))
     return UNKNOWN if family.both and not told and plain else "epsilon"
 
 

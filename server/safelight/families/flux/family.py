@@ -3,13 +3,15 @@ input, schnell takes none and needs four steps."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safelight.families._clip.towers import CLIP_L, Tower
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
+from safelight.families._original.names import Rule, Shapes
 from safelight.families.base import Held, LatentSpace
 from safelight.sdk.leased import Presets
 
@@ -50,6 +52,16 @@ class Flux(ModularFamily):
             "shift": 3.0 if dev else 1.0,
             "use_dynamic_shifting": dev,
         }
+
+    def rules(self, shapes: Shapes) -> Sequence[Rule]:
+        from .original import rules
+
+        return rules(shapes)
+
+    def config_of(self, shapes: Shapes) -> dict[str, Any]:
+        from .original import config_of
+
+        return config_of(shapes)
 
     def denoiser(self, held: Held) -> DenoiserModel:
         from .denoiser import FluxDenoiser
@@ -99,9 +111,14 @@ FAMILY = Flux(
         "FluxPriorReduxPipeline": "is a Flux.1 Redux, which reads images and makes none",
     },
     encoders=(
-        Encoder("text_encoder", "tokenizer"),
+        Encoder(
+            "text_encoder",
+            "tokenizer",
+            tower=Tower("text_encoder", "tokenizer", "text_encoders.clip_l.", CLIP_L),
+        ),
         Encoder("text_encoder_2", "tokenizer_2", kind="t5"),
     ),
+    text_settings={"guidance_embeds": True},
     signs=Signs(
         names=(
             ("double_blocks.0.img_attn.norm.key_norm.scale",),
@@ -123,6 +140,5 @@ FAMILY = Flux(
             "transformer_blocks_59_",
             "attn_to_gate",
         ),
-        get="black-forest-labs/FLUX.1-dev",
     ),
 )

@@ -14,7 +14,7 @@ FAMILY = UNetFamily(
     presets=Presets(width=768, height=768),
     architectures=("stable-diffusion-v2", "sd_v2"),
     width=1024,
-    towers=(Tower("text_encoder", "tokenizer", "cond_stage_model.", CLIP_H, pad="!", open_clip=True),),
+    towers=(Tower("text_encoder", "tokenizer", "cond_stage_model.", CLIP_H, pad="!", sort="clip_h"),),
     linear=True,
     both=True,
     unet=UNET_2,

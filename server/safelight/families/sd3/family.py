@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safelight.families._clip.towers import CLIP_BIG_G, CLIP_L, Tower
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
+from safelight.families._original.names import Rule, Shapes
 from safelight.families.base import Held, LatentSpace
 from safelight.sdk.leased import Presets
 
@@ -41,6 +43,16 @@ class StableDiffusion3(ModularFamily):
     def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
         del config
         return {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0}
+
+    def rules(self, shapes: Shapes) -> Sequence[Rule]:
+        from .original import rules
+
+        return rules(shapes)
+
+    def config_of(self, shapes: Shapes) -> dict[str, Any]:
+        from .original import config_of
+
+        return config_of(shapes)
 
     def denoiser(self, held: Held) -> DenoiserModel:
         from .denoiser import SD3Denoiser
@@ -81,8 +93,18 @@ FAMILY = StableDiffusion3(
         "StableDiffusion3PAGPipeline": "is a Stable Diffusion 3 with perturbed attention, which is not supported yet",
     },
     encoders=(
-        Encoder("text_encoder", "tokenizer"),
-        Encoder("text_encoder_2", "tokenizer_2"),
+        Encoder(
+            "text_encoder",
+            "tokenizer",
+            tower=Tower("text_encoder", "tokenizer", "text_encoders.clip_l.", CLIP_L, projected=True),
+        ),
+        Encoder(
+            "text_encoder_2",
+            "tokenizer_2",
+            tower=Tower(
+                "text_encoder_2", "tokenizer_2", "text_encoders.clip_g.", CLIP_BIG_G, "!", projected=True, sort="clip_g"
+            ),
+        ),
         Encoder("text_encoder_3", "tokenizer_3", kind="t5", optional=True),
     ),
     signs=Signs(
@@ -102,6 +124,5 @@ FAMILY = StableDiffusion3(
             "attn_to_gate",
             "controlnet_blocks",
         ),
-        get="stabilityai/stable-diffusion-3.5-medium",
     ),
 )

@@ -1,0 +1,50 @@
+"""Text encoders in files of their own: which one a file holds, told by names and shapes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from safelight.families.files import Header
+
+WIDTHS = {768: "clip_l", 1024: "clip_h", 1280: "clip_g"}
+"""CLIP's text encoders by their channels."""
+SAID = {"clip_l": "CLIP-L", "clip_h": "CLIP-H", "clip_g": "CLIP-G", "t5": "T5"}
+_HUGGING_FACE = ("text_model.encoder.layers.0.self_attn.q_proj.weight", "encoder.layers.0.self_attn.q_proj.weight")
+OPEN_CLIP = "transformer.resblocks.0.attn.in_proj_weight"
+_T5 = "encoder.block.0.layer.0.SelfAttention.q.weight"
+_UMT5 = "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"
+_LEVELS = ("", "transformer.", "model.")
+
+
+def clip_prefix(header: Header, prefix: str = "") -> tuple[str, bool] | None:
+    """What stands before the names of a CLIP text encoder, and whether they are those of open_clip; None for none."""
+    for start in (prefix + level for level in _LEVELS):
+        if any(start + name in header.tensors for name in _HUGGING_FACE):
+            return start, False
+        if start + OPEN_CLIP in header.tensors:
+            return start, True
+    return None
+
+
+def t5_prefix(header: Header, prefix: str = "") -> str | None:
+    """What stands before the names of a T5; None for none, and for a UMT5."""
+    for start in (prefix + level for level in _LEVELS):
+        if start + _T5 in header.tensors and start + _UMT5 not in header.tensors:
+            return start
+    return None
+
+
+def sort_of(header: Header) -> str:
+    """Which text encoder a file is that holds it alone (a key of `SAID`); empty when it is none that is read."""
+    if any("vision_model." in name or name.startswith(("visual.", "decoder.")) for name in header.tensors):
+        return ""
+    if t5_prefix(header) is not None:
+        return "t5"
+    found = clip_prefix(header)
+    if found is None:
+        return ""
+    start, open_clip = found
+    names = [start + OPEN_CLIP] if open_clip else [start + name for name in _HUGGING_FACE]
+    width = next(header.shape(name)[-1] for name in names if name in header.tensors)
+    return WIDTHS.get(width, "")
