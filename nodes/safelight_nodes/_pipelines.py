@@ -81,8 +81,8 @@ def call(
         own.scheduler = type(own.scheduler).from_config(own.scheduler.config)
     parameters = inspect.signature(type(own).__call__).parameters
     wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    wanted |= {} if image is None else {"image": _pictures(image.pixels)}
-    wanted |= {} if mask is None else {"mask_image": _pictures(mask.coverage[..., None].expand(-1, -1, -1, 3))}
+    wanted |= {} if image is None else {"image": _pil_images(image.pixels)}
+    wanted |= {} if mask is None else {"mask_image": _pil_images(mask.coverage[..., None].expand(-1, -1, -1, 3))}
     if batch > 1:
         wanted[next((name for name in _COUNTS if name in parameters), _COUNTS[0])] = batch
     _require_taken(type(own).__name__, parameters, wanted, {name: _PORTS.get(name, name) for name in wanted})
@@ -147,7 +147,7 @@ def _preview(pipeline: Any, latents: Tensor) -> Image | None:
     return None
 
 
-def _pictures(pixels: Tensor) -> list[Any]:
+def _pil_images(pixels: Tensor) -> list[Any]:
     from PIL import Image as Pictures
 
     from ._pixels import flattened
@@ -209,8 +209,8 @@ def _images(name: str, made: Any) -> Image:
         raise ProblemError(Problem(code="pipeline_failed", message=message, hint="Use another one.", port="pipeline"))
     if isinstance(found, list):
         # Of pipelines that know no other form: images, or lists of them.
-        flat = [picture for part in found for picture in (part if isinstance(part, list) else [part])]
-        found = numpy.stack([numpy.asarray(picture) for picture in flat])
+        flat = [one for part in found for one in (part if isinstance(part, list) else [part])]
+        found = numpy.stack([numpy.asarray(one) for one in flat])
     pixels = torch.as_tensor(found)
     pixels = pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels.float()
     pixels = pixels.reshape(-1, *pixels.shape[-3:]) if pixels.ndim > 3 else pixels[None]

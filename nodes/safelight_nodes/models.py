@@ -110,7 +110,7 @@ def load_denoiser(
     ctx: Context,
 ) -> Annotated[ModelRef[Denoiser], "What is sampled with."]:
     """Choose a denoiser that lies in a file of its own. Load its text encoders and its VAE beside it."""
-    source, family = _found(ctx, model, "unet", "model")
+    source, family = found(ctx, model, "unet", "model")
     return ModelRef("Denoiser", family, source, "unet", precision)
 
 
@@ -140,13 +140,13 @@ def load_text_encoders(
     Which one a file holds is told by its tensors. T5 needs its tokenizer in a folder of that name beside it.
     """
     names = {port: name for port, name in (("first", first), ("second", second), ("third", third)) if name.strip()}
-    found = {port: _found(ctx, name, "text_encoder", port)[0] for port, name in names.items()}
-    sorts = {ctx.models.encoder(source): (port, source) for port, source in found.items()}
+    given = {port: found(ctx, name, "text_encoder", port)[0] for port, name in names.items()}
+    sorts = {ctx.models.encoder(source): (port, source) for port, source in given.items()}
     wanted = ctx.models.families[_family_of(ctx, sorts) if family == "auto" else family]
     order = [sort for sort, _ in wanted.text_sorts()]
     lacking = [sort for sort, optional in wanted.text_sorts() if sort not in sorts and not optional]
     unread = [sort for sort in sorts if sort not in order]
-    if lacking or unread or len(sorts) < len(found):
+    if lacking or unread or len(sorts) < len(given):
         has = ", ".join(_SAID[sort] for sort in order) or "none in files of their own"
         message = f"The files hold {', '.join(_SAID[sort] for sort in sorts)}; {wanted.title} reads with {has}."
         port = sorts[unread[0]][0] if unread else "first"

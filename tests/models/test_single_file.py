@@ -275,6 +275,8 @@ def test_layers_in_an_order_of_no_model_are_refused() -> None:
     with pytest.raises(ProblemError) as caught:
         unet_config(sdxl, "m", header, "model.diffusion_model.")
     assert caught.value.problems[0].code == "unsupported_family"
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_pickle_is_converted(tmp_path: Path, wrapped: bool) -> None:
     from safetensors.torch import load_file

@@ -147,7 +147,7 @@ def test_hints_of_any_size_fit_and_one_a_image_may_be_given(kit: Kit, nets: list
 @pytest.mark.parametrize("guidance", [1.0, 4.0])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_guess_mode(kit: Kit, nets: list[Any], control_pipeline: Any, batch: int, guidance: float) -> None:
-    positive, ref, hint, negative = _args(kit, noise_picture(1))
+    positive, ref, hint, negative = _args(kit, noise_image(1))
     sides = controlnet.apply(positive, ref, hint, negative, strength=0.8, guess=True)
     assert sides.negative is negative
     made = finish(kit, *sides, batch, guidance=guidance)

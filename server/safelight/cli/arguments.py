@@ -107,13 +107,27 @@ def add_workflow_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_models(models: argparse.ArgumentParser) -> None:
-    actions = ("list", "search", "show", "missing", "duplicates", "folders", "add", "remove", "download", "convert", "info", "get")
+    actions = (
+        "list",
+        "search",
+        "show",
+        "missing",
+        "duplicates",
+        "folders",
+        "add",
+        "remove",
+        "download",
+        "convert",
+        "info",
+        "get",
+    )
     models.add_argument(
         "action",
         choices=actions,
         metavar="ACTION",
         help="list; search WORDS; show NAME; missing WORKFLOW; duplicates; folders; add FOLDER; remove FOLDER; "
-        "download ADDRESS (https, or org/name[/path][@revision] of the hub); convert FILE of pickled weights. `info` is `show`, `get` is `download`",
+        "download ADDRESS (https, or org/name[/path][@revision] of the hub); convert FILE of pickled weights. "
+        "`info` is `show`, `get` is `download`",
     )
     models.add_argument("name", nargs="*", help="a model, words, a workflow, a folder or an address")
     models.add_argument("--kind", metavar="KIND", default="", help="list, search: pipeline, lora, vae, controlnet, ...")

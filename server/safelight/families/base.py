@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
 Rows = tuple[tuple[float, float, float], ...]
 FileKind = Literal[
-    "pipeline", "unet", "vae", "controlnet", "lora", "ip_adapter", "image_encoder", "embedding", "text_encoder",
+    "pipeline",
+    "unet",
+    "vae",
+    "controlnet",
+    "lora",
+    "ip_adapter",
+    "image_encoder",
+    "embedding",
+    "text_encoder",
     "foreign",
 ]
 """What a folder or file holds; `unet` is any denoiser alone, `foreign` a pipeline of diffusers that no family knows."""

@@ -85,8 +85,8 @@ class ModelRef(Generic[K]):
 
     `component` is the subfolder of the diffusers layout (`unet`, `vae`, ...; empty for the top). `precision` `auto`
     leaves the choice to the store, which knows the device. `schedule` are settings of a denoiser's noise schedule, by
-    the names of diffusers, that go before those of its files. `beside` are further files that one component is read from,
-    as text encoders that lie in files of their own.
+    the names of diffusers, that go before those of its files. `beside` are further files that one
+    component is read from, as text encoders that lie in files of their own.
     """
 
     kind: str

@@ -116,8 +116,6 @@ def _is_unet(family: Generation, name: str, header: Header) -> bool:
     taken = whole.shape("conv_in.weight")[1:2]
     if taken in _CHANNELS:
         raise unsupported(name, _CHANNELS[taken])
-    if labelled and width == _REFINER_WIDTH:
-        raise unsupported(name, _REFINER)
     return width == family.width and labelled == family.sized
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip import towers
-from safelight.families._original.names import shapes_of
 from safelight.families.base import Files, Loaded
 from safelight.sdk.problem import Problem, ProblemError
 
