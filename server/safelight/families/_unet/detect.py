@@ -10,6 +10,8 @@ from safelight.families.base import FileKind, Folder, unsupported
 from safelight.families.files import Header, embedding_vectors
 from safelight.sdk.problem import Problem, ProblemError
 
+from . import controlnets
+
 if TYPE_CHECKING:
     from .generation import Generation
 
@@ -23,6 +25,7 @@ _REFINER = "is the refiner of Stable Diffusion XL"
 _PIPELINES = ("StableDiffusion", "LatentConsistencyModel")
 _OTHER_PIPELINES = ("StableDiffusion3",)
 _TOWERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
+_DIFFUSERS_ATTENTION = "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight"
 _KOLORS_LABELS = 5632
 _DEPTH = re.compile(re.escape(_LDM) + r"input_blocks\.(\d+)\.1\.transformer_blocks\.(\d+)\.")
 _CHANNELS: dict[tuple[int, ...], str] = {
@@ -77,6 +80,8 @@ def claims(family: Generation, kind: FileKind, name: str, header: Header) -> boo
         # All generations have one shape, so a file without metadata is claimed by each of them.
         original = "decoder.up.0.block.0.conv1.weight" in header.tensors and "encoder.conv_in.weight" in header.tensors
         return original and header.shape("decoder.conv_in.weight")[1:2] == (family.latent.channels,)
+    if kind == "controlnet":
+        return controlnets.layout(header) is not None and _is_controlnet(family, name, header)
     if kind == "ip_adapter":
         widths = {entry.shape[-1] for key, entry in header.tensors.items() if key.endswith("to_k_ip.weight")}
         return widths == {family.width}
@@ -91,14 +96,9 @@ def claims(family: Generation, kind: FileKind, name: str, header: Header) -> boo
 
 
 _PARTS: tuple[tuple[str, str, str], ...] = (
-    ("control_model.input_hint_block.0.weight", "control_model." + _ATTENTION.removeprefix(_LDM), "a ControlNet"),
-    ("input_hint_block.0.weight", _ATTENTION.removeprefix(_LDM), "a ControlNet"),
-    ("controlnet_cond_embedding.conv_in.weight", "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight",
-     "a ControlNet"),
     ("diffusion_model.input_blocks.0.0.weight", _ATTENTION.removeprefix("model."), "a UNet alone"),
     ("input_blocks.0.0.weight", _ATTENTION.removeprefix(_LDM), "a UNet alone"),
-    ("up_blocks.0.resnets.0.conv1.weight", "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight",
-     "a UNet alone"),
+    ("up_blocks.0.resnets.0.conv1.weight", _DIFFUSERS_ATTENTION, "a UNet alone"),
     ("decoder.up_blocks.0.resnets.0.conv1.weight", "", "a VAE in diffusers layout without its config.json"),
 )  # fmt: skip
 """A name that a part of a model has, where its attention to the text stands (by block), and what it is."""
@@ -171,6 +171,31 @@ def _require_depth(family: Generation, name: str, header: Header) -> None:
     if given.keys() == wanted.keys() and given != wanted:
         hint = f"Use it in diffusers layout, where config.json says how many layers there are. {family.title} has more."
         raise unsupported(name, "has other layers than Stable Diffusion XL, as SSD-1B and Segmind Vega", hint)
+
+
+def _is_controlnet(family: Generation, name: str, header: Header) -> bool:
+    """Whether a ControlNet in one file is of this generation; one without attention is told by its sizes alone."""
+    found = controlnets.layout(header)
+    assert found is not None
+    prefix, original = found
+    names = header.tensors
+    if "lora_controlnet" in names:
+        return False
+    if "difference" in names:
+        raise unsupported(name, "is a ControlNet kept as the difference to a denoiser", "Get the whole one.")
+    if f"{prefix}task_embedding" in names or f"{prefix}control_add_embedding.linear_1.weight" in names:
+        raise unsupported(name, "is a ControlNet of several kinds in one (union), which is not supported yet")
+    sized = f"{prefix}label_emb.0.0.weight" in names or f"{prefix}add_embedding.linear_1.weight" in names
+    if sized:
+        return family.sized
+    attention = _ATTENTION.removeprefix(_LDM) if original else _DIFFUSERS_ATTENTION
+    widths = [header.shape(prefix + attention.format(block))[-1:] for block in (0, 1, 2, 4)]
+    width = next((width[0] for width in widths if width), 0)
+    if width in _WIDTHS:
+        return width == family.width
+    # Of other widths than the releases: version 2 projects with linear layers.
+    projected = [name for name in names if name.endswith(".proj_in.weight")]
+    return bool(projected) and not family.sized and (len(header.shape(projected[0])) == 2) == family.linear
 
 
 def _is_lora(family: Generation, header: Header) -> bool:

@@ -47,6 +47,7 @@ class UNetFamily(Generation):
             "Denoiser": ("model.diffusion_model.",),
             "VAE": ("first_stage_model.", "encoder.", "decoder."),
             "TextEncoder": ("cond_stage_model.", "conditioner."),
+            "ControlNet": ("",),
         }[kind]
 
     def denoiser(self, held: Held) -> DenoiserModel:

@@ -6,12 +6,14 @@ releases, and the vocabulary of CLIP, which all of them share, comes with Safeli
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip import towers
 from safelight.families.base import Files, Loaded
 from safelight.sdk.problem import Problem, ProblemError
 
+from . import controlnets
 from .releases import SCHEDULER, VAE_OF_NONE
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def load(family: Generation, kind: str, files: Files) -> Loaded:
         ProblemError: the files do not hold it, or do not fit each other.
     """
     if files.single:
-        return {"Denoiser": _original_unet, "VAE": _original_vae, "TextEncoder": _original_towers}[kind](family, files)
+        return _SINGLE[kind](family, files)
     if kind == "TextEncoder":
         modules = {tower.part: towers.tower(files, tower.part) for tower in family.towers}
         tokenizers = tuple(towers.tokenizer(files, tower.tokenizer) for tower in family.towers)
@@ -98,6 +100,14 @@ def _original_towers(family: Generation, files: Files) -> Loaded:
         raise _lacks(files, "text encoder", "Load another model of its family, and connect its text encoders.")
     modules = {tower.part: towers.original_tower(files, tower) for tower in family.towers}
     return Loaded(modules, {"tokenizers": tuple(towers.original_tokenizer(tower) for tower in family.towers)})
+
+
+_SINGLE: dict[str, Callable[[Generation, Files], Loaded]] = {
+    "Denoiser": _original_unet,
+    "VAE": _original_vae,
+    "TextEncoder": _original_towers,
+    "ControlNet": controlnets.load,
+}
 
 
 def predicts_velocity(family: Generation, name: str, header: Header) -> bool:
