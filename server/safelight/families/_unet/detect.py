@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from safelight.families.base import FileKind, Folder, unsupported
-from safelight.families.files import Header, embedding_vectors
+from safelight.families.files import Header, embedding_vectors, lora_layers
 from safelight.sdk.problem import Problem, ProblemError
 
 from . import controlnets
@@ -203,10 +203,9 @@ def _is_lora(family: Generation, header: Header) -> bool:
     names = header.tensors
     if any(key.startswith(("lora_te2_", "text_encoder_2.")) for key in names):
         return len(family.towers) == 2
-    for key, tensor in names.items():
-        down = any(mark in key for mark in ("lora_A.", "lora_down.", ".down."))
-        if down and "attn2" in key and ("to_k" in key or "to_v" in key) and len(tensor.shape) >= 2:
-            return tensor.shape[1] == family.width
+    for key, inputs in lora_layers(header).items():
+        if inputs and "attn2" in key and key.endswith(("to_k", "to_v")):
+            return inputs == family.width
     return False
 
 
