@@ -397,3 +397,31 @@ def test_damaged_ones_are_told(
     with pytest.raises(ProblemError) as caught:
         make_store(tmp_path).find("adapter" if kind == "embedding" else f"embeddings/{file.name}", kind)
     assert caught.value.problems[0].code == code
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_another_weight_or_a_controlnet_reads_no_other_weights(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch, family: str
+) -> None:
+    from safelight.models import weights
+
+    read: list[str] = []
+    real = weights._safetensors
+
+    def counted(file: Path, *rest: Any) -> Any:
+        read.append("/".join(file.parts[-2:]))
+        return real(file, *rest)
+
+    monkeypatch.setattr(weights, "_safetensors", counted)
+    bare = ref(store, "Denoiser", family)
+    lora = store.find(f"lora/{family}.safetensors")
+    with store.lease(bare.patched(Patch("lora", lora, 0.5))):
+        pass
+    assert read == ["unet/diffusion_pytorch_model.safetensors", f"lora/{family}.safetensors"]
+    for recipe in (bare.patched(Patch("lora", lora, 0.9)), bare, bare.patched(Patch("lora", lora, 0.5))):
+        with store.lease(recipe):
+            pass
+    assert len(read) == 2
+    with store.lease(bare), store.lease(ref(store, "ControlNet", f"control/{family}")):
+        pass
+    assert read[2:] == [f"{family}/diffusion_pytorch_model.safetensors"]
