@@ -206,7 +206,9 @@ def load_vae(
 @node(version=1, title="Load ControlNet", light=True, tags=("Load ControlNet Model", "ControlNetLoader"))
 def load_controlnet(
     *,
-    controlnet: Annotated[str, ModelPick("controlnet"), "A ControlNet in diffusers layout."],
+    controlnet: Annotated[
+        str, ModelPick("controlnet"), "A ControlNet: a folder in diffusers layout, or a file in either layout."
+    ],
     precision: PrecisionChoice = "auto",
     ctx: Context,
 ) -> ModelRef[ControlNet]:

@@ -50,6 +50,27 @@ def write_original(folder: Path, file: Path, family: str, layers: int) -> Path:
     return file
 
 
+def write_original_controlnet(folder: Path, file: Path, layers: int, prefix: str = "control_model.") -> Path:
+    """A diffusers folder of a ControlNet as one file."""
+    weights = load_file(folder / "diffusion_pytorch_model.safetensors")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file({prefix + _controlnet_name(name, layers): tensor for name, tensor in weights.items()}, file)
+    return file
+
+
+def _controlnet_name(name: str, layers: int) -> str:
+    path, _, kind = name.rpartition(".")
+    if path == "controlnet_mid_block":
+        return f"middle_block_out.0.{kind}"
+    if path.startswith("controlnet_down_blocks."):
+        return f"zero_convs.{path.rpartition('.')[2]}.0.{kind}"
+    if path.startswith("controlnet_cond_embedding."):
+        last = path.rpartition(".")[2]
+        place = {"conv_in": 0, "conv_out": 14}.get(last) if last.startswith("conv") else 2 * (int(last) + 1)
+        return f"input_hint_block.{place}.{kind}"
+    return unet_name(name, layers, set())
+
+
 def vae_in_original_names(vae: dict[str, Tensor]) -> dict[str, Tensor]:
     made: dict[str, Tensor] = {}
     for name, tensor in vae.items():

@@ -267,50 +267,6 @@ def kohya(file: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any
     return tensors
 
 
-def test_a_dora_is_its_formula(own: ModelStore, tmp_path: Path) -> None:
-    """Liu et al. 2024, equation 5, for every layer that is changed."""
-
-    def change(tensors: dict[str, Any]) -> None:
-        for name in [name for name in tensors if name.endswith("lora_up.weight")]:
-            scale = torch.linspace(0.5, 1.5, tensors[name].shape[0])[:, None]
-            tensors[name.replace("lora_up.weight", "dora_scale")] = scale
-
-    tensors = kohya(tmp_path / "models" / "d.safetensors", change)
-    for kind, start in (("Denoiser", "lora_unet_"), ("TextEncoder", "lora_te_text_model_")):
-        recipe = ref(own, kind, "sd1")
-        with own.lease(recipe) as lease:
-            layered = module(lease) if kind == "Denoiser" else lease.component.encoders[0]
-            bare = {name: tensor.clone() for name, tensor in layered.state_dict().items()}
-        with own.lease(recipe.patched(Patch("lora", own.find("d.safetensors"), 0.7))) as lease:
-            layered = module(lease) if kind == "Denoiser" else lease.component.encoders[0]
-            layers = [(name, layer) for name, layer in layered.named_modules() if hasattr(layer, "lora_A")]
-            assert len(layers) >= 12
-            for name, layer in layers:
-                key = start + name.removeprefix("text_model.").replace(".", "_")
-                scale = 0.7 * tensors[f"{key}.alpha"] / 2
-                moved = (
-                    bare[f"{name}.weight"]
-                    + scale * tensors[f"{key}.lora_up.weight"] @ tensors[f"{key}.lora_down.weight"]
-                )
-                wanted = tensors[f"{key}.dora_scale"] * moved / moved.norm(dim=1, keepdim=True)
-                given = torch.eye(moved.shape[1])
-                bias = bare.get(f"{name}.bias", torch.zeros(1))
-                assert torch.allclose(layer(given) - bias, wanted.T, atol=1e-5), name
-
-
-def test_a_dora_that_cannot_be_applied_says_so(own: ModelStore, tmp_path: Path) -> None:
-    def one_only(tensors: dict[str, Any]) -> None:
-        name = next(name for name in tensors if name.endswith("lora_up.weight"))
-        tensors[name.replace("lora_up.weight", "dora_scale")] = torch.ones(tensors[name].shape[0], 1)
-
-    kohya(tmp_path / "models" / "d.safetensors", one_only)
-    patched = ref(own, "Denoiser", "sd1").patched(Patch("lora", own.find("d.safetensors")))
-    with pytest.raises(ProblemError) as caught, own.lease(patched):
-        pass
-    (problem,) = caught.value.problems
-    assert problem.code == "lora_unreadable" and "no magnitude" in problem.message
-
-
 def test_a_lora_that_fits_in_part_is_told_with_counts(own: ModelStore, tmp_path: Path) -> None:
     def two_more(tensors: dict[str, Any]) -> None:
         for name in [name for name in tensors if "down_blocks_0_attentions_0" in name and "attn2_to_k" in name]:

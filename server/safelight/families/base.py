@@ -261,6 +261,17 @@ class Family(ABC):
         message = f"The LoRA {name!r} cannot be used: models of the family {self.title} take none yet."
         raise ProblemError(Problem(code="lora_unfit", message=message, hint="Take the node out.", value=name))
 
+    def layer_names(self, part: str, module: Any, names: Iterable[str]) -> dict[str, str]:
+        """The layers `names` of a part of the model by what files of changes call them, with dots as underscores."""
+        del module
+        found = {name.replace(".", "_"): name for name in names}
+        if not part.startswith("text_encoder"):
+            return found
+        # Some versions of transformers have this level, and files have it or not.
+        level = "text_model_"
+        bare = {name.removeprefix(level): layer for name, layer in found.items()}
+        return {f"{level}{name}": layer for name, layer in bare.items()} | bare
+
     def attach_lora(self, part: str, module: Any, lora: Lora, adapter: str) -> None:
         """Lays what the LoRA has for a part beside the module's weights, under the name `adapter`, by peft.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import msgspec
 
 
@@ -57,6 +60,41 @@ def lora_module(name: str) -> str:
         if flat.startswith(prefix) and not flat.startswith("transformer_blocks_"):
             flat = flat.removeprefix(prefix)
     return flat
+
+
+_INPUTS = (
+    (".lora_down.weight", 1),
+    (".lora_A.weight", 1),
+    (".lora.down.weight", 1),
+    ("_lora.down.weight", 1),
+    (".lora_linear_layer.down.weight", 1),
+    (".hada_w1_b", 1),
+    (".diff", 1),
+    (".oft_blocks", None),
+    (".oft_diag", None),
+    (".diff_b", None),
+    (".w_norm", None),
+)
+"""How the tensors end that files of changes have for a layer, and the axis that tells how many channels it takes in."""
+_KRON = re.compile(r"(.+)\.lokr_w1(_a)?")
+
+
+def lora_layers(header: Header) -> dict[str, int]:
+    """The layers that a LoRA of whatever layout changes, by the names in the file, and how many channels each takes
+    in: 0 where that is not told. Empty for a file that is no LoRA."""
+    found: dict[str, int] = {}
+    for name, entry in header.tensors.items():
+        for ending, axis in _INPUTS:
+            if name.endswith(ending):
+                told = axis is not None and len(entry.shape) > axis
+                found[name.removesuffix(ending)] = entry.shape[axis] if told and axis is not None else 0
+        kron = _KRON.fullmatch(name)
+        if kron:
+            factors = [
+                header.shape(f"{kron[1]}.lokr_{one}") or header.shape(f"{kron[1]}.lokr_{one}_b") for one in ("w1", "w2")
+            ]
+            found[kron[1]] = math.prod(shape[1] if len(shape) > 1 else 0 for shape in factors)
+    return found
 
 
 def embedding_vectors(header: Header) -> list[str]:

@@ -104,7 +104,7 @@ class Families(Mapping[str, Family]):
         """
         claimed = [family for family, _ in self._claimed(lambda family: family.claims(kind, name, header))]
         told = None if kind in ("pipeline", "unet") else self._told(header)
-        if told is None or (kind == "vae" and told not in claimed):
+        if told is None or (kind in ("vae", "controlnet") and told not in claimed):
             return claimed
         return [told]
 

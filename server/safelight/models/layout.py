@@ -36,6 +36,8 @@ LATENT_RGB = "latent_rgb.json"
 """Optional file beside `model_index.json`: rows of red, green and blue for each latent channel, and a last row that is
 added to all, for previews."""
 
+_SINGLE: tuple[FileKind, ...] = ("controlnet", "pipeline", "unet", "vae")
+"""What a family reads from one file, in the order asked: some files of a ControlNet hold its model as well."""
 _IMAGE_ENCODER = "CLIPVisionModelWithProjection"
 _READ = (".json", ".txt", ".model", ".safetensors")
 """How the files end that a pipeline of diffusers reads: configurations, vocabularies, weights."""
@@ -213,7 +215,7 @@ class Reader:
                     Problem(code="lora_unfit", message=message, hint=self._families.supported(), value=name)
                 )
             return found
-        for kind in ("pipeline", "unet", "vae"):
+        for kind in _SINGLE:
             found = self._claimed(kind, name, header, path, {"": part, **(tokenizer if kind == "pipeline" else {})})
             if found.candidates:
                 return found
@@ -235,7 +237,7 @@ class Reader:
     def _claimed(self, kind: FileKind, name: str, header: Header, path: Path, parts: dict[str, Part]) -> Layout:
         """The layout of a file of this kind: of the one family that claims it, if it is one."""
         claimed = tuple(family.id for family in self._families.of_file(kind, name, header))
-        single = kind in ("pipeline", "unet", "vae")
+        single = kind in _SINGLE
         return Layout(kind, claimed[0] if len(claimed) == 1 else "", path, parts, single, claimed)
 
     def _tokenizer_beside(self, path: Path) -> dict[str, Part]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,7 @@ from safelight.families import Family, Lora
 from safelight.sdk.models import Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
 
+from .changes import Change, Changes, layer_of, layers, named, split
 from .components import Loaded
 from .headers import read_header
 from .weights import Target, tensors
@@ -25,6 +26,7 @@ from .weights import Target, tensors
 log = logging.getLogger(__name__)
 
 _DOWN = ("lora_A.weight", ".down.weight")
+_PAIR = ("lora_A.weight", "down.weight")
 _END = re.compile(r"(_lora|\.lora|\.lora_linear_layer)\.down\.weight$|\.lora_A\.weight$")
 
 
@@ -35,6 +37,7 @@ class Attached:
         self._loaded = loaded
         self._names: dict[Source, str] = {}
         self._partly: dict[Source, Problem] = {}
+        self._changes = Changes()
         self._count = 0
 
     @property
@@ -53,49 +56,78 @@ class Attached:
         Raises:
             ProblemError: `lora_unfit`, when it was made for another model, or `lora_unreadable`.
         """
-        lora = self._read(source, file, family)
+        import torch
+
+        metadata = read_header(file).metadata.get("lora_adapter_metadata")
+        given = dict(tensors((file,), Target(torch.float32, torch.device("cpu"))))
+        pairs, changes = split(given)
+        plain = not changes or any(key.endswith(_PAIR) for key in pairs)
+        lora = self._read(source, pairs, family, metadata) if plain else None
         self._count += 1
         name = f"lora_{self._count}"
-        for part, module in self._loaded.modules.items():
-            self._attach_to(part, module, lora, name, source, family)
+        try:
+            for part, module in self._loaded.modules.items():
+                told = self._lay(part, module, changes, name, source, family)
+                if lora is not None:
+                    told = told.plus(self._attach_to(part, module, lora, name, source, family))
+                if told.left:
+                    self._partly[source] = _partly(source.name, part, told)
+        except BaseException:
+            self._changes.remove(name)
+            raise
         self._names[source] = name
         self.turn_off()
 
-    def _read(self, source: Source, file: Path, family: Family) -> Lora:
-        import torch
-
-        header = read_header(file)
-        given = dict(tensors((file,), Target(torch.float32, torch.device("cpu"))))
+    def _read(self, source: Source, given: Mapping[str, Any], family: Family, metadata: str | None) -> Lora:
         try:
             lora = family.read_lora(source.name, given, self._loaded.modules)
         except (ValueError, KeyError, AttributeError, RuntimeError) as error:
             message = f"The LoRA {source.name!r} is written in a way that diffusers cannot read: {_first(error)}"
-            hint = "Look for it in another format; LoHa and LoKr files are not supported."
             raise ProblemError(
-                Problem(code="lora_unreadable", message=message, hint=hint, value=source.name)
+                Problem(
+                    code="lora_unreadable",
+                    message=message,
+                    hint="Look for it in another format.",
+                    value=source.name,
+                )
             ) from error
         # What peft wrote beside the weights.
-        told = header.metadata.get("lora_adapter_metadata")
-        return replace(lora, metadata=msgspec.json.decode(told)) if told else lora
+        return replace(lora, metadata=msgspec.json.decode(metadata)) if metadata else lora
 
-    def _attach_to(self, part: str, module: Any, lora: Lora, name: str, source: Source, family: Family) -> None:
-        given = sum(key.startswith(f"{part}.") and key.endswith(_DOWN) for key in lora.state)
-        if not given:
-            log.info("the LoRA %s has nothing for %s", source.name, part)
-            return
+    def _lay(
+        self, part: str, module: Any, changes: Sequence[Change], name: str, source: Source, family: Family
+    ) -> _Told:
+        """Lays the changes of a part that are more than low-rank pairs beside their layers."""
+        wanted = part if part.startswith("text_encoder") else ""
+        own = [(change, place[1]) for change in changes if (place := layer_of(change.name))[0] == wanted]
+        if not own:
+            return _Told()
+        inner = layers(module)
+        names = family.layer_names(part, module, inner)
+        there = [(change, names[place]) for change, place in own if place in names]
+        wrong = [change.name for change, place in there if not self._changes.lay(name, inner[place], change)]
+        if len(wrong) == len(there) or len(wrong) > max(1, _FEW * len(there)):
+            known = f"{len(there)} of its {len(own)} layers are known, and {len(wrong)} of them have other shapes"
+            raise _unfit(source.name, family, f"{known}, as {named(wrong or [change.name for change, _ in own])}.")
+        unknown = [change.name for change, place in own if place not in names]
+        return _Told(len(own), (*unknown, *wrong))
+
+    def _attach_to(self, part: str, module: Any, lora: Lora, name: str, source: Source, family: Family) -> _Told:
+        downs = [key for key in lora.state if key.startswith(f"{part}.") and key.endswith(_DOWN)]
+        if not downs:
+            log.info("the LoRA %s has no low-rank pairs for %s", source.name, part)
+            return _Told()
         try:
             family.attach_lora(part, module, replace(lora, state=_fitting(part, module, lora.state)), name)
         except (ValueError, RuntimeError, KeyError) as error:
-            message = f"The LoRA {source.name!r} does not fit this model of {family.title}: {_first(error)}"
-            hint = f"Choose a LoRA that was trained on {family.title}."
-            raise ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=source.name)) from error
-        fitting = sum(name in layer.lora_A for layer in _layers(module))
-        if fitting < given:
-            self._partly[source] = _partly(source.name, part, fitting, given)
+            raise _unfit(source.name, family, _first(error)) from error
+        fitting = {path for path, layer in _paths(module) if name in layer.lora_A}
+        left = tuple(_END.sub("", key) for key in downs if fitting.isdisjoint(_places(part, key)))
         # New layers come in the type of their file; they compute with the module's.
         for layer in _layers(module):
             layer.to(self._loaded.device, self._loaded.dtype)
         module.eval().requires_grad_(False)
+        return _Told(len(downs), left)
 
     def turn_on(self, patches: Sequence[Patch]) -> None:
         """Turns on what the patches name, with their weights; the same LoRA twice counts with the sum."""
@@ -104,6 +136,7 @@ class Attached:
             name = self._names[patch.source]
             weights[name] = weights.get(name, 0.0) + patch.weight
         names = list(weights)
+        self._changes.turn_on(weights)
         for module in self._loaded.modules.values():
             for layer in _layers(module):
                 layer.enable_adapters(enabled=True)
@@ -114,6 +147,7 @@ class Attached:
 
     def turn_off(self) -> None:
         """Back to the bare weights: each layer then calls the one it wraps, and nothing else."""
+        self._changes.turn_on({})
         for module in self._loaded.modules.values():
             for layer in _layers(module):
                 layer.enable_adapters(enabled=False)
@@ -125,6 +159,7 @@ class Attached:
 
         name = self._names.pop(source)
         self._partly.pop(source, None)
+        self._changes.remove(name)
         for module in self._loaded.modules.values():
             if name in getattr(module, "peft_config", {}):
                 delete_adapter_layers(module, name)
@@ -146,9 +181,7 @@ def _fitting(part: str, module: Any, state: Mapping[str, Any]) -> Mapping[str, A
     there = 0
     for key in downs:
         layer = _END.sub("", key)
-        path = layer.removeprefix(f"{part}.").replace(".processor.", ".")
-        places = (path, path.removeprefix("text_model."), f"{path}.0")
-        found = next((modules[place] for place in places if place in modules), None)
+        found = next((modules[place] for place in _places(part, key) if place in modules), None)
         weight = getattr(getattr(found, "base_layer", found), "weight", None)
         up = state.get(key.replace("lora_A.", "lora_B.").replace(".down.", ".up."))
         if weight is None or up is None:
@@ -163,18 +196,47 @@ def _fitting(part: str, module: Any, state: Mapping[str, Any]) -> Mapping[str, A
     return {key: tensor for key, tensor in state.items() if not key.startswith(starts)}
 
 
-def _partly(name: str, part: str, fitting: int, given: int) -> Problem:
+def _places(part: str, key: str) -> tuple[str, ...]:
+    """Where the layer may be that a key of diffusers is for."""
+    path = _END.sub("", key).removeprefix(f"{part}.").replace(".processor.", ".")
+    bare = path.removeprefix("text_model.")
+    return path, bare, f"text_model.{bare}", f"{path}.0"
+
+
+class _Told(NamedTuple):
+    """How many layers of a part a LoRA changes, and which of them are left out."""
+
+    given: int = 0
+    left: tuple[str, ...] = ()
+
+    def plus(self, other: _Told) -> _Told:
+        return _Told(self.given + other.given, self.left + other.left)
+
+
+def _unfit(name: str, family: Family, why: str) -> ProblemError:
+    message = f"The LoRA {name!r} does not fit this model of {family.title}: {why}"
+    hint = f"Choose a LoRA that was trained on {family.title}."
+    return ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=name))
+
+
+def _partly(name: str, part: str, told: _Told) -> Problem:
     message = (
-        f"Of the LoRA {name!r} {fitting} of {given} changes to the {part} fit this model; the others are left out."
+        f"Of the LoRA {name!r} {told.given - len(told.left)} of {told.given} changes to the {part} fit this model; "
+        f"the others are left out: {named(told.left)}."
     )
     hint = "It was trained on another kind of model, or changes layers that are not supported."
     return Problem(code="lora_unfit", message=message, hint=hint, value=name).warning()
 
 
-def _layers(module: Any) -> Any:
+def _paths(module: Any) -> Iterator[tuple[str, Any]]:
+    """The layers that peft has wrapped, by their names."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    return (inner for inner in module.modules() if isinstance(inner, BaseTunerLayer))
+    return ((name, inner) for name, inner in module.named_modules() if isinstance(inner, BaseTunerLayer))
+
+
+def _layers(module: Any) -> Iterator[Any]:
+    return (inner for _, inner in _paths(module))
 
 
 def _first(error: Exception) -> str:

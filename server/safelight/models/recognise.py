@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from safelight.families.files import lora_module
+from safelight.families.files import lora_layers, lora_module
 
 from .headers import Header
 
@@ -100,8 +100,7 @@ def is_ip_adapter(header: Header) -> bool:
 
 
 def is_lora(header: Header) -> bool:
-    marks = ("lora_A.", "lora_down.", ".lora.down.", "_lora.down.", "lora_linear_layer.down.")
-    return any(mark in key for key in header.tensors for mark in marks)
+    return bool(lora_layers(header))
 
 
 def what_is(header: Header) -> str:
@@ -116,10 +115,6 @@ def what_is(header: Header) -> str:
         return "a VAE of videos"
     if len(vae) == 4 and vae[1] != 4:
         return f"a VAE of {vae[1]} channels, as of Flux or Stable Diffusion 3"
-    if any("hada_w1_a" in name for name in names):
-        return "a LoHa (of LyCORIS)"
-    if any("lokr_w1" in name for name in names):
-        return "a LoKr (of LyCORIS)"
     return "a ControlNet-LLLite" if any(name.startswith("lllite_") for name in names) else ""
 
 

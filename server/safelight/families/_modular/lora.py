@@ -6,20 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from safelight.families.base import Lora
-from safelight.families.files import lora_module
+from safelight.families.files import lora_layers, lora_module
 from safelight.sdk.problem import Problem, ProblemError
 
 if TYPE_CHECKING:
     from safelight.families.files import Header
 
-_DOWN = ("lora_A.", "lora_down.", ".down.")
-
 
 def modules_in(header: Header) -> dict[str, int]:
     """The layers that a LoRA changes, by their names without what programs put before them, dots as underscores; and
     how many channels each takes in."""
-    downs = {name: entry.shape for name, entry in header.tensors.items() if any(mark in name for mark in _DOWN)}
-    return {lora_module(name): shape[1] for name, shape in downs.items() if len(shape) >= 2}
+    return {lora_module(name): inputs for name, inputs in lora_layers(header).items()}
 
 
 def read(loader: str, title: str, name: str, tensors: Mapping[str, Any]) -> Lora:
@@ -28,14 +25,10 @@ def read(loader: str, title: str, name: str, tensors: Mapping[str, Any]) -> Lora
     `loader` is the class of diffusers that reads those of the family called `title`.
 
     Raises:
-        ProblemError: `lora_unreadable` for a DoRA, `lora_unfit` when nothing in it fits.
+        ProblemError: `lora_unfit`, when nothing in it fits.
     """
     import diffusers.loaders.lora_pipeline as loaders
 
-    if any(key.endswith(".dora_scale") for key in tensors):
-        message = f"The LoRA {name!r} is a DoRA, which models of the family {title} take none of yet."
-        hint = "Look for it as a plain LoRA."
-        raise ProblemError(Problem(code="lora_unreadable", message=message, hint=hint, value=name))
     reader: Any = getattr(loaders, loader)
     found = reader.lora_state_dict(dict(tensors))
     state = {key: value for key, value in found.items() if not key.endswith(".alpha")}

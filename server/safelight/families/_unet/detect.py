@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.families._original.vae import channels, vae_prefix
 from safelight.families.base import FileKind, Folder, unsupported
-from safelight.families.files import Header, embedding_vectors
+from safelight.families.files import Header, embedding_vectors, lora_layers
 from safelight.sdk.problem import Problem, ProblemError
+
+from . import controlnets
 
 if TYPE_CHECKING:
     from .generation import Generation
@@ -22,6 +24,7 @@ _EDM = "was trained with the noise levels of EDM, as Playground 2.5, which no sa
 _PIPELINES = ("StableDiffusion", "LatentConsistencyModel")
 _OTHER_PIPELINES = ("StableDiffusion3",)
 _TOWERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
+_DIFFUSERS_ATTENTION = "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight"
 _KOLORS_LABELS = 5632
 _CHANNELS: dict[tuple[int, ...], str] = {
     (7,): "is the upscaler of Stable Diffusion 2",
@@ -73,6 +76,8 @@ def claims(family: Generation, kind: FileKind, name: str, header: Header) -> boo
     if kind == "vae":
         # All generations have one shape, so a file without metadata is claimed by each of them.
         return vae_prefix(header) == "" and channels(header) == family.latent.channels
+    if kind == "controlnet":
+        return controlnets.layout(header) is not None and _is_controlnet(family, name, header)
     if kind == "ip_adapter":
         widths = {entry.shape[-1] for key, entry in header.tensors.items() if key.endswith("to_k_ip.weight")}
         return widths == {family.width}
@@ -117,27 +122,6 @@ def _is_unet(family: Generation, name: str, header: Header) -> bool:
     if taken in _CHANNELS:
         raise unsupported(name, _CHANNELS[taken])
     return width == family.width and labelled == family.sized
-
-
-_PARTS: tuple[tuple[str, str, str], ...] = (
-    ("control_model.input_hint_block.0.weight", "control_model." + _ATTENTION.removeprefix(_LDM), "a ControlNet"),
-    ("input_hint_block.0.weight", _ATTENTION.removeprefix(_LDM), "a ControlNet"),
-    ("controlnet_cond_embedding.conv_in.weight", "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight",
-     "a ControlNet"),
-)  # fmt: skip
-"""A name that a part of a model has, where its attention to the text stands (by block), and what it is."""
-
-
-def part(family: Generation, header: Header) -> str:
-    """What a file is that holds a part of a model of this generation; of any, where nothing tells which."""
-    for mark, attention, said in _PARTS:
-        if mark in header.tensors:
-            widths = [header.shape(attention.format(block))[-1:] for block in (0, 1, 4)]
-            width = next((width[0] for width in widths if width), 0)
-            if width in _WIDTHS:
-                return f"{said} of {family.title}" if width == family.width else ""
-            return said
-    return ""
 
 
 def text_width(header: Header) -> int:
@@ -189,15 +173,39 @@ def _is_checkpoint(family: Generation, name: str, header: Header) -> bool:
     return width == family.width and labelled == family.sized
 
 
+def _is_controlnet(family: Generation, name: str, header: Header) -> bool:
+    """Whether a ControlNet in one file is of this generation; one without attention is told by its sizes alone."""
+    found = controlnets.layout(header)
+    assert found is not None
+    prefix, original = found
+    names = header.tensors
+    if "lora_controlnet" in names:
+        return False
+    if "difference" in names:
+        raise unsupported(name, "is a ControlNet kept as the difference to a denoiser", "Get the whole one.")
+    if f"{prefix}task_embedding" in names or f"{prefix}control_add_embedding.linear_1.weight" in names:
+        raise unsupported(name, "is a ControlNet of several kinds in one (union), which is not supported yet")
+    sized = f"{prefix}label_emb.0.0.weight" in names or f"{prefix}add_embedding.linear_1.weight" in names
+    if sized:
+        return family.sized
+    attention = _ATTENTION.removeprefix(_LDM) if original else _DIFFUSERS_ATTENTION
+    widths = [header.shape(prefix + attention.format(block))[-1:] for block in (0, 1, 2, 4)]
+    width = next((width[0] for width in widths if width), 0)
+    if width in _WIDTHS:
+        return width == family.width
+    # Of other widths than the releases: version 2 projects with linear layers.
+    projected = [name for name in names if name.endswith(".proj_in.weight")]
+    return bool(projected) and not family.sized and (len(header.shape(projected[0])) == 2) == family.linear
+
+
 def _is_lora(family: Generation, header: Header) -> bool:
     """Told by a second text encoder, or by the channels that its attention to the text takes in."""
     names = header.tensors
     if any(key.startswith(("lora_te2_", "text_encoder_2.")) for key in names):
         return len(family.towers) == 2
-    for key, tensor in names.items():
-        down = any(mark in key for mark in ("lora_A.", "lora_down.", ".down."))
-        if down and "attn2" in key and ("to_k" in key or "to_v" in key) and len(tensor.shape) >= 2:
-            return tensor.shape[1] == family.width
+    for key, inputs in lora_layers(header).items():
+        if inputs and "attn2" in key and key.endswith(("to_k", "to_v")):
+            return inputs == family.width
     return False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +34,6 @@ class UNetFamily(Generation):
     def claims(self, kind: FileKind, name: str, header: Header) -> bool:
         return detect.claims(self, kind, name, header)
 
-    def part(self, header: Header) -> str:
-        return detect.part(self, header)
-
     def text_sorts(self) -> tuple[tuple[str, bool], ...]:
         return tuple((tower.sort, False) for tower in self.towers)
 
@@ -50,6 +47,7 @@ class UNetFamily(Generation):
             "Denoiser": ("model.diffusion_model.",),
             "VAE": ("first_stage_model.",),
             "TextEncoder": ("cond_stage_model.", "conditioner."),
+            "ControlNet": ("",),
         }[kind]
 
     def denoiser(self, held: Held) -> DenoiserModel:
@@ -73,6 +71,16 @@ class UNetFamily(Generation):
         from .lora import read
 
         return read(self, name, tensors, modules)
+
+    def layer_names(self, part: str, module: Any, names: Iterable[str]) -> dict[str, str]:
+        listed = list(names)
+        found = super().layer_names(part, module, listed)
+        if part != "unet":
+            return found
+        from .original import original_names
+
+        made = original_names(listed, module.config.layers_per_block)
+        return {original.replace(".", "_"): name for original, name in made} | found
 
     def attach_lora(self, part: str, module: Any, lora: Lora, adapter: str) -> None:
         from .lora import attach

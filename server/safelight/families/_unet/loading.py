@@ -6,12 +6,14 @@ releases, and the vocabulary of CLIP, which all of them share, comes with Safeli
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip import towers
 from safelight.families.base import Files, Loaded
 from safelight.sdk.problem import Problem, ProblemError
 
+from . import controlnets
 from .detect import ORIGINAL, unet_prefix
 from .presets import told_by
 from .releases import SCHEDULER, VAE_OF_NONE
@@ -32,7 +34,7 @@ def load(family: Generation, kind: str, files: Files) -> Loaded:
         ProblemError: the files do not hold it, or do not fit each other.
     """
     if files.single:
-        return {"Denoiser": _original_unet, "VAE": _original_vae, "TextEncoder": _original_towers}[kind](family, files)
+        return _SINGLE[kind](family, files)
     if kind == "TextEncoder":
         modules = {tower.part: towers.tower(files, tower.part) for tower in family.towers}
         tokenizers = tuple(towers.tokenizer(files, tower.tokenizer) for tower in family.towers)
@@ -103,6 +105,14 @@ def _original_vae(family: Generation, files: Files) -> Loaded:
 def _original_towers(family: Generation, files: Files) -> Loaded:
     modules = {tower.part: towers.original_tower(files, tower) for tower in family.towers}
     return Loaded(modules, {"tokenizers": tuple(towers.original_tokenizer(tower) for tower in family.towers)})
+
+
+_SINGLE: dict[str, Callable[[Generation, Files], Loaded]] = {
+    "Denoiser": _original_unet,
+    "VAE": _original_vae,
+    "TextEncoder": _original_towers,
+    "ControlNet": controlnets.load,
+}
 
 
 def prediction(family: Generation, header: Header) -> str:
