@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.guidance import make_parts
-from safelight.diffusion.modular import denoise
+from safelight.diffusion.modular import denoise, made_quietly
 from safelight.diffusion.noise import draw, generators
 from safelight.diffusion.preview import Previewer
 from safelight.sdk import Conditioning, Context, Latent, Problem, ProblemError, Prompt
@@ -42,7 +43,8 @@ LATENTS_ALIVE = 8
 class Work:
     """One run, with all tensors where and how the transformer computes.
 
-    `noise` and `original` (None for a fresh run) are (B, C, h, w); their sides are whole tokens.
+    `noise` and `original` (None for a fresh run) are (B, C, h, w), or (B, C, t, h, w) for videos; their sides are whole
+    tokens.
     """
 
     request: SampleRequest
@@ -138,11 +140,16 @@ class ModularDenoiser(ABC):
 
     def working_bytes(self, shape: Sequence[int], work: Work) -> int:
         """Bytes of activations of one step on latents of `shape`: a call of the transformer holds one prompt."""
-        tokens = shape[-1] * shape[-2] // self.family.cells**2 + work.positive.embeddings.shape[1]
+        tokens = prod(shape[2:]) // self.family.cells**2 + work.positive.embeddings.shape[1]
         config = self.transformer.config
         channels = config.num_attention_heads * config.attention_head_dim
-        latents = shape[0] * shape[1] * shape[2] * shape[3] * LATENTS_ALIVE * 4
+        latents = prod(shape) * LATENTS_ALIVE * 4
         return shape[0] * tokens * channels * NUMBERS_ALIVE * self._held.dtype.itemsize + latents
+
+    def widths(self) -> dict[str, int]:
+        """The tensors of a prompt that the transformer takes, and how many channels each has."""
+        config = self.transformer.config
+        return {"embeddings": config.joint_attention_dim, "pooled": config.pooled_projection_dim}
 
     def _blocks(self) -> Any:
         import diffusers
@@ -191,15 +198,14 @@ class ModularDenoiser(ABC):
 
     def _check(self, latent: Latent, prompts: Mapping[bool, Prompt]) -> None:
         """Raises ProblemError when the latent or the encoded text does not fit the transformer."""
-        config, found = self.transformer.config, []
+        found: list[Problem] = []
         channels = latent.samples.shape[1]
         if channels != self.family.latent.channels:
             message = f"The latent has {channels} channels, and the model works on {self.family.latent.channels}."
             hint = "Make or encode the latent with the VAE that belongs to the model."
             found.append(Problem(code="wrong_latent", message=message, hint=hint, port="latent", value=latent.family))
-        widths = {"embeddings": config.joint_attention_dim, "pooled": config.pooled_projection_dim}
         for positive, prompt in prompts.items():
-            for name, width in widths.items():
+            for name, width in self.widths().items():
                 tensor = prompt.tensors.get(name)
                 if tensor is None or tensor.shape[-1] != width:
                     has = f"{tensor.shape[-1]} channels" if tensor is not None else "nothing"
@@ -212,11 +218,26 @@ class ModularDenoiser(ABC):
 
 
 def whole_tokens(samples: Tensor, cells: int) -> Tensor:
-    """Latents (B, C, h, w) whose sides are whole tokens: the right and lower edge is repeated where it must be."""
+    """Latents (B, C, h, w) or (B, C, t, h, w) whose sides are whole tokens: the right and lower edge is repeated where
+    it must be."""
     from torch.nn.functional import pad
 
     down, right = (-side % cells for side in samples.shape[-2:])
-    return pad(samples, (0, right, 0, down), mode="replicate") if down or right else samples
+    if not down and not right:
+        return samples
+    return pad(samples, (0, right, 0, down, *(0, 0) * (samples.ndim - 4)), mode="replicate")
+
+
+def classifier_free(work: Work) -> Any:
+    """The guider of diffusers that compares with the negative prompt, where the run has one."""
+    from diffusers.guiders.classifier_free_guidance import ClassifierFreeGuidance
+
+    request, enabled = work.request, work.negative is not None
+    return made_quietly(
+        lambda: ClassifierFreeGuidance(
+            guidance_scale=request.guidance, guidance_rescale=request.rescale, enabled=enabled
+        )
+    )
 
 
 def _features(side: Conditioning) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +32,16 @@ class ModularFamily(Family):
 
     `pipelines` are the classes of its models in `model_index.json`, `others` those of related models that cannot be
     run, with what they are. `transformer` is the class of its denoiser, `blocks` that of its modular blocks,
-    `lora_loader` that of diffusers which reads its LoRAs. `cells` is how many cells of a latent along one side make a
+    `lora_loader` that of diffusers which reads its LoRAs, `autoencoder` that of its VAE, `schedulers` those that its
+    models may come with. `cells` is how many cells of a latent along one side make a
     token of the transformer, `channels` how many it takes in a token's cells (relatives take more, beside the latent).
     `signs` tell its files.
     """
 
     transformer: str = ""
     lora_loader: str = ""
+    autoencoder: str = "AutoencoderKL"
+    schedulers: tuple[str, ...] = ("FlowMatchEulerDiscreteScheduler",)
     blocks: str = ""
     pipelines: tuple[str, ...] = ()
     others: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -55,7 +58,7 @@ class ModularFamily(Family):
             return False
         self._require_plain(folder, "transformer")
         scheduler = folder.config("scheduler").get("_class_name")
-        if scheduler and scheduler != "FlowMatchEulerDiscreteScheduler":
+        if scheduler and scheduler not in self.schedulers:
             raise unsupported(folder.name, f"has the scheduler {scheduler}, which {self.title} is not run with here")
         for encoder in self.encoders:
             if not encoder.optional and not has(folder, encoder.part):
@@ -87,12 +90,15 @@ class ModularFamily(Family):
         if kind == "TextEncoder":
             return self._load_text(files)
         if kind == "Denoiser":
-            module = _module(files, "transformer", self.transformer)
+            module = _module(files, "transformer", self.transformer, self.complete)
             scheduler = files.config("scheduler") or self.default_scheduler(module.config)
             return Loaded({"transformer": module}, {"scheduler": scheduler, "latent_rgb": files.latent_rgb()})
         if kind == "VAE":
-            return Loaded({"vae": _module(files, "vae", "AutoencoderKL")})
+            return Loaded({"vae": _module(files, "vae", self.autoencoder)})
         raise unsupported(files.name, f"is a {kind} for {self.title}, which is not supported yet")
+
+    def complete(self, transformer: Any, files: Files) -> None:
+        """Gives a transformer that was made without memory what no file holds, such as tables of positions."""
 
     def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of the schedule for a denoiser (with this configuration) that comes without."""
@@ -145,7 +151,7 @@ def has(folder: Folder, part: str) -> bool:
     return isinstance(entry, list) and len(entry) == 2 and entry[0] is not None
 
 
-def _module(files: Files, part: str, made: str) -> Any:
+def _module(files: Files, part: str, made: str, complete: Callable[[Any, Files], None] | None = None) -> Any:
     import diffusers
 
     part = part if files.kind == "pipeline" else ""
@@ -153,4 +159,11 @@ def _module(files: Files, part: str, made: str) -> Any:
     if config.get("_class_name") != made:
         raise unsupported(files.name, f"holds a {config.get('_class_name') or 'model without a class'} as its {part}")
     cls = getattr(diffusers, made)
-    return files.build(part, lambda: cls.from_config(config))
+
+    def make() -> Any:
+        module = cls.from_config(config)
+        if complete is not None:
+            complete(module, files)
+        return module
+
+    return files.build(part, make)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from safelight.diffusion.modular import made_quietly
-from safelight.families._modular.denoiser import ModularDenoiser, Work
+from safelight.families._modular.denoiser import ModularDenoiser, Work, classifier_free
 from safelight.sdk import Context, Latent, Problem, ProblemError
 
 if TYPE_CHECKING:
@@ -19,15 +18,7 @@ class SD3Denoiser(ModularDenoiser):
         return request.guidance > 1
 
     def components(self, work: Work) -> dict[str, Any]:
-        from diffusers.guiders.classifier_free_guidance import ClassifierFreeGuidance
-
-        request = work.request
-        guider = made_quietly(
-            lambda: ClassifierFreeGuidance(
-                guidance_scale=request.guidance, guidance_rescale=request.rescale, enabled=work.negative is not None
-            )
-        )
-        return {"guider": guider}
+        return {"guider": classifier_free(work)}
 
     def inputs(self, work: Work) -> dict[str, Any]:
         given = {
