@@ -41,7 +41,7 @@ def names(*given: str) -> dict[str, tuple[int, ...]]:
         (names("distilled_guidance_layer.in_proj.weight", "double_blocks.0.img_attn.norm.key_norm.scale"), WRONG,
          "Chroma"),
         (names("joint_blocks.0.context_block.adaLN_modulation.1.bias"), WRONG, "Stable Diffusion 3 model in one"),
-        (names(f"{LDM}head.modulation", f"{LDM}patch_embedding.weight"), WRONG, "a Wan model"),
+        (names(f"{LDM}head.modulation", f"{LDM}patch_embedding.weight"), WRONG, "a Wan 2.1 model"),
         (names("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight"), WRONG, "Qwen-Image"),
         ({"noise_refiner.0.attention_norm1.weight": (1,), "cap_embedder.1.weight": (3840, 2560)}, WRONG, "Z-Image"),
         ({"noise_refiner.0.attention_norm1.weight": (1,), "cap_embedder.1.weight": (2304, 2304)}, WRONG, "Lumina"),
