@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from safelight.sdk import VAE, Context, Latent, Mask, ModelRef, Number, Problem, ProblemError, Slider, Toggle, node
+from safelight.sdk import (
+    VAE,
+    Context,
+    Latent,
+    Mask,
+    ModelRef,
+    Number,
+    Problem,
+    ProblemError,
+    Slider,
+    Toggle,
+    VideoVAEModel,
+    node,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +48,64 @@ def empty(
     with leased_codec(ctx, vae) as codec:
         factor, channels = codec.downsampling, codec.channels
         native = codec.native_size
+        if isinstance(codec, VideoVAEModel):
+            message = f"The VAE {vae.source.name!r} is one of videos."
+            hint = "Make the latent with latent.empty_video."
+            raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, port="vae"))
     height, width = height or native[0], width or native[1]
+    _require_cells(width, height, factor)
+    made = Latent(torch.zeros(batch, channels, height // factor, width // factor), vae.family, factor)
+    if not for_inpainting:
+        return made
+    with leased_codec(ctx, vae, (height, width)) as codec:
+        grey = codec.encode(torch.full((1, height, width, 3), 0.5))
+    return replace(made, masked=grey, hole=torch.ones(1, 1, *made.samples.shape[-2:]))
+
+
+@node(version=1, title="Empty video latent", tags=("EmptyHunyuanLatentVideo", "Wan", "text to video", "txt2vid"))
+def empty_video(
+    vae: Annotated[ModelRef[VAE], "The VAE that will decode it, of a model of videos."],
+    *,
+    width: Annotated[int, _Pixels, "Width of the video in pixels. 0: what the model was made for."] = 0,
+    height: Annotated[int, _Pixels, "Height of the video in pixels. 0: what the model was made for."] = 0,
+    frames: Annotated[
+        int,
+        Number(0, 4096, zero="auto"),
+        "Number of frames. Models take one and a multiple of some number: Wan 1, 5, 9, ... 0: what the model was made "
+        "for.",
+    ] = 0,
+    ctx: Context,
+) -> Latent:
+    """An empty latent of a video: the canvas that a sampler fills. One sampler makes all frames at once."""
+    import torch
+
+    from safelight.diffusion.autoencoder import leased_codec
+
+    with leased_codec(ctx, vae) as codec:
+        if not isinstance(codec, VideoVAEModel):
+            message = f"The VAE {vae.source.name!r} is one of images."
+            hint = "Load a model of videos, or make the latent with latent.empty."
+            raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, port="vae"))
+        factor, channels, step = codec.downsampling, codec.channels, codec.frames
+        native, frames = codec.native_size, frames or codec.native_frames
+    height, width = height or native[0], width or native[1]
+    _require_cells(width, height, factor)
+    if (frames - 1) % step:
+        raise ProblemError(
+            Problem(
+                code="frames_not_whole",
+                message=f"{frames} frames are not 1 and a multiple of {step}, as this VAE takes them.",
+                hint=f"The nearest number is {round((frames - 1) / step) * step + 1}.",
+                port="frames",
+                value=frames,
+            )
+        )
+    cells = (frames - 1) // step + 1
+    return Latent(torch.zeros(1, channels, cells, height // factor, width // factor), vae.family, factor)
+
+
+def _require_cells(width: int, height: int, factor: int) -> None:
+    """Raises ProblemError for a size in pixels that is not whole cells."""
     problems = [
         Problem(
             code="size_not_a_multiple",
@@ -49,12 +119,6 @@ def empty(
     ]
     if problems:
         raise ProblemError(problems)
-    made = Latent(torch.zeros(batch, channels, height // factor, width // factor), vae.family, factor)
-    if not for_inpainting:
-        return made
-    with leased_codec(ctx, vae, (height, width)) as codec:
-        grey = codec.encode(torch.full((1, height, width, 3), 0.5))
-    return replace(made, masked=grey, hole=torch.ones(1, 1, *made.samples.shape[-2:]))
 
 
 @node(version=1, tags=("SetLatentNoiseMask", "inpaint"))
@@ -88,6 +152,10 @@ def resize(
     """Scale a latent, to sample it again in a larger size. Sample with denoise of about 0.5 to sharpen it."""
     from torch.nn.functional import interpolate
 
+    if latent.samples.ndim == 5:
+        message = "This latent holds a video, and only images are scaled in latent space."
+        hint = "Make the empty latent in the size that you want."
+        raise ProblemError(Problem(code="wrong_latent", message=message, hint=hint, port="latent"))
     before = latent.samples.shape[-2:]
     size = [max(1, round(side * scale)) for side in before]
     smooth = {} if method == "nearest" else {"align_corners": False, "antialias": scale < 1}

@@ -16,6 +16,8 @@ from safelight.sdk import (
     ProblemError,
     Seed,
     Toggle,
+    Video,
+    VideoVAEModel,
     node,
 )
 
@@ -41,31 +43,54 @@ def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context)
     from safelight.diffusion.autoencoder import leased_codec
     from safelight.diffusion.latents import canvas_size, image_size
 
-    own, other = ctx.models.families.get(vae.family), ctx.models.families.get(latent.family)
-    if vae.family and latent.family and (own is None or other is None or own.space != other.space):
-        raise ProblemError(
-            Problem(
-                code="wrong_family",
-                message=f"The VAE is of the family {vae.family}, and the latent of {latent.family}.",
-                hint=f"Use the VAE of the model that made the latent, or another one of the family {latent.family}.",
-                port="vae",
-                value=vae.family,
-            )
-        )
-    if not latent.family:
-        _require_family(vae)
+    _require_same_space(vae, latent, ctx)
+    if latent.samples.ndim == 5:
+        message, hint = "This latent holds a video.", "Decode it with vae.decode_video."
+        raise ProblemError(Problem(code="wrong_latent", message=message, hint=hint, port="latent"))
     with leased_codec(ctx, vae, canvas_size(latent), latent.family) as codec:
-        if latent.samples.shape[1] != codec.channels:
-            raise ProblemError(
-                Problem(
-                    code="wrong_latent",
-                    message=f"The latent has {latent.samples.shape[1]} channels, and this VAE takes {codec.channels}.",
-                    hint="Use the VAE that belongs to the model that made the latent.",
-                    port="vae",
-                )
-            )
+        _require_channels(latent, codec.channels)
         height, width = image_size(latent)
         return Image(codec.decode(latent.samples, tile)[:, :height, :width].contiguous())
+
+
+@node(version=1, title="VAE decode video", tags=("VAE Decode", "VAEDecode", "CreateVideo", "text to video"))
+def decode_video(
+    vae: Annotated[ModelRef[VAE], "The VAE of a model of videos."],
+    latent: Annotated[Latent, "The latent of one video."],
+    *,
+    fps: Annotated[float, Number(0, 240, zero="auto"), "Frames a second. 0: as many as the model was made for."] = 0.0,
+    ctx: Context,
+) -> Video:
+    """Turn the latent of a video into its frames, some at a time, so that a long one needs no more memory."""
+    import torch
+
+    from safelight.diffusion.autoencoder import leased_codec
+    from safelight.diffusion.latents import canvas_size, image_size
+
+    _require_same_space(vae, latent, ctx)
+    if latent.samples.ndim != 5:
+        message, hint = "This latent holds images.", "Decode it with vae.decode."
+        raise ProblemError(Problem(code="wrong_latent", message=message, hint=hint, port="latent"))
+    if len(latent.samples) != 1:
+        message = f"This latent holds {len(latent.samples)} videos, and one is decoded at a time."
+        hint = "Choose one with latent.select."
+        raise ProblemError(Problem(code="wrong_batch", message=message, hint=hint, port="latent"))
+    family = ctx.models.families.get(latent.family or vae.family)
+    at_once = family.latent.frames if family else 1
+    with leased_codec(ctx, vae, canvas_size(latent), latent.family, at_once) as codec:
+        if not isinstance(codec, VideoVAEModel):
+            message, hint = f"The VAE {vae.source.name!r} is one of images.", "Use the VAE of the model of videos."
+            raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, port="vae"))
+        _require_channels(latent, codec.channels)
+        cells, (height, width) = latent.samples.shape[2], image_size(latent)
+        frames = torch.empty((cells - 1) * codec.frames + 1, height, width, 3, dtype=torch.uint8)
+        done = 0
+        for number, piece in enumerate(codec.decode_frames(latent.samples)):
+            frames[done : done + len(piece)] = (piece[:, :height, :width] * 255).round()
+            done += len(piece)
+            ctx.progress(number + 1, cells)
+            ctx.check_cancelled()
+        return Video(frames, fps or codec.fps)
 
 
 @node(version=1, tags=("VAE Encode", "VAEEncode", "img2img", "image to image"))
@@ -135,6 +160,34 @@ def encode_inpaint(
             masked=codec.encode(grey, tile=tile),
             hole=cell_picks(coverage.movedim(-1, 1), samples.shape[-2:]),
             size=size,
+        )
+
+
+def _require_same_space(vae: ModelRef[VAE], latent: Latent, ctx: Context) -> None:
+    own, other = ctx.models.families.get(vae.family), ctx.models.families.get(latent.family)
+    if vae.family and latent.family and (own is None or other is None or own.space != other.space):
+        raise ProblemError(
+            Problem(
+                code="wrong_family",
+                message=f"The VAE is of the family {vae.family}, and the latent of {latent.family}.",
+                hint=f"Use the VAE of the model that made the latent, or another one of the family {latent.family}.",
+                port="vae",
+                value=vae.family,
+            )
+        )
+    if not latent.family:
+        _require_family(vae)
+
+
+def _require_channels(latent: Latent, channels: int) -> None:
+    if latent.samples.shape[1] != channels:
+        raise ProblemError(
+            Problem(
+                code="wrong_latent",
+                message=f"The latent has {latent.samples.shape[1]} channels, and this VAE takes {channels}.",
+                hint="Use the VAE that belongs to the model that made the latent.",
+                port="vae",
+            )
         )
 
 

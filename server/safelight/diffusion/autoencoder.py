@@ -151,9 +151,11 @@ def scratch_bytes(height: int, width: int) -> int:
 
 @contextmanager
 def leased_codec(
-    ctx: Context, vae: ModelRef[VAE], size: tuple[int, int] = (0, 0), family: str = ""
+    ctx: Context, vae: ModelRef[VAE], size: tuple[int, int] = (0, 0), family: str = "", frames: int = 1
 ) -> Iterator[VAEModel]:
     """Leases an autoencoder with room for images of `size` (height, width), or for tiles where there is no more.
+
+    `frames` is how many of them go through it at once.
 
     One that overflows in float16, as its configuration says, is leased in float32. `family` is that of the latents it
     is used with, for one whose files do not tell its own.
@@ -162,18 +164,18 @@ def leased_codec(
 
     if not vae.family:
         vae = replace(vae, family=family)
-    with _with_room(ctx, vae, size) as lease:
+    with _with_room(ctx, vae, size, frames) as lease:
         if lease.dtype != torch.float16 or not lease.component.overflows:
             with torch.no_grad():
                 yield lease.component
             return
-    with _with_room(ctx, replace(vae, precision="float32"), size) as lease, torch.no_grad():
+    with _with_room(ctx, replace(vae, precision="float32"), size, frames) as lease, torch.no_grad():
         yield lease.component
 
 
 @contextmanager
-def _with_room(ctx: Context, vae: ModelRef[VAE], size: tuple[int, int]) -> Iterator[Lease[VAEModel]]:
-    wanted, least = scratch_bytes(*size), scratch_bytes(TILE_PIXELS // 2, TILE_PIXELS // 2)
+def _with_room(ctx: Context, vae: ModelRef[VAE], size: tuple[int, int], frames: int) -> Iterator[Lease[VAEModel]]:
+    wanted, least = scratch_bytes(*size) * frames, scratch_bytes(TILE_PIXELS // 2, TILE_PIXELS // 2)
     with ExitStack() as stack:
         try:
             lease = stack.enter_context(ctx.models.lease(vae, scratch=wanted))

@@ -2,7 +2,7 @@
 
 from .context import Context, DenoiserModel, Files, Lease, Models, TextModel
 from .lazy import Lazy
-from .leased import FamilyFacts, Presets, SampleRequest, VAEModel
+from .leased import FamilyFacts, Presets, SampleRequest, VAEModel, VideoVAEModel
 from .marker import value
 from .media import Format, Measures, Media, MediaFile
 from .memory import is_out_of_memory
@@ -108,6 +108,7 @@ __all__ = [
     "Toggle",
     "VAEModel",
     "Video",
+    "VideoVAEModel",
     "can_connect",
     "is_out_of_memory",
     "load_packs",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Presets:
     """Settings that suit a model: what `auto` means at a sampler. `width` and `height` are in pixels.
 
-    `note` is what the user is told where `auto` takes them: where they are out of the ordinary, and why.
+    `note` is what the user is told where `auto` takes them: where they are out of the ordinary, and why. A model
+    of videos makes `frames` of them, `fps` a second.
     """
 
     steps: int = 20
@@ -27,6 +28,8 @@ class Presets:
     width: int = 512
     height: int = 512
     note: str = ""
+    frames: int = 1
+    fps: float = 24.0
 
 
 @dataclass(frozen=True)
@@ -102,4 +105,26 @@ class VAEModel(Protocol):
 
         The mean of the distribution that the encoder gives, or, with one random source an image, a draw from it.
         """
+        ...
+
+
+@runtime_checkable
+class VideoVAEModel(VAEModel, Protocol):
+    """An autoencoder of videos in memory: its latents are (B, C, t, h, w).
+
+    The first cell in time stands for one frame and each further one for `frames`. `native_frames` is the number of
+    frames that it was made for, `fps` how many of them are shown in a second. `decode` and `encode` take images as
+    videos of one frame each, with latents (B, C, h, w).
+    """
+
+    @property
+    def frames(self) -> int: ...
+    @property
+    def native_frames(self) -> int: ...
+    @property
+    def fps(self) -> float: ...
+
+    def decode_frames(self, samples: Tensor) -> Iterator[Tensor]:
+        """The frames of one latent (1, C, t, h, w) as samplers have it, a cell in time after the other: pieces
+        (n, H, W, 3) in 0..1, float32 on the CPU. Only one piece is in memory at once."""
         ...

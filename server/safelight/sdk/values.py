@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from .models import ControlNet, IPAdapter, ModelRef
 
 
-def tensor_fault(tensor: Tensor, dimensions: int) -> str | None:
+def tensor_fault(tensor: Tensor, *dimensions: int) -> str | None:
     """What is wrong with a tensor of a value, in words that go on after its name; None when nothing is.
+
+    `dimensions` are the numbers of dimensions that it may have.
 
     A value class may have a method `fault()` of its own: the engine calls it on what a node returns.
     """
@@ -26,8 +28,8 @@ def tensor_fault(tensor: Tensor, dimensions: int) -> str | None:
 
     if not is_tensor(tensor):
         return f"that holds {type(tensor).__name__}, not a tensor"
-    if tensor.ndim != dimensions:
-        return f"with {tensor.ndim} dimensions, not {dimensions}"
+    if tensor.ndim not in dimensions:
+        return f"with {tensor.ndim} dimensions, not {' or '.join(map(str, dimensions))}"
     if str(tensor.dtype) != "torch.float32":
         return f"of {tensor.dtype}, not torch.float32"
     if not tensor.numel():
@@ -70,7 +72,8 @@ class Mask:
 class Latent:
     """What a denoiser works on.
 
-    `samples`: (B, C, H, W) float32 as the denoiser sees them (already scaled by the family's factor).
+    `samples`: (B, C, H, W) float32 as the denoiser sees them (already scaled by the family's factor); (B, C, T, H, W)
+    for videos.
     `family` is the model family whose space this is; `downsampling` the pixels a latent cell stands for along one side;
     `mask` (B or 1, 1, H, W) float32, 1 where the sampler may paint, or None for everywhere; `masked`
     (B or 1, C, H, W) is the latent of the image with the painted part greyed out, and `hole` (B or 1, 1, H, W) where
@@ -91,7 +94,7 @@ class Latent:
     size: tuple[int, int] | None = None
 
     def fault(self) -> str | None:
-        return tensor_fault(self.samples, 4)
+        return tensor_fault(self.samples, 4, 5)
 
 
 @value

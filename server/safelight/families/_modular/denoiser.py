@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.guidance import make_parts
@@ -42,7 +43,8 @@ LATENTS_ALIVE = 8
 class Work:
     """One run, with all tensors where and how the transformer computes.
 
-    `noise` and `original` (None for a fresh run) are (B, C, h, w); their sides are whole tokens.
+    `noise` and `original` (None for a fresh run) are (B, C, h, w), or (B, C, t, h, w) for videos; their sides are whole
+    tokens.
     """
 
     request: SampleRequest
@@ -159,9 +161,9 @@ class ModularDenoiser(ABC):
 
     def working_bytes(self, shape: Sequence[int], work: Work) -> int:
         """Bytes of activations of one step on latents of `shape`: a call of the transformer holds one prompt."""
-        tokens = shape[-1] * shape[-2] // self.family.cells**2 + work.positive.embeddings.shape[1]
+        tokens = prod(shape[2:]) // self.family.cells**2 + work.positive.embeddings.shape[1]
         channels = self.width
-        latents = shape[0] * shape[1] * shape[2] * shape[3] * LATENTS_ALIVE * 4
+        latents = prod(shape) * LATENTS_ALIVE * 4
         return shape[0] * tokens * channels * NUMBERS_ALIVE * self._held.dtype.itemsize + latents
 
     def _blocks(self) -> Any:
@@ -227,7 +229,7 @@ class ModularDenoiser(ABC):
 
     def _check(self, latent: Latent, prompts: Mapping[bool, Prompt]) -> None:
         """Raises ProblemError when the latent or the encoded text does not fit the transformer."""
-        found = []
+        found: list[Problem] = []
         channels = latent.samples.shape[1]
         if channels != self.family.latent.channels:
             message = f"The latent has {channels} channels, and the model works on {self.family.latent.channels}."
@@ -247,11 +249,14 @@ class ModularDenoiser(ABC):
 
 
 def whole_tokens(samples: Tensor, cells: int) -> Tensor:
-    """Latents (B, C, h, w) whose sides are whole tokens: the right and lower edge is repeated where it must be."""
+    """Latents (B, C, h, w) or (B, C, t, h, w) whose sides are whole tokens: the right and lower edge is repeated where
+    it must be."""
     from torch.nn.functional import pad
 
     down, right = (-side % cells for side in samples.shape[-2:])
-    return pad(samples, (0, right, 0, down), mode="replicate") if down or right else samples
+    if not down and not right:
+        return samples
+    return pad(samples, (0, right, 0, down, *(0, 0) * (samples.ndim - 4)), mode="replicate")
 
 
 def _features(side: Conditioning) -> list[tuple[str, str]]:

@@ -47,7 +47,8 @@ class ModularFamily(Family):
 
     `pipelines` are the classes of its models in `model_index.json`, `others` those of related models that cannot be
     run, with what they are. `transformer` is the class of its denoiser, `autoencoder` that of its VAE, `blocks` that of
-    its modular blocks, `lora_loader` that of diffusers which reads its LoRAs. `cells` is how many cells of a latent
+    its modular blocks, `lora_loader` that of diffusers which reads its LoRAs, `schedulers` those that its models may
+    come with. `cells` is how many cells of a latent
     along one side make a token of the transformer, `channels` how many it takes in a token's cells (relatives take
     more, beside the latent). `signs` tell its files. `text_settings` is the denoiser's configuration that its text
     encoders go by where they are loaded without one.
@@ -56,6 +57,7 @@ class ModularFamily(Family):
     transformer: str = ""
     autoencoder: str = "AutoencoderKL"
     lora_loader: str = ""
+    schedulers: tuple[str, ...] = ("FlowMatchEulerDiscreteScheduler",)
     blocks: str = ""
     pipelines: tuple[str, ...] = ()
     others: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -73,7 +75,7 @@ class ModularFamily(Family):
             return False
         self._require_plain(folder, "transformer")
         scheduler = folder.config("scheduler").get("_class_name")
-        if scheduler and scheduler != "FlowMatchEulerDiscreteScheduler":
+        if scheduler and scheduler not in self.schedulers:
             raise unsupported(folder.name, f"has the scheduler {scheduler}, which {self.title} is not run with here")
         for encoder in self.encoders:
             if not encoder.optional and not has(folder, encoder.part):

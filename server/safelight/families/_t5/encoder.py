@@ -25,13 +25,13 @@ class Encoded(NamedTuple):
 
 
 def encoder(files: Files, part: str) -> Any:
-    """The encoder half of a T5 in a model's folder.
+    """The encoder half of a T5, or of a UMT5 (https://arxiv.org/abs/2304.09151), in a model's folder.
 
     Raises:
         ProblemError: `unsupported_family`, when it is another model.
     """
     config = files.config(part)
-    if config.get("model_type") != "t5":
+    if config.get("model_type") not in ("t5", "umt5"):
         raise unsupported(files.name, f"reads prompts with {config.get('model_type') or 'another model'} in {part}")
     return _with_words(files.build(part, lambda: _empty(config)))
 
@@ -61,9 +61,10 @@ def original(files: Files, part: str, prefix: str) -> Any:
 
 
 def _empty(config: dict[str, Any]) -> Any:
-    from transformers import T5Config, T5EncoderModel
+    import transformers
 
-    module = T5EncoderModel(T5Config.from_dict(config))
+    name = "UMT5" if config.get("model_type") == "umt5" else "T5"
+    module = getattr(transformers, f"{name}EncoderModel")(getattr(transformers, f"{name}Config").from_dict(config))
     # One table of tokens under two names: files have it as `shared`, some a second time.
     module.encoder.embed_tokens = None
     return module
@@ -93,8 +94,19 @@ def tokenizer(files: Files, part: str) -> Any:
     return T5TokenizerFast.from_pretrained(files.folder(part), local_files_only=True)
 
 
-def encode(tokenizer: Any, encoder: Any, pieces: Sequence[Piece], length: int, device: torch.device) -> Encoded:
+def encode(
+    tokenizer: Any,
+    encoder: Any,
+    pieces: Sequence[Piece],
+    length: int,
+    device: torch.device,
+    *,
+    masked: bool = False,
+) -> Encoded:
     """A prompt as `length` tokens: cut to that, or filled up.
+
+    What lies behind the text is encoded with it, or, where the denoiser was trained so (`masked`), is not looked at and
+    becomes zeros.
 
     Weights move a token's embedding away from, or towards, what the encoder gives at its place for an empty text.
     """
@@ -113,10 +125,15 @@ def encode(tokenizer: Any, encoder: Any, pieces: Sequence[Piece], length: int, d
     def row(ids: list[int]) -> list[int]:
         return ids + [tokenizer.eos_token_id] + [tokenizer.pad_token_id] * (length - 1 - len(ids))
 
-    # The empty text is one more row of the same call. The denoisers were trained with what lies behind a text as well,
-    # so nothing is masked.
-    rows = torch.tensor([row(tokens)] + [row([])] * weighted, device=device)
-    found = encoder(rows)[0].to("cpu", torch.float32)
+    # The empty text is one more row of the same call.
+    texts = [tokens] + [[]] * weighted
+    rows = torch.tensor([row(ids) for ids in texts], device=device)
+    if masked:
+        ends = torch.tensor([len(ids) + 1 for ids in texts], device=device)
+        mask = torch.arange(length, device=device) < ends[:, None]
+        found = encoder(rows, mask.long())[0].to("cpu", torch.float32) * mask[..., None].cpu()
+    else:
+        found = encoder(rows)[0].to("cpu", torch.float32)
     if weighted:
         each = torch.ones(length)
         each[: len(weights)] = torch.tensor(weights)

@@ -12,11 +12,11 @@ _WORDS = (
 _SPACE = "\u2581"
 
 
-def encoder(width: int) -> Any:
-    """With random weights: its `d_model` is `width`."""
-    from transformers import T5Config, T5EncoderModel
+def encoder(width: int, kind: str = "T5") -> Any:
+    """With random weights: its `d_model` is `width`. `kind` is T5 or UMT5."""
+    import transformers
 
-    config = T5Config(
+    config = getattr(transformers, f"{kind}Config")(
         vocab_size=len(_vocabulary()),
         d_model=width,
         d_kv=8,
@@ -26,7 +26,7 @@ def encoder(width: int) -> Any:
         feed_forward_proj="gated-gelu",
         is_encoder_decoder=False,
     )
-    return T5EncoderModel(config)
+    return getattr(transformers, f"{kind}EncoderModel")(config)
 
 
 def tokenizer() -> Any:

@@ -1,0 +1,7 @@
+"""Wan 2.1, text to video: https://arxiv.org/abs/2503.20314."""
+
+from __future__ import annotations
+
+from .family import FAMILY
+
+__all__ = ["FAMILY"]
