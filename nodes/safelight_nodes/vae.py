@@ -76,7 +76,7 @@ def decode_video(
         hint = "Choose one with latent.select."
         raise ProblemError(Problem(code="wrong_batch", message=message, hint=hint, port="latent"))
     family = ctx.models.families.get(latent.family or vae.family)
-    at_once = family.latent.frames if family else 1
+    at_once = family.frames if family else 1
     with leased_codec(ctx, vae, canvas_size(latent), latent.family, at_once) as codec:
         if not isinstance(codec, VideoVAEModel):
             message, hint = f"The VAE {vae.source.name!r} is one of images.", "Use the VAE of the model of videos."

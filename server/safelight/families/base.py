@@ -196,6 +196,10 @@ class Family(ABC):
     def space(self) -> str:
         return self.latent.name
 
+    @property
+    def frames(self) -> int:
+        return self.latent.frames
+
     # What it is told by. Each may raise `unsupported(...)` for what is of the family and still cannot be run.
 
     @abstractmethod

@@ -256,7 +256,8 @@ def _added(layer: Any, given: Tensor, parts: Mapping[str, Tensor], kron: bool, s
         return bias.reshape(-1, *[1] * (given.dim() - 2)) if spatial else bias
     difference = _difference(parts, layer.weight, kron, strength)
     if isinstance(layer, torch.nn.Conv2d):
-        return layer._conv_forward(given, difference, bias)
+        # As the layer itself pads.
+        return layer._conv_forward(given, difference, bias)  # pyright: ignore[reportPrivateUsage]
     if isinstance(layer, torch.nn.GroupNorm):
         return functional.group_norm(given, layer.num_groups, difference, bias, layer.eps)
     if isinstance(layer, torch.nn.LayerNorm):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from safelight.families._original.vae import channels as vae_channels
 from safelight.families._original.vae import vae_prefix
-from safelight.families.base import FileKind
+from safelight.families.base import FileKind, unsupported
 
 from .lora import modules_in
 
@@ -25,6 +25,7 @@ class Signs:
     `names` are sets of names of tensors of which one must be there whole, `lora` how the names of what a LoRA changes
     may begin. `shared` are such beginnings that other families have as well: `widths` of what they take in tell them
     apart. `others` are parts of names by which a relative of the family is told; dots of both are underscores here.
+    `get` is a model of the family on the hub, for one that is read in the layout of diffusers alone.
     """
 
     names: tuple[tuple[str, ...], ...]
@@ -32,17 +33,21 @@ class Signs:
     others: tuple[str, ...]
     shared: tuple[str, ...] = ()
     widths: range = range(0)
+    get: str = ""
 
 
 WHOLE = ("first_stage_model.", "vae.", "text_encoders.", "cond_stage_model.", "conditioner.")
 """How the names of what goes with a denoiser begin in a whole model's file."""
 
 
-def claims(signs: Signs, kind: FileKind, header: Header, channels: int) -> bool:
-    """Whether a file is of the family that has these signs, and latents of so many channels."""
+def claims(signs: Signs, title: str, kind: FileKind, name: str, header: Header, channels: int) -> bool:
+    """Whether a file is of the family that has these signs and this title, and latents of so many channels.
+
+    Raises:
+        ProblemError: `unsupported_family` for a model in one file where folders alone are read, with where to get it.
+    """
     if kind == "vae":
-        prefix = vae_prefix(header)
-        return prefix == "" and vae_channels(header) == channels
+        return not signs.get and vae_prefix(header) == "" and vae_channels(header) == channels
     flat = [key.replace(".", "_") for key in header.tensors]
     if any(other in key for key in flat for other in signs.others):
         return False
@@ -53,6 +58,12 @@ def claims(signs: Signs, kind: FileKind, header: Header, channels: int) -> bool:
         return any(module.startswith(signs.shared) and width in signs.widths for module, width in changed.items())
     if kind not in ("pipeline", "unet") or denoiser_prefix(signs, header) is None:
         return False
+    if signs.get:
+        hint = (
+            f"It is read as a folder in the layout of diffusers: model_index.json beside transformer, vae and the text "
+            f"encoders, as {signs.get} has it on the hub."
+        )
+        raise unsupported(name, f"is a {title} model in one file", hint)
     whole = any(name.startswith(WHOLE) for name in header.tensors)
     return whole == (kind == "pipeline")
 

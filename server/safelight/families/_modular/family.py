@@ -104,7 +104,7 @@ class ModularFamily(Family):
         return "vae" if mine else None
 
     def claims(self, kind: FileKind, name: str, header: Header) -> bool:
-        if not claims(self.signs, kind, header, self.latent.channels):
+        if not claims(self.signs, self.title, kind, name, header, self.latent.channels):
             return False
         if kind in ("pipeline", "unet"):
             # A damaged file tells no channels; what it lacks is named when it is loaded.
@@ -129,7 +129,8 @@ class ModularFamily(Family):
         return self.config_of(translated_shapes(shapes, self.rules(shapes)))
 
     def text_sorts(self) -> tuple[tuple[str, bool], ...]:
-        return tuple((encoder.sort, encoder.optional) for encoder in self.encoders)
+        alone = () if self.signs.get else self.encoders
+        return tuple((encoder.sort, encoder.optional) for encoder in alone)
 
     def prefixes(self, kind: str) -> tuple[str, ...]:
         return {
