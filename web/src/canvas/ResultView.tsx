@@ -60,7 +60,7 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
       ) : images.length ? (
         images.slice(0, 9).map((one, index) => (
           <img
-            key={one.url}
+            key={`${index} ${one.url}`}
             src={one.thumbnail}
             alt={one.name}
             draggable={false}

@@ -309,13 +309,17 @@ function showResult(run: string, flat: string, result: Partial<Result>): void {
 /** At the node that made them, and at every instance around it, with what other turns and nodes of the run made. */
 function showFiles(run: string, flat: string, files: NodeFile[]): void {
   const tab = useApp.getState().tabs.find((candidate) => candidate.run === run);
-  const path = plainId(run, flat).split("/");
-  for (let depth = path.length; depth > 0; depth--) {
-    const node = path.slice(0, depth).join("/");
+  for (const node of around(plainId(run, flat))) {
     const before = tab && useResults.getState().results[resultKey(tab.id, node)];
-    const kept = before?.run === run ? before.files.filter((old) => !files.some((file) => file.name === old.name)) : [];
-    showResult(run, node, { files: [...kept, ...files], run, live: undefined });
+    const others = before?.run === run ? before.files.filter((old) => !files.some((file) => file.digest === old.digest && file.name === old.name)) : [];
+    showResult(run, node, { files: [...others, ...files], run, live: undefined });
   }
+}
+
+/** A node and the instances around it: `a/b/c` is inside `a/b` and `a`. */
+function around(node: string): string[] {
+  const path = node.split("/");
+  return path.map((_, depth) => path.slice(0, path.length - depth).join("/"));
 }
 
 /** The values that a node does not show in its own fields anyway. */
@@ -335,7 +339,12 @@ function takeRun(run: Run): void {
   if (isActive(run)) return;
   const tab = useApp.getState().tabs.find((candidate) => candidate.run === run.id);
   if (!tab) return;
-  for (const file of run.files) if (file.node) showFiles(run.id, file.node, [file]);
+  // What was told while it ran may have been without its document yet: the list at the end goes before.
+  const made = new Map<string, NodeFile[]>();
+  for (const file of run.files) {
+    for (const node of file.node ? around(plainId(run.id, file.node)) : []) made.set(node, [...(made.get(node) ?? []), file]);
+  }
+  for (const [node, files] of made) setResult(resultKey(tab.id, node), { files, run: run.id, live: undefined });
   if (run.status === "failed") {
     const problem = run.problems.find(isError);
     toast(t("run.failed", { message: problem ? problemLine(problem) : "" }), "error");
