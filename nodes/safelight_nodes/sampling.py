@@ -46,6 +46,12 @@ _Guidance = Annotated[
     "How strongly the positive prompt is preferred to the negative one. 1 turns guidance off: the negative prompt is "
     "not looked at and a step takes half the time. 0, auto: what suits the model.",
 ]
+_AutoGuidance = Annotated[
+    bool,
+    Toggle(advanced=True),
+    "What a guidance of 0 means: on, what suits the model; off, no guidance, as 1. Documents from before 0 meant auto "
+    "have it off.",
+]
 _Sampler = Annotated[_SamplerName, "The method that removes the noise. auto: what suits the model."]
 _Scheduler = Annotated[
     _SchedulerName,
@@ -63,12 +69,9 @@ _Rescale = Annotated[
 
 
 def _as_before(values: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 had these defaults where a value was left out, and any guidance of 1 or less was none."""
-    found = {"steps": 20, "guidance": 7.0, "sampler": "dpmpp_2m", "scheduler": "model", **values}
-    guidance = found["guidance"]
-    if isinstance(guidance, int | float) and not isinstance(guidance, bool) and guidance == 0:
-        found["guidance"] = 1.0
-    return found
+    """Version 1 had these defaults where a value was left out, and a guidance of 0, typed or from a link, was none."""
+    before = {"steps": 20, "guidance": 7.0, "sampler": "dpmpp_2m", "scheduler": "model", "auto_guidance": False}
+    return {**before, **values}
 
 
 _TO_2 = Migration(inputs={"spacing": "scheduler"}, values=_as_before)
@@ -98,6 +101,7 @@ def sample(
         "holds, and makes only the last part of the steps.",
     ] = 1.0,
     guidance_rescale: _Rescale = 0.0,
+    auto_guidance: _AutoGuidance = True,
     ctx: Context,
 ) -> Latent:
     """Turn noise into an image's latent, step by step, guided by the conditioning.
@@ -118,7 +122,7 @@ def sample(
         )
     with _leased(ctx, model, latent) as denoiser:
         _require_guider(denoiser, guider)
-        chosen = _chosen(ctx, denoiser, steps, guidance, sampler, scheduler)
+        chosen = _chosen(ctx, denoiser, steps, guidance if guidance or auto_guidance else 1.0, sampler, scheduler)
         count = chosen.steps if denoise >= 1 else max(1, int(chosen.steps * denoise))
         request = SampleRequest(
             positive=positive,
@@ -157,6 +161,7 @@ def sample_part(
     scheduler: _Scheduler = "auto",
     seed: _Seed = 0,
     guidance_rescale: _Rescale = 0.0,
+    auto_guidance: _AutoGuidance = True,
     ctx: Context,
 ) -> Latent:
     """Make some of the steps of a schedule, so that several samplers, models or prompts can share one image.
@@ -167,7 +172,7 @@ def sample_part(
     memory again and differ slightly.
     """
     with _leased(ctx, model, latent) as denoiser:
-        chosen = _chosen(ctx, denoiser, steps, guidance, sampler, scheduler)
+        chosen = _chosen(ctx, denoiser, steps, guidance if guidance or auto_guidance else 1.0, sampler, scheduler)
         end = min(end_step, chosen.steps)
         if start_step >= end:
             raise ProblemError(

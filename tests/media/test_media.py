@@ -186,6 +186,13 @@ def test_a_scene_is_read_as_one_mesh_where_its_nodes_put_the_parts(mesh: Mesh) -
         glb.unpack(glb.join(scene, binary))
 
 
+def test_a_scene_whose_nodes_stand_in_several_places_ends_at_once(mesh: Mesh) -> None:
+    scene, binary = glb.split(glb.pack(glb.Triangles(mesh.vertices.numpy(), mesh.faces.numpy())))
+    scene["nodes"] = [{"children": [place + 1, place + 1]} for place in range(40)] + [{"mesh": 0}]
+    with pytest.raises(glb.NotMesh, match="two places"):
+        glb.unpack(glb.join(scene, binary))
+
+
 def test_the_place_of_a_video_does_not_stay_in_it(video: Video) -> None:
     data, _ = encoded(video, "mp4")
     place = next(start for kind, start, _, _ in boxes.boxes(data) if kind == b"moov")

@@ -302,16 +302,22 @@ def test_what_cannot_be_converted_is_told_and_nothing_is_left(tmp_path: Path) ->
     torch.save({"a": torch.ones(1), "x": Bad()}, tmp_path / "bad.pt")
     torch.save({"a": torch.ones(99)}, tmp_path / "cut.pt")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "cut.pt").read_bytes()[:300])
+    (tmp_path / "junk.pt").write_bytes(b"abc")
+    (tmp_path / "some.txt").write_bytes(b"abc")
+    torch.save({"n": 3}, tmp_path / "none.pt")
+    there = sorted(path.name for path in tmp_path.iterdir())
     for name, code in (
         ("bad.pt", "unsafe_weights"),
-        ("cut.pt", ""),
-        ("no.txt", "wrong_model"),
-        ("no.pt", "wrong_model"),
+        ("cut.pt", "weights_damaged"),
+        ("junk.pt", ""),
+        ("none.pt", "not_a_model"),
+        ("some.txt", "wrong_model"),
+        ("no.pt", "file_missing"),
     ):
         with pytest.raises(ProblemError) as caught:
             converted(tmp_path / name)
         assert code in ("", caught.value.problems[0].code)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.pt", "cut.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == there
 
 
 @pytest.mark.parametrize("layout", ["bare", "diffusion_model.", "diffusers", "gguf"])

@@ -15,6 +15,7 @@ from safelight.sdk import (
     Denoiser,
     Image,
     Lazy,
+    Migration,
     ModelRef,
     NodeDefinitionError,
     NodeSpec,
@@ -177,6 +178,25 @@ def test_versions_need_migrations() -> None:
 
     with pytest.raises(NodeDefinitionError, match="needs a migration from version 1"):
         node(version=2)(later)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"version": "2"}, "the version is a number from 1 on, and not '2'"),
+        ({"version": 0}, "and not 0"),
+        ({"version": 2, "migrations": {1: {"inputs": {}}}}, "by a Migration, not 1: dict"),
+        ({"version": 2, "migrations": {1: Migration(), 2: Migration()}}, "not 2: Migration"),
+        ({"deprecated": True}, "deprecated says what to use instead"),
+    ],
+)
+def test_versions_and_migrations_that_make_no_sense(given: dict[str, Any], said: str) -> None:
+    def later(*, a: int = 1) -> int:
+        """x"""
+        return a
+
+    with pytest.raises(NodeDefinitionError, match=said):
+        node(**given)(later)
 
 
 def test_values_must_be_frozen() -> None:

@@ -22,7 +22,6 @@ _TYPES = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 _FLOAT, _UINT = 5126, 5125
 _TRIANGLES = 4
-_DEEPEST = 200
 MOST_VERTICES = 20_000_000
 
 
@@ -163,12 +162,14 @@ def unpack(data: bytes) -> Triangles:
 
     scene, binary = split(data)
     found: list[Triangles] = []
+    vertices = 0
     try:
         for number, place in _placed(scene):
             for primitive in scene["meshes"][number]["primitives"]:
                 if primitive.get("mode", _TRIANGLES) == _TRIANGLES:
                     found.append(_primitive(scene, binary, primitive, place))
-                if sum(len(one.vertices) for one in found) > MOST_VERTICES:
+                    vertices += len(found[-1].vertices)
+                if vertices > MOST_VERTICES:
                     raise NotMesh(f"it has more than {MOST_VERTICES:,} vertices")
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise error if isinstance(error, NotMesh) else NotMesh("its description is damaged") from error
@@ -194,18 +195,23 @@ def _placed(scene: Mapping[str, Any]) -> list[tuple[int, ndarray]]:
 
     nodes = scene.get("nodes", [])
     scenes = scene.get("scenes", [])
-    roots = scenes[scene.get("scene", 0)].get("nodes", []) if scenes else range(len(nodes))
-    todo = [(number, numpy.eye(4), 0) for number in roots]
+    below = {child for node in nodes for child in node.get("children", ())}
+    tops = [number for number in range(len(nodes)) if number not in below]
+    roots = scenes[scene.get("scene", 0)].get("nodes", []) if scenes else tops
+    todo = [(number, numpy.eye(4)) for number in reversed(roots)]
     found: list[tuple[int, ndarray]] = []
+    seen: set[int] = set()
     while todo:
-        number, outer, depth = todo.pop(0)
-        if depth > _DEEPEST or len(found) > 100_000:
-            raise NotMesh("its scene is nested without end")
+        number, outer = todo.pop()
+        # glTF 2.0, 3.5.2: a node has one parent at most, so this also ends circles.
+        if number in seen:
+            raise NotMesh("a node of its scene stands in two places")
+        seen.add(number)
         node = nodes[number]
         place = outer @ _matrix(node)
         if "mesh" in node:
             found.append((node["mesh"], place))
-        todo += [(child, place, depth + 1) for child in node.get("children", ())]
+        todo += [(child, place) for child in reversed(node.get("children", ()))]
     return found
 
 

@@ -15,12 +15,16 @@ def converted(path: Path) -> Path:
     Only tensors are read: nothing of the pickle is run.
 
     Raises:
-        ProblemError: `wrong_model`, when it is no pickle; `unsafe_weights` or `weights_damaged`, when it holds other
-            things than tensors; `name_taken`, when the new file is there already; `cannot_write`.
+        ProblemError: `file_missing`; `wrong_model`, when it is no pickle; `not_a_model`, when it holds no tensors;
+            `unsafe_weights` or `weights_damaged`, when it holds other things than tensors; `name_taken`, when the new
+            file is there already; `cannot_write`.
     """
     from safetensors.torch import save_file
 
     target = path.with_suffix(".safetensors")
+    if not path.exists():
+        message, hint = f"There is no file {path}.", "Name one that is there."
+        raise ProblemError(Problem(code="file_missing", message=message, hint=hint, value=str(path)))
     if path.suffix.lower() not in PICKLES or not path.is_file():
         message = f"{path} is no file of pickled weights."
         hint = f"Name one that ends in {', '.join(PICKLES)}."
@@ -28,12 +32,11 @@ def converted(path: Path) -> Path:
     if target.exists():
         message = f"{target} is there already."
         raise ProblemError(Problem(code="name_taken", message=message, hint="Move it away first.", value=str(target)))
-    try:
-        found = load(path)
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        message = f"{path} is not a whole pickle of weights: {type(error).__name__}."
-        hint = "Copy or download it again."
-        raise ProblemError(Problem(code="weights_damaged", message=message, hint=hint, value=str(path))) from None
+    found = load(path)
+    if not found:
+        message = f"{path} holds no tensors."
+        hint = "Name a file of weights."
+        raise ProblemError(Problem(code="not_a_model", message=message, hint=hint, value=str(path)))
     partial = target.with_name(f".{target.name}.part")
     try:
         # Pieces of their own: safetensors keeps no memory that tensors share.

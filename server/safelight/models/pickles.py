@@ -66,17 +66,21 @@ def load(path: Path) -> dict[str, Tensor]:
     """The tensors of a pickle by name, out of what they were wrapped in, made by an unpickler that makes only tensors.
 
     Raises:
-        ProblemError: `unsafe_weights`, when it holds more than tensors.
+        ProblemError: `unsafe_weights`, when it holds more than tensors; `weights_damaged`.
     """
     import torch
 
     try:
         # Files older than torch 1.6 are no archives, and cannot be mapped.
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
-    except UnpicklingError as error:
-        message = f"{path} holds more than tensors, and is not opened: {str(error).splitlines()[0]}"
+    except UnpicklingError:  # its text advises to open the file all the same
+        message = f"{path} holds more than tensors, and is not opened."
         hint = "Use a safetensors version."
         raise ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=str(path))) from None
+    except Exception as error:
+        message = f"{path} is not a whole pickle of weights: {type(error).__name__}."
+        hint = "Copy or download it again."
+        raise ProblemError(Problem(code="weights_damaged", message=message, hint=hint, value=str(path))) from None
     return {name: tensor.detach() for name, tensor in _named(found) if isinstance(tensor, torch.Tensor)}
 
 

@@ -71,7 +71,7 @@ _ROWS: Mapping[Like, tuple[tuple[str, str], ...]] = {
     # Where it has installed models by kind; those that it only knows the place of are in its database.
     "invokeai": tuple(
         (f"models/{base}/{kind}", place)
-        for base in ("any", "sd-1", "sd-2", "sd-3", "sdxl", "sdxl-refiner", "flux")
+        for base in ["any", "sd-1", "sd-2", "sd-3", "sdxl", "sdxl-refiner", "flux"]
         for kind, place in (
             ("main", "checkpoints"),
             ("vae", "vae"),

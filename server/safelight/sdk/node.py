@@ -193,6 +193,8 @@ def node(
             raise NodeDefinitionError(f"{where}: the category {category!r} is not written as a module is named.")
         if isinstance(tags, str):
             raise NodeDefinitionError(f"{where}: tags are several: write ({tags!r},).")
+        if not isinstance(deprecated, str):  # packs are foreign code
+            raise NodeDefinitionError(f"{where}: deprecated says what to use instead, as a text.")
         spec = msgspec.structs.replace(described.spec, tags=tuple(tags), deprecated=deprecated)
         placed = replace(described, spec=spec, category=category).placed(category_of(function.__module__))
         setattr(function, _ATTRIBUTE, placed.with_aliases(_former(where, placed.spec, aliases)))
@@ -224,6 +226,14 @@ def _describe_node(
         raise NodeDefinitionError(f"{where}: a node is a plain function; write def, not async def.")
     if inspect.isgeneratorfunction(function):
         raise NodeDefinitionError(f"{where}: a node returns its outputs; it cannot yield them.")
+    if type(version) is not int or version < 1:  # packs are foreign code
+        raise NodeDefinitionError(f"{where}: the version is a number from 1 on, and not {version!r}.")
+    for old, migration in migrations.items():
+        if old not in range(1, version) or not isinstance(migration, Migration):
+            what = f"{old!r}: {type(migration).__name__}"
+            raise NodeDefinitionError(
+                f"{where}: migrations go from a version before {version} by a Migration, not {what}."
+            )
     missing = [old for old in range(1, version) if old not in migrations]
     if missing:
         raise NodeDefinitionError(f"{where}: version {version} needs a migration from version {missing[0]}.")

@@ -20,7 +20,7 @@ export function MissingList() {
       <h3>{t("missing.title")}</h3>
       <ul>
         {list.map((one, index) => {
-          const command = one.kind === "type" ? (one.pack ? `pip install ${one.pack}` : "") : hub(one.name) ? `safelight models get ${one.name}` : "";
+          const command = one.kind === "type" ? (one.pack ? `pip install ${one.pack}` : "") : hub(one.name) ? `safelight models download ${one.name}` : "";
           return (
             <li key={index} data-missing={one.name}>
               <strong>{one.name}</strong>

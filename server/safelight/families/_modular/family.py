@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -145,8 +145,7 @@ class ModularFamily(Family):
         if kind == "TextEncoder":
             return self._load_text(files)
         if kind == "Denoiser":
-            module = _module(files, "transformer", self.transformer)
-            self.complete(module)
+            module = _module(files, "transformer", self.transformer, self.complete)
             scheduler = files.config("scheduler") or self.default_scheduler(module.config)
             return Loaded({"transformer": module}, {"scheduler": scheduler, "latent_rgb": files.latent_rgb()})
         if kind == "VAE":
@@ -206,7 +205,7 @@ class ModularFamily(Family):
 
     def complete(self, transformer: Any) -> None:
         """Makes again what a transformer computes when it is made, and keeps beside its weights: it was made without
-        memory for either."""
+        memory for either. What is made here lies where the weights will."""
 
     def vae(self, held: Held) -> VAEModel:
         from safelight.diffusion.autoencoder import Codec
@@ -264,12 +263,21 @@ def has(folder: Folder, part: str) -> bool:
     return isinstance(entry, list) and len(entry) == 2 and entry[0] is not None
 
 
-def _module(files: Files, part: str, made: str) -> Any:
+def _module(files: Files, part: str, made: str, complete: Callable[[Any], None] | None = None) -> Any:
     import diffusers
+    import torch
 
     part = part if files.kind == "pipeline" else ""
     config = files.config(part)
     if config.get("_class_name") != made:
         raise unsupported(files.name, f"holds a {config.get('_class_name') or 'model without a class'} as its {part}")
     cls = getattr(diffusers, made)
-    return files.build(part, lambda: cls.from_config(config))
+
+    def make() -> Any:
+        module = cls.from_config(config)
+        if complete is not None:
+            with torch.device(files.device):
+                complete(module)
+        return module
+
+    return files.build(part, make)

@@ -75,7 +75,8 @@ def claims(family: Generation, kind: FileKind, name: str, header: Header) -> boo
         return _is_unet(family, name, header)
     if kind == "vae":
         # All generations have one shape, so a file without metadata is claimed by each of them.
-        return vae_prefix(header) == "" and channels(header) == family.latent.channels
+        # The refiner has that of XL.
+        return not family.scored and vae_prefix(header) == "" and channels(header) == family.latent.channels
     if kind == "controlnet":
         return controlnets.layout(header) is not None and _is_controlnet(family, name, header)
     if kind == "ip_adapter":

@@ -35,13 +35,8 @@ class Wan(ModularFamily):
         return super().component(folder)
 
     def complete(self, transformer: Any) -> None:
-        import torch
-
         config = transformer.config
-        with torch.device(transformer.device):
-            transformer.rope = type(transformer.rope)(
-                config.attention_head_dim, config.patch_size, config.rope_max_seq_len
-            )
+        transformer.rope = type(transformer.rope)(config.attention_head_dim, config.patch_size, config.rope_max_seq_len)
 
     def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
         del config
