@@ -146,13 +146,13 @@ def load_text_encoders(
     order = [sort for sort, _ in wanted.text_sorts()]
     lacking = [sort for sort, optional in wanted.text_sorts() if sort not in sorts and not optional]
     unread = [sort for sort in sorts if sort not in order]
-    if lacking or unread or len(sorts) < len(given):
+    if not sorts or lacking or unread or len(sorts) < len(given):
         has = ", ".join(_SAID[sort] for sort in order) or "none in files of their own"
         message = f"The files hold {', '.join(_SAID[sort] for sort in sorts)}; {wanted.title} reads with {has}."
         port = sorts[unread[0]][0] if unread else "first"
         hint = "Name one file for each of them, or choose another family."
         raise ProblemError(
-            Problem(code="wrong_text_encoders", message=message, hint=hint, port=port, value=names[port])
+            Problem(code="wrong_text_encoders", message=message, hint=hint, port=port, value=names.get(port, ""))
         )
     sources = [sorts[sort][1] for sort in order if sort in sorts]
     return ModelRef("TextEncoder", wanted.id, sources[0], "", precision, beside=tuple(sources[1:]))
@@ -163,7 +163,7 @@ _SAID = {"clip_l": "CLIP-L", "clip_h": "CLIP-H", "clip_g": "CLIP-G", "t5": "T5"}
 
 def _family_of(ctx: Context, sorts: Collection[str]) -> str:
     """The family that reads with these text encoders: with all of its own, or with those it does not do without."""
-    families = ctx.models.families.values()
+    families = [one for one in ctx.models.families.values() if one.text_sorts()]
     whole = [one.id for one in families if {sort for sort, _ in one.text_sorts()} == set(sorts)]
     needed = [one.id for one in families if {sort for sort, optional in one.text_sorts() if not optional} == set(sorts)]
     if whole or needed:

@@ -30,7 +30,7 @@ def both(request: Any, tmp_path: Path, make_store: Callable[..., ModelStore]) ->
     folder = tiny_models.tiny_controlnet(tmp_path / "models" / "folder", family)
     there = load_families()
     small = {}
-    for name in ("sd1", "sd2", "sdxl"):
+    for name in ("sd1", "sd2", "sdxl", "sdxl_refiner"):
         full = there[name]
         assert isinstance(full, UNetFamily)
         small[name] = replace(full, unet={**full.unet, **unet_config(full)})

@@ -32,11 +32,12 @@ class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Key:
-    """What makes two leases share a component: everything but the patches."""
+    """What makes two leases share a component: everything but the patches and the schedule, which are put on it."""
 
     kind: str
     source: Source
     beside: tuple[Source, ...]
+    family: str
     precision: str
 
 

@@ -113,7 +113,9 @@ class Library:
             message = f"{name!r} is {SAID[layout.kind]}, and {SAID.get(kind, kind)} is needed here."
             known = sorted(self._names_of(kind))
             if layout.kind == "foreign" and kind == "pipeline":
-                raise self.families.unsupported(name, "is of a family that no other node knows; pipeline.run runs it")
+                raise self.families.unsupported(
+                    name, "is not loaded in parts by any family here; pipeline.run runs it whole"
+                )
             hint = f"There are {one_of(known)}." if known else "Choose another one."
             if layout.kind in LOADED_BY:
                 hint = f"The node {LOADED_BY[layout.kind]} loads it. {hint}"

@@ -88,7 +88,7 @@ _LORAS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("HunyuanVideo", ("txt_in_individual_token_refiner",)),
     ("Flux.2", ("double_stream_modulation",)),
     ("Qwen-Image", ("transformer_blocks_0_img_m", "transformer_blocks_0_txt_m")),
-    ("Wan", ("blocks_0_self_attn_", "blocks_0_cross_attn_", "blocks_0_ffn_")),
+    ("Wan, whose LoRAs are not read yet", ("blocks_0_self_attn_", "blocks_0_cross_attn_", "blocks_0_ffn_")),
     ("Z-Image", ("layers_0_attention_", "noise_refiner_")),
     ("LTX-Video or PixArt", ("transformer_blocks_0_attn1_", "transformer_blocks_0_attn2_")),
     ("Stable Cascade", ("down_blocks_0_1_attention_", "down_blocks_0_2_attention_")),

@@ -100,10 +100,6 @@ class ModelStore:
     def encoder(self, source: Source) -> str:
         return self._library.encoder(source)
 
-    def on_download(self, progress: Progress) -> None:
-        """Tells `progress` of downloads from now on."""
-        self._library.progress = progress
-
     def add(self, path: Path) -> str:
         """Lets a file or folder outside the model folders be named (see `Names.add`); returns the name."""
         return self._library.names.add(path)
@@ -213,7 +209,9 @@ class ModelStore:
     def _take(self, ref: ModelRef[Any], scratch: int) -> Entry:
         patches = tuple(patch for patch in ref.patches if patch.weight)
         target, layout = self._target(ref)
-        key = Key(ref.kind, ref.source, ref.beside, str(target.dtype))
+        # The same files are other modules to another family only where it says how they are put together.
+        family = ref.family if ref.kind == "TextEncoder" else ""
+        key = Key(ref.kind, ref.source, ref.beside, family, str(target.dtype))
         idle = [entry for entry in self._shelf.of(key) if not entry.users]
         shared = [entry for entry in self._shelf.of(key) if entry.users and entry.state == patches]
         entry = (shared or idle or [None])[0]

@@ -48,10 +48,9 @@ class ModularFamily(Family):
     `pipelines` are the classes of its models in `model_index.json`, `others` those of related models that cannot be
     run, with what they are. `transformer` is the class of its denoiser, `autoencoder` that of its VAE, `blocks` that of
     its modular blocks, `lora_loader` that of diffusers which reads its LoRAs, `schedulers` those that its models may
-    come with. `cells` is how many cells of a latent
-    along one side make a token of the transformer, `channels` how many it takes in a token's cells (relatives take
-    more, beside the latent). `signs` tell its files. `text_settings` is the denoiser's configuration that its text
-    encoders go by where they are loaded without one.
+    come with. `cells` is how many cells of a latent along one side make a token of the transformer, `channels` how many
+    it takes in a token's cells (relatives take more, beside the latent). `signs` tell its files. `text_settings` is the
+    denoiser's configuration that its text encoders go by where they are loaded without one.
     """
 
     transformer: str = ""

@@ -188,7 +188,7 @@ def _is_controlnet(family: Generation, name: str, header: Header) -> bool:
         raise unsupported(name, "is a ControlNet of several kinds in one (union), which is not supported yet")
     sized = f"{prefix}label_emb.0.0.weight" in names or f"{prefix}add_embedding.linear_1.weight" in names
     if sized:
-        return family.sized
+        return family.sized and not family.scored
     attention = _ATTENTION.removeprefix(_LDM) if original else _DIFFUSERS_ATTENTION
     widths = [header.shape(prefix + attention.format(block))[-1:] for block in (0, 1, 2, 4)]
     width = next((width[0] for width in widths if width), 0)

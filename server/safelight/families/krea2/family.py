@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safelight.families._lm.encoder import Reading
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
-from safelight.families.base import Files, Held, Loaded
+from safelight.families.base import FileKind, Files, Folder, Held, Loaded
 from safelight.families.qwen_image import FAMILY as QWEN
 from safelight.sdk.leased import Presets, VAEModel
 
@@ -37,6 +37,11 @@ READING = Reading(
 
 @dataclass(frozen=True)
 class Krea2(ModularFamily):
+    def component(self, folder: Folder) -> FileKind | None:
+        # Its VAE is that of Qwen-Image.
+        found = super().component(folder)
+        return None if found == "vae" else found
+
     def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
         del config
         return {

@@ -30,8 +30,8 @@ class Wan(ModularFamily):
     def component(self, folder: Folder) -> FileKind | None:
         config = folder.config("")
         # Qwen-Image has the same autoencoder under a name of its own.
-        if config.get("_class_name") == self.autoencoder and config.get("z_dim", 16) == self.latent.channels:
-            return "vae"
+        if config.get("_class_name") == self.autoencoder:
+            return "vae" if config.get("z_dim", 16) == self.latent.channels else None
         return super().component(folder)
 
     def complete(self, transformer: Any) -> None:
