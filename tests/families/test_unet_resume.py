@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from families.test_flow_resume import KILLED_AT, _run, workflow
+from families.resuming import goes_on, killable, workflow
 from safelight.families import load_families
 from safelight.families._clip.tiny import seeded
 from safelight.families._unet.generation import Generation
@@ -84,24 +79,10 @@ def changed(kind: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@killable
 @pytest.mark.parametrize("kind", ["inpainting", "edit", "depth", "refiner"])
 def test_killed_after_a_step_it_goes_on_and_ends_in_the_same_bits(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # So that nothing is measured, and both processes compute alike.
-    monkeypatch.setenv("SAFELIGHT_DEVICE", "cpu")
-    monkeypatch.setenv("SAFELIGHT_PRECISION", "float32")
-    killed, straight = tmp_path / "killed", tmp_path / "straight"
-    tiny(kind, killed / "models")
-    shutil.copytree(killed / "models", straight / "models")
-    file = tmp_path / "flow.json"
-    file.write_text(json.dumps(changed(kind)))
-    program = [sys.executable, str(Path(__file__).parent / "killed_flow.py"), str(killed), str(file), str(KILLED_AT)]
-    assert subprocess.run(program, check=False).returncode == -signal.SIGKILL
-    first, images = _run(killed, file)
-    assert 1 < first <= KILLED_AT, "it went on from a checkpoint"
-    whole, others = _run(straight, file)
-    assert whole == 1
-    assert [path.read_bytes() for path in images] == [path.read_bytes() for path in others]
-    assert len(images) == (1 if kind == "edit" else 2)
+    images = goes_on(lambda models: tiny(kind, models), changed(kind), "*.png", tmp_path, monkeypatch)
+    assert images == (1 if kind == "edit" else 2)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +10,10 @@ from typing import Any
 import pytest
 import torch
 
+from families.resuming import goes_on, killable, workflow
 from node_bench import BenchContext, distance
-from safelight.app import Studio
 from safelight.diffusion.autoencoder import leased_codec
 from safelight.diffusion.noise import draw, generators
-from safelight.engine import NodeProgress, RunOptions
 from safelight.engine.cache.fingerprints import Fingerprints
 from safelight.environment import Environment
 from safelight.families import load_families
@@ -198,69 +193,22 @@ def test_relatives_that_cannot_be_run_are_refused(tmp_path: Path) -> None:
         assert _code(kit.loaded) == "unsupported_family"
 
 
-def workflow(save: bool = False) -> dict[str, Any]:
-    sampler = {"steps": STEPS, "guidance": 4.0, "seed": 3}
-    found = {
-        "format": "safelight/1",
-        "nodes": {
-            "load": {"type": "models.load", "values": {"model": "mine"}},
-            "said": {"type": "text.encode", "values": {"text": "a red apple"}},
-            "unsaid": {"type": "text.encode", "values": {"text": "dark"}},
-            "empty": {"type": "latent.empty_video", "values": {"width": 64, "height": 48, "frames": 33}},
-            "sample": {"type": "sampling.sample", "values": sampler},
-            "decode": {"type": "vae.decode_video"},
-            "save": {"type": "video.save", "values": {"name": "clip", "format": "mp4" if save else "webp"}},
-        },
-        "links": [
-            {"from": "load.text", "to": "said.encoder"},
-            {"from": "load.text", "to": "unsaid.encoder"},
-            {"from": "load.vae", "to": "empty.vae"},
-            {"from": "load.model", "to": "sample.model"},
-            {"from": "said.conditioning", "to": "sample.positive"},
-            {"from": "unsaid.conditioning", "to": "sample.negative"},
-            {"from": "empty.latent", "to": "sample.latent"},
-            {"from": "load.vae", "to": "decode.vae"},
-            {"from": "sample.latent", "to": "decode.latent"},
-            {"from": "decode.video", "to": "save.video"},
-        ],
-    }
-    if not save:
-        found["nodes"]["save"]["values"]["quality"] = 100
+def clip() -> dict[str, Any]:
+    """The shared workflow with a video in the place of the image, saved without loss."""
+    found = workflow()
+    nodes = found["nodes"]
+    nodes["empty"] = {"type": "latent.empty_video", "values": {"width": 64, "height": 48, "frames": 33}}
+    nodes["sample"]["values"] = {"steps": STEPS, "guidance": 4.0, "seed": 3}
+    nodes["decode"] = {"type": "vae.decode_video"}
+    nodes["save"] = {"type": "video.save", "values": {"name": "clip", "format": "webp", "quality": 100}}
+    found["links"].append({"from": "decode.video", "to": "save.video"})
+    del found["outputs"]
     return found
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+@killable
 def test_killed_after_a_step_it_goes_on_and_ends_in_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SAFELIGHT_DEVICE", "cpu")
-    monkeypatch.setenv("SAFELIGHT_PRECISION", "float32")
-    killed, straight = tmp_path / "killed", tmp_path / "straight"
-    load_families()["wan"].tiny(killed / "models" / "mine")
-    shutil.copytree(killed / "models", straight / "models")
-    file = tmp_path / "wan.json"
-    file.write_text(json.dumps(workflow()))
-    program = [sys.executable, str(Path(__file__).parent / "killed_flow.py"), str(killed), str(file), "3"]
-    assert subprocess.run(program, check=False).returncode == -signal.SIGKILL
-    first, clips = run(killed, file)
-    assert 1 < first <= 3, "it went on from a checkpoint"
-    whole, others = run(straight, file)
-    assert whole == 1
-    # All of a WebP but the workflow in it, which is the same: it is kept without loss.
-    assert [path.read_bytes() for path in clips] == [path.read_bytes() for path in others]
-    assert len(clips) == 1
-
-
-def run(home: Path, file: Path) -> tuple[int, list[Path]]:
-    """Runs to the end: the first step that was made, and the clips."""
-    steps: list[int] = []
-
-    def emit(event: object) -> None:
-        if isinstance(event, NodeProgress) and event.node == "sample":
-            steps.append(event.step)
-
-    with Studio.open(home) as studio:
-        document = studio.read(file)
-        outcome = studio.run(document, output=home / "output", emit=emit, options=RunOptions(checkpoint_seconds=0))
-    assert [problem.message for problem in outcome.result.problems if problem.level == "error"] == []
-    return steps[0], sorted((home / "output").glob("clip*"))
+    tiny = load_families()["wan"].tiny
+    assert goes_on(lambda models: tiny(models / "mine"), clip(), "clip*", tmp_path, monkeypatch) == 1
