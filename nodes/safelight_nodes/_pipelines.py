@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Cancelled, Context, Image, Mask, Problem, ProblemError, is_out_of_memory
@@ -27,7 +27,7 @@ class Bar:
     def __init__(self, ctx: Context, items: Iterable[Any] | None, total: int | None) -> None:
         self._ctx = ctx
         self._items = items
-        self.total = total if total is not None else len(items) if hasattr(items, "__len__") else 0  # type: ignore[arg-type]
+        self.total = total if total is not None else len(items) if isinstance(items, Sized) else 0
         self.n = 0
         self.preview: Image | None = None
 

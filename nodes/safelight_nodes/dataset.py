@@ -28,9 +28,8 @@ def _as_before(values: dict[str, Any]) -> dict[str, Any]:
     return {"index": "emoji/pictures.json", "pixels": "emoji/pictures.npy"} | values
 
 
-_RENAMED = Migration(outputs={"pictureset": "imageset"})
-_SET_TO_2 = replace(_RENAMED, values=_as_before)
 _TO_2 = Migration(inputs={"pictures": "images"}, outputs={"pictureset": "imageset"})
+_SET_TO_2 = replace(_TO_2, values=_as_before)
 
 
 @node(
@@ -63,7 +62,7 @@ def image_set(
     return opened(ctx.files.path(index), ctx.files.path(pixels), limit)
 
 
-@node(version=2, title="Open image folder", cache=False, migrations={1: _RENAMED})
+@node(version=2, title="Open image folder", cache=False, migrations={1: _TO_2})
 def image_folder(
     *,
     captions: Annotated[

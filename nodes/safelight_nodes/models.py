@@ -27,6 +27,7 @@ from safelight.sdk import (
     Toggle,
     node,
 )
+from safelight.sdk.leased import TEXT_ENCODERS
 
 PrecisionChoice = Annotated[
     Precision,
@@ -36,7 +37,6 @@ PrecisionChoice = Annotated[
 _HOW_STRONGLY = "How strongly it counts. 0 is not at all, 1 as it was trained."
 Weight = Annotated[float, Number(-10, 10, step=0.05), _HOW_STRONGLY]
 TextWeight = Annotated[float, Number(-10, 10, step=0.05, advanced=True), _HOW_STRONGLY]
-
 
 if TYPE_CHECKING:
     _FamilyName = str
@@ -147,8 +147,8 @@ def load_text_encoders(
     lacking = [sort for sort, optional in wanted.text_sorts() if sort not in sorts and not optional]
     unread = [sort for sort in sorts if sort not in order]
     if not sorts or lacking or unread or len(sorts) < len(given):
-        has = ", ".join(_SAID[sort] for sort in order) or "none in files of their own"
-        message = f"The files hold {', '.join(_SAID[sort] for sort in sorts)}; {wanted.title} reads with {has}."
+        has = ", ".join(TEXT_ENCODERS[sort] for sort in order) or "none in files of their own"
+        message = f"The files hold {', '.join(TEXT_ENCODERS[sort] for sort in sorts)}; {wanted.title} reads with {has}."
         port = sorts[unread[0]][0] if unread else "first"
         hint = "Name one file for each of them, or choose another family."
         raise ProblemError(
@@ -158,9 +158,6 @@ def load_text_encoders(
     return ModelRef("TextEncoder", wanted.id, sources[0], "", precision, beside=tuple(sources[1:]))
 
 
-_SAID = {"clip_l": "CLIP-L", "clip_h": "CLIP-H", "clip_g": "CLIP-G", "t5": "T5"}
-
-
 def _family_of(ctx: Context, sorts: Collection[str]) -> str:
     """The family that reads with these text encoders: with all of its own, or with those it does not do without."""
     families = [one for one in ctx.models.families.values() if one.text_sorts()]
@@ -168,7 +165,7 @@ def _family_of(ctx: Context, sorts: Collection[str]) -> str:
     needed = [one.id for one in families if {sort for sort, optional in one.text_sorts() if not optional} == set(sorts)]
     if whole or needed:
         return (whole or needed)[0]
-    said = ", ".join(_SAID[sort] for sort in sorts)
+    said = ", ".join(TEXT_ENCODERS[sort] for sort in sorts)
     message = f"No family reads prompts with just {said}."
     hint = "Name the files of all text encoders that the model reads with."
     raise ProblemError(Problem(code="wrong_text_encoders", message=message, hint=hint, port="first", value=said))

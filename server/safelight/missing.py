@@ -10,32 +10,14 @@ from safelight.models.hub import split_name
 from safelight.models.manager import base_name, sources
 from safelight.models.trees import PLACES
 from safelight.models.walk import WEIGHTS
-from safelight.sdk.problem import Problem, ProblemError
+from safelight.protocol.models import MissingModel
+from safelight.sdk.problem import ProblemError
 from safelight.sdk.widgets import ModelPick
 
 _CODES = frozenset({"model_missing", "model_incomplete", "model_ambiguous", "wrong_model", "bad_path"})
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that is not there, or not to be told.
-
-    `ports` are where it is named (`node.port`). `url` is an address or a name of the hub to fetch it by, empty where
-    the workflow names none; `sha256`, `size` and `folder` what the workflow says of the file. `asks` is whether the
-    user must agree to the host first.
-    """
-
-    name: str
-    kind: str
-    ports: tuple[str, ...]
-    problem: Problem
-    url: str = ""
-    sha256: str = ""
-    size: int = 0
-    folder: str = ""
-    asks: bool = False
-
-
-def missing_models(studio: Studio, document: Document) -> list[Wanted]:
+def missing_models(studio: Studio, document: Document) -> list[MissingModel]:
     """Every model of a workflow that cannot be found, each once.
 
     Raises:
@@ -46,7 +28,7 @@ def missing_models(studio: Studio, document: Document) -> list[Wanted]:
         raise ProblemError(checked.problems)
     kinds = _kinds(checked.graph)
     said = sources(checked.document.data())
-    found: dict[tuple[str, str], Wanted] = {}
+    found: dict[tuple[str, str], MissingModel] = {}
     for problem in checked.problems:
         if problem.code not in _CODES or not isinstance(problem.value, str):
             continue
@@ -61,7 +43,7 @@ def missing_models(studio: Studio, document: Document) -> list[Wanted]:
         one = said.get(base_name(problem.value))
         at_hub = not problem.value.lower().endswith(WEIGHTS) and split_name(problem.value.partition("@")[0])[0]
         url = one.url if one is not None else problem.value if at_hub and problem.code == "model_missing" else ""
-        found[key] = Wanted(
+        found[key] = MissingModel(
             name=problem.value,
             kind=kind,
             ports=(port,),

@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 
 from safelight.app import Studio
-from safelight.missing import Wanted, missing_models
+from safelight.missing import missing_models
 from safelight.models import ModelEntry
 from safelight.models.entries import matching
 from safelight.models.orders import Order
 from safelight.models.trees import Trees
+from safelight.protocol.models import MissingModel
 from safelight.sdk.problem import Problem, ProblemError
 
 from .answer import print_json
@@ -36,8 +37,6 @@ _NEEDS = {
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
     action: str = _ALIASES.get(given.action) or given.action
-    if action == "convert" and given.name:
-        return _convert(Path(given.name[0]), given.json)
     with Studio.open(allow_download=action == "download" or given.get) as studio:
         try:
             if action in _NEEDS and not given.name:
@@ -112,7 +111,7 @@ def _missing(studio: Studio, given: argparse.Namespace) -> int:
     return 2 if problems else 1 if left else 0
 
 
-def _source(one: Wanted) -> str:
+def _source(one: MissingModel) -> str:
     if not one.url:
         return "The workflow does not say where it can be had."
     asks = " (you have not agreed to this host yet)" if one.asks else ""
@@ -201,18 +200,12 @@ def _fetch(studio: Studio, given: argparse.Namespace, order: Order) -> str:
         _bar("", "")
 
 
-def _convert(file: Path, as_json: bool) -> int:
+def _convert(studio: Studio, given: argparse.Namespace) -> int:
     from safelight.models.converting import converted
 
-    try:
-        made = converted(file)
-    except ProblemError as error:
-        if as_json:
-            print_json({"problems": list(error.problems)})
-        else:
-            report(error.problems)
-        return 2
-    if as_json:
+    del studio
+    made = converted(Path(given.name[0]))
+    if given.json:
         print_json({"path": str(made)})
     else:
         print(made)
@@ -242,4 +235,5 @@ _ACTIONS: Mapping[str, Callable[[Studio, argparse.Namespace], int]] = {
     "add": _add,
     "remove": _remove,
     "download": _download,
+    "convert": _convert,
 }

@@ -223,12 +223,6 @@ class Family(ABC):
         del kind, name, header
         return False
 
-    def part(self, header: Header) -> str:
-        """What a file is ('a UNet alone') that holds a part of a model which is only read in a folder with its
-        configuration; empty when it is none of this family."""
-        del header
-        return ""
-
     def text_sorts(self) -> tuple[tuple[str, bool], ...]:
         """Its text encoders as they lie in files of their own (`clip_l`, `clip_h`, `clip_g`, `t5`), in their order, and
         whether it does without; empty when they are not read so."""

@@ -7,6 +7,9 @@ import re
 
 import msgspec
 
+PREFIXES = ("", "model.diffusion_model.", "diffusion_model.", "transformer.", "model.", "net.", "module.")
+"""What programs put before the names of a denoiser."""
+
 
 class TensorEntry(msgspec.Struct, frozen=True):
     """A tensor of a file. `data_offsets` are its first byte and the one past its last, counted from `Header.start`."""

@@ -59,7 +59,10 @@ class Families(Mapping[str, Family]):
 
     def there(self) -> list[Family]:
         """All that load, in the order in which they are asked."""
-        return [found for key in self if (found := self._load(key)) is not None]
+        return list(self._each())
+
+    def _each(self) -> Iterator[Family]:
+        return (found for key in self if (found := self._load(key)) is not None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._finders)
@@ -86,16 +89,15 @@ class Families(Mapping[str, Family]):
         Raises:
             ProblemError: `unsupported_family`, saying what it seems to be.
         """
-        found = self._claimed(lambda family: family.is_pipeline(folder))
-        if found:
-            return found[0][0]
+        found = next(self._claimed(lambda family: family.is_pipeline(folder)), None)
+        if found is not None:
+            return found[0]
         made = folder.index.get("_class_name") or "pipeline without a class"
         raise self.unsupported(folder.name, f"is a {made}")
 
     def of_component(self, folder: Folder) -> tuple[Family, FileKind] | None:
         """The family and the kind of a folder of one component; None when it is of no family."""
-        found: list[tuple[Family, FileKind]] = self._claimed(lambda family: family.component(folder))
-        return found[0] if found else None
+        return next(self._claimed(lambda family: family.component(folder)), None)
 
     def of_file(self, kind: FileKind, name: str, header: Header) -> list[Family]:
         """The families that a file of this kind may be of, told by names and shapes.
@@ -108,32 +110,29 @@ class Families(Mapping[str, Family]):
             return claimed
         return [told]
 
-    def _claimed(self, question: Callable[[Family], T | None]) -> list[tuple[Family, T]]:
-        """The families that answer yes, each with its answer.
+    def _claimed(self, question: Callable[[Family], T | None]) -> Iterator[tuple[Family, T]]:
+        """The families that answer yes, each with its answer. One is imported when its turn comes to be asked.
 
         Raises:
             ProblemError: none does, and one refuses: it knows what it is, and that it cannot be run.
         """
-        claimed: list[tuple[Family, T]] = []
+        claimed = False
         refused: ProblemError | None = None
-        for family in self.there():
+        for family in self._each():
             try:
                 answer = question(family)
             except ProblemError as error:
                 refused = refused or error
                 continue
             if answer:
-                claimed.append((family, answer))
+                claimed = True
+                yield family, answer
         if refused is None or claimed:
-            return claimed
+            return
         hint = self.supported()
         raise ProblemError(
             problem if problem.hint else msgspec.structs.replace(problem, hint=hint) for problem in refused.problems
         )
-
-    def part(self, header: Header) -> str:
-        """What a file is that holds a part of a model which is only read in a folder; empty when it is none."""
-        return next((said for family in self.there() if (said := family.part(header))), "")
 
     def unsupported(self, name: str, what: str) -> ProblemError:
         return unsupported(name, what, self.supported())

@@ -14,7 +14,7 @@ from msgspec import Meta
 from safelight.graph import Document
 from safelight.host.files import Bytes
 from safelight.host.queue import without_details
-from safelight.missing import Wanted, missing_models
+from safelight.missing import missing_models
 from safelight.models import ModelEntry
 from safelight.models.entries import matching
 from safelight.models.orders import Order
@@ -27,7 +27,6 @@ from safelight.protocol.models import (
     FolderList,
     MissingBody,
     MissingList,
-    MissingModel,
     ModelFolder,
     ModelInfo,
     ModelList,
@@ -128,12 +127,7 @@ async def duplicates(call: Call) -> DuplicateList:
 async def missing(call: Call) -> MissingList:
     document = bytes(call.body.document)
     found = await call.state.host.graphs.call(lambda studio: missing_models(studio, Document.loads(document)))
-    return MissingList(models=[_missing(one) for one in found])
-
-
-def _missing(one: Wanted) -> MissingModel:
-    given = msgspec.structs.asdict(one)
-    return MissingModel(**{**given, "problem": without_details(one.problem)})
+    return MissingList(models=[msgspec.structs.replace(one, problem=without_details(one.problem)) for one in found])
 
 
 async def downloads(call: Call) -> DownloadList:

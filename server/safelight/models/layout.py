@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from safelight.families import Families, FileKind, unsupported
+from safelight.families import Families, FileKind
 from safelight.families._original.text import sort_of
 from safelight.families.files import embedding_vectors
 from safelight.sdk.codec import hash_text
@@ -225,10 +225,6 @@ class Reader:
         said = what_is(header)
         if said:
             raise self._families.unsupported(name, f"is {said}")
-        said = self._families.part(header)
-        if said:
-            hint = "It is read as a folder in the layout of diffusers: config.json beside the weights."
-            raise unsupported(name, f"is {said}, in one file", hint)
         # Last: one tensor of any name may be an embedding.
         if embedding_vectors(header):
             return self._claimed("embedding", name, header, path, {"": part})

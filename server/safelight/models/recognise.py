@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from safelight.families.files import lora_layers, lora_module
+from safelight.families.files import PREFIXES, lora_layers, lora_module
 
 from .headers import Header
-
-_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "transformer.", "model.", "net.", "module.")
-"""What programs put before the names of a denoiser."""
 
 
 class Sign(NamedTuple):
@@ -106,7 +103,7 @@ def is_lora(header: Header) -> bool:
 def what_is(header: Header) -> str:
     """What a file is that is not run ('a Wan model'); the empty string when no row fits."""
     names = header.tensors
-    for prefix in ("", *_PREFIXES):
+    for prefix in PREFIXES:
         found = next((sign.said for sign in SIGNS if _fits(sign, header, prefix)), "")
         if found:
             return found

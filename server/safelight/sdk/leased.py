@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from .values import Conditioning, Guider, Latent
 
+TEXT_ENCODERS = {"clip_l": "CLIP-L", "clip_h": "CLIP-H", "clip_g": "CLIP-G", "t5": "T5"}
+"""Text encoders that may lie in files of their own, as `text_sorts` has them, and what they are called."""
+
 
 @dataclass(frozen=True)
 class Presets:

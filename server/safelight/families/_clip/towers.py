@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from safelight.families._original.text import SAID, clip_prefix
+from safelight.families._original.text import clip_prefix
+from safelight.sdk.leased import TEXT_ENCODERS
 from safelight.sdk.problem import Problem, ProblemError
 
 from .vocabulary import CLIP_VOCABULARY, clip_tokenizer
@@ -104,7 +105,7 @@ def original_tower(files: Files, kind: Tower) -> Any:
     part, prefix = place(files, kind.sort, kind.prefix)
     found = clip_prefix(files.header(part), prefix)
     if found is None:
-        raise lacks(files, SAID[kind.sort])
+        raise lacks(files, TEXT_ENCODERS[kind.sort])
     start, open_clip = found
     given = files.tensors(part, start)
     if open_clip:

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 from safelight.families._original.vae import channels as vae_channels
 from safelight.families._original.vae import vae_prefix
 from safelight.families.base import FileKind, unsupported
+from safelight.families.files import PREFIXES
 
 from .lora import modules_in
 
 if TYPE_CHECKING:
     from safelight.families.files import Header
-
-PREFIXES = ("", "model.diffusion_model.", "diffusion_model.", "transformer.", "model.", "net.", "module.")
-"""What programs put before the names of a denoiser."""
 
 
 @dataclass(frozen=True)

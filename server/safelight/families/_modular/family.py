@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from safelight.families._clip.towers import Tower
 from safelight.families._modular.detect import Signs, claims, denoiser_prefix
 from safelight.families._original.names import Rule, Shapes, shapes_of, translated, translated_shapes
-from safelight.families._original.text import SAID
 from safelight.families.base import Family, FileKind, Files, Folder, Held, Loaded, Lora, Parts, unsupported
 from safelight.families.files import Header
+from safelight.sdk.leased import TEXT_ENCODERS
 from safelight.sdk.problem import Problem, ProblemError
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class ModularFamily(Family):
                 modules[encoder.part] = t5.original(files, part, start)
                 tokenizers.append(t5.tokenizer(files, "tokenizer"))
             elif not encoder.optional:
-                raise towers.lacks(files, SAID[encoder.sort])
+                raise towers.lacks(files, TEXT_ENCODERS[encoder.sort])
         whole = files.kind == "pipeline"
         config = self.original_config(files.header()) if whole else self.text_settings
         return Loaded(modules, {"tokenizers": tuple(tokenizers), "transformer": config})

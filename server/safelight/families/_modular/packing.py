@@ -20,3 +20,13 @@ def unpacked(latents: Tensor, size: tuple[int, int]) -> Tensor:
     batch, _, channels = latents.shape
     blocks = latents.view(batch, size[0] // 2, size[1] // 2, channels // 4, 2, 2)
     return blocks.permute(0, 3, 1, 4, 2, 5).reshape(batch, channels // 4, *size)
+
+
+class TwoByTwo:
+    """For denoisers whose blocks take their latents so."""
+
+    def packed(self, latents: Tensor) -> Tensor:
+        return packed(latents)
+
+    def unpacked(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
+        return unpacked(latents, size)

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
 WIDTHS = {768: "clip_l", 1024: "clip_h", 1280: "clip_g"}
 """CLIP's text encoders by their channels."""
-SAID = {"clip_l": "CLIP-L", "clip_h": "CLIP-H", "clip_g": "CLIP-G", "t5": "T5"}
 _HUGGING_FACE = ("text_model.encoder.layers.0.self_attn.q_proj.weight", "encoder.layers.0.self_attn.q_proj.weight")
 OPEN_CLIP = "transformer.resblocks.0.attn.in_proj_weight"
 _T5 = "encoder.block.0.layer.0.SelfAttention.q.weight"
@@ -36,7 +35,7 @@ def t5_prefix(header: Header, prefix: str = "") -> str | None:
 
 
 def sort_of(header: Header) -> str:
-    """Which text encoder a file is that holds it alone (a key of `SAID`); empty when it is none that is read."""
+    """Which text encoder a file holds alone (a key of `TEXT_ENCODERS`); empty when it is none that is read."""
     if any("vision_model." in name or name.startswith(("visual.", "decoder.")) for name in header.tensors):
         return ""
     if t5_prefix(header) is not None:

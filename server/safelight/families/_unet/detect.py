@@ -116,8 +116,8 @@ def _is_unet(family: Generation, name: str, header: Header) -> bool:
     if not set(_DIFFUSERS) <= names.keys():
         return False
     whole = Header(names, {}, 0)
-    attention = "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight"
-    width = next((shape[-1] for block in (0, 1) if (shape := whole.shape(attention.format(block)))), 0)
+    widths = [whole.shape(_DIFFUSERS_ATTENTION.format(block))[-1:] for block in (0, 1)]
+    width = next((width[0] for width in widths if width), 0)
     labelled = "add_embedding.linear_1.weight" in names
     taken = whole.shape("conv_in.weight")[1:2]
     if taken in _CHANNELS:

@@ -6,16 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._modular.denoiser import ModularDenoiser, Work
-from safelight.families._modular.packing import packed, unpacked
+from safelight.families._modular.packing import TwoByTwo
 from safelight.sdk import Context, ProblemError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from safelight.sdk.leased import SampleRequest
 
 
-class FluxDenoiser(ModularDenoiser):
+class FluxDenoiser(TwoByTwo, ModularDenoiser):
     @property
     def widths(self) -> Mapping[str, int]:
         return {**super().widths, "pooled": self.transformer.config.pooled_projection_dim}
@@ -40,9 +38,3 @@ class FluxDenoiser(ModularDenoiser):
             "pooled_prompt_embeds": work.text(work.positive, "pooled"),
             "guidance_scale": work.request.guidance,
         }
-
-    def packed(self, latents: Tensor) -> Tensor:
-        return packed(latents)
-
-    def unpacked(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
-        return unpacked(latents, size)

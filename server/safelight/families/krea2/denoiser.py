@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.families._modular.denoiser import Work
 from safelight.families._modular.guided import GuidedDenoiser
-from safelight.families._modular.packing import packed, unpacked
+from safelight.families._modular.packing import TwoByTwo
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from safelight.sdk import Prompt
 
 
-class Krea2Denoiser(GuidedDenoiser):
+class Krea2Denoiser(TwoByTwo, GuidedDenoiser):
     from_images = False
 
     @property
@@ -27,12 +27,6 @@ class Krea2Denoiser(GuidedDenoiser):
 
     def said(self, work: Work, prompt: Prompt) -> dict[str, Any]:
         return {**super().said(work, prompt), "prompt_embeds_mask": work.text(prompt, "mask").bool()}
-
-    def packed(self, latents: Tensor) -> Tensor:
-        return packed(latents)
-
-    def unpacked(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
-        return unpacked(latents, size)
 
     def finished(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
         del size

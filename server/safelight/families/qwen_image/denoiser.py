@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.families._modular.denoiser import Work
 from safelight.families._modular.guided import GuidedDenoiser
-from safelight.families._modular.packing import packed, unpacked
+from safelight.families._modular.packing import TwoByTwo
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from safelight.sdk import Prompt
 
 
-class QwenImageDenoiser(GuidedDenoiser):
+class QwenImageDenoiser(TwoByTwo, GuidedDenoiser):
     # The blocks divide by the norm of what is guided, which cfg_zero begins with zeros.
     guiders = ("cfg", "apg", "tcfg")
 
@@ -24,12 +24,6 @@ class QwenImageDenoiser(GuidedDenoiser):
 
     def image(self, latents: Tensor) -> Tensor:
         return latents[:, :, None]
-
-    def packed(self, latents: Tensor) -> Tensor:
-        return packed(latents)
-
-    def unpacked(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
-        return unpacked(latents, size)
 
     def finished(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
         del size
