@@ -238,7 +238,7 @@ KEEPS = {
 }
 SHOTS = graph(
     {"load": ("image.load", 0, 0), "lists": ("values.collect", 320, 0), "loop": ("subgraph:keeps", 640, 0)},
-    [("load.image", "lists.items"), ("load.image", "lists.items"), ("lists.values", "loop.image")],
+    [("load.image", "lists.items")] * 4 + [("lists.values", "loop.image")],
     outputs=[{"name": "files", "from": "loop.files"}],
     subgraphs={"keeps": KEEPS},
 )
@@ -249,4 +249,10 @@ def test_an_instance_shows_the_files_of_all_its_turns(editor: Editor) -> None:
     SHOTS["nodes"]["loop"]["repeat"] = {"each": ["image"]}
     editor.open(SHOTS, zoom=0.8)
     editor.press("Control+Enter")
-    editor.wait("document.querySelectorAll('[data-node=loop] .result img').length === 2", 60)
+    editor.wait("document.querySelectorAll('[data-node=loop] .result img').length === 4", 60)
+    editor.wait("[...document.querySelectorAll('[data-node=loop] .result img')].every((one) => one.naturalWidth > 0)")
+    box = editor.page.locator("[data-node=loop] .result").bounding_box()
+    for image in editor.page.locator("[data-node=loop] .result img").all():
+        at = image.bounding_box()
+        assert at and box
+        assert at["y"] >= box["y"] - 1 and at["y"] + at["height"] <= box["y"] + box["height"] + 1, "it is seen whole"

@@ -27,6 +27,9 @@ interface Shown {
   small: boolean;
 }
 
+/** At most so many images stand in a node, in a square of rows; the viewer has all. */
+const SHOWN = 9;
+
 export function ResultView({ tab, id, picked, y, h }: Props) {
   const t = useT();
   const result = useResults((state) => state.results[resultKey(tab, id)]);
@@ -46,6 +49,8 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
     return { name, url, thumbnail: digest ? thumbnailUrl(digest, 512) : url, small: false };
   });
   const images = made.length ? made : chosen;
+  const columns = Math.ceil(Math.sqrt(Math.min(images.length, SHOWN)));
+  const rows = Math.ceil(Math.min(images.length, SHOWN) / columns);
   const open = (index: number) => useApp.setState({ overlay: { kind: "viewer", images: images.map((one) => one.url), index } });
   return (
     <div className={`result ${kind ?? ""}`} style={{ top: y, height: h }}>
@@ -58,7 +63,7 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
       ) : shown ? (
         <MediaResult file={shown} />
       ) : images.length ? (
-        images.slice(0, 9).map((one, index) => (
+        images.slice(0, SHOWN).map((one, index) => (
           <img
             key={`${index} ${one.url}`}
             src={one.thumbnail}
@@ -66,7 +71,7 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
             draggable={false}
             data-url={one.url}
             className={one.small ? "small" : ""}
-            style={{ flexBasis: images.length === 1 ? "100%" : images.length <= 4 ? "50%" : "33%" }}
+            style={{ flexBasis: `${100 / columns}%`, height: `${100 / rows}%` }}
             onDoubleClick={(event) => {
               event.stopPropagation();
               open(index);
