@@ -1,7 +1,7 @@
 # The tasks of a checkout. They use the Python of the active virtual environment.
 PYTHON ?= python
 
-.PHONY: help install test lint types layers format web codegen images screenshots bench wheel ci
+.PHONY: help install test lint types layers format web codegen images pages screenshots bench parity wheel ci
 
 help:  ## list the tasks
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,8 +44,14 @@ images:  ## draw the images of the README and of the templates again, with the m
 	$(PYTHON) -m safelight run docs/images/first_images.json -o docs/images
 	$(PYTHON) tools/template_images.py
 
+pages:  ## write docs/nodes/ again; `python tools/node_pages.py --images` draws the images in it, too
+	$(PYTHON) tools/node_pages.py
+
 bench:  ## measure everything again, and write docs/benchmarks.md
 	$(PYTHON) -m benchmarks --full -o docs/benchmarks.md
+
+parity:  ## compare every family and technique with what is held to be right, and write docs/parity.md
+	$(PYTHON) -m benchmarks.parity -o docs/parity.md
 
 wheel:  ## build the wheel
 	$(PYTHON) -m build

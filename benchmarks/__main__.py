@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 
+from .machine import machine
 from .table import Row
 
-PARTS = ("graphs", "processes", "server", "sampling", "memory")
+PARTS = ("graphs", "processes", "server", "sampling", "memory", "film")
+SLOW = ("memory", "film")
+"""Those that take minutes: only when they are asked for."""
 HEAD = """# Benchmarks
 
 Made by `{command}`. Ratios are medians of runs taken side by side, in turn, so they hold on a busy machine as well;
@@ -26,10 +26,12 @@ TABLE = "| what | measured | bar | reached |\n|---|---|---|---|"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", choices=PARTS, action="append", help="this part (may be repeated)")
-    parser.add_argument("--full", action="store_true", help="also with a model of full SD 1.5 size (4 GB, minutes)")
+    parser.add_argument(
+        "--full", action="store_true", help="also a model of full SD 1.5 size (4 GB) and a film (minutes)"
+    )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the page docs/benchmarks.md, too")
     given = parser.parse_args()
-    parts = [part for part in PARTS if part in (given.only or PARTS) and (part != "memory" or given.full or given.only)]
+    parts = [part for part in PARTS if part in (given.only or PARTS) and (part not in SLOW or given.full or given.only)]
     page = [HEAD.format(command="python -m benchmarks" + " --full" * given.full, machine=machine()), TABLE]
     print(f"{machine()}\n\n{TABLE}")
     for part in parts:
@@ -43,27 +45,6 @@ def main() -> None:
 def measured(part: str, full: bool) -> Iterator[Row]:
     rows: Callable[..., Iterable[Row]] = import_module(f"benchmarks.{part}").rows
     yield from rows(full) if part == "sampling" else rows()
-
-
-def machine() -> str:
-    """What the figures depend on: processor, memory, versions, and whether others were at work."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "diffusers", "transformers"))
-    busy = os.getloadavg()[0]
-    return (
-        f"{processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, no GPU used; Python {platform.python_version()}, "
-        f"{libraries}. Load of the machine at the start: {busy:.1f}"
-        + (", so others were at work on it." if busy > 0.5 else ".")
-    )
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 main()

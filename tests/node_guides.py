@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from PIL import Image as Images
 
 from node_bench import NEGATIVE, PROMPT, SEED, Kit, said, sources
 from safelight.sdk import Conditioning, Image
@@ -52,3 +53,7 @@ def parts(kit: Kit) -> dict[str, Any]:
     names += ["text_encoder_2", "tokenizer_2"] if kit.family == "sdxl" else []
     found = {name: getattr(kit.pipeline, name) for name in names}
     return found if kit.family == "sdxl" else {**found, "safety_checker": None, "feature_extractor": None}
+
+
+def pil_images(image: Image) -> list[Any]:
+    return [Images.fromarray((one * 255).round().to(torch.uint8).numpy()) for one in image.pixels]

@@ -14,7 +14,8 @@ from safelight import Builder
 from safelight.app import Studio
 from safelight.engine import Cancel, Event, NodeProgress
 from safelight.sdk import Cancelled, ProblemError
-from safelight_nodes import choice, image, values
+from safelight_nodes import choice, values
+from safelight_nodes.image import files, geometry, sheets
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -63,11 +64,11 @@ def test_what_is_wrong_is_raised(studio: Studio, tmp_path: Path) -> None:
 def test_a_graph_is_built_by_calling_nodes(studio: Studio, tmp_path: Path) -> None:
     Images.new("RGB", (6, 4), "red").save(tmp_path / "red.png")
     graph = Builder("built", "Two of one image, side by side.")
-    loaded = graph.named("image", image.load, file="red.png", ctx=graph.ctx)
-    small = graph.add(image.resize, loaded.image, width=3)
+    loaded = graph.named("image", files.load, file="red.png", ctx=graph.ctx)
+    small = graph.add(geometry.resize, loaded.image, width=3)
     chosen = graph.named("pick", choice.switch, small, loaded.image, condition=graph.add(values.toggle, value=False))
-    sheet = graph.add(image.grid, [loaded.image, chosen], columns=2, gap=0)
-    graph.add(image.save, sheet, name="two", ctx=graph.ctx)
+    sheet = graph.add(sheets.grid, [loaded.image, chosen], columns=2, gap=0)
+    graph.add(files.save, sheet, name="two", ctx=graph.ctx)
     graph.input("small", "toggle", "value", help="Whether the second image is the small one.")
     graph.output("sheet", sheet)
     workflow = graph.workflow(studio)

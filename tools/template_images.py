@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from safelight.app import Studio
 from safelight.engine import RunOptions
@@ -47,7 +47,31 @@ def results(studio: Studio, name: str, output: Path) -> list[Image.Image]:
     if outcome.result.problems:
         raise SystemExit(f"{name}: {outcome.result.problems[0].message}")
     paths = [Path(entry["path"]) for entries in outcome.outputs.values() for entry in entries]
-    return [Image.open(path).convert("RGB") for path in [*before(document), *paths]]
+    return [one for path in [*before(document), *paths] for one in shown(studio, path)]
+
+
+def shown(studio: Studio, path: Path) -> list[Image.Image]:
+    """An image, or four frames of a film."""
+    form = studio.media.format_of(path.name)
+    if form is None or not form.media_type.startswith("video/"):
+        return [seen(Image.open(path))]
+    film = studio.media.film(path)
+    places = [round(number * (film.frames - 1) / 3) for number in range(4)]
+    return [Image.fromarray(film.read(place, 1).frames[0].numpy()) for place in places]
+
+
+def seen(image: Image.Image) -> Image.Image:
+    """What is transparent lies on a board of grey squares."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    board = Image.new("RGB", image.size, "#ffffff")
+    side = max(4, image.width // 16)
+    for x in range(0, image.width, side):
+        for y in range(x // side % 2 * side, image.height, 2 * side):
+            board.paste("#d0d0d4", (x, y, x + side, y + side))
+    board.paste(image, mask=image.getchannel("A"))
+    return board
 
 
 def before(document: Document) -> list[Path]:
@@ -62,6 +86,8 @@ def sheet(images: list[Image.Image]) -> Image.Image:
     columns = len(images) if len(images) <= 3 else (len(images) + 1) // 2
     rows = -(-len(images) // columns)
     made = Image.new("RGB", SIZE, BACKGROUND)
+    if len(images) == 1 and images[0].width > images[0].height:
+        return ImageOps.pad(images[0], SIZE, Image.Resampling.LANCZOS, color=images[0].getpixel((0, 0)))
     side = min((SIZE[0] - GAP * (columns - 1)) // columns, (SIZE[1] - GAP * (rows - 1)) // rows)
     left = (SIZE[0] - columns * side - GAP * (columns - 1)) // 2
     top = (SIZE[1] - rows * side - GAP * (rows - 1)) // 2
@@ -69,7 +95,8 @@ def sheet(images: list[Image.Image]) -> Image.Image:
         made.paste(images[0].getpixel((1, 1)), (0, 0, *SIZE))
     for number, image in enumerate(images):
         place = (left + number % columns * (side + GAP), top + number // columns * (side + GAP))
-        made.paste(image.resize((side, side), Image.Resampling.LANCZOS), place)
+        fits = ImageOps.pad(image, (side, side), Image.Resampling.LANCZOS, color=image.getpixel((0, 0)))
+        made.paste(fits, place)
     return made
 
 

@@ -21,10 +21,11 @@ READ = ("server/", "nodes/", "web/src/", "docs/", "tools/", "benchmarks/", "trai
 LEFT_OUT = (
     "docs/openapi.json",
     "nodes/safelight_nodes/_training/captions.py",
+    "server/safelight/families/qwen_image/edit.py",
     "server/safelight/starter/",
     "server/safelight/models/clip/",
 )
-"""What is generated, or is data: captions say it in many words."""
+"""What is generated, or is data: captions say it in many words; a model is told of images in those of its training."""
 
 WHERE = ("everywhere", "texts", "editor")
 """In texts and code alike; in what people read; in the texts of the editor."""

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Context, File, Format, Problem, ProblemError
 from safelight.sdk.file_names import pattern_fault
+from safelight.sdk.media import MediaFile
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+WHERE = (
+    "Where below the output folder. {counter} becomes the next free number; {date}, {time}, {seed} and the value "
+    "of a port, {sample.steps}, are filled in; a / makes a folder."
+)
+"""The help of the name that a node which saves is given."""
 
 
 def read_image_file(path: Path, shown: str) -> Tensor:
@@ -26,7 +33,7 @@ def read_image_file(path: Path, shown: str) -> Tensor:
     try:
         pixels = torch.tensor(read_image(path).pixels)
     except ImageFault as fault:
-        raise (_too_large if fault.kind == "too_large" else _unreadable)(shown, str(fault)) from fault
+        raise (too_large if fault.kind == "too_large" else _unreadable)(shown, str(fault)) from fault
     except OSError as error:
         raise _unreadable(shown, error.strerror or str(error)) from error
     return pixels if pixels.is_floating_point() else pixels / 255
@@ -44,7 +51,7 @@ def _unreadable(shown: str, why: str) -> ProblemError:
     )
 
 
-def _too_large(shown: str, size: str) -> ProblemError:
+def too_large(shown: str, size: str) -> ProblemError:
     from safelight.sdk.image_files import MAX_PIXELS
 
     return ProblemError(
@@ -77,21 +84,27 @@ def save_all(
     """
     pattern = checked_name(name, format, ctx.media.formats(value))
     made = ctx.media.encode(value, format, **options)
-    files: list[File] = []
-    for place, one in enumerate(made):
-        numbered = pattern if len(made) == 1 or "{counter}" in pattern else f"{pattern}_{place + 1}"
-        sizes = {key: getattr(one.measures, key) for key in ("width", "height", "frames", "seconds")}
-        files.append(
-            ctx.save(
-                one.data,
-                name=numbered + one.format.suffixes[0],
-                media_type=one.format.media_type,
-                keep=keep,
-                embed="workflow" if embed else "nothing",
-                **sizes,
-            )
-        )
-    return files
+    return [
+        save_made(one, numbered(pattern, place, len(made)), embed, ctx, keep=keep) for place, one in enumerate(made)
+    ]
+
+
+def save_made(made: MediaFile, name: str, embed: bool, ctx: Context, *, keep: bool = True) -> File:
+    """Saves one finished file under a name without its ending."""
+    sizes = {key: getattr(made.measures, key) for key in ("width", "height", "frames", "seconds")}
+    return ctx.save(
+        made.data,
+        name=name + made.format.suffixes[0],
+        media_type=made.format.media_type,
+        keep=keep,
+        embed="workflow" if embed else "nothing",
+        **sizes,
+    )
+
+
+def numbered(pattern: str, place: int, count: int) -> str:
+    """The name of one of several files of a pattern, numbered unless there is a counter in it."""
+    return pattern if count == 1 or "{counter}" in pattern else f"{pattern}_{place + 1}"
 
 
 def checked_name(pattern: str, format: str, formats: Sequence[Format]) -> str:
@@ -102,7 +115,8 @@ def checked_name(pattern: str, format: str, formats: Sequence[Format]) -> str:
     """
     stem = pattern.strip().replace("\\", "/")
     suffix = Path(stem).suffix
-    other = next((one.name.lower() for one in formats if suffix.lower() in one.suffixes), None)
+    fits = [one.name.lower() for one in formats if suffix.lower() in one.suffixes]
+    other = format if format in fits else next(iter(fits), None)
     fault = pattern_fault(pattern)
     if other not in (None, format):
         hint = f"Leave the ending out, or set the format to {other}."

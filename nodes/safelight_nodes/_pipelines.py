@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import Cancelled, Context, Image, Mask, Problem, ProblemError, is_out_of_memory
+from safelight.sdk import Audio, Cancelled, Context, Image, Mask, Problem, ProblemError, is_out_of_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _PORTS = {"negative_prompt": "negative", "num_inference_steps": "steps", "guidance_scale": "guidance",
-          "mask_image": "mask"}  # fmt: skip
-_COUNTS = ("num_images_per_prompt", "num_videos_per_prompt", "batch_size")
+          "mask_image": "mask", "audio_end_in_s": "seconds", "audio_length_in_s": "seconds"}  # fmt: skip
+_COUNTS = ("num_images_per_prompt", "num_videos_per_prompt", "num_waveforms_per_prompt", "batch_size")
+_LENGTHS = ("audio_end_in_s", "audio_length_in_s")
 _OURS = ("generator", "output_type", "return_dict", "callback", "callback_steps", "callback_on_step_end",
          "callback_on_step_end_tensor_inputs")  # fmt: skip
 """Arguments that the node gives by itself."""
@@ -65,8 +66,11 @@ def call(
     mask: Mask | None,
     batch: int,
     seed: int,
-) -> Image:
-    """The images that a pipeline makes. `given` are the arguments that have ports; None stands for the pipeline's own.
+    seconds: float | None = None,
+) -> Any:
+    """The output of a pipeline. `given` are the arguments that have ports; None stands for the pipeline's own.
+
+    `seconds` are the length of sound, which pipelines have several names for.
 
     Raises:
         ProblemError: `argument_not_taken`, `bad_arguments`, `pipeline_failed`.
@@ -75,16 +79,21 @@ def call(
 
     from safelight.diffusion.noise import generators
 
-    # A copy, so that what is changed for this run is gone with it; its modules are the same.
-    own = copy.copy(pipeline)
-    if hasattr(own, "scheduler"):
-        own.scheduler = type(own.scheduler).from_config(own.scheduler.config)
+    bars: list[Bar] = []
+
+    def progress_bar(iterable: Iterable[Any] | None = None, total: int | None = None) -> Bar:
+        bars.append(Bar(ctx, iterable, total))
+        return bars[-1]
+
+    own = _copied(pipeline, progress_bar)
     parameters = inspect.signature(type(own).__call__).parameters
     wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     wanted |= {} if image is None else {"image": _pil_images(image.pixels)}
     wanted |= {} if mask is None else {"mask_image": _pil_images(mask.coverage[..., None].expand(-1, -1, -1, 3))}
     if batch > 1:
         wanted[next((name for name in _COUNTS if name in parameters), _COUNTS[0])] = batch
+    if seconds is not None:
+        wanted[next((name for name in _LENGTHS if name in parameters), _LENGTHS[0])] = seconds
     _require_taken(type(own).__name__, parameters, wanted, {name: _PORTS.get(name, name) for name in wanted})
     more = _extra(arguments)
     _require_taken(type(own).__name__, parameters, more, dict.fromkeys(more, "arguments"))
@@ -92,13 +101,6 @@ def call(
     sources = generators(seed, batch)
     wanted["generator"] = sources if batch > 1 else sources[0]
     wanted |= {"output_type": "np"} if "output_type" in parameters else {}
-    bars: list[Bar] = []
-
-    def progress_bar(iterable: Iterable[Any] | None = None, total: int | None = None) -> Bar:
-        bars.append(Bar(ctx, iterable, total))
-        return bars[-1]
-
-    own.progress_bar = progress_bar
 
     def after_step(_pipeline: Any, _step: int, _timestep: Any, kept: dict[str, Any]) -> dict[str, Any]:
         _see(own, ctx, bars, kept.get("latents"))
@@ -123,7 +125,21 @@ def call(
         raise ProblemError(
             Problem(code="pipeline_failed", message=message[:1000], hint=hint, port="pipeline")
         ) from error
-    return _images(type(own).__name__, made)
+    return made
+
+
+def _copied(pipeline: Any, progress_bar: Callable[..., Bar]) -> Any:
+    """A copy, so that what is changed for a run is gone with it; its modules are the same. So are those inside it."""
+    from diffusers import DiffusionPipeline  # pyright: ignore[reportPrivateImportUsage]
+
+    own = copy.copy(pipeline)
+    if hasattr(own, "scheduler"):
+        own.scheduler = type(own.scheduler).from_config(own.scheduler.config)
+    own.progress_bar = progress_bar
+    for name, part in vars(own).items():
+        if isinstance(part, DiffusionPipeline):
+            setattr(own, name, _copied(part, progress_bar))
+    return own
 
 
 def _see(pipeline: Any, ctx: Context, bars: list[Bar], latents: Tensor | None) -> None:
@@ -197,16 +213,16 @@ def _taken(parameters: Mapping[str, Any]) -> str:
     return ", ".join(name for name in parameters if name not in (*_OURS, "self", "args", "kwargs"))
 
 
-def _images(name: str, made: Any) -> Image:
-    """The images of an output, (B, H, W, C); the frames of a video one after the other."""
+def images(pipeline: Any, made: Any) -> Image:
+    """The images of an output, (B, H, W, C); the frames of a video one after the other.
+
+    Raises:
+        ProblemError: `pipeline_failed`, when it has neither.
+    """
     import numpy
     import torch
 
-    found = getattr(made, "images", None)
-    found = getattr(made, "frames", None) if found is None else found
-    if found is None:
-        message = f"{name} gives neither images nor frames, but {', '.join(made.keys())}."
-        raise ProblemError(Problem(code="pipeline_failed", message=message, hint="Use another one.", port="pipeline"))
+    found = _found(pipeline, made, ("images", "frames"), "images or frames")
     if isinstance(found, list):
         # Of pipelines that know no other form: images, or lists of them.
         flat = [one for part in found for one in (part if isinstance(part, list) else [part])]
@@ -217,3 +233,38 @@ def _images(name: str, made: Any) -> Image:
     channels = pixels.shape[-1]
     pixels = pixels.expand(-1, -1, -1, 3) if channels == 1 else pixels[..., : min(channels, 4)]
     return Image(pixels.clamp(0, 1).contiguous())
+
+
+def sound(pipeline: Any, made: Any) -> Audio:
+    """The sound of an output, in the rate that its VAE or its vocoder says.
+
+    Raises:
+        ProblemError: `pipeline_failed`, when it has none.
+    """
+    import torch
+
+    samples = torch.as_tensor(_found(pipeline, made, ("audios",), "sound")).float()
+    # Those of one channel leave that side out: (B, T).
+    samples = samples[:, None] if samples.ndim == 2 else samples
+    parts = [getattr(pipeline, name, None) for name in ("vocoder", "vae")]
+    rates = [getattr(part.config, "sampling_rate", None) for part in parts if part is not None]
+    rate = next((int(rate) for rate in rates if rate), None)
+    if rate is None:
+        message = f"{type(pipeline).__name__} does not say in which rate its sound is."
+        raise ProblemError(Problem(code="pipeline_failed", message=message, hint="Use another one.", port="pipeline"))
+    return Audio(samples.clamp(-1, 1).contiguous(), rate)
+
+
+_GIVERS = {"images": "pipeline.run", "frames": "pipeline.run", "audios": "pipeline.run_sound"}
+
+
+def _found(pipeline: Any, made: Any, names: tuple[str, ...], what: str) -> Any:
+    """The first field of an output that is there."""
+    for name in names:
+        if getattr(made, name, None) is not None:
+            return getattr(made, name)
+    fields = list(made.keys())
+    message = f"{type(pipeline).__name__} does not give {what}, but {', '.join(fields)}."
+    other = next((_GIVERS[field] for field in fields if field in _GIVERS), None)
+    hint = f"Use the node {other}." if other else "Use another one."
+    raise ProblemError(Problem(code="pipeline_failed", message=message, hint=hint, port="pipeline"))

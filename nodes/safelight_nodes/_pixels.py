@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Image, Problem, ProblemError
@@ -26,18 +26,27 @@ def joined(images: Sequence[Image]) -> Tensor:
     """
     import torch
 
-    shapes = {tuple(image.pixels.shape[1:]) for image in images}
-    if len(shapes) != 1:
-        sizes = ", ".join(f"{width} x {height} ({channels} channels)" for height, width, channels in sorted(shapes))
-        raise ProblemError(
-            Problem(
-                code="wrong_batch",
-                message=f"The images differ: {sizes}." if shapes else "There are no images.",
-                hint="Bring them to one size with image.resize, and flatten transparent ones.",
-                port="images",
-            )
-        )
+    require_alike(images, "images")
     return torch.cat([image.pixels for image in images])
+
+
+def require_alike(images: Sequence[Image], port: str, *, batches: bool = False) -> None:
+    """Raises ProblemError `wrong_batch`, at the port, where the images of a list differ in size or channels, or, with
+    `batches`, in how many there are in each; and where there are none."""
+    shapes = {tuple(image.pixels.shape[1:]) for image in images}
+    counts = {len(image.pixels) for image in images}
+    if len(shapes) == 1 and (len(counts) == 1 or not batches):
+        return
+    sizes = ", ".join(f"{width} x {height} ({channels} channels)" for height, width, channels in sorted(shapes))
+    said, hint = (
+        f"The images differ: {sizes}.",
+        "Bring them to one size with image.resize, and flatten transparent ones.",
+    )
+    if len(shapes) == 1:
+        said = f"The batches differ: {', '.join(map(str, sorted(counts)))} images."
+        hint = "Give batches of one length."
+    message = said if shapes else "There are no images."
+    raise ProblemError(Problem(code="wrong_batch", message=message, hint=hint, port=port))
 
 
 def flattened(pixels: Tensor, background: float | Tensor) -> Tensor:
@@ -105,10 +114,18 @@ def common_batch(**counts: int) -> int:
 
 
 def to_bytes(pixels: Tensor) -> Any:
-    """(H, W, C) in 0..1 to a numpy array of bytes."""
+    """(..., H, W, C) in 0..1 to a numpy array of bytes."""
     import torch
 
     return (pixels.clamp(0, 1) * 255).round().to(torch.uint8).contiguous().numpy()
+
+
+def prepared(lease: Any, pixels: Iterable[Tensor]) -> Tensor:
+    """What a leased image encoder takes for images (H, W, 3) in 0..1, by its own processor."""
+    from PIL import Image as Images
+
+    images = [Images.fromarray(to_bytes(one)) for one in pixels]
+    return lease.component.processor(images, return_tensors="pt").pixel_values.to(lease.device, lease.dtype)
 
 
 def resized(pixels: Tensor, height: int, width: int, fit: str, method: str) -> Tensor:
@@ -184,13 +201,95 @@ def grown(coverage: Tensor, pixels: int) -> Tensor:
 
 def blurred(coverage: Tensor, width: int) -> Tensor:
     """Masks (B, H, W) softened by a Gaussian whose edge takes about `width` pixels."""
+    return smoothed(coverage[:, None], width / 3, 3)[:, 0].clamp(0, 1)
+
+
+def otsu(light: Tensor) -> Tensor:
+    """(B) thresholds of (B, H, W) in 0..1 by Otsu's method; what is above one is bright. One shade is its own."""
+    import torch
+    from skimage.filters import threshold_otsu
+
+    return torch.tensor([float(threshold_otsu(one.numpy())) for one in light])
+
+
+def filtered(pixels: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Images (B, H, W, 3 or 4) with `change` done to planes (B, C, H, W), clipped to 0..1.
+
+    `change` has to be linear in its planes and the same for each, as a blur is: colours of transparent images are
+    weighed by their opacity on the way, so what is not seen lends no colour to its neighbours.
+    """
+    import torch
+
+    if pixels.shape[-1] == 3:
+        return change(pixels.movedim(-1, 1)).clamp(0, 1).movedim(1, -1).contiguous()
+    alpha = pixels[..., 3:]
+    found = change(torch.cat([pixels[..., :3] * alpha, alpha], dim=-1).movedim(-1, 1)).movedim(1, -1)
+    alpha = found[..., 3:].clamp(0, 1)
+    seen = alpha > 1 / 512
+    colours = (found[..., :3] / alpha.where(seen, 1.0)).where(seen, pixels[..., :3])
+    return torch.cat([colours.clamp(0, 1), alpha], dim=-1)
+
+
+def smoothed(planes: Tensor, sigma: float, deviations: int = 4) -> Tensor:
+    """(B, C, H, W) softened by a Gaussian of this standard deviation in pixels, as far as so many of them; edges go on
+    as they end."""
     import torch
     from torch.nn.functional import conv2d, pad
 
-    sigma = width / 3
-    reach = max(1, round(3 * sigma))
+    if sigma <= 0:
+        return planes
+    reach = max(1, round(deviations * sigma))
     kernel = torch.exp(-torch.arange(-reach, reach + 1).float().square() / (2 * sigma**2))
     kernel = kernel / kernel.sum()
-    given = pad(coverage[:, None], (reach,) * 4, mode="replicate")
-    found = conv2d(conv2d(given, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))
-    return found[:, 0].clamp(0, 1)
+    made = torch.empty_like(planes, memory_format=torch.contiguous_format)
+    # One plane at a time: a convolution asks for many times the memory of what it works on.
+    for plane, found in zip(planes.flatten(0, 1), made.view(-1, *planes.shape[2:]), strict=True):
+        given = pad(plane[None, None], (reach,) * 4, mode="replicate")
+        found.copy_(conv2d(conv2d(given, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))[0, 0])
+    return made
+
+
+def check_size(height: int, width: int, port: str) -> None:
+    """Raises ProblemError `size_too_large`, at `port`, for images with more pixels than can be read back."""
+    from safelight.sdk.image_files import MAX_PIXELS
+
+    if height * width > MAX_PIXELS:
+        message = f"An image of {width} x {height} has more than {MAX_PIXELS // 1_000_000} million pixels."
+        raise ProblemError(Problem(code="size_too_large", message=message, hint="Make it smaller.", port=port))
+
+
+def padded(pixels: Tensor, borders: tuple[int, int, int, int], fill: str, color: str = "#000000") -> Tensor:
+    """Images (B, H, W, C) with borders (left, top, right, bottom) of a colour, transparent, or of their own pixels:
+    `edge`, `reflect` (mirrored, the edge itself once) or `wrap`.
+    """
+    import torch
+
+    left, top, right, bottom = borders
+    count, height, width, _ = pixels.shape
+    if fill in ("color", "transparent"):
+        given = opaque(pixels) if fill == "transparent" else pixels
+        ground = torch.zeros(4) if fill == "transparent" else torch.cat([color_of(color), torch.ones(1)])
+        made = ground[: given.shape[-1]].repeat(count, height + top + bottom, width + left + right, 1)
+        made[:, top : top + height, left : left + width] = given
+        return made
+    rows = _around(torch.arange(-top, height + bottom), height, fill)
+    columns = _around(torch.arange(-left, width + right), width, fill)
+    return pixels[:, rows][:, :, columns].contiguous()
+
+
+def _around(places: Tensor, side: int, fill: str) -> Tensor:
+    """Where pixels beyond the edge come from."""
+    if fill == "edge":
+        return places.clamp(0, side - 1)
+    if fill == "wrap":
+        return places % side
+    period = max(1, 2 * side - 2)
+    turned = places % period
+    return turned.where(turned < side, period - turned) if side > 1 else places * 0
+
+
+def check_range(low: float, high: float, first: str = "low", last: str = "high") -> None:
+    """Raises ProblemError `empty_range`, at the port `first`, where a range ends before it begins."""
+    if low > high:
+        message, hint = f"The range from {low:g} to {high:g} is empty.", f"Let {first} be at most {last}."
+        raise ProblemError(Problem(code="empty_range", message=message, hint=hint, port=first, value=low))

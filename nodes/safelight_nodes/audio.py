@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from safelight.sdk import Audio, Choice, Context, File, FilePick, Text, Toggle, node
 
+from ._files import WHERE
 
-@node(version=1, title="Load sound")
+
+@node(version=1, title="Load sound", tags=("LoadAudio", "VHS Load Audio", "sound", "music"))
 def load(*, file: Annotated[str, FilePick("audio"), "A sound in the input folder."], ctx: Context) -> Audio:
     """Read sound from the input folder: WAV; FLAC, OGG and MP3 with the package soundfile.
 
@@ -16,15 +18,14 @@ def load(*, file: Annotated[str, FilePick("audio"), "A sound in the input folder
     return ctx.media.decode(ctx.files.path(file), "audio", file)
 
 
-@node(version=1, title="Save sound", output=True)
+@node(version=1, title="Save sound", output=True, tags=("SaveAudio", "SaveAudioMP3", "wav", "flac", "sound"))
 def save(
     audio: Audio,
     *,
     name: Annotated[
         str,
         Text(placeholder="sounds/rain_{counter}", max_length=200, file_name=True),
-        "Where below the output folder. {counter} becomes the next free number; {date}, {time}, {seed} and the value "
-        "of a port, {sample.steps}, are filled in; a / makes a folder.",
+        WHERE,
     ] = "safelight_{counter}",
     format: Annotated[
         Literal["wav", "flac", "ogg"], Choice(), "FLAC and OGG need the package soundfile. OGG loses a little."

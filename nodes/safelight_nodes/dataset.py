@@ -28,15 +28,17 @@ def _as_before(values: dict[str, Any]) -> dict[str, Any]:
     return {"index": "emoji/pictures.json", "pixels": "emoji/pictures.npy"} | values
 
 
-_TO_2 = Migration(inputs={"pictures": "images"}, outputs={"pictureset": "imageset"})
-_SET_TO_2 = replace(_TO_2, values=_as_before)
+_IMAGES_TO_2 = Migration(inputs={"pictures": "images"})
+_SET_TO_2 = Migration(outputs={"pictureset": "imageset"})
+_BOTH_TO_2 = replace(_IMAGES_TO_2, outputs=_SET_TO_2.outputs)
 
 
 @node(
     version=2,
     title="Open image set",
     aliases={"dataset.picture_set": 1},
-    migrations={1: _SET_TO_2},
+    migrations={1: replace(_SET_TO_2, values=_as_before)},
+    tags=("Load Dataset", "numpy", "arrays"),
 )
 def image_set(
     *,
@@ -62,7 +64,13 @@ def image_set(
     return opened(ctx.files.path(index), ctx.files.path(pixels), limit)
 
 
-@node(version=2, title="Open image folder", cache=False, migrations={1: _TO_2})
+@node(
+    version=2,
+    title="Open image folder",
+    cache=False,
+    migrations={1: _SET_TO_2},
+    tags=("Load Image Dataset from Folder", "LoadImageTextDataSetFromFolder", "captions", "training data"),
+)
 def image_folder(
     *,
     captions: Annotated[
@@ -82,7 +90,7 @@ def image_folder(
     return read_folder(ctx, captions, size)
 
 
-@node(version=2, migrations={1: _TO_2})
+@node(version=2, migrations={1: _BOTH_TO_2}, tags=("repeats", "balance", "oversample", "class weights"))
 def weigh(
     images: ImageSet,
     *,
@@ -104,7 +112,7 @@ def weigh(
     return replace(images, weights=probabilities(images, focus, common or None, solid))
 
 
-@node(version=2, migrations={1: _TO_2})
+@node(version=2, migrations={1: _BOTH_TO_2}, tags=("augmentation", "flip", "random crop", "regularization"))
 def augment(
     images: ImageSet,
     *,
@@ -125,7 +133,7 @@ def augment(
     return augmented(images, copies, flip, shift, scale, turn, seed, ctx)
 
 
-@node(version=2, migrations={1: _TO_2})
+@node(version=2, migrations={1: _IMAGES_TO_2}, tags=("preview", "grid", "thumbnails", "look at data"))
 def contact_sheet(
     images: ImageSet,
     *,
@@ -139,7 +147,7 @@ def contact_sheet(
     return Image(sheet(images, columns, rows, seed))
 
 
-@node(version=2, migrations={1: _TO_2})
+@node(version=2, migrations={1: _IMAGES_TO_2}, tags=("tags", "texts", "prompts", "labels"))
 def captions(
     images: ImageSet,
     *,
@@ -152,7 +160,7 @@ def captions(
     return "\n".join(Drawer(images, seed).captions(0, count))
 
 
-@node(version=2, migrations={1: _TO_2})
+@node(version=2, migrations={1: _IMAGES_TO_2}, tags=("cache latents", "VAE encode", "precompute"))
 def encode(
     images: ImageSet,
     vae: ModelRef[VAE],

@@ -121,10 +121,33 @@ def _require_cells(width: int, height: int, factor: int) -> None:
         raise ProblemError(problems)
 
 
-@node(version=1, tags=("SetLatentNoiseMask", "inpaint"))
-def set_mask(latent: Latent, mask: Annotated[Mask, "White where the sampler may paint, black where not."]) -> Latent:
+@node(version=1, tags=("SetLatentNoiseMask", "inpaint", "DifferentialDiffusion", "soft inpainting", "change map"))
+def set_mask(
+    latent: Latent,
+    mask: Annotated[Mask, "White where the sampler may paint, black where not."],
+    *,
+    greys: Annotated[
+        Literal["mix", "differential"],
+        "What grey means. Mix: after each step, what was painted is mixed with the image. Differential: the lighter it "
+        "is, the earlier painting begins there, so each place has a denoise of its own and edges do not show "
+        "(Differential Diffusion).",
+    ] = "mix",
+) -> Latent:
     """Let the sampler paint inside a mask only."""
-    from safelight.diffusion.latents import hole_mask, latent_mask
+    from safelight.diffusion.latents import hole_mask
+
+    covered = mask_for(latent, mask)
+    hole = None if latent.masked is None else hole_mask(mask.coverage, latent)
+    return replace(latent, mask=covered, hole=hole, greys=greys)
+
+
+def mask_for(latent: Latent, mask: Mask) -> Tensor:
+    """A mask in cells of the latent: (1 or B, 1, h, w).
+
+    Raises:
+        ProblemError: `wrong_batch`, at `mask`, when there are neither one nor as many as images.
+    """
+    from safelight.diffusion.latents import latent_mask
 
     count, batch = mask.coverage.shape[0], latent.samples.shape[0]
     if count not in (1, batch):
@@ -136,8 +159,7 @@ def set_mask(latent: Latent, mask: Annotated[Mask, "White where the sampler may 
                 port="mask",
             )
         )
-    hole = None if latent.masked is None else hole_mask(mask.coverage, latent)
-    return replace(latent, mask=latent_mask(mask.coverage, latent), hole=hole)
+    return latent_mask(mask.coverage, latent)
 
 
 @node(version=1, tags=("LatentUpscale", "LatentUpscaleBy", "Upscale Latent", "hires fix", "highres fix"))

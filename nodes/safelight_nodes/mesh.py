@@ -6,22 +6,23 @@ from typing import Annotated, Literal
 
 from safelight.sdk import Choice, Context, File, FilePick, Mesh, Text, Toggle, node
 
+from ._files import WHERE
 
-@node(version=1, title="Load mesh")
+
+@node(version=1, title="Load mesh", tags=("Load 3D", "glb", "gltf", "model"))
 def load(*, file: Annotated[str, FilePick("mesh"), "A GLB file in the input folder."], ctx: Context) -> Mesh:
     """Read a mesh from the input folder: all triangles of a GLB as one, with their colours and texture coordinates."""
     return ctx.media.decode(ctx.files.path(file), "mesh", file)
 
 
-@node(version=1, title="Save mesh", output=True)
+@node(version=1, title="Save mesh", output=True, tags=("SaveGLB", "export", "gltf", "3D"))
 def save(
     mesh: Mesh,
     *,
     name: Annotated[
         str,
         Text(placeholder="shapes/apple_{counter}", max_length=200, file_name=True),
-        "Where below the output folder. {counter} becomes the next free number; {date}, {time}, {seed} and the value "
-        "of a port, {sample.steps}, are filled in; a / makes a folder.",
+        WHERE,
     ] = "safelight_{counter}",
     format: Annotated[Literal["glb"], Choice()] = "glb",
     embed_workflow: Annotated[

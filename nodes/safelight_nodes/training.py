@@ -23,9 +23,9 @@ _Seed = Annotated[int, Seed(), "Where all random numbers start."]
 _TextWidth = Annotated[int, Slider(16, 1280), "Channels of a new text encoder."]
 _TextLayers = Annotated[int, Slider(1, 32), "Layers of a new text encoder."]
 
-_TO_2 = Migration(
-    inputs={"pictures": "images", "rate": "learning_rate", "warm": "warmup_steps", "average": "ema_decay"}
-)
+_IMAGES_TO_2 = Migration(inputs={"pictures": "images"})
+_COURSE_TO_2 = Migration(inputs={"rate": "learning_rate", "warm": "warmup_steps", "average": "ema_decay"})
+_BOTH_TO_2 = Migration(inputs=_IMAGES_TO_2.inputs | _COURSE_TO_2.inputs)
 
 
 class Towers(NamedTuple):
@@ -44,7 +44,9 @@ class Model(NamedTuple):
     tokenizer: Tokenizer
 
 
-@node(version=2, title="Train tokenizer", migrations={1: _TO_2})
+@node(
+    version=2, title="Train tokenizer", migrations={1: _IMAGES_TO_2}, tags=("BPE", "vocabulary", "byte pair encoding")
+)
 def tokenizer(
     images: ImageSet,
     *,
@@ -58,7 +60,7 @@ def tokenizer(
     return Tokenizer(to_files(learn(corpus(images, seed), vocabulary, length)))
 
 
-@node(version=2, title="Train autoencoder", migrations={1: _TO_2})
+@node(version=2, title="Train autoencoder", migrations={1: _BOTH_TO_2}, tags=("Train VAE", "KL", "reconstruction"))
 def autoencoder(
     images: ImageSet,
     start: Annotated[ModelRef[VAE] | None, "An autoencoder to go on from. Without one, a new one is made."],
@@ -121,7 +123,12 @@ def autoencoder(
     return train(images, start, settings, ctx)
 
 
-@node(version=2, title="Train CLIP", migrations={1: _TO_2})
+@node(
+    version=2,
+    title="Train CLIP",
+    migrations={1: _BOTH_TO_2},
+    tags=("Train CLIP", "contrastive", "text encoder", "image encoder"),
+)
 def clip(
     images: ImageSet,
     tokenizer: Annotated[Tokenizer | None, "For a new text encoder."],
@@ -152,7 +159,12 @@ def clip(
     return Towers(*learn(images, tokenizer, text, settings, ctx))
 
 
-@node(version=2, title="Train denoiser", migrations={1: _TO_2})
+@node(
+    version=2,
+    title="Train denoiser",
+    migrations={1: _BOTH_TO_2},
+    tags=("Train UNet", "diffusion", "flow matching", "from scratch"),
+)
 def denoiser(
     latents: Annotated[LatentSet, "The images, encoded."],
     images: Annotated[ImageSet, "The very set that was encoded: captions are drawn from it."],
@@ -203,7 +215,12 @@ def denoiser(
     return Model(*learn(latents, images, tokenizer, start, text, vae, settings, ctx))
 
 
-@node(version=2, title="Train few-step LoRA", migrations={1: _TO_2})
+@node(
+    version=2,
+    title="Train few-step LoRA",
+    migrations={1: _COURSE_TO_2},
+    tags=("LCM", "distillation", "Train LoRA", "consistency", "turbo"),
+)
 def few_step(
     model: Annotated[ModelRef[Denoiser], "The model to make faster."],
     text: Annotated[ModelRef[TextEncoder], "Its text encoder."],

@@ -59,6 +59,7 @@ def decode_video(
     latent: Annotated[Latent, "The latent of one video."],
     *,
     fps: Annotated[float, Number(0, 240, zero="auto"), "Frames a second. 0: as many as the model was made for."] = 0.0,
+    tile: _Tile = 0,
     ctx: Context,
 ) -> Video:
     """Turn the latent of a video into its frames, some at a time, so that a long one needs no more memory."""
@@ -85,10 +86,10 @@ def decode_video(
         cells, (height, width) = latent.samples.shape[2], image_size(latent)
         frames = torch.empty((cells - 1) * codec.frames + 1, height, width, 3, dtype=torch.uint8)
         done = 0
-        for number, piece in enumerate(codec.decode_frames(latent.samples)):
+        for number, piece in enumerate(codec.decode_frames(latent.samples, tile)):
             frames[done : done + len(piece)] = (piece[:, :height, :width] * 255).round()
             done += len(piece)
-            ctx.progress(number + 1, cells)
+            ctx.progress(min(number + 1, cells), cells)
             ctx.check_cancelled()
         return Video(frames, fps or codec.fps)
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, TypeVar
 
 from safelight.sdk import Items, Number, Problem, ProblemError, Seed, Text, node
 
+from ._refusal import require_number
+
 T = TypeVar("T")
 
 
@@ -39,19 +41,19 @@ def seed(*, value: Annotated[int, Seed()] = 0) -> int:
     return value
 
 
-@node(version=1)
+@node(version=1, tags=("list", "INT list", "seeds", "Int List"))
 def integers(*, values: Annotated[list[int], Items()] = []) -> list[int]:  # noqa: B006 - a default of the widget
     """A list of whole numbers. Connected to an input for one number, the node behind it runs once for each."""
     return list(values)
 
 
-@node(version=1)
+@node(version=1, tags=("list", "FLOAT list", "Float List", "sweep"))
 def numbers(*, values: Annotated[list[float], Items()] = []) -> list[float]:  # noqa: B006 - as above
     """A list of numbers. Connected to an input for one number, the node behind it runs once for each."""
     return [float(value) for value in values]
 
 
-@node(version=1)
+@node(version=1, tags=("list", "STRING list", "prompts", "String List"))
 def texts(*, values: Annotated[list[str], Items()] = []) -> list[str]:  # noqa: B006 - as above
     """A list of texts. Connected to an input for one text, the node behind it runs once for each."""
     return list(values)
@@ -67,7 +69,7 @@ def span(
     """Evenly spaced numbers from the first to the last, for a grid over a parameter."""
     if count == 1:
         return [float(start)]
-    return [start + (end - start) * place / (count - 1) for place in range(count)]
+    return [require_number(start + (end - start) * place / (count - 1), "end", end) for place in range(count)]
 
 
 @node(version=1, tags=("make list", "list"))
@@ -144,6 +146,38 @@ def calculate(
     return float(found)
 
 
+@node(version=1, tags=("condition", "if", "greater than", "less than", "equal", "Compare"))
+def compare(
+    a: Annotated[T, "A number or a text; yes or no as well."],
+    b: Annotated[T, "What it is compared with: of the same type."],
+    *,
+    operation: Annotated[
+        Literal["equal", "not_equal", "less", "less_or_equal", "greater", "greater_or_equal"],
+        "What a has to be. Texts are in the order of their characters.",
+    ] = "less",
+) -> bool:
+    """Compare two numbers or two texts, for the condition of a loop or of a choice."""
+    import operator
+
+    for port, given in (("a", a), ("b", b)):
+        if not isinstance(given, bool | int | float | str):
+            message = f"A value of the type {type(given).__name__} cannot be compared."
+            hint = "Connect numbers or texts."
+            raise ProblemError(Problem(code="not_comparable", message=message, hint=hint, port=port))
+    if isinstance(a, str) != isinstance(b, str):
+        message = f"{a!r} and {b!r} cannot be compared: one is a text, the other is none."
+        raise ProblemError(Problem(code="not_comparable", message=message, hint="Make both the same.", port="b"))
+    found = {
+        "equal": operator.eq,
+        "not_equal": operator.ne,
+        "less": operator.lt,
+        "less_or_equal": operator.le,
+        "greater": operator.gt,
+        "greater_or_equal": operator.ge,
+    }[operation](a, b)
+    return bool(found)
+
+
 @node(version=1, title="Round to integer", tags=("FloatToInt", "round"))
 def to_integer(
     value: float,
@@ -151,7 +185,8 @@ def to_integer(
     multiple_of: Annotated[int, Number(1), "The result is a multiple of this, such as 8 for image sizes."] = 1,
 ) -> int:
     """The nearest whole number, or the nearest multiple of one."""
-    return round(value / multiple_of) * multiple_of
+    found = round(value / multiple_of) * multiple_of
+    return found if abs(found) < 2**63 else int(require_number(float("inf"), "value", value))
 
 
 def _no_result(message: str) -> ProblemError:

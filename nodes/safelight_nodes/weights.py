@@ -24,7 +24,7 @@ _Precision = Annotated[
 ]
 
 
-@node(version=1)
+@node(version=1, tags=("loss curve", "LossGraphNode", "plot", "progress"))
 def draw_curve(
     weights: Weights,
     *,
@@ -36,7 +36,7 @@ def draw_curve(
     return Image(curve(weights.curve, logarithmic))
 
 
-@node(version=1, title="Save VAE", output=True, cache=False)
+@node(version=1, title="Save VAE", output=True, cache=False, tags=("VAESave", "export"))
 def save_vae(
     weights: Annotated[Weights, "An autoencoder that was trained."],
     *,
@@ -54,7 +54,7 @@ def save_vae(
     return ModelRef("VAE", ctx.models.family(source), source, "vae")
 
 
-@node(version=1, title="Save image encoder", output=True, cache=False)
+@node(version=1, title="Save image encoder", output=True, cache=False, tags=("CLIPVisionSave", "export"))
 def save_image_encoder(
     weights: Annotated[Weights, "An image encoder that was trained."],
     *,
@@ -71,7 +71,13 @@ def save_image_encoder(
     return ModelRef("ImageEncoder", "", ctx.models.find(name, "image_encoder"), "image_encoder")
 
 
-@node(version=1, title="Save model", output=True, cache=False)
+@node(
+    version=1,
+    title="Save model",
+    output=True,
+    cache=False,
+    tags=("CheckpointSave", "ModelSave", "Save Checkpoint", "export"),
+)
 def save_model(
     denoiser: Annotated[Weights, "A denoiser that was trained."],
     text: Annotated[Weights, "Its text encoder."],
@@ -101,7 +107,7 @@ def save_model(
     )
 
 
-@node(version=1, title="Save LoRA", output=True, cache=False)
+@node(version=1, title="Save LoRA", output=True, cache=False, tags=("SaveLoRA", "LoraSave", "export"))
 def save_lora(
     weights: Annotated[Weights, "A LoRA that was trained."],
     model: Annotated[ModelRef[Denoiser], "The model it was trained on."],

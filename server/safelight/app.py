@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -25,11 +25,13 @@ from safelight.engine import (
     run,
 )
 from safelight.engine.running import Emit
+from safelight.environment import Environment
 from safelight.graph import Checked, Document, Graph, GraphNode, Plan, check, plan
 from safelight.graph.keys import eager
 from safelight.graph.survey import Choice
 from safelight.interop.delivery import Delivered, deliver, require_writable
 from safelight.interop.naming import filled_name, unknown_tokens
+from safelight.interop.origin import made_by_model
 from safelight.media.registry import MediaRegistry, load_media
 from safelight.models import ModelStore, numerics
 from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
@@ -37,6 +39,10 @@ from safelight.sdk.file_names import value_in_name
 from safelight.sdk.pack import BUILT_IN, Catalogue, forget, load_packs
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
 from safelight.sdk.values import File
+from safelight.sdk.widgets import ModelPick
+
+if TYPE_CHECKING:  # read where it is needed: it knows the files of other programs
+    from safelight.interop.reading import Reading
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +94,10 @@ class Studio:
         folder = (home or data_folder()).resolve()
         folders = [*inputs, folder / "input", shipped_workflows() / "input"]
         return cls(folder, folders, budgets or Budgets(), allow_download=allow_download)
+
+    @cached_property
+    def _marks(self) -> bool:
+        return Environment.read().mark_origin
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -146,7 +156,12 @@ class Studio:
         self.close()
 
     def read(self, what: str | Path) -> Document:
-        """A document by file, by image, video or other file that carries one, or by the name of a shipped workflow.
+        """The document of `reading`."""
+        return self.reading(what).document
+
+    def reading(self, what: str | Path) -> Reading:
+        """A workflow by file, by image, video or other file that carries one, or by the name of a shipped one; and what
+        became of it, where another program made it.
 
         Raises:
             ProblemError: it is not there, carries no workflow, or is not one.
@@ -186,9 +201,12 @@ class Studio:
                 for port, wire in node.wires.items():
                     spec = node.kind.ports.get(port)
                     widget = spec.widget if spec else None
-                    if widget is None or not widget.names_files or wire.sources or not isinstance(wire.value, str):
+                    typed = not wire.sources and isinstance(wire.value, str)
+                    if spec is None or widget is None or not widget.names_files or not typed:
                         continue
                     try:
+                        if isinstance(widget, ModelPick) and spec.required and not wire.value:
+                            self.models.find(wire.value)  # says what to give
                         memory.fingerprint(widget, wire.value)
                     except ProblemError as error:
                         placed = [problem.at(path + node.id, port) for problem in error.problems]
@@ -198,7 +216,8 @@ class Studio:
     def plan(self, graph: Graph, force: frozenset[str] = frozenset()) -> Plan:
         """What running this graph now would do. No code of other packs is run for it."""
         memory, light = CacheMemory(self.services), lightly(self.services)
-        return plan(graph, memory, self.numerics, force=force, choose=_foreseen_choice, light=light)
+        need = self.models.needs
+        return plan(graph, memory, self.numerics, force=force, choose=_foreseen_choice, light=light, need=need)
 
     def run(
         self,
@@ -234,9 +253,12 @@ class Studio:
         delivered: dict[str, list[Delivered]] = {}
 
         def hand_over(node: str, file: File, data: bytes, within: Graph) -> None:
-            (_, number), *outwards = graph.trail(node)
+            trail = graph.trail(node)
+            (_, number), *outwards = trail
             named = replace(file, name=filled_name(file.name, [(within, number), *outwards]))
-            delivered.setdefault(node, []).append(deliver(named, data, output, text, self.media))
+            delivered.setdefault(node, []).append(
+                deliver(named, data, output, text, self.media, mark=self._marks and made_by_model(trail))
+            )
 
         result = run(
             graph,
@@ -280,14 +302,26 @@ class Studio:
                 outputs[name] = [msgspec.to_builtins(file) for file in files]
             else:
                 value = result.values[name]
+                mark = self._marks and made_by_model([(graph, number)])
                 pattern = f"{value_in_name(document.name or 'workflow')}_{value_in_name(name)}_{{counter}}"
-                outputs[name] = self._shown(value, pattern, folder, text, result)
+                outputs[name] = self._shown(value, pattern, folder, text, result, mark)
         return outputs
 
-    def _shown(self, value: Any, pattern: str, folder: Path, text: str, result: RunResult) -> list[dict[str, Any]]:
+    def _shown(
+        self, value: Any, pattern: str, folder: Path, text: str, result: RunResult, mark: bool
+    ) -> list[dict[str, Any]]:
         if isinstance(value, list):
-            return [shown for element in value for shown in self._shown(element, pattern, folder, text, result)]
-        if value is None or isinstance(value, bool | int | float | str):
+            # A list inside, of which each turn of a loop may give one, is one element.
+            return [
+                shown
+                for element in value
+                for shown in (
+                    [{"value": element}]
+                    if _is_plain(element)
+                    else self._shown(element, pattern, folder, text, result, mark)
+                )
+            ]
+        if _is_plain(value):
             return [{"value": value}]
         if self.media.of_value(value) is not None:
             made: list[Delivered] = []
@@ -296,13 +330,20 @@ class Studio:
                     name = pattern + one.format.suffixes[0]
                     measures = msgspec.structs.asdict(one.measures)
                     file = File(name, one.format.media_type, "", len(one.data), **measures)
-                    made.append(deliver(file, one.data, folder, text, self.media))
+                    made.append(deliver(file, one.data, folder, text, self.media, mark=mark))
             except ProblemError as error:
                 result.problems += error.problems
             return [msgspec.to_builtins(file) for file in made]
         if any(True for _ in files_in(value)):
             return []
         return [{"type": type(value).__name__}]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is as JSON has it: a number, a text, or a list of them."""
+    if isinstance(value, list):
+        return all(_is_plain(element) for element in value)
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _foreseen_choice(node: GraphNode, values: dict[str, Any]) -> Choice:

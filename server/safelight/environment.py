@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _YES = ("1", "true", "yes", "on")
+_NO = ("0", "false", "no", "off")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +21,13 @@ class Environment:
         models: `SAFELIGHT_MODELS`, the folders of models, separated as in PATH; none is `models` in the data folder.
         device: `SAFELIGHT_DEVICE`; empty: measured.
         precision: `SAFELIGHT_PRECISION`; empty: measured.
+        attention: `SAFELIGHT_ATTENTION`, which implementation of attention computes; empty: torch chooses.
+        memory: `SAFELIGHT_MEMORY`, how models are held where their recipe leaves it open; empty: auto.
+        device_memory: `SAFELIGHT_DEVICE_MEMORY`, gigabytes that models may take on the device; empty: all of it.
         allow_pickle: `SAFELIGHT_ALLOW_PICKLE`, whether weights that are pickles are read.
         token: `SAFELIGHT_TOKEN`, that of a server; empty: none.
         log: `SAFELIGHT_LOG`, the form of log lines: `text` or `json`.
+        mark_origin: `SAFELIGHT_MARK_ORIGIN`, whether files that a model made say so for machines to read; they do.
         hub: where huggingface_hub keeps its files, told by the variables that it reads itself.
         offline: `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: nothing is downloaded.
         threads: `OMP_NUM_THREADS`, threads to compute with; None: as many as there are cores.
@@ -33,9 +38,13 @@ class Environment:
     models: tuple[Path, ...] = ()
     device: str = ""
     precision: str = ""
+    attention: str = ""
+    memory: str = ""
+    device_memory: str = ""
     allow_pickle: bool = False
     token: str = ""
     log: str = "text"
+    mark_origin: bool = True
     hub: Path = field(default_factory=lambda: Path("~/.cache/huggingface/hub").expanduser())
     offline: bool = False
     threads: int | None = None
@@ -53,9 +62,13 @@ class Environment:
             ),
             device=_wish(given.get("SAFELIGHT_DEVICE", "")),
             precision=_wish(given.get("SAFELIGHT_PRECISION", "")),
+            attention=_wish(given.get("SAFELIGHT_ATTENTION", "")),
+            memory=_wish(given.get("SAFELIGHT_MEMORY", "")),
+            device_memory=given.get("SAFELIGHT_DEVICE_MEMORY", "").strip(),
             allow_pickle=given.get("SAFELIGHT_ALLOW_PICKLE", "").lower() in _YES,
             token=given.get("SAFELIGHT_TOKEN", ""),
             log=given.get("SAFELIGHT_LOG") or "text",
+            mark_origin=given.get("SAFELIGHT_MARK_ORIGIN", "").lower() not in _NO,
             hub=_hub(given),
             offline=any(given.get(name, "").lower() in _YES for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")),
             threads=_count(given.get("OMP_NUM_THREADS", "")),

@@ -34,10 +34,18 @@ def shipped_names() -> dict[str, Path]:
     return {path.stem: path for path in sorted(shipped_workflows().glob("*.json"))}
 
 
+def shipped_groups() -> dict[str, list[str]]:
+    """The names of shipped workflows by the heading that they are offered under, both in the order of `groups.toml`."""
+    import tomllib
+
+    return tomllib.loads((shipped_workflows() / "groups.toml").read_text(encoding="utf-8"))
+
+
 def shipped_image(name: str) -> Path | None:
     """The small image of a shipped workflow, if it has one."""
-    path = shipped_workflows() / "images" / f"{name}.webp"
-    return path if name in shipped_names() and path.is_file() else None
+    workflow = shipped_names().get(name)  # so that no name from outside becomes a path
+    path = workflow and workflow.parent / "images" / f"{name}.webp"
+    return path if path and path.is_file() else None
 
 
 @dataclass(frozen=True)

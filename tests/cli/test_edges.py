@@ -86,6 +86,77 @@ def test_a_cache_that_cannot_be_cleared_ends_with_1(home: Path, capsys: pytest.C
     assert main(["cache", "clear"]) == 0
 
 
+LOOP = {
+    "format": "safelight/1",
+    "nodes": {"loop": {"type": "subgraph:body", "repeat": {"times": 30, "index": "a"}}},
+    "links": [],
+    "outputs": [{"name": "out", "from": "loop.out"}],
+    "subgraphs": {
+        "body": {
+            "nodes": {"sum": {"type": "values.calculate", "values": {"b": 1}}},
+            "links": [],
+            "inputs": [{"name": "a", "to": "sum.a"}],
+            "outputs": [{"name": "out", "from": "sum.value"}],
+        }
+    },
+}
+
+
+def test_a_plan_says_which_turns_it_has_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("safelight.graph.survey._MOST_TURNS", 20)
+    (tmp_path / "loop.json").write_text(json.dumps(LOOP))
+    assert main(["plan", "loop.json"]) == 0
+    first = capsys.readouterr().out
+    assert "0 of 30 turns cached, 10 not looked at" in first and "1 to run, 0 cached; about 0.0 s or more." in first
+    assert main(["run", "loop.json"]) == 0
+    capsys.readouterr()
+    assert main(["plan", "loop.json"]) == 0
+    then = capsys.readouterr().out
+    assert "20 of 30 turns cached, 10 not looked at" in then
+    assert "0 to run, 0 cached, 1 not known yet; about 0.0 s or more." in then
+
+
+def test_a_loop_goes_on_while_a_comparison_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    body = {
+        "nodes": {
+            "double": {"type": "values.calculate", "values": {"b": 2, "operation": "multiply"}},
+            "more": {"type": "values.compare", "values": {"b": 100.0, "operation": "less"}},
+        },
+        "links": [{"from": "double.value", "to": "more.a"}],
+        "inputs": [{"name": "a", "to": "double.a"}],
+        "outputs": [{"name": "out", "from": "double.value"}, {"name": "more", "from": "more.value"}],
+    }
+    loop = {"type": "subgraph:body", "values": {"a": 3}, "repeat": {"while": "more", "carry": {"a": "out"}}}
+    document = {**LOOP, "nodes": {"loop": loop}, "subgraphs": {"body": body}}
+    (tmp_path / "loop.json").write_text(json.dumps(document))
+    assert main(["run", "loop.json"]) == 0
+    assert "out: 192.0" in capsys.readouterr().out
+    body["outputs"][1] = {"name": "more", "from": "double.value"}
+    (tmp_path / "loop.json").write_text(json.dumps(document))
+    assert main(["check", "loop.json"]) != 0
+    assert "values.compare gives yes or no" in capsys.readouterr().err
+
+
+def test_set_knows_the_former_name_of_a_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = {"s": {"type": "sampling.sample", "version": 1, "values": {"spacing": "normal"}}}
+    outputs = [{"name": "out", "from": "s.latent"}]
+    document = {"format": "safelight/1", "nodes": nodes, "links": [], "outputs": outputs}
+    (tmp_path / "old.json").write_text(json.dumps(document))
+    for name in ("spacing", "scheduler"):
+        main(["check", "old.json", "--json", "--set", f"s.{name}=nonsense"])
+        problems = json.loads(capsys.readouterr().out)["problems"]
+        told = [(problem["port"], problem["value"]) for problem in problems if problem["code"] != "missing_input"]
+        assert told == [("scheduler", "nonsense")]
+
+
+def test_a_search_that_finds_no_model_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list", "nonsense"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(("There is no model with 'nonsense' among", "There are no models."))
+
+
 def test_progress_off_a_terminal_is_a_few_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr(cli_progress.time, "monotonic", lambda: now)
@@ -108,3 +179,30 @@ def test_paths_in_another_encoding_come_out_as_they_went_in(tmp_path: Path) -> N
     line = command.line("check", f"{folder}/none.json")
     done = subprocess.run(line, env={**command.env, "LC_ALL": "C.UTF-8"}, capture_output=True, check=False)
     assert done.returncode == 2 and b"Traceback" not in done.stderr
+
+
+def test_lists_that_turns_give_stay_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    body = {
+        "nodes": {
+            "twice": {"type": "values.calculate", "values": {"b": 2.0}},
+            "pair": {"type": "values.integers", "values": {"values": [5, 6]}},
+        },
+        "links": [],
+        "inputs": [{"name": "n", "to": "twice.a"}],
+        "outputs": [{"name": "pair", "from": "pair.values"}],
+    }
+    document = {
+        "format": "safelight/1",
+        "nodes": {
+            "count": {"type": "values.integers", "values": {"values": [1, 2]}},
+            "loop": {"type": "subgraph:body", "repeat": {"each": ["n"]}},
+        },
+        "links": [{"from": "count.values", "to": "loop.n"}],
+        "outputs": [{"name": "pairs", "from": "loop.pair"}, {"name": "numbers", "from": "count.values"}],
+        "subgraphs": {"body": body},
+    }
+    (tmp_path / "w.json").write_text(json.dumps(document))
+    assert main(["run", "w.json", "--json"]) == 0
+    outputs = json.loads(capsys.readouterr().out)["outputs"]
+    assert outputs["pairs"] == [{"value": [5, 6]}, {"value": [5, 6]}]
+    assert outputs["numbers"] == [{"value": 1}, {"value": 2}]

@@ -68,6 +68,14 @@ def test_everything_that_is_wrong_is_told_at_once(command: Command) -> None:
             """A node."""
             return size
         '''
+    value = """
+        from dataclasses import dataclass
+        from safelight.sdk import value
+        @value
+        @dataclass(frozen=True)
+        class Mesh:
+            size: int
+        """
     files = {
         "pyproject.toml": '[project.entry-points."safelight.nodes"]\nbad = "bad_pack"\n',
         "src/bad_pack/__init__.py": "",
@@ -77,6 +85,14 @@ def test_everything_that_is_wrong_is_told_at_once(command: Command) -> None:
         "src/bad_pack/twice/a.py": node.format(extra="", options="", name="same"),
         "src/bad_pack/twice/b.py": node.format(extra="", options="", name="same"),
         "src/bad_pack/old.py": node.format(extra="", options="aliases=('safelight/x.y', 'bad/heavy.cut')", name="new"),
+        "src/bad_pack/value_a.py": value,
+        "src/bad_pack/value_b.py": value,
+        "src/bad_pack/wrong.py": "1 / 0",
+        "src/bad_pack/moved.py": node.format(
+            extra="from safelight.sdk import Migration",
+            options="version=2, migrations={1: Migration(inputs={'large': 'siez'}, outputs={'large': 'value'})}",
+            name="grown",
+        ),
         "src/bad_pack/locale/zh.json": "[]",
         "tests/test_it.py": "def test_it():\n    assert False\n",
     }
@@ -88,6 +104,7 @@ def test_everything_that_is_wrong_is_told_at_once(command: Command) -> None:
     assert set(found) == {
         "pack_heavy_import",
         "pack_incomplete",
+        "pack_bad_migration",
         "pack_undescribed",
         "texts_unreadable",
         "pack_tests_failed",
@@ -98,9 +115,14 @@ def test_everything_that_is_wrong_is_told_at_once(command: Command) -> None:
         "no_such_library_at_all",
         "share the id 'bad/twice.same'",
         "'bad/heavy.cut' belongs to old documents",
+        "share the name 'bad_pack:Mesh'",
+        "renames the input 'large' to 'siez'",
+        "Did you mean size?",
+        "Mend the line that it names.",
         "bad/old.new says nothing of its field size",
     ):
         assert said in text, said
+    assert "Ask the authors" not in text and found.count("pack_bad_migration") == 1
     assert "pack_tests_failed" not in codes(command.json("pack", "check", "bad", "--no-tests", code=1))
 
 

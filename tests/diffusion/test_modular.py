@@ -81,7 +81,7 @@ def test_the_first_previews_are_nearer_to_the_end_than_the_noise_is(tiny: Set) -
 
 def test_memory_that_runs_out_once_changes_nothing(tiny: Set) -> None:
     class Models:
-        def retry(self, attempt: Callable[[], Any]) -> Any:
+        def retry(self, attempt: Callable[[], Any], tell: Any = None) -> Any:
             try:
                 return attempt()
             except MemoryError:

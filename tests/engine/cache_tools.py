@@ -60,13 +60,17 @@ def same(a: Any, b: Any) -> bool:
     return a == b or repr(a) == repr(b) == "nan"
 
 
-def run_python(code: str, *arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+def run_python(code: str, *arguments: object) -> str:
+    """Runs it in a process of its own. Returns what it printed."""
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
         check=True,
         timeout=60,
         env={**os.environ, "PYTHONPATH": python_paths()},
+        stdout=subprocess.PIPE,
+        text=True,
     )
+    return ended.stdout
 
 
 def python_paths() -> str:

@@ -134,7 +134,7 @@ def test_every_built_in_node_knows_its_code() -> None:
     package = sys.modules["safelight_nodes"]
     closure = PackSources(package, "", public_sources()).closure(kind.function.__module__)
     assert "safelight.diffusion.samplers" in closure and "safelight_nodes._training.loop" not in closure
-    closure = PackSources(package, "", public_sources()).closure("safelight_nodes.image")
+    closure = PackSources(package, "", public_sources()).closure("safelight_nodes.image.files")
     texts = public_sources()
     module = kind.function.__module__
     before = PackSources(package, "", texts).of(module, models=True)()

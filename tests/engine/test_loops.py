@@ -14,6 +14,7 @@ from engine import random_graphs
 from engine.cache_tools import run_python
 from engine.engine_bench import Engine
 from safelight.engine import Cancel, NodeFailed, NodeFinished, NodeProgress, NodeStarted, RunOptions, run, thin
+from safelight.engine.cache.passing import Passing
 from safelight.engine.calling import Caller
 from safelight.graph import Document, check, survey
 
@@ -190,7 +191,14 @@ def test_lists_go_in_step_and_one_element_stands_for_all(engine: Engine) -> None
     assert results(engine, of([1, 2], [10, 20])) == {"out": [11, 22]}
     assert results(engine, of([1, 2], [10])) == {"out": [11, 12]}
     assert results(engine, of([], [10])) == {"out": []}
-    wrong = engine.run(of([1, 2, 3], [1, 2]))
+    three = node("count", numbers=[1, 2, 3])
+    came = doc(
+        {"three": three, "loop": loop(values={"plus": [1, 2]}, each=["a", "plus"])},
+        links("three.values > loop.a"),
+        {"out": "loop.half"},
+        adds=ADDS,
+    )
+    wrong = engine.run(came)
     assert [(problem.code, problem.node) for problem in wrong.problems] == [("length_mismatch", "loop")]
 
 
@@ -249,7 +257,8 @@ def test_a_turn_that_fails_leaves_the_others(engine: Engine) -> None:
         ("node_failed", "loop/1/half"),
         ("turn_failed", "loop"),
     ]
-    assert result.problems[1].message == "Turn 1 of loop failed."
+    assert result.problems[1].message == "Turn 2 of loop failed (loop/1)."
+    assert result.problems[1].hint.endswith("The other turns are kept.")
     statuses = {name: report.status for name, report in result.nodes.items()}
     assert (statuses["loop"], statuses["sum"], statuses["other"]) == ("failed", "skipped", "ran")
     assert (statuses["loop/1/last"], statuses["loop/2/last"]) == ("skipped", "ran")
@@ -268,6 +277,12 @@ def test_a_carried_loop_ends_where_it_fails(engine: Engine) -> None:
         ("turn_failed", "loop"),
     ]
     assert not [name for name in result.nodes if name.startswith("loop/2")]
+    assert result.problems[1].hint.endswith("The turns before it are kept.")
+    first = doc(
+        {"loop": loop("fragile", {"a": 7}, times=5, carry={"a": "out"})}, [], {"out": "loop.out"}, fragile=FRAGILE
+    )
+    told = engine.run(first).problems[1]
+    assert told.message == "Turn 1 of loop failed (loop/0)." and "kept" not in told.hint
 
 
 def test_many_failures_are_counted_not_listed(engine: Engine) -> None:
@@ -279,7 +294,7 @@ def test_many_failures_are_counted_not_listed(engine: Engine) -> None:
     )
     result = engine.run(document)
     assert len(result.problems) == 21
-    assert result.problems[-1].message.startswith("60 of 60 turns of loop failed: 0, 1, 2,")
+    assert result.problems[-1].message.startswith("60 of 60 turns of loop failed: 1, 2, 3,")
     assert len([event for event in engine.events if isinstance(event, NodeFailed)]) == 21
 
 
@@ -512,3 +527,50 @@ def test_memory_does_not_grow_with_the_turns(tmp_path: Path, monkeypatch: pytest
 
     few, many = peak(10), peak(1000)
     assert many[0] <= 1.5 * few[0] and many[1] <= 1.5 * few[1], (few, many)
+
+
+PEAK = """
+    import resource, sys
+    from pathlib import Path
+    from engine import random_graphs, test_loops
+    from engine.engine_bench import Engine
+    from safelight.engine import run
+    turns, folder = int(sys.argv[1]), Path(sys.argv[2])
+    made = Engine(folder, random_graphs.catalogue(), memory_bytes=2 << 30, disk_bytes=4 << 30)
+    result = run(made.graph(test_loops.images_in_turns(turns)), made.services, "")
+    assert result.status == "done", result.problems
+    assert set(made.statuses(test_loops.images_in_turns(turns)).values()) == {"cached"}
+    made.services.cache.close()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def images_in_turns(turns: int) -> Document:
+    """Each turn makes a grey image of 2 MB and a darker one, which is gathered."""
+    body = {
+        "nodes": {
+            "make": {"type": "random_graphs.field", "values": {"side": 420}},
+            "dim": {"type": "random_graphs.dimmed", "values": {"by": 0.5}},
+        },
+        "links": links("make.image > dim.image"),
+        "inputs": ports("to", shade="make.shade"),
+        "outputs": ports("from", image="dim.image"),
+    }
+    return doc({"loop": loop("body", times=turns, index="shade")}, [], {}, body=body)
+
+
+def test_a_large_budget_is_not_filled_with_what_single_turns_made(tmp_path: Path) -> None:
+    """Peak resident memory of a process, though a budget of 2 GiB would have room for all that 200 turns make."""
+    few, many = (int(run_python(PEAK, turns, tmp_path / str(turns))) for turns in (10, 200))
+    assert many <= 1.5 * few, (few, many)
+
+
+def test_what_each_turn_needs_stays_in_memory() -> None:
+    """Of the values that pass, the oldest go first; what a second turn has touched stays."""
+    passing = Passing(limit=100)
+    assert passing.turn([("all", 60), ("one", 60)]) == []
+    assert passing.turn([("all", 60), ("two", 60)]) == ["one"]
+    assert passing.turn([("three", 500)]) == ["two"]
+    assert passing.turn([("all", 60), ("four", 10)]) == ["three"]
+    passing.forget("all")
+    assert passing.turn([("all", 101)]) == ["four"]

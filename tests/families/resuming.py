@@ -48,6 +48,42 @@ def workflow() -> dict[str, Any]:
     }
 
 
+def painting() -> dict[str, Any]:
+    """The same, inside a mask: what the model decodes of nothing is as good as any."""
+    document = workflow()
+    document["nodes"] |= {
+        "grey": {"type": "vae.decode"},
+        "mask": {"type": "image.to_mask"},
+        "part": {"type": "latent.set_mask"},
+    }
+    document["nodes"]["empty"]["values"]["for_inpainting"] = True
+    document["links"] = [link for link in document["links"] if link["to"] != "sample.latent"] + [
+        {"from": "load.vae", "to": "grey.vae"},
+        {"from": "empty.latent", "to": "grey.latent"},
+        {"from": "grey.image", "to": "mask.image"},
+        {"from": "empty.latent", "to": "part.latent"},
+        {"from": "mask.mask", "to": "part.mask"},
+        {"from": "part.latent", "to": "sample.latent"},
+    ]
+    return document
+
+
+def looking() -> dict[str, Any]:
+    """The same, with an image to look at."""
+    document = workflow()
+    document["nodes"] |= {
+        "one": {"type": "latent.empty", "values": {"batch": 1, "width": 48, "height": 64}},
+        "edit": {"type": "guide.edit"},
+    }
+    document["links"] = [link for link in document["links"] if link["to"] != "sample.positive"] + [
+        {"from": "load.vae", "to": "one.vae"},
+        {"from": "one.latent", "to": "edit.latent"},
+        {"from": "said.conditioning", "to": "edit.positive"},
+        {"from": "edit.conditioning", "to": "sample.positive"},
+    ]
+    return document
+
+
 def goes_on(
     make: Callable[[Path], object],
     document: dict[str, Any],

@@ -38,4 +38,8 @@ def test_a_row_says_the_tier_and_the_techniques(name: str) -> None:
     proved = [row for row in ROWS.values() if row.family == name]
     assert proved, "no shared proof runs this family"
     assert ("image to image" in techniques) == any(row.image_pipeline for row in proved)
+    assert "masks" in techniques, "those of images all paint inside a mask"
+    apart = Path(__file__).with_name(f"test_{name}_edit.py").exists()
+    assert ("reference image" in techniques) == (apart or any(row.edit_pipeline for row in proved))
+    assert ("ControlNet" in techniques) == (family.controlnet is not None)
     assert ("guiders" in techniques) == any(row.guided for row in proved)

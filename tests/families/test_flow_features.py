@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,6 @@ import torch
 from families.flow_kits import PROMPT, STEPS, FlowKit, flow_kit
 from node_bench import BenchContext, codes, distance, recipe
 from safelight.sdk import Adapter, Area, Control, Image, Latent, Mask, ProblemError
-from safelight_nodes import latent
 
 
 @pytest.fixture(scope="module", params=["sd3", "flux"])
@@ -35,8 +35,9 @@ def test_regions_ranges_controls_and_adapters_are_refused_where_they_are_connect
     said = kit.said(PROMPT)
     prompt = said.prompts[0]
     image = Image(torch.zeros(1, 64, 64, 3))
-    control = Control(recipe("ControlNet", kit.family, "net"), image)
-    adapter = Adapter(recipe("IPAdapter", kit.family, "adapter"), torch.zeros(1, 1, 4), torch.zeros(1, 1, 4))
+    control = Control(recipe("ControlNet", kit.family, "net"), image, guess=True)
+    nothing = torch.zeros(1, 1, 4)
+    adapter = Adapter(recipe("IPAdapter", kit.family, "ip"), nothing, nothing, mask=Mask(torch.ones(1, 64, 64)))
     asked = [
         replace(said, prompts=(prompt, prompt)),
         replace(said, prompts=(replace(prompt, area=Area(0, 0, 0.5, 1)),)),
@@ -48,11 +49,6 @@ def test_regions_ranges_controls_and_adapters_are_refused_where_they_are_connect
     for conditioning in asked:
         assert refused(kit, positive=conditioning) == [("feature_not_in_family", "positive")]
         assert refused(kit, negative=conditioning) == [("feature_not_in_family", "negative")]
-
-
-def test_masks_and_noisy_latents_are_refused(kit: FlowKit) -> None:
-    masked = latent.set_mask(kit.empty(), Mask(torch.ones(1, 64, 64)))
-    assert refused(kit, start=masked) == [("feature_not_in_family", "latent")]
 
 
 def test_a_latent_of_another_family_or_shape_is_refused(kit: FlowKit) -> None:
@@ -173,6 +169,14 @@ def test_an_image_with_more_cells_than_positions_is_refused(kit: FlowKit) -> Non
         with pytest.raises(ProblemError) as caught:
             kit.sampled(start=kit.empty(height=264, width=64))
         assert codes(caught) == [("latent_too_large", "latent")]
+
+
+def test_anima_has_positions_for_so_many_cells(tmp_path: Path) -> None:
+    kit = flow_kit("anima", tmp_path)
+    assert kit.sampled(start=kit.empty(height=512, width=64), steps=1).samples.isfinite().all()
+    with pytest.raises(ProblemError) as caught:
+        kit.sampled(start=kit.empty(height=528, width=64))
+    assert codes(caught) == [("latent_too_large", "latent")]
 
 
 def test_each_image_of_a_batch_is_that_of_its_own_seed(kit: FlowKit) -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from families.flow_kits import CLOSE, NEGATIVE, PROMPT, FlowKit, flow_kit
+from families.flow_kits import NEGATIVE, PROMPT, FlowKit, flow_kit
 from node_bench import codes, distance
+from proofs import Proof
 from safelight.sdk import ProblemError
 from safelight_nodes import models, vae
 
@@ -38,26 +39,28 @@ def lora(kit: FlowKit, seed: int = 4) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_a_lora_does_what_it_does_in_the_pipeline(kit: FlowKit) -> None:
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_lora_does_what_it_does_in_the_pipeline(kit: FlowKit, batch: int, proof: Proof) -> None:
     file = folder(kit) / "style.safetensors"
     save_file(lora(kit), file)
     assert kit.store.describe("style.safetensors").family == kit.family
-    plain = kit.decoded(kit.sampled())
+    plain = kit.decoded(kit.sampled(start=kit.empty(batch)))
     loaded = kit.loaded()
     patched = models.apply_lora(
         loaded.model, loaded.text, lora="style.safetensors", weight=0.8, text_weight=0.8, ctx=kit.ctx
     )
     said, unsaid = (kit.said(words, encoder=patched.text) for words in (PROMPT, NEGATIVE))
-    made = kit.decoded(kit.sampled(model=patched.model, positive=said, negative=unsaid if kit.guided else None))
+    given = {"positive": said, "negative": unsaid if kit.guided else None, "start": kit.empty(batch)}
+    made = kit.decoded(kit.sampled(model=patched.model, **given))
     kit.pipeline.load_lora_weights(str(file), adapter_name="style")
     kit.pipeline.set_adapters(["style"], [0.8])
     try:
-        theirs = kit.theirs()
+        theirs = kit.theirs(batch)
     finally:
         kit.pipeline.unload_lora_weights()
-    assert distance(made, theirs) <= CLOSE
+    proof.close(kit.family, "LoRA", distance(made, theirs), batch)
     assert distance(made, plain) > 1e-3
-    assert torch.equal(kit.decoded(kit.sampled()), plain), "without it the model is as before"
+    assert torch.equal(kit.decoded(kit.sampled(start=kit.empty(batch))), plain), "without it the model is as before"
 
 
 def test_a_lora_of_the_other_family_is_refused(kit: FlowKit, tmp_path: Path) -> None:
@@ -72,12 +75,12 @@ def test_a_lora_of_the_other_family_is_refused(kit: FlowKit, tmp_path: Path) -> 
 def test_relatives_that_cannot_be_run_are_named(kit: FlowKit) -> None:
     relative = folder(kit) / "relative"
     relative.mkdir(exist_ok=True)
-    made = {"sd3": "StableDiffusion3ControlNetPipeline", "flux": "FluxKontextPipeline"}[kit.family]
+    made = {"sd3": "StableDiffusion3ControlNetPipeline", "flux": "FluxControlPipeline"}[kit.family]
     (relative / "model_index.json").write_text(json.dumps({"_class_name": made}))
     with pytest.raises(ProblemError) as caught:
         models.load(model="relative", ctx=kit.ctx)
     assert codes(caught) == [("unsupported_family", "model")]
-    assert {"sd3": "ControlNet", "flux": "Kontext"}[kit.family] in caught.value.problems[0].message
+    assert {"sd3": "ControlNet", "flux": "control image"}[kit.family] in caught.value.problems[0].message
 
 
 def test_a_text_encoder_that_is_left_out_is_told(kit: FlowKit) -> None:

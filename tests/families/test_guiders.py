@@ -12,7 +12,7 @@ from node_bench import BenchContext, codes, distance
 from safelight.sdk import Cancelled, Guider, ProblemError
 from safelight_nodes import sampling
 
-KITS = ("sd3", "z_image", "qwen_image", "krea2", "klein_base")
+KITS = ("sd3", "z_image", "qwen_image", "krea2", "klein_base", "ernie_image")
 KINDS = ("apg", "tcfg", "cfg_zero")
 
 

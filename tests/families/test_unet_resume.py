@@ -8,12 +8,19 @@ from typing import Any
 import pytest
 
 from families.resuming import goes_on, killable, workflow
+from proofs import Proof
 from safelight.families import load_families
 from safelight.families._clip.tiny import seeded
 from safelight.families._unet.generation import Generation
 from safelight.families._unet.tiny import unet_config
 
 CHANNELS = {"inpainting": 9, "edit": 8, "depth": 5}
+PROVED = {
+    "inpainting": ("sd1", "inpainting model"),
+    "edit": ("sd1", "edit model"),
+    "depth": ("sd2", "depth model"),
+    "refiner": ("sdxl_refiner", "hand-over from the base model"),
+}
 
 
 def tiny(kind: str, models: Path) -> None:
@@ -79,10 +86,12 @@ def changed(kind: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.in_turn
 @killable
 @pytest.mark.parametrize("kind", ["inpainting", "edit", "depth", "refiner"])
 def test_killed_after_a_step_it_goes_on_and_ends_in_the_same_bits(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof
 ) -> None:
     images = goes_on(lambda models: tiny(kind, models), changed(kind), "*.png", tmp_path, monkeypatch)
     assert images == (1 if kind == "edit" else 2)
+    proof.resumed(*PROVED[kind])

@@ -1,10 +1,11 @@
-"""Writes miniatures of Stable Diffusion 3 and Flux.1 as their makers and ComfyUI do: single files, split files.
+"""Writes miniatures of Stable Diffusion 3, Flux.1 and Z-Image as their makers and ComfyUI do: whole, or split.
 
 Names come from the package's own table, read backwards; `test_written_files` holds that table against diffusers.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 PARTS = {
     "sd3": {"clip_l": "text_encoder", "clip_g": "text_encoder_2", "t5xxl": "text_encoder_3"},
     "flux": {"clip_l": "text_encoder", "t5xxl": "text_encoder_2"},
+    "z_image": {"qwen3_4b": "text_encoder"},
 }
 
 
@@ -26,10 +28,15 @@ def denoiser(family: Any, folder: Path) -> dict[str, Tensor]:
     import torch
 
     given = load_file(folder / "transformer" / "diffusion_pytorch_model.safetensors")
-    layers = 1 + max(int(name.split(".")[1]) for name in given if name.startswith("transformer_blocks."))
+    layers = 1 + max(int(number) for name in given for number in re.findall(r"^\w+\.(\d+)\.", name))
     # Just enough for the table to be made.
-    seeds = {f"joint_blocks.{layers - 1}.x": (1,), "double_blocks.0.img_attn.qkv.weight": (1,)}
+    seeds = {
+        f"joint_blocks.{layers - 1}.x": (1,),
+        "double_blocks.0.img_attn.qkv.weight": (1,),
+        "x_embedder.weight": (1,),
+    }
     made: dict[str, Tensor] = {}
+    renamed: set[str] = set()
     for rule in family.rules(seeds):
         for number in range(layers) if "{}" in rule.old else (0,):
             old, new = rule.old.format(number), [name.format(number) for name in rule.new]
@@ -39,6 +46,7 @@ def denoiser(family: Any, folder: Path) -> dict[str, Tensor]:
                 names = [f"{name}.{kind}" if kind else name for name in new]
                 if not all(name in given for name in names):
                     continue
+                renamed.update(names)
                 pieces = [given[name] for name in names]
                 whole = torch.cat(pieces) if len(pieces) > 1 else pieces[0]
                 swapped = rule.swap or old == f"joint_blocks.{layers - 1}.context_block.adaLN_modulation.1"
@@ -46,7 +54,7 @@ def denoiser(family: Any, folder: Path) -> dict[str, Tensor]:
                 made[f"{old}.{ending}" if ending else old] = (
                     torch.cat(whole.chunk(2)[::-1]) if swapped else whole
                 ).contiguous()
-    return made
+    return made | {name: tensor for name, tensor in given.items() if name not in renamed}
 
 
 def vae(folder: Path) -> dict[str, Tensor]:
@@ -57,7 +65,7 @@ def encoders(name: str, folder: Path) -> dict[str, dict[str, Tensor]]:
     """The tensors of each text encoder, as they lie in files of their own."""
     found = {sort: load_file(folder / part / "model.safetensors") for sort, part in PARTS[name].items()}
     for sort, tensors in found.items():
-        if sort != "t5xxl":
+        if sort.startswith("clip"):
             level = "text_model."
             found[sort] = {
                 key if key.startswith((level, "text_projection")) else level + key: tensor

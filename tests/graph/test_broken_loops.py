@@ -42,6 +42,12 @@ def checked(repeat: Any, links: Any = (), values: Any = None, body: Any = BODY, 
     return check(Document.parse(document), trivial_nodes.catalogue())
 
 
+FRACTIONS = {
+    **BODY,
+    "nodes": {**BODY["nodes"], "half": {"type": "trivial_nodes.scale"}},
+    "inputs": [*BODY["inputs"], {"name": "by", "to": "half.by"}],
+    "outputs": [*BODY["outputs"], {"name": "half", "from": "half.value"}],
+}
 LIST = [("list.values", "loop.a")]
 BROKEN: dict[str, tuple[Checked, str, str, str]] = {
     "nothing": (checked({}), "bad_repeat", "neither `each`, `times` nor `while`", "Say one"),
@@ -61,9 +67,16 @@ BROKEN: dict[str, tuple[Checked, str, str, str]] = {
     ),
     "one value typed in": (checked({"each": ["a"]}), "wrong_type", "1 is not a list", "[1, 2, 3]"),
     "a wrong list": (checked({"each": ["a"]}, values={"a": ["x"]}), "wrong_type", "not a whole number", "Give"),
+    "lists of two lengths": (
+        checked({"each": ["a", "text"]}, values={"a": [1, 2, 3], "text": ["x", "y"]}), "length_mismatch",
+        "a has 3, text has 2", "Make them equally long",
+    ),
+    "a list of more than the most": (
+        checked({"each": ["a"], "most": 2}, values={"a": [1, 2, 3]}), "too_many_turns", "would make 3 turns", "Raise",
+    ),
     "what does not come back": (
         checked({"times": 2, "carry": {"a": "loud"}}), "bad_repeat", "'loud' gives str, and 'a' begins with int",
-        "Make 'loud' a int",
+        "Make 'loud' an int",
     ),
     "nothing to begin with": (
         checked({"times": 2, "carry": {"a": "out"}}, values={}), "missing_input", "needs an int at 'a'", "Connect",
@@ -80,6 +93,25 @@ BROKEN: dict[str, tuple[Checked, str, str, str]] = {
     "a number that is not there": (checked({"times": "n"}), "missing_input", "needs an int at 'n'", "Connect"),
     "a list of numbers": (
         checked({"times": "n"}, [("list.values", "loop.n")]), "type_mismatch", "one number at 'n'", "Pick one",
+    ),
+    "a fraction of turns typed in": (
+        checked({"times": "by"}, values={"a": 1, "by": 2.5}, body=FRACTIONS), "wrong_type", "2.5 is not a", "Give",
+    ),
+    "a fraction of turns by default": (
+        checked({"times": "by"}, body=FRACTIONS), "wrong_type", "1.0 times, the default of 'by'", "Give 'by'",
+    ),
+    "a fraction of turns linked": (
+        checked({"times": "by"}, [("half.value", "loop.by")], body=FRACTIONS, half={"type": "trivial_nodes.fraction"}),
+        "type_mismatch", "cannot feed loop.by", "by takes int",
+    ),
+    "a text of turns": (
+        checked({"times": "text"}, values={"a": 1, "text": "3"}), "wrong_type", "'3' is not a whole number", "Give",
+    ),
+    "yes for a number of turns": (
+        checked({"times": "n"}, values={"a": 1, "n": True}), "wrong_type", "True is not a whole number", "Give",
+    ),
+    "a list of turns": (
+        checked({"times": "n"}, values={"a": 1, "n": [3]}), "wrong_type", "is not a whole number", "Give",
     ),
     "most of nothing": (checked({"times": 1, "most": 0}), "bad_repeat", "0 cannot be", f"{MOST_EVER:,}"),
     "unknown output": (
@@ -168,3 +200,35 @@ def test_types_of_outputs() -> None:
     graph = checked({"times": 2, "carry": {"a": "out"}}).require()
     types = {port: str(kind) for port, kind in graph.nodes[graph.index["loop"]].types.items()}
     assert (types["out"], types["loud"]) == ("int", "list[str]")
+
+
+def test_an_input_for_fractions_may_take_the_number_of_turns() -> None:
+    made = checked({"times": "by"}, values={"a": 1, "by": 3}, body=FRACTIONS).require()
+    (loop,) = [node for node in made.nodes if node.id == "loop"]
+    assert loop.wires["by"].value == 3 and type(loop.wires["by"].value) is int
+
+
+def test_who_wants_a_list_is_told_of_outputs_that_are_lists() -> None:
+    problems = checked({"times": 2}, lines={"type": "trivial_nodes.texts"}).problems
+    assert [problem.hint for problem in problems if problem.node == "lines"] == [
+        "Connect trivial_nodes.texts.texts, or type a value in."
+    ]
+
+
+def test_a_field_that_no_repetition_has_is_told() -> None:
+    found = checked({"times": 2, "cary": {"a": "out"}})
+    (problem,) = [problem for problem in found.problems if problem.code == "bad_repeat"]
+    assert found.ok and problem.level == "warning" and problem.value == "cary"
+    assert "'cary'" in problem.message and problem.hint == "Did you mean carry?"
+
+
+def test_what_can_be_typed_in_is_not_told_to_be_connected() -> None:
+    (count,) = [problem for problem in checked({"times": "n"}).problems if problem.port == "n"]
+    assert count.hint.startswith("Connect trivial_nodes.") and count.hint.endswith(", or type a value in."), count
+    (any_kind,) = checked({"times": 2}, any={"type": "trivial_nodes.anything"}).problems
+    assert any_kind.hint == "Connect any output, or type a value in."
+
+
+def test_types_have_their_article() -> None:
+    found = checked({"times": 2, "carry": {"a": "half"}}, body=FRACTIONS)
+    assert "Make 'half' an int." in [problem.hint for problem in found.problems]

@@ -192,6 +192,9 @@ def test_a_sweep_over_any_port_is_kept_as_a_grid(server: Server) -> None:
     assert batch["axes"] == [{"name": "rows", "values": [{"value": 5}, {"n1.b": 6}]}]
     status, refused = server.call("POST", "/runs/batch", {"document": chain(2), "sweep": {"n9.b": [1]}})
     assert (status, code_of(refused)) == (422, "unknown_node")
+    twice = {"value": [1, 2], "n0.value": [10, 20]}
+    status, refused = server.call("POST", "/runs/batch", {"document": chain(2), "sweep": twice})
+    assert (status, code_of(refused)) == (422, "duplicate_name")
     assert server.call("GET", "/batches/b000000000000")[0] == 404
 
 

@@ -89,6 +89,11 @@ HOSTILE: dict[str, tuple[Callable[[], Asked], set[int], str | None]] = {
     "hidden file": (lambda: ("GET", "/api/v1/files/output/.hidden", None, {}), {404}, "file_missing"),
     "NUL in a path": (lambda: ("GET", "/api/v1/files/input/a%00b", None, {}), {400}, "bad_path"),
     "NUL in a run": (lambda: ("GET", "/api/v1/runs/r1%00", None, {}), {400}, "bad_path"),
+    "a name too long for a file": (
+        lambda: ("GET", f"/api/v1/templates/{'n' * 300}/image", None, {}),
+        {404},
+        "template_missing",
+    ),
     "another folder": (lambda: ("GET", "/api/v1/files/cache/index.sqlite", None, {}), {404}, "folder_missing"),
     "static traversal": (lambda: ("GET", "/../../etc/passwd", None, {}), {404, 503}, ""),
     "static traversal, encoded": (lambda: ("GET", "/assets/..%2f..%2f..%2fetc%2fpasswd", None, {}), {404, 503}, ""),

@@ -18,8 +18,6 @@ from tiny_images import encoded
 embed = built_in().embed
 
 GRAPH = json.dumps({"nodes": [], "links": [], "version": 0.4})
-PROMPT = '{"3": {"class_type": "KSampler", "inputs": {"seed": NaN}}}'
-PARAMETERS = "a cat 🐱\nNegative prompt: dog\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512"
 
 
 def png(**entries: str) -> bytes:
@@ -29,32 +27,10 @@ def png(**entries: str) -> bytes:
     return encoded(Image.new("RGB", (8, 8)), pnginfo=info)
 
 
-def commented(form: str, text: str) -> bytes:
-    tags = Image.Exif()
-    tags.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + text.encode("utf-16-be")
-    return encoded(Image.new("RGB", (8, 8)), form, exif=tags.tobytes())
-
-
-def tagged(form: str) -> bytes:
-    tags = Image.Exif()
-    tags[0x010F], tags[0x0110] = f"workflow:{GRAPH}", f"prompt:{PROMPT}"
-    return encoded(Image.new("RGB", (8, 8)), form, exif=tags.tobytes())
-
-
 CASES = {
-    "comfy": (lambda: png(prompt=PROMPT, workflow=GRAPH), "ComfyUI", "workflow and the prompt"),
-    "comfy's workflow": (lambda: png(workflow=GRAPH), "ComfyUI", "a ComfyUI workflow"),
-    "comfy's prompt": (lambda: png(prompt=PROMPT), "ComfyUI", "API format"),
-    "comfy in webp": (lambda: tagged("WEBP"), "ComfyUI", "workflow and the prompt"),
-    "comfy in jpeg": (lambda: tagged("JPEG"), "ComfyUI", "workflow and the prompt"),
-    "parameters": (lambda: png(parameters=PARAMETERS), "AUTOMATIC1111", "generation parameters"),
-    "parameters in jpeg": (lambda: commented("JPEG", PARAMETERS), "AUTOMATIC1111", "generation parameters"),
-    "parameters in webp": (lambda: commented("WEBP", PARAMETERS), "AUTOMATIC1111", "generation parameters"),
     "invoke": (lambda: png(invokeai_metadata="{}", invokeai_workflow="{}"), "InvokeAI", "an InvokeAI workflow"),
     "invoke's settings": (lambda: png(invokeai_metadata="{}"), "InvokeAI", "settings"),
     "invoke of old": (lambda: png(sd__metadata="{}"), "InvokeAI", "settings"),
-    "swarm": (lambda: png(parameters='{"sui_image_params": {}}'), "SwarmUI", "parameters"),
-    "novel": (lambda: png(Software="NovelAI", Comment="{}"), "NovelAI", "parameters"),
 }
 
 

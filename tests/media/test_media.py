@@ -22,15 +22,19 @@ MEDIA = built_in()
 DOCUMENT = '{"format": "safelight/1", "name": "写真", "nodes": {}}'
 CASES = [
     ("video", "mp4"),
+    ("video", "av1"),
+    ("video", "webm"),
     ("video", "webp"),
+    ("video", "apng"),
     ("video", "gif"),
     ("audio", "wav"),
     ("audio", "flac"),
     ("audio", "ogg"),
     ("mesh", "glb"),
 ]
+ENDINGS = {"av1": ".mp4", "apng": ".png"}
 every = pytest.mark.parametrize(("medium", "form"), CASES)
-LIBRARIES = {"mp4": "av", "flac": "soundfile", "ogg": "soundfile"}
+LIBRARIES = {"mp4": "av", "av1": "av", "webm": "av", "flac": "soundfile", "ogg": "soundfile"}
 
 
 def encoded(value: Any, form: str, **options: Any) -> tuple[bytes, str]:
@@ -57,8 +61,12 @@ def test_a_value_comes_back_from_its_file(medium: str, form: str, values: dict[s
     if isinstance(back, Video):
         assert back.frames.dtype == torch.uint8 and back.frames.shape == values["video"].frames.shape
         assert back.fps == pytest.approx(10, rel=0.01)
-        assert (back.frames.float() - values["video"].frames.float()).abs().mean() < {"webp": 1e-9}.get(form, 6)
-        assert (back.audio is not None) == (form == "mp4")
+        assert (back.frames.float() - values["video"].frames.float()).abs().mean() < {"webp": 1e-9, "apng": 1e-9}.get(
+            form, 6
+        )
+        assert (back.audio is not None) == (form in ("mp4", "av1", "webm"))
+        if back.audio is not None:
+            assert back.audio.samples.shape[-1] / back.audio.rate == pytest.approx(0.5, abs=0.1)
     elif isinstance(back, Audio):
         assert back.rate == 22_050
         closeness = {"wav": 5e-5, "flac": 2e-7, "ogg": 0.1}[form]
@@ -70,7 +78,7 @@ def test_a_value_comes_back_from_its_file(medium: str, form: str, values: dict[s
 @every
 def test_the_workflow_goes_into_the_file_and_comes_out(medium: str, form: str, values: dict[str, Any]) -> None:
     data, kind = encoded(values[medium], form)
-    if form in ("gif", "ogg"):
+    if form == "ogg":
         assert not MEDIA.can_embed(kind) and MEDIA.extract(data) is None
         return
     assert MEDIA.extract(data) is None
@@ -88,18 +96,42 @@ def test_the_workflow_goes_into_the_file_and_comes_out(medium: str, form: str, v
     )
 
 
+@pytest.mark.parametrize("form", ["mp4", "av1", "webm", "webp", "apng", "gif"])
+def test_a_video_says_that_a_model_made_it(form: str, video: Video) -> None:
+    data, kind = encoded(video, form)
+    marked = MEDIA.mark(data, kind)
+    assert b"digitalsourcetype/trainedAlgorithmicMedia" in marked and b"digitalsourcetype" not in data
+    shown = MEDIA.named("video")
+    assert shown is not None
+    for both in (MEDIA.embed(marked, kind, DOCUMENT), MEDIA.mark(MEDIA.embed(data, kind, DOCUMENT), kind)):
+        assert MEDIA.extract(both) == DOCUMENT and MEDIA.mark(both, kind).count(b"digitalsourcetype") == 1
+        assert torch.equal(shown.decode(both, "a").frames, shown.decode(data, "a").frames)
+
+
+def test_a_coder_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, video: Video) -> None:
+    av = pytest.importorskip("av")
+
+    def missing(name: str, mode: str) -> None:
+        raise ValueError(name)
+
+    monkeypatch.setattr(av, "Codec", missing)
+    with pytest.raises(ProblemError, match="without libsvtav1, which writes AV1") as caught:
+        MEDIA.encode(video, "av1")
+    assert caught.value.problems[0].port == "format"
+
+
 @every
 def test_uploads_keep_the_medium_and_lose_the_rest(medium: str, form: str, values: dict[str, Any]) -> None:
     data, kind = encoded(values[medium], form)
     given = MEDIA.embed(data, kind, DOCUMENT) if MEDIA.can_embed(kind) else data
     kept = accept(f"folder/a.{form}", given, MEDIA)
-    assert kept.name == f"folder/a.{form}"
+    assert Path(kept.name).suffix == ENDINGS.get(form, f".{form}")
     assert kept.workflow == (DOCUMENT if MEDIA.can_embed(kind) else None)
     assert MEDIA.extract(kept.data) is None
     shown = MEDIA.named(medium)
     assert shown is not None and shown.decode(kept.data, "a").fault() is None
     other = accept("a.bin", given, MEDIA)
-    assert other.name == f"a.{form}", "the ending is that of what it is"
+    assert other.name == f"a{ENDINGS.get(form, f'.{form}')}", "the ending is that of what it is"
 
 
 @every
@@ -223,3 +255,12 @@ def test_limits_are_said() -> None:
     with pytest.raises(ProblemError) as caught:
         accept("a.wav", long, MEDIA)
     assert caught.value.problems[0].code == "file_too_large" and "3600 seconds" in caught.value.problems[0].hint
+
+
+def test_what_is_no_sound_is_told_in_words_that_stay_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("soundfile")
+    file = tmp_path / "a.flac"
+    file.write_bytes(b"\x89PNG no sound at all")
+    with pytest.raises(ProblemError) as caught:
+        MEDIA.decode(file, "audio", "a.flac")
+    assert caught.value.problems[0].message == "a.flac cannot be read: Format not recognised."

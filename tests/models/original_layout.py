@@ -38,6 +38,13 @@ def write_original(folder: Path, file: Path, family: str, layers: int) -> Path:
     weights = {f"model.diffusion_model.{unet_name(name, layers, attentive)}": tensor for name, tensor in unet.items()}
     vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
     weights |= {f"first_stage_model.{name}": tensor for name, tensor in vae_in_original_names(vae).items()}
+    if family == "sd2":
+        given = load_file(folder / "text_encoder" / "model.safetensors")
+        level = "text_model."
+        leveled = {name if name.startswith(level) else level + name: tensor for name, tensor in given.items()}
+        weights |= _open_clip(leveled, "cond_stage_model.model.")
+        save_file(weights, file)
+        return file
     clip = "conditioner.embedders.0.transformer." if family == "sdxl" else "cond_stage_model.transformer."
     for name, tensor in load_file(folder / "text_encoder" / "model.safetensors").items():
         weights[clip + (name if name.startswith("text_model.") else f"text_model.{name}")] = tensor
@@ -132,7 +139,8 @@ def _open_clip(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
     names = {"layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj"}
     made = {prefix + ends[name]: tensor for name, tensor in weights.items() if name in ends}
-    made[f"{prefix}text_projection"] = weights["text_projection.weight"].T.contiguous()
+    if "text_projection.weight" in weights:
+        made[f"{prefix}text_projection"] = weights["text_projection.weight"].T.contiguous()
     for name, tensor in weights.items():
         found = re.match(r"text_model\.encoder\.layers\.(\d+)\.(.*)\.(weight|bias)", name)
         if not found:

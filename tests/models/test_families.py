@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from safelight.families import Families, Header, TensorEntry, load_families
-from safelight.models.recognise import is_ip_adapter, is_lora
+from safelight.models.adapter_files import adapter_header
+from safelight.models.recognise import is_lora
 from safelight.sdk import ProblemError
 
 FAMILIES = load_families()
@@ -120,7 +121,7 @@ def test_a_family_that_does_not_load_leaves_the_others_alone() -> None:
 
     families = Families({"broken": broken, "misnamed": lambda: FAMILIES["sd1"], "sd2": lambda: FAMILIES["sd2"]})
     assert families.there() == [FAMILIES["sd2"]] and "broken" not in families
-    with pytest.raises(ProblemError, match="no family 'broken'") as caught:
+    with pytest.raises(ProblemError, match="'broken' comes with a pack and does not load") as caught:
         families.require("broken")
     assert caught.value.problems[0].code == "unknown_family"
 
@@ -172,18 +173,18 @@ def test_the_refiner_is_told_from_the_base_model() -> None:
         (header({KOHYA: (16, 32)}, ss_base_model_version="sdxl_base_v1-0"), "sdxl"),
         (header({KOHYA: (16, 32)}, ss_base_model_version="sd_v2"), "sd2"),
         (header({KOHYA: (16, 32)}, modelspec__architecture="stable-diffusion-v1/lora"), "sd1"),
-        (header({KOHYA: (16, 768)}, modelspec__architecture="wan-2.1/lora"), "sd1"),
+        (header({KOHYA: (16, 768)}, modelspec__architecture="hidream-i1/lora"), "sd1"),
     ],
 )
 def test_loras(found: Header, family: str) -> None:
-    assert is_lora(found) and not is_ip_adapter(found)
+    assert is_lora(found) and adapter_header(found) is None
     assert of("lora", found) == family
 
 
 @pytest.mark.parametrize(("width", "family"), [(768, "sd1"), (1024, "sd2"), (2048, "sdxl"), (32, "")])
 def test_ip_adapters(width: int, family: str) -> None:
     found = header({"image_proj.proj.weight": (4 * width, 1024), "ip_adapter.1.to_k_ip.weight": (320, width)})
-    assert is_ip_adapter(found) and not is_lora(found)
+    assert adapter_header(found) is not None and not is_lora(found)
     assert of("ip_adapter", found) == family
 
 
@@ -193,7 +194,8 @@ def test_vaes() -> None:
         return found[0].space if found else ""
 
     assert vae(scaling_factor=0.13025) == "sdxl" and vae() == "sd"
-    assert vae(scaling_factor=1.0, latent_channels=7) == "", "of no family that is known"
+    assert vae(scaling_factor=1.0, latent_channels=7) == "sd", "as training.autoencoder makes one"
+    assert vae(scaling_factor=1.0, latent_channels=7, shift_factor=0.2) == "", "of no family that is known"
     shapes = {"decoder.up.0.block.0.conv1.weight": (128, 256, 3, 3), "encoder.conv_in.weight": (128, 3, 3, 3)}
     found = header({**shapes, "decoder.conv_in.weight": (512, 4, 3, 3)})
     assert len(FAMILIES.of_file("vae", "m", found)) > 1, "nothing in it tells"

@@ -149,16 +149,16 @@ def test_a_pickle_is_read_where_it_is_allowed(
     store, _ = both
     weights = load_file(tmp_path / "models" / "one.safetensors")
     kept = {"state_dict": weights, "epoch": 3, "optimizer": {"lr": 0.1}} if wrapped else weights
-    torch.save(kept, tmp_path / "models" / "one.ckpt", _use_new_zipfile_serialization=archive)
+    torch.save(kept, tmp_path / "models" / "kept.ckpt", _use_new_zipfile_serialization=archive)
     with pytest.raises(ProblemError) as caught:
-        store.find("one.ckpt")
+        store.find("kept.ckpt")
     (problem,) = caught.value.problems
     assert problem.code == "unsafe_weights" and "safelight models convert" in problem.hint
     allowed = make_store(tmp_path, environ={"SAFELIGHT_ALLOW_PICKLE": "1"}, families=store.families)
     for kind in ("Denoiser", "VAE"):
         with (
             allowed.lease(ref(allowed, kind, "one.safetensors")) as wanted,
-            allowed.lease(ref(allowed, kind, "one.ckpt")) as got,
+            allowed.lease(ref(allowed, kind, "kept.ckpt")) as got,
         ):
             expected = module(wanted).state_dict()
             assert all(torch.equal(tensor, expected[key]) for key, tensor in module(got).state_dict().items())
@@ -284,11 +284,11 @@ def test_a_pickle_is_converted(tmp_path: Path, wrapped: bool) -> None:
     from safelight.models.converting import converted
 
     weights = {"a.weight": torch.rand(3, 2), "b.bias": torch.rand(4).half()}
-    torch.save({"state_dict": weights, "epoch": 3} if wrapped else weights, tmp_path / "one.ckpt")
-    made = load_file(converted(tmp_path / "one.ckpt"))
+    torch.save({"state_dict": weights, "epoch": 3} if wrapped else weights, tmp_path / "kept.ckpt")
+    made = load_file(converted(tmp_path / "kept.ckpt"))
     assert made.keys() == weights.keys() and all(torch.equal(made[name], one) for name, one in weights.items())
     with pytest.raises(ProblemError) as caught:
-        converted(tmp_path / "one.ckpt")
+        converted(tmp_path / "kept.ckpt")
     assert caught.value.problems[0].code == "name_taken"
 
 

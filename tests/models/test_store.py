@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import tiny_models
 from models.recipes import FAMILIES, module, ref
+from node_bench import BenchContext
 from safelight.models import Memory, ModelStore, Numerics
 from safelight.models import components as components_module
-from safelight.sdk import ModelRef, ProblemError
+from safelight.models.devices import kind_of
+from safelight.sdk import Latent, ModelRef, ProblemError
+from safelight_nodes import vae
 
 KINDS = ("Denoiser", "TextEncoder", "VAE")
 
@@ -272,7 +276,7 @@ def test_what_leaves_the_device_waits_in_main_memory(
         loaded.device = device
 
     monkeypatch.setattr(components_module.Loaded, "move", move)
-    here = Numerics(device="meta", precision="float32", vae="float32", text="")
+    here = Numerics(device="meta", precision="float32", vae="float32", text="", kind=kind_of("meta"))
     memory = Scarce(1 << 40, device_budget=1_700_000, main_budget=1_000_000)
     store = make_store(memory=memory, here=here)
 
@@ -331,6 +335,37 @@ def test_auto_follows_the_machine_and_the_recipe_goes_before_it(make_store: Call
     assert dtype("VAE", "sdxl") == torch.float32
     assert dtype("VAE", "sdxl", precision="bfloat16") == torch.bfloat16
     assert dtype("Denoiser", "sd1", precision="float32") == torch.float32
+
+
+def test_a_vae_that_leaves_the_range_of_float16_computes_in_float32_instead(
+    make_store: Callable[..., ModelStore], tmp_path: Path
+) -> None:
+    """Its configuration tells nothing of it, as with SDXL's where somebody copied the weights alone."""
+    weights = tiny_models.tiny_sd1(tmp_path / "models" / "m") / "vae" / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    for name in ("encoder.conv_in.weight", "decoder.conv_in.weight"):
+        tensors[name] *= 3e5  # norms follow, so that float32 computes as well as ever
+    save_file(tensors, weights)
+    assert all(tensor.half().isfinite().all() for tensor in tensors.values())
+    here = Numerics(device="cpu", precision="float16", vae="float16", text="")
+    store = make_store(tmp_path, here=here)
+    recipe, full = ref(store, "VAE", "m"), ref(store, "VAE", "m", precision="float32")
+    with store.lease(recipe) as lease, torch.no_grad():
+        assert lease.dtype == torch.float16
+        with pytest.raises(ProblemError, match="not finite"):
+            lease.component.decode(torch.ones(1, 4, 8, 8))
+    given = Latent(torch.randn(1, 4, 8, 8), "sd1")
+    ctx = BenchContext(store)
+    image = vae.decode(recipe, given, ctx=ctx)
+    assert torch.equal(image.pixels, vae.decode(full, given, ctx=BenchContext(store)).pixels)
+    assert image.pixels.std() > 0.01, "it is no image of one colour"
+    coded = vae.encode(recipe, image, sampled=True, ctx=ctx)
+    assert torch.equal(coded.samples, vae.encode(full, image, sampled=True, ctx=BenchContext(store)).samples)
+    assert [problem.code for problem in ctx.warned] == ["vae_overflowed"] * 2
+    # What comes in broken is told, and not made twice.
+    with pytest.raises(ProblemError) as caught:
+        vae.decode(recipe, Latent(given.samples * float("nan"), "sd1"), ctx=ctx)
+    assert caught.value.problems[0].code == "not_finite" and len(ctx.warned) == 2
 
 
 def test_files_that_change_under_a_recipe_are_noticed(make_store: Callable[..., ModelStore], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import safelight_nodes
+from node_examples import example
 from safelight.sdk import NodeType, load_packs
 
 ROOT = Path(safelight_nodes.__file__).parent
@@ -23,6 +24,16 @@ def test_help_is_a_sentence_and_choices_are_explained(kind: NodeType) -> None:
     assert len(spec.help.splitlines()[0]) <= 120
     for port in (*spec.inputs, *spec.outputs):
         assert not port.help or re.search(r"[.!?:]$", port.help), (port.name, port.help)
+
+
+@pytest.mark.parametrize("kind", CATALOGUE.values(), ids=lambda kind: kind.spec.id)
+def test_it_is_found_by_the_words_of_the_field_and_shown_in_use(kind: NodeType) -> None:
+    """Beside its help: a place in the list, other words to find it by, and an example, which another test runs."""
+    spec = kind.spec
+    assert spec.category
+    assert spec.tags and len(set(spec.tags)) == len(spec.tags)
+    document = example(kind, CATALOGUE)
+    assert spec.id in {node.type for graph in (document, *document.subgraphs.values()) for node in graph.nodes.values()}
 
 
 def test_every_module_loads() -> None:

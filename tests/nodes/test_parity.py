@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from node_bench import CLOSE, NEGATIVE, PROMPT, SEED, Kit, distance, sources, swapped
+from proofs import Proof
 from safelight.diffusion.samplers import SAMPLERS
 from safelight_nodes import latent, sampling, text, vae
 
@@ -43,11 +44,13 @@ def ours(kit: Kit, sampler: Any, batch: int = 1, scheduler: Any = "model", **mor
 @pytest.mark.parametrize("guidance", [1.0, 5.0])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
-def test_every_sampler(family: str, sampler: str, guidance: float, batch: int, request: pytest.FixtureRequest) -> None:
+def test_every_sampler(
+    family: str, sampler: str, guidance: float, batch: int, proof: Proof, request: pytest.FixtureRequest
+) -> None:
     """With guidance and without, one image and three."""
     kit = request.getfixturevalue(family)
     made = ours(kit, sampler, batch, guidance=guidance)
-    assert distance(made, theirs(kit, sampler, batch, guidance_scale=guidance)) <= CLOSE
+    proof.close(family, "text to image", distance(made, theirs(kit, sampler, batch, guidance_scale=guidance)), batch)
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ import torch
 
 from node_bench import CLOSE, SEED, Kit, distance, recipe
 from node_guides import call, conditioning, finish, noise_image, parts
+from proofs import Proof
 from safelight.sdk import Conditioning, Image, Latent, ProblemError
 from safelight_nodes import controlnet, sampling
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_one_controlnet(kit: Kit, nets: list[Any], control_pipeline: Any, batch: int) -> None:
+def test_one_controlnet(kit: Kit, nets: list[Any], control_pipeline: Any, batch: int, proof: Proof) -> None:
     hint = noise_image(1)
     net = recipe("ControlNet", kit.family, "net4")
     positive, negative = controlnet.apply(
@@ -31,11 +32,12 @@ def test_one_controlnet(kit: Kit, nets: list[Any], control_pipeline: Any, batch:
         control_guidance_start=0.2,
         control_guidance_end=0.8,
     )
-    assert distance(made, wanted) <= CLOSE
+    proof.close(kit.family, "ControlNet", distance(made, wanted), batch)
     assert distance(made, finish(kit, *conditioning(kit), batch)) > 1e-3, "the ControlNet has an effect"
 
 
-def test_two_controlnets(kit: Kit, nets: list[Any], control_pipeline: Any) -> None:
+@pytest.mark.parametrize("batch", [1, 3])
+def test_two_controlnets(kit: Kit, nets: list[Any], control_pipeline: Any, batch: int, proof: Proof) -> None:
     from diffusers.models.controlnets.multicontrolnet import MultiControlNetModel
 
     hints = noise_image(1), noise_image(2)
@@ -44,16 +46,16 @@ def test_two_controlnets(kit: Kit, nets: list[Any], control_pipeline: Any) -> No
         sides = controlnet.apply(
             sides[0], recipe("ControlNet", kit.family, f"net{seed}"), hint, sides[1], strength=strength
         )
-    made = finish(kit, *sides, 2)
+    made = finish(kit, *sides, batch)
     pipeline = control_pipeline(**parts(kit), controlnet=MultiControlNetModel(nets))
     wanted = call(
         pipeline,
         kit,
-        2,
+        batch,
         image=[hint.pixels.movedim(-1, 1) for hint in hints],
         controlnet_conditioning_scale=[0.8, 0.5],
     )
-    assert distance(made, wanted) <= CLOSE
+    proof.close(kit.family, "ControlNets, several", distance(made, wanted), batch)
 
 
 def test_one_controlnet_with_two_hints(kit: Kit, nets: list[Any], control_pipeline: Any) -> None:
@@ -146,7 +148,9 @@ def test_hints_of_any_size_fit_and_one_a_image_may_be_given(kit: Kit, nets: list
 
 @pytest.mark.parametrize("guidance", [1.0, 4.0])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_guess_mode(kit: Kit, nets: list[Any], control_pipeline: Any, batch: int, guidance: float) -> None:
+def test_guess_mode(
+    kit: Kit, nets: list[Any], control_pipeline: Any, batch: int, guidance: float, proof: Proof
+) -> None:
     positive, ref, hint, negative = _args(kit, noise_image(1))
     sides = controlnet.apply(positive, ref, hint, negative, strength=0.8, guess=True)
     assert sides.negative is negative
@@ -156,6 +160,6 @@ def test_guess_mode(kit: Kit, nets: list[Any], control_pipeline: Any, batch: int
         pipeline, kit, batch, image=hint.pixels.movedim(-1, 1), controlnet_conditioning_scale=0.8, guess_mode=True,
         guidance_scale=guidance,
     )  # fmt: skip
-    assert distance(made, wanted) <= CLOSE
+    proof.close(kit.family, "ControlNet, guess mode", distance(made, wanted), batch)
     plain = controlnet.apply(positive, ref, hint, negative, strength=0.8)
     assert distance(made, finish(kit, *plain, batch, guidance=guidance)) > 100 * CLOSE

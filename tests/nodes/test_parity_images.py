@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from node_bench import CLOSE, NEGATIVE, PROMPT, SEED, Kit, distance, pipeline_parts, sources, stocked, swapped
+from node_bench import NEGATIVE, PROMPT, SEED, Kit, distance, pipeline_parts, sources, stocked, swapped
+from proofs import Proof
 from safelight.diffusion.samplers import SAMPLERS
 from safelight.sdk import Image, Latent, Mask
 from safelight_nodes import sampling, text, vae
@@ -24,13 +25,14 @@ FILLING = [name for name, kind in SAMPLERS.items() if not kind.midpoint]
 
 def call(pipeline: Any, kit: Kit, sampler: str, **more: Any) -> torch.Tensor:
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.scheduler = swapped(kit, sampler, batch=2)
+    batch = more.pop("batch", 2)
+    pipeline.scheduler = swapped(kit, sampler, batch=batch)
     return pipeline(
-        prompt=[PROMPT] * 2,
-        negative_prompt=[NEGATIVE] * 2,
+        prompt=[PROMPT] * batch,
+        negative_prompt=[NEGATIVE] * batch,
         num_inference_steps=STEPS,
         guidance_scale=5.0,
-        generator=sources(2),
+        generator=sources(batch),
         eta=SAMPLERS[sampler].arguments.get("eta", 0.0),
         output_type="pt",
         **more,
@@ -56,28 +58,34 @@ def ours(kit: Kit, start: Latent, sampler: Any, denoise: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("sampler", LATE)
-def test_image_to_image(sd1: Kit, sampler: str) -> None:
+def test_image_to_image(sd1: Kit, sampler: str, proof: Proof) -> None:
     from diffusers import StableDiffusionImg2ImgPipeline
 
     samples = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(9))
     pipeline = StableDiffusionImg2ImgPipeline(**pipeline_parts(sd1))
     for strength in (0.8, 0.45):
         wanted = call(pipeline, sd1, sampler, image=samples, strength=strength)
-        assert distance(ours(sd1, Latent(samples, "sd1"), sampler, strength), wanted) <= CLOSE
+        proof.close("sd1", "image to image", distance(ours(sd1, Latent(samples, "sd1"), sampler, strength), wanted), 2)
 
 
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "ddim", "heun", "euler_ancestral"])
-def test_image_to_image_of_sdxl(sdxl: Kit, sampler: str) -> None:
-    from diffusers import StableDiffusionXLImg2ImgPipeline
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_image_to_image_of_each_family(
+    family: str, batch: int, sampler: str, proof: Proof, request: pytest.FixtureRequest
+) -> None:
+    from diffusers import StableDiffusionImg2ImgPipeline, StableDiffusionXLImg2ImgPipeline
 
-    samples = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(9))
-    wanted = call(StableDiffusionXLImg2ImgPipeline(**pipeline_parts(sdxl)), sdxl, sampler, image=samples, strength=0.8)
-    assert distance(ours(sdxl, Latent(samples, "sdxl"), sampler, 0.8), wanted) <= CLOSE
+    kit = request.getfixturevalue(family)
+    cls = StableDiffusionXLImg2ImgPipeline if family == "sdxl" else StableDiffusionImg2ImgPipeline
+    samples = torch.randn(batch, 4, 8, 8, generator=torch.Generator().manual_seed(9))
+    wanted = call(cls(**pipeline_parts(kit)), kit, sampler, batch=batch, image=samples, strength=0.8)
+    proof.close(family, "image to image", distance(ours(kit, Latent(samples, family), sampler, 0.8), wanted), batch)
 
 
-def image_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
-    pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    mask = torch.zeros(2, 1, 64, 64)
+def image_and_mask(batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    pixels = torch.rand(batch, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    mask = torch.zeros(batch, 1, 64, 64)
     mask[..., 32:] = 1
     return pixels, mask
 
@@ -85,14 +93,16 @@ def image_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.fixture
 def mean_of_the_vae(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pipelines draw from the VAE's distribution with the generator of the noise; the node takes its mean."""
-    import diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_inpaint as module
+    from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_inpaint as inpaint
+    from diffusers.pipelines.stable_diffusion_xl import pipeline_stable_diffusion_xl_inpaint as inpaint_xl
 
-    monkeypatch.setattr(module, "retrieve_latents", lambda found, generator=None: found.latent_dist.mode())
+    for module in (inpaint, inpaint_xl):
+        monkeypatch.setattr(module, "retrieve_latents", lambda found, generator=None: found.latent_dist.mode())
 
 
 @pytest.mark.usefixtures("mean_of_the_vae")
 @pytest.mark.parametrize("sampler", FILLING)
-def test_filling_in_with_an_ordinary_denoiser(sd1: Kit, sampler: str) -> None:
+def test_filling_in_with_an_ordinary_denoiser(sd1: Kit, sampler: str, proof: Proof) -> None:
     from diffusers import StableDiffusionInpaintPipeline
 
     pixels, mask = image_and_mask()
@@ -104,12 +114,27 @@ def test_filling_in_with_an_ordinary_denoiser(sd1: Kit, sampler: str) -> None:
         wanted = call(
             pipeline, sd1, sampler, image=pixels * 2 - 1, mask_image=mask, strength=strength, height=64, width=64
         )
-        assert distance(ours(sd1, start, sampler, strength), wanted) <= CLOSE
+        proof.close("sd1", "masks", distance(ours(sd1, start, sampler, strength), wanted), 2)
+
+
+@pytest.mark.usefixtures("mean_of_the_vae")
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
+def test_filling_in_with_each_family(family: str, batch: int, proof: Proof, request: pytest.FixtureRequest) -> None:
+    from diffusers import StableDiffusionInpaintPipeline, StableDiffusionXLInpaintPipeline
+
+    kit = request.getfixturevalue(family)
+    cls = StableDiffusionXLInpaintPipeline if family == "sdxl" else StableDiffusionInpaintPipeline
+    pixels, mask = image_and_mask(batch)
+    start = vae.encode_inpaint(kit.vae, Image(pixels.movedim(1, -1)), Mask(mask[:, 0]), ctx=kit.context)
+    shown = {"image": pixels * 2 - 1, "mask_image": mask, "height": 64, "width": 64}
+    wanted = call(cls(**pipeline_parts(kit)), kit, "euler", batch=batch, strength=0.8, **shown)
+    proof.close(family, "masks", distance(ours(kit, start, "euler", 0.8), wanted), batch)
 
 
 @pytest.mark.usefixtures("mean_of_the_vae")
 @pytest.mark.parametrize("sampler", ["euler", "ddim"])
-def test_filling_in_with_an_inpainting_denoiser(sd1: Kit, sampler: str) -> None:
+def test_filling_in_with_an_inpainting_denoiser(sd1: Kit, sampler: str, proof: Proof) -> None:
     from diffusers import StableDiffusionInpaintPipeline, UNet2DConditionModel
 
     torch.manual_seed(0)
@@ -122,7 +147,7 @@ def test_filling_in_with_an_inpainting_denoiser(sd1: Kit, sampler: str) -> None:
         wanted = call(
             pipeline, inpainting, sampler, image=pixels * 2 - 1, mask_image=mask, strength=strength, height=64, width=64
         )
-        assert distance(ours(inpainting, start, sampler, strength), wanted) <= CLOSE
+        proof.close("sd1", "inpainting model", distance(ours(inpainting, start, sampler, strength), wanted), 2)
 
 
 def test_an_inpainting_denoiser_needs_the_image_around_the_mask(sd1: Kit) -> None:

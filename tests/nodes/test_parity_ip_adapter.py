@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image as Images
 
 from node_bench import CLOSE, SEED, Kit, distance, recipe
-from node_guides import call, conditioning, finish, noise_image, parts
-from safelight.sdk import Conditioning, Image, Latent, ProblemError
+from node_guides import call, conditioning, finish, noise_image, parts, pil_images
+from proofs import Proof
+from safelight.sdk import Conditioning, Image, Latent, Mask, ProblemError
 from safelight_nodes import controlnet, ip_adapter, latent, sampling
 
 
@@ -57,16 +57,12 @@ def _with_adapter(
     pipeline.image_encoder, pipeline.feature_extractor = adapter.encoder, adapter.processor
     plain = dict(kit.pipeline.unet.attn_processors)
     pipeline.load_ip_adapter(str(folder), subfolder="", weight_name=name)
-    pipeline.set_ip_adapter_scale(0.7)
+    pipeline.set_ip_adapter_scale(more.pop("scales", 0.7))
     try:
         return call(pipeline, kit, batch, ip_adapter_image=[pil_images(shown)], **more)
     finally:
         pipeline.unload_ip_adapter()
         kit.pipeline.unet.set_attn_processor(plain)
-
-
-def pil_images(image: Image) -> list[Any]:
-    return [Images.fromarray((one * 255).round().to(torch.uint8).numpy()) for one in image.pixels]
 
 
 def steps_of(kit: Kit, positive: Conditioning, negative: Conditioning, start: Latent, **more: Any) -> Latent:
@@ -75,19 +71,52 @@ def steps_of(kit: Kit, positive: Conditioning, negative: Conditioning, start: La
     )
 
 
-@pytest.mark.parametrize(("images", "batch"), [(1, 1), (1, 2), (2, 1)])
-def test_ip_adapter(kit: Kit, adapter: Any, images: int, batch: int) -> None:
+@pytest.mark.parametrize(("images", "batch"), [(1, 1), (1, 3), (2, 1)])
+def test_ip_adapter(kit: Kit, adapter: Any, images: int, batch: int, proof: Proof) -> None:
     image = noise_image(3, images)
     positive, negative = conditioning(kit)
     guided = ip_adapter.apply(positive, *adapter.refs, image, scale=0.7, ctx=kit.context)
     made = finish(kit, guided, negative, batch)
     wanted = _with_adapter(kit, adapter, adapter.folder, "ip_adapter.safetensors", batch, image)
-    assert distance(made, wanted) <= CLOSE
+    proof.close(kit.family, "IP-Adapter", distance(made, wanted), batch)
     assert distance(made, finish(kit, positive, negative, batch)) > 1e-3, "the adapter has an effect"
 
 
-@pytest.mark.parametrize("images", [1, 2])
-def test_ip_adapter_plus(kit: Kit, adapter: Any, images: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [1, 3])
+def test_scales_of_blocks(kit: Kit, adapter: Any, batch: int, proof: Proof) -> None:
+    image = noise_image(3)
+    positive, negative = conditioning(kit)
+    guided = ip_adapter.apply(positive, *adapter.refs, image, scale=0.7, blocks="in 0, mid 0.5, out 1", ctx=kit.context)
+    made = finish(kit, guided, negative, batch)
+    scales = {"down": 0.0, "mid": 0.35, "up": 0.7}
+    wanted = _with_adapter(kit, adapter, adapter.folder, "ip_adapter.safetensors", batch, image, scales=scales)
+    proof.close(kit.family, "IP-Adapter by blocks", distance(made, wanted), batch)
+    even = ip_adapter.apply(positive, *adapter.refs, image, scale=0.7, ctx=kit.context)
+    assert distance(made, finish(kit, even, negative, batch)) > 100 * CLOSE
+    with pytest.raises(ProblemError, match="single") as caught:
+        finish(kit, ip_adapter.apply(positive, *adapter.refs, image, blocks="single 0", ctx=kit.context), negative, 1)
+    assert caught.value.problems[0].code == "bad_blocks"
+
+
+@pytest.mark.parametrize(("images", "batch"), [(1, 1), (2, 3)])
+def test_a_mask_says_where(kit: Kit, adapter: Any, images: int, batch: int, proof: Proof) -> None:
+    image = noise_image(3, images)
+    positive, negative = conditioning(kit)
+    left = torch.zeros(1, 64, 64)
+    left[..., :32] = 1
+    guided = ip_adapter.apply(positive, *adapter.refs, image, Mask(left), scale=0.7, ctx=kit.context)
+    made = finish(kit, guided, negative, batch)
+    masks = {"ip_adapter_masks": [left[None].expand(1, images, 64, 64)]}
+    wanted = _with_adapter(
+        kit, adapter, adapter.folder, "ip_adapter.safetensors", batch, image, cross_attention_kwargs=masks
+    )
+    proof.close(kit.family, "IP-Adapter by mask", distance(made, wanted), batch)
+    plain = ip_adapter.apply(positive, *adapter.refs, image, scale=0.7, ctx=kit.context)
+    assert distance(made, finish(kit, plain, negative, batch)) > 100 * CLOSE
+
+
+@pytest.mark.parametrize(("images", "batch"), [(1, 1), (2, 3)])
+def test_ip_adapter_plus(kit: Kit, adapter: Any, images: int, batch: int, proof: Proof, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     plain_weights = kit.shelf.held["IPAdapter", "adapter"].component
@@ -101,16 +130,9 @@ def test_ip_adapter_plus(kit: Kit, adapter: Any, images: int, tmp_path: Path) ->
         positive, recipe("IPAdapter", kit.family, "plus"), adapter.refs[1], image, scale=0.7, ctx=kit.context
     )
     assert guided.adapters[0].embeddings.ndim == 4
-    made = finish(kit, guided, negative, 2)
-    assert distance(made, _with_adapter(kit, adapter, tmp_path, "plus.safetensors", 2, image)) <= CLOSE
-
-
-def test_an_adapter_of_faces_is_a_problem(kit: Kit, adapter: Any) -> None:
-    kit.shelf.put("IPAdapter", "face", {"image_proj": {"norm.weight": torch.ones(1), "proj.0.weight": torch.ones(1)}})
-    face = recipe("IPAdapter", kit.family, "face")
-    with pytest.raises(ProblemError, match="face") as caught:
-        ip_adapter.apply(conditioning(kit)[0], face, adapter.refs[1], noise_image(1), ctx=kit.context)
-    assert caught.value.problems[0].port == "adapter"
+    made = finish(kit, guided, negative, batch)
+    wanted = _with_adapter(kit, adapter, tmp_path, "plus.safetensors", batch, image)
+    proof.close(kit.family, "IP-Adapter Plus", distance(made, wanted), batch)
 
 
 def test_the_denoiser_is_left_as_it_was(kit: Kit, adapter: Any) -> None:
@@ -138,23 +160,26 @@ def test_the_denoiser_is_left_as_it_was_when_a_run_fails(kit: Kit, adapter: Any)
     assert kit.pipeline.unet.attn_processors == processors
 
 
-def test_ip_adapter_and_controlnet_together(kit: Kit, adapter: Any, nets: list[Any], control_pipeline: Any) -> None:
+@pytest.mark.parametrize("batch", [1, 3])
+def test_ip_adapter_and_controlnet_together(
+    kit: Kit, adapter: Any, nets: list[Any], control_pipeline: Any, batch: int, proof: Proof
+) -> None:
     hint, image = noise_image(1), noise_image(3)
     positive, negative = conditioning(kit)
     sides = controlnet.apply(positive, recipe("ControlNet", kit.family, "net4"), hint, negative)
     guided = ip_adapter.apply(sides.positive, *adapter.refs, image, scale=0.7, ctx=kit.context)
-    made = finish(kit, guided, sides.negative, 1)
+    made = finish(kit, guided, sides.negative, batch)
     wanted = _with_adapter(
         kit,
         adapter,
         adapter.folder,
         "ip_adapter.safetensors",
-        1,
+        batch,
         image,
         pipeline=control_pipeline(**parts(kit), controlnet=nets[0]),
         image=hint.pixels.movedim(-1, 1),
     )
-    assert distance(made, wanted) <= CLOSE
+    proof.close(kit.family, "ControlNet and IP-Adapter", distance(made, wanted), batch)
 
 
 @pytest.mark.parametrize("guide", ["controlnet", "adapter"])

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from node_bench import CLOSE, FAMILIES, NEGATIVE, PROMPT, SEED, Kit, codes, distance, sources, stocked, swapped
+from proofs import Proof
 from safelight.sdk import Latent, ProblemError
 from safelight_nodes import latent, sampling, text, vae
 
@@ -39,9 +40,27 @@ def prompts(kit: Kit, ctx: Any) -> tuple[Any, Any]:
     return text.encode(kit.text, text=PROMPT, ctx=ctx), text.encode(kit.text, text=NEGATIVE, ctx=ctx)
 
 
+def test_the_refiner_with_perturbed_attention(refiner: Kit, proof: Proof) -> None:
+    from diffusers import StableDiffusionXLPAGImg2ImgPipeline
+
+    samples = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(9))
+    pipeline = StableDiffusionXLPAGImg2ImgPipeline(**refiner.pipeline.components, requires_aesthetics_score=True)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.scheduler = swapped(refiner, "euler", batch=3)
+    sizes = {"original_size": (64, 64), "target_size": (64, 64), "negative_original_size": (64, 64)}
+    wanted = pipeline(image=samples, strength=0.6, output_type="pt", pag_scale=3.0, **arguments(3), **sizes).images
+    ctx = refiner.context
+    made = sampling.sample(
+        refiner.denoiser, *prompts(refiner, ctx), Latent(samples, "sdxl"), steps=STEPS, guidance=5.0, sampler="euler",
+        seed=SEED, denoise=0.6, guider=sampling.guider(kind="pag"), ctx=ctx,
+    )  # fmt: skip
+    found = vae.decode(refiner.vae, made, ctx=ctx).pixels.movedim(-1, 1)
+    proof.close("sdxl_refiner", "guider pag", distance(found, wanted), 3)
+
+
 @pytest.mark.parametrize("scores", [None, (8.0, 1.0)])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_the_refiner_alone(refiner: Kit, batch: int, scores: tuple[float, float] | None) -> None:
+def test_the_refiner_alone(refiner: Kit, batch: int, scores: tuple[float, float] | None, proof: Proof) -> None:
     samples = torch.randn(batch, 4, 8, 8, generator=torch.Generator().manual_seed(9))
     more = {} if scores is None else {"aesthetic_score": scores[0], "negative_aesthetic_score": scores[1]}
     refiner.pipeline.scheduler = swapped(refiner, "euler", batch=batch)
@@ -56,7 +75,8 @@ def test_the_refiner_alone(refiner: Kit, batch: int, scores: tuple[float, float]
         refiner.denoiser, positive, negative, Latent(samples, "sdxl"), steps=STEPS, guidance=5.0, sampler="euler",
         seed=SEED, denoise=0.6, ctx=ctx,
     )  # fmt: skip
-    assert distance(vae.decode(refiner.vae, made, ctx=ctx).pixels.movedim(-1, 1), wanted) <= CLOSE
+    found = vae.decode(refiner.vae, made, ctx=ctx).pixels.movedim(-1, 1)
+    proof.close("sdxl_refiner", "image to image", distance(found, wanted), batch)
 
 
 def handed_over(base: Kit, refiner: Kit, batch: int, sampler: Any) -> torch.Tensor:
@@ -73,14 +93,17 @@ def handed_over(base: Kit, refiner: Kit, batch: int, sampler: Any) -> torch.Tens
 
 @pytest.mark.parametrize("sampler", ["euler", "ddim", "dpmpp_2m"])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_the_base_model_hands_over_to_the_refiner(sdxl: Kit, refiner: Kit, batch: int, sampler: Any) -> None:
+def test_the_base_model_hands_over_to_the_refiner(
+    sdxl: Kit, refiner: Kit, batch: int, sampler: Any, proof: Proof
+) -> None:
     for kit in (sdxl, refiner):
         kit.pipeline.scheduler = swapped(kit, sampler, batch=batch)
     half = sdxl.pipeline(denoising_end=0.8, output_type="latent", **arguments(batch)).images
     sizes = {"original_size": (64, 64), "target_size": (64, 64), "negative_original_size": (64, 64)}
     wanted = refiner.pipeline(image=half, denoising_start=0.8, output_type="latent", **arguments(batch), **sizes).images
     # A latent is about as large as a pixel is, times 4.
-    assert distance(handed_over(sdxl, refiner, batch, sampler), wanted) <= 4 * CLOSE
+    found = distance(handed_over(sdxl, refiner, batch, sampler), wanted)
+    proof.close("sdxl_refiner", "hand-over from the base model", found, batch, bar=4 * CLOSE)
 
 
 def test_it_reads_no_prompts_of_the_base_model(sdxl: Kit, refiner: Kit) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from node_bench import CLOSE, NEGATIVE, PROMPT, SEED, Kit, codes, distance, pipeline_parts, sources, stocked, swapped
+from proofs import Proof
 from safelight.sdk import Cancelled, Image, Mask, ProblemError
 from safelight_nodes import guide, latent, sampling, text, vae
 
@@ -111,7 +112,7 @@ def led_by_depth(kit: Kit) -> Kit:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("family", ["sd1", "sd2", "sdxl"])
-def test_inpainting(family: str, batch: int, sampler: str, request: pytest.FixtureRequest) -> None:
+def test_inpainting(family: str, batch: int, sampler: str, proof: Proof, request: pytest.FixtureRequest) -> None:
     """With a mask off the grid of the latent, of which each cell is painted or not."""
     kit = inpainting(request.getfixturevalue(family))
     given = Image(pixels(batch).movedim(1, -1)), Mask(mask(batch)[:, 0])
@@ -119,12 +120,13 @@ def test_inpainting(family: str, batch: int, sampler: str, request: pytest.Fixtu
     more = {"image": pixels(batch) * 2 - 1, "mask_image": mask(batch), "height": SIDE, "width": SIDE}
     for strength in (1.0, 0.6):
         wanted = theirs(kit, sampler, batch, strength=strength, **more)
-        assert distance(ours(kit, start, sampler, denoise=strength), wanted) <= CLOSE
+        found = distance(ours(kit, start, sampler, denoise=strength), wanted)
+        proof.close(family, "inpainting model", found, batch)
 
 
 @pytest.mark.usefixtures("mean_of_the_vae")
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
-def test_a_whole_image_by_an_inpainting_model(family: str, request: pytest.FixtureRequest) -> None:
+def test_a_whole_image_by_an_inpainting_model(family: str, proof: Proof, request: pytest.FixtureRequest) -> None:
     kit = inpainting(request.getfixturevalue(family))
     with pytest.raises(ProblemError, match="inpainting model") as caught:
         ours(kit, latent.empty(kit.vae, ctx=kit.context), "euler")
@@ -133,13 +135,15 @@ def test_a_whole_image_by_an_inpainting_model(family: str, request: pytest.Fixtu
     start = latent.empty(kit.vae, batch=3, for_inpainting=True, ctx=kit.context)
     given = {"image": torch.zeros(3, 3, SIDE, SIDE), "mask_image": torch.ones(3, 1, SIDE, SIDE)}
     wanted = theirs(kit, "euler", 3, strength=1.0, height=SIDE, width=SIDE, **given)
-    assert distance(ours(kit, start, "euler"), wanted) <= CLOSE
+    proof.close(family, "inpainting model", distance(ours(kit, start, "euler"), wanted), 3)
 
 
 @pytest.mark.parametrize("guidance", [(5.0, 1.5), (5.0, 1.0), (5.0, 3.0), (1.0, 1.5)])
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
-def test_editing(family: str, batch: int, guidance: tuple[float, float], request: pytest.FixtureRequest) -> None:
+def test_editing(
+    family: str, batch: int, guidance: tuple[float, float], proof: Proof, request: pytest.FixtureRequest
+) -> None:
     kit = editing(request.getfixturevalue(family))
     start = vae.encode(kit.vae, Image(pixels(batch).movedim(1, -1)), ctx=kit.context)
     for sampler in SAMPLERS:
@@ -148,13 +152,13 @@ def test_editing(family: str, batch: int, guidance: tuple[float, float], request
         made = ours(
             kit, start, sampler, lambda said: guide.edit(said, start, image_guidance=guidance[1]), guidance=guidance[0]
         )
-        assert distance(made, wanted) <= CLOSE
+        proof.close(family, "edit model", distance(made, wanted), batch)
 
 
 @pytest.mark.usefixtures("mean_of_the_vae")
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("batch", [1, 3])
-def test_depth(sd2: Kit, batch: int, sampler: str) -> None:
+def test_depth(sd2: Kit, batch: int, sampler: str, proof: Proof) -> None:
     kit = led_by_depth(sd2)
     near = torch.rand(batch, SIDE, SIDE, generator=torch.Generator().manual_seed(3))
     start = vae.encode(kit.vae, Image(pixels(batch).movedim(1, -1)), ctx=kit.context)
@@ -162,7 +166,7 @@ def test_depth(sd2: Kit, batch: int, sampler: str) -> None:
     wanted = theirs(kit, sampler, batch, guidance_scale=3.0, **more)
     grey = Image(near[..., None].expand(-1, -1, -1, 3).contiguous())
     made = ours(kit, start, sampler, lambda said: guide.depth(said, grey), denoise=0.8, guidance=3.0)
-    assert distance(made, wanted) <= CLOSE
+    proof.close("sd2", "depth model", distance(made, wanted), batch)
     far = Image(1 - grey.pixels)
     other = ours(kit, start, sampler, lambda said: guide.depth(said, far), denoise=0.8, guidance=3.0)
     assert distance(made, other) > 100 * CLOSE

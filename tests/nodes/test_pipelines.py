@@ -12,39 +12,33 @@ import torch
 
 from node_bench import BenchContext, codes
 from safelight.environment import Environment
-from safelight.families._clip.tiny import seeded
-from safelight.families._t5 import tiny as t5
-from safelight.families._unet.tiny import vae
 from safelight.models import ModelStore
 from safelight.sdk import Cancelled, Image, ProblemError
 from safelight_nodes import models, pipeline
+from tiny_pipelines import KINDS, SOUND
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with an unconditional model of pixels, and a transformer led by T5."""
+    """A data folder; `there` puts a model into it."""
+    return tmp_path_factory.mktemp("home")
+
+
+def there(home: Path, name: str) -> Path:
+    """The folder of a miniature, which is made when it is first wanted."""
+    folder = home / "models" / name
+    if not folder.exists():
+        {**KINDS, **SOUND}[name].write(folder)
+    return folder
+
+
+def own(folder: Path) -> Any:
+    """The pipeline of a folder, loaded by hand."""
     import diffusers
 
-    folder = tmp_path_factory.mktemp("home")
-    with seeded(3):
-        unet = diffusers.UNet2DModel(
-            sample_size=16, in_channels=3, out_channels=3, block_out_channels=(8, 16), layers_per_block=1,
-            norm_num_groups=4, down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-            up_block_types=("AttnUpBlock2D", "UpBlock2D"), attention_head_dim=4,
-        )  # fmt: skip
-        diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()).save_pretrained(folder / "models" / "ddpm")
-        transformer = diffusers.PixArtTransformer2DModel(
-            num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=8, num_layers=2,
-            cross_attention_dim=16, sample_size=8, patch_size=2, caption_channels=32, norm_type="ada_norm_single",
-            use_additional_conditions=False,
-        )  # fmt: skip
-        for parameter in transformer.parameters():
-            torch.nn.init.normal_(parameter, std=0.2)
-        diffusers.PixArtSigmaPipeline(
-            tokenizer=t5.tokenizer(), text_encoder=t5.encoder(32), vae=vae(0.18215), transformer=transformer,
-            scheduler=diffusers.DPMSolverMultistepScheduler(),
-        ).save_pretrained(folder / "models" / "pixart")  # fmt: skip
-    return folder
+    made = diffusers.DiffusionPipeline.from_pretrained(folder)
+    made.set_progress_bar_config(disable=True)
+    return made
 
 
 @pytest.fixture
@@ -59,56 +53,96 @@ def noise(batch: int) -> Any:
     return found if batch > 1 else found[0]
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-def test_an_unconditional_model(home: Path, ctx: BenchContext, batch: int) -> None:
-    import diffusers
+def flat(found: Any) -> torch.Tensor:
+    """Images or frames of a pipeline, (B, H, W, C)."""
+    import numpy
 
-    made = pipeline.run(pipeline="ddpm", steps=4, batch=batch, seed=5, ctx=ctx)
-    own = diffusers.DDPMPipeline.from_pretrained(home / "models" / "ddpm")
-    own.set_progress_bar_config(disable=True)
-    wanted = own(batch_size=batch, num_inference_steps=4, generator=noise(batch), output_type="np").images
-    assert made.pixels.shape == (batch, 16, 16, 3) and torch.equal(made.pixels, torch.from_numpy(wanted))
-    assert ctx.steps == [(step, 4) for step in (1, 2, 3, 4)]
+    if isinstance(found, list):
+        found = numpy.stack([numpy.asarray(one) for part in found for one in part])
+    found = torch.from_numpy(numpy.asarray(found))
+    return found.reshape(-1, *found.shape[-3:])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_pipeline_makes_what_it_makes_by_itself(home: Path, ctx: BenchContext, name: str) -> None:
+    kind, folder, batch = KINDS[name], there(home, name), KINDS[name].batch
+    ctx.previews = True
+
+    def made(**change: Any) -> Image:
+        given = {"steps": 3, "seed": 5, "batch": batch, **kind.node, "arguments": json.dumps(kind.arguments)}
+        return pipeline.run(pipeline=name, **{**given, **change}, ctx=ctx)
+
+    first = made()
+    assert ctx.steps[-1] == (3, 3)
+    hand = own(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        given = {"num_inference_steps": 3, "generator": noise(batch), "output_type": "np"} | (
+            {kind.count: batch} if batch > 1 else {}
+        )
+        out = hand(**given, **kind.own, **kind.arguments)
+    wanted = flat(out.frames if hasattr(out, "frames") else out.images)
+    wanted = wanted.float() / 255 if wanted.dtype == torch.uint8 else wanted.float()
+    assert torch.equal(first.pixels, wanted.clamp(0, 1))
+    assert first.pixels.std() > 0
+    ctx.previews = False
+    assert torch.equal(made().pixels, first.pixels), "nothing of a run is left in what is held in memory"
+    assert not torch.equal(made(seed=6).pixels, first.pixels)
+    ctx.cancel_at = ctx.calls + 2
+    before = len(ctx.steps)
+    with pytest.raises(Cancelled):
+        made(steps=8)
+    assert len(ctx.steps) - before <= 2
 
 
 WORDS = {"prompt": "a red apple", "negative": "dark", "steps": 3, "guidance": 3.0, "width": 64, "height": 64, "seed": 5}
-EXTRA = {"clean_caption": False, "use_resolution_binning": False, "max_sequence_length": 20}
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-def test_a_model_led_by_text(home: Path, ctx: BenchContext, batch: int) -> None:
-    import diffusers
-
+def test_a_step_shows_what_is_there(home: Path, ctx: BenchContext) -> None:
+    there(home, "pixart")
     ctx.previews = True
-    made = pipeline.run(pipeline="pixart", **WORDS, batch=batch, arguments=json.dumps(EXTRA), ctx=ctx)
-    own = diffusers.PixArtSigmaPipeline.from_pretrained(home / "models" / "pixart")
-    own.set_progress_bar_config(disable=True)
-    wanted = own(
-        "a red apple", "dark", num_inference_steps=3, guidance_scale=3.0, width=64, height=64, generator=noise(batch),
-        num_images_per_prompt=batch, output_type="np", **EXTRA,
-    ).images  # fmt: skip
-    assert torch.equal(made.pixels, torch.from_numpy(wanted))
+    extra = json.dumps(KINDS["pixart"].arguments)
+    pipeline.run(pipeline="pixart", **WORDS, batch=3, arguments=extra, ctx=ctx)
     assert ctx.steps == [(step, 3) for step in (1, 2, 3)]
     # This one calls back behind its bar, so a step shows what the step before has made.
-    assert [tuple(shown.pixels.shape) for shown in ctx.shown] == [(batch, 8, 8, 3)] * 2
-    again = pipeline.run(pipeline="pixart", **WORDS, batch=batch, arguments=json.dumps(EXTRA), ctx=ctx)
-    assert torch.equal(again.pixels, made.pixels), "nothing of a run is left in what is held in memory"
-    other = pipeline.run(
-        pipeline="pixart", **{**WORDS, "prompt": "sea"}, batch=batch, arguments=json.dumps(EXTRA), ctx=ctx
-    )
-    assert not torch.equal(other.pixels, made.pixels)
+    assert [tuple(shown.pixels.shape) for shown in ctx.shown] == [(3, 8, 8, 3)] * 2
 
 
-@pytest.mark.parametrize("name", ["ddpm", "pixart"])
-def test_it_stops_after_the_step_at_hand(ctx: BenchContext, name: str) -> None:
-    ctx.cancel_at = 3
-    given = {**WORDS, "arguments": json.dumps(EXTRA)} if name == "pixart" else {"steps": 10}
+def test_sound(home: Path, ctx: BenchContext) -> None:
+    """In the length that is wanted; the node for images says which one to take instead, and so does this one."""
+    folder = there(home, "stable_audio")
+    given = {"prompt": "a red apple", "negative": "dark", "guidance": 3.0, "steps": 3, "seed": 5, "batch": 2}
+    made = pipeline.run_sound(pipeline="stable_audio", **given, seconds=3.0, ctx=ctx)
+    hand = own(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        wanted = hand(
+            "a red apple", negative_prompt="dark", guidance_scale=3.0, num_inference_steps=3, audio_end_in_s=3.0,
+            generator=noise(2), num_waveforms_per_prompt=2, output_type="np",
+        ).audios  # fmt: skip
+    assert made.rate == 4 and made.samples.shape == (2, 2, 12) and made.fault() is None
+    assert torch.equal(made.samples, torch.from_numpy(wanted).clamp(-1, 1)) and made.samples.std() > 0
+    assert ctx.steps == [(step, 3) for step in (1, 2, 3)]
+    assert pipeline.run_sound(pipeline="stable_audio", **given, ctx=ctx).samples.shape != made.samples.shape
+    with pytest.raises(ProblemError, match=r"pipeline\.run_sound") as caught:
+        pipeline.run(pipeline="stable_audio", prompt="a red apple", steps=2, ctx=ctx)
+    assert codes(caught) == [("pipeline_failed", "pipeline")]
+    there(home, "ddpm")
+    with pytest.raises(ProblemError) as caught:
+        pipeline.run_sound(pipeline="ddpm", steps=2, seconds=1.0, ctx=ctx)
+    assert codes(caught) == [("argument_not_taken", "seconds")]
+    with pytest.raises(ProblemError, match=r"the node pipeline\.run\b") as caught:
+        pipeline.run_sound(pipeline="ddpm", steps=2, ctx=ctx)
+    assert codes(caught) == [("pipeline_failed", "pipeline")]
+    ctx.cancel_at, before = ctx.calls + 2, len(ctx.steps)
     with pytest.raises(Cancelled):
-        pipeline.run(pipeline=name, **given, ctx=ctx)
-    assert len(ctx.steps) <= 2
+        pipeline.run_sound(pipeline="stable_audio", **{**given, "steps": 8}, ctx=ctx)
+    assert len(ctx.steps) - before <= 2
 
 
 def test_what_cannot_be_is_told(home: Path, ctx: BenchContext) -> None:
+    there(home, "ddpm")
+
     def refused(**given: Any) -> list[tuple[str, str | None]]:
         with pytest.raises(ProblemError) as caught:
             pipeline.run(**{"pipeline": "ddpm", "steps": 2, **given}, ctx=ctx)
@@ -146,7 +180,7 @@ def test_nothing_but_the_installed_classes_is_made(home: Path, ctx: BenchContext
     import shutil
 
     folder = home / "models" / f"bad_{hashlib.sha256(json.dumps(change).encode()).hexdigest()[:8]}"
-    shutil.copytree(home / "models" / "ddpm", folder)
+    shutil.copytree(there(home, "ddpm"), folder)
     (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     shutil.copy(folder / "evil.py", folder / "unet" / "evil.py")
     index = json.loads((folder / "model_index.json").read_text())

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from node_bench import CLOSE, FAMILIES, NEGATIVE, PROMPT, SEED, Kit, codes, distance, recipe, sampled, sources
+from node_bench import FAMILIES, NEGATIVE, PROMPT, SEED, Kit, codes, distance, recipe, sampled, sources
+from proofs import Proof
 from safelight.diffusion.samplers import make_scheduler
 from safelight.families import Held
 from safelight.families._unet.loading import UNKNOWN, default_scheduler
@@ -19,7 +20,7 @@ from safelight_nodes import latent, models, sampling, text, vae
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("sampler", ["euler", "ddim", "dpmpp_2m"])
 @pytest.mark.parametrize("zero_snr", [False, True])
-def test_velocity_that_no_file_tells(sdxl: Kit, zero_snr: bool, sampler: Any, batch: int) -> None:
+def test_velocity_that_no_file_tells(sdxl: Kit, zero_snr: bool, sampler: Any, batch: int, proof: Proof) -> None:
     """As a pipeline whose scheduler says so; with guidance brought back to the contrast of no guidance."""
     settings = {**sdxl.pipeline.scheduler.config, "prediction_type": "v_prediction"}
     settings["_use_default_values"] = []
@@ -40,7 +41,8 @@ def test_velocity_that_no_file_tells(sdxl: Kit, zero_snr: bool, sampler: Any, ba
         latent.empty(sdxl.vae, batch=batch, ctx=ctx), steps=4, guidance=5.0, sampler=sampler, seed=SEED,
         guidance_rescale=0.7, ctx=ctx,
     )  # fmt: skip
-    assert distance(vae.decode(sdxl.vae, made, ctx=ctx).pixels.movedim(-1, 1), wanted) <= CLOSE
+    found = vae.decode(sdxl.vae, made, ctx=ctx).pixels.movedim(-1, 1)
+    proof.close("sdxl", "velocity, zero SNR" if zero_snr else "velocity", distance(found, wanted), batch)
 
 
 def test_said_twice_the_last_counts(sd1: Kit) -> None:

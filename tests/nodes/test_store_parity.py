@@ -12,6 +12,7 @@ import torch
 
 import tiny_models
 from node_bench import CLOSE, NEGATIVE, PROMPT, BenchContext, distance, sources
+from proofs import Proof
 from safelight.environment import Environment
 from safelight.models import ModelStore
 from safelight.sdk import Image
@@ -65,24 +66,26 @@ def pipeline(home: Home, **more: Any) -> Any:
     return made
 
 
-def theirs(made: Any, **more: Any) -> torch.Tensor:
+def theirs(made: Any, batch: int = 1, **more: Any) -> torch.Tensor:
     return made(
-        prompt=PROMPT,
-        negative_prompt=NEGATIVE,
+        prompt=[PROMPT] * batch,
+        negative_prompt=[NEGATIVE] * batch,
         num_inference_steps=4,
         guidance_scale=5.0,
-        generator=sources(1),
+        generator=sources(batch),
         output_type="pt",
         **more,
     ).images
 
 
-def ours(home: Home, loaded: Any, change: Any = lambda positive, negative: (positive, negative)) -> torch.Tensor:
+def ours(
+    home: Home, loaded: Any, change: Any = lambda positive, negative: (positive, negative), batch: int = 1
+) -> torch.Tensor:
     ctx = home.ctx
     positive = text.encode(loaded.text, text=PROMPT, ctx=ctx)
     negative = text.encode(loaded.text, text=NEGATIVE, ctx=ctx)
     positive, negative = change(positive, negative)
-    start = latent.empty(loaded.vae, ctx=ctx)
+    start = latent.empty(loaded.vae, batch=batch, ctx=ctx)
     made = sampling.sample(
         loaded.model, positive, negative, start, steps=4, guidance=5.0, sampler="ddim", seed=5, ctx=ctx
     )
@@ -107,23 +110,25 @@ def test_a_model_from_a_folder(home: Home) -> None:
 
 
 @pytest.mark.parametrize("name", ["lora", "kohya"])
-@pytest.mark.parametrize("weight", [1.0, 0.6])
-def test_a_lora(home: Home, name: str, weight: float) -> None:
-    made = ours(home, with_lora(home, load(home), (name, weight)))
+@pytest.mark.parametrize(("weight", "batch"), [(1.0, 1), (0.6, 3)])
+def test_a_lora(home: Home, name: str, weight: float, batch: int, proof: Proof) -> None:
+    made = ours(home, with_lora(home, load(home), (name, weight)), batch=batch)
     other = pipeline(home)
     other.load_lora_weights(str(home.folder / "models"), weight_name=f"{name}.safetensors", adapter_name="one")
     other.set_adapters("one", weight)
-    assert distance(made, theirs(other)) <= CLOSE
-    assert distance(made, ours(home, load(home))) > 1e-3, "the LoRA has an effect"
+    proof.close(home.family, "LoRA", distance(made, theirs(other, batch)), batch)
+    assert distance(made[:1], ours(home, load(home))) > 1e-3, "the LoRA has an effect"
 
 
-def test_two_loras_add_up(home: Home) -> None:
-    made = ours(home, with_lora(home, load(home), ("lora", 0.8), ("kohya", -0.5)))
+@pytest.mark.parametrize("batch", [1, 3])
+def test_two_loras_add_up(home: Home, batch: int, proof: Proof) -> None:
+    made = ours(home, with_lora(home, load(home), ("lora", 0.8), ("kohya", -0.5)), batch=batch)
     other = pipeline(home)
     for name in ("lora", "kohya"):
         other.load_lora_weights(str(home.folder / "models"), weight_name=f"{name}.safetensors", adapter_name=name)
     other.set_adapters(["lora", "kohya"], [0.8, -0.5])
-    assert distance(made, theirs(other)) <= CLOSE
+    proof.close(home.family, "LoRAs, several", distance(made, theirs(other, batch)), batch)
+    assert distance(made[:1], ours(home, with_lora(home, load(home), ("lora", 0.8)))) > 1e-3
 
 
 def noise_image(seed: int) -> Image:
@@ -131,7 +136,8 @@ def noise_image(seed: int) -> Image:
     return Image((drawn * 255).round() / 255)
 
 
-def test_controlnet_ip_adapter_and_lora_together(home: Home) -> None:
+@pytest.mark.parametrize("batch", [1, 3])
+def test_controlnet_ip_adapter_and_lora_together(home: Home, batch: int, proof: Proof) -> None:
     from diffusers import ControlNetModel
     from PIL import Image as Images
     from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
@@ -144,7 +150,7 @@ def test_controlnet_ip_adapter_and_lora_together(home: Home) -> None:
         sides = controlnet.apply(positive, net, hint, negative, strength=0.8)
         return ip_adapter.apply(sides.positive, *adapter, pil_image, scale=0.7, ctx=ctx), sides.negative
 
-    made = ours(home, with_lora(home, load(home), ("lora", 0.8)), guided)
+    made = ours(home, with_lora(home, load(home), ("lora", 0.8)), guided, batch)
     folder = home.folder / "models"
     other = pipeline(home, controlnet=ControlNetModel.from_pretrained(folder / "net"))
     other.image_encoder = CLIPVisionModelWithProjection.from_pretrained(folder / "adapter" / "image_encoder")
@@ -154,8 +160,10 @@ def test_controlnet_ip_adapter_and_lora_together(home: Home) -> None:
     other.load_lora_weights(str(folder), weight_name="lora.safetensors", adapter_name="one")
     other.set_adapters("one", 0.8)
     shown = Images.fromarray((pil_image.pixels[0] * 255).round().to(torch.uint8).numpy())
-    wanted = theirs(other, image=hint.pixels.movedim(-1, 1), controlnet_conditioning_scale=0.8, ip_adapter_image=shown)
-    assert distance(made, wanted) <= CLOSE
+    wanted = theirs(
+        other, batch, image=hint.pixels.movedim(-1, 1), controlnet_conditioning_scale=0.8, ip_adapter_image=shown
+    )
+    proof.close(home.family, "ControlNet, IP-Adapter and LoRA", distance(made, wanted), batch)
     assert distance(ours(home, load(home)), theirs(pipeline(home))) <= CLOSE, "nothing of it is left behind"
 
 

@@ -12,8 +12,9 @@ from node_bench import Kit
 from safelight.diffusion.embeddings import Vocabulary
 from safelight.diffusion.text_encoding import split
 from safelight.graph import Document, check
-from safelight.sdk import Area, Mask, ProblemError
+from safelight.sdk import Area, Conditioning, Mask, ProblemError
 from safelight.sdk.prompt_syntax import Piece, embeddings_in, parse, prompt_hints
+from safelight.sdk.values import Prompt
 from safelight_nodes import text
 
 LONG = " ".join(["a red apple on the table and a blue sea"] * 12)
@@ -278,3 +279,35 @@ def test_no_prompt_takes_long_to_read(text: str) -> None:
 
 def test_brackets_too_deep_are_characters() -> None:
     assert "".join(piece.text for piece in parse("(" * 300 + "a" + ")" * 300)).count("(") == 270
+
+
+def test_zeros_in_the_place_of_what_a_prompt_says() -> None:
+    mask = torch.tensor([[True, False]])
+    said = Prompt(
+        {"embeddings": torch.randn(1, 2, 3), "pooled": torch.randn(1, 3), "mask": mask}, strength=0.5, end=0.6
+    )
+    made = text.zero_out(Conditioning((said,), family="toy")).prompts[0]
+    assert not made.embeddings.any() and made.pooled is not None and not made.pooled.any()
+    assert made.tensors["mask"] is mask and (made.strength, made.end) == (0.5, 0.6)
+
+
+def test_prompts_put_behind_one_another_and_mixed(sd1: Kit, sdxl: Kit) -> None:
+    one = text.encode(sd1.text, text="a red apple", ctx=sd1.context)
+    long = text.encode(sd1.text, text="a, " * 60, ctx=sd1.context)
+    both = text.concatenate(one, long).prompts[0].embeddings
+    assert torch.equal(both, torch.cat([one.prompts[0].embeddings, long.prompts[0].embeddings], dim=1))
+    mixed = text.average(one, long, amount=0.25).prompts[0].embeddings
+    length = one.prompts[0].embeddings.shape[1]
+    wanted = 0.75 * one.prompts[0].embeddings + 0.25 * long.prompts[0].embeddings[:, :length]
+    assert mixed.shape == long.prompts[0].embeddings.shape
+    assert torch.allclose(mixed[:, :length], wanted, atol=1e-6)
+    assert torch.allclose(mixed[:, length:], 0.25 * long.prompts[0].embeddings[:, length:], atol=1e-6)
+    first, second = (text.encode(sdxl.text, text=said, ctx=sdxl.context) for said in ("a", "b"))
+    pooled = [one_.prompts[0].pooled for one_ in (first, second, text.average(first, second, amount=1.0))]
+    assert torch.allclose(pooled[2], pooled[1], atol=1e-6)
+    assert text.concatenate(first, second).prompts[0].pooled is pooled[0]
+    with pytest.raises(ProblemError, match="sd1 and sdxl"):
+        text.average(one, first)
+    other = Conditioning((Prompt({"embeddings": torch.zeros(1, 2, 3), "mask": torch.ones(1, 2)}),), family="sd1")
+    with pytest.raises(ProblemError, match="more than embeddings"):
+        text.concatenate(one, other)

@@ -14,7 +14,7 @@ import pytest
 
 import safelight_nodes
 from safelight.graph import Document
-from safelight.places import shipped_names, shipped_workflows
+from safelight.places import shipped_groups, shipped_names, shipped_workflows
 from safelight.sdk.pack import PackState, load_packs
 from safelight.sdk.problem import ProblemError
 from safelight.sdk.texts import label, pack_texts, read_texts, texts_of
@@ -27,6 +27,7 @@ CHOICES = {choice for spec in SPECS for port in (*spec.inputs, *spec.outputs) fo
 
 
 def workflow_texts() -> Iterator[str]:
+    yield from shipped_groups()
     for path in shipped_names().values():
         document = Document.loads(path.read_text(encoding="utf-8"))
         yield from (label(document.name), document.description)

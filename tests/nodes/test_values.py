@@ -88,3 +88,26 @@ def test_only_the_chosen_branch_is_computed() -> None:
     with pytest.raises(ProblemError) as caught:
         choice.select(Lazy(never), index=3)
     assert caught.value.problems[0].code == "branch_not_connected"
+
+
+@pytest.mark.parametrize(
+    ("operation", "fits"),
+    [
+        ("equal", (False, True, False)),
+        ("not_equal", (True, False, True)),
+        ("less", (True, False, False)),
+        ("less_or_equal", (True, True, False)),
+        ("greater", (False, False, True)),
+        ("greater_or_equal", (False, True, True)),
+    ],
+)
+def test_values_are_compared(operation: str, fits: tuple[bool, bool, bool]) -> None:
+    assert tuple(values.compare(a, 2, operation=operation) for a in (1, 2, 3)) == fits  # pyright: ignore[reportArgumentType]
+    assert tuple(values.compare(a, "b", operation=operation) for a in ("a", "b", "c")) == fits  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(("a", "b"), [("1", 1), (1, "1"), ([1], [1]), (None, None)])
+def test_what_has_no_order_is_not_compared(a: object, b: object) -> None:
+    with pytest.raises(ProblemError) as error:
+        values.compare(a, b)
+    assert error.value.problems[0].code == "not_comparable"

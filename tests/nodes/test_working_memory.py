@@ -57,7 +57,7 @@ def test_the_estimate_holds_for_a_call_of_the_denoiser(sd1: Kit, dtype: torch.dt
     gc.collect()
     with torch.no_grad(), Live() as live:
         unet(samples, torch.tensor(500), encoder_hidden_states=text)
-    asked = working_bytes(unet, dtype, (2, 4, 32, 32), 2, False)
+    asked = working_bytes(unet.config, (2, 4, 32, 32), dtype.itemsize, 2)
     assert live.peak <= asked <= 2 * live.peak
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from textwrap import dedent
@@ -12,16 +12,22 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from safelight.graph import Document, check
-from safelight.graph.migrate import migrate
+from safelight.graph import Document, Link, Port, check
+from safelight.graph.migrate import migrate, migrated
 from safelight.sdk import (
     Catalogue,
+    Denoiser,
     Migration,
+    ModelRef,
     NodeDefinitionError,
     Number,
+    Patch,
+    Running,
     Slider,
+    Source,
     Text,
     Toggle,
+    added,
     load_packs,
     node,
     node_type,
@@ -111,6 +117,32 @@ def test_a_new_node_may_not_take_a_former_id(load: Load) -> None:
     assert "share the former id" in twice.packs[0].reason
 
 
+MESH = """
+from dataclasses import dataclass
+from safelight.sdk import node, value
+
+@value{options}
+@dataclass(frozen=True)
+class {name}:
+    size: int
+
+@node()
+def {node}(*, size: int = 1) -> {name}:
+    \"""Make one.\"""
+    return {name}(size)
+"""
+
+
+@pytest.mark.parametrize(("name", "options"), [("Mesh", ""), ("Net", "(aliases=('Mesh',))")])
+def test_two_values_of_one_name_are_a_problem_of_the_pack(load: Load, name: str, options: str) -> None:
+    first = MESH.format(name="Mesh", options="", node="cube")
+    found = load({"a.py": first, "b.py": MESH.format(name=name, options=options, node="ball")})
+    (state,) = found.packs
+    assert "share the name" in state.reason and ":Mesh'" in state.reason and f"b.{name}" in state.reason
+    mesh = found["mine/a.cube"].function(size=2)
+    assert found.codec.decode(found.codec.encode(mesh)) == mesh
+
+
 @node(version=1)
 def source() -> int:
     """A number."""
@@ -167,6 +199,34 @@ def test_documents_of_former_ids_mean_the_same(kind: str, version: int | None, p
     checked = check(document(kind, version, {port: 5}, port), CATALOGUE)
     assert checked.ok and checked.document.data()["nodes"]["n"]["type"] == "sdk.total"
     assert checked.migrated == (kind != "sdk.total" or version == 1)
+
+
+@pytest.mark.parametrize(("kind", "version", "port"), [("old.first", None, "x"), ("sdk.total", 1, "x")])
+def test_what_is_typed_over_an_old_document_follows(kind: str, version: int | None, port: str) -> None:
+    """Under the old name and under that of today, in place of the value and of the link that were there."""
+    old = document(kind, version, {port: 5}, port)
+    linked = replace(old, links=(*old.links, Link(Port("s", "value"), Port("n", port))))
+    whole = Document.parse(
+        {
+            "format": "safelight/1",
+            "nodes": {"one": {"type": "subgraph:in"}},
+            "links": [],
+            "subgraphs": {"in": {k: v for k, v in linked.data().items() if k in ("nodes", "links")}},
+        }
+    )
+    for document_, place in ((linked, "n"), (whole, "one/n")):
+        made, today = migrated(document_, CATALOGUE)
+        assert today(Port(place, port)) == today(Port(place, "amount")) == Port(place, "amount")
+        assert today(Port(place, "nonsense")) == Port(place, "nonsense") and today(Port("no", "x")) == Port("no", "x")
+        for typed in (
+            made.with_values({today(Port(place, port)): 9}),
+            migrate(document_.with_values({Port(place, "amount"): 9}), CATALOGUE),
+            migrate(document_.with_values({Port(place, port): 8}), CATALOGUE),  # the migrations add one
+        ):
+            checked = check(typed, CATALOGUE, targets=[place])
+            assert checked.ok
+            (found,) = [one for one in checked.require().nodes if one.id == place]
+            assert (found.wires["amount"].sources, found.wires["amount"].value) == ((), 9)
 
 
 @node(output=True)
@@ -227,6 +287,31 @@ def test_a_renamed_value_class_reads_what_was_kept_under_its_old_name() -> None:
     assert Codec([Solid, Mesh]).decode(kept) == Mesh(3), "a class that has the name now comes first"
 
 
+def test_a_field_that_is_added_leaves_what_was_kept_as_it_was() -> None:
+    @value
+    @dataclass(frozen=True)
+    class Mesh:
+        points: int
+        scale: float = added(1.0)
+
+    codec = Codec([Mesh])
+    assert codec.encode(Mesh(3)).json == {"$type": Mesh.__dict__["__value_name__"], "points": 3}
+    for mesh in (Mesh(3), Mesh(3, 2.0)):
+        assert codec.decode(codec.encode(mesh)) == mesh
+    assert codec.digest(Mesh(3)) != codec.digest(Mesh(3, 2.0))
+
+
+def test_recipes_have_the_digests_under_which_results_are_kept() -> None:
+    source = Source("file", "models/sd1.safetensors", fingerprint="0123")
+    recipe = ModelRef[Denoiser]("Denoiser", "sd1", source, "unet")
+    codec = Codec([ModelRef, Patch, Running, Source])
+    assert codec.digest(recipe) == "b3b0e765501119f3bea7c2cb22a2372874fb43c5"
+    assert codec.digest(recipe.patched(Patch("lora", source, 0.5))) == "2f2e9171390dccecafabd9d121c02c117442bb1d"
+    packed = replace(recipe, running=Running(storage="float8"))
+    assert codec.decode(codec.encode(packed)) == packed
+    assert codec.digest(packed) != codec.digest(recipe)
+
+
 def test_thousands_of_unknown_types_are_told_at_once() -> None:
     nodes = {f"n{number}": {"type": f"sdk.totl{number}"} for number in range(3000)}
     document = Document.parse({"format": "safelight/1", "nodes": nodes, "links": []})
@@ -241,6 +326,7 @@ def test_former_ids_and_tags_are_suggested_as_the_node_of_today() -> None:
         assert CATALOGUE.suggest(word) == "Did you mean sdk.total?"
     assert [kind.spec.id for kind in CATALOGUE.search("add")] == ["sdk.total"]
     assert CATALOGUE.search("nothing of it") == []
+    assert [kind.spec.id for kind in CATALOGUE.search("k_Sampler")] == ["sdk.total"], "however it is written"
 
 
 @node(deprecated="use sdk.total: it adds")
@@ -352,3 +438,10 @@ def test_wrong_names_are_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(NodeDefinitionError) as caught:
         node(**options)(same)
     assert words in str(caught.value)
+
+
+def test_a_slip_in_a_module_is_told_with_its_own_place(load: Load) -> None:
+    (pack,) = load({"slip.py": "x = 1\ndef (\n"}).packs
+    assert "slip.py:2)" in pack.reason and "importlib" not in pack.reason
+    (pack,) = load({"slip.py": code("blur").replace("-> int", "")}).packs
+    assert "blur" in pack.reason and "slip.py:" in pack.reason and "node.py" not in pack.reason

@@ -159,6 +159,26 @@ def queue(camera: Camera) -> None:
     camera.page.evaluate("__safelight.app.setState({ panel: null })")
 
 
+def voting(camera: Camera) -> None:
+    camera.template("text_to_image")
+    camera.page.evaluate(
+        """async () => {
+            const body = { document: JSON.parse(__safelight.write()), sweep: { steps: [2, 20], seed: [1, 2] } };
+            const headers = { "Content-Type": "application/json" };
+            const answer = await fetch("/api/v1/runs/batch", { method: "POST", headers, body: JSON.stringify(body) });
+            window.swept = (await answer.json()).batch;
+        }"""
+    )
+    done = (
+        "Object.values(__safelight.app.getState().runs).filter((run) => run.batch === swept && run.status === 'done')"
+    )
+    camera.editor.wait(f"{done}.length === 4", 240)
+    camera.page.evaluate("__safelight.app.setState({ overlay: { kind: 'voting', batch: swept } })")
+    camera.page.wait_for_selector(".vote-pair img")
+    camera.shoot("voting")
+    camera.page.keyboard.press("Escape")
+
+
 VIEWS: list[Callable[[Camera], None]] = [
     start,
     graph,
@@ -170,6 +190,7 @@ VIEWS: list[Callable[[Camera], None]] = [
     gallery,
     queue,
     painter,
+    voting,
 ]
 
 

@@ -245,7 +245,7 @@ def test_a_server_killed_during_a_run(browser: Any, tmp_path: Path) -> None:
         editor.page.evaluate("__safelight.view.set(40, 60, 0.8)")
         steps = editor.node("sample").get_by_role("slider", name="Steps")
         steps.focus()
-        page.keyboard.type("150")
+        page.keyboard.type("60")
         page.keyboard.press("Enter")
         wait_saved(editor)
         page.keyboard.press("Control+Enter")
@@ -264,7 +264,7 @@ def test_a_server_killed_during_a_run(browser: Any, tmp_path: Path) -> None:
             "(() => { const s = __safelight.app.getState(); const t = s.tabs.find(t => t.id === s.active);"
             " return s.runs[t.run]?.status; })()"
         )
-        editor.wait(f"{ended} === 'done'", 120)
+        editor.wait(f"{ended} === 'done'", 240)
         assert editor.node("sample").get_attribute("data-status") in ("done", "cached", "will-run")
         wait_saved(editor)
         name = tab(editor, "name")

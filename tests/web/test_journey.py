@@ -119,6 +119,7 @@ def test_from_the_first_visit_to_a_shared_image(editor: Editor, browser: Any, se
 
 def test_a_image_of_the_graph_holds_it_too(editor: Editor, tmp_path: Path) -> None:
     page = editor.page
+    page.locator(".start-strip .more").click()
     page.get_by_role("button", name="Hires fix").first.click()
     editor.wait("__safelight.stage.geometry.nodes.size > 3")
     before = essence(editor.document)

@@ -77,6 +77,19 @@ def test_help_of_a_node_by_key_and_by_button(chain: Editor) -> None:
     assert "Number of steps" in popup.inner_text()
 
 
+def test_the_help_of_a_node_shows_an_example_and_opens_it(chain: Editor) -> None:
+    chain.page.mouse.click(*chain.header("sample"))
+    chain.press("h")
+    shown = chain.page.locator(".popup.help .example img")
+    shown.wait_for()
+    chain.wait("document.querySelector('.popup.help .example img').naturalWidth > 64")
+    before = chain.page.evaluate("__safelight.app.getState().tabs.length")
+    chain.page.get_by_role("button", name="Open this example").click()
+    chain.wait(f"__safelight.app.getState().tabs.length === {before + 1}")
+    types = {node["type"] for node in chain.document["nodes"].values()}
+    assert {"models.load", "sampling.sample", "vae.decode"} <= types
+
+
 def test_escape_goes_from_the_inside_out(chain: Editor) -> None:
     chain.page.mouse.click(*chain.header("sample"))
     chain.press("Control+Shift+G")

@@ -24,9 +24,9 @@ IMAGE = graph(
 
 
 def write(path: Path, tensor: str, shape: list[int]) -> None:
-    """A safetensors file of one tensor of bytes."""
-    size = shape[0] * shape[1]
-    header = json.dumps({tensor: {"dtype": "U8", "shape": shape, "data_offsets": [0, size]}}).encode()
+    """A safetensors file of one tensor in float16."""
+    size = 2 * shape[0] * shape[1]
+    header = json.dumps({tensor: {"dtype": "F16", "shape": shape, "data_offsets": [0, size]}}).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
 

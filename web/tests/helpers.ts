@@ -3,7 +3,7 @@ import { Catalogue, type Document, emptyDocument, type Graph, type MediumInfo, t
 import nodes from "./fixtures/catalogue.json";
 import media from "./fixtures/media.json";
 
-export const catalogue = new Catalogue(nodes as unknown as NodeSpec[], ["T"], media as unknown as MediumInfo[]);
+export const catalogue = new Catalogue(nodes as unknown as NodeSpec[], ["T", "U"], media as unknown as MediumInfo[]);
 
 /** A document made by edits, as the editor makes it. */
 export function edited(start: Document, recipe: (scene: Scene) => void, path: string[] = []): Document {

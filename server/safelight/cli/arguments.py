@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-_WORKFLOW = "a workflow file (*.json), an image that Safelight saved, or the name of a shipped workflow"
+_WORKFLOW = "a workflow file (*.json, also of ComfyUI), an image with one in it, or the name of a shipped workflow"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,6 +66,15 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     plan = commands.add_parser("plan", help="say what is cached and what would run", add_help=False)
     add_workflow_arguments(plan)
     plan.add_argument("--to", metavar="NODE", action="append", help="plan up to this node only (may be repeated)")
+
+    convert = commands.add_parser("convert", help="turn a workflow of another program, or one in an image, into a file")
+    convert.add_argument(
+        "workflow", metavar="FILE", help="a workflow of ComfyUI (either format), or a file with one in it"
+    )
+    convert.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="where the workflow is written; else printed"
+    )
+    convert.add_argument("--json", action="store_true", help="print the report as JSON")
 
     nodes = commands.add_parser("nodes", help="list the nodes, or explain one")
     nodes.add_argument("type", nargs="?", metavar="TYPE", help="the type of a node, such as sampling.sample")

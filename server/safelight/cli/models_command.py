@@ -33,6 +33,8 @@ _NEEDS = {
     "download": "Which model? Give the https address of a file, or org/name of the hub.",
 }
 
+_WHERE = "`safelight models download` fetches one, `safelight models add` uses those of another program."
+
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
@@ -61,7 +63,8 @@ def _list(studio: Studio, given: argparse.Namespace) -> int:
     for model in chosen:
         _line(model)
     if not chosen:
-        print("None.")
+        asked = f"with {words!r}" if words else "of this kind"
+        print(f"There is no model {asked} among {len(found):,}." if found else f"There are no models. {_WHERE}")
     report(_trees(studio).problems())
     return 0
 
@@ -99,7 +102,7 @@ def _missing(studio: Studio, given: argparse.Namespace) -> int:
             print(f"  {one.name}  ({one.kind}; {', '.join(one.ports)})")
             print(f"      {one.problem.message if one.problem.code != 'model_missing' else _source(one)}")
         if not found:
-            print("None.")
+            print("No model is missing.")
     problems: list[Problem] = []
     for one in (one for one in found if given.get and one.url):
         try:
@@ -132,7 +135,7 @@ def _duplicates(studio: Studio, given: argparse.Namespace) -> int:
         for model in group:
             print(f"      {model.path}")
     saved = sum(group[0].bytes * (len(group) - 1) for group in groups)
-    print(f"{saved / 1e6:,.1f} MB are taken twice." if groups else "None.")
+    print(f"{saved / 1e6:,.1f} MB are taken twice." if groups else "No model is there twice.")
     return 0
 
 

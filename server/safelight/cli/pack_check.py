@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from safelight.sdk.node import NodeSpec
-from safelight.sdk.pack import GROUP, Catalogue, import_pack, installed_packs, load_packs
+from safelight.sdk.node import NodeSpec, NodeType
+from safelight.sdk.pack import ASK_AUTHORS, GROUP, Catalogue, import_pack, installed_packs, load_packs
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.texts import locale_folder, read_texts
 
@@ -93,7 +93,8 @@ def _checked(point: EntryPoint) -> Found:
     catalogue = load_packs([point])
     (state,) = catalogue.packs
     if state.reason:
-        found.problems.append(_problem("pack_incomplete", state.reason, state.remedy))
+        remedy = state.remedy.replace(ASK_AUTHORS, "Mend the line that it names.")  # who asks is the author
+        found.problems.append(_problem("pack_incomplete", state.reason, remedy))
     elif not catalogue:
         hint = "Mark a function of a module of its package with @node."
         found.problems.append(_problem("pack_empty", f"{point.value} holds no nodes.", hint))
@@ -101,6 +102,7 @@ def _checked(point: EntryPoint) -> Found:
     found.problems += _former(point, catalogue)
     for kind in catalogue.values():
         found.problems += _undescribed(kind.spec)
+        found.problems += _misled(kind)
     folder = locale_folder(state.modules[0]) if state.modules else None
     if folder is not None and folder.is_dir():
         for file in folder.iterdir():
@@ -133,6 +135,31 @@ def _undescribed(spec: NodeSpec) -> Iterable[Problem]:
         message = f"{spec.id} says nothing of its {'field' if len(bare) == 1 else 'fields'} {', '.join(bare)}."
         hint = 'Add a text: Annotated[int, Slider(1, 9), "What it does."].'
         yield _problem("pack_undescribed", message, hint, spec.id).warning()
+
+
+def _misled(kind: NodeType) -> Iterable[Problem]:
+    """Migrations that rename a port to one that the node does not have: what is saved of it is lost."""
+    for old, migration in kind.migrations.items():
+        for what, names, ports in (
+            ("input", migration.inputs, kind.inputs),
+            ("output", migration.outputs, kind.outputs),
+        ):
+            for before, after in names.items():
+                if after in ports:
+                    continue
+                last = old == kind.spec.version - 1
+                later = [getattr(kind.migrations[step], f"{what}s") for step in range(old + 1, kind.spec.version)]
+                if any(after in renamed for renamed in later):
+                    continue
+                message = (
+                    f"The migration of {kind.spec.id} from version {old} renames the {what} {before!r} to {after!r}, "
+                )
+                message += "which it does not have."
+                hint = did_you_mean(after, ports) or f"Its {what}s are {one_of(list(ports))}."
+                if not last:
+                    hint += " All is well where a later version gave it up."
+                problem = _problem("pack_bad_migration", message, hint, after)
+                yield problem if last else problem.warning()
 
 
 def _run_tests(folder: Path, found: list[Found]) -> None:

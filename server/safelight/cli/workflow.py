@@ -15,7 +15,7 @@ from safelight.app import Studio, is_file, is_there
 from safelight.graph import Document, Port
 from safelight.graph.expand import expand
 from safelight.graph.flat import Flat, locate
-from safelight.graph.migrate import migrate
+from safelight.graph.migrate import migrate, migrated
 from safelight.sdk.node import NodeType
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 from safelight.sdk.types import PortType
@@ -37,13 +37,14 @@ def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]
     Raises:
         ProblemError: the workflow cannot be read, or flags and values do not fit it; all of those at once.
     """
-    document = _read(studio, given, rest)
+    document, today = migrated(_read(studio, given, rest), studio.catalogue)
     flat = expand(document, studio.catalogue)
     problems: list[Problem] = []
     values: dict[Port, Any] = {}
     for text in given.set:
         try:
             port, value = _assignment(text)
+            port = today(port)
             given_value = _from_text(_type_of(flat, port), value, str(port))
             values[port] = _model_here(studio, given, flat, port, None, given_value)
         except ProblemError as error:
@@ -64,13 +65,16 @@ def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]
 
 def _read(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Document:
     try:
-        return migrate(studio.read(given.workflow), studio.catalogue)
+        reading = studio.reading(given.workflow)
     except ProblemError as error:
         # `safelight run --prompt "a red apple" text_to_image`: the prompt has been taken for the workflow.
         if not rest or all(problem.code != "workflow_missing" for problem in error.problems):
             raise
         hint = f"The workflow comes first, then its inputs: safelight {given.command} WORKFLOW {rest[0]} ..."
         raise ProblemError(msgspec.structs.replace(problem, hint=hint) for problem in error.problems) from None
+    if reading.report is not None:
+        print(reading.report.summary(), file=sys.stderr)
+    return reading.document
 
 
 def print_help(studio: Studio, given: argparse.Namespace) -> None:
@@ -179,7 +183,7 @@ def model_here(studio: Studio, value: str) -> str:
     """
     path = Path(value).expanduser()
     plainly = path.is_absolute() or value.startswith(("./", "../", ".\\", "..\\", "~"))
-    marks = (path, path / "model_index.json", path / "config.json")
+    marks = (path, *(path / name for name in ("model_index.json", "modular_model_index.json", "config.json")))
     perhaps = any(is_file(mark) for mark in marks) and not studio.models.holds(value)
     if not (plainly or perhaps):
         return value

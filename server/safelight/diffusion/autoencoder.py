@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from safelight.sdk import VAE, Context, Lease, ModelRef, ProblemError, is_out_of_memory
+from safelight.sdk import VAE, Context, Lease, ModelRef, Problem, ProblemError, is_out_of_memory
 from safelight.sdk.leased import FamilyFacts, VAEModel
 
-from .finite import require_finite
+from .finite import is_finite, require_finite
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +25,10 @@ OVERLAP = 4
 
 @dataclass(frozen=True)
 class Codec:
-    """An autoencoder (diffusers' AutoencoderKL) in memory. Fits `sdk.leased.VAEModel`."""
+    """An autoencoder (diffusers' AutoencoderKL) in memory. Fits `sdk.leased.VAEModel`.
+
+    `wider` leases it once more, in float32: what is not finite in float16 is made again by that one.
+    """
 
     family: FamilyFacts
     vae: Any
@@ -33,6 +36,7 @@ class Codec:
     dtype: torch.dtype
     scaling: float
     shift: float | None = None
+    wider: Callable[[], AbstractContextManager[Codec]] | None = None
 
     @property
     def modules(self) -> Mapping[str, Any]:
@@ -64,9 +68,11 @@ class Codec:
         """
         import torch
 
-        images = torch.cat([self._decode_one(one[None], tile) for one in self._unscaled(samples)])
+        def decoded(codec: Codec) -> Tensor:
+            return torch.cat([codec._decode_one(one[None], tile) for one in codec._unscaled(samples)])
+
         # Before they are held to 0..1: that would make white of what is infinite.
-        require_finite(images, "The decoded images hold numbers that are not finite.", self._hint())
+        images = self._finite("decoded", samples, decoded)
         return (images / 2 + 0.5).clamp(0, 1).movedim(1, -1).contiguous()
 
     def encode(self, pixels: Tensor, sources: Sequence[torch.Generator] | None = None, tile: int = 0) -> Tensor:
@@ -76,25 +82,35 @@ class Codec:
         """
         import torch
 
-        found = []
-        for place, one in enumerate(pixels.movedim(-1, 1).contiguous() * 2 - 1):
-            moments = self._tiled(one[None], tile, self._moments, 1 / self.downsampling)
-            mean, log_variance = moments.chunk(2, dim=1)
-            if sources is not None:
-                noise = torch.randn(mean.shape, generator=sources[place])
-                mean = mean + torch.exp(0.5 * log_variance.clamp(-30, 20)) * noise
-            found.append(mean)
-        latents = torch.cat(found)
-        require_finite(latents, "The encoded images hold numbers that are not finite.", self._hint())
-        return self._scaled(latents)
+        def encoded(codec: Codec) -> Tensor:
+            images = pixels.movedim(-1, 1).contiguous() * 2 - 1
+            return torch.cat([codec._encode_one(one[None], tile) for one in images])
 
-    def _hint(self) -> str:
-        if self.dtype.itemsize == 2:
-            return "This VAE overflows in half precision: load it with precision float32."
-        return "Look at what comes in, and whether the weights of the VAE are whole."
+        mean, log_variance = self._finite("encoded", pixels, encoded).chunk(2, dim=1)
+        if sources is not None:
+            noise = torch.cat([torch.randn((1, *mean.shape[1:]), generator=source) for source in sources])
+            mean = mean + torch.exp(0.5 * log_variance.clamp(-30, 20)) * noise
+        return self._scaled(mean)
+
+    def _finite(self, done: str, given: Tensor, work: Callable[[Codec], Tensor]) -> Tensor:
+        """What `work` gives. Where numbers leave the range of float16, it is done once more in float32.
+
+        Raises:
+            ProblemError: `not_finite`.
+        """
+        made = work(self)
+        if self.wider is not None and not is_finite(made) and is_finite(given):
+            with self.wider() as codec:
+                made = work(codec)
+        hint = "Look at what comes in, and whether the weights of the VAE are whole."
+        require_finite(made, f"The {done} images hold numbers that are not finite.", hint)
+        return made
 
     def _decode_one(self, latent: Tensor, tile: int) -> Tensor:
         return self._tiled(latent, tile // self.downsampling, self._pixels, self.downsampling)
+
+    def _encode_one(self, pixels: Tensor, tile: int) -> Tensor:
+        return self._tiled(pixels, tile, self._moments, 1 / self.downsampling)
 
     def _pixels(self, latent: Tensor) -> Tensor:
         return self.vae.decode(latent.to(self.device, self.dtype), return_dict=False)[0].to("cpu").float()
@@ -157,19 +173,30 @@ def leased_codec(
 
     `frames` is how many of them go through it at once.
 
-    One that overflows in float16, as its configuration says, is leased in float32. `family` is that of the latents it
-    is used with, for one whose files do not tell its own.
+    One that overflows in float16, as its configuration says, is leased in float32; another one that does it all the
+    same does its work once more in float32, and a warning (`vae_overflowed`) says so. `family` is that of the latents
+    it is used with, for one whose files do not tell its own.
     """
     import torch
 
     if not vae.family:
         vae = replace(vae, family=family)
-    with _with_room(ctx, vae, size, frames) as lease:
-        if lease.dtype != torch.float16 or not lease.component.overflows:
-            with torch.no_grad():
-                yield lease.component
+    wide = replace(vae, precision="float32")
+
+    @contextmanager
+    def wider() -> Iterator[Codec]:
+        message = f"Numbers of the VAE {vae.source.name!r} leave the range of float16; it computes in float32 instead."
+        hint = "Load it with precision float32: then it does not compute twice."
+        ctx.warn(Problem(code="vae_overflowed", message=message, hint=hint, value=vae.source.name).warning())
+        with _with_room(ctx, wide, size, frames) as lease:
+            yield cast("Codec", lease.component)
+
+    with _with_room(ctx, vae, size, frames) as lease, torch.no_grad():
+        codec = lease.component
+        if lease.dtype != torch.float16 or not codec.overflows:
+            yield replace(codec, wider=wider) if isinstance(codec, Codec) and lease.dtype == torch.float16 else codec
             return
-    with _with_room(ctx, replace(vae, precision="float32"), size, frames) as lease, torch.no_grad():
+    with _with_room(ctx, wide, size, frames) as lease, torch.no_grad():
         yield lease.component
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk import Conditioning, Context, Latent, ModelRef, Problem, ProblemError
 from safelight.sdk.leased import FamilyFacts, Presets, SampleRequest
 
-from .guidance import Call, Guide, Part, active_parts, check_coverage, make_parts
+from .guidance import Call, Guide, Part, Perturbed, Switch, active_parts, check_coverage, make_parts
+from .inversion import invert
 from .loop import Run
 from .preview import Previewer
 from .schedule import plan_steps
@@ -28,7 +29,9 @@ class LoopDenoiser(ABC):
     """Fits `sdk.leased.DenoiserModel` for families whose denoiser predicts from latent, timestep and conditioning.
 
     `scheduler` are the settings of its noise schedule, `rows` the linear map from latent to colour for previews.
+    `switch` is told of each part (from, to) of the schedule before it is made: some LoRAs are on for a part of them.
     `zero_negative` is True where training used zeros for "no text", so that an unconnected negative means zeros.
+    `guiders` are the ways of guidance that it takes beside the usual one (see `sdk.Guider`).
     A subclass says how the denoiser is called (`running`), and what it can take.
     """
 
@@ -43,6 +46,8 @@ class LoopDenoiser(ABC):
     samplers: tuple[str, ...] = ()
     schedulers: tuple[str, ...] = ()
     zero_negative: bool = False
+    switch: Switch | None = None
+    guiders: tuple[str, ...] = ()
 
     def guided(self, guidance: float) -> bool:
         """Whether a call with this strength compares with a negative prompt."""
@@ -78,6 +83,15 @@ class LoopDenoiser(ABC):
             raise cannot_see(self.family.title, request.positive.shown.kind)
         return None
 
+    def weakened(self, layers: tuple[str, ...]) -> Callable[[], AbstractContextManager[None]]:
+        """Makes contexts within which the denoiser predicts without the self-attention of these blocks. One whose
+        `guiders` have `pag` can do so.
+
+        Raises:
+            ProblemError: `bad_blocks`, for blocks that it does not have.
+        """
+        raise NotImplementedError
+
     def keeps_outside(self) -> bool:
         """Whether the original is put back outside of a latent's mask after each step."""
         return True
@@ -104,6 +118,7 @@ class LoopDenoiser(ABC):
                 request.first,
                 request.end,
                 count_before=request.part,
+                sigmas=request.sigmas,
             )
             if request.part and latent.noise:
                 _check_level(latent.noise, schedule.levels[0], request.first)
@@ -125,7 +140,12 @@ class LoopDenoiser(ABC):
                 self.device,
                 self.dtype,
                 shown_guidance=request.positive.shown.guidance if request.positive.shown else 1.0,
+                switch=self.switch,
+                perturbed=self._perturbed(request),
             )
+            previewer = Previewer(self.rows, latent.samples.shape[1])
+            if request.invert:
+                return invert(schedule, guide, latent, request.invert, previewer, ctx)
             run = Run(
                 schedule=schedule,
                 guide=guide,
@@ -134,18 +154,28 @@ class LoopDenoiser(ABC):
                 fresh=request.fresh,
                 blend=self.keeps_outside(),
                 leave_noise=request.leave_noise,
-                previewer=Previewer(self.rows, latent.samples.shape[1]),
+                previewer=previewer,
                 ctx=ctx,
+                noise=request.noise,
             )
             return run()
 
+    def _perturbed(self, request: SampleRequest) -> Perturbed | None:
+        asked = request.guider
+        if asked is None or asked.kind != "pag" or not asked.layers:
+            return None
+        return Perturbed(asked.scale, asked.start, asked.end, self.weakened(asked.layers))
+
+
+_SHOWN = {"image": "an image to edit", "depth": "depth", "frames": "frames of a video"}
+
 
 def cannot_see(what: str, kind: str) -> ProblemError:
-    """For a denoiser that is shown an image or depth, and has no channels for it."""
+    """For a denoiser that is shown something, and has no channels for it."""
     return ProblemError(
         Problem(
             code="feature_not_in_family",
-            message=f"This model of {what} has no input for {'depth' if kind == 'depth' else 'an image to edit'}.",
+            message=f"This model of {what} has no input for {_SHOWN[kind]}.",
             hint="Choose a model that was made for it, or take the node off the conditioning; a ControlNet may do it.",
             port="positive",
             value=kind,

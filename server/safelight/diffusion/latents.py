@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from safelight.sdk import Problem, ProblemError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -57,6 +59,18 @@ def cell_means(planes: Tensor, cells: Sequence[int]) -> Tensor:
     return interpolate(planes, tuple(cells), mode="area")
 
 
+def painted_part(mask: Tensor, greys: str, done: float) -> Tensor:
+    """How much of what a step made is kept in each cell, 0..1, when the share `done` (0..1) of the steps is made.
+
+    Where `greys` are `mix`, that is the mask. Where they are `differential` it is 1 from the step on at which the mask
+    is at least what is left of the steps, and 0 before: the threshold falls from 1 to 0. Black is never painted.
+    After "Differential Diffusion: Giving Each Pixel Its Strength" (Levin & Fried, 2023), algorithm 1.
+    """
+    if greys == "mix":
+        return mask
+    return ((mask > 0) & (mask >= 1 - done)).to(mask.dtype)
+
+
 def hole_mask(coverage: Tensor, latent: Latent) -> Tensor:
     """A mask (B, H, W) of a latent's image as inpainting denoisers see it: (B, 1, h, w), 0 or 1."""
     return cell_picks(on_canvas(coverage[:, None].float(), latent), latent.samples.shape[-2:])
@@ -68,6 +82,29 @@ def cell_picks(planes: Tensor, cells: Sequence[int]) -> Tensor:
     from torch.nn.functional import interpolate
 
     return interpolate((planes >= 0.5).float(), tuple(cells), mode="nearest")
+
+
+def inpainting_planes(latent: Latent) -> tuple[Tensor, Tensor]:
+    """What an inpainting denoiser sees beside the latent: where the hole is, (B, 1, h, w), 0 or 1, and the latent of
+    the image with the hole greyed out, (B, C, h, w).
+
+    Raises:
+        ProblemError: `inpainting_latent_needed`, when the latent tells neither.
+    """
+    # One of another node may have a mask alone.
+    hole = (latent.mask >= 0.5).float() if latent.hole is None and latent.mask is not None else latent.hole
+    if hole is None or latent.masked is None:
+        raise ProblemError(
+            Problem(
+                code="inpainting_latent_needed",
+                message="This is an inpainting model: it needs the image around the part to paint.",
+                hint="Encode the image and its mask with vae.encode_inpaint; to paint a whole image, turn on "
+                "for_inpainting at latent.empty.",
+                port="latent",
+            )
+        )
+    batch = max(hole.shape[0], latent.masked.shape[0])
+    return expanded(hole, batch), expanded(latent.masked, batch)
 
 
 def expanded(tensor: Tensor, batch: int) -> Tensor:

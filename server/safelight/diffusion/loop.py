@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk import Context, Latent
 
 from .finite import Watch
+from .latents import painted_part
 from .noise import BrownianNoise, draw, generators
 from .preview import Previewer
 from .state import carried, marks, put_back
@@ -42,6 +43,8 @@ class Run:
     leave_noise: bool
     previewer: Previewer
     ctx: Context
+    noise: Tensor | None = None
+    """In the place of what is drawn from the seed, with which later draws go on as ever."""
 
     def __call__(self) -> Latent:
         import torch
@@ -57,7 +60,8 @@ class Run:
         scheduler, kind = schedule.scheduler, schedule.kind
         original = self.latent.samples.to(device)
         sources = generators(self.seed, original.shape[0])
-        noise = draw(sources, original.shape[1:]).to(device)
+        drawn = draw(sources, original.shape[1:])
+        noise = (drawn if self.noise is None else self.noise).to(device)
         samples = self._start(original, noise, sources)
         arguments: dict[str, Any] = dict(kind.arguments)
         if kind.noise == "generator":
@@ -76,7 +80,7 @@ class Run:
             timestep = schedule.timesteps[call]
             scaled = scheduler.scale_model_input(samples, timestep)
             # The call that takes nearly all of the memory, and changes nothing: it can be made again, to the same bits.
-            predicted = ctx.models.retry(partial(self.guide.predict, scaled, timestep, schedule.window(call)))
+            predicted = ctx.models.retry(partial(self.guide.predict, scaled, timestep, schedule.window(call)), ctx.warn)
             done = schedule.finished(call)
             preview = None
             if done is not None and ctx.wants_preview():
@@ -86,7 +90,8 @@ class Run:
                 outside = original
                 if call + 1 < len(schedule.timesteps):
                     outside = scheduler.add_noise(original, noise, _batched(schedule.timesteps[call + 1]))
-                samples = (1 - mask) * outside + mask * samples
+                kept = painted_part(mask, self.latent.greys, schedule.window(call)[1])
+                samples = (1 - kept) * outside + kept * samples
             if done is not None:
                 watch.see(min(done, schedule.steps), samples)
                 ctx.progress(min(done, schedule.steps), schedule.steps, preview)

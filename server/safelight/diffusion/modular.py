@@ -16,6 +16,7 @@ from safelight.sdk import Cancelled, Context, Image, ProblemError
 from safelight.sdk.memory import is_out_of_memory
 
 from .finite import Watch
+from .latents import painted_part
 from .state import carried, marks, put_back, rewind
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def denoise(
     inputs: Mapping[str, Any],
     ctx: Context,
     show: Callable[[Tensor], Image | None],
+    outside: Outside | None = None,
+    at: Callable[[int, int], None] | None = None,
+    resumable: bool = True,
 ) -> Tensor:
     """The latents that a set of blocks makes of its inputs, as its pipeline would, bit for bit.
 
@@ -40,9 +44,13 @@ def denoise(
 
     Args:
         blocks: the `denoise` blocks of a modular pipeline. They are not changed: what runs is a copy.
-        components: what the blocks expect, by name. Scheduler and guider must be made for this call.
+        components: what the blocks expect, and values of their configuration, by name. Scheduler and guider must be
+            made for this call.
         inputs: what the blocks take, by name; noise is drawn by the caller and given as `latents`.
         show: makes a preview of latents as the loop has them (packed, where a family packs).
+        outside: what stays as it is, for inpainting; it needs a scheduler of flows.
+        at: is told of each step (its number, how many there are) before it is made, or made again.
+        resumable: off where a step goes by more than its state: nothing is kept, and a run that is killed begins again.
 
     Raises:
         ProblemError: `not_finite`, when the samples are no numbers any more.
@@ -53,18 +61,37 @@ def denoise(
 
     pipeline = blocks.get_execution_blocks(**inputs).init_pipeline()
     running = pipeline._blocks  # a copy: sub-blocks are objects that all pipelines of a family share
-    _require("components", components, running.component_names)
+    _require("components", components, [*running.component_names, *(one.name for one in running.expected_configs)])
     _require("inputs", inputs, running.input_names)
     pipeline.update_components(**components)
     loop = _loop(running)
     loop.set_progress_bar_config(disable=True)
-    steps = _Steps(loop.loop_step, ctx, show)
+    steps = _Steps(loop.loop_step, ctx, show, outside, at, resumable)
     loop.loop_step = steps
     # Not inference_mode: its tensors track no versions, so changes in place could not be told.
     with _own_stops_unreported(), torch.no_grad():
         latents = pipeline(**inputs, output="latents")
     steps.finish()
     return latents
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What is put back after each step where a mask is not 1, with the noise of that step, as the inpainting pipelines
+    of diffusers do. All are as the loop has its latents; `mask` is 0..1, and `greys` are those of a `Latent`."""
+
+    original: Tensor
+    noise: Tensor
+    mask: Tensor
+    greys: str = "mix"
+
+    def put_back(self, latents: Tensor, scheduler: Any, done: float) -> Tensor:
+        """Latents after a step of the scheduler, with the original outside of the mask, when the share `done` of the
+        steps is made. The last step leaves none of the noise: its sigma is 0."""
+        mask = painted_part(self.mask, self.greys, done)
+        sigma = scheduler.sigmas[scheduler.step_index].to(latents.device, latents.dtype)
+        outside = sigma * self.noise + (1 - sigma) * self.original
+        return (1 - mask) * outside + mask * latents
 
 
 @dataclass
@@ -74,6 +101,9 @@ class _Steps:
     step: Callable[..., tuple[Any, Any]]
     ctx: Context
     show: Callable[[Tensor], Image | None]
+    outside: Outside | None
+    at: Callable[[int, int], None] | None = None
+    resumable: bool = True
     _before: dict[str, Any] = field(default_factory=dict)
     _kept: Mapping[str, Any] | None = None
     _watch: Watch = field(default_factory=lambda: Watch(0))
@@ -89,15 +119,23 @@ class _Steps:
         if self._kept and i == first:
             for name, kept in self._kept["parts"].items():
                 put_back(parts[name], kept, state.latents.device)
-        elif i and ctx.checkpoint_due(i, total):
+        elif i and self.resumable and ctx.checkpoint_due(i, total):
             self._watch.settle()
-            kept = {name: carried(part, self._before[name]) for name, part in parts.items()}
+            whole = [one for one in components.components.values() if one is not None]
+            # Steps that choose among several components note which: the next one does so again.
+            chosen = tuple(name for name, value in vars(state).items() if any(value is one for one in whole))
+            kept = {
+                name: carried(part, self._before[name], chosen if name == "state" else ())
+                for name, part in parts.items()
+            }
             ctx.checkpoint({"step": i, "steps": total, "parts": kept})
         ctx.check_cancelled()
         noisy = state.latents
 
         def attempt() -> tuple[Any, Any]:
             here = {name: marks(part) for name, part in parts.items()}
+            if self.at is not None:
+                self.at(i, total)
             try:
                 return self.step(components, state, i=i, **given)
             except BaseException:
@@ -106,7 +144,9 @@ class _Steps:
                     rewind(part, here[name])
                 raise
 
-        components, state = ctx.models.retry(attempt)
+        components, state = ctx.models.retry(attempt, ctx.warn)
+        if self.outside is not None:
+            state.latents = self.outside.put_back(state.latents, components.scheduler, (i + 1) / total)
         self._watch.see(i + 1, state.latents)
         preview = self.show(_clean(components.scheduler, state, noisy)) if ctx.wants_preview() else None
         ctx.progress(i + 1, total, preview)
@@ -125,15 +165,18 @@ class _Steps:
 
 
 def _stateful(components: Any, state: Any) -> dict[str, Any]:
-    """What steps may change: the state of the blocks, and the scheduler, the guider and their like."""
+    """What steps may change: the state of the blocks, and the scheduler, the guider and their like; schedulers that the
+    state holds by themselves."""
     import torch
+    from diffusers.schedulers.scheduling_utils import SchedulerMixin
 
     found = {
         name: part
         for name, part in components.components.items()
         if part is not None and not isinstance(part, torch.nn.Module)
     }
-    return {"state": state, **found}
+    held = {f"state.{name}": part for name, part in vars(state).items() if isinstance(part, SchedulerMixin)}
+    return {"state": state, **held, **found}
 
 
 def _clean(scheduler: Any, state: Any, noisy: Tensor) -> Tensor:

@@ -154,18 +154,20 @@ def _unknown(what: str, name: str, message: str, hint: str) -> ProblemError:
     return ProblemError(Problem(code=f"{what}_unknown", message=message, hint=hint, port=what, value=name))
 
 
-def make_scheduler(settings: Mapping[str, Any], sampler: str, scheduler: str) -> Any:
+def make_scheduler(settings: Mapping[str, Any], sampler: str, scheduler: str, levels: NoiseLevels | None = None) -> Any:
     """A diffusers scheduler for a model's `scheduler_config.json`, as swapping it into the pipeline makes it.
 
     Two settings differ from `from_config` where the model's file is silent: predictions are not clipped to -1..1
-    (latents are not pixels), and PNDM starts with its linear multistep part, as all latent models have it.
+    (latents are not pixels), and PNDM starts with its linear multistep part, as all latent models have it. `levels`
+    take the place of the scheduler.
 
     Raises:
         ProblemError: the sampler does not go with the scheduler, or cannot use the model's kind of prediction.
     """
     kind = find_sampler(sampler)
-    levels = None
-    if scheduler not in get_args(Scheduler):
+    if levels is not None:
+        scheduler = "given sigmas"
+    elif scheduler not in get_args(Scheduler):
         levels = _loaded(SCHEDULER_GROUP, scheduler, "scheduler", scheduler_names())
     problems: list[Problem] = []
     wanted = scheduler if levels is None else "karras"
@@ -220,7 +222,11 @@ def _method(kind: SamplerKind) -> Any:
         return resolve_name(kind.method)
     import diffusers
 
-    return getattr(diffusers, kind.method)
+    found = getattr(diffusers, kind.method, None)
+    if found is None:
+        message = f"The installed diffusers {diffusers.__version__} has no scheduler {kind.method!r}."
+        raise _unknown("sampler", kind.method, message, "Tell the authors of its pack; choose another sampler.")
+    return found
 
 
 def _levels_of(levels: NoiseLevels, name: str, method: Any, in_sigmas: Any, num_inference_steps: int = 0) -> Any:
@@ -233,10 +239,15 @@ def _levels_of(levels: NoiseLevels, name: str, method: Any, in_sigmas: Any, num_
 
     count = num_inference_steps or method.num_inference_steps
     low, high = float(min(in_sigmas)), float(max(in_sigmas))
-    found = numpy.array([float(sigma) for sigma in levels(low, high, count)], dtype=numpy.float64)
+    hint = "Tell the authors of its pack; choose another one."
+    try:
+        found = numpy.array([float(sigma) for sigma in levels(low, high, count)], dtype=numpy.float64)
+    except Exception as error:  # a pack is foreign code
+        message = f"The scheduler {name!r} failed for {count} steps: {type(error).__name__}: {error}"
+        problem = Problem(code="scheduler_faulty", message=message[:1000], hint=hint, port="scheduler", value=name)
+        raise ProblemError(problem) from error
     falls = bool((found[:-1] > found[1:]).all()) and bool(numpy.isfinite(found).all()) and found.min(initial=1.0) > 0
     if len(found) == count and falls:
         return found
     message = f"The scheduler {name!r} gave {len(found)} sigmas for {count} steps, or some that do not fall towards 0."
-    hint = "Tell the authors of its pack; choose another one."
     raise ProblemError(Problem(code="scheduler_faulty", message=message, hint=hint, port="scheduler", value=name))

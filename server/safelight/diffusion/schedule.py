@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +77,12 @@ def plan_steps(
     first: int = 0,
     end: int | None = None,
     count_before: bool = False,
+    sigmas: Sequence[float] = (),
 ) -> Schedule:
     """The schedule of a run from step `first` up to step `end` of `steps`.
+
+    With `sigmas` they are its noise levels, one more than there are steps. Where the last one is not 0, the schedule
+    stops there.
 
     Two schedulers of diffusers treat a start in the middle as if the steps before had been made: LMS takes weights for
     a history that is not there, and PNDM skips a step of its warm-up, so noise stays in the image. Both get a
@@ -88,7 +92,12 @@ def plan_steps(
         ProblemError: the sampler cannot be used so; every reason at once.
     """
     kind = find_sampler(sampler)
-    made = make_scheduler(settings, sampler, scheduler)
+    if sigmas:
+        found = list(sigmas) if sigmas[-1] > 0 else list(sigmas[:-1])
+        end, steps = len(sigmas) - 1, len(found)
+        made = make_scheduler(settings, sampler, scheduler, lambda *_: found)
+    else:
+        made = make_scheduler(settings, sampler, scheduler)
     most = getattr(made.config, "original_inference_steps", None)
     if most is not None and steps > most:
         raise ProblemError(

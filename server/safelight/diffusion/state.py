@@ -98,7 +98,8 @@ def _kept(value: Any, name: str) -> Any:
     import torch
 
     if isinstance(value, torch.Tensor):
-        return value.detach().clone()
+        # Numbers that are spread over a batch have no place of their own each.
+        return value.detach().clone(memory_format=torch.contiguous_format)
     if isinstance(value, torch.Generator):
         return value.get_state()
     if isinstance(value, list | tuple):

@@ -72,6 +72,7 @@ class Frame:
         kept: Collection[int] = (),
         bound: Mapping[int, Bound] | None = None,
         begin: Callable[[], None] | None = None,
+        turn: bool = False,
         told: bool = True,
     ) -> None:
         """
@@ -83,6 +84,7 @@ class Frame:
             kept: the nodes whose values the caller wants.
             bound: what the nodes that stand for inputs of a call stand for.
             begin: called before a node runs.
+            turn: whether it is one turn of a call.
             told: whether problems are told; else they only count.
         """
         self.graph = graph
@@ -94,6 +96,7 @@ class Frame:
         self._kept = frozenset(kept)
         self._bound = bound or {}
         self._begin = begin
+        self._turn = turn
         self._calls = {node.id: number for number, node in enumerate(graph.nodes) if node.body is not None}
         self._told = told
         self._states = [State() for _ in graph.nodes]
@@ -123,6 +126,10 @@ class Frame:
         for target in self.graph.targets:
             self._pull(target, True)
             self._claims.leave(target)
+
+    def touched(self) -> list[ValueRef]:
+        """The values that it had to do with."""
+        return [ref for state in self._states for ref in (state.refs or {}).values()]
 
     def close(self) -> None:
         """Lets go of all values; a frame that is over is not freed at once, as its parts know each other."""
@@ -190,6 +197,7 @@ class Frame:
             force_of_turn(node, body, turn, self.force),
             bound=bound,
             begin=lambda: self.start(node),
+            turn=True,
             told=told and self._told,
         )
 
@@ -382,7 +390,9 @@ class Frame:
         else:
             outputs = self.running.caller.call(node, state.key, arguments)
         seconds = time.perf_counter() - started
-        refs = {port: self._cache.put(value, seconds, cheap=node.kind.cheap) for port, value in outputs.items()}
+        # What turns hand out is gathered: it has to find room on the disk.
+        cheap = node.kind.cheap and not (self._turn and number in self.graph.targets)
+        refs = {port: self._cache.put(value, seconds, cheap=cheap) for port, value in outputs.items()}
         if node.kind.spec.cache and self.running.memory.unchanged(node, arguments):
             self._cache.record(state.key, Action(outputs=refs, seconds=seconds))
         self._cache.note_seconds(node.kind.spec.id, seconds)

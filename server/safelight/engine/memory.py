@@ -81,7 +81,7 @@ class CacheMemory:
         if isinstance(widget, Text):
             return self._embeddings(widget.embeddings(value))
         if not isinstance(widget, FilePick):
-            return self._services.models.find(value).fingerprint
+            return self._services.models.find(value).fingerprint if value.strip() else ""
         if not value:
             return hash_text("")
         try:

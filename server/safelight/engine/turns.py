@@ -74,6 +74,7 @@ class Turn(Protocol):
     def live(self, source: Source, /) -> Any: ...
     def value(self, source: Source, /) -> Any: ...
     def reports(self) -> dict[str, NodeReport]: ...
+    def touched(self) -> list[ValueRef]: ...
     def close(self) -> None: ...
     @property
     def ran(self) -> bool: ...
@@ -261,6 +262,7 @@ class Turns:
             finally:
                 self._report(inner)
                 inner.close()
+        self._cache.turn_over(inner.touched())
 
     def _wanted(self, turn: int) -> set[int]:
         """The nodes of the body whose values have to be there after a turn."""
@@ -361,13 +363,17 @@ class Turns:
         return Turned(refs, values, self._ran, self._seconds)
 
     def _failure(self) -> Problem:
-        shown = ", ".join(str(turn) for turn in self._failed[:10]) + (", ..." if len(self._failed) > 10 else "")
-        several = len(self._failed) > 1
-        count = f"{len(self._failed):,} of {self._turn:,} turns" if several else f"Turn {shown}"
-        message = f"{count} of {self._node.id} failed{f': {shown}' if several else ''}."
-        hint = (
-            "The problems of its nodes say why. The other turns are kept."
-            if self._repeat.apart
-            else ("The problems of its nodes say why. The turns before it are kept.")
-        )
-        return Problem(code="turn_failed", message=message, hint=hint, node=self._node.id, value=self._failed[:10])
+        failed, name = self._failed, self._node.id
+        if len(failed) > 1:
+            first, more = failed[:10], ", ..." if len(failed) > 10 else ""
+            shown = ", ".join(str(turn + 1) for turn in first) + more
+            ids = ", ".join(f"{name}/{turn}" for turn in first) + more
+            message = f"{len(failed):,} of {self._turn:,} turns of {name} failed: {shown} ({ids})."
+        else:
+            message = f"Turn {failed[0] + 1} of {name} failed ({name}/{failed[0]})."
+        hint = "The problems of its nodes say why."
+        if self._repeat.apart and self._turn > len(failed):
+            hint += " The other turns are kept."
+        elif not self._repeat.apart and failed[0]:
+            hint += " The turns before it are kept."
+        return Problem(code="turn_failed", message=message, hint=hint, node=name, value=failed[:10])

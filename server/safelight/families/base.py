@@ -7,8 +7,9 @@ the object imports nothing heavy: torch, diffusers and transformers are imported
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -18,12 +19,13 @@ from safelight.sdk.leased import Presets, VAEModel
 from safelight.sdk.models import ModelRef
 from safelight.sdk.problem import Problem, ProblemError
 
-from .files import Header
+from .files import Header, Vocabulary
 
 if TYPE_CHECKING:
     import torch
 
 Rows = tuple[tuple[float, float, float], ...]
+_BLOCK = re.compile(r"(?:^|\.)(\w*blocks|layers)\.(\d+)\.")
 FileKind = Literal[
     "pipeline",
     "unet",
@@ -34,9 +36,13 @@ FileKind = Literal[
     "image_encoder",
     "embedding",
     "text_encoder",
+    "upscaler",
     "foreign",
+    "reader",
+    "preprocessor",
 ]
-"""What a folder or file holds; `unet` is any denoiser alone, `foreign` a pipeline of diffusers that no family knows."""
+"""What a folder or file holds; `unet` is any denoiser alone, `foreign` a pipeline of diffusers that no family knows,
+`reader` a model of transformers that reads images or texts."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ class LatentSpace:
     Families of one `name` exchange latents. A cell stands for `downsampling` pixels along one side and for `frames`
     frames of a video. Samplers see `(encoded - shift) * scaling`; what a VAE's own configuration says goes before.
     `rgb` is a linear map from channels to red, green and blue (0..1) for previews, a row a channel and a last one that
-    is added to all; empty where none is known.
+    is added to all; empty where none is known. `alike` is the name of another space whose autoencoders look the same
+    in a file, and are computed in the same way.
     """
 
     name: str
@@ -56,6 +63,7 @@ class LatentSpace:
     scaling: float = 1.0
     shift: float = 0.0
     rgb: Rows = ()
+    alike: str = ""
 
 
 class Folder(Protocol):
@@ -79,13 +87,15 @@ class Parts:
     """The subfolders of a pipeline that a family reads.
 
     `weights` have a configuration and weights, `tokenizers` the files of one, `settings` a configuration alone.
-    `denoiser` is the one of `weights` that is the denoiser; text encoders are those whose names begin so.
+    `denoiser` is the one of `weights` that is the denoiser; text encoders are those whose names begin so. `beside` are
+    those of `weights` that are loaded together with a "Denoiser" or "TextEncoder", and run with it.
     """
 
     weights: tuple[str, ...]
     tokenizers: tuple[str, ...] = ()
     settings: tuple[str, ...] = ("scheduler",)
     denoiser: str = "unet"
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
 
 class Files(Protocol):
@@ -123,6 +133,10 @@ class Files(Protocol):
 
     def header(self, part: str = "") -> Header:
         """Names, shapes and metadata of a part's (first) file of weights."""
+        ...
+
+    def vocabulary(self, part: str = "") -> Vocabulary | None:
+        """The tokenizer inside a part's file of weights; None when it has none."""
         ...
 
     def tensors(self, part: str = "", prefix: str | tuple[str, ...] = "") -> dict[str, Any]:
@@ -183,7 +197,8 @@ class Family(ABC):
     """One model family.
 
     `id` is what recipes and values carry, `title` what users read, `architectures` how the metadata of files made for
-    it begin (`modelspec.architecture`, `ss_base_model_version`). `presets` are the settings that suit it.
+    it begin (`modelspec.architecture`, `ss_base_model_version`). `presets` are the settings that suit it. One that
+    `caches_steps` has a denoiser whose steps can be left out in part (`ModelRef.step_cache`).
     """
 
     id: str
@@ -191,14 +206,23 @@ class Family(ABC):
     latent: LatentSpace
     presets: Presets
     architectures: tuple[str, ...] = ()
+    caches_steps: bool = False
 
     @property
     def space(self) -> str:
         return self.latent.name
 
     @property
+    def alike(self) -> str:
+        return self.latent.alike
+
+    @property
     def frames(self) -> int:
         return self.latent.frames
+
+    @property
+    def in_two(self) -> bool:
+        return False
 
     # What it is told by. Each may raise `unsupported(...)` for what is of the family and still cannot be run.
 
@@ -224,7 +248,7 @@ class Family(ABC):
         return False
 
     def text_sorts(self) -> tuple[tuple[str, bool], ...]:
-        """Its text encoders as they lie in files of their own (`clip_l`, `clip_h`, `clip_g`, `t5`), in their order, and
+        """Its text encoders as they lie in files of their own (keys of `TEXT_ENCODERS`), in their order, and
         whether it does without; empty when they are not read so."""
         return ()
 
@@ -238,6 +262,12 @@ class Family(ABC):
         """How the names of a component's tensors begin in a whole model's file; it tells how large the component is."""
         del kind
         return ("",)
+
+    def step_bytes(self, files: Files, shape: Sequence[int], itemsize: int) -> int:
+        """Bytes of activations of one step on latents of `shape`, with guidance, as far as the files of a denoiser
+        tell it before they are loaded; 0 where they do not."""
+        del files, shape, itemsize
+        return 0
 
     @abstractmethod
     def denoiser(self, held: Held) -> DenoiserModel: ...
@@ -269,6 +299,20 @@ class Family(ABC):
         level = "text_model_"
         bare = {name.removeprefix(level): layer for name, layer in found.items()}
         return {f"{level}{name}": layer for name, layer in bare.items()} | bare
+
+    def fused_names(self, part: str, module: Any, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The layers of a part that files of changes call as the model's makers do, with dots as underscores: what each
+        is here, which may be several of `names`, one after another along its outputs."""
+        del part, module, names
+        return {}
+
+    def block_names(self, part: str, module: Any, names: Iterable[str]) -> dict[str, str]:
+        """The layers `names` of a part by the block that each belongs to, as users name it: a word and a number
+        (`block4`), or a word. Layers outside of all blocks are `base`."""
+        del part, module
+        found = {name: _BLOCK.search(name) for name in names}
+        words = {name: "single" if one and one[1].startswith("single") else "block" for name, one in found.items()}
+        return {name: f"{words[name]}{one[2]}" if one else "base" for name, one in found.items()}
 
     def attach_lora(self, part: str, module: Any, lora: Lora, adapter: str) -> None:
         """Lays what the LoRA has for a part beside the module's weights, under the name `adapter`, by peft.

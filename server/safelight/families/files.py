@@ -19,6 +19,22 @@ class TensorEntry(msgspec.Struct, frozen=True):
     data_offsets: tuple[int, int]
 
 
+class Vocabulary(msgspec.Struct, frozen=True):
+    """A tokenizer that lies inside a file of weights.
+
+    `tokens` are in the order of their ids. One of pieces has their `scores` (log probabilities), and the table by which
+    texts are normalised; one of byte pairs has its `merges` in their order, `marks` that are read as a whole, and a
+    chat template.
+    """
+
+    tokens: tuple[str, ...]
+    scores: tuple[float, ...] = ()
+    charsmap: bytes = b""
+    merges: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    template: str = ""
+
+
 class Header(msgspec.Struct, frozen=True):
     """`start` is where the tensors begin in the file, `metadata` what its maker wrote beside them."""
 
@@ -57,7 +73,8 @@ _LORA_PREFIXES = (
 
 def lora_module(name: str) -> str:
     """The layer that a tensor of a LoRA changes: its name without what stands before it, dots as underscores."""
-    flat = name.replace(".", "_")
+    # Told by the dot: 'transformer.blocks' and 'transformer_blocks' are of other families.
+    flat = name.removeprefix("base_model.model.").removeprefix("transformer.").replace(".", "_")
     for prefix in _LORA_PREFIXES:
         # 'transformer_blocks' is a name of its own.
         if flat.startswith(prefix) and not flat.startswith("transformer_blocks_"):

@@ -35,6 +35,7 @@ class Families(Mapping[str, Family]):
     def __init__(self, finders: Mapping[str, Callable[[], Family]]) -> None:
         self._finders = dict(finders)
         self._found: dict[str, Family | None] = {}
+        self._why: dict[str, str] = {}
 
     def __getitem__(self, key: str) -> Family:
         found = self._load(key)
@@ -52,7 +53,8 @@ class Families(Mapping[str, Family]):
                 if not isinstance(made, Family) or made.id != key:
                     raise TypeError(f"it is no family called {key!r}")
                 self._found[key] = made
-            except Exception:  # a pack is foreign code: without its family, all others still work
+            except Exception as error:  # a pack is foreign code: without its family, all others still work
+                self._why[key] = f"{type(error).__name__}: {error}"
                 log.exception("the family %s does not load, and is left out", key)
                 self._found[key] = None
         return self._found[key]
@@ -80,6 +82,10 @@ class Families(Mapping[str, Family]):
         if found is not None:
             return found
         message = f"There is no family {key!r} in this installation."
+        if key in self._finders:
+            message = f"The family {key!r} comes with a pack and does not load: {self._why[key]}"
+            hint = "Install what it needs, or tell its authors."
+            raise ProblemError(Problem(code="unknown_family", message=message, hint=hint, value=key))
         hint = did_you_mean(key, self) or f"There are {', '.join(self)}; others come with packs."
         raise ProblemError(Problem(code="unknown_family", message=message, hint=hint, value=key))
 

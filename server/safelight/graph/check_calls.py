@@ -8,14 +8,16 @@ from typing import Any
 import msgspec
 
 from safelight.sdk.node import InputSpec, NodeType, is_scalar
+from safelight.sdk.problem import ProblemError
 from safelight.sdk.types import ANY, PortType, can_connect
 
 from .check_ports import Say, known_names
 from .flat import Call, Source, Step
 from .ports import GIVEN, PARAMETER, call_type
-from .repeat import MOST_EVER
+from .repeat import FIELDS, MOST_EVER
 from .structure import Body, Graph, GraphNode
-from .wiring import Wiring
+from .turns import number_of_turns
+from .wiring import Wiring, a_value
 
 BodyOf = Callable[[Step, Call, Mapping[int, GraphNode], Iterable[str], bool], tuple[Graph, set[str]] | None]
 """Checks the body of a call: the nodes that stand for its inputs, the outputs that are wanted, and whether its output
@@ -76,7 +78,21 @@ class Calls:
             return None
         if made.off:
             return made
-        return made if self._with_body(made, step, call, kind, given, types, wanted) and sound else None
+        well = self._with_body(made, step, call, kind, given, types, wanted) and self._lists(made, call)
+        return made if well and sound else None
+
+    def _lists(self, made: GraphNode, call: Call) -> bool:
+        """Whether lists that are typed in give a number of turns: those that come in are counted in the run."""
+        wires = [(name, made.wires[name]) for name in call.repeat.each if name in made.wires]
+        typed = {name: len(wire.value) for name, wire in wires if not wire.sources}
+        try:
+            if typed:
+                number_of_turns(made, typed, None)
+        except ProblemError as error:
+            for problem in error.problems:
+                self._say(problem.code, problem.message, problem.hint, made.id, None, problem.value)
+            return False
+        return True
 
     def _switched_off(self, made: GraphNode, call: Call, port: str, given: dict[int, GraphNode]) -> None:
         """All that comes into an input is muted: so is what needs it inside, or all turns."""
@@ -121,6 +137,9 @@ class Calls:
             wrong.append((f"{repeat.most} cannot be the greatest number of turns.", hint, None, repeat.most))
         for message, hint, port, value in wrong:
             self._say("bad_repeat", f"{step.id} cannot be repeated so: {message}", hint, step.id, port, value)
+        for name in repeat.extra:
+            message = f"{step.id} says {name!r} under `repeat`, which means nothing here: it is ignored."
+            self._say("bad_repeat", message, known_names(name, FIELDS), step.id, value=name, warning=True)
         if repeat.proceed and not (repeat.carry or repeat.index or repeat.each or repeat.times is not None):
             message = f"Nothing in {step.id} changes from turn to turn, so its condition may hold for ever."
             hint = f"Carry a value, or use the number of the turn. It fails after {repeat.most:,} turns."
@@ -137,6 +156,14 @@ class Calls:
             hint = "Raise its greatest number of turns (`most`), or make fewer."
             self._say("too_many_turns", message, hint, step.id, None, times)
         return 0 <= times <= call.repeat.most
+
+    def _whole(self, step: Step, call: Call, name: str, times: Any) -> bool:
+        """The same of a number that is typed in, or the default of what takes it inside, which may be of any kind."""
+        if isinstance(times, int) and not isinstance(times, bool):
+            return self._count(step, call, times)
+        message = f"{step.id} would be repeated {times!r} times, the default of {name!r}."
+        self._say("wrong_type", message, f"Give {name!r} a whole number.", step.id, name, times)
+        return False
 
     # What comes in.
 
@@ -159,8 +186,10 @@ class Calls:
                 message = f"{step.id} takes {name!r} element by element, and no list comes in."
                 self._say("bad_repeat", message, f"Connect a list to {name!r}, or type one in.", step.id, name)
                 return None
+            if name == repeat.times:  # whatever else takes it inside
+                declared = PortType("int")
             wire = self._wiring.typed_in(number, step, port, declared, bound)
-            if wire is None or (name == repeat.times and not self._count(step, call, wire.value)):
+            if wire is None or (name == repeat.times and not self._whole(step, call, name, wire.value)):
                 return None
             made.wires[name] = wire
             inner = declared.args[0] if each else declared
@@ -251,13 +280,13 @@ class Calls:
                 fit = can_connect(got, wants)
                 if not (fit.ok and fit.how == "same"):
                     message = f"{output!r} gives {got}, and {name!r} begins with {wants}: it cannot come back there."
-                    wrong.append((message, f"Make {output!r} a {wants}.", name))
+                    wrong.append((message, f"Make {output!r} {a_value(wants)}.", name))
         proceed = call.repeat.proceed
         if proceed in off:
             wrong.append((f"{proceed!r} is muted inside, so nothing says when to end.", "Take the mute away.", proceed))
         elif proceed in gives and gives[proceed].name != "bool" and not gives[proceed].innermost.var:
             message = f"{proceed!r} gives {gives[proceed]}, and `while` needs yes or no (bool)."
-            wrong.append((message, "Compare it with something first.", proceed))
+            wrong.append((message, "Compare it with something first: values.compare gives yes or no.", proceed))
         for message, hint, port in wrong:
             self._say("bad_repeat", f"{step.id} cannot be repeated so: {message}", hint, step.id, port)
         return not wrong

@@ -18,6 +18,10 @@ _SUGGESTIONS = 20
 """Unknown types that are compared with all names: each takes milliseconds, and a file may have thousands."""
 
 
+PROGRAMS = {"comfyui": "ComfyUI"}
+"""Programs whose nodes stay as placeholders, `comfyui:KSampler`, where they have no counterpart."""
+
+
 class Ports:
     """Holds steps against the ports of their types."""
 
@@ -76,6 +80,12 @@ class Ports:
 
     def _unknown_type(self, step: Step) -> None:
         given = step.node.type
+        program, colon, name = given.partition(":")
+        if colon and program in PROGRAMS:
+            message = f"{step.id} is a placeholder for {name!r} of {PROGRAMS[program]}, which does nothing here."
+            hint = "Put nodes of Safelight in its place, or bypass it."
+            self._say("placeholder", message, hint, step.id, value=given)
+            return
         if given not in self._suggested and len(self._suggested) < _SUGGESTIONS:
             self._suggested[given] = self._catalogue.suggest(given) or _same_name(given, self._catalogue)
         hint = self._suggested.get(given, "")

@@ -270,7 +270,7 @@ class _Reader:
             self._say(
                 "foreign_workflow",
                 f"This is a workflow of {_looks_foreign(data)}, not of Safelight.",
-                "Build it again here; its images and models can be used as they are.",
+                "Where it can be translated, the editor and `safelight convert` do it; else build it again here.",
             )
         else:
             said = "names no format" if given is None else f"has the format {given!r}"
@@ -331,7 +331,7 @@ class _Reader:
 
         def wrong(found: Any, name: str, wanted: str) -> None:
             message = f"{name!r} of 'repeat' is {compact(_small(found))}, and should be {wanted}."
-            self._say("bad_shape", message, f"Make it {wanted} or take it out.", node=where, value=_small(found))
+            self._say("bad_shape", message, f"Make it {wanted}, or take it out.", node=where, value=_small(found))
 
         return read_repeat(self._get(raw, "repeat", dict, {}, where), wrong)
 
@@ -399,7 +399,7 @@ class _Reader:
         self._say(
             "bad_shape",
             f"The {what} is {compact(_small(found))}, and should be {_KINDS[kind]}.",
-            f"Make it {_KINDS[kind]} or take it out.",
+            f"Make it {_KINDS[kind]}, or take it out.",
             node=where,
             value=_small(found),
         )

@@ -26,8 +26,10 @@ class Number(float):
         return Number, (self.text,)
 
 
-def loads(text: str | bytes) -> Any:
+def loads(text: str | bytes, *, foreign: bool = False) -> Any:
     """Parses JSON. Refuses repeated keys, NaN, absurd size and depth.
+
+    What another program wrote (`foreign`) may hold NaN, which becomes null, and repeated keys: the last counts.
 
     Raises:
         ProblemError: `not_json`, with line and column; `too_large`; `too_deep`.
@@ -44,7 +46,11 @@ def loads(text: str | bytes) -> Any:
         if isinstance(text, bytes):
             text = text.decode("utf-8-sig")
         return json.loads(
-            text, parse_float=_number, parse_constant=_no_constant, parse_int=_whole, object_pairs_hook=_unique
+            text,
+            parse_float=_number,
+            parse_constant=(lambda _: None) if foreign else _no_constant,
+            parse_int=_whole,
+            object_pairs_hook=dict if foreign else _unique,
         )
     except UnicodeDecodeError as error:
         raise _not_json(f"The file is not UTF-8 text (byte {error.start}).", "Save it as UTF-8.") from None

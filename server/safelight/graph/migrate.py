@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,9 +27,17 @@ def migrate(document: Document, catalogue: Catalogue) -> Document:
     Raises:
         ProblemError: `migration_failed` when the code of a pack fails.
     """
+    return migrated(document, catalogue)[0]
+
+
+def migrated(document: Document, catalogue: Catalogue) -> tuple[Document, Callable[[Port], Port]]:
+    """The same, and what an input of the document is called today, given the name that it had or has.
+
+    The node may be a path into instances of subgraphs. Names that are not known stay as they are.
+    """
     work = _Migrations(catalogue)
     work.raise_nodes(document, "")
-    return work.rewritten([document]) if work.any else document
+    return (work.rewritten([document]) if work.any else document), lambda port: work.today(document, port)
 
 
 @dataclass
@@ -40,6 +48,8 @@ class _Raised:
     nodes: dict[str, Node] = field(default_factory=dict)
     inputs: dict[Port, str] = field(default_factory=dict)
     outputs: dict[Port, str] = field(default_factory=dict)
+    typed: set[Port] = field(default_factory=set)
+    """Renamed inputs with a value under today's name, which only a run can have given: links into them go."""
 
     def target(self, port: Port) -> Port:
         return Port(port.node, self.inputs.get(port, port.port))
@@ -75,11 +85,10 @@ class _Migrations:
             raised.nodes[node_id] = replace(current, version=kind.spec.version, values=values)
             raised.before[node_id] = current, kind
             steps = _migrations(version, kind)
-            for renamed, renamings in (
-                (raised.inputs, [step.inputs for step in steps]),
-                (raised.outputs, [step.outputs for step in steps]),
-            ):
-                renamed.update({Port(node_id, old): new for old, new in _chain(renamings).items()})
+            inputs, outputs = _chain([step.inputs for step in steps]), _chain([step.outputs for step in steps])
+            raised.inputs |= {Port(node_id, old): new for old, new in inputs.items()}
+            raised.outputs |= {Port(node_id, old): new for old, new in outputs.items()}
+            raised.typed |= {Port(node_id, new) for new in _news(inputs) if new in node.values}
         self.any = self.any or bool(raised.nodes)
 
     def rewritten(self, scopes: Sequence[Document]) -> Document:
@@ -100,12 +109,22 @@ class _Migrations:
             links=tuple(
                 replace(link, source=raised.source(link.source), target=raised.target(link.target))
                 for link in document.links
+                if link.target not in raised.inputs or raised.target(link.target) not in raised.typed
             ),
             inputs=tuple(replace(entry, to=raised.target(entry.to)) for entry in document.inputs),
             outputs=tuple(replace(entry, source=raised.source(entry.source)) for entry in document.outputs),
             subgraphs=subgraphs,
             ui=_ui(document.ui, raised.inputs),
         )
+
+    def today(self, document: Document, port: Port) -> Port:
+        found = self._find([document], port.node)
+        if found is None:
+            return port
+        raised = self._raised[id(found[0])]
+        if found[1] not in raised.before or port.port in raised.before[found[1]][1].inputs:
+            return port
+        return Port(port.node, raised.target(Port(found[1], port.port)).port)
 
     def _naming(self, scopes: Sequence[Document], node_id: str, node: Node) -> Node:
         """The node with what its values say of ports brought up to date."""
@@ -192,10 +211,14 @@ def _ui(ui: dict[str, Any], inputs: dict[Port, str]) -> dict[str, Any]:
 
 
 def _raised_values(place: str, node: Node, kind: NodeType, values: dict[str, Any]) -> dict[str, Any]:
-    """Values through all migrations. Raises ProblemError `migration_failed` when the code of the node's pack does."""
-    values = dict(values)
+    """Values through all migrations, but those that bear a name of today.
+
+    Raises ProblemError `migration_failed` when the code of the node's pack does."""
+    steps = _migrations(node.version or 1, kind)
+    today = {name: values[name] for name in _news(_chain([step.inputs for step in steps])) if name in values}
+    values = {name: value for name, value in values.items() if name not in today}
     try:
-        for migration in _migrations(node.version or 1, kind):
+        for migration in steps:
             values = {migration.inputs.get(name, name): value for name, value in values.items()}
             if migration.values is not None:
                 values = migration.values(values)
@@ -203,7 +226,7 @@ def _raised_values(place: str, node: Node, kind: NodeType, values: dict[str, Any
                     raise TypeError(f"it gave {type(values).__name__} instead of values by port")
     except (Exception, SystemExit) as error:
         raise ProblemError(_failed(place, node, kind, error)) from error
-    return values
+    return values | today
 
 
 def _failed(node_id: str, node: Node, kind: NodeType, error: BaseException) -> Problem:
@@ -223,6 +246,11 @@ def _failed(node_id: str, node: Node, kind: NodeType, error: BaseException) -> P
 
 def _migrations(version: int, kind: NodeType) -> list[Migration]:
     return [kind.migrations[old] for old in range(version, kind.spec.version)]
+
+
+def _news(chained: dict[str, str]) -> set[str]:
+    """Names of today that no version before had: who gave a value under one knows the node of today."""
+    return set(chained.values()) - chained.keys()
 
 
 def _chain(renamings: list[dict[str, str]]) -> dict[str, str]:

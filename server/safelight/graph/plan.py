@@ -5,15 +5,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import msgspec
 
-from safelight.protocol.graph import PlannedTurns
+from safelight.protocol.graph import PlannedMemory, PlannedTurns
+from safelight.sdk.models import ModelRef
 from safelight.sdk.problem import Problem
 
 from .keys import Called, Keys, Memory
 from .pause import no_collection
 from .structure import Graph
 from .survey import Choose, Light, Status, Survey
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node makes, in pixels, frames and images at once; 0 where it is what the model was made for."""
+
+    width: int = 0
+    height: int = 0
+    frames: int = 0
+    batch: int = 1
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """The models that a node computes with, as far as they are known, and the size of what it makes."""
+
+    refs: tuple[ModelRef[Any], ...]
+    size: Size
+
+
+Need = Callable[[Mapping[str, Ask]], dict[str, PlannedMemory]]
+"""By node, what its models need in memory. A node may be left out."""
 
 
 class PlannedNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +49,7 @@ class PlannedNode(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     seconds: float | None = None
     turns: PlannedTurns | None = None
+    memory: PlannedMemory | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +68,7 @@ def plan(
     force: frozenset[str] = frozenset(),
     choose: Choose | None = None,
     light: Light | None = None,
+    need: Need | None = None,
 ) -> Plan:
     """Predicts a run.
 
@@ -53,9 +79,16 @@ def plan(
         force: ids of nodes that are to run even if their result is known.
         choose: see `Choose`.
         light: see `Light`.
+        need: see `Need`.
     """
     with no_collection():
         survey = Survey(graph, memory, Keys(memory, numerics), force, choose, light)
+        asks = {
+            node.id: Ask(refs=refs, size=_size(graph, number))
+            for number, (node, status) in enumerate(zip(graph.nodes, survey.statuses, strict=True))
+            if need is not None and status == "run" and (refs := survey.models(number))
+        }
+        memories = need(asks) if need is not None and asks else {}
         nodes: dict[str, PlannedNode] = {}
         total = 0.0
         for number, (node, status) in enumerate(zip(graph.nodes, survey.statuses, strict=True)):
@@ -69,5 +102,21 @@ def plan(
             else:
                 planned, seconds = None, known.seconds if known else memory.last_seconds(node.kind.spec.id)
             total += (seconds or 0.0) if status == "run" else 0.0
-            nodes[node.id] = PlannedNode(status=status, seconds=seconds, turns=planned)
+            nodes[node.id] = PlannedNode(status=status, seconds=seconds, turns=planned, memory=memories.get(node.id))
         return Plan(nodes=nodes, seconds=total, problems=tuple(survey.problems))
+
+
+def _size(graph: Graph, number: int) -> Size:
+    """The size that is typed in at a node, or at the nearest node above it that has one."""
+    wanted = msgspec.structs.fields(Size)
+    seen, now = {number}, [number]
+    while now:
+        for at in now:
+            wires = graph.nodes[at].wires
+            if "width" in wires and "height" in wires:
+                typed = {field.name: wires[field.name].value for field in wanted if field.name in wires}
+                return Size(**{name: value for name, value in typed.items() if isinstance(value, int)})
+        above = {source for at in now for wire in graph.nodes[at].wires.values() for source, _ in wire.sources}
+        now = sorted(above - seen)
+        seen |= above
+    return Size()

@@ -10,6 +10,8 @@ MOST = 1000
 """The greatest number of turns where the document names none."""
 MOST_EVER = 100_000
 """The greatest number that a document may name."""
+FIELDS = ("each", "times", "while", "carry", "index", "most")
+"""What a file may say of a repetition. Other fields are kept, and warned of."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,6 @@ def read_repeat(raw: dict[str, Any], wrong: Callable[[Any, str, str], None]) -> 
     if not isinstance(carry, dict) or not all(isinstance(item, str) for item in carry.values()):
         wrong(carry, "carry", 'an object of names, such as {"latent": "latent_out"}')
         carry = {}
-    known = {"each", "times", "while", "carry", "index", "most"}
     return Repeat(
         each=texts("each", raw.get("each", [])),
         times=times,
@@ -86,5 +87,5 @@ def read_repeat(raw: dict[str, Any], wrong: Callable[[Any, str, str], None]) -> 
         carry=dict(carry),
         index=text("index"),
         most=most,
-        extra={key: item for key, item in raw.items() if key not in known},
+        extra={key: item for key, item in raw.items() if key not in FIELDS},
     )

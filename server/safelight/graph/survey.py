@@ -3,6 +3,7 @@ learn which of the rest are needed."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import count
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from safelight.sdk.models import ModelRef
 from safelight.sdk.problem import Problem, ProblemError
 
 from .flat import Source
@@ -102,6 +104,25 @@ class Survey:
         known = self.known[source[0]]
         outputs = self._foreseen.get(source[0]) if known is None else known.outputs
         return None if outputs is None else outputs[source[1]]
+
+    def models(self, number: int) -> tuple[ModelRef[Any], ...]:
+        """The recipes that a node computes with, as far as they are known; none for a light node, which only passes
+        them on."""
+        node = self._graph.nodes[number]
+        if node.kind.light or node.off or node.body is not None:
+            return ()
+        found: dict[ModelRef[Any], None] = {}
+        for port, wire in node.wires.items():
+            kind = node.kind.ports.get(port)
+            if not wire.sources or kind is None or not str(kind.type).startswith("Model"):
+                continue
+            for source in wire.sources:
+                with contextlib.suppress(LookupError):
+                    ref = self.ref(source)
+                    value = None if ref is None else self._value(ref)
+                    if isinstance(value, ModelRef):
+                        found[value] = None
+        return tuple(found)
 
     def _forward(self, number: int, node: GraphNode) -> Known | None:
         """The remembered result of a node, if all that goes into it is known."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from safelight.sdk.node import InputSpec, is_scalar, value_fault
+from safelight.sdk.node import TYPED_IN, InputSpec, is_scalar, value_fault
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import one_of
-from safelight.sdk.types import PortType, can_connect
+from safelight.sdk.types import ANY, PortType, can_connect
 
 from .check_ports import Say
 from .flat import Source, Step
@@ -99,12 +99,20 @@ class Wiring:
         """Where such a value comes from: the first few node types with a fitting output."""
         if port.widget is not None:
             return "Type a value in, or connect an output."
-        names = [
-            f"{kind.spec.id}.{name}"
-            for kind in self._catalogue.values()
-            for name, given in kind.outputs.items()
-            if not given.innermost.var and can_connect(given, wanted).how in ("same", "wrap")
-        ]
+        if wanted.innermost.var or wanted.innermost == ANY:
+            return "Connect any output, or type a value in."
+        found: dict[str, list[str]] = {
+            "same": [],
+            "wrap": [],
+        }  # what is a list comes before what becomes an element of one
+        for kind in self._catalogue.values():
+            for name, given in kind.outputs.items():
+                how = can_connect(given, wanted).how
+                if not given.innermost.var and how in found:
+                    found[how].append(f"{kind.spec.id}.{name}")
+        names = found["same"] or found["wrap"]
+        if wanted.innermost.name in TYPED_IN:
+            return f"Connect {one_of(names, 3)}, or type a value in." if names else "Type a value in."
         return f"Connect {one_of(names, 3)}." if names else "No installed node gives one."
 
 

@@ -119,4 +119,15 @@ CREATE TABLE part (
 ALTER TABLE output ADD COLUMN frames INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE output ADD COLUMN seconds REAL NOT NULL DEFAULT 0
 """,
+    """
+CREATE TABLE vote (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,   -- "v" and this is the id
+    batch TEXT NOT NULL REFERENCES batch (id),
+    one TEXT NOT NULL,              -- JSON: the place of the left run on each axis
+    other TEXT NOT NULL,            -- and of the right one
+    preferred TEXT NOT NULL,        -- left, right or tie
+    made REAL NOT NULL
+);
+CREATE INDEX vote_batch ON vote (batch)
+""",
 )

@@ -180,7 +180,8 @@ async def open_workflow(call: Call) -> Opened:
     data = await read_body(call.request, most)
 
     def work() -> Opened:
-        return Opened(document=read(data, media).data())
+        reading = read(data, media)
+        return Opened(document=reading.document.data(), report=reading.report)
 
     return await call.state.host.graphs.call(lambda _: work())
 

@@ -6,9 +6,11 @@ import asyncio
 from typing import Annotated
 
 import msgspec
+from aiohttp import web
 from msgspec import Meta
 
 from safelight.graph import Checked
+from safelight.host.files import Bytes
 from safelight.media.registry import MediaRegistry
 from safelight.places import shipped_workflows
 from safelight.protocol.graph import (
@@ -23,11 +25,14 @@ from safelight.protocol.graph import (
     TextsAnswer,
 )
 from safelight.sdk.codec import hash_bytes
+from safelight.sdk.node_images import node_image
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import ProblemError, errors
 from safelight.sdk.texts import pack_texts, read_texts
 from safelight.sdk.types import PortType, can_connect
 
+from .problems import Refused
+from .ranges import send
 from .routing import Answer, Call, Route
 from .state import State
 
@@ -59,6 +64,7 @@ def encode_catalogue(found: Catalogue, media: MediaRegistry) -> tuple[bytes, str
         packs=list(found.packs),
         rules=connection_rules(found),
         media=media.described(),
+        images=[name for name, kind in found.items() if node_image(kind) is not None],
     )
     digest = hash_bytes(msgspec.json.encode(answer))
     return msgspec.json.encode(msgspec.structs.replace(answer, digest=digest)), digest
@@ -83,6 +89,20 @@ def connection_rules(catalogue: Catalogue) -> ConnectionRules:
             row[target] = Connection("widen" if fit.how == "widen" else "same" if fit.ok else "no", fit.reason)
     refusal = "{from} does not fit {to}."
     return ConnectionRules(table=table, variables=sorted(variables), refusal=refusal)
+
+
+async def example_image(call: Call) -> web.StreamResponse:
+    found = await call.state.host.graphs.catalogue()
+    name = call.path["name"]
+
+    def read() -> Bytes:
+        path = node_image(found[name]) if name in found else None
+        if path is None:
+            raise Refused(404, "not_found", f"There is no image of a node {name[:100]!r}.")
+        data = path.read_bytes()
+        return Bytes("image/webp", len(data), hash_bytes(data), data=data, inline=True)
+
+    return await send(call.request, await asyncio.to_thread(read), immutable=False)
 
 
 async def texts(call: Call) -> Answer:
@@ -122,7 +142,8 @@ async def plan(call: Call) -> PlanAnswer:
     if found is None:
         return PlanAnswer(ok=False, nodes={}, seconds=0.0, problems=list(checked.problems))
     nodes = {
-        name: PlanNode(status=node.status, seconds=node.seconds, turns=node.turns) for name, node in found.nodes.items()
+        name: PlanNode(status=node.status, seconds=node.seconds, turns=node.turns, memory=node.memory)
+        for name, node in found.nodes.items()
     }
     problems = [*checked.problems, *found.problems]
     return PlanAnswer(ok=not errors(problems), nodes=nodes, seconds=found.seconds, problems=problems)
@@ -130,6 +151,16 @@ async def plan(call: Call) -> PlanAnswer:
 
 ROUTES = [
     Route("GET", "/catalogue", catalogue, "All nodes, packs and rules of connecting", "graph", CatalogueAnswer),
+    Route(
+        "GET",
+        "/catalogue/images/{name}",
+        example_image,
+        "What a node does, as a small image with an example inside",
+        "graph",
+        "image/webp",
+        errors=(404, 416),
+        also=(206, 304),
+    ),
     Route("GET", "/texts", texts, "Names and help of nodes in a language", "graph", TextsAnswer, query=TextsQuery),
     Route("POST", "/check", check, "Every problem of a document", "graph", CheckAnswer, body=CheckBody),
     Route("POST", "/plan", plan, "What running a document now would do", "graph", PlanAnswer, body=PlanBody),

@@ -21,6 +21,7 @@ _STATUS = {
     "revision_missing": 404,
     "output_missing": 404,
     "batch_missing": 404,
+    "vote_missing": 404,
     "workflow_conflict": 409,
     "name_taken": 409,
     "run_ended": 409,

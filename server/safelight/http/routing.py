@@ -75,6 +75,7 @@ PATHS: dict[str, dict[str, Any]] = {
     "name": {"type": "string", "minLength": 1, "maxLength": 300, "description": "A name; slashes may be part of it."},
     "item": {"type": "string", "pattern": "^p[0-9]{1,18}$", "description": "The id of an output."},
     "batch": {"type": "string", "pattern": "^b[0-9a-f]{12}$", "description": "The id of a batch."},
+    "vote": {"type": "string", "pattern": "^v[0-9]{1,18}$", "description": "The id of a vote."},
     "folder": {"type": "string", "enum": ["input", "output"]},
     "download": {"type": "string", "pattern": "^d[0-9a-f]{12}$", "description": "The id of a download."},
     "tree": {"type": "string", "minLength": 1, "maxLength": 100, "description": "The name of an added model folder."},

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from safelight.graph import Document
-from safelight.host.documents import filled, workflows
+from safelight.graph import Document, Port
+from safelight.host.documents import filled, port_of, workflows
 from safelight.host.queue import batches, history, number_of
 from safelight.places import shipped_names
 from safelight.protocol.common import Done, WorkflowDocument
@@ -66,6 +66,7 @@ async def submit_batch(call: Call) -> BatchAnswer:
         axes.insert(0, Axis(name="rows", values=list(body.rows)))
     cells = list(itertools.product(*(range(len(axis.values)) for axis in axes)))
     order = await _order(call, body)
+    await call.state.host.graphs.call(lambda _: _apart(Document.loads(order.document), axes))
     batch = f"b{secrets.token_hex(6)}"
     order = msgspec.structs.replace(order, batch=batch, key=None)
     prepared = await call.state.host.graphs.prepare(order, body.values, [_row(axes, cell) for cell in cells])
@@ -76,6 +77,19 @@ async def submit_batch(call: Call) -> BatchAnswer:
     record = BatchOrder(id=batch, name=prepared[0].name, axes=axes)
     accepted = await call.state.host.submit(prepared, record)
     return BatchAnswer(batch=accepted[0][0].batch or batch, runs=[run.id for run, _ in accepted])
+
+
+def _apart(document: Document, axes: Sequence[Axis]) -> None:
+    """Two axes that set one port would make a grid in which one of them changes nothing."""
+    set_by: dict[Port, str] = {}
+    for axis in axes:
+        for name in {name for row in axis.values for name in row} if axis.name == "rows" else {axis.name}:
+            ports = [port_of(name)] if "." in name else [port.to for port in document.inputs if port.name == name]
+            for port in ports:
+                other = set_by.setdefault(port, axis.name)
+                if other != axis.name:
+                    message = f"{other!r} and {axis.name!r} both set {port}."
+                    raise Refused(422, "duplicate_name", message, "Take one of them out of the sweep.", value=name)
 
 
 def _row(axes: Sequence[Axis], cell: Sequence[int]) -> dict[str, Any]:

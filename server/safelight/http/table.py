@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from . import file_routes, gallery_routes, graph_routes, model_routes, run_routes, system_routes, workflow_routes
+from . import (
+    file_routes,
+    gallery_routes,
+    graph_routes,
+    model_routes,
+    run_routes,
+    system_routes,
+    vote_routes,
+    workflow_routes,
+)
 from .routing import Route
 
 BASE = "/api/v1"
 ROUTES: tuple[Route, ...] = (
     *graph_routes.ROUTES,
     *run_routes.ROUTES,
+    *vote_routes.ROUTES,
     *workflow_routes.ROUTES,
     *gallery_routes.ROUTES,
     *file_routes.ROUTES,

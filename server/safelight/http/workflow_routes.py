@@ -15,7 +15,7 @@ from msgspec import Meta
 from safelight.graph import Document
 from safelight.host.documents import workflows
 from safelight.host.files import Bytes
-from safelight.places import shipped_image, shipped_names
+from safelight.places import shipped_groups, shipped_image, shipped_names
 from safelight.protocol.common import Done, WorkflowDocument
 from safelight.protocol.records import RevisionInfo, Workflow, WorkflowChanged, WorkflowInfo
 from safelight.protocol.workflows import RenameBody, SaveBody, Template
@@ -106,9 +106,11 @@ async def revision(call: Call) -> Workflow:
 async def templates(call: Call) -> list[Template]:
     def read(_: Any) -> list[Template]:
         found: list[Template] = []
-        for name, path in shipped_names().items():
+        names = shipped_names()
+        placed = {name: group for group, within in shipped_groups().items() for name in within if name in names}
+        for name in [*placed, *(name for name in names if name not in placed)]:
             try:
-                document = Document.loads(path.read_bytes())
+                document = Document.loads(names[name].read_bytes())
             except (OSError, ProblemError):
                 continue
             title = document.name or name
@@ -119,6 +121,7 @@ async def templates(call: Call) -> list[Template]:
                     description=document.description,
                     nodes=len(document.nodes),
                     image=f"/api/v1/templates/{quote(name)}/image" if shipped_image(name) else "",
+                    group=placed.get(name, ""),
                 )
             )
         return found

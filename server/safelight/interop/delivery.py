@@ -35,7 +35,9 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
     written: bool = True
 
 
-def deliver(file: File, data: bytes, folder: Path, workflow: str, media: MediaRegistry) -> Delivered:
+def deliver(
+    file: File, data: bytes, folder: Path, workflow: str, media: MediaRegistry, *, mark: bool = False
+) -> Delivered:
     """Writes one finished file below `folder` and returns where it lies.
 
     Nothing is ever overwritten: `{counter}` becomes the next free number, the same wherever it stands in the name, and
@@ -48,10 +50,13 @@ def deliver(file: File, data: bytes, folder: Path, workflow: str, media: MediaRe
         folder: the output folder; made when it is missing.
         workflow: the document, as text, that goes into the file, where its format can carry one.
         media: puts it there.
+        mark: the file gets the mark that a model made it, where its format can carry one.
 
     Raises:
         ProblemError: `bad_file_name` when the name leaves the folder, `cannot_write` when the system refuses.
     """
+    if mark:
+        data = media.mark(data, file.media_type)
     if file.embed == "workflow" and workflow and media.can_embed(file.media_type):
         data = media.embed(data, file.media_type, workflow)
     relative = _checked(file.name)

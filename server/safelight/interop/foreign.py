@@ -1,10 +1,9 @@
-"""Which program made an image, by what it has written into it. Nothing of it is translated here."""
+"""Which program made an image, by what it has written into it, where that is not translated."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from safelight.media.embedding import texts
 from safelight.media.registry import MediaRegistry
@@ -12,6 +11,8 @@ from safelight.sdk.problem import Problem, ProblemError
 
 _WORKFLOW = "Build it again here; its models can be used as they are."
 _SETTINGS = "Its prompt and settings can be typed into the shipped workflow text_to_image."
+
+_ELSEWHERE = "In the gallery it can be opened from the run that made the file; or save in another format next time."
 
 
 class Foreign(NamedTuple):
@@ -50,19 +51,11 @@ def carried(data: bytes, media: MediaRegistry, name: str = "") -> str:
         message = f"{image} was made by {told.program}: it carries {told.carries}, and no workflow of Safelight."
         raise ProblemError(Problem(code="foreign_workflow", message=message, hint=told.hint, value=value))
     hint = "Programs that send files often strip it; use the file that Safelight saved."
+    if form is not None and not media.can_embed(form.media_type):
+        hint = f"{form.name} files cannot carry one. {_ELSEWHERE}"
     raise ProblemError(
         Problem(code="no_workflow_inside", message=f"{image} carries no workflow.", hint=hint, value=value)
     )
-
-
-def _comfyui(found: Mapping[str, str]) -> Foreign | None:
-    graph = isinstance(_object(found.get("workflow")).get("nodes"), list)
-    nodes = _object(found.get("prompt")).values()
-    prompt = any(isinstance(node, dict) and "class_type" in node for node in nodes)
-    if not graph and not prompt:
-        return None
-    both = "a ComfyUI workflow and the prompt that was run" if prompt else "a ComfyUI workflow"
-    return Foreign("ComfyUI", both if graph else "a ComfyUI prompt (a workflow in its API format)", _WORKFLOW)
 
 
 def _invokeai(found: Mapping[str, str]) -> Foreign | None:
@@ -73,27 +66,4 @@ def _invokeai(found: Mapping[str, str]) -> Foreign | None:
     return None
 
 
-def _parameters(found: Mapping[str, str]) -> Foreign | None:
-    text = found.get("parameters", "")
-    if "sui_image_params" in text[:1_000]:
-        return Foreign("SwarmUI", "its generation parameters", _SETTINGS)
-    if "Steps: " in text and ("Sampler: " in text or "Seed: " in text):
-        program = "AUTOMATIC1111's web UI, or a program that writes as it does"
-        return Foreign(program, "generation parameters (prompt, steps, sampler, seed)", _SETTINGS)
-    return None
-
-
-def _novelai(found: Mapping[str, str]) -> Foreign | None:
-    return Foreign("NovelAI", "its generation parameters", _SETTINGS) if found.get("Software") == "NovelAI" else None
-
-
-_LOOKS: tuple[Callable[[Mapping[str, str]], Foreign | None], ...] = (_comfyui, _invokeai, _parameters, _novelai)
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    """A JSON object; an empty one for anything else."""
-    try:
-        data = json.loads(text or "")
-    except (ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}
+_LOOKS: tuple[Callable[[Mapping[str, str]], Foreign | None], ...] = (_invokeai,)

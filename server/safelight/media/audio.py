@@ -157,7 +157,8 @@ def _samples(data: bytes) -> tuple[ndarray, int]:
             samples = file.read(dtype="float32", always_2d=True)
             rate = int(file.samplerate)
     except (RuntimeError, OSError) as error:
-        raise ValueError(str(error)) from error
+        # What libsndfile says of it, without the address of our buffer, which is another each time.
+        raise ValueError(getattr(error, "error_string", "") or str(error)) from error
     return samples.T, rate
 
 
@@ -225,10 +226,7 @@ def _embed_flac(data: bytes, packed: bytes) -> bytes:
 
 
 def _extract_flac(data: bytes) -> bytes | None:
-    try:
-        blocks, _ = _flac_blocks(data)
-    except Exception:
-        return None
+    blocks, _ = _flac_blocks(data)
     return next((content[len(_FLAC_ID) :] for kind, content in blocks if _is_ours((kind, content))), None)
 
 

@@ -11,10 +11,13 @@ from collections.abc import Iterator
 
 from safelight.sdk.media import Measures
 
+from . import xmp
 from .packed import broken
 
 OURS = uuid.uuid5(uuid.NAMESPACE_URL, "https://safelight/workflow").bytes
 """Names the box that holds a workflow: players leave boxes alone that they do not know."""
+_XMP = uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes
+"""Names the box of XMP (XMP part 3, ISO 16684-2)."""
 _PRIVATE = (b"udta", b"meta", b"uuid", b"free", b"skip")
 _NESTED = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts")
 _DEEPEST = 8
@@ -47,21 +50,43 @@ def embed(data: bytes, packed: bytes) -> bytes:
     found = list(boxes(data))
     if not found or found[0][0] != b"ftyp" or found[-1][3] != len(data) or not any(one[0] == b"moov" for one in found):
         raise broken("it breaks off")
-    ours = [one for one in found if _is_ours(data, one)]
+    ours = [one for one in found if _is_named(data, one, OURS)]
     if ours and ours != found[-len(ours) :]:
         raise broken("something was written behind the workflow in it")
     kept = bytearray(data[: ours[0][1]] if ours else data)
-    last = found[-1 - len(ours)]
-    if struct.unpack_from(">I", kept, last[1])[0] == 0:  # it goes on to the end of the file, which is no longer its end
+    _end_last(kept, found[-1 - len(ours)])
+    return bytes(kept) + _named(OURS, packed)
+
+
+def mark(data: bytes) -> bytes:
+    """The file with XMP that says that a model made it, behind all but our own box."""
+    found = list(boxes(data))
+    if not found or found[0][0] != b"ftyp" or found[-1][3] != len(data):
+        raise broken("it breaks off")
+    last = [one for one in found if _is_named(data, one, OURS) or _is_named(data, one, _XMP)]
+    if last != found[len(found) - len(last) :]:
+        return data  # XMP of another program
+    kept = bytearray(data[: last[0][1]] if last else data)
+    _end_last(kept, found[-1 - len(last)])
+    ours = [data[one[1] : one[3]] for one in last if _is_named(data, one, OURS)]
+    return b"".join([bytes(kept), _named(_XMP, xmp.packet()), *ours])
+
+
+def _named(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 24 + len(content), b"uuid") + name + content
+
+
+def _end_last(kept: bytearray, last: tuple[bytes, int, int, int]) -> None:
+    """Gives the last box its length where it goes on to the end of the file, which is no longer its end."""
+    if struct.unpack_from(">I", kept, last[1])[0] == 0:
         if last[3] - last[1] >= 1 << 32:
             raise broken("its last part has no length")
         struct.pack_into(">I", kept, last[1], last[3] - last[1])
-    return bytes(kept) + struct.pack(">I4s", 24 + len(packed), b"uuid") + OURS + packed
 
 
 def extract(data: bytes) -> bytes | None:
     for one in boxes(data):
-        if _is_ours(data, one):
+        if _is_named(data, one, OURS):
             return bytes(data[one[2] + 16 : one[3]])
     return None
 
@@ -89,8 +114,8 @@ def without_private(data: bytes) -> bytes:
     return bytes(changed)
 
 
-def _is_ours(data: bytes, box: tuple[bytes, int, int, int]) -> bool:
-    return box[0] == b"uuid" and data[box[2] : box[2] + 16] == OURS
+def _is_named(data: bytes, box: tuple[bytes, int, int, int], name: bytes) -> bool:
+    return box[0] == b"uuid" and data[box[2] : box[2] + 16] == name
 
 
 def _movie(data: bytes, start: int, end: int) -> Measures:

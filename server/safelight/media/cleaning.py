@@ -19,6 +19,8 @@ from .containers import (
     PNG_HEAD,
     PROFILE_FLAG,
     Chunk,
+    gif_blocks,
+    gif_head,
     jpeg_segments,
     png_chunk,
     png_chunks,
@@ -28,6 +30,7 @@ from .containers import (
 )
 
 _PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"sRGB")
+_PNG_MOVING = (b"acTL", b"fcTL", b"fdAT")
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _JPEG_KEPT = {*_JPEG_FRAMES, 0xC4, 0xCC, 0xDA, 0xDB, 0xDC, 0xDD}
 _JPEG_NEXT = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -126,8 +129,8 @@ class Animation(NamedTuple):
 
 
 def animation(data: bytes, media_type: str) -> Animation | None:
-    """An animated WebP or GIF with its frames encoded as they are; None for a file that does not move."""
-    look = {"image/webp": _moving_webp, "image/gif": _moving_gif}.get(media_type)
+    """An animated PNG, WebP or GIF with its frames encoded as they are; None for a file that does not move."""
+    look = {"image/png": _moving_png, "image/webp": _moving_webp, "image/gif": _moving_gif}.get(media_type)
     found = look(data) if look else None
     return found if found is not None and found.frames > 1 else None
 
@@ -147,32 +150,29 @@ def _moving_webp(data: bytes) -> Animation | None:
 
 
 def _moving_gif(data: bytes) -> Animation | None:
-    """Source: GIF89a (CompuServe 1990). Of extensions, timing and repetition stay."""
-    if len(data) < 13:
-        return None
-    place = 13 + (3 << (data[10] & 7) + 1 if data[10] & 128 else 0)
-    pieces, frames, hundredths = [data[:place]], 0, 0
-    while place < len(data):
-        start, mark = place, data[place]
-        if mark == 0x3B:
+    """Of extensions, timing and repetition stay."""
+    pieces, frames, hundredths = [data[: gif_head(data)]], 0, 0
+    for kind, content, start, end in gif_blocks(data):
+        if kind == 0x3B:
             return Animation(b"".join([*pieces, b"\x3b"]), frames, hundredths / 100)
-        if mark == 0x21 and place + 2 < len(data):
-            label = data[place + 1]
-            content = data[place + 3 : place + 3 + data[place + 2]]
-            kept = label == 0xF9 or (label == 0xFF and content == b"NETSCAPE2.0")
-            hundredths += int.from_bytes(content[1:3], "little") if label == 0xF9 else 0
-            place += 2
-        elif mark == 0x2C and place + 10 < len(data):
-            flags = data[place + 9]
-            frames, kept = frames + 1, True
-            place += 11 + (3 << (flags & 7) + 1 if flags & 128 else 0)
-        else:
-            return None
-        while place < len(data) and data[place]:
-            place += 1 + data[place]
-        place += 1
-        pieces += [data[start:place]] if kept else []
+        if kind == 0xF9:
+            hundredths += int.from_bytes(content[1:3], "little")
+        frames += kind == 0x2C
+        if kind in (0x2C, 0xF9) or (kind == 0xFF and content == b"NETSCAPE2.0"):
+            pieces.append(data[start:end])
     return None
+
+
+def _moving_png(data: bytes) -> Animation | None:
+    """Times are fractions: a numerator of seconds, and 0 stands for hundredths."""
+    pieces, frames, seconds = [PNG_HEAD], 0, 0.0
+    for kind, start, end in png_chunks(data):
+        if kind in _PNG_MOVING or kind in _PNG_KEPT:
+            pieces.append(data[start:end])
+        if kind == b"fcTL" and end - start >= 12 + 24:
+            above, below = struct.unpack_from(">HH", data, start + 8 + 20)
+            frames, seconds = frames + 1, seconds + above / (below or 100)
+    return Animation(b"".join(pieces), frames, seconds) if pieces[-1][4:8] == b"IEND" else None
 
 
 _CLEANERS: dict[str, Callable[[bytes, int, bytes | None], bytes | None]] = {

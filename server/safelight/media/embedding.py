@@ -10,23 +10,30 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 
-from safelight.sdk.image_files import image_format
+from safelight.sdk.image_files import image_format, riff_breaks_off
 
 from . import exif
 from .containers import (
     EXIF_FLAG,
+    gif_blocks,
+    gif_with,
+    jpeg_segment,
     jpeg_segments,
+    jpeg_with,
     png_chunk,
     png_chunks,
+    png_with,
     webp_chunks,
     webp_file,
-    webp_header,
+    webp_flagged,
 )
 from .packed import TEXT_LIMIT, broken, inflate, too_much_text
 
 _ENTRY_LIMIT = 1_000
 _KEYWORD = b"safelight"
 _JPEG_MARK = b"safelight\0"
+_GIF_MARK = b"SAFELIGHT10"
+"""Eight letters of the program's name, and three of its own."""
 _JPEG_PIECE = 65_000
 
 
@@ -73,14 +80,7 @@ def texts(data: bytes) -> dict[str, str]:
 
 
 def _embed_png(data: bytes, packed: bytes) -> bytes:
-    chunks = list(png_chunks(data))
-    if not chunks or chunks[0][0] != b"IHDR" or chunks[-1][0] != b"IEND":
-        raise broken("it breaks off")
-    ours = png_chunk(b"iTXt", _KEYWORD + b"\0\1\0\0\0" + packed)
-    pieces = [data[: chunks[0][2]], ours]
-    pieces += [data[start:end] for kind, start, end in chunks[1:] if not _is_ours(data, kind, start)]
-    pieces.append(data[chunks[-1][2] :])
-    return b"".join(pieces)
+    return png_with(data, png_chunk(b"iTXt", _KEYWORD + b"\0\1\0\0\0" + packed), _is_ours)
 
 
 def _is_ours(data: bytes, kind: bytes, start: int) -> bool:
@@ -89,6 +89,7 @@ def _is_ours(data: bytes, kind: bytes, start: int) -> bool:
 
 
 def _extract_png(data: bytes) -> bytes | None:
+    kind = b""
     for kind, start, end in png_chunks(data):
         if kind == b"iTXt" and _is_ours(data, kind, start):
             (crc,) = struct.unpack_from(">I", data, end - 4)
@@ -96,6 +97,8 @@ def _extract_png(data: bytes) -> bytes | None:
             if crc != zlib.crc32(memoryview(data)[start + 4 : end - 4]) or head != b"\0\1\0\0\0":
                 raise broken("the workflow in it cannot be read")
             return data[start + 8 + len(_KEYWORD) + 5 : end - 4]
+    if kind != b"IEND":
+        raise broken("it breaks off")
     return None
 
 
@@ -121,21 +124,13 @@ def _png_texts(data: bytes) -> Iterator[tuple[str, bytes, str]]:
 
 
 def _embed_jpeg(data: bytes, packed: bytes) -> bytes:
-    segments = list(jpeg_segments(data))
-    if not segments or segments[-1][0] != 0xDA:
-        raise broken("it breaks off")
     count = -(-len(packed) // _JPEG_PIECE)
     ours: list[bytes] = []
     for number in range(count):
         piece = packed[number * _JPEG_PIECE : (number + 1) * _JPEG_PIECE]
-        body = _JPEG_MARK + struct.pack(">HH", number, count) + piece
-        ours.append(struct.pack(">BBH", 0xFF, 0xE1, len(body) + 2) + body)
-    kept = [item for item in segments if not _is_our_segment(data, *item)]
+        ours.append(jpeg_segment(_JPEG_MARK + struct.pack(">HH", number, count) + piece))
     # JFIF and EXIF want to be the first; what is ours follows the other application segments.
-    place = next(number for number, item in enumerate(kept) if not 0xE0 <= item[0] <= 0xEF)
-    before = [data[start:end] for _, start, end in kept[:place]]
-    after = [data[start:end] for _, start, end in kept[place:-1]]
-    return b"".join([data[:2], *before, *ours, *after, data[segments[-1][1] :]])
+    return jpeg_with(data, ours, _is_our_segment, lambda _, marker, __: 0xE0 <= marker <= 0xEF)
 
 
 def _is_our_segment(data: bytes, marker: int, start: int, end: int) -> bool:
@@ -144,7 +139,7 @@ def _is_our_segment(data: bytes, marker: int, start: int, end: int) -> bool:
 
 def _extract_jpeg(data: bytes) -> bytes | None:
     pieces: dict[int, bytes] = {}
-    count = 0
+    count = marker = 0
     for marker, start, end in jpeg_segments(data):
         if _is_our_segment(data, marker, start, end):
             place = start + 4 + len(_JPEG_MARK)
@@ -153,6 +148,8 @@ def _extract_jpeg(data: bytes) -> bytes | None:
             number, count = struct.unpack_from(">HH", data, place)
             pieces[number] = data[place + 4 : end]
     if not pieces:
+        if marker != 0xDA:
+            raise broken("it breaks off")
         return None
     if sorted(pieces) != list(range(count)):
         raise broken("a part of the workflow in it is missing")
@@ -165,22 +162,15 @@ def _extract_jpeg(data: bytes) -> bytes | None:
 def _embed_webp(data: bytes, packed: bytes) -> bytes:
     chunks = webp_chunks(data)
     (size,) = struct.unpack_from("<I", data, 4)
-    if 8 + size > len(data) or not chunks:
+    if riff_breaks_off(data) or not chunks:
         raise broken("it breaks off")
-    if chunks[0][0] == b"VP8X":
-        if len(chunks[0][1]) < 10:
-            raise broken("its header is too short")
-        header = chunks.pop(0)[1]
-    else:
-        header = webp_header(*chunks[0])
-    header = bytes([header[0] | EXIF_FLAG]) + header[1:]
+    header, chunks = webp_flagged(chunks, EXIF_FLAG)
     old = next((content for kind, content in chunks if kind == b"EXIF"), b"")
     chunks = [item for item in chunks if item[0] != b"EXIF"]
     # The order is fixed: image data, EXIF, XMP.
     place = next((number for number, item in enumerate(chunks) if item[0] == b"XMP "), len(chunks))
     chunks.insert(place, (b"EXIF", exif.set_ours(old, packed)))
-    chunks.insert(0, (b"VP8X", header))
-    return webp_file(chunks) + data[8 + size + size % 2 :]
+    return webp_file([header, *chunks]) + data[8 + size + size % 2 :]
 
 
 def _extract_webp(data: bytes) -> bytes | None:
@@ -190,6 +180,31 @@ def _extract_webp(data: bytes) -> bytes | None:
                 return exif.get_ours(content)
             except exif.Broken:
                 return None
+    if riff_breaks_off(data):
+        raise broken("it breaks off")
+    return None
+
+
+# GIF
+
+
+def _embed_gif(data: bytes, packed: bytes) -> bytes:
+    pieces = [packed[at : at + 255] for at in range(0, len(packed), 255)]
+    inside = b"".join(bytes([len(piece)]) + piece for piece in pieces)
+    return gif_with(data, b"\x21\xff\x0b" + _GIF_MARK + inside + b"\0", _GIF_MARK)
+
+
+def _extract_gif(data: bytes) -> bytes | None:
+    kind = 0
+    for kind, content, start, end in gif_blocks(data):
+        if (kind, content) == (0xFF, _GIF_MARK):
+            place, pieces = start + 3 + len(_GIF_MARK), []
+            while place < end - 1:
+                pieces.append(data[place + 1 : place + 1 + data[place]])
+                place += 1 + data[place]
+            return b"".join(pieces)
+    if kind != 0x3B:
+        raise broken("it breaks off")
     return None
 
 
@@ -227,11 +242,12 @@ def _comment(value: bytes, little: bool) -> tuple[bytes, str]:
     return b"-" + value.rstrip(b"\0"), "utf-8"
 
 
-_EMBED = {"image/png": _embed_png, "image/jpeg": _embed_jpeg, "image/webp": _embed_webp}
+_EMBED = {"image/png": _embed_png, "image/jpeg": _embed_jpeg, "image/webp": _embed_webp, "image/gif": _embed_gif}
 _EXTRACT: dict[str, Callable[[bytes], bytes | None]] = {
     "image/png": _extract_png,
     "image/jpeg": _extract_jpeg,
     "image/webp": _extract_webp,
+    "image/gif": _extract_gif,
 }
 CARRIERS = frozenset(_EMBED)
 """Media types of images that can carry a workflow."""

@@ -46,7 +46,9 @@ def split(data: bytes) -> tuple[dict[str, Any], bytes]:
     version, length = struct.unpack_from("<II", data, 4)
     if version != 2:
         raise NotMesh(f"it is of version {version}, and version 2 is read")
-    place, end = 12, min(len(data), length)
+    if length > len(data):
+        raise NotMesh("it breaks off")
+    place, end = 12, length
     found: dict[int, bytes] = {}
     while place + 8 <= end:
         size, kind = struct.unpack_from("<II", data, place)
@@ -84,8 +86,8 @@ def embed(data: bytes, packed: bytes) -> bytes:
 
 def extract(data: bytes) -> bytes | None:
     try:
-        found = split(data)[0]["asset"]["extras"]["safelight"]
-    except (NotMesh, KeyError, TypeError):
+        found = _scene(data)[0]["asset"]["extras"]["safelight"]
+    except (KeyError, TypeError):
         return None
     try:
         return base64.b64decode(found, validate=True)

@@ -1,4 +1,4 @@
-"""Images: PNG, JPEG and WebP are written, and many more are read."""
+"""Images: PNG, JPEG, WebP and TIFF are written, and many more are read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from safelight.sdk.media import Format, Measures, MediaFile
 from safelight.sdk.problem import ProblemError
 from safelight.sdk.values import Image
 
-from . import embedding
+from . import embedding, xmp
 from .base import Accepted, Limits, Medium, Source, no_thumbnail, problem, unreadable
 from .cleaning import animation, clean
 from .containers import webp_chunks
@@ -27,7 +27,7 @@ class ImageMedium(Medium):
     name = "image"
     values = (Image,)
     formats = FORMATS
-    written = ("png", "webp", "jpeg")
+    written = ("png", "webp", "jpeg", "tiff")
     carries = embedding.CARRIERS
     view = "image"
     thumbnails = True
@@ -36,10 +36,11 @@ class ImageMedium(Medium):
     def encode(self, value: Image, format: Format, **options: Any) -> list[MediaFile]:
         """A file for each image of the batch. `quality`: 1..100 for JPEG and WebP; 100 keeps every pixel of a WebP.
 
-        The same pixels and settings give the same bytes.
+        `depth`: bits a channel for PNG and TIFF, 8 or 16. The same pixels and settings give the same bytes.
         """
         quality = int(options.get("quality", 90))
-        return [_encoded(pixels, format, quality) for pixels in value.pixels]
+        deep = int(options.get("depth", 8)) == 16 and format.name in ("PNG", "TIFF")
+        return [_deep(pixels, format) if deep else _encoded(pixels, format, quality) for pixels in value.pixels]
 
     def decode(self, source: Source, shown: str) -> Image:
         import torch
@@ -69,6 +70,10 @@ class ImageMedium(Medium):
 
     def extract(self, data: bytes, media_type: str) -> bytes | None:
         return embedding.extract(data, media_type)
+
+    def mark(self, data: bytes, media_type: str) -> bytes:
+        """By the IPTC's Digital Source Type in XMP."""
+        return xmp.put(data, media_type, xmp.packet()) if media_type in xmp.CARRIERS else data
 
     def accept(self, data: bytes, format: Format, shown: str) -> Accepted:
         """An image is decoded whole, which proves that it can be; its size is read from the header first: a small file
@@ -112,11 +117,25 @@ def _encoded(pixels: Tensor, form: Format, quality: int) -> MediaFile:
     buffer = io.BytesIO()
     if form.name == "PNG":
         drawn.save(buffer, "PNG", compress_level=4)
+    elif form.name == "TIFF":
+        drawn.save(buffer, "TIFF", compression="tiff_adobe_deflate")
     elif form.name == "WEBP":
         drawn.save(buffer, "WEBP", quality=quality, lossless=quality == 100, method=4, exact=True)
     else:
         drawn.save(buffer, "JPEG", quality=quality, subsampling=0 if quality >= 90 else 2)
     return MediaFile(buffer.getvalue(), form, Measures(width=drawn.width, height=drawn.height))
+
+
+def _deep(pixels: Tensor, form: Format) -> MediaFile:
+    """With 16 bits a channel, which Pillow writes of grey images only; OpenCV puts blue first."""
+    import cv2
+    import numpy
+
+    order = [2, 1, 0, 3][: pixels.shape[-1]]
+    samples = (pixels[..., order].clamp(0, 1).double() * 65535).round().numpy().astype(numpy.uint16)
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, 8] if form.name == "TIFF" else []  # 8: deflate
+    data = cv2.imencode(form.suffixes[0], samples, options)[1].tobytes()
+    return MediaFile(data, form, Measures(width=pixels.shape[1], height=pixels.shape[0]))
 
 
 def _read(data: bytes, name: str) -> ImageFile:

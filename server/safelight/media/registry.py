@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk.media import Format, Measures, MediaFile
+from safelight.sdk.media import Film, Format, Measures, MediaFile
 from safelight.sdk.problem import ProblemError, one_of
 
 from .base import Accepted, Medium, MediumInfo, Source, fitted, no_thumbnail, problem, unreadable
+from .film import OpenFilms
 from .packed import TEXT_LIMIT, broken, inflate, too_much_text
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from PIL.Image import Image as PILImage
+
+    from safelight.sdk.values import Audio
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ class MediaRegistry:
         self._by_suffix: dict[str, Format] = {}
         self._by_value: dict[str, Medium] = {}
         self._marked: list[Format] = []
+        self._films = OpenFilms()
         for medium in self.media:
             for form in medium.formats:
                 self._by_type.setdefault(form.media_type, (medium, form))
@@ -103,6 +107,17 @@ class MediaRegistry:
         except OSError as error:
             raise unreadable(shown or path.name, error.strerror or str(error)) from error
 
+    def film(self, path: Path, shown: str = "") -> Film:
+        try:
+            return self._films.open(path, shown or path.name)
+        except OSError as error:
+            raise unreadable(shown or path.name, error.strerror or str(error)) from error
+
+    def join(self, parts: Sequence[bytes], audio: Audio | None = None) -> MediaFile:
+        from .film import put_together
+
+        return put_together(parts, audio)
+
     def measure(self, source: Source, media_type: str) -> Measures:
         medium = self.of_type(media_type)
         try:
@@ -166,6 +181,11 @@ class MediaRegistry:
         if len(text) > TEXT_LIMIT:
             raise too_much_text()
         return medium.embed(data, media_type, zlib.compress(text, 6))
+
+    def mark(self, data: bytes, media_type: str) -> bytes:
+        """The same file with the mark that a model made it, where its format has a place for one."""
+        medium = self.of_type(media_type)
+        return data if medium is None else medium.mark(data, media_type)
 
     def extract(self, data: bytes) -> str | None:
         """The document in a file; None when there is none, or when the file is of a kind that cannot carry one.

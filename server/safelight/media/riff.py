@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from safelight.sdk.image_files import riff_breaks_off
+
 from .packed import broken
 
 if TYPE_CHECKING:
@@ -43,19 +45,24 @@ def wave_file(parts: Iterable[Chunk]) -> bytes:
 
 def embed(data: bytes, packed: bytes) -> bytes:
     parts = [one for one in chunks(data) if one[0] != OURS]
-    if not any(kind == b"data" for kind, _ in parts):
+    if riff_breaks_off(data) or not any(kind == b"data" for kind, _ in parts):
         raise broken("it breaks off")
     return wave_file([*parts, (OURS, packed)])
 
 
 def extract(data: bytes) -> bytes | None:
-    return next((part for kind, part in chunks(data) if kind == OURS), None)
+    found = next((part for kind, part in chunks(data) if kind == OURS), None)
+    if found is None and riff_breaks_off(data):
+        raise broken("it breaks off")
+    return found
 
 
 def header(data: bytes) -> tuple[int, int, int, int, bytes]:
     """Kind of samples, channels, rate, bits, and the bytes of the samples. Raises NotWave."""
     if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise NotWave("it is no WAV file")
+    if riff_breaks_off(data):
+        raise NotWave("it breaks off")
     parts = dict(reversed(chunks(data)))  # the first of each kind counts
     form, samples = parts.get(b"fmt ", b""), parts.get(b"data")
     if len(form) < 16 or samples is None:

@@ -57,13 +57,48 @@ _MARKS = ("lora_unet_", "lora_transformer_", "lycoris_", "base_model_model_", "m
 """What programs put before the names of a denoiser's layers."""
 
 
+Strengths = Mapping[str, Mapping[str, float]]
+"""How strongly each adapter counts at each layer, by their names."""
+
+
 @dataclass
 class Change:
-    """What a file has for one layer. `name` is the layer's name as the file has it."""
+    """What a file has for one layer. `name` is the layer's name as the file has it.
+
+    `rows` are the first row, the one past the last, and the number of all of a weight of which a layer has only these.
+    """
 
     name: str
     tensors: dict[str, Tensor] = field(default_factory=dict)
     kron: bool = False
+    rows: tuple[int, int, int] | None = None
+
+    def piece(self, start: int, stop: int, total: int) -> Change:
+        """The change for some of the outputs of a layer that has `total` of them in the file.
+
+        Raises:
+            ValueError: it has another number of outputs, or cannot be cut there.
+        """
+        late = {"w1", "w2", "w1_a", "w1_b", "w2_a", "w2_b", "t2"} if self.kron else set[str]()
+        cut = {
+            name: tensor if name in late else self._cut(name, tensor, start, stop, total)
+            for name, tensor in self.tensors.items()
+        }
+        return Change(self.name, cut, self.kron, (start, stop, total) if self.kron else None)
+
+    def _cut(self, name: str, tensor: Tensor, start: int, stop: int, total: int) -> Tensor:
+        if name in ("alpha", "down", "core", "t1", "t2", "w1_b", "w2_b"):
+            return tensor
+        if name == "blocks":
+            count, size = tensor.shape[:2]
+            bounded = float(self.tensors.get("alpha", 0.0)) > 0
+            if bounded or count * size != total or start % size or stop % size:
+                raise ValueError("these blocks cannot be cut there")
+            return tensor[start // size : stop // size]
+        axis = 1 if name in ("w1_a", "w2_a") and f"t{name[1]}" in self.tensors else 0
+        if tensor.shape[axis] != total:
+            raise ValueError(f"{name} is not for {total} outputs")
+        return tensor.narrow(axis, start, stop - start)
 
 
 def split(given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[Change]]:
@@ -106,12 +141,14 @@ class Changes:
     """The changes that lie beside the layers of a component, by the adapter that they belong to."""
 
     def __init__(self) -> None:
-        self._strengths: dict[str, float] = {}
+        self._strengths: Strengths = {}
         self._held: dict[str, list[tuple[Any, Any, list[str]]]] = {}
 
-    def lay(self, adapter: str, layer: Any, change: Change) -> bool:
-        """Lays a change beside a layer, turned off; False when it has another shape than the layer, or is of a kind
-        that such a layer does not take."""
+    def lay(self, adapter: str, place: str, layer: Any, change: Change) -> bool:
+        """Lays a change beside a layer, turned off; `place` is the layer's name.
+
+        False when it has another shape than the layer, or is of a kind that such a layer does not take.
+        """
         parts = _prepared(layer, change)
         if parts is None:
             return False
@@ -124,18 +161,19 @@ class Changes:
             layer.register_buffer(buffers[part], placed.clone(), persistent=False)
 
         def add(module: Any, inputs: tuple[Any, ...], output: Any) -> Any:
-            strength = self._strengths.get(adapter)
+            strength = self._strengths.get(adapter, {}).get(place, 0.0)
             if not strength:
                 return None
-            found = {part: getattr(module, name) for part, name in buffers.items()}
-            return output + _added(module, inputs[0], found, change.kron, strength)
+            # Where layers come to the device one by one, this one has left it already.
+            found = {part: getattr(module, name).to(output.device) for part, name in buffers.items()}
+            return output + _added(module, inputs[0], found, change, strength)
 
         handle = layer.register_forward_hook(add)
         self._held.setdefault(adapter, []).append((layer, handle, list(buffers.values())))
         return True
 
-    def turn_on(self, strengths: Mapping[str, float]) -> None:
-        self._strengths = dict(strengths)
+    def turn_on(self, strengths: Strengths) -> None:
+        self._strengths = strengths
 
     def remove(self, adapter: str) -> None:
         for layer, handle, buffers in self._held.pop(adapter, ()):
@@ -160,7 +198,7 @@ def _prepared(layer: Any, change: Change) -> dict[str, Tensor] | None:
         elif alpha is not None:
             _scale(parts, float(alpha))
         if parts.keys() - {"bias"}:
-            wanted = _difference(parts, weight.float(), change.kron, 1.0)
+            wanted = _difference(parts, weight.float(), change, 1.0)
             if not bool(wanted.isfinite().all()):
                 return None
         if "bias" in parts:
@@ -194,7 +232,7 @@ def _rotation(blocks: Tensor, bound: float, outputs: int) -> Tensor:
     return (one + skew) @ torch.linalg.inv(one - skew) - one
 
 
-def _difference(parts: Mapping[str, Tensor], weight: Tensor, kron: bool, strength: float) -> Tensor:
+def _difference(parts: Mapping[str, Tensor], weight: Tensor, change: Change, strength: float) -> Tensor:
     """The difference D of the weights, in the shape of `weight`.
 
     Raises:
@@ -209,10 +247,12 @@ def _difference(parts: Mapping[str, Tensor], weight: Tensor, kron: bool, strengt
             found = (weight + found) * parts["rescale"].reshape(-1, *[1] * (weight.dim() - 1)) - weight
     elif "diff" in parts:
         found = parts["diff"].reshape(weight.shape)
-    elif kron:
+    elif change.kron:
+        start, stop, total = change.rows or (0, len(weight), len(weight))
         one = _factor(parts, "w1")
         two = _factor(parts, "w2")
-        found = torch.kron(one.reshape(*one.shape[:2], *[1] * (two.dim() - 2)), two).reshape(weight.shape)
+        found = torch.kron(one.reshape(*one.shape[:2], *[1] * (two.dim() - 2)), two)
+        found = found.reshape(total, *weight.shape[1:])[start:stop]
     elif "w2_a" in parts:
         found = (_factor(parts, "w1") * _factor(parts, "w2")).reshape(weight.shape)
     elif "core" in parts:
@@ -244,7 +284,7 @@ def _factor(parts: Mapping[str, Tensor], name: str) -> Tensor:
     return first @ second if core is None else torch.einsum("ijkl,jr,ip->prkl", core, second, first)
 
 
-def _added(layer: Any, given: Tensor, parts: Mapping[str, Tensor], kron: bool, strength: float) -> Tensor:
+def _added(layer: Any, given: Tensor, parts: Mapping[str, Tensor], change: Change, strength: float) -> Tensor:
     """What a change adds to what its layer gives."""
     import torch
     from torch.nn import functional
@@ -254,7 +294,7 @@ def _added(layer: Any, given: Tensor, parts: Mapping[str, Tensor], kron: bool, s
     if not parts.keys() - {"bias"}:
         assert bias is not None
         return bias.reshape(-1, *[1] * (given.dim() - 2)) if spatial else bias
-    difference = _difference(parts, layer.weight, kron, strength)
+    difference = _difference(parts, layer.weight.to(given.device), change, strength)
     if isinstance(layer, torch.nn.Conv2d):
         # As the layer itself pads.
         return layer._conv_forward(given, difference, bias)  # pyright: ignore[reportPrivateUsage]

@@ -12,10 +12,17 @@ from safelight.families.files import embedding_vectors
 from safelight.sdk.models import ModelRef
 from safelight.sdk.problem import Problem, ProblemError
 
+from .adapter_files import GROUPS, adapter_header, adapter_name, lacking
 from .files import ModelFiles, empty, filled
 from .foreign import load_pipeline, modules_of
 from .headers import read_header
+from .image_encoders import Sight, said, wanted_by
 from .layout import SAID, Layout, Part, read_json
+from .offloading import Pieces
+from .preprocessors import load_folder, load_preprocessor
+from .readers import load_reader
+from .seeing import load_image_encoder
+from .upscalers import load_upscaler
 from .weights import Target, module_bytes, tensors
 
 if TYPE_CHECKING:
@@ -27,9 +34,12 @@ _FITS = {
     "VAE": ("pipeline", "vae"),
     "ControlNet": ("controlnet",),
     "IPAdapter": ("ip_adapter",),
-    "ImageEncoder": ("ip_adapter", "image_encoder"),
+    "ImageEncoder": ("ip_adapter", "image_encoder", "pipeline", "reader"),
     "Embedding": ("embedding",),
+    "Upscaler": ("upscaler",),
     "Pipeline": ("foreign",),
+    "Reader": ("reader",),
+    "Preprocessor": ("preprocessor",),
 }
 _FAMILYS_OWN = ("Denoiser", "TextEncoder", "VAE")
 """Kinds for which a lease gives an object of the family."""
@@ -41,16 +51,11 @@ _NEEDED = {
     "IPAdapter": "an IP-Adapter",
     "ImageEncoder": "an image encoder",
     "Embedding": "an embedding",
+    "Upscaler": "an upscaler",
     "Pipeline": "a pipeline of diffusers",
+    "Reader": "a model that reads images or texts",
+    "Preprocessor": "a preprocessor",
 }
-
-
-@dataclass(frozen=True)
-class ImageEncoderParts:
-    """A CLIP image encoder, and what prepares images for it."""
-
-    encoder: Any
-    processor: Any
 
 
 @dataclass
@@ -58,6 +63,8 @@ class Loaded:
     """A component in memory. `modules` are the torch modules it consists of, by the part of the model they are.
 
     `component` is what a lease gives where no family makes an object of its own: adapters, embeddings, image encoders.
+    It computes on `device`; where it comes there in `pieces`, its weights lie at `place`. `packed` says that they are
+    in 8 bits.
     """
 
     component: Any
@@ -66,6 +73,13 @@ class Loaded:
     modules: dict[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     family: str = ""
+    pieces: Pieces | None = None
+    main: torch.device | None = None
+    packed: bool = False
+
+    @property
+    def place(self) -> torch.device:
+        return self.device if self.pieces is None or self.main is None else self.main
 
     def bytes(self) -> int:
         if self.modules:
@@ -94,19 +108,40 @@ def weights_of(kind: str, layout: Layout) -> list[Part]:
         raise ProblemError(Problem(code="wrong_model", message=message, hint="Choose another model.", value=kind))
     if layout.kind == "text_encoder":
         return [part for part in layout.parts.values() if part.weights]
-    if layout.single:
-        return [layout.parts[""]]
+    if layout.single and kind != "ImageEncoder":
+        return [part for name, part in layout.parts.items() if not name or name.startswith("transformer_")]
     if kind == "Pipeline":
         return list(layout.parts.values())
     names = {"Denoiser": layout.denoiser, "VAE": "vae", "ImageEncoder": "image_encoder"}
+    beside = layout.beside.get(kind, ())
     if kind == "TextEncoder":
-        return [part for name, part in layout.parts.items() if name.startswith("text_encoder")]
-    if kind == "ImageEncoder" and "image_encoder" not in layout.parts:
-        message = f"There is no image encoder beside {layout.root.name!r} that fits it."
-        hint = "Put the folder image_encoder of its repository next to it."
-        raise ProblemError(Problem(code="model_incomplete", message=message, hint=hint))
-    part = layout.parts.get(names.get(kind, "")) or layout.parts[""]
-    return [part]
+        return [part for name, part in layout.parts.items() if name.startswith("text_encoder") or name in beside]
+    if kind == "ImageEncoder" and layout.kind != "reader" and "image_encoder" not in layout.parts:
+        raise _no_encoder(layout)
+    named = names.get(kind, "")
+    # Some models have two denoisers, one for each half of the noise.
+    found = [layout.parts[name] for name in (named, f"{named}_2", *beside) if name in layout.parts]
+    return found or [layout.parts[""]]
+
+
+def _no_encoder(layout: Layout) -> ProblemError:
+    """That a model, or an IP-Adapter, has no image encoder: which one is wanted, and where to put it."""
+    name = layout.root.name
+    if layout.kind == "pipeline":
+        message = f"There is no image encoder in {name!r}."
+        hint = "Choose a model that looks at images, or an image encoder by itself."
+        return ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=name))
+    adapter = adapter_header(read_header(layout.parts[""].weights[0]))
+    wanted = wanted_by(adapter) if adapter is not None else Sight()
+    if not any(wanted):
+        message = f"The IP-Adapter {name!r} needs no image encoder: it is for faces alone."
+        return ProblemError(Problem(code="model_incomplete", message=message, hint="Disconnect it.", value=name))
+    message = f"The IP-Adapter {name!r} looks at images with {said(wanted)}, which is not here."
+    hint = (
+        "Put its .safetensors file into the folder clip_vision of a model folder, or its folder, called image_encoder, "
+        "beside the adapter. Its name does not matter."
+    )
+    return ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=name))
 
 
 def load(kind: str, layout: Layout, target: Target, families: Families) -> Loaded:
@@ -121,7 +156,19 @@ def load(kind: str, layout: Layout, target: Target, families: Families) -> Loade
     if kind == "Pipeline":
         pipeline = load_pipeline(layout, target)
         return Loaded(pipeline, target.dtype, target.device, modules_of(pipeline))
-    beside = {"IPAdapter": _ip_adapter, "ImageEncoder": _image_encoder, "Embedding": _embedding}
+    if kind == "Reader":
+        config = parts[0].config
+        assert config is not None
+        reader = load_reader(layout.root, read_json(config), target)
+        return Loaded(reader, target.dtype, target.device, {"reader": reader.model})
+    if kind == "Preprocessor":
+        part = parts[0]
+        if part.config is None:
+            found = load_preprocessor(part.weights[0], target)
+        else:
+            found = load_folder(layout.root, read_json(part.config), target)
+        return Loaded(found, target.dtype, target.device, {"preprocessor": found.network})
+    beside = {"IPAdapter": _ip_adapter, "ImageEncoder": _image_encoder, "Embedding": _embedding, "Upscaler": _upscaler}
     if kind in beside:
         return beside[kind](parts[0], target)
     # A file that several families claim is read as any of them reads it.
@@ -131,53 +178,43 @@ def load(kind: str, layout: Layout, target: Target, families: Families) -> Loade
     return Loaded(component, target.dtype, target.device, made.modules, made.settings, family.id)
 
 
-def leased(ref: ModelRef[Any], loaded: Loaded, families: Families) -> Any:
+def leased(ref: ModelRef[Any], loaded: Loaded, families: Families, settings: Mapping[str, Any]) -> Any:
     """What a lease gives as its component: the object of the recipe's family, or what goes beside one as it is."""
     if ref.kind not in _FAMILYS_OWN:
         return loaded.component
     family = families.require(ref.family or loaded.family)
-    held = Held(ref, loaded.modules, loaded.settings, loaded.device, loaded.dtype)
+    held = Held(ref, loaded.modules, settings, loaded.device, loaded.dtype)
     return {"Denoiser": family.denoiser, "TextEncoder": family.text_encoder, "VAE": family.vae}[ref.kind](held)
 
 
 def _image_encoder(part: Part, target: Target) -> Loaded:
-    from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
+    shown = str(part.config.parent if part.config is not None else part.weights[0])
+    made = load_image_encoder(part, target, lambda make, given: filled(empty(make), given.items(), target, shown))
+    return Loaded(made, target.dtype, target.device, {"image_encoder": made.encoder})
 
-    assert part.config is not None
-    config = CLIPVisionConfig.from_dict(read_json(part.config))
-    given = tensors(part.weights, target)
-    module = filled(empty(lambda: CLIPVisionModelWithProjection(config)), given, target, str(part.config.parent))
-    # As diffusers does: images are prepared for the tower's size, whatever lies in preprocessor_config.json.
-    processor = CLIPImageProcessor(size=config.image_size, crop_size=config.image_size)
-    component = ImageEncoderParts(module, processor)
-    return Loaded(component, target.dtype, target.device, {"image_encoder": module})
+
+def _upscaler(part: Part, target: Target) -> Loaded:
+    made, module = load_upscaler(part.weights[0], target)
+    return Loaded(made, next(module.parameters()).dtype, target.device, {"upscaler": module})
 
 
 def _ip_adapter(part: Part, target: Target) -> Loaded:
     _require_whole(part.weights[0])
-    groups: dict[str, dict[str, Any]] = {"image_proj": {}, "ip_adapter": {}}
+    groups: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
     for name, tensor in tensors(part.weights, target):
-        group, _, rest = name.partition(".")
+        group, _, rest = adapter_name(name).partition(".")
         if group in groups:
             groups[group][rest] = tensor
     return Loaded(groups, target.dtype, target.device)
 
 
 def _require_whole(file: Path) -> None:
-    """Raises `model_incomplete` for an IP-Adapter that lacks weights: a pair for every attention to the text."""
-    names = read_header(file).tensors
-    layers = {int(number) for name in names if (number := name.removeprefix("ip_adapter.").split(".")[0]).isdigit()}
-    # Numbered as the attentions are, of which every second one looks at the text: 1, 3, 5, ...
-    wanted = [
-        f"ip_adapter.{layer}.{part}.weight"
-        for layer in range(1, max(layers, default=1) + 1, 2)
-        for part in ("to_k_ip", "to_v_ip")
-    ]
-    projected = any(name.startswith("image_proj.") for name in names)
-    lacking = [name for name in wanted if name not in names] + ([] if projected else ["image_proj"])
-    if lacking:
-        more = f" (and {len(lacking) - 3} more)" if len(lacking) > 3 else ""
-        message = f"The IP-Adapter {file.name} lacks {', '.join(lacking[:3])}{more}."
+    """Raises `model_incomplete` for an IP-Adapter that lacks weights."""
+    found = adapter_header(read_header(file))
+    missing = lacking(found) if found is not None else list(GROUPS)
+    if missing:
+        more = f" (and {len(missing) - 3} more)" if len(missing) > 3 else ""
+        message = f"The IP-Adapter {file.name} lacks {', '.join(missing[:3])}{more}."
         hint = "Copy or download it again."
         raise ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=file.name))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from safelight.sdk.problem import Problem, ProblemError
 
+from .headers import refuse_others
 from .pickles import PICKLES, load
 
 
@@ -32,6 +33,7 @@ def converted(path: Path) -> Path:
     if target.exists():
         message = f"{target} is there already."
         raise ProblemError(Problem(code="name_taken", message=message, hint="Move it away first.", value=str(target)))
+    refuse_others(path)
     found = load(path)
     if not found:
         message = f"{path} holds no tensors."

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from safelight.families.base import FileKind, Rows
-from safelight.families.files import Header
+from safelight.families.files import Header, Vocabulary
 
 from .headers import read_header
 from .layout import LATENT_RGB, Layout, Part, read_json
+from .vocabularies import vocabulary_in
 from .weights import Target, fill, tensors
 
 if TYPE_CHECKING:
@@ -22,9 +23,15 @@ if TYPE_CHECKING:
 class ModelFiles:
     """Implements `families.Files` for a layout."""
 
-    def __init__(self, layout: Layout, target: Target) -> None:
+    def __init__(self, layout: Layout, target: Target | None) -> None:
+        """Without a `target` nothing can be loaded: headers and configurations alone are read."""
         self.layout = layout
-        self.target = target
+        self._target = target
+
+    @property
+    def target(self) -> Target:
+        assert self._target is not None, "this one reads no weights"
+        return self._target
 
     @property
     def name(self) -> str:
@@ -68,6 +75,9 @@ class ModelFiles:
 
     def header(self, part: str = "") -> Header:
         return read_header(self.layout.parts[part].weights[0])
+
+    def vocabulary(self, part: str = "") -> Vocabulary | None:
+        return vocabulary_in(self.layout.parts[part].weights[0])
 
     def tensors(self, part: str = "", prefix: str | tuple[str, ...] = "") -> dict[str, Any]:
         return dict(tensors(self.layout.parts[part].weights, self.target, lambda name: name.startswith(prefix)))

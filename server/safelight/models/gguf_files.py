@@ -1,7 +1,7 @@
 """GGUF: weights in blocks of few bits. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, version 2 and 3.
 
-Denoisers are written so with the names of their makers. A header is read here without the package `gguf`; numbers are
-taken out of their blocks by it.
+Denoisers are written so with the names of their makers, text encoders with those of llama.cpp. A header is read here
+without the package `gguf`; numbers are taken out of their blocks by it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from safelight.families.files import Header, TensorEntry
+
+from .gguf_names import plain_name
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,14 +80,22 @@ def gguf_header(path: Path) -> Header:
     with path.open("rb") as file:
         try:
             metadata, tensors = _read(file)
-        except (struct.error, UnicodeDecodeError, OverflowError, MemoryError):
+        except (struct.error, UnicodeDecodeError, OverflowError, MemoryError, RecursionError):
             raise Unreadable("is not a whole GGUF file") from None
-        align = int(metadata.get("general.alignment", 32)) or 32
+        align = metadata.get("general.alignment", 32)
+        if not isinstance(align, int) or align < 1:
+            raise Unreadable(f"says that its tensors are aligned to {str(align)[:40]!r}, which is no number of bytes")
         start = -(-file.tell() // align) * align
     end = max((entry.data_offsets[1] for entry in tensors.values()), default=0)
     if start + end > size:
         raise Unreadable(f"is cut off: {(start + end - size) / 1e6:,.1f} MB are missing")
     return Header(tensors, {key: str(value) for key, value in metadata.items() if not isinstance(value, list)}, start)
+
+
+def gguf_metadata(path: Path) -> dict[str, Any]:
+    """What a file says beside its tensors, lists among it."""
+    with path.open("rb") as file:
+        return _read(file)[0]
 
 
 def gguf_tensors(path: Path, header: Header, wanted: Callable[[str], bool] | None) -> Iterator[tuple[str, Tensor]]:
@@ -101,6 +111,9 @@ def gguf_tensors(path: Path, header: Header, wanted: Callable[[str], bool] | Non
             data = bytearray(file.read(past - first))
             if len(data) < past - first:
                 raise Unreadable("was cut off while it was read")
+            if not data:
+                yield name, torch.empty(entry.shape)
+                continue
             plain = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}.get(entry.dtype)
             if plain is not None:
                 yield name, torch.frombuffer(data, dtype=plain).reshape(entry.shape)
@@ -126,6 +139,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, TensorEntry]]:
     for _ in range(pairs):
         key = _text(file)
         metadata[key] = _value(file, _number(file, "<I"))
+    architecture = str(metadata.get("general.architecture", ""))
     tensors: dict[str, TensorEntry] = {}
     for _ in range(count):
         name = _text(file)
@@ -137,11 +151,14 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, TensorEntry]]:
         block = TYPES.get(kind)
         if block is None:
             raise Unreadable(f"holds weights of the number format {kind} of GGUF, which is not read")
-        length = math.prod(shape) // block.numbers * block.bytes
+        numbers = math.prod(shape)
+        if numbers % block.numbers:
+            raise Unreadable(f"has {numbers} numbers in {name!r}, which blocks of {block.numbers} do not hold")
+        length = numbers // block.numbers * block.bytes
         told = metadata.get(_ORIGINAL_SHAPE + name)
-        if isinstance(told, list) and math.prod(told) == math.prod(shape):
-            shape = tuple(told)
-        tensors[name] = TensorEntry(block.name, shape, (offset, offset + length))
+        if isinstance(told, list) and all(isinstance(side, int) and side > 0 for side in told):
+            shape = tuple(told) if math.prod(told) == numbers else shape
+        tensors[plain_name(name, architecture)] = TensorEntry(block.name, shape, (offset, offset + length))
     return metadata, tensors
 
 

@@ -13,6 +13,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +25,7 @@ from safelight.environment import Environment
 from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError, one_of
 
+from .devices import KINDS, Attention, DeviceKind, kind_of
 from .measured import PRECISIONS, Computed, Measured
 
 REMEMBERED = "hardware.json"
@@ -33,20 +35,24 @@ _LIBRARIES = ("torch", "diffusers", "transformers")
 class Numerics(msgspec.Struct, frozen=True, kw_only=True):
     """How models are computed here when a recipe leaves it open.
 
-    `device` is `cpu`, `mps`, `cuda` or `cuda:1`; `precision` is for denoisers and encoders, `vae` for VAEs. `text` says
-    all that changes bits: it is part of every cache key.
+    `device` is `cpu`, `mps`, `cuda`, `cuda:1` or `xpu`; `precision` is for denoisers and encoders, `vae` for VAEs.
+    `text` says all that changes bits: it is part of every cache key. `kind` is what the table of devices says of it,
+    `memory` the bytes of its own memory, where it has some, `attention` the implementation that was asked for.
     """
 
     device: str
     precision: Computed
     vae: Computed
     text: str
+    kind: DeviceKind = KINDS["cpu"]
+    memory: int = 0
+    attention: Attention | None = None
 
 
 def numerics(folder: Path, environment: Environment | None = None) -> Numerics:
     """Device and precision of this machine; measured the first time, in a process of its own unless torch is here.
 
-    `SAFELIGHT_DEVICE` and `SAFELIGHT_PRECISION` go before what was measured.
+    `SAFELIGHT_DEVICE` and `SAFELIGHT_PRECISION` go before what was measured; `SAFELIGHT_ATTENTION` is as it is set.
 
     Raises:
         ProblemError: `bad_setting`, when one of them names what is not there.
@@ -59,10 +65,33 @@ def numerics(folder: Path, environment: Environment | None = None) -> Numerics:
         found = _measured(folder, device, given)
     if precision:
         found = msgspec.structs.replace(found, precision=precision, vae=precision)
-    kind = found.device.partition(":")[0]
+    kind = kind_of(found.device, found.hip)
     libraries = " ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
-    text = f"{kind} {found.precision} vae {found.vae} {libraries}"
-    return Numerics(device=found.device, precision=found.precision, vae=found.vae, text=text)
+    text = f"{kind.name} {found.precision} vae {found.vae} {libraries}"
+    attention = _attention(given.attention, kind)
+    return Numerics(
+        device=found.device,
+        precision=found.precision,
+        vae=found.vae,
+        text=f"{text} attention {attention}" if attention else text,
+        kind=kind,
+        memory=found.memory,
+        attention=attention,
+    )
+
+
+def attend_by(name: Attention) -> None:
+    """Has torch compute attention by one implementation in this process, and by math what that one does not take."""
+    import torch
+
+    switches: Mapping[Attention, Callable[[bool], None]] = {
+        "math": torch.backends.cuda.enable_math_sdp,
+        "flash": torch.backends.cuda.enable_flash_sdp,
+        "efficient": torch.backends.cuda.enable_mem_efficient_sdp,
+        "cudnn": torch.backends.cuda.enable_cudnn_sdp,
+    }
+    for one, switch in switches.items():
+        switch(one in (name, "math"))
 
 
 def free_memory() -> int:
@@ -103,13 +132,21 @@ def thread_count(environment: Environment) -> int:
 
 def _wished(environment: Environment) -> tuple[str, Computed | None]:
     device, wish = environment.device, environment.precision
-    if device and not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
-        raise _bad_setting("SAFELIGHT_DEVICE", device, "Set it to cpu, cuda, cuda:1 or mps, or leave it out.")
+    if device and not re.fullmatch(r"cpu|mps|(cuda|xpu)(:\d+)?", device):
+        raise _bad_setting("SAFELIGHT_DEVICE", device, "Set it to cpu, cuda, cuda:1, mps or xpu, or leave it out.")
     if not wish:
         return device, None
     if wish not in PRECISIONS:
         raise _bad_setting("SAFELIGHT_PRECISION", wish, f"Set it to auto, {one_of(PRECISIONS)}.")
     return device, cast(Computed, wish)
+
+
+def _attention(wish: str, kind: DeviceKind) -> Attention | None:
+    if not wish:
+        return None
+    if wish not in kind.attention:
+        raise _bad_setting("SAFELIGHT_ATTENTION", wish, f"On {kind.name}, set it to auto, {one_of(kind.attention)}.")
+    return cast("Attention", wish)
 
 
 def _measured(folder: Path, device: str, environment: Environment) -> Measured:
@@ -157,7 +194,7 @@ def _machine(device: str, environment: Environment) -> str:
         environment.visible_devices,
         _read("/proc/driver/nvidia/version"),
         _version("torch"),
-        "1",  # raised when the probe changes
+        "2",  # raised when the probe changes
     ]
     return hash_text("\n".join(facts))
 

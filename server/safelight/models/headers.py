@@ -16,12 +16,16 @@ import msgspec
 from safelight.families.files import Header, TensorEntry
 from safelight.sdk.problem import Problem, ProblemError
 
-from .gguf_files import MAGIC, Unreadable, gguf_header, is_gguf
+from .gguf_files import GGUF, MAGIC, Unreadable, gguf_header, is_gguf
 from .pickles import PICKLES, shapes
 
 SAFETENSORS = ".safetensors"
 _LONGEST = 100_000_000
 """The format's own bound on the length of a header, in bytes."""
+_ZIP = b"PK\x03\x04"
+_OLD_PICKLE = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+_ARCHIVES = (b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd")
+"""How archives begin: rar, 7z, gzip, xz, zstd."""
 
 
 def is_safetensors(path: Path) -> bool:
@@ -59,7 +63,7 @@ def read_header(path: Path) -> Header:
         parts = msgspec.json.decode(text, type=dict[str, Any])
         metadata = msgspec.convert(parts.pop("__metadata__", {}), dict[str, str])
         tensors = msgspec.convert(parts, dict[str, TensorEntry])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise damaged(path, "is not a safetensors file") from None
     end = max((tensor.data_offsets[1] for tensor in tensors.values()), default=0)
     if 8 + length + end > size:
@@ -90,8 +94,28 @@ def _refuse_others(path: Path, first: bytes) -> None:
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         hint = "Download it again, with the link of the file itself; some files need a login."
         raise damaged(path, "holds a web page instead of weights", hint)
-    if first.startswith(MAGIC) and not is_gguf(path):
-        raise damaged(path, "is a GGUF file by another name", "Give it the ending .gguf.")
+    said, ending = _told_by(first)
+    right = is_gguf(path) if ending == GGUF else is_pickle(path) if ending in PICKLES else is_safetensors(path)
+    if said and not (ending and right):
+        hint = f"Give it the ending {ending}." if ending else "Unpack it, and use the file of weights inside."
+        raise damaged(path, f"is {said}{' by another name' if ending else ''}", hint)
+
+
+def _told_by(first: bytes) -> tuple[str, str]:
+    """What the first bytes of a file are those of, and how such files end; two empty texts where they do not tell.
+
+    Files of weights that do not end in .safetensors, .gguf or as pickles do, are not told here.
+    """
+    if first.startswith(MAGIC):
+        return "a GGUF file", GGUF
+    if first[8:].lstrip()[:1] == b"{" and 2 <= struct.unpack("<Q", first[:8])[0] <= _LONGEST:
+        return "a safetensors file", SAFETENSORS
+    # An archive that torch writes names its object first, as NAME/data.pkl; older ones begin with a number of its own.
+    if first.startswith(_OLD_PICKLE) or (first.startswith(_ZIP) and b"data.pkl" in first):
+        return "a pickle of weights", PICKLES[1]
+    if first.startswith(_ARCHIVES):
+        return "an archive", ""
+    return "", ""
 
 
 def damaged(path: Path, what: str, hint: str = "Copy or download it again.") -> ProblemError:

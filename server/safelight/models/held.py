@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A component that is in memory now. `bytes` include its LoRAs; `leased` is how many hold it."""
+    """A component that is in memory now. `bytes` include its LoRAs; `leased` is how many hold it.
+
+    One that is `offloaded` waits in main memory, and comes to `device` in pieces.
+    """
 
     name: str
     kind: str
@@ -28,6 +31,7 @@ class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     leased: int
     loras: tuple[str, ...] = ()
+    offloaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Key:
     beside: tuple[Source, ...]
     family: str
     precision: str
+    storage: str = "full"
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,12 @@ class Value:
     attached: Any
 
 
+def key_of(entry: Entry) -> Key:
+    return cast(Key, entry.key)
+
+
 def described(entry: Entry) -> LoadedModel:
-    key = cast(Key, entry.key)
+    key = key_of(entry)
     value: Loaded = entry.value.loaded
     return LoadedModel(
         name=key.source.name,
@@ -67,5 +76,6 @@ def described(entry: Entry) -> LoadedModel:
         precision=key.precision.removeprefix("torch."),
         bytes=entry.total,
         leased=entry.users,
+        offloaded=value.pieces is not None,
         loras=tuple(source.name for source in entry.value.attached.sources),
     )

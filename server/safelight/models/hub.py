@@ -15,6 +15,8 @@ from typing import Any
 
 from safelight.sdk.problem import Problem, ProblemError
 
+from .walk import INDEXES
+
 Progress = Callable[[str, int, int], None]
 """Told of a download: the file, the bytes that are there, the bytes in all."""
 
@@ -25,7 +27,10 @@ class Stopped(Exception):
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _BLOB = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")
-_PART = re.compile(r"(?:unet|transformer|vae|text_encoder|tokenizer|scheduler)(?:_\d)?")
+_PART = re.compile(
+    r"(?:\w+_)?(?:unet|transformer|vae|text_encoder|text_conditioner|image_encoder|tokenizer|processor|scheduler)(?:_\d)?"
+    r"|connectors|vocoder"
+)
 """The subfolders of a pipeline that families read."""
 _SETTINGS = ("*.json", "*.txt", "*.jinja")
 _WEIGHTS = ("diffusion_pytorch_model.", "diffusion_pytorch_model-", "model.", "model-")
@@ -104,8 +109,8 @@ def wanted_files(names: Sequence[str], inside: str = "") -> list[str]:
         return [inside, *_one_folder(names, beside)]
     if inside:
         return _one_folder(names, inside)
-    if "model_index.json" in names:
-        found = [name for name in names if name in ("model_index.json", "latent_rgb.json")]
+    if any(name in INDEXES for name in names):
+        found = [name for name in names if name in (*INDEXES, "latent_rgb.json")]
         folders = sorted({name.partition("/")[0] for name in names if "/" in name})
         return found + [name for part in folders if _PART.fullmatch(part) for name in _one_folder(names, part)]
     return _one_folder(names, "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,15 @@ from safelight.families.files import embedding_vectors
 from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError, one_of
 
+from .adapter_files import adapter_header
 from .gguf_files import is_gguf
 from .headers import Header, is_pickle, is_safetensors, read_header, refuse_others
-from .recognise import is_ip_adapter, is_lora, lora_for, what_is
+from .image_encoders import CLASSES, PLACES, Sight, near, sight_in, sight_told, wanted_by
+from .preprocessors import is_preprocessor, network_in
+from .readers import is_reader
+from .recognise import is_lora, lora_for, refuse_packed, what_is
+from .upscalers import architecture
+from .walk import INDEXES, index_file
 
 SAID: dict[str, str] = {
     "pipeline": "a whole model",
@@ -31,6 +37,9 @@ SAID: dict[str, str] = {
     "embedding": "an embedding",
     "foreign": "a pipeline of diffusers that is only run by itself",
     "text_encoder": "a text encoder alone",
+    "upscaler": "an upscaler, or a model that mends images",
+    "reader": "a model that reads images or texts",
+    "preprocessor": "a preprocessor (edges, depth, poses, faces, segments) or a network that measures",
 }
 LATENT_RGB = "latent_rgb.json"
 """Optional file beside `model_index.json`: rows of red, green and blue for each latent channel, and a last row that is
@@ -38,7 +47,6 @@ added to all, for previews."""
 
 _SINGLE: tuple[FileKind, ...] = ("controlnet", "pipeline", "unet", "vae")
 """What a family reads from one file, in the order asked: some files of a ControlNet hold its model as well."""
-_IMAGE_ENCODER = "CLIPVisionModelWithProjection"
 _READ = (".json", ".txt", ".model", ".safetensors")
 """How the files end that a pipeline of diffusers reads: configurations, vocabularies, weights."""
 _TOKENIZERS = ("tokenizer", "tokenizer_2", "tokenizer_3")
@@ -63,7 +71,8 @@ class Layout(msgspec.Struct, frozen=True):
     """A model on disk. `parts` by the name of their subfolder; the empty name is the top.
 
     `single` is True for a whole model in one file, as the original releases are. `candidates` are the families that a
-    file may be of when nothing tells which; `family` is empty then. `denoiser` is the part that is the denoiser.
+    file may be of when nothing tells which; `family` is empty then. `denoiser` is the part that is the denoiser,
+    `beside` what is loaded with a kind of component (see `families.base.Parts`).
     """
 
     kind: FileKind
@@ -73,6 +82,7 @@ class Layout(msgspec.Struct, frozen=True):
     single: bool = False
     candidates: tuple[str, ...] = ()
     denoiser: str = "unet"
+    beside: Mapping[str, tuple[str, ...]] = {}
 
     def files(self) -> list[Path]:
         """Every file that has a say in what the model computes, each once, sorted."""
@@ -111,11 +121,21 @@ class ModelFolder:
 
 
 class Reader:
-    """Reads layouts. `inside` says whether a path may be read; what lies elsewhere is as good as not there."""
+    """Reads layouts. `inside` says whether a path may be read; what lies elsewhere is as good as not there.
 
-    def __init__(self, families: Families, inside: Callable[[Path], bool], allow_pickle: bool = False) -> None:
+    `encoders` are the folders and files in which image encoders are looked for beside those that lie with an adapter.
+    """
+
+    def __init__(
+        self,
+        families: Families,
+        inside: Callable[[Path], bool],
+        allow_pickle: bool = False,
+        encoders: Callable[[], Iterable[Path]] = tuple,
+    ) -> None:
         self._families = families
         self._inside = inside
+        self._encoders = encoders
         self._allow_pickle = allow_pickle
 
     def read(self, name: str, root: Path) -> Layout:
@@ -127,8 +147,9 @@ class Reader:
         """
         if root.is_file():
             return self._file(name, root)
-        if (root / "model_index.json").is_file():
-            return self._pipeline(name, root)
+        index = index_file(root)
+        if index is not None:
+            return self._pipeline(name, root, index)
         if (root / "config.json").is_file():
             return self._component(name, root)
         found = sorted(path for path in root.glob("*") if is_safetensors(path) and path.is_file())
@@ -149,8 +170,8 @@ class Reader:
             Problem(code="not_a_model", message=message, hint="Name the folder of a diffusers model.", value=name)
         )
 
-    def _pipeline(self, name: str, root: Path) -> Layout:
-        folder = ModelFolder(name, root, read_json(root / "model_index.json"))
+    def _pipeline(self, name: str, root: Path, index: Path) -> Layout:
+        folder = ModelFolder(name, root, _plain(read_json(index)))
         try:
             family = self._families.of_pipeline(folder)
         except ProblemError as error:
@@ -168,12 +189,15 @@ class Reader:
                 raise _incomplete(name, config.relative_to(root).as_posix())
             parts[part] = Part(config)
         beside = tuple(path for path in [root / LATENT_RGB] if path.is_file())
-        parts[""] = Part(root / "model_index.json", (), beside)
-        return Layout("pipeline", family.id, root, parts, denoiser=wanted.denoiser)
+        parts[""] = Part(index, (), beside)
+        return Layout("pipeline", family.id, root, parts, denoiser=wanted.denoiser, beside=wanted.beside)
 
     def _foreign(self, root: Path, index: Mapping[str, Any]) -> Layout | None:
         """A pipeline that no family knows, if there are parts of it: all of their files that are no pickles or code."""
-        parts = {"": Part(root / "model_index.json")}
+        # What modular blocks alone run has no class to run it as it is.
+        if not (root / INDEXES[0]).is_file():
+            return None
+        parts = {"": Part(root / INDEXES[0])}
         for name in component_folders(index):
             files = sorted(path for path in (root / name).glob("*") if path.suffix in _READ and path.is_file())
             weights = tuple(path for path in files if is_safetensors(path))
@@ -184,28 +208,38 @@ class Reader:
         folder = ModelFolder(name, root, {})
         config = read_json(root / "config.json")
         made = str(config.get("_class_name") or (config.get("architectures") or ["model of unknown class"])[0])
-        if made == _IMAGE_ENCODER:
+        if made in CLASSES:
             return Layout("image_encoder", "", root, {"image_encoder": self._weighted(name, root, "")})
         found = self._families.of_component(folder)
+        if found is None and (is_reader(made) or is_preprocessor(made)):
+            kind: FileKind = "reader" if is_reader(made) else "preprocessor"
+            files = [path for path in root.glob("*") if path.suffix in _READ and not is_safetensors(path)]
+            part = self._weighted(name, root, "")
+            return Layout(kind, "", root, {"": msgspec.structs.replace(part, others=tuple(sorted(files)))})
         if found is None:
             raise self._families.unsupported(name, f"holds a {made}")
         family, kind = found
-        return Layout(kind, family.id, root, {"": self._weighted(name, root, "")})
+        part = self._weighted(name, root, "")
+        adapter = adapter_header(read_header(part.weights[0])) if kind == "ip_adapter" else None
+        beside = self._encoder(part.weights[0], adapter) if adapter is not None else {}
+        return Layout(kind, family.id, root, {"": part, **beside})
 
     def _file(self, name: str, path: Path) -> Layout:
         if is_pickle(path):
             if not self._allow_pickle:
+                refuse_others(path)
                 raise unsafe(name, path)
         elif not is_safetensors(path) and not is_gguf(path):
             # Files of other programs tell what they are by how they begin.
             refuse_others(path)
             raise _not_weights(name)
         header = read_header(path)
+        refuse_packed(name, header)
         part = Part(None, (path,))
-        tokenizer = self._tokenizer_beside(path)
-        if is_ip_adapter(header):
+        adapter = adapter_header(header)
+        if adapter is not None:
             kind: FileKind = "ip_adapter"
-            return self._claimed(kind, name, header, path, {"": part, **self._encoder(path, header)})
+            return self._claimed(kind, name, adapter, path, {"": part, **self._encoder(path, adapter)})
         if is_lora(header):
             found = self._claimed("lora", name, header, path, {"": part})
             made_for = "" if found.family else lora_for(header)
@@ -215,13 +249,21 @@ class Reader:
                     Problem(code="lora_unfit", message=message, hint=self._families.supported(), value=name)
                 )
             return found
+        tokenizer = self._tokenizer_beside(path)
         for kind in _SINGLE:
             found = self._claimed(kind, name, header, path, {"": part, **(tokenizer if kind == "pipeline" else {})})
             if found.candidates:
                 return found
         sort = sort_of(header)
         if sort:
-            return Layout("text_encoder", "", path, {sort: part, **(tokenizer if sort == "t5" else {})}, True)
+            tokenizer = {} if sort.startswith("clip") else tokenizer
+            return Layout("text_encoder", "", path, {sort: part, **tokenizer}, True)
+        if sight_in(header) is not None:
+            return Layout("image_encoder", "", path, {"image_encoder": part}, True)
+        if network_in(header):
+            return Layout("preprocessor", "", path, {"": part}, True)
+        if architecture(header):
+            return Layout("upscaler", "", path, {"": part}, True)
         said = what_is(header)
         if said:
             raise self._families.unsupported(name, f"is {said}")
@@ -237,29 +279,43 @@ class Reader:
         return Layout(kind, claimed[0] if len(claimed) == 1 else "", path, parts, single, claimed)
 
     def _tokenizer_beside(self, path: Path) -> dict[str, Part]:
-        """The tokenizer of a T5 that lies in a folder beside a single file."""
+        """The tokenizer of a T5 or a language model that lies in a folder beside a single file."""
         for folder in (path.parent / called for called in (f"{path.stem}_tokenizer", *_TOKENIZERS)):
-            if self._inside(folder) and (folder / "tokenizer.json").is_file():
+            if self._inside(folder) and any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
                 return {"tokenizer": self._tokenizer(path.name, folder)}
         return {}
 
     def _encoder(self, path: Path, header: Header) -> dict[str, Part]:
-        """The image encoder that an IP-Adapter was trained with: the nearest one whose width fits.
+        """The image encoder that an IP-Adapter was trained with: the nearest one that fits.
 
         The published repository keeps two, and adapters of either folder use either.
         """
+        wanted = wanted_by(header)
+        if not any(wanted):
+            return {}
         above = path.parent.parent
-        places = [path.parent, above / "models", above / "sdxl_models", above]
-        for folder in (place / "image_encoder" for place in places):
-            if not self._inside(folder) or not (folder / "config.json").is_file():
-                continue
-            config = read_json(folder / "config.json")
-            projected, hidden = config.get("projection_dim"), config.get("hidden_size")
-            plain = header.shape("image_proj.proj.weight")[1:]
-            deep = header.shape("image_proj.proj_in.weight")[1:] or header.shape("image_proj.proj.0.weight")[1:]
-            if plain == (projected,) or deep == (hidden,):
-                return {"image_encoder": self._weighted(str(folder), folder, "image_encoder/")}
+        beside = (place / PLACES[1] for place in (path.parent, above / "models", above / "sdxl_models", above))
+        problem: ProblemError | None = None
+        for place in near([*beside, *self._encoders()]):
+            try:
+                if self._inside(place) and (found := self._encoder_at(place, wanted)) is not None:
+                    return {PLACES[1]: found}
+            except ProblemError as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
         return {}
+
+    def _encoder_at(self, place: Path, wanted: Sight) -> Part | None:
+        """The image encoder in a folder or file, if it is the one that is wanted."""
+        folder = place.is_dir()
+        try:
+            sight = sight_told(read_json(place / "config.json")) if folder else sight_in(read_header(place))
+        except ProblemError:  # which it would have been is not known
+            return None
+        if sight is None or not sight.serves(wanted):
+            return None
+        return self._weighted(str(place), place, "image_encoder/") if folder else Part(None, (place,))
 
     def _weighted(self, name: str, folder: Path, shown: str) -> Part:
         config = folder / "config.json"
@@ -295,6 +351,15 @@ class Reader:
         return Part(None, (), files)
 
 
+def _plain(index: dict[str, Any]) -> dict[str, Any]:
+    """An index with the library and the class of each part alone: those of modular pipelines say where a part comes
+    from as well, and what lies here goes before."""
+    return {
+        name: entry[:2] if isinstance(entry, list) and len(entry) == 3 and isinstance(entry[2], dict) else entry
+        for name, entry in index.items()
+    }
+
+
 def component_folders(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     """The parts that a `model_index.json` names, each with the library and the class it is of."""
     return {
@@ -312,7 +377,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         found = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         found = None
     if isinstance(found, dict):
         return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -18,6 +18,7 @@ from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 
 from .embeddings import EMBEDDING, embedding_missing, embedding_place
 from .entries import ModelEntry, unusable, usable
+from .headers import SAFETENSORS
 from .hub import (
     Progress,
     blob_digest,
@@ -32,6 +33,7 @@ from .index import Hashes, Index, hashes_of
 from .layout import SAID, Layout, Reader
 from .lookup import Lookup
 from .names import Names
+from .pickles import PICKLES
 from .trees import Trees
 from .walk import Found, found_at, models_of
 
@@ -39,11 +41,20 @@ STARTER = "starter"
 STARTER_PARTS = ("few_step", "image_encoder")
 _LONGEST = 1024
 """Bytes of a model's name: longer ones are no paths on some systems."""
-TAKES: Mapping[str, tuple[str, ...]] = {"vae": ("vae", "pipeline"), "unet": ("unet", "pipeline")}
+TAKES: Mapping[str, tuple[str, ...]] = {
+    "vae": ("vae", "pipeline"),
+    "unet": ("unet", "pipeline"),
+    "image_encoder": ("image_encoder", "pipeline", "reader"),
+}
 """What may be named where a model of a kind is asked for, if that is more than the kind itself."""
 
 
-LOADED_BY: Mapping[str, str] = {"unet": "Load denoiser", "text_encoder": "Load text encoders", "vae": "Load VAE"}
+LOADED_BY: Mapping[str, str] = {
+    "unet": "Load denoiser",
+    "text_encoder": "Load text encoders",
+    "vae": "Load VAE",
+    "reader": "Load reading model",
+}
 """The nodes for parts of a model in files of their own, which people try to load as a whole one."""
 
 
@@ -84,7 +95,7 @@ class Library:
         self._endpoint = endpoint
         self._allow_pickle = allow_pickle
         self.names = Names(folders, trees, (self.starter, cache))
-        self._reader = Reader(self.families, self.names.inside, allow_pickle)
+        self._reader = Reader(self.families, self.names.inside, allow_pickle, self.names.encoders)
 
     def holds(self, name: str) -> bool:
         """Whether a name means something in the model folders or the package, usable or not."""
@@ -102,7 +113,8 @@ class Library:
         prompts do: by its file in the folder `embeddings` of a model folder, without the ending.
 
         A name that leads nowhere is looked for once more, as other programs write theirs: by the end of its path, by
-        the file's name with or without ending, by a hash. See `Lookup`.
+        the file's name with or without ending, by a hash. See `Lookup`. The name of a pickle means the safetensors that
+        it was converted to, where there are such.
 
         Raises:
             ProblemError: it is not there, leads out of the model folders, or is no model that can be used; several are
@@ -140,7 +152,7 @@ class Library:
         return self._open(_full_name(source), source.place)[1].family
 
     def encoder(self, source: Source) -> str:
-        """Which text encoder a file holds (`clip_l`, `clip_h`, `clip_g`, `t5`); empty for anything else."""
+        """Which text encoder a file holds (a key of `TEXT_ENCODERS`); empty for anything else."""
         layout = self._open(_full_name(source), source.place)[1]
         return next(iter(layout.parts)) if layout.kind == "text_encoder" else ""
 
@@ -238,6 +250,8 @@ class Library:
         if name == STARTER and place in (None, STARTER):
             return self._starter()
         self._refuse_strange(name)
+        if wanted is not None:
+            name = self._converted(name) or name
         if name in self._starter_parts() and place in (None, STARTER):
             path = self.starter / name.removeprefix(f"{STARTER}/")
             return Source(STARTER, name), self._reader.read(name, path)
@@ -257,6 +271,20 @@ class Library:
         if root is None:
             raise self._missing(name, command(repository, revision, inside) if at_hub else "")
         return Source("hub", bare, revision), self._read(bare, root, command(repository, revision, inside))
+
+    def _converted(self, name: str) -> str:
+        """The name of the safetensors that a pickle of this name was converted to; empty where there are none, or the
+        pickle itself is read."""
+        bare, at, revision = name.partition("@")
+        path = PurePosixPath(bare)
+        if path.suffix.lower() not in PICKLES or (self._allow_pickle and self.holds(bare)):
+            return ""
+        safe = bare.removesuffix(path.suffix) + SAFETENSORS
+        repository, inside = split_name(safe)
+        if self.names.path(safe) is not None or (repository and self._cached(repository, revision, inside)):
+            return f"{safe}{at}{revision}"
+        meant = self._lookup().find(safe)
+        return meant.name if meant is not None else ""
 
     def _open_embedding(self, name: str) -> tuple[Source, Layout]:
         self._refuse_strange(name)
@@ -347,7 +375,8 @@ class Library:
         added = self.trees.kept.trees if self.trees is not None else ()
         searched = [*(str(folder) for folder in self.folders), *(tree.folder for tree in added)]
         known = [STARTER, *(found.name for found in self._all())]
-        hints = [did_you_mean(name, known)]
+        # A file may be named without its folder and ending as well.
+        hints = [did_you_mean(name, known) or did_you_mean(name, [PurePosixPath(one).stem for one in known])]
         if get:
             searched.append(str(self.cache))
             hints.append(f"To get it: `{get}`.")

@@ -9,13 +9,14 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from safelight.families import Family, Lora
-from safelight.sdk.models import Patch, Source
+from safelight.sdk.models import Patch, Source, block_factor, unknown_block
 from safelight.sdk.problem import Problem, ProblemError
 
 from .changes import Change, Changes, layer_of, layers, named, split
@@ -38,6 +39,9 @@ class Attached:
         self._names: dict[Source, str] = {}
         self._partly: dict[Source, Problem] = {}
         self._changes = Changes()
+        self._blocks: dict[str, dict[str, str]] = {}
+        self._patches: tuple[Patch, ...] = ()
+        self._on: tuple[Patch, ...] = ()
         self._count = 0
 
     @property
@@ -54,13 +58,16 @@ class Attached:
         """Reads a LoRA and lays it beside the weights, turned off.
 
         Raises:
-            ProblemError: `lora_unfit`, when it was made for another model, or `lora_unreadable`.
+            ProblemError: `lora_unfit`, when it was made for another model or changes weights that are in 8 bits by more
+                than low-rank pairs, or `lora_unreadable`.
         """
         import torch
 
         metadata = read_header(file).metadata.get("lora_adapter_metadata")
         given = dict(tensors((file,), Target(torch.float32, torch.device("cpu"))))
         pairs, changes = split(given)
+        if changes and self._loaded.packed:
+            raise _packed(source.name)
         plain = not changes or any(key.endswith(_PAIR) for key in pairs)
         lora = self._read(source, pairs, family, metadata) if plain else None
         self._count += 1
@@ -76,6 +83,9 @@ class Attached:
             self._changes.remove(name)
             raise
         self._names[source] = name
+        self._blocks = {
+            part: family.block_names(part, module, layers(module)) for part, module in self._loaded.modules.items()
+        }
         self.turn_off()
 
     def _read(self, source: Source, given: Mapping[str, Any], family: Family, metadata: str | None) -> Lora:
@@ -103,14 +113,30 @@ class Attached:
         if not own:
             return _Told()
         inner = layers(module)
-        names = family.layer_names(part, module, inner)
+        names = {flat: (place,) for flat, place in family.layer_names(part, module, inner).items()}
+        names |= family.fused_names(part, module, inner)
         there = [(change, names[place]) for change, place in own if place in names]
-        wrong = [change.name for change, place in there if not self._changes.lay(name, inner[place], change)]
+        wrong = [change.name for change, places in there if not self._lay_on(name, part, inner, places, change)]
         if len(wrong) == len(there) or len(wrong) > max(1, _FEW * len(there)):
             known = f"{len(there)} of its {len(own)} layers are known, and {len(wrong)} of them have other shapes"
             raise _unfit(source.name, family, f"{known}, as {named(wrong or [change.name for change, _ in own])}.")
         unknown = [change.name for change, place in own if place not in names]
         return _Told(len(own), (*unknown, *wrong))
+
+    def _lay_on(self, name: str, part: str, inner: Mapping[str, Any], places: tuple[str, ...], change: Change) -> bool:
+        """Lays a change beside a layer, or beside those that are one in the file. False when it does not fit."""
+        if len(places) == 1:
+            return self._changes.lay(name, f"{part}.{places[0]}", inner[places[0]], change)
+        ends = list(accumulate(len(inner[place].weight) for place in places))
+        try:
+            cut = [change.piece(start, end, ends[-1]) for start, end in pairwise((0, *ends))]
+        except ValueError:
+            return False
+        laid = [
+            self._changes.lay(name, f"{part}.{place}", inner[place], one)
+            for place, one in zip(places, cut, strict=True)
+        ]
+        return all(laid)
 
     def _attach_to(self, part: str, module: Any, lora: Lora, name: str, source: Source, family: Family) -> _Told:
         downs = [key for key in lora.state if key.startswith(f"{part}.") and key.endswith(_DOWN)]
@@ -125,28 +151,71 @@ class Attached:
         left = tuple(_END.sub("", key) for key in downs if fitting.isdisjoint(_places(part, key)))
         # New layers come in the type of their file; they compute with the module's.
         for layer in _layers(module):
-            layer.to(self._loaded.device, self._loaded.dtype)
+            for inside, child in layer.named_children():
+                if inside != "base_layer":
+                    child.to(self._loaded.place, self._loaded.dtype)
         module.eval().requires_grad_(False)
         return _Told(len(downs), left)
 
     def turn_on(self, patches: Sequence[Patch]) -> None:
-        """Turns on what the patches name, with their weights; the same LoRA twice counts with the sum."""
-        weights: dict[str, float] = {}
+        """Turns on what the patches name, with their weights; the same LoRA twice counts with the sum.
+
+        Raises:
+            ProblemError: `bad_blocks`, when one names blocks that the model does not have.
+        """
+        self._check_blocks(patches)
+        self._patches = tuple(patches)
+        self._set(self._patches)
+
+    def at(self, window: tuple[float, float]) -> None:
+        """Turns those on that are for this part (from, to) of the schedule, and the others off."""
+        wanted = tuple(patch for patch in self._patches if patch.on(window))
+        if wanted != self._on:
+            self._set(wanted)
+
+    def _set(self, patches: tuple[Patch, ...]) -> None:
+        self._on = patches
+        if not patches:
+            self._all_off()
+            return
+        strengths: dict[str, dict[str, float]] = {}
         for patch in patches:
-            name = self._names[patch.source]
-            weights[name] = weights.get(name, 0.0) + patch.weight
-        names = list(weights)
-        self._changes.turn_on(weights)
-        for module in self._loaded.modules.values():
-            for layer in _layers(module):
-                layer.enable_adapters(enabled=True)
+            told = strengths.setdefault(self._names[patch.source], {})
+            for part, blocks in self._blocks.items():
+                if patch.part in ("", part):
+                    for place, block in blocks.items():
+                        key = f"{part}.{place}"
+                        told[key] = told.get(key, 0.0) + patch.weight * block_factor(patch.blocks, block)
+        self._changes.turn_on(strengths)
+        for part, module in self._loaded.modules.items():
+            names = list(dict.fromkeys(self._names[patch.source] for patch in patches if patch.part in ("", part)))
+            for path, layer in _paths(module):
+                layer.enable_adapters(enabled=bool(names))
                 layer.set_adapter(names)
-                for name, weight in weights.items():
-                    layer.set_scale(name, weight)
+                for name in names:
+                    layer.set_scale(name, strengths[name][f"{part}.{path}"])
             module.requires_grad_(False)
+
+    def _block_names(self) -> set[str]:
+        return {block for part in self._blocks.values() for block in part.values()}
+
+    def _check_blocks(self, patches: Sequence[Patch]) -> None:
+        there = self._block_names()
+        for patch in patches:
+            if patch.part and patch.part not in self._loaded.modules:
+                message = f"The LoRA {patch.source.name!r} is for a second denoiser, and this model has one."
+                hint = "Set denoiser to both."
+                raise ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=patch.source.name))
+            problem = unknown_block(patch.blocks, there, f"the LoRA {patch.source.name!r}")
+            if problem is not None:
+                raise ProblemError(problem)
 
     def turn_off(self) -> None:
         """Back to the bare weights: each layer then calls the one it wraps, and nothing else."""
+        self._patches = ()
+        self._set(())
+
+    def _all_off(self) -> None:
         self._changes.turn_on({})
         for module in self._loaded.modules.values():
             for layer in _layers(module):
@@ -216,6 +285,13 @@ class _Told(NamedTuple):
 def _unfit(name: str, family: Family, why: str) -> ProblemError:
     message = f"The LoRA {name!r} does not fit this model of {family.title}: {why}"
     hint = f"Choose a LoRA that was trained on {family.title}."
+    return ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=name))
+
+
+def _packed(name: str) -> ProblemError:
+    """Such a change is made of the weights themselves, or of factors that would lie beside them in 8 bits too."""
+    message = f"The LoRA {name!r} is more than low-rank pairs, which weights in 8 bits cannot take."
+    hint = "Set storage to full in Set memory, or choose a plain LoRA."
     return ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=name))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol, cast, get_args
 
-from safelight.sdk.models import ModelRef
-from safelight.sdk.problem import Problem, ProblemError
+from safelight.environment import Environment
+from safelight.sdk.models import MemoryWay, Source
+from safelight.sdk.problem import Problem, ProblemError, one_of
 
 from .hardware import free_memory, total_memory
 
@@ -34,6 +36,10 @@ class Memory:
             return self._device_budget if self._device_budget is not None else sys.maxsize
         return self._main_budget if self._main_budget is not None else int(total_memory() * SHARE)
 
+    def room(self, near: bool, memory: int) -> int:
+        """Bytes that models may take in all, told without asking the device: `memory` is what it has of its own."""
+        return min(self.budget(near), memory or sys.maxsize) if near else min(self.budget(near), total_memory())
+
     def swap(self, device: torch.device) -> int:
         """Bytes that the system can move out of main memory in need. It is slow, but better than giving up."""
         import psutil
@@ -44,26 +50,69 @@ class Memory:
         """Bytes that can be allocated on a device now."""
         import torch
 
-        if device.type == "cuda":
-            cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-            return torch.cuda.mem_get_info(device)[0] + cached
+        if device.type in ("cuda", "xpu"):
+            asked = torch.get_device_module(device)
+            return asked.mem_get_info(device)[0] + asked.memory_reserved(device) - asked.memory_allocated(device)
         if device.type == "mps":
             return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
         return free_memory()
+
+
+class _Named(Protocol):
+    """A recipe, or what it is held by."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def source(self) -> Source: ...
+
+
+def memory_way(environment: Environment) -> MemoryWay:
+    """How models are held where their recipe leaves it open.
+
+    Raises:
+        ProblemError: `bad_setting`, for a word that means nothing.
+    """
+    ways = get_args(MemoryWay)
+    if environment.memory and environment.memory not in ways:
+        hint = f"Set it to {one_of(ways)}."
+        raise _bad_setting("SAFELIGHT_MEMORY", environment.memory, hint)
+    return cast(MemoryWay, environment.memory or "auto")
+
+
+def device_budget(environment: Environment) -> int | None:
+    """Bytes that models may take on the device, where that is set.
+
+    Raises:
+        ProblemError: `bad_setting`, for what is no number above 0.
+    """
+    if not environment.device_memory:
+        return None
+    with contextlib.suppress(ValueError):
+        size = float(environment.device_memory)
+        if 0 < size < 1e6:
+            return int(size * 1e9)
+    hint = "Set it to gigabytes, such as 6 or 7.5, or leave it out."
+    raise _bad_setting("SAFELIGHT_DEVICE_MEMORY", environment.device_memory, hint)
+
+
+def _bad_setting(name: str, given: str, hint: str) -> ProblemError:
+    return ProblemError(Problem(code="bad_setting", message=f"{name} is {given!r}.", hint=hint, value=given))
 
 
 def give_back() -> None:
     """Returns memory that is free inside this process to the system and the device."""
     gc.collect()
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+    for device in (torch.cuda, torch.xpu) if torch is not None else ():
+        if device.is_initialized():
+            device.empty_cache()
     if torch is not None and torch.backends.mps.is_available():
         torch.mps.empty_cache()
     _trim_heap()
 
 
-def no_room(ref: ModelRef[Any], device: str, needed: int, free: int, held: int) -> ProblemError:
+def no_room(ref: _Named, device: str, needed: int, free: int, held: int) -> ProblemError:
     """What is said when a model and its scratch, `needed` bytes where that is known, find no place."""
     need = f"{needed / 1e9:.1f} GB are needed, " if needed else ""
     message = (

@@ -10,6 +10,7 @@ from safelight.disk import is_below
 from safelight.sdk.problem import Problem, ProblemError
 
 from .hub import exists
+from .image_encoders import PLACES
 from .trees import Mount, Trees
 
 
@@ -45,6 +46,16 @@ class Names:
         """Where models are looked for, in this order."""
         own = [Mount("", folder) for folder in self._folders]
         return own + (self._trees.mounts() if self._trees is not None else [])
+
+    def encoders(self) -> list[Path]:
+        """Where image encoders lie, apart from those beside adapters."""
+        return [
+            path
+            for mount in self.mounts()
+            for place in PLACES
+            for path in ([mount.folder] if mount.prefix.startswith(f"{place}/") else [mount.path(place)])
+            if path is not None and exists(path)
+        ]
 
     def path(self, name: str) -> tuple[Path, str] | None:
         """The path that a name means, of what was added or below the model folders, and the name relative to there."""

@@ -24,6 +24,8 @@ PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _WRAPPERS = ("state_dict", "params_ema", "params", "string_to_param")
 """What programs put a model's weights under, beside the state of its training."""
 _LONGEST = 100_000_000
+_MOST, _DEEPEST = 200_000, 20
+"""Names that are looked at, and levels: dictionaries may hold the same ones again and again, or themselves."""
 _TYPES = {
     "DoubleStorage": ("F64", 8),
     "FloatStorage": ("F32", 4),
@@ -73,6 +75,7 @@ def load(path: Path) -> dict[str, Tensor]:
     try:
         # Files older than torch 1.6 are no archives, and cannot be mapped.
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+        return {name: tensor.detach() for name, tensor in _named(found) if isinstance(tensor, torch.Tensor)}
     except UnpicklingError:  # its text advises to open the file all the same
         message = f"{path} holds more than tensors, and is not opened."
         hint = "Use a safetensors version."
@@ -81,18 +84,24 @@ def load(path: Path) -> dict[str, Tensor]:
         message = f"{path} is not a whole pickle of weights: {type(error).__name__}."
         hint = "Copy or download it again."
         raise ProblemError(Problem(code="weights_damaged", message=message, hint=hint, value=str(path))) from None
-    return {name: tensor.detach() for name, tensor in _named(found) if isinstance(tensor, torch.Tensor)}
 
 
 def _named(found: Any) -> Iterator[tuple[str, Any]]:
     """(name, leaf) of nested dictionaries, names joined by dots; only what is wrapped, where something is."""
-    if isinstance(found, Mapping):
-        inner = next((found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping)), None)
-        for name, leaf in (found if inner is None else inner).items():
-            if isinstance(leaf, Mapping):
-                yield from ((f"{name}.{rest}", one) for rest, one in _named(leaf))
-            else:
-                yield str(name), leaf
+    waiting: list[tuple[str, Any, int]] = [("", found, 0)]
+    for _ in range(_MOST):
+        if not waiting:
+            return
+        above, one, level = waiting.pop()
+        if level > _DEEPEST:
+            break
+        if isinstance(one, Mapping):
+            inner = next((one[key] for key in _WRAPPERS if isinstance(one.get(key), Mapping)), one)
+            below = [(f"{above}.{key}" if above else str(key), leaf, level + 1) for key, leaf in inner.items()]
+            waiting += reversed(below)
+        elif above:
+            yield above, one
+    raise ValueError("more names, or levels of them, than any model has")
 
 
 def _from_archive(path: Path) -> Any:

@@ -13,13 +13,11 @@ import msgspec
 
 from safelight.sdk.problem import Problem, ProblemError
 
+from .devices import kind_of
 from .measured import Computed, Measured
 
 if TYPE_CHECKING:
     import torch
-
-WORTHWHILE = 1.2
-"""Half precision must be this many times as fast as float32 to be chosen on a CPU; below, its rounding buys nothing."""
 
 
 def measure(device: str = "") -> Measured:
@@ -39,22 +37,27 @@ def measure(device: str = "") -> Measured:
         for name in tried:
             seconds[name] = _seconds(place, getattr(torch, name))
         sound: list[Computed] = [name for name in candidates if _sound(_work(place, getattr(torch, name))[1], wanted)]
-    gain = WORTHWHILE if place.type == "cpu" else 1.0
+    gain = kind_of(str(place), _hip()).gain
     chosen: Computed = "float32"
     for name in sound:
         if seconds[name] * gain <= seconds["float32"] and seconds[name] <= seconds[chosen]:
             chosen = name
-    return Measured(device=str(place), precision=chosen, vae=chosen, seconds=seconds)
+    return Measured(device=str(place), precision=chosen, vae=chosen, seconds=seconds, hip=_hip(), memory=_memory(place))
 
 
 def _device(wished: str) -> torch.device:
     import torch
 
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "xpu": torch.xpu.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     if not wished:
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if there[kind]))
+        return torch.device(next(kind for kind, is_there in there.items() if is_there))
     place = torch.device(wished)
-    known = there[place.type] and (place.type != "cuda" or (place.index or 0) < torch.cuda.device_count())
+    known = there[place.type] and (place.index or 0) < torch.get_device_module(place).device_count()
     if not known:
         message = f"SAFELIGHT_DEVICE is {wished!r}, which torch does not find on this machine."
         hint = "Leave it out, or set it to cpu."
@@ -63,16 +66,27 @@ def _device(wished: str) -> torch.device:
 
 
 def _candidates(place: torch.device) -> tuple[Computed, ...]:
-    """Precisions to try beside float32.
-
-    On a GPU bfloat16 goes before float16, whose range the activations of some models leave. MPS runs bfloat16 by
-    float32 instructions on older chips, so float16 stands alone there. CPUs have no fast float16.
-    """
+    """Precisions to try beside float32: those of its kind, without what it only emulates."""
     import torch
 
-    if place.type == "cuda":
-        return ("bfloat16",) if torch.cuda.is_bf16_supported(including_emulation=False) else ("float16",)
-    return ("float16",) if place.type == "mps" else ("bfloat16",)
+    wanted = kind_of(str(place), _hip()).precisions
+    if place.type != "cuda":
+        return wanted
+    real = torch.cuda.is_bf16_supported(including_emulation=False)
+    return tuple(name for name in wanted if (name == "bfloat16") == real)
+
+
+def _hip() -> bool:
+    import torch
+
+    return torch.version.hip is not None
+
+
+def _memory(place: torch.device) -> int:
+    """Bytes of a device's own memory; 0 where it has none."""
+    import torch
+
+    return torch.get_device_module(place).mem_get_info(place)[1] if kind_of(str(place), _hip()).own else 0
 
 
 def _work(place: torch.device, dtype: torch.dtype) -> tuple[Any, torch.Tensor]:
@@ -101,10 +115,7 @@ def _seconds(place: torch.device, dtype: torch.dtype) -> float:
     for _ in range(4):
         start = time.perf_counter()
         work()
-        if place.type == "cuda":
-            torch.cuda.synchronize(place)
-        elif place.type == "mps":
-            torch.mps.synchronize()
+        torch.get_device_module(place).synchronize()
         best = min(best, time.perf_counter() - start)
     return best
 

@@ -1,4 +1,4 @@
-"""What a file of weights is, told by the names and shapes in its header: one row a kind.
+"""What a file of weights is, told by the names in its header: one row a kind.
 
 Only what cannot be run needs a row here; what can be is told by its family. Nothing is guessed: a file that no
 row fits is said to be unknown.
@@ -9,27 +9,24 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from safelight.families.files import PREFIXES, lora_layers, lora_module
+from safelight.sdk.problem import Problem, ProblemError
 
 from .headers import Header
 
 
 class Sign(NamedTuple):
-    """A kind of file: what it is called, names that all must be there, and sizes (name, axis, size) that must hold."""
+    """A kind of file: what it is called, and names that all must be there."""
 
     said: str
     names: tuple[str, ...]
-    sizes: tuple[tuple[str, int, int], ...] = ()
 
 
 SIGNS: tuple[Sign, ...] = (
     # Transformers and other denoisers, in the layout of their makers and in that of diffusers.
-    Sign("a Flux.2 model", ("double_stream_modulation_img.lin.weight",)),
-    Sign("a Flux.2 model", ("double_stream_modulation_img.linear.weight",)),
     Sign("a Chroma model", ("distilled_guidance_layer.in_proj.weight",)),
     Sign("a HunyuanVideo model", ("txt_in.individual_token_refiner.blocks.0.adaLN_modulation.1.weight",)),
     Sign("a HunyuanVideo model", ("context_embedder.token_refiner.refiner_blocks.0.attn.to_q.weight",)),
-    Sign("a Qwen-Image model", ("transformer_blocks.0.img_mod.1.weight", "txt_norm.weight")),
-    Sign("a Z-Image model", ("noise_refiner.0.attention_norm1.weight",), (("cap_embedder.1.weight", 1, 2560),)),
+    Sign("a Z-Image model", ("noise_refiner.0.attention_norm1.weight", "x_pad_token")),
     Sign("a Lumina 2 model", ("noise_refiner.0.attention_norm1.weight", "cap_embedder.1.weight")),
     Sign("a Wan model", ("patch_embedding.weight", "head.modulation")),
     Sign("a Wan model", ("patch_embedding.weight", "condition_embedder.time_proj.weight")),
@@ -49,15 +46,12 @@ SIGNS: tuple[Sign, ...] = (
     Sign("stage B of Stable Cascade", ("down_blocks.1.0.channelwise.0.weight",)),
     # What goes beside a denoiser.
     Sign("a motion module of AnimateDiff", ("down_blocks.0.motion_modules.0.temporal_transformer.norm.weight",)),
-    Sign("a T2I-Adapter", ("body.0.in_conv.weight",)),
-    Sign("a T2I-Adapter", ("adapter.body.0.resnets.0.block1.weight",)),
-    Sign("a Control-LoRA", ("lora_controlnet",)),
     Sign("a ControlNet of Flux", ("controlnet_x_embedder.weight",)),
     Sign("a ControlNet of Z-Image", ("control_all_x_embedder.2-1.weight",)),
     # Text encoders, image encoders.
     Sign("a CLIP model of texts and images", ("text_projection", "visual.conv1.weight")),
-    Sign("a CLIP image encoder alone", ("vision_model.encoder.layers.0.self_attn.q_proj.weight",)),
-    Sign("a CLIP image encoder alone", ("visual.conv1.weight",)),
+    Sign("an image encoder of a kind that is not read", ("vision_model.encoder.layers.0.self_attn.q_proj.weight",)),
+    Sign("an image encoder of a kind that is not read", ("visual.conv1.weight",)),
     Sign("a UMT5 text encoder alone", ("encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight",)),
     Sign("a T5 text encoder alone", ("encoder.block.0.layer.0.SelfAttention.q.weight",)),
     Sign("a CLIP text encoder alone", ("text_model.encoder.layers.0.self_attn.q_proj.weight",)),
@@ -71,29 +65,54 @@ SIGNS: tuple[Sign, ...] = (
     Sign("an autoencoder of Sana", ("decoder.stages.1.op_list.0.main.conv.conv.bias",)),
     Sign("a tiny VAE for previews", ("decoder.layers.1.weight", "encoder.layers.0.weight")),
     Sign("a tiny VAE for previews", ("decoder.1.weight", "encoder.0.weight")),
-    # Upscalers.
-    Sign("an upscaler (ESRGAN)", ("conv_first.weight", "body.0.rdb1.conv1.weight")),
-    Sign("an upscaler (ESRGAN)", ("model.0.weight", "model.1.sub.0.RDB1.conv1.0.weight")),
-    Sign("an upscaler (ESRGAN)", ("0.weight", "1.sub.0.RDB1.conv1.0.weight")),
-    Sign("an upscaler (SwinIR or HAT)", ("conv_first.weight", "layers.0.residual_group.blocks.0.norm1.weight")),
-    Sign("an upscaler (DAT)", ("conv_first.weight", "layers.0.blocks.0.norm1.weight")),
-    Sign("an upscaler (Real-ESRGAN compact)", ("body.0.weight", "body.1.weight", "body.2.weight")),
 )
 
 _LORAS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Chroma", ("distilled_guidance_layer",)),
     ("HunyuanVideo", ("txt_in_individual_token_refiner",)),
-    ("Flux.2", ("double_stream_modulation",)),
-    ("Qwen-Image", ("transformer_blocks_0_img_m", "transformer_blocks_0_txt_m")),
-    ("Wan, whose LoRAs are not read yet", ("blocks_0_self_attn_", "blocks_0_cross_attn_", "blocks_0_ffn_")),
-    ("Z-Image", ("layers_0_attention_", "noise_refiner_")),
+    (
+        "Wan, of a size that is not known",
+        ("blocks_0_self_attn_", "blocks_0_cross_attn_", "blocks_0_ffn_"),
+    ),
     ("LTX-Video or PixArt", ("transformer_blocks_0_attn1_", "transformer_blocks_0_attn2_")),
     ("Stable Cascade", ("down_blocks_0_1_attention_", "down_blocks_0_2_attention_")),
 )
 
 
-def is_ip_adapter(header: Header) -> bool:
-    return any(key.startswith("ip_adapter.") for key in header.tensors)
+_PACKED: tuple[tuple[str, str], ...] = (
+    (".quant_state.bitsandbytes__", "bitsandbytes in 4 bits"),
+    (".SCB", "bitsandbytes in 8 bits"),
+    ("_qdata", "torchao"),
+    (".wscales", "Nunchaku (SVDQuant)"),
+    (".qweight", "GPTQ or AWQ"),
+    (".weight_scale_inv", "a program that gives each block of fp8 a scale"),
+    (".weight_scale_2", "a program that keeps weights in 4 bits (NVFP4)"),
+)
+"""Parts of names that only weights have which a library packed: what is read are the numbers themselves."""
+
+
+_WHOLE = ("I8", "U8", "I16", "I32", "U32", "I64")
+"""Types that weights of layers have only where a library packed them."""
+
+
+def packed_by(header: Header) -> str:
+    """Which library packed the weights of a file ('torchao'); the empty string for those that are read as they are."""
+    said = next((said for mark, said in _PACKED if any(mark in name for name in header.tensors)), "")
+    whole = any(name.endswith(".weight") and one.dtype in _WHOLE for name, one in header.tensors.items())
+    return said or ("a program that keeps weights as whole numbers (int8)" if whole else "")
+
+
+def refuse_packed(shown: str, header: Header) -> None:
+    """Stops at weights that a library packed.
+
+    Raises:
+        ProblemError: `unsupported_weights`.
+    """
+    packed = packed_by(header)
+    if packed:
+        message = f"The weights of {shown!r} are packed by {packed}, which is not read."
+        hint = "Get the same model in float16, bfloat16 or fp8, or as GGUF."
+        raise ProblemError(Problem(code="unsupported_weights", message=message, hint=hint, value=shown))
 
 
 def is_lora(header: Header) -> bool:
@@ -116,10 +135,7 @@ def what_is(header: Header) -> str:
 
 
 def _fits(sign: Sign, header: Header, prefix: str) -> bool:
-    if not all(prefix + name in header.tensors for name in sign.names):
-        return False
-    shapes = ((header.shape(prefix + name), axis, size) for name, axis, size in sign.sizes)
-    return all(len(shape) > axis and shape[axis] == size for shape, axis, size in shapes)
+    return all(prefix + name in header.tensors for name in sign.names)
 
 
 def lora_for(header: Header) -> str:

@@ -7,20 +7,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass
+@dataclass(eq=False)
 class Entry:
     """A component in memory.
 
     `near` says that it lies on the device that computes, rather than in main memory waiting for its turn; where the CPU
-    computes, all do. `users` are the leases that hold it, `state` what was laid onto it for them.
+    computes, all do. One that comes to the device in pieces takes at most `window` bytes there, while it is used; the
+    rest of it waits in main memory. `users` are the leases that hold it, `thread` is the one that took it first,
+    `state` what was laid onto it for them.
     """
 
     key: Hashable
     value: Any
     bytes: int
     near: bool = True
+    window: int = 0
     users: int = 0
     used: int = 0
+    thread: int = 0
     state: Any = None
     extras: dict[Hashable, int] = field(default_factory=dict)
 
@@ -56,7 +60,8 @@ class Shelf:
 
     def bytes(self, near: bool) -> int:
         """Bytes on the device (`near`) or waiting beside it."""
-        return sum(entry.total for entry in self._entries if entry.near == near)
+        found = sum(entry.total for entry in self._entries if entry.near == near)
+        return found + (sum(entry.window for entry in self._entries if entry.users) if near else 0)
 
     def make_room(self, near: bool, fits: Callable[[], bool], let_go: Callable[[Entry], None]) -> bool:
         """Calls `let_go` on one place's idle entries, least recently used first, until it fits; returns if so."""

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from safelight.environment import Environment
 from safelight.families import Families, load_families
+from safelight.graph.plan import Ask
+from safelight.protocol.graph import PlannedMemory
 from safelight.sdk.context import T
 from safelight.sdk.memory import is_out_of_memory
 from safelight.sdk.models import ModelRef, Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
 
 from .entries import ModelEntry
-from .hardware import Numerics, numerics, thread_count
+from .hardware import Numerics, attend_by, numerics, thread_count
 from .held import Held, Key, LoadedModel, Value, described
 from .hub import Progress
 from .index import Index
@@ -26,7 +30,9 @@ from .layout import Layout, read_json
 from .library import Library
 from .making import created
 from .manager import Manager
-from .memory import SPARE, Memory, give_back, no_room
+from .memory import Memory, device_budget, give_back, memory_way
+from .offloading import PACKED, no_float8, pack
+from .room import Room
 from .shelf import Entry, Shelf
 from .trees import Trees
 
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     import torch
 
     from .components import Loaded
+    from .lora import Attached
     from .weights import Target
 
 log = logging.getLogger(__name__)
@@ -85,11 +92,11 @@ class ModelStore:
             offline=self._environment.offline,
             allow_pickle=self._environment.allow_pickle,
         )
-        self._memory = memory or Memory()
+        self._memory = memory or Memory(device_budget=device_budget(self._environment))
         self._lock = threading.RLock()
         self._shelf = Shelf()
-        self._scratches = threading.local()
         self._numerics = here
+        self._room = Room(self._shelf, self._memory, self._here, memory_way(self._environment), self._lock)
 
     def find(self, name: str, kind: str = "") -> Source:
         return self._library.find(name, kind)
@@ -134,7 +141,7 @@ class ModelStore:
         with self._lock:
             for entry in list(self._shelf):
                 if not entry.users:
-                    self._drop(entry)
+                    self._room.drop(entry)
             give_back()
 
     def device(self) -> tuple[torch.device, torch.dtype]:
@@ -146,6 +153,13 @@ class ModelStore:
     def create(self, name: str) -> AbstractContextManager[Path]:
         return created(self._library.folders[0], name)
 
+    def needs(self, asks: Mapping[str, Ask]) -> dict[str, PlannedMemory]:
+        """What nodes need in memory, for a plan; see `Needs`. Loads nothing, and imports no torch."""
+        from .needs import Needs
+
+        here = self._numerics or numerics(self._home, self._environment)
+        return Needs(self._library, self._memory, here)(asks)
+
     @contextmanager
     def lease(self, ref: ModelRef[Any], scratch: int = 0) -> Iterator[Held]:
         """Loads what the recipe says and keeps it in memory for the block; `scratch` bytes are kept free beside it.
@@ -156,77 +170,74 @@ class ModelStore:
         Raises:
             ProblemError: the files are not there or do not fit, or (`out_of_memory`) there is no room.
         """
-        # What one thread holds at a time computes together, one after the other.
         from .components import leased
 
-        together: list[int] = self._scratches.__dict__.setdefault("held", [])
-        together.append(scratch)
+        room = self._room
+        room.scratches.append(scratch)
         entry: Entry | None = None
         try:
             with self._lock:
-                entry = self._take(ref, max(together))
+                entry = self._take(ref, max(room.scratches))
+                room.held.append(entry)
             value: Loaded = entry.value.loaded
-            settings = {**value.settings, "warnings": entry.value.attached.warnings(entry.state)}
-            component = leased(ref, value, self.families)
+            attached: Attached = entry.value.attached
+            settings = {**value.settings, "warnings": attached.warnings(entry.state[0])}
+            if _ranged(entry.state[0]):
+                settings["switch"] = attached.at
+            component = leased(ref, value, self.families, settings)
             held = Held(component, value.device, value.dtype, MappingProxyType(settings))
             yield held
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            raise self._no_room(ref, None, scratch) from error
+            raise room.lacking(ref, None, scratch) from error
         finally:
-            together.remove(scratch)
+            room.scratches.remove(scratch)
             if entry is not None:
-                self._give_up(entry)
+                room.held.remove(entry)
+                self._give_up(entry, ref)
 
-    def _give_up(self, entry: Entry) -> None:
+    def _give_up(self, entry: Entry, ref: ModelRef[Any]) -> None:
         with self._lock:
             entry.users -= 1
-            if not entry.users and entry.state:
+            if entry.users:
+                return
+            if entry.state[0]:
                 entry.value.attached.turn_off()
-                entry.state = ()
+            entry.state = ((), None)
+            if entry.near and self._room.way(ref.running) == "swap":
+                self._room.put_away(entry)
 
-    def retry(self, attempt: Callable[[], T]) -> T:
-        try:
-            return attempt()
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-        # Outside the handler: the error holds the frames, and so the tensors, of the attempt that failed.
-        log.info("memory ran out; trying again without the models that are not in use")
-        self._let_go()
-        return attempt()
-
-    def _let_go(self) -> None:
-        """Takes from the device, or where the CPU computes out of memory, every component that nobody holds."""
-        own = self._here().device != "cpu"
-        with self._lock:
-            for entry in list(self._shelf):
-                if not entry.users and entry.near:
-                    (self._put_away if own else self._drop)(entry)
-            give_back()
+    def retry(self, attempt: Callable[[], T], tell: Callable[[Problem], None] = lambda _: None) -> T:
+        return self._room.retry(attempt, tell)
 
     def _take(self, ref: ModelRef[Any], scratch: int) -> Entry:
         patches = tuple(patch for patch in ref.patches if patch.weight)
         target, layout = self._target(ref)
         # The same files are other modules to another family only where it says how they are put together.
         family = ref.family if ref.kind == "TextEncoder" else ""
-        key = Key(ref.kind, ref.source, ref.beside, family, str(target.dtype))
+        key = Key(ref.kind, ref.source, ref.beside, family, str(target.dtype), ref.running.storage)
+        state = (patches, ref.running)
         idle = [entry for entry in self._shelf.of(key) if not entry.users]
-        shared = [entry for entry in self._shelf.of(key) if entry.users and entry.state == patches]
+        shared = [entry for entry in self._shelf.of(key) if entry.users and entry.state == state]
+        if _ranged(patches):
+            # What is on changes from step to step, so only one run may look.
+            shared = [entry for entry in shared if entry.thread == threading.get_ident()]
         entry = (shared or idle or [None])[0]
         if entry is None:
             entry = self._load(ref, key, target, layout or self._layout(ref), scratch)
         # Held from here on, so that making room for its LoRAs does not take it away.
         entry.users += 1
         try:
-            self._bring_near(entry, ref, target, scratch)
+            self._room.bring_near(entry, ref, scratch)
             if not shared:
+                entry.thread = threading.get_ident()
                 self._patch(entry, ref, patches)
+                entry.state = state
         except BaseException:
             entry.users -= 1
             if not entry.users:
-                self._drop(entry)
+                self._room.drop(entry)
             raise
         self._shelf.touch(entry)
         return entry
@@ -242,6 +253,8 @@ class ModelStore:
         precision: str = ref.precision
         if precision == "auto":
             precision = here.vae if ref.kind == "VAE" else here.precision
+            if ref.kind == "Upscaler" and precision == "bfloat16":
+                precision = here.kind.images
             if ref.kind == "VAE" and precision == "float16":
                 layout = self._library.layout(ref.source)
                 part = layout.parts.get("vae") or layout.parts[""]
@@ -252,11 +265,14 @@ class ModelStore:
         dtype = cast("torch.dtype", getattr(torch, precision))
         # Tensor cores read kernels channel by channel; on CPUs the order was measured to make no difference, and the
         # weights can stay where they are mapped.
-        return Target(dtype, device, channels_last=device.type == "cuda" and dtype != torch.float32), layout
+        return Target(dtype, device, channels_last=here.kind.channels_last and dtype != torch.float32), layout
 
     def _layout(self, ref: ModelRef[Any]) -> Layout:
-        """The files of a recipe: text encoders in files of their own are one layout."""
+        """The files of a recipe: text encoders in files of their own are one layout, and so are two denoisers."""
         first, *others = (self._library.layout(source) for source in (ref.source, *ref.beside))
+        if first.kind == "unet" and others:
+            parts = {**first.parts, **{f"transformer_{place + 2}": one.parts[""] for place, one in enumerate(others)}}
+            return msgspec.structs.replace(first, parts=parts)
         if first.kind != "text_encoder":
             return first
         parts = {name: part for layout in (*reversed(others), first) for name, part in layout.parts.items()}
@@ -270,97 +286,62 @@ class ModelStore:
             count = thread_count(self._environment)
             if count < torch.get_num_threads():
                 torch.set_num_threads(count)
+            if self._numerics.attention:
+                attend_by(self._numerics.attention)
         return self._numerics
 
     def _load(self, ref: ModelRef[Any], key: Key, target: Target, layout: Layout, scratch: int) -> Entry:
-        from .components import load, weights_of
+        from .components import load
+        from .lora import Attached
+        from .needs import weight_bytes
         from .quiet import quiet
-        from .weights import stored_bytes
+        from .weights import Target
 
-        files = [file for part in weights_of(ref.kind, layout) for file in part.weights]
-        prefixes = ("",)
-        if layout.single and layout.kind == "pipeline":
-            prefixes = self.families.require(layout.family or layout.candidates[0]).prefixes(ref.kind)
-        size = stored_bytes(files, target.dtype.itemsize, prefixes)
-        self._ensure(ref, size, scratch, target.device)
+        room = self._room
+        size = weight_bytes(ref.kind, layout, target.dtype.itemsize, self.families)
+        packed = ref.running.storage == "float8" and ref.kind in PACKED
+        if packed and not self._here().kind.float8:
+            raise no_float8(target.device.type)
+        # What comes to the device in pieces never lies on it whole, and what is packed not before it is.
+        aside = room.may_offload(ref) and (packed or not room.fits_whole(ref, size, scratch))
+        if aside:
+            room.make_main_room(size)
+        else:
+            room.ensure(ref, size, scratch)
+        placed = Target(target.dtype, room.main if aside else target.device, target.channels_last)
 
         def attempt() -> Loaded:
             with quiet():
-                return load(ref.kind, layout, target, self.families)
+                return load(ref.kind, layout, placed, self.families)
 
-        loaded = self._retried(attempt, ref, size, scratch)
-        from .lora import Attached
-
-        entry = Entry(key, Value(loaded, Attached(loaded)), loaded.bytes(), state=())
+        loaded = room.retried(attempt, ref, size, scratch)
+        loaded.device, loaded.main = target.device, room.main
+        if packed:
+            pack(loaded.modules.values(), target.dtype)
+            loaded.packed = True
+        entry = Entry(key, Value(loaded, Attached(loaded)), loaded.bytes(), near=not aside, state=((), None))
         self._shelf.add(entry)
         log.info("loaded %s of %s: %.0f MB in %s", ref.kind, ref.source.name, entry.bytes / 1e6, target.dtype)
         return entry
 
-    def _retried(self, attempt: Callable[[], T], ref: ModelRef[Any], size: int, scratch: int) -> T:
-        """As `retry`; a second failure is a Problem."""
-        try:
-            return self.retry(attempt)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            raise self._no_room(ref, size, scratch) from error
-
-    def _ensure(self, ref: ModelRef[Any], size: int, scratch: int, device: torch.device) -> None:
-        """Makes room for `size` bytes of weights and `scratch` beside them.
-
-        Raises:
-            ProblemError: `out_of_memory`, when there is none even with everything idle let go.
-        """
-        own = device.type != "cpu"
-
-        def fits() -> bool:
-            budget = self._memory.budget(own) - self._shelf.bytes(near=True) >= size
-            return budget and self._memory.free(device) >= size + scratch + (SPARE if own else 0)
-
-        if self._shelf.make_room(True, fits, self._put_away if own else self._drop):
-            return
-        give_back()
-        if self._memory.free(device) + self._memory.swap(device) < size + scratch:
-            raise self._no_room(ref, size, scratch)
-
-    def _put_away(self, entry: Entry) -> None:
-        """From the device to main memory, or out of it where there is no room for it either."""
-        import torch
-
-        def fits() -> bool:
-            room = self._memory.budget(False) - self._shelf.bytes(near=False)
-            return min(room, self._memory.free(torch.device("cpu"))) >= entry.total
-
-        if self._shelf.make_room(False, fits, self._drop):
-            entry.value.loaded.move(torch.device("cpu"))
-            entry.near = False
-        else:
-            self._drop(entry)
-
-    def _bring_near(self, entry: Entry, ref: ModelRef[Any], target: Target, scratch: int) -> None:
-        if entry.near:
-            if scratch:
-                self._ensure(ref, 0, scratch, target.device)
-            return
-        self._ensure(ref, entry.total, scratch, target.device)
-        self._retried(lambda: entry.value.loaded.move(target.device), ref, entry.total, scratch)
-        entry.near = True
-
     def _patch(self, entry: Entry, ref: ModelRef[Any], patches: tuple[Patch, ...]) -> None:
         from .quiet import quiet
 
-        attached = entry.value.attached
-        for source in {patch.source: None for patch in patches}:
-            if source in attached.sources:
-                continue
-            layout = self._lora(source, ref)
-            with quiet():
-                attached.attach(source, layout.parts[""].weights[0], self.families.require(ref.family))
-            entry.extras[source] = entry.value.loaded.bytes() - entry.total
-        self._trim_loras(entry, patches)
+        attached: Attached = entry.value.attached
+        new = [source for source in {patch.source: None for patch in patches} if source not in attached.sources]
+
+        def attach() -> None:
+            for source in new:
+                layout = self._lora(source, ref)
+                with quiet():
+                    attached.attach(source, layout.parts[""].weights[0], self.families.require(ref.family))
+                entry.extras[source] = entry.value.loaded.bytes() - entry.total
+            self._trim_loras(entry, patches)
+
+        if new:
+            self._room.change(entry, attach)
         if patches:
             attached.turn_on(patches)
-        entry.state = patches
 
     def _lora(self, source: Source, ref: ModelRef[Any]) -> Layout:
         layout = self._library.layout(source)
@@ -382,16 +363,9 @@ class ModelStore:
             entry.value.attached.detach(source)
             del entry.extras[source]
 
-    def _drop(self, entry: Entry) -> None:
-        self._shelf.remove(entry)
-        entry.value = None
 
-    def _no_room(self, ref: ModelRef[Any], size: int | None, scratch: int) -> ProblemError:
-        import torch
-
-        device = torch.device(self._here().device)
-        held = sum(entry.total for entry in self._shelf if entry.users)
-        return no_room(ref, device.type, (size or 0) + scratch, self._memory.free(device), held)
+def _ranged(patches: Sequence[Patch]) -> bool:
+    return any(patch.ranged for patch in patches)
 
 
 def wrong_family(name: str, given: str, wanted: str) -> ProblemError:

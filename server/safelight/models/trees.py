@@ -37,6 +37,8 @@ PLACES: Mapping[str, str] = {
     "image_encoder": "clip_vision",
     "text_encoder": "text_encoders",
     "embedding": FOLDER,
+    "upscaler": "upscale_models",
+    "preprocessor": "preprocessors",
 }
 """The subfolder that a model of a kind is placed in when it is fetched."""
 
@@ -52,6 +54,11 @@ _ROWS: Mapping[Like, tuple[tuple[str, str], ...]] = {
     "comfyui": (
         *((f"models/{name}", name) for name in _COMFYUI),
         *((f"models/{old}", new) for old, new in _SAME.items()),
+        # Where the packs of preprocessors and of face repair keep theirs.
+        ("custom_nodes/comfyui_controlnet_aux/ckpts", "preprocessors"),
+        ("models/preprocessors", "preprocessors"),
+        ("models/sams", "preprocessors"),
+        ("models/facerestore_models", "upscale_models"),
     ),
     "a1111": (
         ("models/Stable-diffusion", "checkpoints"),
@@ -65,13 +72,16 @@ _ROWS: Mapping[Like, tuple[tuple[str, str], ...]] = {
         ("models/ESRGAN", "upscale_models"),
         ("models/RealESRGAN", "upscale_models"),
         ("models/SwinIR", "upscale_models"),
+        ("models/GFPGAN", "upscale_models"),
+        ("models/Codeformer", "upscale_models"),
+        ("extensions/sd-webui-controlnet/annotator/downloads", "preprocessors"),
         ("models/hypernetworks", "hypernetworks"),
         ("embeddings", FOLDER),
     ),
     # Where it has installed models by kind; those that it only knows the place of are in its database.
     "invokeai": tuple(
-        (f"models/{base}/{kind}", place)
-        for base in ["any", "sd-1", "sd-2", "sd-3", "sdxl", "sdxl-refiner", "flux"]
+        (f"models{base}/{kind}", place)
+        for base in ["/any", "/sd-1", "/sd-2", "/sd-3", "/sdxl", "/sdxl-refiner", "/flux"]
         for kind, place in (
             ("main", "checkpoints"),
             ("vae", "vae"),
@@ -156,7 +166,7 @@ class Trees:
     def _read(self) -> Kept:
         try:
             return msgspec.json.decode(self._file.read_bytes(), type=Kept)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             message = f"{self._file} cannot be read: {error}."
             hint = "Mend it, or remove it and add your model folders again: `safelight models add FOLDER`."
             problem = Problem(code="config_damaged", message=message, hint=hint, value=str(self._file))

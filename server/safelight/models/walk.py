@@ -13,11 +13,18 @@ from .headers import SAFETENSORS
 from .pickles import PICKLES
 from .trees import Mount
 
+INDEXES = ("model_index.json", "modular_model_index.json")
+"""The files that name the parts of a model: that of a pipeline of diffusers, and that of modular blocks."""
 _DEPTH = 6
 WEIGHTS = (SAFETENSORS, ".sft", ".gguf", *PICKLES)
 _PREVIEWS = tuple(f"{preview}{ending}" for preview in (".preview", "") for ending in (".png", ".jpg", ".jpeg", ".webp"))
 _NOTES = (".civitai.info", ".json", ".metadata.json", ".cm-info.json")
 _IN_FOLDER = ("preview.png", "preview.jpg", "preview.webp")
+
+
+def index_file(root: Path) -> Path | None:
+    """The file of a folder that names the parts of a model; None for a folder without one."""
+    return next((path for path in (root / name for name in INDEXES) if path.is_file()), None)
 
 
 class Found(NamedTuple):
@@ -98,7 +105,7 @@ def _below(mount: Mount, folder: Path, depth: int, above: frozenset[tuple[int, i
 
 def _is_model(folder: Path, prefix: str) -> bool:
     """Whether a folder is a model rather than holds some; the top of our own folders never is."""
-    return bool(prefix) and ((folder / "model_index.json").is_file() or (folder / "config.json").is_file())
+    return bool(prefix) and (index_file(folder) is not None or (folder / "config.json").is_file())
 
 
 def _file(name: str, path: Path, names: set[str]) -> Found:

@@ -14,6 +14,7 @@ from safelight.sdk.problem import Problem, ProblemError
 from .gguf_files import Unreadable, gguf_tensors, is_gguf
 from .headers import Header, TensorEntry, damaged, is_pickle, is_safetensors, read_header
 from .pickles import load as read_pickle
+from .recognise import refuse_packed
 
 if TYPE_CHECKING:
     import torch
@@ -83,6 +84,7 @@ def _safetensors(file: Path, target: Target, wanted: Callable[[str], bool] | Non
     from safetensors import SafetensorError, safe_open
 
     header = read_header(file)
+    refuse_packed(str(file), header)
     names = sorted(header.tensors, key=lambda name: header.tensors[name].data_offsets)
     try:
         opened = safe_open(file, framework="pt")
@@ -108,14 +110,20 @@ def _safetensors(file: Path, target: Target, wanted: Callable[[str], bool] | Non
             found = scratch[:size].view(dtype).view(entry.shape)
             scale = next((key for ending in SCALES if (key := name.rpartition(".")[0] + ending) in header.tensors), "")
             if scale and name.endswith(".weight") and dtype.itemsize == 1:
-                found = _scaled(found, mapped.get_tensor(scale))
+                found = _scaled(file, found, mapped.get_tensor(scale))
             yield name, target.place(found)
 
 
-def _scaled(tensor: Tensor, scale: Tensor) -> Tensor:
+def _scaled(file: Path, tensor: Tensor, scale: Tensor) -> Tensor:
     """Numbers in eight bits times what they were divided by: one number, or one for each row."""
     import torch
 
+    if scale.numel() != 1 and (scale.numel() != tensor.shape[0] or scale.shape[0] != tensor.shape[0]):
+        message = (
+            f"{file} holds weights of {tuple(tensor.shape)} with scales of {tuple(scale.shape)}, which are not read."
+        )
+        hint = "Get the same model in float16, bfloat16 or fp8 with one scale for each matrix, or as GGUF."
+        raise ProblemError(Problem(code="unsupported_weights", message=message, hint=hint, value=str(file)))
     rows = scale.to(torch.float32).reshape(-1, *[1] * (tensor.dim() - 1)) if scale.numel() > 1 else scale.float()
     return tensor.to(torch.float32) * rows
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 from safelight.sdk.problem import Problem
 
 from .common import Body, WorkflowDocument
+from .imports import ImportReport
 from .records import GalleryItem
 
 
@@ -77,7 +78,9 @@ class Uploaded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """The workflow inside a file; `problems` are those of opening it."""
+    """The workflow inside a file; `problems` are those of opening it. `report` tells what became of one of another
+    program."""
 
     document: WorkflowDocument
     problems: list[Problem] = []
+    report: ImportReport | None = None

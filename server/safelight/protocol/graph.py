@@ -39,7 +39,8 @@ class ConnectionRules(msgspec.Struct, frozen=True, kw_only=True):
 class CatalogueAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """All installed nodes, the packs they came from, the rules of connecting, and the media: how files are shown.
 
-    Of media that share a media type the first one has it. `digest` changes with the content.
+    Of media that share a media type the first one has it. `images` are the ids of nodes that have a small image, with
+    an example inside. `digest` changes with the content.
     """
 
     digest: str
@@ -47,6 +48,7 @@ class CatalogueAnswer(msgspec.Struct, frozen=True, kw_only=True):
     packs: list[PackState]
     rules: ConnectionRules
     media: list[MediumInfo] = []
+    images: list[str] = []
 
 
 class TextsAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,15 +99,32 @@ class PlannedTurns(msgspec.Struct, frozen=True, kw_only=True):
     run: int
 
 
+class PlannedMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node needs in memory, as far as it is known before the run, in bytes.
+
+    `weights` are those of its models, `working` the activations of the largest step beside them, `room` what models may
+    take on `device`. `way` is how they are held: `whole` beside all others of the run, `swap` whole while the others
+    are out of the way, `offload` block by block from main memory; `lacking` is for what will hardly fit in any way.
+    """
+
+    device: str
+    weights: int
+    working: int
+    room: int
+    way: Literal["whole", "swap", "offload", "lacking"]
+
+
 class PlanNode(msgspec.Struct, frozen=True, kw_only=True):
     """What will become of a node: `cached`, `run`, `unknown` (below a choice not yet made), `off`, `unneeded`.
 
-    `seconds` is what it took last time, `turns` what is known of an instance that is repeated.
+    `seconds` is what it took last time, `turns` what is known of an instance that is repeated. `memory` is for
+    nodes that run with models.
     """
 
     status: Literal["cached", "run", "unknown", "off", "unneeded"]
     seconds: float | None = None
     turns: PlannedTurns | None = None
+    memory: PlannedMemory | None = None
 
 
 class PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):

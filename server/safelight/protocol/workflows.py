@@ -28,10 +28,14 @@ class RenameBody(Body, kw_only=True):
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True):
-    """A workflow that comes with the program. `image` is the address of a small WebP image, if there is one."""
+    """A workflow that comes with the program, and the heading that it is offered under: they come in that order.
+
+    `image` is the address of a small WebP image, if there is one.
+    """
 
     name: str
     title: str
     description: str
     nodes: int
     image: str = ""
+    group: str = ""

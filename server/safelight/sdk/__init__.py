@@ -2,8 +2,8 @@
 
 from .context import Context, DenoiserModel, Files, Lease, Models, TextModel
 from .lazy import Lazy
-from .leased import FamilyFacts, Presets, SampleRequest, VAEModel, VideoVAEModel
-from .marker import value
+from .leased import FamilyFacts, PreprocessorModel, Presets, SampleRequest, UpscalerModel, VAEModel, VideoVAEModel
+from .marker import added, value
 from .media import Format, Measures, Media, MediaFile
 from .memory import is_out_of_memory
 from .models import (
@@ -13,13 +13,17 @@ from .models import (
     Embedding,
     ImageEncoder,
     IPAdapter,
-    Kind,
+    MemoryWay,
     ModelRef,
     Patch,
     Pipeline,
     Precision,
+    Preprocessor,
+    Reader,
+    Running,
     Source,
     TextEncoder,
+    Upscaler,
 )
 from .node import InputSpec, Migration, NodeDefinitionError, NodeSpec, NodeType, OutputSpec, node, node_type
 from .pack import Catalogue, load_packs
@@ -37,8 +41,10 @@ from .values import (
     Latent,
     Mask,
     Mesh,
+    Noise,
     Prompt,
     Shown,
+    Sigmas,
     Video,
 )
 from .widgets import Choice, Color, FilePick, Items, ModelPick, Number, Seed, Slider, Text, Toggle
@@ -71,7 +77,6 @@ __all__ = [
     "ImageEncoder",
     "InputSpec",
     "Items",
-    "Kind",
     "Latent",
     "Lazy",
     "Lease",
@@ -79,6 +84,7 @@ __all__ = [
     "Measures",
     "Media",
     "MediaFile",
+    "MemoryWay",
     "Mesh",
     "Migration",
     "ModelPick",
@@ -87,28 +93,37 @@ __all__ = [
     "NodeDefinitionError",
     "NodeSpec",
     "NodeType",
+    "Noise",
     "Number",
     "OutputSpec",
     "Patch",
     "Pipeline",
     "PortType",
     "Precision",
+    "Preprocessor",
+    "PreprocessorModel",
     "Presets",
     "Problem",
     "ProblemError",
     "Prompt",
+    "Reader",
+    "Running",
     "SampleRequest",
     "Seed",
     "Shown",
+    "Sigmas",
     "Slider",
     "Source",
     "Text",
     "TextEncoder",
     "TextModel",
     "Toggle",
+    "Upscaler",
+    "UpscalerModel",
     "VAEModel",
     "Video",
     "VideoVAEModel",
+    "added",
     "can_connect",
     "is_out_of_memory",
     "load_packs",

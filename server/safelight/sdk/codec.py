@@ -12,7 +12,10 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .marker import fields_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,8 +88,7 @@ class Codec:
             return {"$bytes": base64.b64encode(value).decode()}
         name = getattr(type(value), "__value_name__", None)
         if name is not None and self._classes.get(name) is type(value):
-            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-            return {"$type": name, **{key: self._encode(part, tensors) for key, part in fields.items()}}
+            return {"$type": name, **{key: self._encode(part, tensors) for key, part in fields_of(value).items()}}
         if is_tensor(value):
             key = f"t{len(tensors)}"
             tensors[key] = value.detach()
@@ -135,11 +137,19 @@ def hash_bytes(data: bytes | memoryview) -> str:
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
 
 
+def hash_file(path: Path) -> str:
+    """The same of what is in a file, read piece by piece. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).hexdigest()
+
+
 def tensor_bytes(tensor: Tensor) -> memoryview:
     """The raw bytes of a tensor, row-major. Not copied when it lies on the CPU and contiguous."""
     import torch
 
-    flat = tensor.detach().to("cpu").contiguous().reshape(-1)
+    whole = tensor.detach().to("cpu").contiguous()
+    # Not by reshape: a single number of a larger tensor counts as contiguous, and keeps that tensor's step.
+    flat = whole.as_strided((whole.numel(),), (1,))
     return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
 
 

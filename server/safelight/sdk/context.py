@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
-from .leased import FamilyFacts, Presets, SampleRequest, VAEModel
+from .leased import FamilyFacts, PreprocessorModel, Presets, SampleRequest, UpscalerModel, VAEModel
 from .media import Media
-from .models import VAE, Denoiser, ModelRef, Source, TextEncoder
+from .models import VAE, Denoiser, ModelRef, Preprocessor, Source, TextEncoder, Upscaler
 from .problem import Problem
 from .values import File
 
@@ -108,7 +108,7 @@ class Models(Protocol):
         ...
 
     def encoder(self, source: Source) -> str:
-        """Which text encoder a file of its own holds: `clip_l`, `clip_h`, `clip_g` or `t5`; empty for anything else."""
+        """Which text encoder a file of its own holds: a key of `TEXT_ENCODERS`; empty for anything else."""
         ...
 
     @property
@@ -123,6 +123,12 @@ class Models(Protocol):
     @overload
     def lease(self, ref: ModelRef[VAE], scratch: int = 0) -> AbstractContextManager[Lease[VAEModel]]: ...
     @overload
+    def lease(self, ref: ModelRef[Upscaler], scratch: int = 0) -> AbstractContextManager[Lease[UpscalerModel]]: ...
+    @overload
+    def lease(
+        self, ref: ModelRef[Preprocessor], scratch: int = 0
+    ) -> AbstractContextManager[Lease[PreprocessorModel]]: ...
+    @overload
     def lease(self, ref: ModelRef[Any], scratch: int = 0) -> AbstractContextManager[Lease[Any]]: ...
     def lease(self, ref: ModelRef[Any], scratch: int = 0) -> AbstractContextManager[Lease[Any]]:
         """Loads what the recipe says and keeps it in memory for the block; `scratch` bytes are kept free beside it.
@@ -133,9 +139,10 @@ class Models(Protocol):
         """
         ...
 
-    def retry(self, attempt: Callable[[], T]) -> T:
+    def retry(self, attempt: Callable[[], T], tell: Callable[[Problem], None] = ...) -> T:
         """What `attempt` gives. When memory runs out in it, every model that nobody holds is let go and it is called
-        once more, so it must leave nothing half done behind.
+        once more, so it must leave nothing half done behind. Where that is not enough, what this thread holds on a
+        device comes there in pieces from then on, which is told by a warning, and it is called a last time.
         """
         ...
 

@@ -7,6 +7,7 @@ camera says, in sRGB, with its transparency.
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,22 @@ FORMATS = (
 """All that is read. Pillow knows more; some of those start other programs, or were hardly tried on hostile files."""
 
 _ORIENTATION = 0x0112
+_STREAMED_SIZE = 0xFFFFFFFF
+
+
+def what_is_wrong(error: Exception, data: bytes) -> str:
+    """Of a file that Pillow could not decode: its own words speak of buffers and decoder objects."""
+    cut = isinstance(error, EOFError | IndexError | struct.error) or "truncated" in str(error).lower()
+    return "it breaks off" if cut or (data[:4] == b"RIFF" and riff_breaks_off(data)) else "it is damaged"
+
+
+def riff_breaks_off(data: bytes) -> bool:
+    """Whether a RIFF file ends before it says. Its last byte may be padding, which some programs leave out; what is
+    streamed does not know how long it will be."""
+    if len(data) < 8:
+        return True
+    (size,) = struct.unpack_from("<I", data, 4)
+    return size != _STREAMED_SIZE and 8 + size > len(data) + 1
 
 
 class ImageFault(ValueError):
@@ -153,7 +170,7 @@ def read_image(source: Path | bytes, *, near: int = 0) -> ImageFile:
     except (Image.DecompressionBombError, MemoryError) as error:
         raise ImageFault("too_large", "far too many") from error
     except Exception as error:  # Pillow raises all sorts of things for files that are broken on purpose
-        raise ImageFault("damaged", str(error) or "it is damaged") from error
+        raise ImageFault("damaged", what_is_wrong(error, data)) from error
 
 
 def _unpacked(image: Any, data: bytes, form: Format, near: int) -> ImageFile:

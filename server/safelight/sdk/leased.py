@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
     from .values import Conditioning, Guider, Latent
 
-TEXT_ENCODERS = {"clip_l": "CLIP-L", "clip_h": "CLIP-H", "clip_g": "CLIP-G", "t5": "T5"}
+TEXT_ENCODERS = {
+    "clip_l": "CLIP-L",
+    "clip_h": "CLIP-H",
+    "clip_g": "CLIP-G",
+    "t5": "T5",
+    "umt5": "UMT5",
+    "qwen3": "Qwen3",
+}
 """Text encoders that may lie in files of their own, as `text_sorts` has them, and what they are called."""
 
 
@@ -44,7 +51,13 @@ class SampleRequest:
     unless it holds noise already (`latent.noise`). `leave_noise` keeps the noise of a schedule that stops early.
     `part` says that the run is one of several that share a schedule, so ranges of prompts count from its beginning.
     `guidance` of 1 or less means none, `guider` is how it is done (None: the usual way); `rescale` (0..1) brings the
-    contrast back to that without guidance. Image k of the batch has the noise of `seed` + k.
+    contrast back to that without guidance. Image k of the batch has the noise of `seed` + k, unless `noise`
+    (B, C, H, W), of a mean of 0 and a deviation of 1, takes its place.
+
+    `sigmas` are the noise levels before each step and after the last one, in the place of those of the scheduler, which
+    is not looked at then; `steps` is one less than there are. With `invert` the latent is followed the other way, up
+    to the noise that it would be made of, and that is what comes back; the number is how often a step is made over to
+    meet the step down again.
     """
 
     positive: Conditioning
@@ -62,11 +75,14 @@ class SampleRequest:
     leave_noise: bool = False
     part: bool = False
     guider: Guider | None = None
+    noise: Tensor | None = None
+    sigmas: tuple[float, ...] = ()
+    invert: int = 0
 
 
 class FamilyFacts(Protocol):
     """What is known of a family without a model in memory. `space` names its latents: families of one space exchange
-    them."""
+    them. `alike` is another space whose VAEs look the same in a file; empty for most."""
 
     @property
     def id(self) -> str: ...
@@ -75,8 +91,20 @@ class FamilyFacts(Protocol):
     @property
     def space(self) -> str: ...
     @property
+    def alike(self) -> str: ...
+    @property
     def frames(self) -> int:
         """Frames of a video that a cell of its latents stands for; 1 for images."""
+        ...
+
+    @property
+    def in_two(self) -> bool:
+        """Whether its models may have two denoisers, one for much noise and one for little."""
+        ...
+
+    @property
+    def caches_steps(self) -> bool:
+        """Whether its denoisers can leave out what a step hardly changes (`ModelRef.step_cache`)."""
         ...
 
     def text_sorts(self) -> tuple[tuple[str, bool], ...]:
@@ -116,23 +144,66 @@ class VAEModel(Protocol):
         ...
 
 
+class UpscalerModel(Protocol):
+    """A network from images to images in memory. `scale` is how many times larger it makes them (1: it mends them),
+    `tiled` that an image may be given in pieces, `faces` that it mends a face of 512 x 512 pixels cut out upright."""
+
+    @property
+    def scale(self) -> int: ...
+    @property
+    def tiled(self) -> bool: ...
+    @property
+    def faces(self) -> bool: ...
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, H, W, 3) in 0..1 to (B, scale * H, scale * W, 3) in 0..1, float32 on the CPU."""
+        ...
+
+
+class PreprocessorModel(Protocol):
+    """A network in memory that reads images for others. `sort` is which one: 'hed', or the class of transformers.
+
+    `annotator` is what controlnet-aux makes of it, None for models of transformers; those have a `processor`. `name` is
+    that of its file or folder.
+    """
+
+    @property
+    def sort(self) -> str: ...
+    @property
+    def network(self) -> Any: ...
+    @property
+    def annotator(self) -> Any: ...
+    @property
+    def processor(self) -> Any: ...
+    @property
+    def name(self) -> str: ...
+
+
 @runtime_checkable
 class VideoVAEModel(VAEModel, Protocol):
     """An autoencoder of videos in memory: its latents are (B, C, t, h, w).
 
     The first cell in time stands for one frame and each further one for `frames`. `native_frames` is the number of
-    frames that it was made for, `fps` how many of them are shown in a second. `decode` and `encode` take images as
-    videos of one frame each, with latents (B, C, h, w).
+    frames that it was made for, `fps` how many of them are shown in a second. `greys` says that models of it look at
+    the latent of a whole video where frames are given, grey between them; else only at that of the first frame.
+    `decode` and `encode` take images as videos of one frame each, with latents (B, C, h, w).
     """
 
     @property
     def frames(self) -> int: ...
     @property
+    def greys(self) -> bool: ...
+    @property
     def native_frames(self) -> int: ...
     @property
     def fps(self) -> float: ...
 
-    def decode_frames(self, samples: Tensor) -> Iterator[Tensor]:
-        """The frames of one latent (1, C, t, h, w) as samplers have it, a cell in time after the other: pieces
-        (n, H, W, 3) in 0..1, float32 on the CPU. Only one piece is in memory at once."""
+    def decode_frames(self, samples: Tensor, tile: int = 0) -> Iterator[Tensor]:
+        """The frames of one latent (1, C, t, h, w) as samplers have it, some cells in time after the others: pieces
+        (n, H, W, 3) in 0..1, float32 on the CPU. Only one piece is in memory at once. `tile` is as for `decode`."""
+        ...
+
+    def encode_frames(self, pixels: Tensor) -> Tensor:
+        """The frames of one video (N, H, W, 3) in 0..1, N being 1 and a multiple of `frames`, to its latent
+        (1, C, t, h, w) as samplers take it, float32 on the CPU: the mean of the distribution."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, overload
 
@@ -9,6 +10,8 @@ BUILT_IN = ("safelight", "safelight_nodes")
 """The packages whose values have plain names."""
 
 C = TypeVar("C", bound=type[Any])
+T = TypeVar("T")
+_ADDED = "safelight.added"
 
 
 @overload
@@ -24,13 +27,28 @@ def value(cls: C | None = None, *, aliases: Iterable[str] = ()) -> C | Callable[
     Fields may hold None, bool, int, float, str, tuples, dictionaries with text keys, tensors and other values.
 
     A class that is renamed keeps its earlier names as `aliases`, written `@value(aliases=("Mesh",))`: what was kept
-    under one of them is read as this class. Names of the own package stand without it.
+    under one of them is read as this class. Names of the own package stand without it. A field that comes later is
+    `added`.
     """
     if isinstance(aliases, str):
         raise TypeError(f"@value: aliases are several: write ({aliases!r},).")
     if cls is None:
         return lambda found: _marked(found, tuple(aliases))
     return _marked(cls, ())
+
+
+def added(default: T) -> T:
+    """A field that a value class has got since values of it were kept: `size: int = added(3)`.
+
+    Where it has its default it is left out of what is kept and of the digest, so results from before are found again.
+    """
+    return dataclasses.field(default=default, metadata={_ADDED: True})
+
+
+def fields_of(found: Any) -> dict[str, Any]:
+    """The fields of a value that count: all but those that were `added` and have their default."""
+    values = ((field, getattr(found, field.name)) for field in dataclasses.fields(found))
+    return {field.name: part for field, part in values if not (_ADDED in field.metadata and part == field.default)}
 
 
 def _marked(cls: C, aliases: tuple[str, ...]) -> C:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import msgspec
+
+if TYPE_CHECKING:
+    from .values import Audio, Video
 
 
 class Format(NamedTuple):
@@ -73,6 +77,35 @@ class MediumInfo(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
 
 
+class Film(Protocol):
+    """A video in a file, of which a few frames at a time are read."""
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def content(self) -> str:
+        """A digest of the whole file."""
+        ...
+
+    def read(self, first: int, count: int) -> Video:
+        """`count` frames from number `first` on, fewer at the end, without sound.
+
+        Raises:
+            ProblemError: they cannot be decoded.
+        """
+        ...
+
+    def sound(self) -> Audio | None:
+        """All of the sound; None where there is none."""
+        ...
+
+
 class Media(Protocol):
     """The door to the media: values become files here, and files values."""
 
@@ -94,6 +127,18 @@ class Media(Protocol):
 
         Raises:
             ProblemError: it cannot be read; the problem is at the port `file`.
+        """
+        ...
+
+    def film(self, path: Path, shown: str = "") -> Film:
+        """A video whose frames are read when they are asked for. Raises ProblemError as `decode` does."""
+        ...
+
+    def join(self, parts: Sequence[bytes], audio: Audio | None = None) -> MediaFile:
+        """One video of finished MP4s that were written alike, with sound; the frames are not encoded again.
+
+        Raises:
+            ProblemError: `parts_differ`, `needs_package`.
         """
         ...
 

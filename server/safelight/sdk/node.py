@@ -383,6 +383,9 @@ def _outputs(hint: Any) -> tuple[dict[str, Described], bool]:
         raise TypeError("needs an annotation; write -> None where there is no output.")
     if hint is type(None) or hint is None:
         return {}, False
+    generic = typing.get_origin(hint)  # of a NamedTuple with type variables
+    if isinstance(generic, type) and hasattr(generic, "_fields"):
+        hint = generic
     if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
         hints = get_type_hints(hint, include_extras=True)
         found = {name: describe(hints[name]) for name in typing.cast(Any, hint)._fields}
@@ -427,7 +430,7 @@ def value_fault(kind: PortType, widget: AnyWidget | None, given: Any) -> Fault |
         faults = (value_fault(kind.args[0], None, element) for element in given)
         fault = next((fault for fault in faults if fault), None)
         return fault or (widget.complaint(given) if widget else None)
-    wanted = _WANTED.get(kind.name)
+    wanted = TYPED_IN.get(kind.name)
     if wanted is None:
         if kind.name != "Any" and not kind.var:
             message = f"{given!r} was typed in, but {kind} comes only over a link."
@@ -448,7 +451,8 @@ def value_fault(kind: PortType, widget: AnyWidget | None, given: Any) -> Fault |
 
 LARGEST = 2**63 - 1
 """The largest whole number that databases, tensors and other programs' JSON take as well."""
-_WANTED = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
+TYPED_IN = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
+"""What can be typed in where no widget says more, by the name of the type."""
 _EXAMPLES = {"int": "[1, 2, 3]", "float": "[0.5, 1.0]", "str": '["a", "b"]', "bool": "[true, false]"}
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "safelight.nodes"
+ASK_AUTHORS = "Ask the authors of the pack."
 
 
 class PackState(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +97,7 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
     """Imports every installed pack. One that fails stays listed, with the reason and the command that mends it."""
     found: dict[str, NodeType] = {}
     classes: list[type[Any]] = []
+    owners: dict[str, type[Any]] = {}
     states: list[PackState] = []
     taken: dict[str, str] = {}
     public = public_sources()
@@ -106,7 +108,7 @@ def load_packs(points: Iterable[EntryPoint] | None = None) -> Catalogue:
         sources = PackSources(modules[0], version, public) if modules else None
         own: dict[str, list[NodeType]] = {}
         for module in modules:
-            classes += value_classes(module)
+            classes += _distinct_values(value_classes(module), owners, reasons)
             for kind in nodes_of(module, point.name, sources, modules[0].__name__):
                 own.setdefault(kind.spec.id, []).append(kind)
         found |= _distinct(own, reasons)
@@ -190,6 +192,27 @@ def _distinct(own: dict[str, list[NodeType]], reasons: list[tuple[str, str]]) ->
     return good
 
 
+def _distinct_values(
+    classes: list[type[Any]], owners: dict[str, type[Any]], reasons: list[tuple[str, str]]
+) -> list[type[Any]]:
+    """The classes of a module without those that share a name, also a former one, with a class before them.
+
+    Values are kept under that name: what one module writes would be read as the class of the other. `owners` holds the
+    class of each name so far.
+    """
+    good: list[type[Any]] = []
+    for cls in classes:
+        names = (vars(cls)["__value_name__"], *vars(cls)["__value_aliases__"])
+        taken = {name: other for name in names if (other := owners.setdefault(name, cls)) is not cls}
+        if not taken:
+            good.append(cls)
+        for name, other in taken.items():
+            here, there = (f"{one.__module__}.{one.__qualname__}" for one in (cls, other))
+            why = f"Classes marked @value share the name {name!r}, so values of {here} cannot be kept: it is {there}."
+            reasons.append((why, "Rename one of the two, or use one for both."))
+    return good
+
+
 def nodes_of(
     module: ModuleType, pack: str = BUILT_IN, sources: PackSources | None = None, root: str = ""
 ) -> list[NodeType]:
@@ -233,18 +256,27 @@ def import_pack(point: EntryPoint, reasons: list[tuple[str, str]]) -> Iterator[M
         todo += [info.name for info in below if not info.name.rpartition(".")[2].startswith("_")]
 
 
+def _is_ours(file: str) -> bool:
+    return file.startswith("<frozen ") or Path(file).parent == Path(__file__).parent
+
+
 def _reason(name: str, error: BaseException) -> tuple[str, str]:
     if isinstance(error, ModuleNotFoundError) and error.name:
         return f"{name} needs the package {error.name}.", f"pip install {error.name.split('.')[0]}"
-    last = traceback.extract_tb(error.__traceback__)[-1]
+    if isinstance(error, SyntaxError) and error.filename:  # the traceback ends in the machinery of imports
+        place, line = error.filename, error.lineno
+    else:  # the line to mend is not in what was called to refuse it
+        frames = traceback.extract_tb(error.__traceback__)
+        last = next((frame for frame in reversed(frames) if not _is_ours(frame.filename)), frames[-1])
+        place, line = last.filename, last.lineno
     if isinstance(error, SystemExit):
         said = "it called exit()"
     else:
         try:
-            said = str(error) or type(error).__name__
+            said = (error.msg if isinstance(error, SyntaxError) else str(error)) or type(error).__name__
         except Exception:  # its words are foreign code, too
             said = type(error).__name__
     return (
-        f"{name} failed to import: {said} ({last.filename}:{last.lineno}).",
-        "Ask the authors of the pack.",
+        f"{name} failed to import: {said.rstrip('.')} ({place}:{line}).",
+        ASK_AUTHORS,
     )

@@ -81,6 +81,7 @@ def embeddings_in(prompt: str) -> list[str]:
     return list(dict.fromkeys(piece.embedding for piece in parse(prompt) if piece.embedding))
 
 
+_SCHEDULED = "Encode it with text.encode_schedule, which reads AND, [a|b] and [a:b:0.4] as A1111 does."
 _FOREIGN: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
         re.compile(r"<(?:lora|lyco|loha|locon|hypernet|ti):[^<>\n]{0,300}>", re.IGNORECASE),
@@ -100,18 +101,17 @@ _FOREIGN: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
         re.compile(r"(?<!\\)\[[^\[\]:|\n]{0,300}:(?:[^\[\]:|\n]{0,300}:)?\s{0,9}(?:\d{1,9}|\d{0,9}\.\d{1,9})\s{0,9}\]"),
         "changes nothing while the image is made: it is read as words, and [ ] as less weight",
-        "Encode both prompts, give each its part of the steps with text.set_range, and put them together with "
-        "text.combine.",
+        _SCHEDULED,
     ),
     (
         re.compile(r"(?<!\\)\[[^\[\]\n|]{0,300}\|[^\[\]\n]{0,300}\]"),
         "does not alternate here: it is read as words, and [ ] as less weight",
-        "Put both prompts together with text.combine.",
+        _SCHEDULED,
     ),
     (
         re.compile(r"(?<=\S)\s{1,9}AND\s{1,9}(?=\S)"),
         "parts no prompts here: it is read as a word",
-        "Encode each prompt by itself and put them together with text.combine; text.set_area has a strength for each.",
+        _SCHEDULED,
     ),
 )
 """What other programs take in a prompt and this one does not: a form, what becomes of it, and the way to the same.
@@ -120,10 +120,15 @@ Every repetition has a bound, so that no text takes longer than in proportion to
 """
 
 
-def prompt_hints(text: str) -> list[tuple[str, str]]:
-    """What in a prompt is syntax of other programs: a message that shows it, and what to do instead."""
+def prompt_hints(text: str, scheduled: bool = False) -> list[tuple[str, str]]:
+    """What in a prompt is syntax of other programs: a message that shows it, and what to do instead.
+
+    `scheduled` is for where AND, `[a|b]` and `[a:b:0.4]` are read.
+    """
     found: list[tuple[str, str]] = []
     for form, becomes, hint in _FOREIGN:
+        if scheduled and hint == _SCHEDULED:
+            continue
         match = form.search(text)
         if match:
             found.append((f"{match.group()[:100]!r} {becomes}.", hint))

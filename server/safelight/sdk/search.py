@@ -32,6 +32,9 @@ def _score(spec: NodeSpec, query: str) -> float:
     names = [name.lower() for name in (spec.id, *_further(spec))]
     if query in names:
         return 1000.0
+    run_together = _letters(query)
+    if run_together and any(_letters(name) == run_together for name in names):  # SaveImage, Save Image, save_image
+        return 900.0
     total = 0.0
     for word in query.split():
         best = max((_fit(name, word) for name in names), default=0.0)
@@ -47,6 +50,10 @@ def _fit(name: str, word: str) -> float:
     if at < 0:
         return 0.0
     return 80.0 if name == word else 60.0 if at == 0 or not name[at - 1].isalnum() else 30.0
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name))
 
 
 def _further(spec: NodeSpec) -> tuple[str, ...]:

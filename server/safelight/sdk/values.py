@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from .marker import added as new_field
 from .marker import value
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .models import ControlNet, IPAdapter, ModelRef
+    from .models import VAE, ControlNet, IPAdapter, ModelRef
 
 
 def tensor_fault(tensor: Tensor, *dimensions: int) -> str | None:
@@ -82,6 +83,8 @@ class Latent:
     the clean latent plus noise times sigma, whichever sampler made them. 0 is a finished latent.
     `size` is the (height, width) in pixels of the image that the cells hold in their upper left corner; what is beyond
     is padding, which decoding cuts off. None where the cells hold nothing else.
+    `greys` says how the mask counts where it is neither 0 nor 1: `mix` mixes what is painted with the image after each
+    step, `differential` lets a cell be painted in a last part of the steps, as large as the mask is there.
     """
 
     samples: Tensor
@@ -92,9 +95,42 @@ class Latent:
     hole: Tensor | None = None
     noise: float = 0.0
     size: tuple[int, int] | None = None
+    greys: Literal["mix", "differential"] = new_field("mix")
 
     def fault(self) -> str | None:
         return tensor_fault(self.samples, 4, 5)
+
+
+@value
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """What a sampler starts from, or adds to a latent: `samples`, (B, C, H, W) float32 of a mean near 0 and a deviation
+    near 1, (B, C, T, H, W) for videos."""
+
+    samples: Tensor
+
+    def fault(self) -> str | None:
+        return tensor_fault(self.samples, 4, 5)
+
+
+@value
+@dataclass(frozen=True)
+class Sigmas:
+    """Noise levels: before each step of a sampler, and after the last one. 0 at the end is a finished latent.
+
+    For models that predict a flow they are the share of noise, 1 to 0; for others standard deviations.
+    """
+
+    levels: tuple[float, ...]
+
+    def fault(self) -> str | None:
+        if len(self.levels) < 2:
+            return "with fewer than two levels"
+        return None if all(0 <= level < float("inf") for level in self.levels) else "with a level below 0 or infinite"
+
+    @property
+    def steps(self) -> int:
+        return len(self.levels) - 1
 
 
 @value
@@ -116,8 +152,9 @@ class Prompt:
     Usual are `embeddings` (B, tokens, channels) and `pooled` (B, channels), float32; others may be masks, token ids or
     the states of several layers.
     `strength` weighs several prompts against each other; `area` and `mask` (B, H, W) say where, `start` and `end`
-    (0..1 of the schedule) when it speaks. `size` are a family's size conditions by name, such as SDXL's `original`,
-    `crop` and `target`, as (height, width) in pixels.
+    (0..1 of the schedule) when it speaks, `spans` in which parts (from, to) of that, all where there are none. What is
+    `added` has its strength by itself: what it does to guidance is added to what others do, not averaged. `size` are a
+    family's size conditions by name, such as SDXL's `original`, `crop` and `target`, as (height, width) in pixels.
     """
 
     tensors: dict[str, Tensor]
@@ -127,6 +164,14 @@ class Prompt:
     start: float = 0.0
     end: float = 1.0
     size: dict[str, tuple[int, int]] = field(default_factory=dict)
+    spans: tuple[tuple[float, float], ...] = new_field(())
+    added: bool = new_field(False)
+
+    def speaks(self, at: float) -> bool:
+        """Whether it speaks at a place of the schedule."""
+        # Spans are counted in steps, which are not in whole fractions.
+        inside = not self.spans or any(start - 1e-6 <= at < end - 1e-6 for start, end in self.spans)
+        return inside and self.start <= at < self.end
 
     @classmethod
     def of(cls, embeddings: Tensor, pooled: Tensor | None = None, **named: Tensor) -> Prompt:
@@ -150,9 +195,13 @@ class Prompt:
 @value
 @dataclass(frozen=True, eq=False)
 class Control:
-    """A ControlNet at work: `image` (B, H, W, 3) guides with `strength` 0..2 from `start` to `end` of the schedule.
+    """A ControlNet or T2I-Adapter at work: `image` (B, H, W, 3) guides with `strength` 0..2 from `start` to `end` of
+    the schedule, inside of `mask` where there is one.
 
-    With `guess` its first residuals count a tenth, rising to the full strength at the last.
+    With `guess` its first residuals count a tenth, rising to the full strength at the last. `curve` are factors of the
+    strength for equal parts of that range, `blocks` factors for the denoiser's blocks from the finest to the middle,
+    spread over as many as there are. `type` is the kind of hint that a ControlNet of several kinds (union) is told.
+    `vae` encodes the image for those that look at latents.
     """
 
     model: ModelRef[ControlNet]
@@ -161,6 +210,11 @@ class Control:
     start: float = 0.0
     end: float = 1.0
     guess: bool = False
+    mask: Mask | None = None
+    curve: tuple[float, ...] = ()
+    blocks: tuple[float, ...] = ()
+    type: str = ""
+    vae: ModelRef[VAE] | None = new_field(None)  # noqa: RUF009  a field, not a value that all share
 
 
 @value
@@ -169,7 +223,12 @@ class Adapter:
     """An IP-Adapter at work.
 
     `embeddings`: (B, images, ...) float32 image embeddings as the adapter's projection takes them, `negative` the same
-    shape for the unguided half. `scale` 0..2; `start` and `end` are fractions of the schedule.
+    shape for the unguided half. `scale` 0..2; `start` and `end` are fractions of the schedule. `blocks` are factors of
+    the scale for parts of the denoiser, as those of a `Patch`; `mask` says where the images count.
+
+    For faces an embedding is that of a face recognition model, and behind it, flattened, what an image encoder makes of
+    the image, where the adapter looks at both. `shortcut` is then how much the image adds to who it is; None where the
+    two are seen at once. `lora` is the weight of the LoRA that such an adapter brings along.
     """
 
     model: ModelRef[IPAdapter]
@@ -178,6 +237,10 @@ class Adapter:
     scale: float = 1.0
     start: float = 0.0
     end: float = 1.0
+    blocks: tuple[tuple[str, float], ...] = ()
+    mask: Mask | None = None
+    shortcut: float | None = new_field(None)
+    lora: float = new_field(1.0)
 
 
 @value
@@ -185,9 +248,13 @@ class Adapter:
 class Guider:
     """A way of guidance: how the predictions for the two prompts are put together.
 
-    `kind` names it (`cfg`, `apg`, `tcfg`, `cfg_zero`). `momentum` (-1..1), `norm` (the longest that the difference may
-    be) and `parallel` (0..1, the share that is kept of what runs along with the prediction) belong to `apg`,
-    `zero_steps` to `cfg_zero`.
+    `kind` names it (`cfg`, `apg`, `tcfg`, `cfg_zero`, `pag`, `slg`). `momentum` (-1..1), `norm` (the longest that the
+    difference may be) and `parallel` (0..1, the share that is kept of what runs along with the prediction) belong to
+    `apg`, `zero_steps` to `cfg_zero`.
+
+    `pag` and `slg` guide away from what the denoiser predicts for the positive prompt where it is weakened, `scale`
+    strongly, on top of `cfg` and from `start` to `end` of the schedule (0..1): in the blocks `layers` (`mid`,
+    `block7`), `pag` takes out the self-attention, and `slg` the whole block.
     """
 
     kind: str
@@ -195,6 +262,10 @@ class Guider:
     norm: float = 15.0
     parallel: float = 1.0
     zero_steps: int = 1
+    scale: float = new_field(0.0)
+    layers: tuple[str, ...] = new_field(())
+    start: float = new_field(0.0)
+    end: float = new_field(1.0)
 
 
 @value
@@ -203,13 +274,23 @@ class Shown:
     """What a denoiser with more input channels is shown beside its latent, at every step.
 
     `planes` are, for the `kind` `image`, the latent (B or 1, C, H, W) of an image that is to be edited, as samplers
-    have it; for `depth` (B or 1, 1, H, W) how near each pixel is: larger is nearer, in any range. `guidance` is how
-    strongly what is seen with it is preferred to what is seen without; 1 is not at all.
+    have it; for `depth` (B or 1, 1, H, W) how near each pixel is: larger is nearer, in any range; for `frames`
+    (1, n + C, T, H, W) frames that a video is to have: n planes that are 1 where the n-th frame of a cell is given, and
+    the latent of a video that is grey where none is. `guidance` is how strongly what is seen with it is preferred to
+    what is seen without; 1 is not at all. `embeddings` (images, tokens, channels) is what an image encoder makes of
+    given frames, for models that look at that as well. `more` are the latents of
+    further images, in any size, for a denoiser that looks at several.
     """
 
-    kind: Literal["image", "depth"]
+    kind: Literal["image", "depth", "frames"]
     planes: Tensor
     guidance: float = 1.0
+    embeddings: Tensor | None = None
+    more: tuple[Tensor, ...] = ()
+
+    @property
+    def images(self) -> tuple[Tensor, ...]:
+        return (self.planes, *self.more)
 
 
 @value

@@ -120,7 +120,8 @@ class Text(Widget, frozen=True, tag="text"):
     """A line of text, or several.
 
     `prompt` turns on the helpers for writing prompts. The state of the embeddings that a prompt names is part of the
-    cache key. `file_name` says that it names files to save, as `safelight.sdk.file_names` has it.
+    cache key; `scheduled` says that it may change from step to step (see `prompt_schedule`). `file_name` says that it
+    names files to save, as `safelight.sdk.file_names` has it.
     """
 
     multiline: bool = False
@@ -128,6 +129,7 @@ class Text(Widget, frozen=True, tag="text"):
     prompt: bool = False
     max_length: int = 100_000
     file_name: bool = False
+    scheduled: bool = False
 
     def accepts(self) -> tuple[str, ...]:
         return ("str",)
@@ -147,7 +149,7 @@ class Text(Widget, frozen=True, tag="text"):
     def remarks(self, value: Any) -> list[Fault]:
         if not self.prompt:
             return []
-        return [Fault("prompt_syntax", message, hint) for message, hint in prompt_hints(value)]
+        return [Fault("prompt_syntax", message, hint) for message, hint in prompt_hints(value, self.scheduled)]
 
     def embeddings(self, value: str) -> list[str]:
         """The names of the embeddings that a text of this widget uses."""

@@ -96,7 +96,8 @@ export interface CancelBody {
 /**
  * All installed nodes, the packs they came from, the rules of connecting, and the media: how files are shown.
  *
- * Of media that share a media type the first one has it. `digest` changes with the content.
+ * Of media that share a media type the first one has it. `images` are the ids of nodes that have a small image, with
+ * an example inside. `digest` changes with the content.
  */
 export interface CatalogueAnswer {
   digest: string;
@@ -104,6 +105,7 @@ export interface CatalogueAnswer {
   packs: PackState[];
   rules: ConnectionRules;
   media: MediumInfo[];
+  images: string[];
 }
 
 /**
@@ -448,6 +450,19 @@ export type HostEvent =
   | NodeWarned
   | RunFinished;
 
+/**
+ * `nodes` are those that do something, `mapped` those that were translated; `placeholders` count the classes of
+ * the rest. `remarks` tell, node by node, what is not as it was.
+ */
+export interface ImportReport {
+  program: string;
+  nodes: number;
+  mapped: number;
+  placeholders: { [key: string]: number };
+  remarks: Problem[];
+  models: NamedModel[];
+}
+
 /** An input as data. `socket` is True for what stands before `*`: it starts as a socket, not as a widget. */
 export interface InputSpec {
   name: string;
@@ -595,6 +610,14 @@ export interface ModelsChanged {
   total: number;
 }
 
+/** A file that a workflow says where to get: its name, the folder of models it belongs in, and its address. */
+export interface NamedModel {
+  name: string;
+  directory: string;
+  url: string;
+  hash: string;
+}
+
 /** The node raised. Other branches go on. */
 export interface NodeFailed {
   event: "node_failed";
@@ -718,10 +741,14 @@ export interface NumberedEvent {
   data: HostEvent;
 }
 
-/** The workflow inside a file; `problems` are those of opening it. */
+/**
+ * The workflow inside a file; `problems` are those of opening it. `report` tells what became of one of another
+ * program.
+ */
 export interface Opened {
   document: WorkflowDocument;
   problems: Problem[];
+  report: ImportReport | null;
 }
 
 /** One element of an output of the workflow: a file, or a plain value, or the name of a type without such a form. */
@@ -775,12 +802,29 @@ export interface PlanBody {
 /**
  * What will become of a node: `cached`, `run`, `unknown` (below a choice not yet made), `off`, `unneeded`.
  *
- * `seconds` is what it took last time, `turns` what is known of an instance that is repeated.
+ * `seconds` is what it took last time, `turns` what is known of an instance that is repeated. `memory` is for
+ * nodes that run with models.
  */
 export interface PlanNode {
   status: "cached" | "off" | "run" | "unknown" | "unneeded";
   seconds: number | null;
   turns: PlannedTurns | null;
+  memory: PlannedMemory | null;
+}
+
+/**
+ * What a node needs in memory, as far as it is known before the run, in bytes.
+ *
+ * `weights` are those of its models, `working` the activations of the largest step beside them, `room` what models may
+ * take on `device`. `way` is how they are held: `whole` beside all others of the run, `swap` whole while the others
+ * are out of the way, `offload` block by block from main memory; `lacking` is for what will hardly fit in any way.
+ */
+export interface PlannedMemory {
+  device: string;
+  weights: number;
+  working: number;
+  room: number;
+  way: "lacking" | "offload" | "swap" | "whole";
 }
 
 /**
@@ -792,6 +836,18 @@ export interface PlannedTurns {
   total: number | null;
   cached: number;
   run: number;
+}
+
+/**
+ * The votes on a sweep, the oldest first, and the table of what is compared, the best first.
+ *
+ * `steady` is false while somebody has only won or only lost, or was not compared with all others by any chain; one
+ * tie for each pair that was voted on stands in until then.
+ */
+export interface Preferences {
+  votes: Vote[];
+  standings: Standing[];
+  steady: boolean;
 }
 
 /** The header of a binary frame: two bytes of its length (big-endian), this as JSON, then the image itself. */
@@ -1076,6 +1132,22 @@ export interface Snapshot {
 }
 
 /**
+ * One of those voted on, by its values on the axes that are compared.
+ *
+ * `rating` is that of Bradley and Terry on Elo's scale (1000 is the mean, 400 more are ten times the odds); `low` to
+ * `high` holds it with 95 % confidence.
+ */
+export interface Standing {
+  name: string;
+  rating: number;
+  low: number;
+  high: number;
+  wins: number;
+  losses: number;
+  ties: number;
+}
+
+/**
  * A run to be queued: a document, or the name of a saved or shipped workflow, with values for its inputs.
  *
  * `values` sets any port, by `node.port`; in the run they are among its `inputs`. `key` makes the request repeatable:
@@ -1111,20 +1183,26 @@ export interface SystemAnswer {
   workers: WorkerInfo[];
 }
 
-/** A workflow that comes with the program. `image` is the address of a small WebP image, if there is one. */
+/**
+ * A workflow that comes with the program, and the heading that it is offered under: they come in that order.
+ *
+ * `image` is the address of a small WebP image, if there is one.
+ */
 export interface Template {
   name: string;
   title: string;
   description: string;
   nodes: number;
   image: string;
+  group: string;
 }
 
 /**
  * A line of text, or several.
  *
  * `prompt` turns on the helpers for writing prompts. The state of the embeddings that a prompt names is part of the
- * cache key. `file_name` says that it names files to save, as `safelight.sdk.file_names` has it.
+ * cache key; `scheduled` says that it may change from step to step (see `prompt_schedule`). `file_name` says that it
+ * names files to save, as `safelight.sdk.file_names` has it.
  */
 export interface Text {
   widget: "text";
@@ -1133,6 +1211,7 @@ export interface Text {
   prompt: boolean;
   max_length: number;
   file_name: boolean;
+  scheduled: boolean;
   group: string;
   advanced: boolean;
   shown_if: { [key: string]: unknown };
@@ -1160,6 +1239,22 @@ export interface Toggle {
 export interface Uploaded {
   file: FileInfo;
   document: WorkflowDocument | null;
+}
+
+/** A vote that is on disk. `made` is when. */
+export interface Vote {
+  id: string;
+  left: number[];
+  right: number[];
+  preferred: "left" | "right" | "tie";
+  made: number;
+}
+
+/** Which of two runs of a sweep is preferred. `left` and `right` are their places in the grid, as in `cell`. */
+export interface VoteBody {
+  left: number[];
+  right: number[];
+  preferred: "left" | "right" | "tie";
 }
 
 /** From the client: send previews of these runs (`["*"]`: of all) as binary frames; an empty list stops them. */
@@ -1231,6 +1326,12 @@ export interface Routes {
     query: undefined;
     body: undefined;
     answer: CatalogueAnswer;
+  };
+  /** What a node does, as a small image with an example inside. */
+  "GET /catalogue/images/{name}": {
+    query: undefined;
+    body: undefined;
+    answer: Blob;
   };
   /** Names and help of nodes in a language. */
   "GET /texts": {
@@ -1351,6 +1452,36 @@ export interface Routes {
     query: undefined;
     body: undefined;
     answer: Done;
+  };
+  /** Prefer one of two runs. */
+  "POST /batches/{batch}/votes": {
+    query: undefined;
+    body: VoteBody;
+    answer: Vote;
+  };
+  /** Votes and ratings. */
+  "GET /batches/{batch}/votes": {
+    query: { by?: string };
+    body: undefined;
+    answer: Preferences;
+  };
+  /** Take a vote back. */
+  "DELETE /batches/{batch}/votes/{vote}": {
+    query: undefined;
+    body: undefined;
+    answer: Done;
+  };
+  /** The votes. */
+  "GET /batches/{batch}/votes.csv": {
+    query: { by?: string };
+    body: undefined;
+    answer: Blob;
+  };
+  /** The ratings. */
+  "GET /batches/{batch}/preferences.csv": {
+    query: { by?: string };
+    body: undefined;
+    answer: Blob;
   };
   /** Saved workflows. */
   "GET /workflows": {

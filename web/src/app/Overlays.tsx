@@ -6,6 +6,7 @@ import { jumpTo } from "../state/edits";
 import { loadImage } from "../state/files";
 import { Painter } from "../painter/Painter";
 import { activeGraph, type Overlay, useApp } from "../state/store";
+import { ImportSheet } from "../dialogs/ImportSheet";
 import { MediaSheet } from "../dialogs/MediaSheet";
 import { AddNode } from "../dialogs/AddNode";
 import { commands, commandTitle, execute } from "../commands/commands";
@@ -22,6 +23,7 @@ import { Sheet } from "../ui/Sheet";
 import { ShortcutSheet } from "../dialogs/ShortcutSheet";
 import { ConflictSheet, RevisionSheet } from "../dialogs/VersionSheets";
 import { Viewer } from "../dialogs/Viewer";
+import { Voting } from "../dialogs/Voting";
 
 const close = () => useApp.setState({ overlay: null });
 
@@ -55,8 +57,12 @@ export function Overlays() {
       return <RevisionSheet onClose={close} />;
     case "conflict":
       return <ConflictSheet onClose={close} />;
+    case "import":
+      return <ImportSheet report={overlay.report} onClose={close} />;
     case "share":
       return <ShareSheet onClose={close} />;
+    case "voting":
+      return <Voting id={overlay.batch} onClose={close} />;
     case "drop":
       return <DropChoice overlay={overlay} />;
   }

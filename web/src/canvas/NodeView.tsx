@@ -7,7 +7,7 @@ import { duration, said, saidName, type TextKey, useT, useWords } from "../i18n"
 import { isError, problemTitle } from "../i18n/problems";
 import { type InputSpec, lookOf, type NodeData, pickedImages, repeatKind, repeatOf, setLook, setTitle, SUBGRAPH } from "../graph";
 import { edit } from "../state/edits";
-import { enterSubgraph } from "../state/documents";
+import { enterSubgraph, exampleImage, openExample } from "../state/documents";
 import { flatId, nodeProblem, nodeStatus, type Status } from "../state/status";
 import { graphOf, tabOf, useApp } from "../state/store";
 import { WidgetView } from "../fields/WidgetView";
@@ -34,6 +34,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
   const status = useApp((state) => nodeStatus(state, flat));
   const problem = useApp((state) => nodeProblem(state, flat));
   const faulty = problem && isError(problem) ? problem.port : null;
+  const illustrated = useApp((state) => !!node && state.catalogue.images.has(node.type));
   useWords();
   const [help, setHelp] = useState<Element | null>(null);
   useEffect(() => {
@@ -210,6 +211,12 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
           <code>{node.type}</code>
           {ports.deprecated && <p className="deprecated">{said(ports.deprecated)}</p>}
           <Markdown text={said(ports.help)} />
+          {illustrated && (
+            <button type="button" className="example" onClick={() => void openExample(node.type)}>
+              <img src={exampleImage(node.type)} alt="" draggable={false} />
+              {t("node.example")}
+            </button>
+          )}
           <dl>
             {[...ports.inputs, ...ports.outputs]
               .filter((port) => port.help)

@@ -6,16 +6,18 @@ import { Media, type MediumInfo } from "./media";
 export type { InputSpec, NodeSpec, OutputSpec };
 export type Widget = NonNullable<InputSpec["widget"]>;
 
-/** All node types by id, the names of the type variables that occur in them, and the media. */
+/** All node types by id, the names of the type variables that occur in them, the media, and which have a small image. */
 export class Catalogue {
   readonly types: ReadonlyMap<string, NodeSpec>;
   readonly variables: ReadonlySet<string>;
   readonly media: Media;
+  readonly images: ReadonlySet<string>;
 
-  constructor(nodes: readonly NodeSpec[], variables: Iterable<string> = [], media: readonly MediumInfo[] = []) {
+  constructor(nodes: readonly NodeSpec[], variables: Iterable<string> = [], media: readonly MediumInfo[] = [], images: Iterable<string> = []) {
     this.media = new Media(media);
     this.types = new Map(nodes.map((spec) => [spec.id, spec]));
     this.variables = new Set(variables);
+    this.images = new Set(images);
   }
 
   get(type: string): NodeSpec | undefined {

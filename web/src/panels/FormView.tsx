@@ -7,10 +7,10 @@ import { tabTitle } from "../state/documents";
 import { editDocument, startChoosing } from "../state/edits";
 import { type NodeFile, progressOf, resultKey, useResults } from "../state/status";
 import { patchTab, type Tab, tabOf, useApp } from "../state/store";
-import { runSweep, setSweep, sweepAxes, sweepCount, sweepTexts } from "../state/sweep";
+import { runSweep, setSweep, sweepAxes, sweepCount, sweepTexts, valueText } from "../state/sweep";
 import { isActive, run } from "../state/sync";
 import { Field } from "../fields/WidgetView";
-import { SweepGrid, valueText } from "./SweepGrid";
+import { SweepGrid } from "./SweepGrid";
 
 /** The workflow as a page with fields and results, for those who do not build graphs. */
 export function FormView() {

@@ -1,21 +1,12 @@
 import { useEffect, useState } from "react";
 import type { Axis, Batch, BatchRun } from "../api/types";
-import { saidName, useT } from "../i18n";
+import { useT } from "../i18n";
 import { errorText, failureLine } from "../i18n/problems";
-import { stringifyJson } from "../graph";
 import { saveFile } from "../state/documents";
 import { progressOf } from "../state/status";
 import { type AppState, toast, useApp } from "../state/store";
-import { readBatch } from "../state/sweep";
+import { axisName, imageOf, readBatch, valueText } from "../state/sweep";
 import { contactSheet } from "./contactSheet";
-
-export const valueText = (value: unknown) => (typeof value === "string" ? value : stringifyJson(value));
-
-/** Name and value of an axis: "Guidance 7"; of a port, "sample · Guidance 7". */
-function axisName(axis: Axis): string {
-  const dot = axis.name.lastIndexOf(".");
-  return dot < 0 ? saidName(axis.name) : `${axis.name.slice(0, dot)} · ${saidName(axis.name.slice(dot + 1))}`;
-}
 
 /** All combinations of these axes, as labels, the last one changing fastest. */
 function labels(axes: Axis[]): string[] {
@@ -25,7 +16,6 @@ function labels(axes: Axis[]): string[] {
   );
 }
 
-const image = (run: BatchRun | undefined) => run?.files.find((file) => useApp.getState().catalogue.media.view(file.media_type) === "image");
 const settled = (status: string) => status === "done" || status === "failed" || status === "cancelled";
 
 /** A sweep as a grid: one axis across, the others down, each cell with its image or how far it is. */
@@ -60,14 +50,14 @@ export function SweepGrid({ id, onClose }: { id: string; onClose: () => void }) 
   const rows = labels(batch.axes.slice(0, -1));
   const heads = across ? columns.map((value) => `${axisName(across)}: ${valueText(value)}`) : [""];
   const cells = rows.map((_, row) => columns.map((__, column) => batch.runs[row * columns.length + column]));
-  const images = cells.flat().flatMap((run) => image(run)?.url ?? []);
+  const images = cells.flat().flatMap((run) => imageOf(run)?.url ?? []);
   const open = (run: BatchRun) => {
-    const url = image(run)?.url;
+    const url = imageOf(run)?.url;
     if (url) useApp.setState({ overlay: { kind: "viewer", images, index: Math.max(0, images.indexOf(url)) } });
   };
   const ended = batch.runs.filter((run) => settled(run.status)).length;
   const save = () =>
-    void contactSheet(rows, heads, cells.map((line) => line.map((run) => image(run)?.url))).then(
+    void contactSheet(rows, heads, cells.map((line) => line.map((run) => imageOf(run)?.url))).then(
       (blob) => saveFile(URL.createObjectURL(blob), `${batch.name || "sweep"}.png`),
       (error: Error) => toast(errorText(error), "error"),
     );
@@ -77,6 +67,9 @@ export function SweepGrid({ id, onClose }: { id: string; onClose: () => void }) 
         <strong>{t("sweep.progress", { done: ended, count: batch.runs.length })}</strong>
         <button type="button" disabled={!images.length} onClick={save}>
           {t("sweep.save")}
+        </button>
+        <button type="button" disabled={images.length < 2} onClick={() => useApp.setState({ overlay: { kind: "voting", batch: id } })}>
+          {t("votes.open")}
         </button>
         <button type="button" onClick={onClose}>
           {t("sweep.close")}
@@ -115,7 +108,7 @@ export function SweepGrid({ id, onClose }: { id: string; onClose: () => void }) 
 function Cell({ run, label, onOpen }: { run: BatchRun; label: string; onOpen: () => void }) {
   const t = useT();
   const part = useApp((state) => progressOf(state.runNodes[run.id]));
-  const file = image(run);
+  const file = imageOf(run);
   if (file) {
     return (
       <button type="button" className="plain" aria-label={label} title={label} onClick={onOpen}>

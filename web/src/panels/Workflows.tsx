@@ -11,8 +11,12 @@ import { rank } from "../ui/fuzzy";
 
 const titleOf = (template: Template) => (template.title === template.name ? saidName(template.name) : said(template.title));
 
-/** Simple ones first. */
-const bySize = (a: Template, b: Template) => a.nodes - b.nodes || a.name.localeCompare(b.name);
+/** By the heading that they are offered under, in the order in which the server gives them. */
+function grouped(templates: readonly Template[]): [string, Template[]][] {
+  const groups = new Map<string, Template[]>();
+  for (const template of templates) groups.set(template.group ?? "", [...(groups.get(template.group ?? "") ?? []), template]);
+  return [...groups];
+}
 
 export function TemplateCard({ template }: { template: Template }) {
   useWords();
@@ -35,9 +39,12 @@ export function StartStrip() {
     <section className="start-strip" aria-label={t("start.title")}>
       <h2>{t("start.title")}</h2>
       <div className="start-cards">
-        {[...templates].sort(bySize).map((template) => (
+        {grouped(templates)[0]?.[1].map((template) => (
           <TemplateCard key={template.name} template={template} />
         ))}
+        <button type="button" className="more" onClick={() => useApp.setState({ panel: "templates" })}>
+          {t("start.more", { count: templates.length })}
+        </button>
       </div>
     </section>
   );
@@ -55,7 +62,7 @@ export function WorkflowsPanel() {
     query.trim() ? rank(list.map((one) => ({ one, title: title(one), also: also(one) })), query).map(({ one }) => one) : list;
   const saved = found(workflows, (one) => one.name, (one) => one.description);
   const gone = found(closed, (one) => one.title);
-  const fitting = found([...templates].sort(bySize), titleOf, (one) => `${one.name} ${one.description}`);
+  const fitting = found(templates, titleOf, (one) => `${one.name} ${one.description}`);
   return (
     <>
       <input type="search" className="filter" placeholder={t("workflows.search")} aria-label={t("workflows.search")} value={query} onChange={(event) => setQuery(event.target.value)} />
@@ -95,13 +102,18 @@ export function WorkflowsPanel() {
         )}
         <h3>{t("templates.title")}</h3>
         {!templates.length && <p className="hint">{t("templates.none")}</p>}
-        <ul className="template-grid">
-          {fitting.map((template) => (
-            <li key={template.name}>
-              <TemplateCard template={template} />
-            </li>
-          ))}
-        </ul>
+        {(query.trim() ? [["", fitting] as [string, Template[]]] : grouped(fitting)).map(([group, members]) => (
+          <section key={group}>
+            {group && <h4>{said(group)}</h4>}
+            <ul className="template-grid">
+              {members.map((template) => (
+                <li key={template.name}>
+                  <TemplateCard template={template} />
+                </li>
+              ))}
+            </ul>
+          </section>
+        ))}
       </div>
     </>
   );

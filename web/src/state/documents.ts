@@ -1,7 +1,7 @@
 /** Open documents: tabs, opening, saving with revisions, entering subgraphs. */
 
 import { call } from "../api/client";
-import type { Run } from "../api/types";
+import type { ImportReport, Run } from "../api/types";
 import { said, t } from "../i18n";
 import { errorText, problemLine } from "../i18n/problems";
 import * as m from "../graph";
@@ -110,10 +110,28 @@ export async function openFile(file: Blob): Promise<boolean> {
       }
     }
     const answer = await call("POST /open", { body: file });
-    openUnchanged(await placed(m.asDocument(answer.document)));
+    const document = m.asDocument(answer.document);
+    if (answer.report && !document.name && file instanceof File) document.name = file.name.replace(/\.[^.]*$/, "");
+    openUnchanged(await placed(document));
     for (const problem of answer.problems) toast(problemLine(problem), "error");
+    if (answer.report) tellImport(answer.report);
   });
 }
+
+/** A workflow that came whole gets a line, another a sheet that names what did not. */
+function tellImport(report: ImportReport): void {
+  const whole = report.mapped === report.nodes && !report.remarks.length && !report.models.length;
+  if (whole) toast(t("import.whole", { program: report.program, nodes: report.nodes }), "info");
+  else useApp.setState({ overlay: { kind: "import", report } });
+}
+
+/** The example of a node: its small image holds it. */
+export async function openExample(type: string): Promise<void> {
+  const answer = await fetch(exampleImage(type));
+  await openFile(await answer.blob());
+}
+
+export const exampleImage = (type: string) => `/api/v1/catalogue/images/${encodeURIComponent(type)}`;
 
 /** The workflow of an image of the gallery: the one that it carries, else that of the run that made it. */
 export async function openGalleryItem(id: string): Promise<void> {

@@ -12,7 +12,7 @@ import {
   scopesAt,
   type Viewport,
 } from "../graph";
-import type { FileInfo, ModelInfo, NodeState, PackState, PlanAnswer, Problem, QueueInfo, Run, Template, WorkflowInfo } from "../api/types";
+import type { FileInfo, ImportReport, ModelInfo, NodeState, PackState, PlanAnswer, Problem, QueueInfo, Run, Template, WorkflowInfo } from "../api/types";
 import { load, type Preferences } from "./preferences";
 
 /** An open document. `base` is the document as last saved on the server, `revision` its number there (0: never). */
@@ -77,6 +77,8 @@ export type Overlay =
   | { kind: "revisions" }
   | { kind: "conflict" }
   | { kind: "share" }
+  | { kind: "import"; report: ImportReport }
+  | { kind: "voting"; batch: string }
   | { kind: "drop"; file: File; at: { x: number; y: number } }
   | null;
 

@@ -1,8 +1,8 @@
 /** Sweeps: several values of some fields, every combination a run, and the images a grid. */
 
 import { call } from "../api/client";
-import type { Batch } from "../api/types";
-import { t } from "../i18n";
+import type { Axis, Batch, BatchRun } from "../api/types";
+import { saidName, t } from "../i18n";
 import { errorText } from "../i18n/problems";
 import * as m from "../graph";
 import { tabTitle } from "./documents";
@@ -63,3 +63,14 @@ export async function runSweep(): Promise<void> {
 export function readBatch(id: string): Promise<Batch> {
   return call("GET /batches/{batch}", { path: { batch: id } });
 }
+
+export const valueText = (value: unknown) => (typeof value === "string" ? value : m.stringifyJson(value));
+
+/** Name and value of an axis: "Guidance 7"; of a port, "sample · Guidance 7". */
+export function axisName(axis: Axis): string {
+  const dot = axis.name.lastIndexOf(".");
+  return dot < 0 ? saidName(axis.name) : `${axis.name.slice(0, dot)} · ${saidName(axis.name.slice(dot + 1))}`;
+}
+
+/** The image that a run of a sweep is shown by. */
+export const imageOf = (run: BatchRun | undefined) => run?.files.find((file) => useApp.getState().catalogue.media.view(file.media_type) === "image");

@@ -18,8 +18,8 @@ const PLAN_DELAY = 180;
 let stream: EventStream | null = null;
 
 async function loadCatalogue(): Promise<void> {
-  const { nodes, rules, packs, media } = await call("GET /catalogue");
-  useApp.setState({ catalogue: new m.Catalogue(nodes, rules.variables, media), packs });
+  const { nodes, rules, packs, media, images } = await call("GET /catalogue");
+  useApp.setState({ catalogue: new m.Catalogue(nodes, rules.variables, media, images), packs });
 }
 
 export async function loadServerData(): Promise<void> {

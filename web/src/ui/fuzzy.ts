@@ -13,6 +13,12 @@ export function rank<T extends Searchable>(entries: readonly T[], query: string)
   entries.forEach((entry, index) => {
     const tags = (entry.tags ?? []).map((tag) => tag.toLowerCase());
     let total = tags.includes(words.join(" ")) ? 90 * words.length : 0;
+    // SaveImage, Save Image and save_image are one name.
+    const runTogether = letters(query.toLowerCase());
+    if (runTogether && [entry.title.toLowerCase(), ...tags].some((name) => letters(name) === runTogether)) {
+      scored.push({ entry, score: 100 * words.length - entry.title.length / 1000, index });
+      return;
+    }
     for (const word of words) {
       const best = Math.max(
         score(entry.title.toLowerCase(), word),
@@ -25,6 +31,10 @@ export function rank<T extends Searchable>(entries: readonly T[], query: string)
     scored.push({ entry, score: total - entry.title.length / 1000, index });
   });
   return scored.sort((a, b) => b.score - a.score || a.index - b.index).map(({ entry }) => entry);
+}
+
+function letters(name: string): string {
+  return name.replace(/[^\p{L}\p{N}]/gu, "");
 }
 
 /** 0 where `word` does not occur. */

@@ -7,6 +7,8 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .passing import Passing
+
 CHEAPEST = 1e-3
 """Seconds that anything is taken to cost at least, so that free values still differ by size and use."""
 
@@ -51,6 +53,7 @@ class Memory:
         self._heap: list[tuple[tuple[float, int], str]] = []
         self._ranked = 0
         self._inflation = 0.0
+        self._passing = Passing()
 
     def __contains__(self, key: str) -> bool:
         return key in self._entries
@@ -116,10 +119,17 @@ class Memory:
             entry.seconds = seconds
             self._rank(key, entry)
 
+    def turn(self, keys: Iterable[str]) -> list[str]:
+        """A turn of a call is over that has touched these. Returns what turns before it have left behind, and no other
+        turn has touched."""
+        entries = ((key, self._entries.get(key)) for key in keys)
+        return self._passing.turn((key, entry.size) for key, entry in entries if entry is not None)
+
     def drop(self, key: str) -> None:
         entry = self._entries.pop(key, None)
         if entry is None:
             return
+        self._passing.forget(key)
         self.used -= entry.own
         for pointer, _ in entry.storages:
             held = self._storages[pointer]
@@ -132,6 +142,7 @@ class Memory:
         self._entries.clear()
         self._storages.clear()
         self._heap.clear()
+        self._passing.clear()
         self.used, self._inflation = 0, 0.0
 
     def _use(self, key: str, entry: _Entry) -> None:

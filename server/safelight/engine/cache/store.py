@@ -172,6 +172,19 @@ class Cache:
             self._keep_list(ref, listed, seconds)
         return ref
 
+    def turn_over(self, refs: Iterable[ValueRef]) -> None:
+        """A turn of a call is over that has touched these values. What was of use to one turn only leaves the memory
+        after a while, if it is on disk or cheap to compute."""
+        with self._lock:
+            going = self._memory.turn(key for ref in refs for key in self._with_parts(ref.digest))
+        disk = self._disk
+        if not going or disk is None or disk.trouble:
+            return
+        for key in going:
+            if key not in self._pins or disk.pending(key) is not None or disk.whole(key) is not None:
+                with self._lock:
+                    self._memory.drop(key)
+
     @contextmanager
     def holding(self) -> Iterator[Holding]:
         """What is added to the holding is not evicted by this process before the block ends."""
@@ -213,9 +226,6 @@ class Cache:
     def get_bytes(self, digest: str) -> bytes | None:
         found = self._held(BLOB_MARK + digest, count=True)
         return found if isinstance(found, bytes) else None
-
-    def has_bytes(self, digest: str) -> bool:
-        return self._has(BLOB_MARK + digest)
 
     # Checkpoints and files
 
@@ -323,6 +333,16 @@ class Cache:
             self._memory.put(ref.digest, listed, ROOM + 100 * len(listed), self._cost(seconds, 0))
         if not cheap and self._disk is not None and self._disk.whole(ref.digest) is None:
             self._disk.write(Keep(ref.digest, LIST, ref.size, Payload.of([text]), seconds, listed))
+
+    def _with_parts(self, key: str) -> Iterator[str]:
+        """What is in memory of a value: itself, the elements of a list, the blobs of files."""
+        held = self._memory.peek(key, MISSING)
+        if held is MISSING:
+            return
+        yield key
+        for element in held if isinstance(held, _Listed) else ():
+            yield from self._with_parts(element.digest)
+        yield from self._memory.parts(key)
 
     def _rescue(self, item: Keep) -> None:
         """What could not be written may have left the memory tier already: it is put back there."""

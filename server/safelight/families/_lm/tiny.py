@@ -9,9 +9,12 @@ _WORDS = (
     *("a", "an", "the", "of", "on", "in", "and", "with", "red", "green", "blue", "dark", "light"),
     *("apple", "house", "cat", "dog", "photo", "picture", "sky", "sea", "tree"),
 )
-_MARKS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>")
+_EYES = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+_MARKS = ("<|im_start|>", "<|im_end|>", "<think>", "</think>", *_EYES)
 _CHAT = (
-    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% if message['content'] is string %}"
+    "{{ message['content'] }}{% else %}{% for one in message['content'] %}{{ one['text'] }}{% endfor %}"
+    "{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
 )
@@ -36,13 +39,16 @@ def qwen2_vl(width: int, layers: int = 3) -> Any:
         "out_hidden_size": width,
         "fullatt_block_indexes": [0],
     }
-    config = Qwen2_5_VLConfig(text_config={**_size(width, layers), "rope_parameters": rope}, vision_config=seen)
+    names = ("vision_start_token_id", "vision_end_token_id", "image_token_id", "video_token_id")
+    marks: dict[str, Any] = dict(zip(names, tokenizer().convert_tokens_to_ids(list(_EYES)), strict=True))
+    text = {**_size(width, layers), "rope_parameters": rope}
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=seen, **marks)
     return Qwen2_5_VLForConditionalGeneration(config).eval()
 
 
-def qwen3_vl(width: int, layers: int = 3) -> Any:
-    """A Qwen3-VL without its head."""
-    from transformers import Qwen3VLConfig, Qwen3VLModel
+def qwen3_vl(width: int, layers: int = 3, *, head: bool = False) -> Any:
+    """A Qwen3-VL, with its head or without."""
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLModel
 
     rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "mrope_interleaved": True, "rope_theta": 5000000.0}
     seen = {
@@ -55,7 +61,70 @@ def qwen3_vl(width: int, layers: int = 3) -> Any:
         "num_position_embeddings": 16,
     }
     read = {**_size(width, layers), "head_dim": 8, "rope_parameters": rope}
-    return Qwen3VLModel(Qwen3VLConfig(text_config=read, vision_config=seen)).eval()
+    config = Qwen3VLConfig(text_config=read, vision_config=seen)
+    return (Qwen3VLForConditionalGeneration(config) if head else Qwen3VLModel(config)).eval()
+
+
+def gemma3(width: int, layers: int) -> Any:
+    """A Gemma3 that also sees, with its head."""
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    read = {
+        "vocab_size": len(gemma_tokenizer()) + 1,
+        "hidden_size": width,
+        "intermediate_size": 32,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+        "query_pre_attn_scalar": 8,
+        "layer_types": ["sliding_attention", "full_attention"] * (layers // 2),
+    }
+    seen = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+    }
+    config = Gemma3Config(
+        text_config=read, vision_config=seen, mm_tokens_per_image=4, image_token_index=len(gemma_tokenizer())
+    )
+    return Gemma3ForConditionalGeneration(config).eval()
+
+
+def gemma_tokenizer() -> Any:
+    """Knows the letters, one by one."""
+    from transformers import GemmaTokenizer
+
+    marks = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "\u2581")
+    letters = [*marks, *(chr(code) for code in range(33, 127)), *(f"<0x{byte:02X}>" for byte in range(256))]
+    return GemmaTokenizer(vocab={letter: place for place, letter in enumerate(letters)}, merges=[])
+
+
+def mistral3(width: int, layers: int = 3) -> Any:
+    """A Mistral3 without its head, whose half that reads is a Ministral3."""
+    from transformers import Mistral3Config, Mistral3Model
+
+    rope = {
+        "rope_type": "yarn",
+        "rope_theta": 1000000.0,
+        "factor": 16.0,
+        "original_max_position_embeddings": 128,
+        "llama_4_scaling_beta": 0.1,
+    }
+    read = {**_size(width, layers), "model_type": "ministral3", "head_dim": 8, "rope_parameters": rope}
+    seen = {
+        "model_type": "pixtral",
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 32,
+        "patch_size": 8,
+    }
+    return Mistral3Model(Mistral3Config(text_config=read, vision_config=seen)).eval()
 
 
 def _size(width: int, layers: int) -> dict[str, Any]:
@@ -95,3 +164,21 @@ def tokenizer() -> Any:
 
 def write_tokenizer(folder: Path) -> None:
     tokenizer().save_pretrained(folder)
+
+
+def write_processor(folder: Path) -> None:
+    """That of a Qwen2.5-VL: images of few pixels, and the tokenizer."""
+    from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
+
+    size = {"shortest_edge": 28 * 28, "longest_edge": 112 * 112}
+    made: Any = Qwen2VLProcessor(Qwen2VLImageProcessor(size=size), tokenizer(), Qwen2VLVideoProcessor())
+    made.save_pretrained(folder)
+
+
+def seeing_processor() -> Any:
+    """That of a Qwen3-VL."""
+    from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
+
+    size = {"shortest_edge": 32 * 32, "longest_edge": 112 * 112}
+    processors = Qwen2VLImageProcessor(size=size), tokenizer(), Qwen3VLVideoProcessor()
+    return Qwen3VLProcessor(*processors, chat_template=_CHAT)

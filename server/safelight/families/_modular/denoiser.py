@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from safelight.diffusion.flow_steps import steered
 from safelight.diffusion.guidance import make_parts
-from safelight.diffusion.modular import denoise
+from safelight.diffusion.latents import expanded
+from safelight.diffusion.modular import Outside, denoise
 from safelight.diffusion.noise import draw, generators
 from safelight.diffusion.preview import Previewer
 from safelight.sdk import Conditioning, Context, Latent, Problem, ProblemError, Prompt
+
+from .adapters import adapted
+from .controls import leased_controls
+from .packing import whole_tokens
+from .skip_layers import skipping
+from .step_cache import cached_steps
+from .working_memory import working_bytes
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from safelight.families.base import Held
+    from safelight.families.base import Held, LatentSpace
     from safelight.sdk.leased import Presets, SampleRequest
 
     from .family import ModularFamily
@@ -30,13 +40,12 @@ SCHEDULERS: Mapping[str, Mapping[str, bool]] = {
     "beta": {"use_beta_sigmas": True},
 }
 """The spacings of noise levels that a flow's scheduler offers, by what its configuration calls them."""
-NUMBERS_ALIVE = 20
-"""Numbers that live at once at the peak of a call, for each token and each channel of the transformer.
-
-Counted tensor by tensor over calls of the transformers of Stable Diffusion 3 (12) and of Flux.1 (19).
-"""
-LATENTS_ALIVE = 8
-"""Latents that a step holds beside that: noise, original, the samples before and after, predictions, what is kept."""
+_BLOCKS = ("transformer_blocks", "single_transformer_blocks")
+_SHOWN = {
+    "image": ("an image to edit beside the latent", "Take out guide.edit."),
+    "depth": ("depth beside the latent", "Take out guide.depth."),
+    "frames": ("frames that a video is to have", "Take out guide.frames."),
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class Work:
     """One run, with all tensors where and how the transformer computes.
 
     `noise` and `original` (None for a fresh run) are (B, C, h, w), or (B, C, t, h, w) for videos; their sides are whole
-    tokens.
+    tokens, as those of the images to look at, `seen` (B or 1, C, h', w').
     """
 
     request: SampleRequest
@@ -52,8 +61,10 @@ class Work:
     negative: Prompt | None
     noise: Tensor
     original: Tensor | None
+    outside: Outside | None
     device: torch.device
     dtype: torch.dtype
+    seen: tuple[Tensor, ...] = ()
 
     def text(self, prompt: Prompt, name: str) -> Tensor:
         """A tensor of a prompt, for every image of the batch."""
@@ -68,6 +79,13 @@ class ModularDenoiser(ABC):
     schedulers: tuple[str, ...] = tuple(SCHEDULERS)
     from_images: bool = True
     """Whether the blocks can start from an image's latent with part of its noise."""
+    shows: tuple[str, ...] = ()
+    """The kinds of what it can be shown beside its latent (see `sdk.Shown`)."""
+    sees: int | None = 0
+    """How many images (`guide.edit`) the transformer looks at beside its latent; None for any number."""
+
+    adapters: int | None = 0
+    """How many IP-Adapters at once; None for any number."""
 
     def __init__(self, family: ModularFamily, held: Held, presets: Presets) -> None:
         self.family = family
@@ -81,9 +99,13 @@ class ModularDenoiser(ABC):
         return self.modules["transformer"]
 
     @property
+    def latent(self) -> LatentSpace:
+        return self.family.latent
+
+    @property
     def width(self) -> int:
         """Channels of the transformer's own states."""
-        return self.transformer.config.num_attention_heads * self.transformer.config.attention_head_dim
+        return self.family.width(self.transformer.config)
 
     @property
     def widths(self) -> Mapping[str, int]:
@@ -105,6 +127,10 @@ class ModularDenoiser(ABC):
     def packed(self, latents: Tensor) -> Tensor:
         """Latents (B, C, h, w) as the blocks take them."""
         return latents
+
+    def looped(self, latents: Tensor) -> Tensor:
+        """Latents (B, C, h, w) as the loop of the blocks has them."""
+        return self.packed(latents)
 
     def unpacked(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
         """Latents as the loop of the blocks has them, as (B, C, h, w); `size` is (h, w)."""
@@ -128,6 +154,7 @@ class ModularDenoiser(ABC):
         parts = make_parts(request, self.family.id, self._held.device, guided=guided, zero=False)
         prompts = {part.positive: part.prompt for part in parts}
         self._check(request.latent, prompts)
+        self._check_seen(request)
         latent = request.latent
         height, width = latent.samples.shape[-2:]
         original = whole_tokens(latent.samples, self.family.cells)
@@ -137,38 +164,139 @@ class ModularDenoiser(ABC):
         def placed(tensor: Tensor) -> Tensor:
             return tensor.to(self._held.device, self._held.dtype)
 
+        noise, start = placed(self._noise(request, original, sources)), placed(original)
         work = Work(
             request,
             prompts[True],
             prompts.get(False),
-            placed(draw(sources, original.shape[1:])),
-            None if request.fresh else placed(original),
+            noise,
+            None if request.fresh else start,
+            None if request.invert else self._outside(latent, start, noise),
             self._held.device,
             self._held.dtype,
+            tuple(placed(whole_tokens(planes, self.family.cells)) for planes in _seen(request)),
         )
         previewer = Previewer(self._held.settings.get("latent_rgb") or self.family.latent.rgb, original.shape[1])
         scratch = self.working_bytes(original.shape, work)
-        with ctx.models.lease(self._held.ref, scratch=scratch), torch.no_grad():
+        scheduler = steered(self._scheduler(request), request)
+        components = self.components(work)
+        looking = adapted(
+            ctx, self.transformer, self.family.id, request, scheduler, components.get("guider"), self._layers
+        )
+        with ExitStack() as stack:
+            stack.enter_context(torch.no_grad())
+            controls = stack.enter_context(
+                leased_controls(self.family.controlnet, self.family.id, self.family.cells, self, request, ctx)
+            )
+            scratch += len(controls) * self._residual_bytes(original.shape)
+            stack.enter_context(ctx.models.lease(self._held.ref, scratch=scratch))
+            caches = stack.enter_context(cached_steps(self.modules.values(), self._held.ref.step_cache))
+            # ControlNets first: they are to see the latent alone.
+            stack.enter_context(controls.beside(self, request.guidance))
+            stack.enter_context(self.beside(work))
+            stack.enter_context(looking)
+            stack.enter_context(skipping(self.transformer, components.get("guider")))
+
+            def at(step: int, total: int) -> None:
+                controls.at(step, total)
+                for cache in caches:
+                    cache.at(step)
+
             found = denoise(
-                self._blocks(),
-                {"transformer": self.transformer, "scheduler": self._scheduler(request), **self.components(work)},
+                self._blocks(work),
+                {
+                    "transformer": self.transformer,
+                    "scheduler": scheduler,
+                    **components,
+                },
                 {**self._start(work, size), **self.inputs(work)},
                 ctx,
                 lambda latents: previewer(self.unpacked(latents, size)),
+                work.outside,
+                at,
+                resumable=not caches,
             )
         samples = self.finished(found, size).to("cpu", torch.float32)[..., :height, :width].contiguous()
         return replace(latent, samples=samples, family=latent.family or self.family.id)
 
+    def _layers(self, names: Iterable[str]) -> Mapping[str, str]:
+        """The block of each layer of the transformer."""
+        return self.family.block_names("transformer", self.transformer, names)
+
+    @property
+    def blends(self) -> bool:
+        """Whether the original is put back outside of a latent's mask after each step."""
+        return True
+
+    def beside(self, work: Work) -> AbstractContextManager[None]:
+        """Within it, the transformer sees what it has to beside the latent."""
+        del work
+        return nullcontext()
+
+    def placed(self, planes: Tensor, work: Work) -> Tensor:
+        """Planes of what is shown as the blocks take them, for every image or video of the batch."""
+        whole = whole_tokens(planes, self.family.cells).to(work.device, work.dtype)
+        return expanded(whole, len(work.noise))
+
+    def looked_at(self, work: Work, size: tuple[int, int]) -> dict[str, Any]:
+        """What the blocks take for the images to look at; `size` is that of the latent, (h, w)."""
+        del work, size
+        raise NotImplementedError
+
+    def _check_seen(self, request: SampleRequest) -> None:
+        """Raises ProblemError for images to look at that are too many, or do not fit the transformer or the batch."""
+        seen, batch = _seen(request), len(request.latent.samples)
+        if seen and self.sees and len(seen) > self.sees:
+            hint = "Take out all but one guide.edit."
+            raise ProblemError(self.cannot(f"{len(seen)} images to edit at once", hint, "positive", len(seen)))
+        if seen and not request.fresh:
+            hint = "Set denoise to 1: what is kept of the image is for the prompt to say."
+            raise ProblemError(self.cannot("an image to edit and one to start from", hint, "positive"))
+        channels = self.family.latent.channels
+        for planes in seen:
+            if planes.ndim != 4 or planes.shape[1] != channels:
+                message = f"The image to edit has {planes.shape[1]} channels, and the model works on {channels}."
+                hint = "Encode it with the VAE that belongs to the model."
+                raise ProblemError(Problem(code="wrong_latent", message=message, hint=hint, port="positive"))
+            if len(planes) != 1 and (self.sees is None or len(planes) != batch):
+                most = "one at a time" if self.sees is None else f"one, or {batch} as the latent holds"
+                message = f"The model is shown {len(planes)} images as a batch, and takes {most}."
+                hint = "Select one of them (latent.select)."
+                raise ProblemError(Problem(code="wrong_batch", message=message, hint=hint, port="positive"))
+
+    def _outside(self, latent: Latent, original: Tensor, noise: Tensor) -> Outside | None:
+        """What a latent's mask keeps; None without one."""
+        if latent.mask is None or not self.blends:
+            return None
+        mask = whole_tokens(latent.mask, self.family.cells).to(noise.device, noise.dtype)
+        parts = (self.looped(tensor) for tensor in (original, noise, mask.expand_as(noise)))
+        return Outside(*parts, greys=latent.greys)
+
+    def _noise(self, request: SampleRequest, original: Tensor, sources: Sequence[torch.Generator]) -> Tensor:
+        """What the blocks begin with; inverted, the image itself."""
+        if request.invert:
+            return original
+        if request.noise is not None:
+            return whole_tokens(request.noise, self.family.cells)
+        return draw(sources, original.shape[1:])
+
     def working_bytes(self, shape: Sequence[int], work: Work) -> int:
         """Bytes of activations of one step on latents of `shape`: a call of the transformer holds one prompt."""
-        tokens = prod(shape[2:]) // self.family.cells**2 + work.positive.embeddings.shape[1]
-        channels = self.width
-        latents = prod(shape) * LATENTS_ALIVE * 4
-        return shape[0] * tokens * channels * NUMBERS_ALIVE * self._held.dtype.itemsize + latents
+        width = self.family.width(self.transformer.config)
+        seen = sum(prod(planes.shape[2:]) for planes in work.seen)
+        tokens = work.positive.embeddings.shape[1]
+        return working_bytes(width, self.family.cells, shape, tokens, self._held.dtype.itemsize, seen)
 
-    def _blocks(self) -> Any:
+    def _residual_bytes(self, shape: Sequence[int]) -> int:
+        """Bytes of what a ControlNet adds to each block of the transformer."""
+        tokens = prod(shape[2:]) // self.family.cells**2
+        blocks = sum(len(getattr(self.transformer, name, ())) for name in _BLOCKS)
+        return shape[0] * tokens * self.width * blocks * self._held.dtype.itemsize
+
+    def _blocks(self, work: Work) -> Any:
         import diffusers
 
+        del work
         return getattr(diffusers, self.family.blocks)().sub_blocks["denoise"]
 
     def _scheduler(self, request: SampleRequest) -> Any:
@@ -184,6 +312,8 @@ class ModularDenoiser(ABC):
             "width": size[1] * 8,
             "num_inference_steps": work.request.steps,
         }
+        if work.seen:
+            given |= self.looked_at(work, size)
         if work.original is None:
             return given
         # The blocks leave out int(steps - steps * strength) steps; half a step keeps that off the edge of rounding.
@@ -196,12 +326,22 @@ class ModularDenoiser(ABC):
         for port, side in (("positive", request.positive), ("negative", request.negative)):
             if side is not None:
                 found += [self.cannot(feature, hint, port) for feature, hint in _features(side)]
+                found += self._against_adapters(side, port)
+                found += [self.cannot(feature, hint, port) for feature, hint in self._of_controls(side)]
+                shown = side.shown
+                if shown is not None and shown.kind not in (*self.shows, *(() if self.sees == 0 else ("image",))):
+                    found.append(self.cannot(*_SHOWN[shown.kind], port))
+        if any(patch.ranged for patch in self._held.ref.patches):
+            hint = "Let it be on from 0 to 1."
+            found.append(self.cannot("LoRAs for a part of the steps", hint, "model"))
         if self._held.ref.schedule:
             found.append(self.cannot("another kind of prediction", "Take out models.set_prediction.", "model"))
+        if self._held.ref.step_cache and not self.family.caches_steps:
+            found.append(self.cannot("a cache of steps", "Take out models.set_cache.", "model"))
         latent = request.latent
-        if latent.mask is not None:
-            hint = "Leave the mask out; the whole image is painted."
-            found.append(self.cannot("masks of latents (inpainting)", hint, "latent"))
+        if latent.mask is not None and latent.samples.ndim != 4:
+            hint = "Leave the mask out; the whole video is made."
+            found.append(self.cannot("masks of videos", hint, "latent"))
         if not request.fresh and not self.from_images:
             hint = "Set denoise to 1, and describe the whole image."
             found.append(self.cannot("an image to start from", hint, "latent"))
@@ -209,8 +349,35 @@ class ModularDenoiser(ABC):
         if latent.noise or stops:
             hint = "Let one sampler make all steps to the end."
             found.append(self.cannot("noisy latents (sampling in parts)", hint, "latent"))
+        if request.sigmas and (abs(request.sigmas[0] - 1) > 1e-3 or request.sigmas[-1] > 0):
+            hint = "Let them go from 1 to 0."
+            found.append(self.cannot("sigmas of a part of the way", hint, "sigmas"))
         if found:
             raise ProblemError(found)
+
+    def _against_adapters(self, side: Conditioning, port: str) -> Iterator[Problem]:
+        if side.adapters and self.adapters == 0:
+            yield self.cannot("IP-Adapters", "Take out the node that applies it.", port)
+        elif self.adapters is not None and len(side.adapters) > self.adapters:
+            yield self.cannot(f"{len(side.adapters)} IP-Adapters at once", "Take out all but one.", port)
+        elif any(adapter.mask is not None for adapter in side.adapters):
+            yield self.cannot("IP-Adapters with a mask", "Disconnect the mask; it counts everywhere.", port)
+
+    def _of_controls(self, side: Conditioning) -> list[tuple[str, str]]:
+        """What a conditioning asks of its ControlNets that they cannot do, and what to do instead."""
+        if side.controls and self.family.controlnet is None:
+            return [("ControlNets", "Take out the node that applies it.")]
+        found: dict[str, str] = {}
+        for control in side.controls:
+            if control.guess:
+                found["the guess mode of ControlNets"] = "Switch guess off."
+            if control.mask is not None:
+                found["masks of ControlNets"] = "Disconnect the mask."
+            if control.blocks:
+                found["block weights of ControlNets"] = "Empty the list of blocks."
+        if side.controls and side.shown is not None:
+            found["ControlNets and an image to edit at once"] = "Take out one of the two."
+        return list(found.items())
 
     def tell_undirected(self, request: SampleRequest, ctx: Context) -> None:
         """Tells of guidance and a negative prompt where the model was distilled to do without either."""
@@ -218,6 +385,14 @@ class ModularDenoiser(ABC):
             self.tell(ctx, "the negative prompt", "Disconnect it; say in the prompt what the image shows.", "negative")
         if request.guidance > 1:
             self.tell(ctx, "guidance: this model was distilled to do without", "Set it to 1.", "guidance")
+
+    def tell_embedded(self, request: SampleRequest, ctx: Context) -> None:
+        """Tells of a negative prompt where the strength of guidance is an input, and refuses to rescale."""
+        if request.rescale:
+            hint = "Set guidance_rescale to 0."
+            raise ProblemError(self.cannot("rescaling of guidance", hint, "guidance_rescale", request.rescale))
+        if request.negative is not None:
+            self.tell(ctx, "the negative prompt", "Disconnect it; say in the prompt what the image shows.", "negative")
 
     def tell(self, ctx: Context, what: str, hint: str, port: str) -> None:
         message = f"{self.family.title} does not look at {what}."
@@ -227,6 +402,11 @@ class ModularDenoiser(ABC):
         message = f"Models of the family {self.family.title} do not take {feature}."
         return Problem(code="feature_not_in_family", message=message, hint=hint, port=port, value=value)
 
+    @property
+    def reach(self) -> int | None:
+        """Along how many cells of a side the transformer has positions; None where they have no end."""
+        return None
+
     def _check(self, latent: Latent, prompts: Mapping[bool, Prompt]) -> None:
         """Raises ProblemError when the latent or the encoded text does not fit the transformer."""
         found: list[Problem] = []
@@ -235,6 +415,11 @@ class ModularDenoiser(ABC):
             message = f"The latent has {channels} channels, and the model works on {self.family.latent.channels}."
             hint = "Make or encode the latent with the VAE that belongs to the model."
             found.append(Problem(code="wrong_latent", message=message, hint=hint, port="latent", value=latent.family))
+        if self.reach is not None and max(latent.samples.shape[-2:]) > self.reach:
+            side = self.reach * latent.downsampling
+            message = f"The model has positions for {side} x {side} pixels, and the image is larger."
+            hint = "Make a smaller one, and enlarge it afterwards."
+            found.append(Problem(code="latent_too_large", message=message, hint=hint, port="latent"))
         for positive, prompt in prompts.items():
             for name, width in self.widths.items():
                 tensor = prompt.tensors.get(name)
@@ -248,17 +433,6 @@ class ModularDenoiser(ABC):
             raise ProblemError(found)
 
 
-def whole_tokens(samples: Tensor, cells: int) -> Tensor:
-    """Latents (B, C, h, w) or (B, C, t, h, w) whose sides are whole tokens: the right and lower edge is repeated where
-    it must be."""
-    from torch.nn.functional import pad
-
-    down, right = (-side % cells for side in samples.shape[-2:])
-    if not down and not right:
-        return samples
-    return pad(samples, (0, right, 0, down, *(0, 0) * (samples.ndim - 4)), mode="replicate")
-
-
 def _features(side: Conditioning) -> list[tuple[str, str]]:
     """What a conditioning asks for beside one prompt for the whole image, and what to do instead."""
     found = []
@@ -266,12 +440,12 @@ def _features(side: Conditioning) -> list[tuple[str, str]]:
         found.append(("several prompts at once", "Write them as one prompt."))
     if any(prompt.area is not None or prompt.mask is not None for prompt in side.prompts):
         found.append(("prompts for a part of the image", "Take out text.set_area or text.set_mask."))
-    if any((prompt.start, prompt.end) != (0.0, 1.0) for prompt in side.prompts):
+    if any((prompt.start, prompt.end) != (0.0, 1.0) or prompt.spans for prompt in side.prompts):
         found.append(("prompts for a part of the steps", "Take out text.set_range."))
-    if side.controls:
-        found.append(("ControlNets", "Take out the node that applies it."))
-    if side.adapters:
-        found.append(("IP-Adapters", "Take out the node that applies it."))
-    if side.shown is not None:
-        found.append(("images to edit or depth beside the latent", "Take out guide.edit or guide.depth."))
     return found
+
+
+def _seen(request: SampleRequest) -> tuple[Tensor, ...]:
+    """The latents of the images to look at, in their order."""
+    shown = request.positive.shown
+    return () if shown is None or shown.kind != "image" else shown.images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ class Signs:
     `names` are sets of names of tensors of which one must be there whole, `lora` how the names of what a LoRA changes
     may begin. `shared` are such beginnings that other families have as well: `widths` of what they take in tell them
     apart. `others` are parts of names by which a relative of the family is told; dots of both are underscores here.
+    `adapters` are sets of names of which one must be there whole in an IP-Adapter.
     `get` is a model of the family on the hub, for one that is read in the layout of diffusers alone.
     """
 
@@ -30,7 +32,8 @@ class Signs:
     lora: tuple[str, ...]
     others: tuple[str, ...]
     shared: tuple[str, ...] = ()
-    widths: range = range(0)
+    widths: Container[int] = ()
+    adapters: tuple[tuple[str, ...], ...] = ()
     get: str = ""
 
 
@@ -49,6 +52,8 @@ def claims(signs: Signs, title: str, kind: FileKind, name: str, header: Header, 
     flat = [key.replace(".", "_") for key in header.tensors]
     if any(other in key for key in flat for other in signs.others):
         return False
+    if kind == "ip_adapter":
+        return any(all(name in header.tensors for name in wanted) for wanted in signs.adapters)
     if kind == "lora":
         changed = modules_in(header)
         if any(module.startswith(signs.lora) for module in changed):

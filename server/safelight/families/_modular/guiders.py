@@ -3,8 +3,9 @@
 Sources: APG, Sadat et al. 2024, https://arxiv.org/abs/2410.02416; TCFG, Kwon et al. 2025,
 https://arxiv.org/abs/2503.18137; CFG-Zero*, Fan et al. 2025, https://arxiv.org/abs/2503.18886.
 
-Those that leave out a layer (skip-layer, PAG) are not offered: diffusers 0.42 hands the two streams of a left-out block
-on in the wrong order, which makes another image without an error where their shapes allow it.
+The guiders of diffusers 0.42 that leave out a layer hand the two streams of a left-out block on in the wrong order,
+which makes another image without an error where their shapes allow it. So skip-layer guidance is our own
+(`skip_layers`), for transformers that leave out layers by themselves.
 """
 
 from __future__ import annotations

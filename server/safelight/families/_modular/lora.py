@@ -41,11 +41,44 @@ def read(loader: str, title: str, name: str, tensors: Mapping[str, Any]) -> Lora
     return Lora(state, alphas)
 
 
+def unfused(
+    tensors: Mapping[str, Any], names: Mapping[str, tuple[str, ...]], modules: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Low-rank pairs under a model's makers' names, by those of diffusers; all else stays.
+
+    `names` are what the layers of the makers (dots as underscores) are here, `modules` the layers by these names.
+    """
+    made = dict(tensors)
+    for key in tensors:
+        ends = next((ends for ends in _PAIRS if key.endswith(ends[0])), None)
+        places = names.get(lora_module(key.removesuffix(ends[0]))) if ends else None
+        if ends is None or places is None:
+            continue
+        stem = key.removesuffix(ends[0])
+        down, up = tensors[key], tensors.get(stem + ends[1])
+        weights = [getattr(modules[place], "base_layer", modules[place]).weight for place in places]
+        if up is None or up.shape[0] != sum(map(len, weights)):
+            continue
+        alpha = tensors.get(f"{stem}.alpha")
+        scaled = up if alpha is None else up * (float(alpha) / down.shape[0])
+        for place, piece in zip(places, scaled.split([len(weight) for weight in weights]), strict=True):
+            made[f"transformer.{place}.lora_A.weight"] = down
+            made[f"transformer.{place}.lora_B.weight"] = piece
+        for ending in (*ends, ".alpha"):
+            made.pop(stem + ending, None)
+    return made
+
+
+_BY_THEMSELVES = ("transformer", "text_conditioner")
+"""Parts that load what is laid beside their weights; text encoders are those of transformers."""
+_PAIRS = ((".lora_down.weight", ".lora_up.weight"), (".lora_A.weight", ".lora_B.weight"))
+
+
 def attach(loader: str, part: str, module: Any, lora: Lora, adapter: str) -> None:
     import diffusers.loaders.lora_pipeline as loaders
 
     state, alphas = dict(lora.state), dict(lora.alphas) or None
-    if part == "transformer":
+    if part.startswith(_BY_THEMSELVES):
         module.load_lora_adapter(
             state, prefix=part, network_alphas=alphas, adapter_name=adapter, metadata=lora.metadata
         )
@@ -57,4 +90,4 @@ def attach(loader: str, part: str, module: Any, lora: Lora, adapter: str) -> Non
 
 
 def _is_ours(key: str) -> bool:
-    return key.startswith(("transformer.", "text_encoder.", "text_encoder_2."))
+    return key.startswith(("transformer.", "transformer_2.", "text_encoder.", "text_encoder_2.", "text_conditioner."))

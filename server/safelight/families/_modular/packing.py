@@ -1,4 +1,4 @@
-"""Latents two by two cells a token, as the transformers of Flux and Qwen-Image take them."""
+"""Latents in whole tokens; two by two cells a token, as the transformers of Flux and Qwen-Image take them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def whole_tokens(samples: Tensor, cells: int) -> Tensor:
+    """Latents (B, C, h, w) or (B, C, t, h, w) whose sides are whole tokens: the right and lower edge is repeated where
+    it must be."""
+    from torch.nn.functional import pad
+
+    down, right = (-side % cells for side in samples.shape[-2:])
+    if not down and not right:
+        return samples
+    return pad(samples, (0, right, 0, down, *(0, 0) * (samples.ndim - 4)), mode="replicate")
 
 
 def packed(latents: Tensor) -> Tensor:

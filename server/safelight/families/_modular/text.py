@@ -12,6 +12,8 @@ from safelight.sdk import Conditioning, Context, Problem, ProblemError, Prompt
 from safelight.sdk.prompt_syntax import Piece, embeddings_in, parse
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from safelight.families.base import Held
 
     from .family import ModularFamily
@@ -45,6 +47,9 @@ class ModularText(ABC):
                 Problem(code="feature_not_in_family", message=message, hint=hint, port="text", value=names[0])
             )
         return parse(text)
+
+    def require_finite(self, found: Tensor) -> None:
+        require_finite(found, *self.not_finite)
 
     def refuse_clip_skip(self, clip_skip: int) -> None:
         """Raises ProblemError for layers to leave out, where no CLIP's hidden layers are read."""
@@ -82,13 +87,13 @@ class LanguageText(ModularText):
     def encode(self, text: str, ctx: Context, *, clip_skip: int = 0) -> Conditioning:
         self.refuse_clip_skip(clip_skip)
         found = encode(
-            self.tokenizers[0], self.modules["text_encoder"], self._plain(text, ctx), self.reading, self.device
+            self.tokenizers[0], self.modules["text_encoder"], self.plain(text, ctx), self.reading, self.device
         )
         self.tell_cut(found.cut, self.reading.length, ctx)
-        require_finite(found.embeddings, *self.not_finite)
+        self.require_finite(found.embeddings)
         return Conditioning((Prompt.of(found.embeddings, mask=found.mask),), family=self.family.id)
 
-    def _plain(self, text: str, ctx: Context) -> str:
+    def plain(self, text: str, ctx: Context) -> str:
         """The prompt without marks for other families; as it stands where it has weights, which are told of."""
         pieces = self.pieces(text)
         self.tell_break(pieces, ctx)

@@ -51,15 +51,32 @@ def save(family: ModularFamily, pipeline: Any, folder: Path) -> Path:
     pipeline.save_pretrained(folder, safe_serialization=True)
     index_file = folder / "model_index.json"
     index = json.loads(index_file.read_text())
-    for encoder in family.encoders:
+    for encoder in (one for one in family.encoders if one.tokenizer):
         if encoder.kind == "language model":
             lm.write_tokenizer(folder / encoder.tokenizer)
             index[encoder.tokenizer] = ["transformers", "Qwen2Tokenizer"]
-        elif encoder.kind == "t5":
+        elif encoder.kind in ("t5", "umt5"):
             t5.write_tokenizer(folder / encoder.tokenizer)
             index[encoder.tokenizer] = ["transformers", "T5TokenizerFast"]
         else:
             write_tokenizer(folder / encoder.tokenizer, "<|endoftext|>" if encoder.part == "text_encoder" else "!")
             index[encoder.tokenizer] = ["transformers", "CLIPTokenizer"]
     index_file.write_text(json.dumps(index, indent=2))
+    return folder
+
+
+def save_modular(family: ModularFamily, parts: dict[str, Any], folder: Path, made: str = "") -> Path:
+    """Saves what a model of modular blocks alone consists of, tokenizers with it; `made` begins the names of its
+    classes."""
+    import diffusers
+
+    names = (f"{made}ModularPipeline", f"{made}AutoBlocks") if made else (family.pipelines[0], family.blocks)
+    index: dict[str, Any] = dict(zip(("_class_name", "_blocks_class_name"), names, strict=True))
+    for name, part in parts.items():
+        part.save_pretrained(folder / name)
+        library = "diffusers" if hasattr(diffusers, type(part).__name__) else "transformers"
+        kind = [library, type(part).__name__]
+        source = {"pretrained_model_name_or_path": str(folder), "subfolder": name, "type_hint": kind}
+        index[name] = [*kind, source]
+    (folder / "modular_model_index.json").write_text(json.dumps(index, indent=2))
     return folder

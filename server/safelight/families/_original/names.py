@@ -88,11 +88,12 @@ def _translated(
     for name, one in given.items():
         path, _, kind = name.rpartition(".")
         number = _FIRST_NUMBER.search(path)
-        rule = known.get(name) or known.get(path) or known.get(_FIRST_NUMBER.sub("{}", path, count=1))
+        numbered = _FIRST_NUMBER.sub("{}", name, count=1)
+        rule = known.get(name) or known.get(numbered) or known.get(path) or known.get(numbered.rpartition(".")[0])
         if rule is None:
             made[name] = one
             continue
-        ending = "" if rule.old == name else f".{_KINDS.get(kind, kind)}"
+        ending = "" if rule.old in (name, numbered) else f".{_KINDS.get(kind, kind)}"
         new = [part.format(number[0]) if number else part for part in rule.new]
         found = swap(one) if rule.swap else one
         if len(new) == 1:
@@ -105,6 +106,16 @@ def _translated(
             continue
         made |= {part + ending: piece for part, piece in zip(new, cut(found, sizes), strict=True)}
     return made
+
+
+def sides_of(shapes: Shapes) -> Callable[[str, int], int]:
+    """The length of a tensor along an axis, by its name; 0 for one that is not there."""
+
+    def side(name: str, axis: int) -> int:
+        found = shapes.get(name, ())
+        return found[axis] if len(found) > axis else 0
+
+    return side
 
 
 def count(shapes: Mapping[str, Any], start: str) -> int:

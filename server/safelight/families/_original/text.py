@@ -13,7 +13,11 @@ _HUGGING_FACE = ("text_model.encoder.layers.0.self_attn.q_proj.weight", "encoder
 OPEN_CLIP = "transformer.resblocks.0.attn.in_proj_weight"
 _T5 = "encoder.block.0.layer.0.SelfAttention.q.weight"
 _UMT5 = "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"
-_LEVELS = ("", "transformer.", "model.")
+_QWEN3 = ("layers.0.self_attn.q_norm.weight", "layers.0.mlp.gate_proj.weight", "embed_tokens.weight")
+_OTHERS = ("visual.", "model.visual.", "decoder.")
+"""How names begin of what also sees, or writes."""
+_GEMMA = "layers.0.pre_feedforward_layernorm.weight"
+_LEVELS = ("", "transformer.", "model.", "transformer.model.")
 
 
 def clip_prefix(header: Header, prefix: str = "") -> tuple[str, bool] | None:
@@ -26,20 +30,32 @@ def clip_prefix(header: Header, prefix: str = "") -> tuple[str, bool] | None:
     return None
 
 
-def t5_prefix(header: Header, prefix: str = "") -> str | None:
-    """What stands before the names of a T5; None for none, and for a UMT5."""
+def t5_prefix(header: Header, prefix: str = "", kind: str = "t5") -> str | None:
+    """What stands before the names of a T5, or of a UMT5 (`umt5`); None for none, and for the other one."""
     for start in (prefix + level for level in _LEVELS):
-        if start + _T5 in header.tensors and start + _UMT5 not in header.tensors:
+        if start + _T5 in header.tensors and (start + _UMT5 in header.tensors) == (kind == "umt5"):
+            return start
+    return None
+
+
+def language_prefix(header: Header, prefix: str = "") -> str | None:
+    """What stands before the names of a Qwen3; None for none, and for a language model of another kind."""
+    for start in (prefix + level for level in _LEVELS):
+        there = all(start + name in header.tensors for name in _QWEN3)
+        if there and start + _GEMMA not in header.tensors:
             return start
     return None
 
 
 def sort_of(header: Header) -> str:
     """Which text encoder a file holds alone (a key of `TEXT_ENCODERS`); empty when it is none that is read."""
-    if any("vision_model." in name or name.startswith(("visual.", "decoder.")) for name in header.tensors):
+    if any("vision_model." in name or name.startswith(_OTHERS) for name in header.tensors):
         return ""
-    if t5_prefix(header) is not None:
-        return "t5"
+    for kind in ("t5", "umt5"):
+        if t5_prefix(header, kind=kind) is not None:
+            return kind
+    if language_prefix(header) is not None:
+        return "qwen3"
     found = clip_prefix(header)
     if found is None:
         return ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safelight.families._original.names import count, shapes_of
@@ -14,14 +16,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from safelight.families.base import Files
+    from safelight.families.files import Vocabulary
     from safelight.sdk.prompt_syntax import Piece
 
 
+_T5S = "tokenizer_2 of a Flux.1, or tokenizer_3 of a Stable Diffusion 3"
+
+
 class Encoded(NamedTuple):
-    """`embeddings` (1, length, channels) float32 on the CPU; `cut` tokens of the text did not fit in."""
+    """`embeddings` (1, length, channels) float32 on the CPU, of which the first `said` are of the text; `cut` tokens of
+    it did not fit in."""
 
     embeddings: Tensor
     cut: int
+    said: int
 
 
 def encoder(files: Files, part: str) -> Any:
@@ -36,7 +44,7 @@ def encoder(files: Files, part: str) -> Any:
     return _with_words(files.build(part, lambda: _empty(config)))
 
 
-def original(files: Files, part: str, prefix: str) -> Any:
+def original(files: Files, part: str, prefix: str, kind: str = "t5") -> Any:
     """The encoder in a single file, whose names begin so: its configuration is what its shapes say."""
     shapes = shapes_of(files.header(part), prefix)
     layer = "encoder.block.0.layer."
@@ -45,6 +53,7 @@ def original(files: Files, part: str, prefix: str) -> Any:
     gated = f"{layer}1.DenseReluDense.wi_0.weight" in shapes
     inner = shapes[f"{layer}1.DenseReluDense.{'wi_0' if gated else 'wi'}.weight"][0]
     config = {
+        "model_type": kind,
         "vocab_size": shapes[words][0],
         "d_model": shapes[words][1],
         "d_kv": shapes[f"{layer}0.SelfAttention.q.weight"][0] // heads,
@@ -76,22 +85,56 @@ def _with_words(module: Any) -> Any:
 
 
 def tokenizer(files: Files, part: str) -> Any:
-    """The tokenizer of a model's folder, or in the folder `tokenizer` that lies beside a single file.
-
-    Raises:
-        ProblemError: `tokenizer_missing`, when none lies beside the file.
-    """
-    if part not in files.parts:
-        message = f"{files.name} holds a T5, which needs its tokenizer, and there is none beside it."
-        hint = (
-            "Put the folder tokenizer_2 of a Flux.1 repository, or tokenizer_3 of a Stable Diffusion 3 one, beside the "
-            "file: its tokenizer.json is all that is read."
-        )
-        raise ProblemError(Problem(code="tokenizer_missing", message=message, hint=hint, value=files.name))
+    """The tokenizer of a model's folder."""
     # What transformers 5 calls T5Tokenizer, and 4 so: there the other one wants sentencepiece.
     from transformers import T5TokenizerFast  # pyright: ignore[reportAttributeAccessIssue]
 
     return T5TokenizerFast.from_pretrained(files.folder(part), local_files_only=True)
+
+
+def original_tokenizer(files: Files, part: str, kind: str = "t5") -> Any:
+    """The tokenizer inside the file of a T5, or of the folder `tokenizer` that lies beside it.
+
+    Raises:
+        ProblemError: `tokenizer_missing`, when there is neither, or what lies there is of another model.
+    """
+    vocabulary = files.vocabulary(part)
+    if vocabulary is not None:
+        return _unigram(vocabulary)
+    there_is = "tokenizer" in files.parts
+    if there_is and _is_of_pieces(files.folder("tokenizer") / "tokenizer.json"):
+        return tokenizer(files, "tokenizer")
+    called, where = ("UMT5", "tokenizer of a Wan 2.1") if kind == "umt5" else ("T5", _T5S)
+    there = "that beside it is of another model" if there_is else "there is none in it or beside it"
+    message = f"{files.name} holds a {called}, which needs its tokenizer, and {there}."
+    hint = (
+        f"Put the folder {where} repository beside the file, called {Path(files.name).stem}_tokenizer: its "
+        "tokenizer.json is all that is read. A GGUF file has its own."
+    )
+    raise ProblemError(Problem(code="tokenizer_missing", message=message, hint=hint, value=files.name))
+
+
+def _is_of_pieces(file: Path) -> bool:
+    try:
+        return json.loads(file.read_bytes())["model"]["type"] == "Unigram"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _unigram(vocabulary: Vocabulary) -> Any:
+    """Of the pieces that the training of a T5 left: Kudo and Richardson 2018, https://arxiv.org/abs/1808.06226."""
+    from tokenizers import Tokenizer, normalizers, pre_tokenizers
+    from tokenizers.models import Unigram
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = list(zip(vocabulary.tokens, vocabulary.scores, strict=True))
+    unknown = vocabulary.tokens.index("<unk>")
+    made = Tokenizer(Unigram(pieces, unknown, byte_fallback="<0x00>" in vocabulary.tokens))
+    if vocabulary.charsmap:
+        made.normalizer = normalizers.Precompiled(vocabulary.charsmap)
+    space = pre_tokenizers.Metaspace(replacement="\u2581", prepend_scheme="always")
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), space])
+    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>", unk_token="<unk>", pad_token="<pad>")
 
 
 def encode(
@@ -138,4 +181,4 @@ def encode(
         each = torch.ones(length)
         each[: len(weights)] = torch.tensor(weights)
         found = found[1:] + (found[:1] - found[1:]) * each[:, None]
-    return Encoded(found, cut)
+    return Encoded(found, cut, len(tokens) + 1)

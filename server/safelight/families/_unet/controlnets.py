@@ -1,4 +1,5 @@
-"""ControlNets in one file, in the layout of the original release or in that of diffusers.
+"""ControlNets in one file, in the layout of the original release or in that of diffusers; also those of several kinds
+in one (union), which exist in the latter alone.
 
 Such a file holds weights alone. Its configuration is computed from their shapes, so that those with fewer blocks or
 layers than the denoiser (the small and middle ones of Stable Diffusion XL) are read as well.
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _ORIGINAL = "input_hint_block.0.weight"
 _DIFFUSERS = "controlnet_cond_embedding.conv_in.weight"
+_UNION = "task_embedding"
 _PREFIXES = ("control_model.", "")
 _DOWNSAMPLER = re.compile(r"input_blocks\.(\d+)\.0\.op\.weight")
 
@@ -35,6 +37,7 @@ def layout(header: Header) -> tuple[str, bool] | None:
 def load(family: Generation, files: Files) -> Loaded:
     """Raises ProblemError: weights are missing, or of other shapes than the rest of the file tells."""
     from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
 
     found = layout(files.header())
     assert found is not None, "a file that was told to be a ControlNet"
@@ -47,7 +50,8 @@ def load(family: Generation, files: Files) -> Loaded:
         message = f"The ControlNet {files.name} lacks weights that every one has: {str(error).strip(chr(39))}."
         hint = "Copy or download it again."
         raise ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=files.name)) from error
-    return Loaded({"controlnet": files.filled(lambda: ControlNetModel(**config), named)})
+    cls = ControlNetUnionModel if _UNION in named else ControlNetModel
+    return Loaded({"controlnet": files.filled(lambda: cls(**config), named)})
 
 
 def _converted(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +105,11 @@ def configuration(family: Generation, shapes: Mapping[str, tuple[int, ...]]) -> 
         inner = f"{attention}attentions.0."
         config["cross_attention_dim"] = shapes[f"{inner}transformer_blocks.0.attn2.to_k.weight"][1]
         config["use_linear_projection"] = len(shapes[f"{inner}proj_in.weight"]) == 2
-    if not middle:
+    if _UNION in shapes:
+        config["num_control_type"], config["num_trans_channel"] = shapes[_UNION]
+        config["num_trans_layer"] = _count(shapes, r"transformer_layes\.(\d+)\.")
+        config["num_proj_channel"] = shapes["spatial_ch_projs.weight"][0]
+    elif not middle:
         config["mid_block_type"] = "UNetMidBlock2D"
     if "add_embedding.linear_1.weight" in shapes:
         config["addition_embed_type"] = "text_time"

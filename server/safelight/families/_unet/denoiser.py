@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.adapters import Adapters, installed_adapters
@@ -15,8 +16,10 @@ from safelight.diffusion.guidance import SHOWN, Part
 from safelight.diffusion.latents import canvas_size, expanded
 from safelight.sdk import Conditioning, Context, Problem, ProblemError, Prompt
 
+from . import control_loras
 from .conditions import added_conditions, guidance_embedding
 from .loading import UNKNOWN
+from .perturbed import attending_to_itself, self_attention
 from .presets import presets_of
 from .shown import planes_of
 from .working_memory import working_bytes
@@ -59,6 +62,8 @@ class UNetDenoiser(LoopDenoiser):
             dtype=held.dtype,
             rows=held.settings.get("latent_rgb") or family.latent.rgb,
             zero_negative=family.zero_negative,
+            switch=held.settings.get("switch"),
+            guiders=("cfg", "pag"),
         )
 
     @property
@@ -103,9 +108,13 @@ class UNetDenoiser(LoopDenoiser):
         latent, positive = request.latent, request.positive
         batch = latent.samples.shape[0]
         with ExitStack() as stack:
-            controls = stack.enter_context(leased_controls(ctx, self.family.id, positive, negative, latent))
+            controls = stack.enter_context(
+                leased_controls(
+                    ctx, self.family.id, positive, negative, latent, partial(control_loras.joined, self.unet)
+                )
+            )
             adapters = stack.enter_context(
-                installed_adapters(ctx, self.unet, self.family.id, positive, negative, batch)
+                installed_adapters(ctx, self.unet, self.family.id, positive, negative, latent, self._blocks)
             )
             yield UNetCall(
                 unet=self.unet,
@@ -119,8 +128,14 @@ class UNetDenoiser(LoopDenoiser):
                 adapters=adapters,
             )
 
+    def weakened(self, layers: tuple[str, ...]) -> Callable[[], AbstractContextManager[None]]:
+        return partial(attending_to_itself, self_attention(self.unet, layers, self._blocks))
+
+    def _blocks(self, names: Iterable[str]) -> dict[str, str]:
+        return self.family.block_names("unet", self.unet, names)
+
     def working_bytes(self, shape: Sequence[int], prompts: int, controlled: bool) -> int:
-        return working_bytes(self.unet, self.dtype, shape, prompts, controlled)
+        return working_bytes(self.unet.config, shape, self.dtype.itemsize, prompts, controlled)
 
     def shown(self, request: SampleRequest) -> Tensor | None:
         return planes_of(self.unet, self.family, request)
@@ -174,7 +189,7 @@ class UNetCall:
     ) -> Tensor:
         import torch
 
-        down, middle = self.controls.residuals(batched, timestep, inputs.text, inputs.added, sides, window)
+        residuals = self.controls.residuals(batched, timestep, inputs.text, inputs.added, sides, window)
         self.adapters.set_window(window)
         if inputs.shown is not None:
             batched = torch.cat([batched, inputs.shown], dim=1)
@@ -184,8 +199,10 @@ class UNetCall:
             encoder_hidden_states=inputs.context,
             timestep_cond=inputs.guidance,
             added_cond_kwargs=inputs.added,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=middle,
+            cross_attention_kwargs=self.adapters.arguments(),
+            down_block_additional_residuals=residuals.down,
+            mid_block_additional_residual=residuals.middle,
+            down_intrablock_additional_residuals=residuals.inner,
             return_dict=False,
         )[0]
 

@@ -10,7 +10,7 @@ from safelight.families.base import FileKind, Folder, unsupported
 from safelight.families.files import Header, embedding_vectors, lora_layers
 from safelight.sdk.problem import Problem, ProblemError
 
-from . import controlnets
+from . import control_loras, controlnets, t2i
 
 if TYPE_CHECKING:
     from .generation import Generation
@@ -23,6 +23,8 @@ _WIDTHS = (768, 1024, _REFINER_WIDTH, 2048)
 _EDM = "was trained with the noise levels of EDM, as Playground 2.5, which no sampler here has"
 _PIPELINES = ("StableDiffusion", "LatentConsistencyModel")
 _OTHER_PIPELINES = ("StableDiffusion3",)
+CONTROLNETS = ("ControlNetModel", "ControlNetUnionModel", "ControlNetModel_Union")
+"""Classes of ControlNets in configurations; the last is what the authors of the union one call it."""
 _TOWERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _DIFFUSERS_ATTENTION = "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight"
 _KOLORS_LABELS = 5632
@@ -57,10 +59,16 @@ def is_pipeline(family: Generation, folder: Folder) -> bool:
 
 def component(family: Generation, config: Mapping[str, Any]) -> FileKind | None:
     made = config.get("_class_name")
-    if made in ("UNet2DConditionModel", "ControlNetModel"):
+    if made == "T2IAdapter":
+        # A cell of those for XL is made of 16 x 16 pixels.
+        wide = config.get("downscale_factor") == 16
+        return "controlnet" if family.id == ("sdxl" if wide else "sd1") else None
+    if made in ("UNet2DConditionModel", *CONTROLNETS):
         found: FileKind = "unet" if made == "UNet2DConditionModel" else "controlnet"
         return found if _is_generation(family, config) else None
-    if made == "AutoencoderKL" and config.get("latent_channels", 4) == family.latent.channels:
+    # One of another number of channels is ours where nothing shifts its latents: training.autoencoder makes such.
+    ours = config.get("latent_channels", 4) == family.latent.channels or config.get("shift_factor") is None
+    if made == "AutoencoderKL" and ours:
         # Those of versions 1 and 2 are interchangeable, and count as those of whichever is asked first.
         scale = config.get("scaling_factor", 0.18215)
         scales = {0.13025: "sdxl"}
@@ -78,6 +86,10 @@ def claims(family: Generation, kind: FileKind, name: str, header: Header) -> boo
         # The refiner has that of XL.
         return not family.scored and vae_prefix(header) == "" and channels(header) == family.latent.channels
     if kind == "controlnet":
+        if t2i.is_one(header):
+            return family.id == ("sdxl" if t2i.is_wide(name, header) else "sd1")
+        if control_loras.MARK in header.tensors:
+            return _is_control_lora(family, name, header)
         return controlnets.layout(header) is not None and _is_controlnet(family, name, header)
     if kind == "ip_adapter":
         widths = {entry.shape[-1] for key, entry in header.tensors.items() if key.endswith("to_k_ip.weight")}
@@ -180,12 +192,8 @@ def _is_controlnet(family: Generation, name: str, header: Header) -> bool:
     assert found is not None
     prefix, original = found
     names = header.tensors
-    if "lora_controlnet" in names:
-        return False
     if "difference" in names:
         raise unsupported(name, "is a ControlNet kept as the difference to a denoiser", "Get the whole one.")
-    if f"{prefix}task_embedding" in names or f"{prefix}control_add_embedding.linear_1.weight" in names:
-        raise unsupported(name, "is a ControlNet of several kinds in one (union), which is not supported yet")
     sized = f"{prefix}label_emb.0.0.weight" in names or f"{prefix}add_embedding.linear_1.weight" in names
     if sized:
         return family.sized and not family.scored
@@ -197,6 +205,19 @@ def _is_controlnet(family: Generation, name: str, header: Header) -> bool:
     # Of other widths than the releases: version 2 projects with linear layers.
     projected = [name for name in names if name.endswith(".proj_in.weight")]
     return bool(projected) and not family.sized and (len(header.shape(projected[0])) == 2) == family.linear
+
+
+def _is_control_lora(family: Generation, name: str, header: Header) -> bool:
+    width = control_loras.text_width(header)
+    if not width:
+        message = f"The Control-LoRA {name!r} lacks the attention to the text."
+        hint = "Copy or download it again."
+        raise ProblemError(Problem(code="model_incomplete", message=message, hint=hint, value=name))
+    sized = any(f"label_emb.0.0.{end}" in header.tensors for end in ("down", "weight"))
+    if sized != family.sized or family.scored:
+        return False
+    # Those for other widths than the releases are told by what they lie on, when they are used.
+    return width == family.width if width in _WIDTHS else True
 
 
 def _is_lora(family: Generation, header: Header) -> bool:

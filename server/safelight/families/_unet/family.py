@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,12 @@ class UNetFamily(Generation):
             "ControlNet": ("",),
         }[kind]
 
+    def step_bytes(self, files: Files, shape: Sequence[int], itemsize: int) -> int:
+        from .loading import config_of
+        from .working_memory import working_bytes
+
+        return working_bytes(config_of(self, files), shape, itemsize)
+
     def denoiser(self, held: Held) -> DenoiserModel:
         from .denoiser import UNetDenoiser
 
@@ -81,6 +87,21 @@ class UNetFamily(Generation):
 
         made = original_names(listed, module.config.layers_per_block)
         return {original.replace(".", "_"): name for original, name in made} | found
+
+    def block_names(self, part: str, module: Any, names: Iterable[str]) -> dict[str, str]:
+        """As in the layout of the original releases: `in0` and on, `mid`, `out0` and on."""
+        listed = list(names)
+        if part != "unet":
+            return super().block_names(part, module, listed)
+        from .original import original_names
+
+        words = {"input_blocks": "in", "output_blocks": "out", "middle_block": "mid"}
+        found = dict.fromkeys(listed, "base")
+        for original, name in original_names(listed, module.config.layers_per_block):
+            first, number, *_ = (*original.split("."), "")
+            if first in words:
+                found[name] = words[first] + ("" if first == "middle_block" else number)
+        return found
 
     def attach_lora(self, part: str, module: Any, lora: Lora, adapter: str) -> None:
         from .lora import attach

@@ -13,7 +13,7 @@ from safelight.families._clip import towers
 from safelight.families.base import Files, Loaded
 from safelight.sdk.problem import Problem, ProblemError
 
-from . import controlnets
+from . import control_loras, controlnets, t2i
 from .detect import ORIGINAL, unet_prefix
 from .presets import told_by
 from .releases import SCHEDULER, VAE_OF_NONE
@@ -62,14 +62,29 @@ def _settings(files: Files) -> dict[str, Any]:
 
 
 def _module(files: Files, part: str) -> Any:
+    from diffusers.models.adapter import T2IAdapter
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     config = files.config(part)
-    classes = {cls.__name__: cls for cls in (AutoencoderKL, ControlNetModel, UNet2DConditionModel)}
+    known = (AutoencoderKL, ControlNetModel, ControlNetUnionModel, T2IAdapter, UNet2DConditionModel)
+    classes = {"ControlNetModel_Union": ControlNetUnionModel} | {cls.__name__: cls for cls in known}
     cls = classes[config["_class_name"]]
     return files.build(part, lambda: cls.from_config(config))
+
+
+def config_of(family: Generation, files: Files) -> dict[str, Any]:
+    """The configuration of a denoiser, told without loading it."""
+    if not files.single:
+        return files.config("unet" if files.kind == "pipeline" else "")
+    header = files.header()
+    prefix = unet_prefix(header)
+    if f"{prefix}{ORIGINAL}" in header.tensors:
+        return unet_config(family, files.name, header, prefix)
+    # Inpainting models take the mask and the masked image beside the latent.
+    return {**family.unet, "in_channels": header.shape(f"{prefix}conv_in.weight")[1]}
 
 
 def _original_unet(family: Generation, files: Files) -> Loaded:
@@ -80,12 +95,9 @@ def _original_unet(family: Generation, files: Files) -> Loaded:
     predicted = prediction(family, header)
     prefix = unet_prefix(header)
     given = {name.removeprefix(prefix): tensor for name, tensor in files.tensors(prefix=prefix).items()}
+    config = config_of(family, files)
     if ORIGINAL in given:
-        config = unet_config(family, files.name, header, prefix)
         given = convert_ldm_unet_checkpoint({_UNET + name: tensor for name, tensor in given.items()}, config)
-    else:
-        # Inpainting models take the mask and the masked image beside the latent.
-        config = {**family.unet, "in_channels": given["conv_in.weight"].shape[1]}
     module = files.filled(lambda: UNet2DConditionModel(**config), given)
     schedule = default_scheduler(predicted, "ztsnr" in header.tensors)
     return Loaded({"unet": module}, {"scheduler": schedule, **told_by(header.metadata)})
@@ -107,11 +119,19 @@ def _original_towers(family: Generation, files: Files) -> Loaded:
     return Loaded(modules, {"tokenizers": tuple(towers.original_tokenizer(tower) for tower in family.towers)})
 
 
+def _guide(family: Generation, files: Files) -> Loaded:
+    """A ControlNet, or what is used in the place of one."""
+    header = files.header()
+    if t2i.is_one(header):
+        return t2i.load(files)
+    return control_loras.load(files) if control_loras.MARK in header.tensors else controlnets.load(family, files)
+
+
 _SINGLE: dict[str, Callable[[Generation, Files], Loaded]] = {
     "Denoiser": _original_unet,
     "VAE": _original_vae,
     "TextEncoder": _original_towers,
-    "ControlNet": controlnets.load,
+    "ControlNet": _guide,
 }
 
 

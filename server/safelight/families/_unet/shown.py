@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.denoiser import cannot_see
-from safelight.diffusion.latents import expanded, on_canvas
+from safelight.diffusion.latents import inpainting_planes, on_canvas
 from safelight.sdk import Latent, Problem, ProblemError, Shown
 
 if TYPE_CHECKING:
@@ -55,33 +55,20 @@ def planes_of(unet: Any, family: Generation, request: SampleRequest) -> Tensor |
     if kind == "":
         return None
     if kind == "hole":
-        return _hole(latent)
+        import torch
+
+        return torch.cat(inpainting_planes(latent), dim=1)
     if shown is None:
         raise _needed(kind)
+    if shown.more:
+        message = f"The model looks at one image to edit, and is shown {len(shown.images)}."
+        hint = "Take out all but one guide.edit."
+        raise ProblemError(Problem(code="feature_not_in_family", message=message, hint=hint, port="positive"))
     batch = latent.samples.shape[0]
     if shown.planes.shape[0] not in (1, batch):
         message = f"The model is shown {shown.planes.shape[0]} images, and the latent holds {batch}."
         raise ProblemError(Problem(code="wrong_batch", message=message, hint="Give one, or as many.", port="positive"))
     return _depth(shown, latent) if kind == "depth" else _image(shown, latent, family.latent.scaling)
-
-
-def _hole(latent: Latent) -> Tensor:
-    import torch
-
-    # One of another node may have a mask alone.
-    hole = (latent.mask >= 0.5).float() if latent.hole is None and latent.mask is not None else latent.hole
-    if hole is None or latent.masked is None:
-        raise ProblemError(
-            Problem(
-                code="inpainting_latent_needed",
-                message="This is an inpainting model: it needs the image around the part to paint.",
-                hint="Encode the image and its mask with vae.encode_inpaint; to paint a whole image, turn on "
-                "for_inpainting at latent.empty.",
-                port="latent",
-            )
-        )
-    batch = max(hole.shape[0], latent.masked.shape[0])
-    return torch.cat([expanded(hole, batch), expanded(latent.masked, batch)], dim=1)
 
 
 def _image(shown: Shown, latent: Latent, scaling: float) -> Tensor:

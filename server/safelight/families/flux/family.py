@@ -5,15 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip.towers import CLIP_L, Tower
+from safelight.families._modular.controlnet import saved_together
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
 from safelight.families._original.names import Rule, Shapes
-from safelight.families.base import Held, LatentSpace
+from safelight.families.base import FileKind, Files, Folder, Held, LatentSpace, Loaded
 from safelight.sdk.leased import Presets
+
+from .controlnet import CONTROLNET
+from .kinds import FILL, KONTEXT
 
 if TYPE_CHECKING:
     from safelight.sdk.context import DenoiserModel, TextModel
@@ -39,7 +42,6 @@ _COLOURS = (
     (-0.0329, -0.0718, -0.0851),
 )
 _LAST = len(_COLOURS) - 1
-_EDITS = "which changes images in a way that is not supported yet"
 
 
 @dataclass(frozen=True)
@@ -58,27 +60,44 @@ class Flux(ModularFamily):
 
         return rules(shapes)
 
+    def layer_rules(self, transformer: Any) -> Sequence[Rule]:
+        from .original import layer_rules
+
+        del transformer
+        return layer_rules()
+
     def config_of(self, shapes: Shapes) -> dict[str, Any]:
         from .original import config_of
 
         return config_of(shapes)
 
+    def component(self, folder: Folder) -> FileKind | None:
+        redux = folder.config("").get("_class_name") == "ReduxImageEncoder"
+        return "ip_adapter" if redux else super().component(folder)
+
+    def load(self, kind: str, files: Files) -> Loaded:
+        loaded = super().load(kind, files)
+        if kind == "Denoiser":
+            whole = files.kind == "pipeline" and not files.single
+            loaded.settings["made"] = str(files.config("").get("_class_name", "")) if whole else ""
+        return loaded
+
     def denoiser(self, held: Held) -> DenoiserModel:
         from .denoiser import FluxDenoiser
 
-        dev = held.modules["transformer"].config.guidance_embeds
-        presets = self.presets if dev else replace(self.presets, steps=4, guidance=1.0)
+        presets = self.presets
+        if held.settings["made"] in KONTEXT:
+            presets = replace(presets, guidance=2.5)
+        if held.modules["transformer"].config.in_channels == FILL:
+            presets = replace(presets, steps=50, guidance=30.0)
+        if not held.modules["transformer"].config.guidance_embeds:
+            presets = replace(presets, steps=4, guidance=1.0)
         return FluxDenoiser(self, held, presets)
 
     def text_encoder(self, held: Held) -> TextModel:
         from .text import FluxText
 
         return FluxText(self, held)
-
-    def tiny(self, folder: Path, seed: int = 0) -> Path:
-        from .tiny import write
-
-        return write(self, folder, seed)
 
 
 FAMILY = Flux(
@@ -99,15 +118,21 @@ FAMILY = Flux(
     architectures=("flux-1", "flux.1", "flux1", "flux-dev", "flux-schnell"),
     transformer="FluxTransformer2DModel",
     blocks="FluxAutoBlocks",
+    caches_steps=True,
     lora_loader="FluxLoraLoaderMixin",
     channels=64,
-    pipelines=("FluxPipeline", "FluxImg2ImgPipeline", "FluxInpaintPipeline"),
+    takes=(FILL,),
+    pipelines=(
+        "FluxPipeline",
+        "FluxImg2ImgPipeline",
+        "FluxInpaintPipeline",
+        "FluxKontextPipeline",
+        "FluxKontextInpaintPipeline",
+        "FluxFillPipeline",
+    ),
     others={
-        "FluxKontextPipeline": f"is a Flux.1 Kontext, {_EDITS}",
-        "FluxKontextInpaintPipeline": f"is a Flux.1 Kontext, {_EDITS}",
-        "FluxFillPipeline": f"is a Flux.1 Fill, {_EDITS}",
         "FluxControlPipeline": "is a Flux.1 that is led by a control image, which is not supported yet",
-        "FluxControlNetPipeline": "is a Flux.1 with a ControlNet, which is not supported yet",
+        "FluxControlNetPipeline": saved_together("Flux.1"),
         "FluxPriorReduxPipeline": "is a Flux.1 Redux, which reads images and makes none",
     },
     encoders=(
@@ -119,11 +144,16 @@ FAMILY = Flux(
         Encoder("text_encoder_2", "tokenizer_2", kind="t5"),
     ),
     text_settings={"guidance_embeds": True},
+    controlnet=CONTROLNET,
     signs=Signs(
         names=(
             ("double_blocks.0.img_attn.norm.key_norm.scale",),
             ("double_blocks.0.img_attn.qkv.weight", "single_blocks.0.linear1.weight"),
             ("single_transformer_blocks.0.attn.to_q.weight", "x_embedder.weight"),
+        ),
+        adapters=(
+            ("ip_adapter.0.to_k_ip.bias", "image_proj.proj.weight"),
+            ("image_proj.redux_up.weight",),
         ),
         lora=("double_blocks_", "single_blocks_", "single_transformer_blocks_"),
         shared=("transformer_blocks_0_attn_",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from safelight.families._original.names import Rule, Shapes, count
+from safelight.families._original.names import Rule, Shapes, count, sides_of
 from safelight.families._original.names import rules as table
 
 AXES = {128: (16, 56, 56)}
@@ -68,16 +68,27 @@ def rules(shapes: Shapes) -> list[Rule]:
     ]
 
 
-def config_of(shapes: Shapes) -> dict[str, Any]:
-    def side(name: str, axis: int) -> int:
-        found = shapes.get(name, ())
-        return found[axis] if len(found) > axis else 0
+def layer_rules() -> list[Rule]:
+    """The rules without the sizes of what is cut."""
+    return rules({"double_blocks.0.img_attn.qkv.weight": ()})
 
+
+def config_of(shapes: Shapes) -> dict[str, Any]:
+    found = sizes_of(shapes)
+    return {
+        **found,
+        "patch_size": 1,
+        "out_channels": sides_of(shapes)("proj_out.weight", 0),
+        "axes_dims_rope": AXES.get(found["attention_head_dim"], (16, 56, 56)),
+    }
+
+
+def sizes_of(shapes: Shapes) -> dict[str, Any]:
+    """The sizes that a transformer and its ControlNets have in common."""
+    side = sides_of(shapes)
     head = side("transformer_blocks.0.attn.norm_q.weight", 0) or 128
     return {
-        "patch_size": 1,
         "in_channels": side("x_embedder.weight", 1),
-        "out_channels": side("proj_out.weight", 0),
         "num_layers": count(shapes, "transformer_blocks."),
         "num_single_layers": count(shapes, "single_transformer_blocks."),
         "attention_head_dim": head,
@@ -85,5 +96,4 @@ def config_of(shapes: Shapes) -> dict[str, Any]:
         "joint_attention_dim": side("context_embedder.weight", 1),
         "pooled_projection_dim": side("time_text_embed.text_embedder.linear_1.weight", 1),
         "guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight" in shapes,
-        "axes_dims_rope": AXES.get(head, (16, 56, 56)),
     }

@@ -13,18 +13,19 @@ if TYPE_CHECKING:
     from safelight.families._modular.family import ModularFamily
 
 
-def write(family: ModularFamily, folder: Path, seed: int, *, schnell: bool = False) -> Path:
-    """`schnell` is the model that takes no guidance."""
+def write(family: ModularFamily, folder: Path, seed: int, *, schnell: bool = False, made: str = "FluxPipeline") -> Path:
+    """`schnell` is the model that takes no guidance, `made` the class of its pipeline."""
     import diffusers as library
 
     diffusers: Any = library
 
     with seeded(seed):
-        pipeline = diffusers.FluxPipeline(
+        pipeline = getattr(diffusers, made)(
             transformer=lively(
                 diffusers.FluxTransformer2DModel(
                     patch_size=1,
-                    in_channels=64,
+                    in_channels=384 if made == "FluxFillPipeline" else 64,
+                    out_channels=64,
                     num_layers=1,
                     num_single_layers=1,
                     attention_head_dim=16,

@@ -1,4 +1,4 @@
-"""Flux.2 Klein, base and distilled: https://github.com/black-forest-labs/flux2."""
+"""Flux.2, Klein and dev: https://github.com/black-forest-labs/flux2."""
 
 from __future__ import annotations
 

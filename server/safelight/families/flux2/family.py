@@ -1,18 +1,18 @@
-"""Flux.2 Klein as a family. The distilled models take four steps and no guidance, the base models both."""
+"""Flux.2 as a family. Of Klein, the distilled models take four steps and no guidance, the base models both; dev takes
+guidance as an input."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
-from safelight.families.base import Files, Held, LatentSpace, Loaded
+from safelight.families._vaes.flux2 import LATENT
+from safelight.families.base import Files, Held, Loaded
 from safelight.sdk.leased import Presets, VAEModel
 
-from .reading import READING
+from .reading import DEV_READING, READING
 
 if TYPE_CHECKING:
     from safelight.sdk.context import DenoiserModel, TextModel
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Flux2(ModularFamily):
-    def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        del config
-        return {
-            "_class_name": "FlowMatchEulerDiscreteScheduler",
-            "num_train_timesteps": 1000,
-            "shift": 3.0,
-            "use_dynamic_shifting": True,
-        }
-
     def load(self, kind: str, files: Files) -> Loaded:
         loaded = super().load(kind, files)
         if kind == "Denoiser":
@@ -37,8 +28,10 @@ class Flux2(ModularFamily):
         return loaded
 
     def denoiser(self, held: Held) -> DenoiserModel:
-        from .denoiser import Flux2Denoiser
+        from .denoiser import Flux2Denoiser, Flux2DevDenoiser
 
+        if held.modules["transformer"].config.guidance_embeds:
+            return Flux2DevDenoiser(self, held, self.presets)
         distilled = bool(held.settings["distilled"])
         presets = replace(self.presets, steps=4, guidance=1.0) if distilled else self.presets
         return Flux2Denoiser(self, held, presets, distilled=distilled)
@@ -46,34 +39,30 @@ class Flux2(ModularFamily):
     def text_encoder(self, held: Held) -> TextModel:
         from safelight.families._modular.text import LanguageText
 
-        return LanguageText(self, held, READING)
+        dev = held.settings["transformer"].get("guidance_embeds")
+        return LanguageText(self, held, DEV_READING if dev else READING)
 
     def vae(self, held: Held) -> VAEModel:
-        from .vae import Flux2Codec
+        from safelight.families._vaes.flux2 import Flux2Codec
 
         return Flux2Codec(self, held.modules["vae"], held.device, held.dtype, 1.0)
-
-    def tiny(self, folder: Path, seed: int = 0) -> Path:
-        from .tiny import write
-
-        return write(self, folder, seed)
 
 
 FAMILY = Flux2(
     id="flux2",
-    title="Flux.2 Klein",
-    latent=LatentSpace("flux2", channels=32),
+    title="Flux.2",
+    latent=LATENT,
     presets=Presets(steps=50, guidance=4.0, sampler="euler", width=1024, height=1024),
     architectures=("flux-2", "flux.2", "flux2"),
     transformer="Flux2Transformer2DModel",
     autoencoder="AutoencoderKLFlux2",
     # Without guidance they compute what those of the distilled models do.
     blocks="Flux2KleinBaseAutoBlocks",
+    schedule={"shift": 3.0, "use_dynamic_shifting": True},
     lora_loader="Flux2LoraLoaderMixin",
     channels=128,
-    pipelines=("Flux2KleinPipeline",),
+    pipelines=("Flux2KleinPipeline", "Flux2Pipeline"),
     others={
-        "Flux2Pipeline": "is a Flux.2 dev, which is not supported yet",
         "Flux2KleinInpaintPipeline": "is a Flux.2 Klein that paints parts of images, which is not supported yet",
         "Flux2KleinKVPipeline": "is a Flux.2 Klein that changes images, which is not supported yet",
     },

@@ -1,4 +1,4 @@
-"""Flux.2 Klein in miniature, for tests."""
+"""Flux.2 in miniature, for tests."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING, Any
 from safelight.families._clip.tiny import TEXT_WIDTH, seeded
 from safelight.families._lm import tiny as lm
 from safelight.families._modular.tiny import lively, save
+from safelight.families._vaes.flux2 import tiny as autoencoder
 
-from .reading import READING
+from .reading import DEV_READING, READING
 
 if TYPE_CHECKING:
     from safelight.families._modular.family import ModularFamily
 
 
-def write(family: ModularFamily, folder: Path, seed: int, *, distilled: bool = False) -> Path:
+def write(family: ModularFamily, folder: Path, seed: int, *, distilled: bool = False, dev: bool = False) -> Path:
+    """A Klein, also `distilled`, or a dev."""
     import diffusers as library
 
     diffusers: Any = library
 
+    reading = DEV_READING if dev else READING
+    layers = reading.layers[-1] + 1
     with seeded(seed):
-        pipeline = diffusers.Flux2KleinPipeline(
+        pipeline = (diffusers.Flux2Pipeline if dev else diffusers.Flux2KleinPipeline)(
             transformer=lively(
                 diffusers.Flux2Transformer2DModel(
                     patch_size=1,
@@ -30,36 +34,15 @@ def write(family: ModularFamily, folder: Path, seed: int, *, distilled: bool = F
                     num_single_layers=1,
                     attention_head_dim=16,
                     num_attention_heads=2,
-                    joint_attention_dim=TEXT_WIDTH * len(READING.layers),
+                    joint_attention_dim=TEXT_WIDTH * len(reading.layers),
                     axes_dims_rope=(4, 4, 4, 4),
-                    guidance_embeds=False,
+                    guidance_embeds=dev,
                 )
             ),
             scheduler=diffusers.FlowMatchEulerDiscreteScheduler.from_config(family.default_scheduler({})),
             vae=autoencoder(),
-            text_encoder=lm.qwen3(TEXT_WIDTH, READING.layers[-1] + 1),
+            text_encoder=(lm.mistral3 if dev else lm.qwen3)(TEXT_WIDTH, layers),
             tokenizer=None,
-            is_distilled=distilled,
+            **({} if dev else {"is_distilled": distilled}),
         )
     return save(family, pipeline, folder)
-
-
-def autoencoder() -> Any:
-    """With statistics that are not those of a standard normal distribution."""
-    import diffusers as library
-    import torch
-
-    diffusers: Any = library
-    channels = (8, 8, 16, 16)
-    made = diffusers.AutoencoderKLFlux2(
-        block_out_channels=channels,
-        down_block_types=("DownEncoderBlock2D",) * len(channels),
-        up_block_types=("UpDecoderBlock2D",) * len(channels),
-        layers_per_block=1,
-        latent_channels=32,
-        norm_num_groups=4,
-        sample_size=64,
-    )
-    torch.nn.init.normal_(made.bn.running_mean)
-    torch.nn.init.uniform_(made.bn.running_var, 0.5, 2)
-    return made.eval()

@@ -32,11 +32,11 @@ class Krea2Denoiser(TwoByTwo, GuidedDenoiser):
         del size
         return latents[:, :, 0]
 
-    def _blocks(self) -> Any:
+    def _blocks(self, work: Work) -> Any:
         import diffusers as library
 
         if not self.distilled:
-            return super()._blocks()
+            return super()._blocks(work)
         # They shift the schedule alike for all sizes, as the model was distilled.
         diffusers: Any = library
         return diffusers.Krea2TurboAutoBlocks().sub_blocks["denoise"]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safelight.families._lm.encoder import Reading
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
-from safelight.families.base import FileKind, Files, Folder, Held, Loaded
-from safelight.families.qwen_image import FAMILY as QWEN
+from safelight.families._vaes.qwen import LATENT
+from safelight.families.base import Files, Held, Loaded
 from safelight.sdk.leased import Presets, VAEModel
 
 if TYPE_CHECKING:
@@ -37,23 +35,6 @@ READING = Reading(
 
 @dataclass(frozen=True)
 class Krea2(ModularFamily):
-    def component(self, folder: Folder) -> FileKind | None:
-        # Its VAE is that of Qwen-Image.
-        found = super().component(folder)
-        return None if found == "vae" else found
-
-    def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        del config
-        return {
-            "_class_name": "FlowMatchEulerDiscreteScheduler",
-            "num_train_timesteps": 1000,
-            "base_image_seq_len": 256,
-            "max_image_seq_len": 6400,
-            "base_shift": 0.5,
-            "max_shift": 1.15,
-            "use_dynamic_shifting": True,
-        }
-
     def load(self, kind: str, files: Files) -> Loaded:
         loaded = super().load(kind, files)
         index = files.config("") if files.kind == "pipeline" else {}
@@ -74,25 +55,28 @@ class Krea2(ModularFamily):
         return LanguageText(self, held, replace(READING, layers=held.settings["layers"]))
 
     def vae(self, held: Held) -> VAEModel:
-        from safelight.families.qwen_image.vae import QwenCodec
+        from safelight.families._vaes.qwen import QwenCodec
 
         return QwenCodec(self, held.modules["vae"], held.device, held.dtype, 1.0)
-
-    def tiny(self, folder: Path, seed: int = 0) -> Path:
-        from .tiny import write
-
-        return write(self, folder, seed)
 
 
 FAMILY = Krea2(
     id="krea2",
     title="Krea 2",
-    latent=QWEN.latent,
+    latent=LATENT,
     presets=Presets(steps=28, guidance=5.5, sampler="euler", width=1024, height=1024),
     architectures=("krea-2", "krea2"),
     transformer="Krea2Transformer2DModel",
+    owns_autoencoder=False,
     autoencoder="AutoencoderKLQwenImage",
     blocks="Krea2AutoBlocks",
+    schedule={
+        "base_image_seq_len": 256,
+        "max_image_seq_len": 6400,
+        "base_shift": 0.5,
+        "max_shift": 1.15,
+        "use_dynamic_shifting": True,
+    },
     lora_loader="Krea2LoraLoaderMixin",
     channels=64,
     pipelines=("Krea2Pipeline",),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from safelight.families._clip.tiny import TEXT_WIDTH, seeded
 from safelight.families._lm import tiny as lm
 from safelight.families._modular.tiny import lively, save
-from safelight.families.qwen_image.tiny import autoencoder
+from safelight.families._vaes.qwen import tiny as autoencoder
 
 if TYPE_CHECKING:
     from safelight.families._modular.family import ModularFamily

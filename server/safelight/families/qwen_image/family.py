@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from safelight.families._lm import encoder as lm
+from safelight.families._lm import seeing
 from safelight.families._lm.encoder import Reading
+from safelight.families._modular.controlnet import saved_together
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
-from safelight.families.base import Held, LatentSpace
+from safelight.families._modular.text import LanguageText
+from safelight.families._vaes.qwen import LATENT
+from safelight.families.base import FileKind, Files, Folder, Held, Loaded, Parts
 from safelight.sdk.leased import Presets, VAEModel
 
+from .controlnet import CONTROLNET
+from .edit import KINDS, EditText
+
 if TYPE_CHECKING:
+    from safelight.families.files import Header
     from safelight.sdk.context import DenoiserModel, TextModel
 
 # The words in front of the prompt are left out of what the transformer sees: 34 tokens.
@@ -22,26 +29,10 @@ _TEMPLATE = (
     "relationships of the objects and background:<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 )
 READING = Reading(length=34 + 512, layers=(-1,), template=_TEMPLATE, skip=34)
-_EDITS = "which changes images in a way that is not supported yet"
 
 
 @dataclass(frozen=True)
 class QwenImage(ModularFamily):
-    def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        del config
-        return {
-            "_class_name": "FlowMatchEulerDiscreteScheduler",
-            "num_train_timesteps": 1000,
-            "base_image_seq_len": 256,
-            "max_image_seq_len": 8192,
-            "base_shift": 0.5,
-            "max_shift": 0.9,
-            "shift": 1.0,
-            "shift_terminal": 0.02,
-            "time_shift_type": "exponential",
-            "use_dynamic_shifting": True,
-        }
-
     def complete(self, transformer: Any) -> None:
         from diffusers.models.transformers.transformer_qwenimage import QwenEmbedRope
 
@@ -49,52 +40,80 @@ class QwenImage(ModularFamily):
         axes = list(transformer.config.axes_dims_rope)
         transformer.pos_embed = QwenEmbedRope(theta=10000, axes_dim=axes, scale_rope=True)
 
+    def claims(self, kind: FileKind, name: str, header: Header) -> bool:
+        from safelight.families._vaes.qwen import is_single
+
+        return is_single(name, header) if kind == "vae" else super().claims(kind, name, header)
+
+    def _single_vae(self, files: Files) -> Loaded:
+        from safelight.families._vaes.qwen import single
+
+        return Loaded({"vae": single(files)})
+
+    def parts(self, folder: Folder) -> Parts:
+        found = super().parts(folder)
+        edits = folder.index.get("_class_name") in KINDS
+        return replace(found, tokenizers=(*found.tokenizers, "processor")) if edits else found
+
+    def load(self, kind: str, files: Files) -> Loaded:
+        made = "" if files.single or files.kind != "pipeline" else str(files.config("").get("_class_name", ""))
+        if kind == "TextEncoder" and made in KINDS:
+            modules = {"text_encoder": seeing.encoder(files, "text_encoder")}
+            tokenizers = lm.tokenizer(files, "tokenizer"), seeing.processor(files, "processor")
+            return Loaded(modules, {"tokenizers": tokenizers, "made": made})
+        loaded = super().load(kind, files)
+        loaded.settings["made"] = made
+        return loaded
+
     def denoiser(self, held: Held) -> DenoiserModel:
         from .denoiser import QwenImageDenoiser
 
-        return QwenImageDenoiser(self, held, self.presets)
+        return QwenImageDenoiser(self, held, self.presets, KINDS.get(held.settings["made"]))
 
     def text_encoder(self, held: Held) -> TextModel:
-        from safelight.families._modular.text import LanguageText
-
-        return LanguageText(self, held, READING)
+        kind = KINDS.get(held.settings["made"])
+        return EditText(self, held, kind) if kind else LanguageText(self, held, READING)
 
     def vae(self, held: Held) -> VAEModel:
-        from .vae import QwenCodec
+        from safelight.families._vaes.qwen import QwenCodec
 
         return QwenCodec(self, held.modules["vae"], held.device, held.dtype, 1.0)
-
-    def tiny(self, folder: Path, seed: int = 0) -> Path:
-        from .tiny import write
-
-        return write(self, folder, seed)
 
 
 FAMILY = QwenImage(
     id="qwen_image",
     title="Qwen-Image",
-    latent=LatentSpace("qwen", channels=16),
+    latent=LATENT,
     presets=Presets(steps=50, guidance=4.0, sampler="euler", width=1328, height=1328),
     architectures=("qwen-image", "qwen_image"),
     transformer="QwenImageTransformer2DModel",
     autoencoder="AutoencoderKLQwenImage",
     blocks="QwenImageAutoBlocks",
+    schedule={
+        "base_image_seq_len": 256,
+        "max_image_seq_len": 8192,
+        "base_shift": 0.5,
+        "max_shift": 0.9,
+        "shift": 1.0,
+        "shift_terminal": 0.02,
+        "time_shift_type": "exponential",
+        "use_dynamic_shifting": True,
+    },
+    caches_steps=True,
     lora_loader="QwenImageLoraLoaderMixin",
     channels=64,
-    pipelines=("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline"),
+    pipelines=("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline", *KINDS),
     others={
-        "QwenImageEditPipeline": f"is a Qwen-Image Edit, {_EDITS}",
-        "QwenImageEditPlusPipeline": f"is a Qwen-Image Edit, {_EDITS}",
-        "QwenImageEditInpaintPipeline": f"is a Qwen-Image Edit, {_EDITS}",
         "QwenImageLayeredPipeline": "is a Qwen-Image that takes images apart, which is not supported yet",
-        "QwenImageControlNetPipeline": "is a Qwen-Image with a ControlNet, which is not supported yet",
-        "QwenImageControlNetInpaintPipeline": "is a Qwen-Image with a ControlNet, which is not supported yet",
+        "QwenImageControlNetPipeline": saved_together("Qwen-Image"),
+        "QwenImageControlNetInpaintPipeline": saved_together("Qwen-Image"),
     },
     encoders=(Encoder("text_encoder", "tokenizer", kind="language model"),),
+    controlnet=CONTROLNET,
     signs=Signs(
         names=(("transformer_blocks.0.img_mlp.net.0.proj.weight", "txt_norm.weight", "img_in.weight"),),
         lora=("transformer_blocks_0_img_m", "transformer_blocks_0_txt_m", "transformer_blocks_59_attn_"),
-        others=("single_transformer_blocks", "attn1", "controlnet_blocks"),
+        others=("single_transformer_blocks", "attn1", "controlnet_blocks", "img_mlp_gate_"),
         get="Qwen/Qwen-Image",
     ),
 )

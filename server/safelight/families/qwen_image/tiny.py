@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip.tiny import TEXT_WIDTH, seeded
 from safelight.families._lm import tiny as lm
 from safelight.families._modular.tiny import lively, save
+from safelight.families._vaes.qwen import tiny as autoencoder
 
 if TYPE_CHECKING:
     from safelight.families._modular.family import ModularFamily
 
 
-def write(family: ModularFamily, folder: Path, seed: int) -> Path:
+def write(family: ModularFamily, folder: Path, seed: int, *, made: str = "QwenImagePipeline") -> Path:
+    """`made` is the class of its pipeline."""
     import diffusers as library
 
     diffusers: Any = library
 
     with seeded(seed):
-        pipeline = diffusers.QwenImagePipeline(
+        pipeline = getattr(diffusers, made)(
             transformer=lively(
                 diffusers.QwenImageTransformer2DModel(
                     patch_size=2,
@@ -36,20 +39,12 @@ def write(family: ModularFamily, folder: Path, seed: int) -> Path:
             vae=autoencoder(),
             text_encoder=lm.qwen2_vl(TEXT_WIDTH),
             tokenizer=None,
+            **({"processor": None} if "Edit" in made else {}),
         )
-    return save(family, pipeline, folder)
-
-
-def autoencoder() -> Any:
-    import diffusers as library
-
-    diffusers: Any = library
-    return diffusers.AutoencoderKLQwenImage(
-        base_dim=8,
-        z_dim=16,
-        dim_mult=[1, 2, 2, 2],
-        num_res_blocks=1,
-        temperal_downsample=[False, True, True],
-        latents_mean=[place / 16 - 0.5 for place in range(16)],
-        latents_std=[1 + place / 8 for place in range(16)],
-    ).eval()
+    save(family, pipeline, folder)
+    if "Edit" in made:
+        lm.write_processor(folder / "processor")
+        index = json.loads((folder / "model_index.json").read_text())
+        index["processor"] = ["transformers", "Qwen2VLProcessor"]
+        (folder / "model_index.json").write_text(json.dumps(index, indent=2))
+    return folder

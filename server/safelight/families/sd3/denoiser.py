@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from safelight.families._modular.guided import GuidedDenoiser
-from safelight.sdk import Context, Latent, Problem, ProblemError
+from safelight.families._modular.skip_layers import skip_layer_guider
 
 if TYPE_CHECKING:
-    from safelight.sdk.leased import SampleRequest
+    from safelight.families._modular.denoiser import Work
 
 
 class SD3Denoiser(GuidedDenoiser):
+    adapters = 1
+    guiders = (*GuidedDenoiser.guiders, "slg")
     reads: ClassVar[Mapping[str, str]] = {"prompt_embeds": "embeddings", "pooled_prompt_embeds": "pooled"}
 
     @property
     def widths(self) -> Mapping[str, int]:
         return {**super().widths, "pooled": self.transformer.config.pooled_projection_dim}
 
-    def guided(self, request: SampleRequest, ctx: Context) -> bool:
-        self._fits(request.latent)
-        return super().guided(request, ctx)
-
-    def _fits(self, latent: Latent) -> None:
-        """Raises ProblemError when the model has no positions for so many cells."""
+    @property
+    def reach(self) -> int | None:
         config = self.transformer.config
-        largest = config.pos_embed_max_size * config.patch_size
-        if max(latent.samples.shape[-2:]) > largest:
-            side = largest * latent.downsampling
-            message = f"The model has positions for {side} x {side} pixels, and the image is larger."
-            hint = "Make a smaller one, and enlarge it afterwards."
-            raise ProblemError(Problem(code="latent_too_large", message=message, hint=hint, port="latent"))
+        return config.pos_embed_max_size * config.patch_size
+
+    def components(self, work: Work) -> dict[str, Any]:
+        asked = work.request.guider
+        if asked is None or asked.kind != "slg":
+            return super().components(work)
+        names = [f"transformer_blocks.{place}.attn" for place in range(len(self.transformer.transformer_blocks))]
+        blocks, compared = self._layers(names), work.negative is not None
+        strength, rescale = work.request.guidance, work.request.rescale
+        return {
+            "guider": skip_layer_guider(asked, strength, rescale, [blocks[name] for name in names], compared=compared)
+        }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip.towers import CLIP_BIG_G, CLIP_L, Tower
+from safelight.families._modular.controlnet import saved_together
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
 from safelight.families._original.names import Rule, Shapes
-from safelight.families.base import Held, LatentSpace
+from safelight.families.base import Held, LatentSpace, Lora
 from safelight.sdk.leased import Presets
+
+from .controlnet import CONTROLNET
 
 if TYPE_CHECKING:
     from safelight.sdk.context import DenoiserModel, TextModel
@@ -40,14 +42,24 @@ _COLOURS = (
 
 @dataclass(frozen=True)
 class StableDiffusion3(ModularFamily):
-    def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        del config
-        return {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": 3.0}
-
     def rules(self, shapes: Shapes) -> Sequence[Rule]:
         from .original import rules
 
         return rules(shapes)
+
+    def layer_rules(self, transformer: Any) -> Sequence[Rule]:
+        from .original import layer_rules
+
+        return layer_rules(transformer.config.num_layers)
+
+    def read_lora(self, name: str, tensors: Mapping[str, Any], modules: Mapping[str, Any]) -> Lora:
+        from safelight.families._modular.lora import unfused
+
+        transformer = modules.get("transformer")
+        if transformer is not None:  # diffusers knows its own names alone
+            names = dict(transformer.named_modules())
+            tensors = unfused(tensors, self.fused_names("transformer", transformer, names), names)
+        return super().read_lora(name, tensors, modules)
 
     def config_of(self, shapes: Shapes) -> dict[str, Any]:
         from .original import config_of
@@ -64,11 +76,6 @@ class StableDiffusion3(ModularFamily):
 
         return SD3Text(self, held)
 
-    def tiny(self, folder: Path, seed: int = 0) -> Path:
-        from .tiny import write
-
-        return write(self, folder, seed)
-
 
 FAMILY = StableDiffusion3(
     id="sd3",
@@ -84,12 +91,12 @@ FAMILY = StableDiffusion3(
     architectures=("stable-diffusion-v3", "stable-diffusion-3", "sd3"),
     transformer="SD3Transformer2DModel",
     blocks="StableDiffusion3AutoBlocks",
+    schedule={"shift": 3.0},
     lora_loader="SD3LoraLoaderMixin",
     pipelines=("StableDiffusion3Pipeline", "StableDiffusion3Img2ImgPipeline", "StableDiffusion3InpaintPipeline"),
     others={
-        "StableDiffusion3ControlNetPipeline": "is a Stable Diffusion 3 with a ControlNet, which is not supported yet",
-        "StableDiffusion3ControlNetInpaintingPipeline": "is a Stable Diffusion 3 with a ControlNet, which is not "
-        "supported yet",
+        "StableDiffusion3ControlNetPipeline": saved_together("Stable Diffusion 3"),
+        "StableDiffusion3ControlNetInpaintingPipeline": saved_together("Stable Diffusion 3"),
         "StableDiffusion3PAGPipeline": "is a Stable Diffusion 3 with perturbed attention, which is not supported yet",
     },
     encoders=(
@@ -107,12 +114,14 @@ FAMILY = StableDiffusion3(
         ),
         Encoder("text_encoder_3", "tokenizer_3", kind="t5", optional=True),
     ),
+    controlnet=CONTROLNET,
     signs=Signs(
         names=(
             ("joint_blocks.0.context_block.adaLN_modulation.1.bias",),
             ("transformer_blocks.0.attn.add_k_proj.weight", "pos_embed.proj.weight"),
         ),
         lora=("joint_blocks_",),
+        adapters=(("ip_adapter.0.norm_ip.linear.weight", "image_proj.time_embedding.linear_1.weight"),),
         shared=("transformer_blocks_0_attn_",),
         widths=range(3000),
         others=(

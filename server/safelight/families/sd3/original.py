@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isqrt
 from typing import Any
 
-from safelight.families._original.names import Rule, Shapes, count
+from safelight.families._original.names import Rule, Shapes, count, sides_of
 from safelight.families._original.names import rules as table
 
 HEAD = 64
@@ -58,11 +58,12 @@ def rules(shapes: Shapes) -> list[Rule]:
     ]
 
 
-def config_of(shapes: Shapes) -> dict[str, Any]:
-    def side(name: str, axis: int) -> int:
-        found = shapes.get(name, ())
-        return found[axis] if len(found) > axis else 0
+def layer_rules(layers: int) -> list[Rule]:
+    return rules({f"joint_blocks.{layers - 1}.": ()})
 
+
+def config_of(shapes: Shapes) -> dict[str, Any]:
+    side = sides_of(shapes)
     head = side("transformer_blocks.0.attn.norm_q.weight", 0)
     patch = side("pos_embed.proj.weight", 2) or 2
     layers = count(shapes, "transformer_blocks.")

@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 
 class ZImageDenoiser(GuidedDenoiser):
     @property
-    def width(self) -> int:
-        return self.transformer.config.dim
-
-    @property
     def widths(self) -> Mapping[str, int]:
         return {"embeddings": self.transformer.config.cap_feat_dim}
 

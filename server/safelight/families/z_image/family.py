@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._lm.encoder import Reading
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
+from safelight.families._original.names import Rule, Shapes
 from safelight.families.base import Held
 from safelight.families.flux import FAMILY as FLUX
 from safelight.sdk.leased import Presets
@@ -24,9 +24,18 @@ TURBO_SHIFT = 3.0
 
 @dataclass(frozen=True)
 class ZImage(ModularFamily):
-    def default_scheduler(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        del config
-        return {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 1000, "shift": TURBO_SHIFT}
+    def width(self, config: Mapping[str, Any]) -> int:
+        return config["dim"]
+
+    def rules(self, shapes: Shapes) -> Sequence[Rule]:
+        from .original import rules
+
+        return rules(shapes)
+
+    def config_of(self, shapes: Shapes) -> dict[str, Any]:
+        from .original import config_of
+
+        return config_of(shapes)
 
     def denoiser(self, held: Held) -> DenoiserModel:
         from .denoiser import ZImageDenoiser
@@ -40,11 +49,6 @@ class ZImage(ModularFamily):
 
         return LanguageText(self, held, READING)
 
-    def tiny(self, folder: Path, seed: int = 0) -> Path:
-        from .tiny import write
-
-        return write(self, folder, seed)
-
 
 FAMILY = ZImage(
     id="z_image",
@@ -54,6 +58,7 @@ FAMILY = ZImage(
     architectures=("z-image", "zimage"),
     transformer="ZImageTransformer2DModel",
     blocks="ZImageAutoBlocks",
+    schedule={"shift": TURBO_SHIFT},
     lora_loader="ZImageLoraLoaderMixin",
     pipelines=("ZImagePipeline", "ZImageImg2ImgPipeline", "ZImageInpaintPipeline"),
     others={
@@ -61,14 +66,13 @@ FAMILY = ZImage(
         "ZImageControlNetInpaintPipeline": "is a Z-Image with a ControlNet, which is not supported yet",
         "ZImageOmniPipeline": "is a Z-Image Omni, which is not supported yet",
     },
-    encoders=(Encoder("text_encoder", "tokenizer", kind="language model"),),
+    encoders=(Encoder("text_encoder", "tokenizer", kind="language model", alone="qwen3"),),
     signs=Signs(
         names=(
             ("cap_embedder.1.weight", "noise_refiner.0.attention.qkv.weight", "x_pad_token"),
             ("all_x_embedder.2-1.weight", "cap_embedder.1.weight"),
         ),
         lora=("layers_0_attention_", "layers_0_feed_forward_", "noise_refiner_0_"),
-        others=("time_caption_embed",),
-        get="Tongyi-MAI/Z-Image-Turbo",
+        others=("time_caption_embed", "siglip_embedder", "control_"),
     ),
 )

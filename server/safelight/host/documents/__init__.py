@@ -2,8 +2,8 @@
 
 from . import workflows
 from .facts import facts_in, facts_of
-from .filling import filled
+from .filling import filled, port_of
 from .graphs import Graphs
 from .kept import keep_document
 
-__all__ = ["Graphs", "facts_in", "facts_of", "filled", "keep_document", "workflows"]
+__all__ = ["Graphs", "facts_in", "facts_of", "filled", "keep_document", "port_of", "workflows"]

@@ -142,7 +142,7 @@ class Shelf:
             return Facts(), None, measures
         data = found.path.read_bytes()
         try:
-            document = read(data, self.media)
+            document = read(data, self.media).document
         except ProblemError:
             document = None
         if document is None:
@@ -155,4 +155,4 @@ class Shelf:
             data = path.read_bytes()
         except OSError:
             data = b""
-        return read(data, self.media, path.name)
+        return read(data, self.media, path.name).document

@@ -22,13 +22,14 @@ def add(connection: sqlite3.Connection, order: BatchOrder) -> None:
     )
 
 
+def axes(connection: sqlite3.Connection, batch: str) -> list[Axis]:
+    """Raises ProblemError `batch_missing`."""
+    return msgspec.json.decode(_row(connection, batch)["axes"], type=list[Axis])
+
+
 def get(connection: sqlite3.Connection, batch: str) -> Batch:
     """Raises ProblemError `batch_missing`."""
-    row = connection.execute("SELECT * FROM batch WHERE id = ?", (batch,)).fetchone()
-    if row is None:
-        raise ProblemError(
-            Problem(code="batch_missing", message=f"There is no batch {batch[:50]!r}.", value=batch[:50])
-        )
+    row = _row(connection, batch)
     axes = msgspec.json.decode(row["axes"], type=list[Axis])
     rows = connection.execute(
         "SELECT number, status, options, files, outputs, problems FROM run WHERE batch = ? ORDER BY number", (batch,)
@@ -43,6 +44,15 @@ def get(connection: sqlite3.Connection, batch: str) -> Batch:
         runs=runs,
         missing=max(0, wanted - len(runs)),
     )
+
+
+def _row(connection: sqlite3.Connection, batch: str) -> sqlite3.Row:
+    row = connection.execute("SELECT * FROM batch WHERE id = ?", (batch,)).fetchone()
+    if row is None:
+        raise ProblemError(
+            Problem(code="batch_missing", message=f"There is no batch {batch[:50]!r}.", value=batch[:50])
+        )
+    return row
 
 
 def _run(row: sqlite3.Row, axes: list[Axis]) -> BatchRun:

@@ -1,0 +1,1 @@
+"""Data: JSON, tables, files of the input folder, and facts of a run."""

@@ -1,0 +1,1 @@
+"""Faces: found, cut out upright, mended and put back."""

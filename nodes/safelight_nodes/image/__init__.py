@@ -1,0 +1,1 @@
+"""Images: files, size, colour, filters, layers, drawing, lists."""

@@ -1,0 +1,183 @@
+"""Details: sharpness, noise that is removed, edges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from safelight.sdk import Context, Image, Problem, ProblemError, Slider, node
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@node(version=1, tags=("Sharpen", "Unsharp Mask", "ImageSharpen", "Image Sharpen"))
+def sharpen(
+    image: Image,
+    *,
+    amount: Annotated[float, Slider(0, 5, step=0.05), "How much of the detail is added."] = 0.8,
+    sigma: Annotated[float, Slider(0.1, 20, step=0.1), "Size of the details in pixels."] = 1.0,
+    threshold: Annotated[
+        float, Slider(0, 0.5, step=0.005, advanced=True), "Weaker differences are left alone, such as noise."
+    ] = 0.0,
+) -> Image:
+    """Sharpen images by an unsharp mask: what a blur takes away is added once more. Transparency stays."""
+    import torch
+
+    from .._colours import recoloured
+    from .._pixels import smoothed
+
+    def sharper(colours: Tensor) -> Tensor:
+        detail = colours - smoothed(colours.movedim(-1, 1), sigma).movedim(1, -1)
+        return colours + amount * detail.where(detail.abs() >= threshold, 0.0)
+
+    made = torch.empty_like(image.pixels)
+    for place, one in enumerate(image.pixels):
+        made[place] = recoloured(one[None], sharper)[0]
+    return Image(made)
+
+
+@node(version=1, tags=("High Pass Filter", "Image High Pass Filter", "frequency separation"))
+def high_pass(
+    image: Image,
+    *,
+    sigma: Annotated[float, Slider(0.5, 100, step=0.5), "Larger shapes than about this many pixels are left out."] = 4,
+    strength: Annotated[float, Slider(0.1, 8, step=0.1), "How strong the details are."] = 1.0,
+) -> Image:
+    """The fine details of images, around middle grey. Blended by overlay they sharpen."""
+    from .._colours import recoloured
+    from .._pixels import smoothed
+
+    return Image(
+        recoloured(
+            image.pixels,
+            lambda colours: 0.5 + strength * (colours - smoothed(colours.movedim(-1, 1), sigma).movedim(1, -1)),
+        )
+    )
+
+
+@node(version=1, tags=("Median Filter", "Image Median Filter", "despeckle"))
+def median(
+    image: Image,
+    *,
+    radius: Annotated[int, Slider(1, 16), "Pixels to each side that are looked at."] = 1,
+) -> Image:
+    """Replace each pixel by the middle one around it: specks go, edges stay.
+
+    It works with 8 bits a channel where the radius is above 2. In OpenCV's implementation. Transparency stays.
+    """
+    import cv2
+
+    from .._colours import each_recoloured
+    from .._pixels import to_bytes
+
+    def change(pixels: Any) -> Any:
+        import torch
+
+        if radius <= 2:
+            return cv2.medianBlur(pixels, 2 * radius + 1)
+        return cv2.medianBlur(to_bytes(torch.from_numpy(pixels)), 2 * radius + 1) / 255
+
+    return Image(each_recoloured(image.pixels, change))
+
+
+@node(version=1, tags=("Denoise", "noise reduction", "Non-local means", "NLM", "FastDenoise"))
+def denoise(
+    image: Image,
+    *,
+    strength: Annotated[
+        float, Slider(0, 1, step=0.01), "Standard deviation of the noise in 0 to 1. 0: measured in each image."
+    ] = 0.0,
+    method: Annotated[
+        Literal["non_local_means", "total_variation"],
+        "Averages of parts that look alike, which keeps texture, or flat areas with clear edges.",
+    ] = "non_local_means",
+    ctx: Context,
+) -> Image:
+    """Remove noise from images. Transparency stays.
+
+    Source: Buades et al. 2005 and Chambolle 2004, both in scikit-image's implementation; noise is measured after
+    Immerkaer 1996.
+    """
+    import torch
+    from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
+
+    from .._colours import recoloured
+    from .._measures import noise_of
+
+    def change(colours: Tensor) -> Tensor:
+        made: list[Tensor] = []
+        for place, one in enumerate(colours):
+            ctx.check_cancelled()
+            pixels = one.numpy()
+            sigma = strength or noise_of(one)
+            if method == "non_local_means":
+                near = {"patch_size": 5, "patch_distance": 6, "h": 0.8 * sigma, "sigma": sigma}
+                found = denoise_nl_means(pixels, fast_mode=True, channel_axis=-1, **near) if sigma else pixels
+            else:
+                found = denoise_tv_chambolle(pixels, weight=max(2 * sigma, 1e-6), channel_axis=-1)
+            made.append(torch.from_numpy(found).float().view(one.shape))  # sides of 1 are lost on the way
+            ctx.progress(place + 1, len(colours))
+        return torch.stack(made)
+
+    return Image(recoloured(image.pixels, change))
+
+
+@node(version=1, tags=("Sobel", "edge detection", "find edges", "Image Edge Detection", "emboss"))
+def find_edges(
+    image: Image,
+    *,
+    method: Annotated[Literal["sobel", "laplacian", "emboss"], "Strength of the slope, of its change, or a relief."] = (
+        "sobel"
+    ),
+    strength: Annotated[float, Slider(0.1, 10, step=0.1), "How bright the edges are."] = 1.0,
+) -> Image:
+    """Show where the brightness of images changes."""
+    import torch
+    from torch.nn.functional import conv2d, pad
+
+    from .._pixels import brightness, flattened
+
+    light = pad(brightness(flattened(image.pixels, 1.0))[:, None], (1, 1, 1, 1), mode="replicate")
+    kernels = {
+        "sobel": [[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], [[-1, -2, -1], [0, 0, 0], [1, 2, 1]]],
+        "laplacian": [[[0, 1, 0], [1, -4, 1], [0, 1, 0]]],
+        "emboss": [[[-2, -1, 0], [-1, 0, 1], [0, 1, 2]]],
+    }[method]
+    found = conv2d(light, torch.tensor(kernels).float()[:, None])
+    if method == "sobel":
+        found = found.square().sum(dim=1, keepdim=True).sqrt() / 4
+    elif method == "laplacian":
+        found = found.abs()
+    found = found * strength + (0.5 if method == "emboss" else 0)
+    return Image(found.clamp(0, 1).movedim(1, -1).repeat(1, 1, 1, 3))
+
+
+@node(version=1, tags=("Canny", "edge detection", "preprocessor"))
+def canny(
+    image: Image,
+    *,
+    low: Annotated[int, Slider(0, 255), "Weaker edges than this are left out."] = 100,
+    high: Annotated[int, Slider(0, 255), "Stronger edges than this begin a line."] = 200,
+) -> Image:
+    """Find edges, white on black: the hint of a canny ControlNet.
+
+    Source: Canny 1986, in OpenCV's implementation.
+    """
+    import cv2
+    import torch
+
+    from .._pixels import flattened, to_bytes
+
+    if low > high:
+        raise ProblemError(
+            Problem(
+                code="empty_range",
+                message=f"The lower threshold {low} is above the upper one {high}.",
+                hint="Let low be at most high.",
+                port="low",
+                value=low,
+            )
+        )
+    found = [cv2.Canny(to_bytes(pixels), low, high) for pixels in flattened(image.pixels, 1.0)]
+    edges = torch.stack([torch.from_numpy(edge) for edge in found]).float() / 255
+    return Image(edges[..., None].repeat(1, 1, 1, 3))

@@ -1,0 +1,126 @@
+"""Images over each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from safelight.sdk import Choice, Color, Image, Mask, Number, Slider, node
+
+from .._blending import Mode, Operator
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@node(version=1, cheap=True, tags=("remove alpha", "transparency"))
+def flatten(image: Image, *, background: Annotated[str, Color()] = "#ffffff") -> Image:
+    """Put a colour behind transparent images."""
+    from .._pixels import color_of, flattened
+
+    return image if image.pixels.shape[-1] == 3 else Image(flattened(image.pixels, color_of(background)))
+
+
+@node(version=1, tags=("ImageCompositeMasked", "paste", "blend", "PorterDuffImageComposite"))
+def composite(
+    base: Annotated[Image, "Stays where the mask is black, pixel for pixel."],
+    over: Annotated[Image, "Covers it where the mask is white; brought to its size."],
+    mask: Annotated[Mask, "Grey mixes the two; brought to the same size."],
+) -> Image:
+    """Put one image over another inside a mask, as after painting a part of it again.
+
+    One image or mask serves a whole batch of the others.
+    """
+    from .._pixels import blended, common_batch, mask_like, opaque, resized
+
+    below = base.pixels
+    common_batch(base=len(below), over=len(over.pixels), mask=len(mask.coverage))
+    height, width = below.shape[1:3]
+    above = resized(over.pixels, height, width, "stretch", "bicubic")
+    if below.shape[-1] != above.shape[-1]:
+        below, above = opaque(below), opaque(above)
+    coverage = mask_like(mask.coverage, below)[..., None]
+    return Image(blended(below, above, coverage))
+
+
+@node(
+    version=1,
+    tags=(
+        "Image Blend",
+        "ImageBlend",
+        "blend modes",
+        "Image Blending Mode",
+        "Blend Images",
+        "layers",
+        "Photoshop blend",
+    ),
+)
+def blend(
+    base: Annotated[Image, "The lower image; the result has its size."],
+    over: Annotated[Image, "The upper image, brought to the size of the lower one."],
+    mask: Annotated[Mask | None, "Where the upper image is seen: white fully."] = None,
+    *,
+    mode: Annotated[
+        Mode, "How colours mix: the modes of the W3C, and add, subtract and divide of image editors."
+    ] = "normal",
+    opacity: Annotated[float, Slider(0, 1, step=0.01), "How much of the upper image there is."] = 1.0,
+    operator: Annotated[
+        Operator, Choice(advanced=True), "Which parts stay where one of the two is transparent (Porter and Duff)."
+    ] = "over",
+) -> Image:
+    """Lay one image over another with a blend mode.
+
+    One image serves a whole batch of the others. The result is transparent only where both were, or where the operator
+    cuts. Source: W3C Compositing and Blending Level 1.
+    """
+    from .._pixels import resized
+
+    height, width = base.pixels.shape[1:3]
+    above = resized(over.pixels, height, width, "stretch", "bicubic")
+    return Image(_layered(base.pixels, above, mask, mode, opacity, operator))
+
+
+@node(version=1, tags=("Image Overlay", "Composite Images", "ImageTransform", "paste", "watermark", "Overlay Images"))
+def place(
+    base: Annotated[Image, "The lower image; the result has its size."],
+    over: Annotated[Image, "The upper image, in its own size."],
+    mask: Annotated[Mask | None, "Of the upper image: white is seen."] = None,
+    *,
+    x: Annotated[float, Slider(-1, 2, step=0.001), "Where its middle lies, as a fraction of the width."] = 0.5,
+    y: Annotated[float, Slider(-1, 2, step=0.001), "Where its middle lies, as a fraction of the height."] = 0.5,
+    scale: Annotated[float, Number(0.001, 100, step=0.05), "1 is its own size."] = 1.0,
+    angle: Annotated[float, Slider(-180, 180), "Degrees, counter-clockwise."] = 0.0,
+    mode: Annotated[Mode, "How colours mix."] = "normal",
+    opacity: Annotated[float, Slider(0, 1, step=0.01), "How much of the upper image there is."] = 1.0,
+) -> Image:
+    """Put an image onto another at a place, scaled and turned: a logo, a sticker, a cut-out."""
+    import torch
+
+    from .._pixels import common_batch, mask_like, opaque
+    from .._warps import similar, warped
+
+    above = opaque(over.pixels)
+    if mask is not None:
+        count = common_batch(over=len(above), mask=len(mask.coverage))
+        above = above.expand(count, -1, -1, -1)
+        alpha = above[..., 3:] * mask_like(mask.coverage, above)[..., None]
+        above = torch.cat([above[..., :3], alpha.expand(count, -1, -1, -1)], dim=-1)
+    height, width = base.pixels.shape[1:3]
+    tall, wide = above.shape[1:3]
+    matrix = similar((wide / 2, tall / 2), (x * width, y * height), scale, angle)
+    moved = warped(above, matrix, height, width, "transparent")
+    return Image(_layered(base.pixels, moved, None, mode, opacity, "over"))
+
+
+def _layered(below: Tensor, above: Tensor, mask: Mask | None, mode: Mode, opacity: float, operator: Operator) -> Tensor:
+    """The upper image over the lower one of the same size; opaque where the lower one has no alpha and none is cut."""
+    import torch
+
+    from .._blending import composited
+    from .._pixels import common_batch, mask_like, opaque
+
+    given = {} if mask is None else {"mask": len(mask.coverage)}
+    count = common_batch(base=len(below), over=len(above), **given)
+    lower, upper = opaque(below).expand(count, -1, -1, -1), opaque(above).expand(count, -1, -1, -1)
+    share = torch.ones_like(upper[..., 3:]) if mask is None else mask_like(mask.coverage, upper)[..., None]
+    made = composited(lower, upper, share * opacity, mode, operator)
+    return made[..., :3].contiguous() if below.shape[-1] == 3 and bool((made[..., 3] == 1).all()) else made

@@ -1,0 +1,1 @@
+"""Lists: making them, choosing from them, their order, and what they hold."""

@@ -1,0 +1,1 @@
+"""Yes and no: rules over several conditions."""

@@ -1,0 +1,1 @@
+"""Noise as a value: made, blended, put into latents."""

@@ -1,0 +1,1 @@
+"""Numbers: formulas, ranges, chance, sizes."""

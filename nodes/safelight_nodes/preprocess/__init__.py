@@ -1,0 +1,1 @@
+"""Preprocessors: what is read off an image for ControlNets, masks and poses."""

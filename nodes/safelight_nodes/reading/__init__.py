@@ -1,0 +1,1 @@
+"""Reading: texts out of images and texts, and embeddings of both."""

@@ -1,0 +1,1 @@
+"""Noise levels as values: made, changed, drawn."""

@@ -1,0 +1,1 @@
+"""Strings: parts of texts, patterns, templates, and numbers written out."""

@@ -1,0 +1,1 @@
+"""Autoencoders that several families share, each with its latents and its miniature."""

@@ -1,0 +1,7 @@
+"""Anima: https://huggingface.co/circlestone-labs/Anima."""
+
+from __future__ import annotations
+
+from .family import FAMILY
+
+__all__ = ["FAMILY"]

@@ -1,0 +1,89 @@
+"""Anima as a family: the transformer of Cosmos Predict 2, the autoencoder of Qwen-Image, prompts by Qwen3.
+
+Between the two stands a conditioner, which looks at the states of Qwen3 for each token that T5 would read. It goes with
+the denoiser, as in the files of its makers, and LoRAs change both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from safelight.families._modular.detect import Signs
+from safelight.families._modular.family import Encoder, ModularFamily, loaded_module
+from safelight.families._vaes.qwen import LATENT
+from safelight.families.base import FileKind, Files, Folder, Held, Loaded, Parts
+from safelight.sdk.leased import Presets, VAEModel
+
+from .parts import CONDITIONER, TOKENS
+
+if TYPE_CHECKING:
+    from safelight.sdk.context import DenoiserModel, TextModel
+
+
+@dataclass(frozen=True)
+class Anima(ModularFamily):
+    def parts(self, folder: Folder) -> Parts:
+        found = super().parts(folder)
+        return replace(found, tokenizers=(*found.tokenizers, TOKENS))
+
+    def component(self, folder: Folder) -> FileKind | None:
+        """None: a transformer alone may be any Cosmos, and lacks the conditioner."""
+        del folder
+        return None
+
+    def load(self, kind: str, files: Files) -> Loaded:
+        from safelight.families._t5 import encoder as t5
+
+        loaded = super().load(kind, files)
+        if kind == "Denoiser":
+            loaded.modules[CONDITIONER] = loaded_module(files, CONDITIONER, "AnimaTextConditioner", _turn)
+        if kind == "TextEncoder":
+            loaded.settings["tokenizers"] = (*loaded.settings["tokenizers"], t5.tokenizer(files, TOKENS))
+        return loaded
+
+    def denoiser(self, held: Held) -> DenoiserModel:
+        from .denoiser import AnimaDenoiser
+
+        return AnimaDenoiser(self, held, self.presets)
+
+    def text_encoder(self, held: Held) -> TextModel:
+        from .text import READING, AnimaText
+
+        return AnimaText(self, held, READING)
+
+    def vae(self, held: Held) -> VAEModel:
+        from safelight.families._vaes.qwen import QwenCodec
+
+        return QwenCodec(self, held.modules["vae"], held.device, held.dtype, 1.0)
+
+
+def _turn(conditioner: Any) -> None:
+    """Makes its frequencies again, which no file has."""
+    turns = conditioner.rotary_emb
+    conditioner.rotary_emb = type(turns)(2 * turns.inv_freq.shape[0])
+
+
+FAMILY = Anima(
+    id="anima",
+    title="Anima",
+    latent=LATENT,
+    presets=Presets(steps=30, guidance=4.0, sampler="euler", width=1024, height=1024),
+    architectures=("anima",),
+    transformer="CosmosTransformer3DModel",
+    owns_autoencoder=False,
+    autoencoder="AutoencoderKLQwenImage",
+    blocks="AnimaAutoBlocks",
+    schedule={"shift": 3.0},
+    lora_loader="AnimaLoraLoaderMixin",
+    channels=16,
+    beside={"Denoiser": (CONDITIONER,)},
+    pipelines=("AnimaModularPipeline",),
+    encoders=(Encoder("text_encoder", "tokenizer", kind="language model"),),
+    signs=Signs(
+        names=(("llm_adapter.embed.weight", "x_embedder.proj.1.weight"),),
+        lora=("llm_adapter_", "text_conditioner_", "blocks_0_self_attn_q_proj", "blocks_0_cross_attn_q_proj"),
+        others=(),
+        get="circlestone-labs/Anima-Base-v1.0-Diffusers",
+    ),
+)

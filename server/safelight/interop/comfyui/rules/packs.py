@@ -1,0 +1,185 @@
+"""Preprocessors and tools of the packs that are used most."""
+
+from __future__ import annotations
+
+from .base import Convert, Made, Out, Part, Ref, Row, Rule, Site, Unfit, one, told
+from .conditioning import encode
+from .files import plain
+from .images import METHOD, canny
+from .models import CHECKPOINT, LORA, VAE, checkpoint
+from .sampling import sample
+
+
+def detector(type: str, **inputs: str | tuple[str, Convert]) -> Rule:
+    """A preprocessor of comfyui_controlnet_aux. Its weights are found by name in the folder of preprocessors."""
+
+    def rule(site: Site) -> Made:
+        part = Part(type)
+        site.put(part, "image", "image")
+        for name, ours in inputs.items():
+            port, convert = ours if isinstance(ours, tuple) else (ours, None)
+            site.put(part, port, name, convert)
+        told(site, *inputs, "resolution")
+        return one(part, "image")
+
+    return rule
+
+
+def safe(value: object) -> bool:
+    return str(value) == "enable" or value is True
+
+
+def image_resize(site: Site) -> Made:
+    """ImageResize+ of the essentials: a size, and what to do with other proportions."""
+    fit = {"stretch": "stretch", "fill / crop": "crop", "pad": "pad"}.get(str(site.typed("method", "stretch")))
+    if fit is None:
+        raise Unfit("It keeps proportions within a size: use image.scale by the longer side.")
+    part = Part("image.resize", {"fit": fit})
+    for name in ("image", "width", "height"):
+        site.put(part, name, name)
+    site.put(part, "method", "interpolation", METHOD)
+    told(site, "method", "width", "height", "interpolation", "condition", "multiple_of")
+    size = Part("image.size", {}, {"image": Ref("", "image")})
+    return Made({"": part, "size": size}, [Ref("", "image"), Ref("size", "width"), Ref("size", "height")])
+
+
+def value(kind: str, name: str, output: str = "value") -> Rule:
+    """A node of a pack that holds one value."""
+
+    def rule(site: Site) -> Made:
+        part = Part(f"values.{kind}")
+        known = name in site.node.typed or name in site.node.wires
+        site.put(part, "value", name if known else _only(site, name))
+        return one(part, output)
+
+    return rule
+
+
+def _only(site: Site, name: str) -> str:
+    """The name of the one value that a node of a pack has: files without names of values call it by the class."""
+    return next(iter(site.node.typed), name)
+
+
+def concatenate(site: Site) -> Made:
+    """Up to four texts by a template."""
+    names = [name for name in ("text_a", "text_b", "text_c", "text_d") if site.wire(name) or site.typed(name)]
+    between = str(site.typed("delimiter", ", ")).replace("{", "{{").replace("}", "}}").replace("\\n", "\n")
+    letters = "abcd"[: len(names)]
+    part = Part("strings.fill", {"template": between.join(f"{{{letter}}}" for letter in letters)})
+    for letter, name in zip(letters, names, strict=True):
+        site.put(part, letter, name)
+    return one(part, "text")
+
+
+def longer_side(name: str) -> Rule:
+    def rule(site: Site) -> Made:
+        part = Part("image.scale", {"by": "longer_side"})
+        site.put(part, "image", "image")
+        site.put(part, "side", name)
+        return one(part, "image")
+
+    return rule
+
+
+def efficient_loader(site: Site) -> Made:
+    """Checkpoint, LoRA, both prompts and an empty latent in one."""
+    parts = {"": Part("models.load")}
+    site.put(parts[""], "model", "ckpt_name", CHECKPOINT)
+    model, text = Ref("", "model"), Ref("", "text")
+    vae = Ref("", "vae")
+    if str(site.typed("vae_name", "Baked VAE")) not in ("Baked VAE", "None"):
+        parts["vae"] = Part("models.load_vae")
+        site.put(parts["vae"], "vae", "vae_name", VAE)
+        vae = Ref("vae", "model")
+    if str(site.typed("lora_name", "None")) != "None":
+        parts["lora"] = Part("models.apply_lora", {}, {"model": model, "text": text})
+        site.put(parts["lora"], "lora", "lora_name", LORA)
+        site.put(parts["lora"], "weight", "lora_model_strength")
+        site.put(parts["lora"], "text_weight", "lora_clip_strength")
+        model, text = Ref("lora", "model"), Ref("lora", "text")
+    skip = site.typed("clip_skip", -1)
+    for side in ("positive", "negative"):
+        parts[side] = Part("text.encode", {}, {"encoder": text})
+        site.put(parts[side], "text", side)
+        if isinstance(skip, int) and skip < -1:
+            parts[side].values["clip_skip"] = -skip - 1
+    parts["latent"] = Part("latent.empty", {}, {"vae": vae})
+    for port, name in (("width", "empty_latent_width"), ("height", "empty_latent_height"), ("batch", "batch_size")):
+        site.put(parts["latent"], port, name)
+    if site.wire("lora_stack") is not None:
+        site.approximate("Its stack of LoRAs is left out: put models.apply_lora behind the model.")
+    made: list[Out] = [model, Ref("positive", "conditioning"), Ref("negative", "conditioning")]
+    return Made(parts, [*made, Ref("latent", "latent"), vae, text, None])
+
+
+def efficient_sampler(site: Site) -> Made:
+    """A KSampler that decodes as well."""
+    made = sample(site)
+    if "optional_vae" in site.node.wires:
+        made.parts["decode"] = Part("vae.decode", {}, {"latent": Ref("", "latent")})
+        site.put(made.parts["decode"], "vae", "optional_vae")
+    given = [site.wire(name) for name in ("model", "positive", "negative")]
+    image = Ref("decode", "image") if "decode" in made.parts else None
+    return Made(made.parts, [*given, Ref("", "latent"), site.wire("optional_vae"), image])
+
+
+def load_video(site: Site) -> Made:
+    """VHS_LoadVideo: frames, their number and the sound."""
+    film = Part("video.load")
+    site.put(film, "file", "video", plain)
+    frames = Part("video.frames", {}, {"video": Ref("", "video")})
+    site.put(frames, "count", "frame_load_cap")
+    site.put(frames, "first", "skip_first_frames")
+    site.put(frames, "every", "select_every_nth")
+    facts = Part("video.facts", {}, {"video": Ref("", "video")})
+    for name in ("force_rate", "custom_width", "custom_height"):
+        if site.typed(name, 0):
+            site.approximate(f"{name} is left out: video.set_rate and image.resize do that.")
+    parts = {"": film, "frames": frames, "facts": facts}
+    return Made(parts, [Ref("frames", "image"), Ref("facts", "frames"), None, None])
+
+
+_RESOLUTION = {"resolution": "resolution"}
+RULES: dict[str, Rule] = {
+    "CannyEdgePreprocessor": canny,
+    "HEDPreprocessor": detector("preprocess.hed", safe=("safe", safe), **_RESOLUTION),
+    "PiDiNetPreprocessor": detector("preprocess.pidinet", safe=("safe", safe), **_RESOLUTION),
+    "LineArtPreprocessor": detector("preprocess.lineart", **_RESOLUTION),
+    "AnimeLineArtPreprocessor": detector("preprocess.lineart_anime", **_RESOLUTION),
+    "LineartStandardPreprocessor": detector("preprocess.lineart_standard", **_RESOLUTION),
+    "M-LSDPreprocessor": detector("preprocess.mlsd", score_threshold="score", dist_threshold="distance", **_RESOLUTION),
+    "MiDaS-DepthMapPreprocessor": detector("preprocess.midas", **_RESOLUTION),
+    "Zoe-DepthMapPreprocessor": detector("preprocess.zoe", **_RESOLUTION),
+    "LeReS-DepthMapPreprocessor": detector("preprocess.leres", **_RESOLUTION),
+    "DepthAnythingPreprocessor": detector("preprocess.depth"),
+    "DepthAnythingV2Preprocessor": detector("preprocess.depth"),
+    "BAE-NormalMapPreprocessor": detector("preprocess.normal_bae", **_RESOLUTION),
+    "OpenposePreprocessor": detector("preprocess.openpose", **_RESOLUTION),
+    "ShufflePreprocessor": detector("preprocess.shuffle", seed="seed", **_RESOLUTION),
+    "TEEDPreprocessor": detector("preprocess.teed", **_RESOLUTION),
+    "AnyLineArtPreprocessor_aux": detector("preprocess.anyline", **_RESOLUTION),
+    "ImageResize+": image_resize,
+    "JWImageResizeByLongerSide": longer_side("size"),
+    "ImpactImageBatchToImageList": Row("image.split", {"image": "image"}, ("images",)),
+    "ImageListToImageBatch": Row("image.batch", {"images": "images"}, ("image",)),
+    "Text Multiline": value("text", "text", "text"),
+    "Text String": value("text", "text", "text"),
+    "String Literal": value("text", "string", "text"),
+    "CR Prompt Text": value("text", "prompt", "text"),
+    "Text _O": value("text", "text", "text"),
+    "INTConstant": value("integer", "value"),
+    "FloatConstant": value("number", "value"),
+    "Int Literal": value("integer", "int"),
+    "Float Literal": value("number", "float"),
+    "CR Seed": value("integer", "seed"),
+    "Text Concatenate": concatenate,
+    "Text to Conditioning": encode(),
+    "Latent Upscale by Factor (WAS)": Row("latent.resize", {"samples": "latent", "factor": "scale"}, ("latent",)),
+    "Efficient Loader": efficient_loader,
+    "KSampler (Efficient)": efficient_sampler,
+    "CheckpointLoaderSimpleWithNoiseSelect": checkpoint,
+    "VHS_LoadVideo": load_video,
+    "VHS_LoadVideoPath": load_video,
+    "GetImageSize+": Row("image.size", {"image": "image"}, ("width", "height", "batch")),
+    "ImageGenResolutionFromImage": Row("image.size", {"image": "image"}, ("width", "height", "batch")),
+}

@@ -1,0 +1,106 @@
+"""Which value belongs to which input: the editor's files of ComfyUI write them by position, by name, or as objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .classes import DYNAMIC, ClassInput, NodeClass
+
+_CONTROL = ("fixed", "increment", "decrement", "randomize", "increment-wrap")
+_SEEDS = frozenset({"seed", "noise_seed"})
+_NOT_VALUES = ("control_after_generate", "control_before_generate", "upload", "audioUI", "videopreview", "choose file")
+
+
+def values_of(raw: Mapping[str, Any], known: NodeClass | None) -> tuple[dict[str, Any], list[Any]]:
+    """Values of a node by the name of their input, and those whose name is not known."""
+    named = raw.get("widgets_values_named")
+    if isinstance(named, Mapping):
+        return _real(named), []
+    values = raw.get("widgets_values")
+    if isinstance(values, Mapping):
+        return _real(values), []
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        return {}, []
+    own = _own_names(raw)
+    widgets = known.widgets if known is not None else own
+    if not widgets:
+        return {}, list(values)
+    return _by_position(list(values), widgets, [one.name for one in own])
+
+
+def _real(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(name): value for name, value in values.items() if not str(name).startswith(_NOT_VALUES)}
+
+
+def _own_names(raw: Mapping[str, Any]) -> list[ClassInput]:
+    """The widgets that the node lists among its own inputs, as files since 2025 have it."""
+    found: list[ClassInput] = []
+    for one in raw.get("inputs") or ():
+        if isinstance(one, Mapping) and isinstance(one.get("widget"), Mapping):
+            name = str(one["widget"].get("name") or one.get("name") or "")
+            if not name.startswith(_NOT_VALUES):
+                found.append(ClassInput(name, str(one.get("type", "")), True))
+    return found
+
+
+def _by_position(values: list[Any], widgets: list[ClassInput], own: list[str]) -> tuple[dict[str, Any], list[Any]]:
+    """Each widget takes one value in turn, also where it is wired; a seed has what happens to it after a run behind."""
+    found: dict[str, Any] = {}
+    at = 0
+    for place, widget in enumerate(widgets):
+        while len(values) - at > len(widgets) - place and _misfit(widget, values[at]):
+            at += 1  # of another version of the class
+        if at >= len(values):
+            break
+        found[widget.name] = values[at]
+        at += 1
+        if widget.type == DYNAMIC:
+            spare = _fields(widget.name, found[widget.name], own, values, at, widgets[place + 1 :])
+            found.update(zip(spare, values[at:], strict=False))
+            at += len(spare)
+        elif at < len(values) and _number(widget):
+            spared = len(values) - at > len(widgets) - place - 1
+            seed = widget.name in _SEEDS
+            if (values[at] in _CONTROL and (seed or spared)) or (isinstance(values[at], bool) and seed and spared):
+                at += 1  # files of 2023 had a switch there
+    left = [value for value in values[at:] if value not in _CONTROL and value is not None]
+    return found, left
+
+
+def _misfit(widget: ClassInput, value: Any) -> bool:
+    """Whether a value cannot be that of a number."""
+    return (
+        widget.type in ("INT", "FLOAT")
+        and isinstance(value, str)
+        and not value.lstrip("-").replace(".", "", 1).isdigit()
+    )
+
+
+def _number(widget: ClassInput) -> bool:
+    return widget.type in ("INT", "FLOAT", "COMBO") or widget.name in _SEEDS
+
+
+def _fields(name: str, choice: Any, own: list[str], values: list[Any], at: int, after: list[ClassInput]) -> list[str]:
+    """The names of the values that a choice brings with it: the file's own, those known, else numbers."""
+    told = [one for one in own if one.startswith(f"{name}.")]
+    room = max(0, len(values) - at - len(after))
+    known = [f"{name}.{field}" for field in _CHOICES.get((name, str(choice)), ())]
+    for names in (told, known):
+        if names and len(names) <= room:
+            return names
+    return [f"{name}.{number}" for number in range(room)]
+
+
+_CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
+    ("resize_type", "scale dimensions"): ("width", "height", "crop"),
+    ("resize_type", "scale by multiplier"): ("multiplier",),
+    ("resize_type", "scale longer dimension"): ("longer_size",),
+    ("resize_type", "scale shorter dimension"): ("shorter_size",),
+    ("resize_type", "scale width"): ("width",),
+    ("resize_type", "scale height"): ("height",),
+    ("resize_type", "scale total pixels"): ("megapixels",),
+    ("resize_type", "match size"): ("crop",),
+    ("resize_type", "scale to multiple"): ("multiple",),
+}
+"""By the input and what is chosen in it. Read in files, whose nodes list these inputs."""

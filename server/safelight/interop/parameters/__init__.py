@@ -1,0 +1,1 @@
+"""Settings that other programs write into their images, and the graph that makes such an image."""

@@ -1,0 +1,112 @@
+"""A cache of steps: off, nothing changes; on, fewer blocks run, in this run alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from families.flow_kits import ROWS, flow_kit
+from families.test_ltx import LtxKit
+from families.test_wan import WanKit
+from node_bench import BenchContext, codes, distance
+from safelight.families import load_families
+from safelight.sdk import Cancelled, ProblemError
+from safelight_nodes import models
+
+FAMILIES = load_families()
+IMAGES = ("flux", "kontext", "qwen_image")
+VIDEOS: dict[str, Any] = {
+    "wan": WanKit,
+    "wan_of_two": partial(WanKit, two=True),
+    "wan_5b": partial(WanKit, family="wan_5b"),
+    "ltx": LtxKit,
+}
+
+
+@pytest.fixture(scope="module", params=[*IMAGES, *VIDEOS])
+def kit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    root = tmp_path_factory.mktemp(request.param)
+    return VIDEOS[request.param](root) if request.param in VIDEOS else flow_kit(request.param, root)
+
+
+def blocks(kit: Any) -> list[Any]:
+    """Those of the transformer that is held, in their order."""
+    with kit.ctx.models.lease(kit.loaded().model) as lease:
+        transformer = lease.component.transformer
+        names = ("blocks", "transformer_blocks", "single_transformer_blocks")
+        return [block for name in names for block in getattr(transformer, name, ())]
+
+
+def test_steps_that_change_little_run_the_first_block_alone(kit: Any) -> None:
+    counts: Counter[int] = Counter()
+
+    def sampled(threshold: float, ctx: BenchContext | None = None) -> torch.Tensor:
+        """The samples, with the calls of each block's own layers in `counts`."""
+        counts.clear()
+        model = models.set_cache(kit.loaded().model, threshold=threshold, ctx=kit.ctx)
+        watched = []
+        for place, block in enumerate(blocks(kit)):
+            layer = next(part for part in block.modules() if isinstance(part, torch.nn.Linear))
+            watched.append(layer.register_forward_hook(lambda *_, place=place: counts.update([place])))
+        try:
+            return kit.sampled(ctx=ctx or kit.ctx, model=model).samples
+        finally:
+            for one in watched:
+                one.remove()
+
+    plain = sampled(0.0)
+    calls, there = dict(counts), len(blocks(kit))
+    assert there > 1 and len(set(calls.values())) == 1
+    loose = sampled(1e6)
+    last = there - 1
+    # The first step is made whole, with each of its prompts; the others run the first block alone.
+    assert counts[0] == calls[0] and counts[last] == (2 if getattr(kit, "guided", True) else 1)
+    assert loose.isfinite().all() and distance(loose, plain) > 1e-4
+    assert torch.equal(sampled(1e6), loose), "nothing of a run is left for the next"
+    assert torch.equal(sampled(1e-9), plain) and dict(counts) == calls
+    with pytest.raises(Cancelled):
+        sampled(1e6, BenchContext(kit.ctx.models, cancel_at=2))
+    kept = BenchContext(kit.ctx.models, keep_at=2)
+    assert torch.equal(sampled(1e6, kept), loose) and kept.kept == []
+    assert torch.equal(sampled(0.0), plain) and dict(counts) == calls
+    assert all("forward" not in vars(block) for block in blocks(kit))
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if not FAMILIES[ROWS[name].family].caches_steps])
+def test_other_families_refuse(name: str, tmp_path: Path) -> None:
+    kit = flow_kit(name, tmp_path)
+    with pytest.raises(ProblemError) as caught:
+        models.set_cache(kit.loaded().model, threshold=0.1, ctx=kit.ctx)
+    assert codes(caught) == [("feature_not_in_family", "model")]
+    with pytest.raises(ProblemError) as caught:
+        kit.sampled(model=replace(kit.loaded().model, step_cache=0.1))
+    assert codes(caught) == [("feature_not_in_family", "model")]
+
+
+def test_a_step_that_is_made_again_for_want_of_memory_is_made_whole(tmp_path: Path) -> None:
+    """What half of it left behind says nothing of the step before."""
+    kit = flow_kit("flux", tmp_path)
+    model = models.set_cache(kit.loaded().model, threshold=1e6, ctx=kit.ctx)
+    first, *_, last = blocks(kit)
+    counts: Counter[str] = Counter()
+
+    def counted(name: str, fails: int = 0) -> Any:
+        def see(*_: Any) -> None:
+            counts[name] += 1
+            if counts[name] == fails:
+                raise torch.OutOfMemoryError("out of memory")
+
+        return see
+
+    next(part for part in last.modules() if isinstance(part, torch.nn.Linear)).register_forward_hook(counted("last"))
+    next(part for part in first.modules() if isinstance(part, torch.nn.Linear)).register_forward_hook(
+        counted("first", fails=2)
+    )
+    assert kit.sampled(model=model).samples.isfinite().all()
+    assert counts == {"first": 5, "last": 2}

