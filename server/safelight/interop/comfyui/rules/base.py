@@ -6,6 +6,7 @@ node and what surrounds it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -18,6 +19,17 @@ Convert = Callable[[Any], Any]
 
 class Unfit(Exception):
     """A value that has no counterpart. The words say what is taken instead, or what to do."""
+
+
+@dataclass(frozen=True)
+class TwoWay:
+    """A conversion that is read in both directions: `back` makes a value of theirs of one of ours, or raises Unfit."""
+
+    there: Convert
+    back: Convert
+
+    def __call__(self, value: Any) -> Any:
+        return self.there(value)
 
 
 class Ref(NamedTuple):
@@ -176,35 +188,65 @@ def told(site: Site, *names: str) -> None:
         site.approximate(f"{name} = {str(value)[:60]!r} has no counterpart, and is left out.")
 
 
-def named(folder: str) -> Convert:
+def named(folder: str) -> TwoWay:
     """A file of a folder of models: `checkpoints/foo.safetensors`, with the slashes that every system reads."""
 
-    def convert(value: Any) -> str:
+    def there(value: Any) -> str:
         text = str(value or "").replace("\\", "/").strip("/")
         return f"{folder}/{text}" if text and text != "None" else ""
 
-    return convert
+    def back(value: Any) -> str:
+        text = str(value or "")
+        if text and not text.startswith(f"{folder}/"):
+            raise Unfit(f"ComfyUI looks for models below {folder}: put the file there.")
+        return text.removeprefix(f"{folder}/")
+
+    return TwoWay(there, back)
 
 
-def pick(choices: Mapping[str, Any], others: str = "") -> Convert:
-    """Of a table. Where it lacks the value: `others` is told of it, and nothing is set."""
+def pick(choices: Mapping[str, Any], others: str = "") -> TwoWay:
+    """Of a table. Where it lacks the value: `others` is told of it, and nothing is set. Back, the first name that
+    means a value is taken."""
+    named_by = {json.dumps(ours): theirs for theirs, ours in reversed(list(choices.items()))}
 
-    def convert(value: Any) -> Any:
+    def there(value: Any) -> Any:
         if str(value) in choices:
             return choices[str(value)]
         raise Unfit(others or f"{value!r} is not known; what is set by default is taken.")
 
-    return convert
+    def back(value: Any) -> str:
+        found = named_by.get(json.dumps(value))
+        if found is None:
+            raise Unfit(f"ComfyUI has no {value!r} there; what it sets by default is taken.")
+        return found
+
+    return TwoWay(there, back)
 
 
-def hex_color(value: Any) -> str:
-    """A colour that is written as one number: 0xRRGGBB."""
+def _hex_color(value: Any) -> str:
     return f"#{int(value) & 0xFFFFFF:06x}"
 
 
-def saved_as(value: Any) -> str:
-    """A prefix of file names: theirs counts up behind it, as `{counter}` does here."""
+hex_color = TwoWay(_hex_color, lambda value: int(str(value).removeprefix("#"), 16))
+"""A colour that is written as one number: 0xRRGGBB."""
+
+
+def _saved_as(value: Any) -> str:
     text = str(value or "ComfyUI").replace("\\", "/").strip("/")
-    for mark, ours in (("%date%", "{date}"), ("%year%-%month%-%day%", "{date}")):
+    for mark, ours in _MARKS:
         text = text.replace(mark, ours)
     return f"{text.replace('%', '_')}_{{counter}}"
+
+
+def _prefix(value: Any) -> str:
+    text = str(value).replace("_{counter}", "").replace("{counter}", "")
+    for mark, ours in reversed(_MARKS):
+        text = text.replace(ours, mark)
+    if "{" in text:
+        raise Unfit("Of what is filled into names ComfyUI knows the date alone.")
+    return text or "ComfyUI"
+
+
+_MARKS = (("%date%", "{date}"), ("%year%-%month%-%day%", "{date}"))
+saved_as = TwoWay(_saved_as, _prefix)
+"""A prefix of file names: theirs counts up behind it, as `{counter}` does here."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Made, Part, Ref, Row, Rule, Site, Through, Unfit, one, told
+from .base import Made, Part, Ref, Row, Rule, Site, Through, TwoWay, Unfit, one, told
 
 _BIG = ("xl", "pony", "illustrious", "noob", "animagine")
 
@@ -140,6 +140,10 @@ def combine(*names: str) -> Rule:
     return rule
 
 
+def _rest(value: object) -> float:
+    return 1 - float(str(value))
+
+
 _GUIDANCE = "Guidance that the model takes as an input is the guidance of the sampler here."
 
 RULES: dict[str, Rule] = {
@@ -163,7 +167,7 @@ RULES: dict[str, Rule] = {
         {
             "conditioning_to": "first",
             "conditioning_from": "second",
-            "conditioning_to_strength": ("amount", lambda value: 1 - float(value)),
+            "conditioning_to_strength": ("amount", TwoWay(_rest, _rest)),
         },
         ("conditioning",),
     ),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import Made, Part, Ref, Row, Rule, Site, Unfit, one, saved_as, told
+from .base import Made, Part, Ref, Row, Rule, Site, TwoWay, Unfit, one, saved_as, told
 
 
-def plain(value: Any) -> str:
-    """A file of the input folder, without the folder that ComfyUI writes behind it in brackets."""
+def _plain(value: Any) -> str:
     text = str(value or "").replace("\\", "/")
     for mark in (" [input]", " [output]", " [temp]"):
         text = text.removesuffix(mark)
     return text.strip("/")
+
+
+plain = TwoWay(_plain, str)
+"""A file of the input folder, without the folder that ComfyUI writes behind it in brackets."""
 
 
 def load_image(site: Site) -> Made:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Convert, Made, Out, Part, Ref, Row, Rule, Site, Unfit, one, told
+from .base import Convert, Made, Out, Part, Ref, Row, Rule, Site, TwoWay, Unfit, one, told
 from .conditioning import encode
 from .files import plain
 from .images import METHOD, canny
@@ -12,21 +12,10 @@ from .sampling import sample
 
 def detector(type: str, **inputs: str | tuple[str, Convert]) -> Rule:
     """A preprocessor of comfyui_controlnet_aux. Its weights are found by name in the folder of preprocessors."""
-
-    def rule(site: Site) -> Made:
-        part = Part(type)
-        site.put(part, "image", "image")
-        for name, ours in inputs.items():
-            port, convert = ours if isinstance(ours, tuple) else (ours, None)
-            site.put(part, port, name, convert)
-        told(site, *inputs, "resolution")
-        return one(part, "image")
-
-    return rule
+    return Row(type, {"image": "image", **inputs}, ("image",), unused=("resolution",))
 
 
-def safe(value: object) -> bool:
-    return str(value) == "enable" or value is True
+safe = TwoWay(lambda value: str(value) == "enable" or value is True, lambda value: "enable" if value else "disable")
 
 
 def image_resize(site: Site) -> Made:
