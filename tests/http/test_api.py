@@ -123,6 +123,17 @@ def test_check_names_every_problem_and_types(server: Server) -> None:
     assert status == 200 and not answer["ok"] and answer["problems"][0]["code"] == "not_workflow"
 
 
+def test_a_document_is_written_for_comfyui(server: Server) -> None:
+    status, answer = server.call("POST", "/convert", {"document": chain(2), "to": "comfyui"})
+    assert status == 200
+    assert answer["file"]["version"] == 0.4
+    assert sum(answer["report"]["kept"].values()) + answer["report"]["written"] == answer["report"]["nodes"] > 0
+    status, answer = server.call("POST", "/convert", {"document": {"format": "other"}})
+    assert status == 422 and code_of(answer)
+    status, answer = server.call("POST", "/convert", {"document": chain(2), "to": "a1111"})
+    assert status == 400
+
+
 def test_plan_says_what_is_cached_before_a_run(server: Server) -> None:
     body = {"document": chain(4), "inputs": {"value": 7001}}
     _, before = server.call("POST", "/plan", body)

@@ -99,6 +99,7 @@ def test_from_the_first_visit_to_a_shared_image(editor: Editor, browser: Any, se
         page.locator(".share-images [data-share]").first.click()
     shared = tmp_path / "shared.png"
     saved.value.save_as(shared)
+    _shared_with_comfyui(page)
     page.keyboard.press("Escape")
     before = essence(editor.document)
     assert '"seed": 42' in before
@@ -223,3 +224,10 @@ def test_a_failed_run_lists_its_problems_and_leads_to_the_node(editor: Editor) -
     editor.wait(f"!__safelight.view.moving && document.querySelector('[data-node=\"{node}\"]') !== null")
     assert editor.node(node).get_attribute("data-status") == "failed"
     assert editor.node(node).locator(".node-problem").is_visible()
+
+
+def _shared_with_comfyui(page: Any) -> None:
+    with page.expect_download() as theirs:
+        page.locator("[data-share=comfyui]").click()
+    assert {one["type"] for one in json.loads(theirs.value.path().read_text())["nodes"]} >= {"KSampler", "SaveImage"}
+    assert "7 of 7 nodes" in page.locator("[data-share=report]").inner_text()

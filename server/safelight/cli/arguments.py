@@ -74,6 +74,12 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     convert.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="where the workflow is written; else printed"
     )
+    convert.add_argument(
+        "--to",
+        choices=["safelight", "comfyui", "comfyui-api"],
+        default="safelight",
+        help="for which program: Safelight, ComfyUI's editor, or its API",
+    )
     convert.add_argument("--json", action="store_true", help="print the report as JSON")
 
     nodes = commands.add_parser("nodes", help="list the nodes, or explain one")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 
 from safelight.app import Studio
+from safelight.graph import Document
 from safelight.sdk.problem import Problem, ProblemError
 
 from .answer import print_json
@@ -18,6 +20,8 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     with Studio.open() as studio:
         try:
             reading = studio.reading(given.workflow)
+            if given.to != "safelight":
+                return _written_for(given, studio, reading.document)
             text = reading.document.dumps()
             if given.output is not None:
                 _write(given, text)
@@ -38,6 +42,24 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             print(f"It takes {model.directory}/{model.name} from {model.url}", file=sys.stderr)
     if given.output is None:
         print(text, end="")
+    return 0
+
+
+def _written_for(given: argparse.Namespace, studio: Studio, document: Document) -> int:
+    """A file of another program."""
+    from safelight.interop.comfyui.export.opening import write_comfyui
+
+    file, told = write_comfyui(document, studio.catalogue, given.to)
+    text = json.dumps(file, ensure_ascii=False, indent=1)
+    if given.output is not None:
+        _write(given, text)
+    if given.json:
+        print_json({"status": "ok", "file": file, "report": told})
+        return 0
+    report(told.remarks)
+    print(told.summary(), file=sys.stderr)
+    if given.output is None:
+        print(text)
     return 0
 
 

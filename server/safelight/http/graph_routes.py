@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from safelight.graph import Checked
+from safelight.app import Studio
+from safelight.graph import Checked, Document
 from safelight.host.files import Bytes
 from safelight.media.registry import MediaRegistry
 from safelight.places import shipped_workflows
@@ -19,6 +20,8 @@ from safelight.protocol.graph import (
     CheckBody,
     Connection,
     ConnectionRules,
+    ConvertAnswer,
+    ConvertBody,
     PlanAnswer,
     PlanBody,
     PlanNode,
@@ -133,6 +136,18 @@ def _types(checked: Checked) -> dict[str, dict[str, str]]:
     return {node.id: {port: str(kind) for port, kind in node.types.items()} for node in nodes if node.types}
 
 
+async def convert(call: Call) -> ConvertAnswer:
+    body: ConvertBody = call.body
+
+    def work(studio: Studio) -> ConvertAnswer:
+        from safelight.interop.comfyui.export.opening import write_comfyui
+
+        file, report = write_comfyui(Document.loads(bytes(body.document)), studio.catalogue, body.to)
+        return ConvertAnswer(file=file, report=report)
+
+    return await call.state.host.graphs.call(work)
+
+
 async def plan(call: Call) -> PlanAnswer:
     body: PlanBody = call.body
     try:
@@ -163,5 +178,6 @@ ROUTES = [
     ),
     Route("GET", "/texts", texts, "Names and help of nodes in a language", "graph", TextsAnswer, query=TextsQuery),
     Route("POST", "/check", check, "Every problem of a document", "graph", CheckAnswer, body=CheckBody),
+    Route("POST", "/convert", convert, "Write it for ComfyUI", "graph", ConvertAnswer, body=ConvertBody, errors=(422,)),
     Route("POST", "/plan", plan, "What running a document now would do", "graph", PlanAnswer, body=PlanBody),
 ]

@@ -155,7 +155,7 @@ def load(kind: str, layout: Layout, target: Target, families: Families) -> Loade
     parts = weights_of(kind, layout)
     if kind == "Pipeline":
         pipeline = load_pipeline(layout, target)
-        return Loaded(pipeline, target.dtype, target.device, modules_of(pipeline))
+        return Loaded(pipeline, pipeline.dtype, target.device, modules_of(pipeline))
     if kind == "Reader":
         config = parts[0].config
         assert config is not None

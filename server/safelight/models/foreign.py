@@ -14,9 +14,16 @@ from safelight.sdk.problem import Problem, ProblemError
 from .layout import Layout, component_folders, read_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
     from .weights import Target
 
 _LIBRARIES = ("diffusers", "transformers")
+_PROCESSORS = ("image_processor", "video_processor")
+"""What turns tensors into arrays by way of float32. Pipelines that have none (DDPM, DDIM, latent diffusion) hand their
+tensors to NumPy, which has no bfloat16: they compute in float32."""
 
 
 def load_pipeline(layout: Layout, target: Target) -> Any:
@@ -26,6 +33,7 @@ def load_pipeline(layout: Layout, target: Target) -> Any:
         ProblemError: `pipeline_unknown` when the installed libraries have no such class; `model_incomplete`.
     """
     import diffusers as library
+    import torch
 
     diffusers: Any = library
     name, root = layout.root.name, layout.root
@@ -46,15 +54,21 @@ def load_pipeline(layout: Layout, target: Target) -> Any:
         if not _is_known(origin, what, cls):
             raise _unknown(name, f"has a {part} of the class {origin}.{what}, which is not part of diffusers")
     try:
-        pipeline = cls.from_pretrained(
-            str(root), local_files_only=True, use_safetensors=True, trust_remote_code=False, torch_dtype=target.dtype
-        )
+        pipeline = _made(cls, root, target.dtype)
+        if target.dtype is torch.bfloat16 and not any(hasattr(pipeline, name) for name in _PROCESSORS):
+            pipeline = _made(cls, root, torch.float32)
     except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
         message = f"The pipeline {name!r} does not load: {error}"
         hint = "Get its files again; every part that model_index.json names must be there as safetensors."
         raise ProblemError(Problem(code="model_incomplete", message=message[:1000], hint=hint, value=name)) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(target.device)
+
+
+def _made(cls: Any, root: Path, dtype: torch.dtype) -> Any:
+    return cls.from_pretrained(
+        str(root), local_files_only=True, use_safetensors=True, trust_remote_code=False, torch_dtype=dtype
+    )
 
 
 def modules_of(pipeline: Any) -> dict[str, Any]:

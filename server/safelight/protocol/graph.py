@@ -12,6 +12,7 @@ from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
 
 from .common import Body, Ids, RawDocument, WorkflowDocument
+from .imports import ExportReport
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -79,6 +80,20 @@ class CheckAnswer(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[Problem]
     types: dict[str, dict[str, str]] = {}
     document: WorkflowDocument | None = None
+
+
+class ConvertBody(Body, kw_only=True):
+    """A document to be written for another program: as ComfyUI's editor saves it, or as its API takes it."""
+
+    document: RawDocument
+    to: Literal["comfyui", "comfyui-api"] = "comfyui"
+
+
+class ConvertAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of the other program's file, and what became of the nodes."""
+
+    file: dict[str, Any]
+    report: ExportReport
 
 
 class PlanBody(CheckBody, kw_only=True):

@@ -1,4 +1,4 @@
-"""What became of a workflow of another program when it was opened."""
+"""What became of a workflow of another program when it was opened, and of ours when it was written for one."""
 
 from __future__ import annotations
 
@@ -42,3 +42,22 @@ class ImportReport(msgspec.Struct, kw_only=True):
 
     def _most(self) -> list[tuple[str, int]]:
         return sorted(self.placeholders.items(), key=lambda one: -one[1])[:8]
+
+
+class ExportReport(msgspec.Struct, kw_only=True):
+    """`written` of the `nodes` have a counterpart in the other program; `kept` count the types of the rest, which it
+    calls missing. `remarks` tell, node by node, what is not as it was."""
+
+    program: str
+    nodes: int = 0
+    written: int = 0
+    kept: dict[str, int] = {}
+    remarks: list[Problem] = []
+
+    def summary(self) -> str:
+        """One line."""
+        said = f"{self.written} of {self.nodes} nodes have a counterpart in {self.program}."
+        if not self.kept:
+            return said
+        listed = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in self.kept.items())
+        return f"{said} It calls these missing: {listed}."

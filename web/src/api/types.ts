@@ -180,6 +180,18 @@ export interface ConnectionRules {
   refusal: string;
 }
 
+/** The content of the other program's file, and what became of the nodes. */
+export interface ConvertAnswer {
+  file: { [key: string]: unknown };
+  report: ExportReport;
+}
+
+/** A document to be written for another program: as ComfyUI's editor saves it, or as its API takes it. */
+export interface ConvertBody {
+  document: WorkflowDocument;
+  to?: "comfyui" | "comfyui-api";
+}
+
 /** What workers compute on: `kind` is `cpu`, `cuda` or `mps`. `memory` is what it has, `free` what is left now. */
 export interface Device {
   name: string;
@@ -257,6 +269,18 @@ export interface EditRunBody {
 export interface Events {
   message: "events";
   events: NumberedEvent[];
+}
+
+/**
+ * `written` of the `nodes` have a counterpart in the other program; `kept` count the types of the rest, which it
+ * calls missing. `remarks` tell, node by node, what is not as it was.
+ */
+export interface ExportReport {
+  program: string;
+  nodes: number;
+  written: number;
+  kept: { [key: string]: number };
+  remarks: Problem[];
 }
 
 /** Types of nodes, models and workflows that outputs were made with, each with how often. */
@@ -1344,6 +1368,12 @@ export interface Routes {
     query: undefined;
     body: CheckBody;
     answer: CheckAnswer;
+  };
+  /** Write it for ComfyUI. */
+  "POST /convert": {
+    query: undefined;
+    body: ConvertBody;
+    answer: ConvertAnswer;
   };
   /** What running a document now would do. */
   "POST /plan": {

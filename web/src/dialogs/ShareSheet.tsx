@@ -1,6 +1,8 @@
-import { useRef } from "react";
-import { blobUrl, fetchBlob, thumbnailUrl } from "../api/client";
+import { useRef, useState } from "react";
+import { blobUrl, call, fetchBlob, thumbnailUrl } from "../api/client";
+import type { ExportReport } from "../api/types";
 import { useT } from "../i18n";
+import { errorText } from "../i18n/problems";
 import { embedInPng, writeDocument } from "../graph";
 import { copyText, saveFile, tabImages, tabTitle } from "../state/documents";
 import { useResults } from "../state/status";
@@ -37,6 +39,14 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
       });
     }, "image/png");
   };
+  const [report, setReport] = useState<ExportReport>();
+  const failed = (error: unknown) => toast(t("save.failed", { message: errorText(error) }), "error");
+  const convert = async (to: "comfyui" | "comfyui-api") => {
+    const answer = await call("POST /convert", { body: { document: tab.document, to } });
+    const name = `${tabTitle(tab)}.${to === "comfyui" ? "comfyui" : "api"}.json`;
+    saveFile(URL.createObjectURL(new Blob([JSON.stringify(answer.file, null, 1)], { type: "application/json" })), name);
+    setReport(answer.report);
+  };
   const copy = async () => toast((await copyText(writeDocument(tab.document))) ? t("copied.json") : t("clipboard.denied"));
   return (
     <Sheet title={t("share.title", { name: tabTitle(tab) })} onClose={onClose} className="wide share">
@@ -72,10 +82,28 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
         <button type="button" onClick={() => saveFile(URL.createObjectURL(new Blob([writeDocument(tab.document)], { type: "application/json" })), `${tabTitle(tab)}.json`)}>
           {t("command.export")}
         </button>
+        <button type="button" data-share="comfyui" onClick={() => void convert("comfyui").catch(failed)}>
+          {t("share.comfyui")}
+        </button>
+        <button type="button" data-share="comfyui-api" onClick={() => void convert("comfyui-api").catch(failed)}>
+          {t("share.comfyuiApi")}
+        </button>
         <button type="button" data-share="copy" onClick={() => void copy()}>
           {t("command.copyJson")}
         </button>
       </div>
+      {report && (
+        <section data-share="report">
+          <p>{t("share.written", { written: report.written, nodes: report.nodes, program: report.program })}</p>
+          <ul className="import-list">
+            {report.remarks.map((problem, index) => (
+              <li key={index}>
+                <span>{problem.message}</span>
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
     </Sheet>
   );
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import classes
 from .graph import ForeignGraph, ForeignNode, Wire
+from .kept import kept_of
 
 
 def is_api(data: Any) -> bool:
@@ -34,12 +35,24 @@ def read_api(data: Mapping[str, Any]) -> ForeignGraph:
             type=str(raw["class_type"]),
             typed={name: value for name, value in inputs.items() if not isinstance(value, Wire)},
             wires={name: value for name, value in inputs.items() if isinstance(value, Wire)},
-            outputs=list(known.outputs) if known else [],
+            outputs=list(known.outputs) if known else _kept_outputs(raw),
             types={one.name: one.type for one in known.inputs} if known else {},
-            title=str(meta.get("title", "")) if isinstance(meta, Mapping) else "",
+            title=_title(meta, raw["class_type"]),
             raw=dict(raw),
         )
     return graph
+
+
+def _title(meta: Any, kind: Any) -> str:
+    """What a node is called, where that is not its class."""
+    title = str(meta.get("title", "")) if isinstance(meta, Mapping) else ""
+    return title if title != kind else ""
+
+
+def _kept_outputs(raw: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Those of a node of ours that came home."""
+    names = kept_of(raw).get("outputs")
+    return [(str(name), "*") for name in names] if isinstance(names, list) else []
 
 
 def _input(value: Any, nodes: Mapping[str, Any]) -> Any:

@@ -12,6 +12,11 @@ _BELOW = 170.0
 """Pixels from one node that a class became to the next."""
 
 
+def below() -> float:
+    """How far the next node lies below, of several that one became."""
+    return _BELOW
+
+
 def drawn(graph: ForeignGraph, parts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The `ui` of a document. A graph without places gives none: the editor lays it out."""
     nodes: dict[str, Any] = {}

@@ -56,3 +56,13 @@ def find(name: str) -> NodeClass | None:
         tuple(ClassInput(name, kind.removeprefix("!"), kind in _WIDGETS, *rest[:1]) for name, kind, *rest in inputs),
         tuple((name, kind) for name, kind in outputs),
     )
+
+
+def is_core(name: str) -> bool:
+    """Whether it is a class of ComfyUI itself, not of a pack."""
+    return name in _core()
+
+
+@cache
+def _core() -> frozenset[str]:
+    return frozenset(json.loads((Path(__file__).parent / "classes.json").read_text("utf-8")))

@@ -14,6 +14,7 @@ from safelight.sdk.problem import Problem
 
 from .canvas import drawn
 from .graph import OUTSIDE, ForeignGraph, ForeignNode, Wire, free_name
+from .kept import OURS, kept_of, kept_repeat, restored
 from .level import At, Level, handed_on
 from .rules import rules
 from .rules.base import Convert, Lead, Made, Out, Part, Ref, Unfit
@@ -21,6 +22,7 @@ from .rules.base import Convert, Lead, Made, Out, Part, Ref, Unfit
 PLACEHOLDER = "comfyui:"
 """What the type of a placeholder begins with; its class stands behind it."""
 SUBGRAPH = "subgraph:"
+_OWN_NAME = re.compile(r"[A-Za-z0-9_]{1,120}")
 
 
 class _Entry(NamedTuple):
@@ -102,7 +104,11 @@ class _Translation:
     def body(self) -> _Body:
         nodes = self.level.graph.nodes
         for node in nodes.values():
-            self.ids[node.id] = free_name(_slug(node), self.ids.values())
+            own = kept_of(node.raw).get("id")
+            if isinstance(own, str) and _OWN_NAME.fullmatch(own):
+                self.ids[node.id] = free_name(own, self.ids.values())
+        for node in nodes.values():
+            self.ids.setdefault(node.id, free_name(_slug(node), self.ids.values()))
         for node in nodes.values():
             self.made[node.id] = self._made(node)
         return self._assembled()
@@ -110,8 +116,10 @@ class _Translation:
     def _made(self, node: ForeignNode) -> Made:
         site = At(self.level, node)
         if node.type.startswith(SUBGRAPH):
-            return self._instance(site)
+            return _restored(node, self._instance(site))
         self.report.nodes += 1
+        if node.type.startswith(OURS):
+            return self._returned(node)
         rule = rules().get(node.type)
         if rule is None:
             return self._placeholder(node, "")
@@ -122,12 +130,21 @@ class _Translation:
         except (TypeError, ValueError, OverflowError):  # a file may hold anything in the place of a number
             return self._placeholder(node, "Its values are not of the kinds that they should be.")
         self.report.mapped += 1
+        _restored(node, made)
         if node.unread and not node.typed:
             listed = ", ".join(str(value)[:30] for value in node.unread[:6])
             site.approximate(f"Its values have no names in the file, and are left out: {listed}.")
         for said in site.said:
             self._remark("imported_otherwise", node, f"{self._shown(node)} ({node.type}): {said}", "")
         return made
+
+    def _returned(self, node: ForeignNode) -> Made:
+        """A node of ours that ComfyUI did not know."""
+        self.report.mapped += 1
+        part = Part(node.type.removeprefix(OURS), dict(node.typed))
+        for name, wire in node.wires.items():
+            part.lead(name.split("#")[0], Lead(wire))
+        return Made({"": part}, [Ref("", name) for name, _ in node.outputs])
 
     def _placeholder(self, node: ForeignNode, why: str) -> Made:
         self.kept.add(node.id)
@@ -136,13 +153,13 @@ class _Translation:
         message = f"{self._shown(node)} is ComfyUI's {node.type}, for which there is no node here."
         hint = why or "It stays as a placeholder, with its values and links: put nodes of Safelight in its place."
         self._remark("placeholder", node, message, hint)
-        part = Part(PLACEHOLDER + node.type, {_port(name): value for name, value in node.typed.items()})
+        part = Part(PLACEHOLDER + node.type, {port_name(name): value for name, value in node.typed.items()})
         for name, wire in node.wires.items():
-            part.lead(_port(name), Lead(wire))
+            part.lead(port_name(name), Lead(wire))
         outputs: list[Out] = []
         names: list[str] = []
         for slot, (name, _) in enumerate(node.outputs):
-            names.append(free_name(_port(name) or f"output_{slot}", names))
+            names.append(free_name(port_name(name) or f"output_{slot}", names))
             outputs.append(Ref("", names[-1]))
         return Made({"": part}, outputs)
 
@@ -220,6 +237,7 @@ class _Translation:
             values=part.values,
             mode=node.mode,
             title=node.title if not key else "",
+            repeat=kept_repeat(kept_of(node.raw)) if not key and part.type.startswith(SUBGRAPH) else None,
             extra=extra,
         )
 
@@ -268,6 +286,14 @@ class _Translation:
         self.report.remarks.append(Problem(code=code, message=message, hint=hint, node=shown, level="warning"))
 
 
+def _restored(node: ForeignNode, made: Made) -> Made:
+    """With the values that were kept for the node, if it was one of ours."""
+    first = made.parts.get("")
+    if first is not None:
+        first.values = restored(node.raw, node.typed, first.type, first.values)
+    return made
+
+
 def _slug(node: ForeignNode) -> str:
     text = node.title or node.type.removeprefix(SUBGRAPH).split("|")[0]
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
@@ -281,5 +307,6 @@ def _name(text: str) -> str:
     return re.sub(r"[./=\s\0]+", "_", text).strip("_")[:80]
 
 
-def _port(text: str) -> str:
+def port_name(text: str) -> str:
+    """What a placeholder calls an input or output of its class."""
     return re.sub(r"[./\s\0]+", "_", text).strip("_")

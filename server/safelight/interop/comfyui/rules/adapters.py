@@ -6,7 +6,7 @@ from ..graph import Wire
 from .base import Lead, Made, Part, Ref, Row, Rule, Site, Through, Unfit, named, one, pick
 
 _CONTROL = named("controlnet")
-_UNION = pick(
+UNION = pick(
     {
         "auto": "auto",
         "openpose": "openpose",
@@ -32,7 +32,7 @@ def apply(positive: str, negative: str | None, start: bool = True) -> Rule:
             site.put(part, "negative", negative)
         loader = site.giver(site.wire("control_net"))
         if loader is not None and loader.node.type == "SetUnionControlNetType":
-            loader.put(part, "control_type", "type", _UNION)
+            loader.put(part, "control_type", "type", UNION)
         site.put(part, "controlnet", "control_net")
         for port, name in (("image", "image"), ("vae", "vae"), ("strength", "strength")):
             site.put(part, port, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .base import Made, Part, Ref, Row, Rule, Site, Through, TwoWay, Unfit, one, told
 
-_BIG = ("xl", "pony", "illustrious", "noob", "animagine")
+BIG = ("xl", "pony", "illustrious", "noob", "animagine")
 
 
 def encode(text: str = "text", clip: str = "clip") -> Rule:
@@ -36,7 +36,7 @@ def clip_skip(site: Site, clip: str = "clip") -> int:
         name = str(at.typed("ckpt_name", "")).lower()
     if last is None:
         return 0
-    return max(0, -last - (2 if any(mark in name for mark in _BIG) else 1))
+    return max(0, -last - (2 if any(mark in name for mark in BIG) else 1))
 
 
 def encode_sdxl(site: Site) -> Made:

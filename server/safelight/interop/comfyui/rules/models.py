@@ -38,7 +38,7 @@ def text_encoders(*names: str) -> Rule:
         part = Part("models.load_text_encoders")
         for port, name in zip(("first", "second", "third"), names, strict=False):
             site.put(part, port, name, CLIP)
-        family = _FAMILIES.get(str(site.typed("type", "")))
+        family = FAMILIES.get(str(site.typed("type", "")))
         if family:
             part.values["family"] = family
         return one(part, "model")
@@ -46,7 +46,7 @@ def text_encoders(*names: str) -> Rule:
     return rule
 
 
-_FAMILIES = {
+FAMILIES = {
     "sd3": "sd3",
     "flux": "flux",
     "wan": "wan",

@@ -1,0 +1,91 @@
+"""What of a node of ours goes along in a file of ComfyUI's, where ComfyUI saves it back unread, and is found when the
+file comes home: its name, and values that have no counterpart there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from safelight.graph.document import Node
+from safelight.graph.repeat import Repeat, read_repeat
+
+OURS = "safelight:"
+"""What the class of a node of ours begins with that ComfyUI does not know; its type stands behind it."""
+CLASS = "safelight"
+"""The key below `properties` (in the API format: `_meta`) of a node."""
+
+
+class StandIn(NamedTuple):
+    """A value that was written into an input of theirs where ours (None: nothing typed) has no counterpart."""
+
+    input: str
+    written: Any
+    port: str
+    ours: Any
+
+
+def kept_properties(
+    name: str, node: Node, values: Mapping[str, Any], stand_ins: Sequence[StandIn], outputs: Sequence[str]
+) -> dict[str, Any]:
+    """What is written with a node: `values` are those that ComfyUI has no place for, `outputs` the names of what a node
+    gives that it does not know."""
+    kept: dict[str, Any] = {"id": name, "type": node.type}
+    if values:
+        kept["values"] = dict(values)
+    if stand_ins:
+        kept["instead"] = [list(one) for one in stand_ins]
+    if outputs:
+        kept["outputs"] = list(outputs)
+    repeat = node.repeat
+    if repeat is not None and (not isinstance(repeat.times, str) or repeat.times in node.values):
+        kept["repeat"] = repeat.data()
+    return kept
+
+
+def restored(raw: Mapping[str, Any], typed: Mapping[str, Any], type: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a node that came home, with those that were kept for it.
+
+    Args:
+        raw: the node as the file has it.
+        typed: its values by the names of its inputs there.
+        type: what it became here: only the node that it was gets its values back.
+        values: what they became here. A value that was changed there counts.
+    """
+    kept = kept_of(raw)
+    found = dict(values)
+    own, stand_ins = kept.get("values"), kept.get("instead")
+    if kept.get("type") != type:
+        return found
+    if isinstance(own, Mapping):
+        found |= {str(name): value for name, value in own.items()}
+    for one in stand_ins if isinstance(stand_ins, list) else ():
+        if not isinstance(one, list) or len(one) != len(StandIn._fields):
+            continue
+        kept_one = StandIn(*one)
+        if typed.get(str(kept_one.input)) != kept_one.written:
+            continue
+        if kept_one.ours is None:
+            found.pop(str(kept_one.port), None)
+        else:
+            found[str(kept_one.port)] = kept_one.ours
+    return found
+
+
+def kept_of(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a node of a file brings home; empty for those that were never here."""
+    for place in ("properties", "_meta"):
+        held = raw.get(place)
+        kept = held.get(CLASS) if isinstance(held, Mapping) else None
+        if isinstance(kept, Mapping):
+            return kept
+    return {}
+
+
+def kept_repeat(kept: Mapping[str, Any]) -> Repeat | None:
+    """The repetition of an instance; None for one that is not as we write it."""
+    raw = kept.get("repeat")
+    wrong: list[tuple[Any, ...]] = []
+    if not isinstance(raw, Mapping):
+        return None
+    repeat = read_repeat(dict(raw), lambda *told: wrong.append(told))
+    return None if wrong else repeat
