@@ -100,7 +100,6 @@ def test_from_the_first_visit_to_a_shared_image(editor: Editor, browser: Any, se
     shared = tmp_path / "shared.png"
     saved.value.save_as(shared)
     _shared_with_comfyui(page)
-    page.keyboard.press("Escape")
     before = essence(editor.document)
     assert '"seed": 42' in before
     # In a fresh profile: dropped on the canvas, it is the same graph.
@@ -231,3 +230,4 @@ def _shared_with_comfyui(page: Any) -> None:
         page.locator("[data-share=comfyui]").click()
     assert {one["type"] for one in json.loads(theirs.value.path().read_text())["nodes"]} >= {"KSampler", "SaveImage"}
     assert "7 of 7 nodes" in page.locator("[data-share=report]").inner_text()
+    page.keyboard.press("Escape")
