@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def as_frames(pixels: Tensor) -> Tensor:
-    """(N, H, W, C) float32 in 0..1 as uint8 where that is exact, frame by frame; else as they are."""
+def as_frames(pixels: Tensor, *, exact: bool = True) -> Tensor:
+    """(N, H, W, C) float32 in 0..1 as uint8. Where that is not `exact` for every frame, and shall be, as they are."""
     import torch
 
     narrow = torch.empty(pixels.shape, dtype=torch.uint8)
     for number, frame in enumerate(pixels):
         narrow[number] = (frame.clamp(0, 1) * 255).round()
-        if not torch.equal(narrow[number] / 255, frame):
+        if exact and not torch.equal(narrow[number] / 255, frame):
             return pixels
     return narrow

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from safelight.sdk import value
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from safelight.sdk import File, value
 
 
 @value
@@ -26,12 +22,8 @@ class FilmPart:
 
 
 @value
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Encoded:
-    """A finished piece of a film. `data`: (N,) uint8, the bytes of an MP4."""
+    """A finished piece of a film: an MP4 that is kept on the disk until the film is saved."""
 
-    data: Tensor
-
-    def fault(self) -> str | None:
-        kind = str(self.data.dtype).removeprefix("torch.")
-        return None if self.data.ndim == 1 and kind == "uint8" else f"whose data is {kind} of {self.data.ndim} sides"
+    file: File

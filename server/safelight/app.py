@@ -252,7 +252,7 @@ class Studio:
         text = msgspec.json.encode(document.data()).decode()
         delivered: dict[str, list[Delivered]] = {}
 
-        def hand_over(node: str, file: File, data: bytes, within: Graph) -> None:
+        def hand_over(node: str, file: File, data: bytes | Path, within: Graph) -> None:
             trail = graph.trail(node)
             (_, number), *outwards = trail
             named = replace(file, name=filled_name(file.name, [(within, number), *outwards]))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
+from safelight.disk import draft
 from safelight.engine.guard import Guard
 from safelight.engine.outputs import take_apart
 from safelight.media.registry import built_in
@@ -43,6 +45,8 @@ class BenchContext:
     """What it kept by `ctx.checkpoint`, and gets by `ctx.restore`."""
     stop_at: int | None = None
     """The step after which the run is cancelled."""
+
+    _kept: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def models(self) -> Models:
@@ -88,9 +92,15 @@ class BenchContext:
     def checkpoint(self, state: Mapping[str, Any]) -> None:
         self.state = dict(state)
 
+    def draft(self) -> AbstractContextManager[Path]:
+        return draft(self.folder)
+
+    def read(self, file: File) -> bytes:
+        return self._kept[file.digest]
+
     def save(
         self,
-        data: bytes,
+        data: bytes | Path,
         *,
         name: str,
         media_type: str,
@@ -101,7 +111,8 @@ class BenchContext:
         frames: int = 0,
         seconds: float = 0.0,
     ) -> File:
-        self.saved[name] = data
+        data = data.read_bytes() if isinstance(data, Path) else data
+        self.saved[name] = self._kept[hash_bytes(data)] = data
         return File(name, media_type, hash_bytes(data), len(data), width, height, keep, embed, frames, seconds)
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -167,3 +170,48 @@ def test_a_change_of_the_last_node_runs_it_alone(tmp_path: Path) -> None:
 
     assert {name.rpartition("/")[2] for name in ran(90)} >= {"read", "resize", "sharpen", "encode", "save"}
     assert ran(50) == ["each/0/encode", "each/1/encode", "each/2/encode", "save"]
+
+
+BIG = """
+import json, resource, sys
+from pathlib import Path
+from safelight.app import Budgets, Studio
+from safelight.graph import Document
+import torch, av
+studio = Studio.open(Path(sys.argv[1]), budgets=Budgets(memory=1 << 24, disk=4 << 30))
+document = Document.loads(Path(sys.argv[2]).read_bytes())
+studio.run(document, output=Path(sys.argv[1]) / "warm", targets=["encode_0"])
+start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+(name, (made,)), = studio.run(document, output=Path(sys.argv[1]) / "output").outputs.items()
+print(json.dumps([made["size"], (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) * 1024, made["path"]]))
+"""
+
+
+def test_a_film_is_larger_than_the_memory_that_saving_it_takes(tmp_path: Path) -> None:
+    """Noise cannot be foretold, so the film is as large as it can be; what is in memory are a few frames."""
+    nodes: dict[str, Any] = {"save": {"type": "video.save_parts"}, "grey": {"type": "image.solid"}}
+    nodes["grey"]["values"] = {"width": 1280, "height": 720, "color": "#808080"}
+    links = []
+    for number in range(4):
+        nodes[f"noise_{number}"] = {"type": "image.add_noise", "values": {"seed": number, "amount": 1.0}}
+        nodes[f"video_{number}"] = {"type": "video.from_images"}
+        nodes[f"encode_{number}"] = {"type": "video.encode_part", "values": {"quality": 100}}
+        for source, target in (
+            ("grey.image", f"noise_{number}.image"),
+            (f"noise_{number}.image", f"video_{number}.images"),
+            (f"video_{number}.video", f"encode_{number}.video"),
+        ):
+            links.append({"from": source, "to": target})
+    links += 15 * [{"from": f"encode_{number}.encoded", "to": "save.parts"} for number in range(4)]
+    outputs = [{"name": "film", "from": "save.files"}]
+    document = tmp_path / "document.json"
+    document.write_text(json.dumps({"format": "safelight/1", "nodes": nodes, "links": links, "outputs": outputs}))
+    done = subprocess.run(
+        [sys.executable, "-c", BIG, str(tmp_path / "home"), str(document)], capture_output=True, text=True, check=True
+    )
+    size, taken, path = json.loads(done.stdout.splitlines()[-1])
+    assert size > 50_000_000
+    assert taken < size
+    media = built_in()
+    assert Document.loads(media.extract(Path(path).read_bytes()) or "").nodes.keys() == nodes.keys()
+    assert len(media.film(Path(path)).read(59, 1)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, NamedTuple
 
 from safelight.sdk import Audio, Context, File, FilePick, Number, Slider, Text, Toggle, Video, node
@@ -76,10 +77,10 @@ def encode_part(
     ctx: Context,
 ) -> Encoded:
     """Make H.264 of some frames of a film, so that they take little memory until the film is saved."""
-    import torch
+    from .._files import save_made
 
     made = ctx.media.encode(Video(video.frames, video.fps), "mp4", quality=quality)[0]
-    return Encoded(torch.frombuffer(bytearray(made.data), dtype=torch.uint8))
+    return Encoded(save_made(made, "part", embed=False, ctx=ctx, keep=False))
 
 
 @node(version=1, title="Save film", output=True, tags=("VHS Video Combine", "join", "concatenate"))
@@ -98,14 +99,24 @@ def save_parts(
     ctx: Context,
 ) -> list[File]:
     """Save finished parts of a film as one MP4. They are not encoded again."""
-    from safelight.sdk.codec import tensor_bytes
-
-    from .._files import checked_name, save_made
+    from .._files import checked_name
     from .._refusal import refusal
 
     if not parts:
         hint = "Connect the parts that a loop made."
         raise refusal(code="wrong_batch", message="There are no parts.", hint=hint, port="parts")
     pattern = checked_name(name, "mp4", ())
-    made = ctx.media.join([bytes(tensor_bytes(part.data)) for part in parts], audio)
-    return [save_made(made, pattern, embed_workflow, ctx)]
+    with ctx.draft() as path:
+        made = ctx.media.join([partial(ctx.read, part.file) for part in parts], path, audio)
+        return [
+            ctx.save(
+                path,
+                name=pattern + ".mp4",
+                media_type="video/mp4",
+                embed="workflow" if embed_workflow else "nothing",
+                width=made.width,
+                height=made.height,
+                frames=made.frames,
+                seconds=made.seconds,
+            )
+        ]

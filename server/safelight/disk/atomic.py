@@ -52,18 +52,26 @@ def unnamed(folder: Path, data: bytes) -> Iterator[Callable[[Path], bool]]:
     Raises:
         OSError: the disk is full or cannot be written; nothing is left behind.
     """
-    temporary = folder / f".{secrets.token_hex(8)}.part"
-    try:
+    with draft(folder) as temporary:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        yield lambda path: _claim(temporary, path)
+        yield lambda path: claim(temporary, path)
+
+
+@contextlib.contextmanager
+def draft(folder: Path) -> Iterator[Path]:
+    """Where a file of a folder can be written that has no name yet; what still lies there afterwards is removed."""
+    temporary = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _claim(temporary: Path, path: Path) -> bool:
+def claim(temporary: Path, path: Path) -> bool:
+    """Gives a draft its name, and says whether nobody had that name."""
     try:
         os.link(temporary, path)
     except FileExistsError:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from safelight.sdk.context import Files, Models
 from safelight.sdk.media import Media
-from safelight.sdk.problem import Problem
+from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.values import File, Image
 
 from .cache import Cache
 from .cancel import Cancel
+from .failure import output_lost
 from .flights import Flights
 
 CHECKPOINT_SECONDS = 0.01
@@ -97,9 +100,18 @@ class NodeContext:
         self._last = time.monotonic()
         self._cost = self._last - started
 
+    def draft(self) -> AbstractContextManager[Path]:
+        return self.services.cache.draft()
+
+    def read(self, file: File) -> bytes:
+        data = self.services.cache.get_bytes(file.digest)
+        if data is None:
+            raise ProblemError(output_lost(file))
+        return data
+
     def save(
         self,
-        data: bytes,
+        data: bytes | Path,
         *,
         name: str,
         media_type: str,
@@ -110,9 +122,12 @@ class NodeContext:
         frames: int = 0,
         seconds: float = 0.0,
     ) -> File:
-        digest = self.services.cache.put_bytes(data)
-        self.keep(digest, data)
-        return File(name, media_type, digest, len(data), width, height, keep, embed, frames, seconds)
+        cache = self.services.cache
+        size = data.stat().st_size if isinstance(data, Path) else len(data)
+        digest = cache.put_file(data) if isinstance(data, Path) else cache.put_bytes(data)
+        if isinstance(data, bytes):
+            self.keep(digest, data)
+        return File(name, media_type, digest, size, width, height, keep, embed, frames, seconds)
 
     def finish(self) -> None:
         """The work is done: what was kept for taking it up again can go."""

@@ -7,6 +7,14 @@ import traceback
 from safelight.graph import GraphNode
 from safelight.sdk.memory import is_out_of_memory
 from safelight.sdk.problem import Cancelled, Problem
+from safelight.sdk.values import File
+
+
+def output_lost(file: File) -> Problem:
+    """Finished bytes that the cache does not have any more."""
+    message = f"What was saved as {file.name!r} was evicted before it was written."
+    hint = "Give the cache more room, or free some disk space, and run again."
+    return Problem(code="output_lost", message=message, hint=hint)
 
 
 def unexpected(node: GraphNode, error: BaseException) -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -27,7 +28,7 @@ class NodeReport(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
 
 
-Deliver = Callable[[str, File, bytes, Graph], None]
+Deliver = Callable[[str, File, bytes | Path, Graph], None]
 """Gets the id of an output node, a finished file of it, its bytes, and the graph that the node is in: the outer one or,
 in a call, that of the turn. A ProblemError that it raises fails the run."""
 

@@ -27,7 +27,7 @@ from .calling import Caller
 from .cancel import Cancel
 from .context import Services
 from .each import Each
-from .failure import unexpected
+from .failure import output_lost, unexpected
 from .memory import CacheMemory, files_in
 from .result import Deliver, NodeReport, RunOptions
 from .thin import Thin
@@ -159,12 +159,10 @@ class Running:
                 continue
             data = self.caller.saved(file.digest)
             if data is None:
-                data = self.cache.get_bytes(file.digest)
+                data = self.cache.content(file.digest)
             try:
                 if data is None:
-                    message = f"What {node.kind.spec.title} made, {file.name!r}, was evicted before it was written."
-                    hint = "Give the cache more room, or free some disk space, and run again."
-                    raise ProblemError(Problem(code="output_lost", message=message, hint=hint))
+                    raise ProblemError(output_lost(file))
                 self._deliver(node.id, file, data, graph)
             except ProblemError as error:
                 self.problems += [problem.at(node.id) for problem in error.problems]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from safelight.disk import is_below, unnamed
+from safelight.disk import claim, draft, is_below, unnamed
 from safelight.media.registry import MediaRegistry
-from safelight.sdk.codec import hash_bytes
+from safelight.sdk.codec import hash_bytes, hash_file
 from safelight.sdk.file_names import TOKEN, pattern_fault
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.values import File
@@ -36,7 +41,7 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deliver(
-    file: File, data: bytes, folder: Path, workflow: str, media: MediaRegistry, *, mark: bool = False
+    file: File, data: bytes | Path, folder: Path, workflow: str, media: MediaRegistry, *, mark: bool = False
 ) -> Delivered:
     """Writes one finished file below `folder` and returns where it lies.
 
@@ -46,7 +51,7 @@ def deliver(
 
     Args:
         file: its name pattern and kind.
-        data: its bytes, without the workflow.
+        data: its bytes, without the workflow; or a file of them, which is copied and never lies in memory.
         folder: the output folder; made when it is missing.
         workflow: the document, as text, that goes into the file, where its format can carry one.
         media: puts it there.
@@ -55,13 +60,23 @@ def deliver(
     Raises:
         ProblemError: `bad_file_name` when the name leaves the folder, `cannot_write` when the system refuses.
     """
-    if mark:
-        data = media.mark(data, file.media_type)
-    if file.embed == "workflow" and workflow and media.can_embed(file.media_type):
-        data = media.embed(data, file.media_type, workflow)
+    carries = file.embed == "workflow" and bool(workflow) and media.can_embed(file.media_type)
     relative = _checked(file.name)
     try:
-        path, written = _place(folder, relative, data)
+        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(data, Path):
+            with draft(folder) as copy:
+                shutil.copyfile(data, copy)
+                media.finish(copy, file.media_type, workflow if carries else None, marked=mark)
+                digest, size = hash_file(copy), copy.stat().st_size
+                path, written = _place(folder, relative, _Draft(copy, size))
+        else:
+            if mark:
+                data = media.mark(data, file.media_type)
+            if carries:
+                data = media.embed(data, file.media_type, workflow)
+            digest, size = hash_bytes(data), len(data)
+            path, written = _place(folder, relative, _Bytes(data, size))
     except OSError as error:
         message = f"{file.name!r} cannot be written into {str(folder)!r}: {error.strerror or error}."
         hint = "Choose another folder, or make room on the disk."
@@ -69,14 +84,43 @@ def deliver(
     return Delivered(
         path=str(path),
         media_type=file.media_type,
-        digest=hash_bytes(data),
-        size=len(data),
+        digest=digest,
+        size=size,
         width=file.width,
         height=file.height,
         frames=file.frames,
         seconds=file.seconds,
         written=written,
     )
+
+
+class _Bytes(NamedTuple):
+    """A finished file in memory."""
+
+    data: bytes
+    size: int
+
+    def same(self, path: Path) -> bool:
+        return path.read_bytes() == self.data
+
+    def ready(self, folder: Path) -> AbstractContextManager[Callable[[Path], bool]]:
+        return unnamed(folder, self.data)
+
+
+class _Draft(NamedTuple):
+    """A finished file in the output folder that has no name yet."""
+
+    path: Path
+    size: int
+
+    def same(self, path: Path) -> bool:
+        return filecmp.cmp(path, self.path, shallow=False)
+
+    def ready(self, folder: Path) -> AbstractContextManager[Callable[[Path], bool]]:
+        del folder  # of the same disk
+        with self.path.open("rb") as file:
+            os.fsync(file.fileno())
+        return nullcontext(lambda path: claim(self.path, path))
 
 
 def require_writable(folder: Path) -> None:
@@ -116,7 +160,7 @@ def _bad_name(name: str) -> ProblemError:
     return ProblemError(Problem(code="bad_file_name", message=message, hint=hint, value=name))
 
 
-def _place(folder: Path, pattern: Path, data: bytes) -> tuple[Path, bool]:
+def _place(folder: Path, pattern: Path, made: _Bytes | _Draft) -> tuple[Path, bool]:
     parts = pattern.parts
     depth = next((place for place, part in enumerate(parts) if _COUNTER in part), len(parts) - 1)
     _make_folder(folder, folder.joinpath(*parts[:depth]))
@@ -124,15 +168,15 @@ def _place(folder: Path, pattern: Path, data: bytes) -> tuple[Path, bool]:
     for number, digits in sorted(taken.items()):
         path = _name(folder, pattern, number, digits)
         try:
-            if path.stat().st_size == len(data) and path.read_bytes() == data:
+            if path.stat().st_size == made.size and made.same(path):
                 return path, False
         except (FileNotFoundError, IsADirectoryError):
             continue  # a folder of that number, which holds another file
     number = max(taken, default=0) + 1
     path = _name(folder, pattern, number)
     _make_folder(folder, path.parent)
-    with unnamed(path.parent, data) as claim:
-        while not claim(path):
+    with made.ready(path.parent) as named:
+        while not named(path):
             number += 1
             path = _name(folder, pattern, number)
             _make_folder(folder, path.parent)

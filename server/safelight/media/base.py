@@ -101,6 +101,13 @@ class Medium:
         del media_type
         return data
 
+    def finish(self, path: Path, media_type: str, packed: bytes | None, *, marked: bool) -> None:
+        """Does what `embed` (of `packed`, unless it is None) and `mark` do to a file where it lies."""
+        data = path.read_bytes()
+        if marked:
+            data = self.mark(data, media_type)
+        path.write_bytes(data if packed is None else self.embed(data, media_type, packed))
+
     def accept(self, data: bytes, format: Format, shown: str) -> Accepted:
         """The upload rule: proves that a file is what it says, and keeps nothing but the medium itself.
 

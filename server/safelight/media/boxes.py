@@ -5,15 +5,19 @@ Source: ISO/IEC 14496-12 (ISO base media file format).
 
 from __future__ import annotations
 
+import mmap
 import struct
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 from safelight.sdk.media import Measures
 
 from . import xmp
 from .packed import broken
 
+Data = bytes | bytearray | mmap.mmap
 OURS = uuid.uuid5(uuid.NAMESPACE_URL, "https://safelight/workflow").bytes
 """Names the box that holds a workflow: players leave boxes alone that they do not know."""
 _XMP = uuid.UUID("be7acfcb-97a9-42e8-9c71-999491e3afac").bytes
@@ -24,7 +28,7 @@ _DEEPEST = 8
 _MANY = 10_000
 
 
-def boxes(data: bytes | bytearray, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int, int]]:
+def boxes(data: Data, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int, int]]:
     """Kind, start, start of the content, and end of each box, up to where the file breaks off."""
     end = len(data) if end is None else end
     for _ in range(_MANY):
@@ -45,43 +49,81 @@ def boxes(data: bytes | bytearray, start: int = 0, end: int | None = None) -> It
         start += size
 
 
+class _End(NamedTuple):
+    """What is written behind the first `cut` bytes of a file. `open_box`: where the last box kept begins, if it goes on
+    to the end of the file and needs a length now."""
+
+    cut: int
+    open_box: int | None
+    behind: bytes
+
+
 def embed(data: bytes, packed: bytes) -> bytes:
     """The file with our box at its end: places inside the file, which others name by number, stay where they are."""
+    return _ended(data, _embedded(data, packed))
+
+
+def mark(data: bytes) -> bytes:
+    """The file with XMP that says that a model made it, behind all but our own box."""
+    return _ended(data, _marked(data))
+
+
+def finish(path: Path, packed: bytes | None, *, marked: bool) -> None:
+    """Does both to a file where it lies: its end is written, the rest is neither read nor copied."""
+    changes = [*([_marked] if marked else []), *([lambda data: _embedded(data, packed)] if packed is not None else [])]
+    for change in changes:
+        with path.open("r+b") as file:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                end = change(data)
+            if end.open_box is not None:
+                file.seek(end.open_box)
+                file.write(struct.pack(">I", end.cut - end.open_box))
+            file.truncate(end.cut)
+            file.seek(end.cut)
+            file.write(end.behind)
+
+
+def _ended(data: bytes, end: _End) -> bytes:
+    kept = bytearray(data[: end.cut])
+    if end.open_box is not None:
+        struct.pack_into(">I", kept, end.open_box, end.cut - end.open_box)
+    return bytes(kept) + end.behind
+
+
+def _embedded(data: Data, packed: bytes) -> _End:
     found = list(boxes(data))
     if not found or found[0][0] != b"ftyp" or found[-1][3] != len(data) or not any(one[0] == b"moov" for one in found):
         raise broken("it breaks off")
     ours = [one for one in found if _is_named(data, one, OURS)]
     if ours and ours != found[-len(ours) :]:
         raise broken("something was written behind the workflow in it")
-    kept = bytearray(data[: ours[0][1]] if ours else data)
-    _end_last(kept, found[-1 - len(ours)])
-    return bytes(kept) + _named(OURS, packed)
+    cut = ours[0][1] if ours else len(data)
+    return _End(cut, _open_box(data, found[-1 - len(ours)]), _named(OURS, packed))
 
 
-def mark(data: bytes) -> bytes:
-    """The file with XMP that says that a model made it, behind all but our own box."""
+def _marked(data: Data) -> _End:
     found = list(boxes(data))
     if not found or found[0][0] != b"ftyp" or found[-1][3] != len(data):
         raise broken("it breaks off")
     last = [one for one in found if _is_named(data, one, OURS) or _is_named(data, one, _XMP)]
     if last != found[len(found) - len(last) :]:
-        return data  # XMP of another program
-    kept = bytearray(data[: last[0][1]] if last else data)
-    _end_last(kept, found[-1 - len(last)])
-    ours = [data[one[1] : one[3]] for one in last if _is_named(data, one, OURS)]
-    return b"".join([bytes(kept), _named(_XMP, xmp.packet()), *ours])
+        return _End(len(data), None, b"")  # XMP of another program
+    ours = [bytes(data[one[1] : one[3]]) for one in last if _is_named(data, one, OURS)]
+    cut = last[0][1] if last else len(data)
+    return _End(cut, _open_box(data, found[-1 - len(last)]), b"".join([_named(_XMP, xmp.packet()), *ours]))
 
 
 def _named(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", 24 + len(content), b"uuid") + name + content
 
 
-def _end_last(kept: bytearray, last: tuple[bytes, int, int, int]) -> None:
-    """Gives the last box its length where it goes on to the end of the file, which is no longer its end."""
-    if struct.unpack_from(">I", kept, last[1])[0] == 0:
-        if last[3] - last[1] >= 1 << 32:
-            raise broken("its last part has no length")
-        struct.pack_into(">I", kept, last[1], last[3] - last[1])
+def _open_box(data: Data, last: tuple[bytes, int, int, int]) -> int | None:
+    """Where the last box begins, if it goes on to the end of the file, which will not be its end any more."""
+    if struct.unpack_from(">I", data, last[1])[0] != 0:
+        return None
+    if last[3] - last[1] >= 1 << 32:
+        raise broken("its last part has no length")
+    return last[1]
 
 
 def extract(data: bytes) -> bytes | None:
@@ -114,7 +156,7 @@ def without_private(data: bytes) -> bytes:
     return bytes(changed)
 
 
-def _is_named(data: bytes, box: tuple[bytes, int, int, int], name: bytes) -> bool:
+def _is_named(data: Data, box: tuple[bytes, int, int, int], name: bytes) -> bool:
     return box[0] == b"uuid" and data[box[2] : box[2] + 16] == name
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.sdk.codec import hash_file
 from safelight.sdk.image_files import image_format
-from safelight.sdk.media import Film, Measures, MediaFile
+from safelight.sdk.media import Film, Measures
 from safelight.sdk.problem import ProblemError
 from safelight.sdk.values import Audio, Video
 
 from .base import first_bytes, problem, too_large, unreadable
 from .moving import MovingImage
 from .video import (
-    VideoMedium,
     check_pixels,
     opened,
     read_sound,
@@ -181,47 +178,48 @@ class OpenFilms:
             return known[1]
 
 
-def put_together(parts: Sequence[bytes], audio: Audio | None) -> MediaFile:
-    """One MP4 of MP4s that were written alike, frame after frame; nothing is encoded again but the sound.
+def put_together(parts: Sequence[Callable[[], bytes]], path: Path, audio: Audio | None) -> Measures:
+    """Writes one MP4 of MP4s that were written alike, frame after frame; nothing is encoded again but the sound.
+
+    Each part is read twice: it has to be known how late the first frame of any is decoded before the first is written.
 
     Raises:
         ProblemError: `parts_differ` for parts of different sizes, rates or quality.
     """
     av = require_av("Saving an MP4")
-    buffer = io.BytesIO()
-    packets: list[Any] = []
     first: Any = None
-    with ExitStack() as stack:
-        target = stack.enter_context(av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}))
+    delay = 0
+    for number, part in enumerate(parts):
+        with opened(part(), f"part {number + 1}") as (source, given):
+            found = (given.width, given.height, given.guessed_rate, given.codec_context.extradata)
+            first = first or found
+            if found != first:
+                raise _differ(number, found, first)
+            # Parts of a frame or two are decoded with less delay than longer ones: all get the time of the longest.
+            delay = max([delay, *(-packet.dts for packet in source.demux(given) if packet.dts is not None)])
+    width, height, rate, _ = first
+    frames = 0
+    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as target:
         stream: Any = None
         sound: Any = None
-        tick, delay = Fraction(1), 0
-        for number, data in enumerate(parts):
-            with opened(data, f"part {number + 1}") as (source, given):
-                found = (given.width, given.height, given.guessed_rate, given.codec_context.extradata)
+        tick = Fraction(1)
+        for number, part in enumerate(parts):
+            with opened(part(), f"part {number + 1}") as (source, given):
                 if stream is None:
-                    stream, first = target.add_stream_from_template(given), found
-                    stream.time_base, tick = given.time_base, 1 / found[2] / given.time_base
+                    stream = target.add_stream_from_template(given)
+                    stream.time_base, tick = given.time_base, 1 / rate / given.time_base
                     sound = sound_stream(target, audio)
-                elif found != first:
-                    raise _differ(number, found, first)
-                shift = round(len(packets) * tick)
+                shift = round(frames * tick)
                 for packet in source.demux(given):
                     if packet.dts is not None:
-                        delay = max(delay, -packet.dts)
                         packet.pts += shift
-                        packets.append(packet)
-        for number, packet in enumerate(packets):
-            # Parts of a frame or two are decoded with less delay than longer ones: all get the time of the longest.
-            packet.dts = round(number * tick) - delay
-            packet.stream = stream
-            target.mux(packet)
+                        packet.dts = round(frames * tick) - delay
+                        packet.stream = stream
+                        target.mux(packet)
+                        frames += 1
         if sound is not None and audio is not None:
             put_sound(av, target, sound, audio)
-    width, height, rate, _ = first
-    measures = Measures(width=width, height=height, frames=len(packets), seconds=float(len(packets) / rate))
-    form = next(one for one in VideoMedium.formats if one.media_type == "video/mp4")
-    return MediaFile(buffer.getvalue(), form, measures)
+    return Measures(width=width, height=height, frames=frames, seconds=float(frames / rate))
 
 
 def _differ(number: int, found: Any, first: Any) -> ProblemError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 GROUP = "safelight.media"
 UNKNOWN = "application/octet-stream"
+SNIFFED = 4096
+"""Bytes at the start of a file that tell its format."""
 
 
 class MediaRegistry:
@@ -113,10 +115,10 @@ class MediaRegistry:
         except OSError as error:
             raise unreadable(shown or path.name, error.strerror or str(error)) from error
 
-    def join(self, parts: Sequence[bytes], audio: Audio | None = None) -> MediaFile:
+    def join(self, parts: Sequence[Callable[[], bytes]], path: Path, audio: Audio | None = None) -> Measures:
         from .film import put_together
 
-        return put_together(parts, audio)
+        return put_together(parts, path, audio)
 
     def measure(self, source: Source, media_type: str) -> Measures:
         medium = self.of_type(media_type)
@@ -176,11 +178,25 @@ class MediaRegistry:
         found = self.sniff(data)
         if found is None or found.media_type != media_type:
             raise broken(f"the bytes are not {media_type}")
-        # A lone surrogate has no UTF-8; written as \uXXXX it is the same text to a JSON parser.
-        text = document.encode("utf-8", "backslashreplace")
-        if len(text) > TEXT_LIMIT:
-            raise too_much_text()
-        return medium.embed(data, media_type, zlib.compress(text, 6))
+        return medium.embed(data, media_type, _packed(document))
+
+    def finish(self, path: Path, media_type: str, document: str | None, *, marked: bool) -> None:
+        """Does what `embed` (of a document, unless it is None) and `mark` do to a file where it lies.
+
+        Raises:
+            ProblemError: as `embed`.
+        """
+        medium = self.of_type(media_type)
+        if medium is None:
+            return
+        packed = None
+        if document is not None:
+            with path.open("rb") as file:
+                found = self.sniff(file.read(SNIFFED))
+            if media_type not in medium.carries or found is None or found.media_type != media_type:
+                raise broken(f"the bytes are not {media_type}")
+            packed = _packed(document)
+        medium.finish(path, media_type, packed, marked=marked)
 
     def mark(self, data: bytes, media_type: str) -> bytes:
         """The same file with the mark that a model made it, where its format has a place for one."""
@@ -203,6 +219,14 @@ class MediaRegistry:
             return inflate(packed, TEXT_LIMIT).decode("utf-8")
         except (ValueError, zlib.error):
             raise broken("the workflow in it cannot be read") from None
+
+
+def _packed(document: str) -> bytes:
+    # A lone surrogate has no UTF-8; written as \uXXXX it is the same text to a JSON parser.
+    text = document.encode("utf-8", "backslashreplace")
+    if len(text) > TEXT_LIMIT:
+        raise too_much_text()
+    return zlib.compress(text, 6)
 
 
 def built_in() -> MediaRegistry:

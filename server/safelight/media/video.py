@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,13 @@ class VideoMedium(Medium):
     def mark(self, data: bytes, media_type: str) -> bytes:
         """By XMP in an MP4, and by a tag of that name in a WebM."""
         return _room(media_type).mark(data) if media_type in self.carries else data
+
+    def finish(self, path: Path, media_type: str, packed: bytes | None, *, marked: bool) -> None:
+        """A film may be larger than memory: in an MP4 its end alone is written."""
+        if media_type in _ISO:
+            boxes.finish(path, packed, marked=marked)
+        else:
+            super().finish(path, media_type, packed, marked=marked)
 
     def accept(self, data: bytes, format: Format, shown: str) -> Accepted:
         """Nothing is encoded again: what is not the video itself is blanked out of an MP4, and a WebM is written again

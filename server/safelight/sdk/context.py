@@ -217,9 +217,17 @@ class Context(Protocol):
         """Keeps the state (scalars, tensors, lists, dictionaries of them) for `restore`; survives a killed process."""
         ...
 
+    def draft(self) -> AbstractContextManager[Path]:
+        """Where a large file can be written, for `save` to take over; what is left there goes when the block ends."""
+        ...
+
+    def read(self, file: File) -> bytes:
+        """The bytes that `save` has kept. Raises ProblemError `output_lost` where they were evicted."""
+        ...
+
     def save(
         self,
-        data: bytes,
+        data: bytes | Path,
         *,
         name: str,
         media_type: str,
@@ -230,5 +238,8 @@ class Context(Protocol):
         frames: int = 0,
         seconds: float = 0.0,
     ) -> File:
-        """Keeps finished bytes by content and returns the value that names them; the host writes the file."""
+        """Keeps finished bytes by content and returns the value that names them; the host writes the file.
+
+        A path, of `draft`, stands for the bytes of that file, which is taken over: it never lies in memory.
+        """
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -134,8 +134,9 @@ class Media(Protocol):
         """A video whose frames are read when they are asked for. Raises ProblemError as `decode` does."""
         ...
 
-    def join(self, parts: Sequence[bytes], audio: Audio | None = None) -> MediaFile:
-        """One video of finished MP4s that were written alike, with sound; the frames are not encoded again.
+    def join(self, parts: Sequence[Callable[[], bytes]], path: Path, audio: Audio | None = None) -> Measures:
+        """One video of finished MP4s that were written alike, with sound, in a new file; the frames are not encoded
+        again. Each part is asked for twice, and only one is in memory at a time.
 
         Raises:
             ProblemError: `parts_differ`, `needs_package`.

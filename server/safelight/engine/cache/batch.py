@@ -36,6 +36,8 @@ class Keep:
     value: Any
     parts: tuple[str, ...] = ()
     tensors: tuple[Any, ...] = ()
+    placed: bool = False
+    """The payload lies in its place already."""
 
 
 @dataclass(slots=True)

@@ -11,18 +11,20 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from safelight.disk import STALE_SECONDS, write_file
+from safelight.disk import STALE_SECONDS, draft, write_file
 from safelight.sdk.codec import Encoded
 
 from .batch import BLOB, TENSORS, Item, Keep, Row, evict, insert, parts_of, unpack_action
-from .container import INLINE_BYTES, Damaged, read_all, unpack, unpack_text
+from .container import INLINE_BYTES, Damaged, Payload, read_all, unpack, unpack_text
 from .index import OVERHEAD, Index, NewerSchema, is_busy, is_damage
 from .mapped import LARGE, MappedFile, map_file
 from .pins import Pins
 from .refs import BLOB_MARK, Action
+from .taken import ROOM
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -196,6 +198,35 @@ class Disk:
             if not self.writer.submit(item, item.size):
                 self._done([item])
 
+    def draft(self) -> AbstractContextManager[Path]:
+        """Where a file can be written for `adopt`. What a killed process leaves there is swept away."""
+        folder = self.folder / "blobs"
+        folder.mkdir(parents=True, exist_ok=True)
+        return draft(folder)
+
+    def adopt(self, key: str, path: Path) -> bool:
+        """Moves a file here as the payload of an entry, which is there when this returns. False: it does not fit, or
+        the disk does not take it; then the file lies where it was."""
+        try:
+            length = path.stat().st_size
+            if not self._may_write() or not INLINE_BYTES < length <= self.limit - OVERHEAD:
+                return False
+            if self.whole(key) is not None:
+                return True
+            crc = 0
+            with path.open("rb") as file:
+                while chunk := file.read(1 << 20):
+                    crc = zlib.crc32(chunk, crc)
+                os.fsync(file.fileno())
+            place = self.path(key)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(place)
+        except OSError as error:
+            self._fail(error)
+            return False
+        item = Keep(key, BLOB, length + ROOM, Payload((b"",), length, crc), 0.0, None, placed=True)
+        return self.writer.submit(item, 0) and self.writer.flush() and self.whole(key) is not None
+
     def flush(self) -> None:
         self.writer.flush()
 
@@ -282,7 +313,7 @@ class Disk:
 
     def _write_payload(self, item: Keep) -> bool:
         """Puts a payload into place. False when it is there already, or is small enough for the index."""
-        if item.payload.length <= INLINE_BYTES:
+        if item.placed or item.payload.length <= INLINE_BYTES:
             return True
         if self.whole(item.id) is not None:
             return False

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from safelight.sdk.codec import Codec, CodecError, Encoded, hash_bytes
+from safelight.sdk.codec import Codec, CodecError, Encoded, hash_bytes, hash_file
 
 from .batch import BLOB, JSON, LIST, TENSORS, Keep, Note, Row, parts_of
 from .container import Payload, encode_text, pack
 from .disk import Disk
 from .fingerprints import Fingerprints
+from .heap import give_back
+from .mapped import LARGE
 from .memory import Memory
 from .pins import Holding, Pins
 from .refs import BLOB_MARK, MISSING, Action, CacheInfo, ValueRef
@@ -64,7 +67,7 @@ class Cache:
         self._hits = self._misses = 0
         self._disk: Disk | None = None
         if folder is not None:
-            queue_bytes = max(64 << 20, min(memory_bytes // 4, 512 << 20))
+            queue_bytes = max(16 << 20, min(memory_bytes // 4, 512 << 20))
             rescue = weakref.WeakMethod(self._rescue)
 
             def lost(item: Keep) -> None:
@@ -184,6 +187,7 @@ class Cache:
             if key not in self._pins or disk.pending(key) is not None or disk.whole(key) is not None:
                 with self._lock:
                     self._memory.drop(key)
+        give_back()
 
     @contextmanager
     def holding(self) -> Iterator[Holding]:
@@ -222,6 +226,27 @@ class Cache:
         if disk is not None and disk.pending(key) is None and disk.whole(key) is None:
             disk.write(Keep(key, BLOB, size, Payload.of([data]), seconds, data))
         return digest
+
+    def draft(self) -> AbstractContextManager[Path]:
+        """Where a file can be written for `put_file`; what still lies there when the block ends is removed."""
+        if self._disk is None or self._disk.trouble:
+            return _somewhere()
+        return self._disk.draft()
+
+    def put_file(self, path: Path) -> str:
+        """Keeps the content of a file, which is moved here where it can be, and gives its digest."""
+        digest = hash_file(path)
+        if self._disk is None or not self._disk.adopt(BLOB_MARK + digest, path):
+            self.put_bytes(path.read_bytes())
+        return digest
+
+    def content(self, digest: str) -> bytes | Path | None:
+        """Finished bytes; the file that they lie in, for large ones that are on the disk."""
+        key = BLOB_MARK + digest
+        entry = self._disk.whole(key) if self._disk is not None else None
+        if entry is not None and entry.bytes >= LARGE and self._disk is not None:
+            return self._disk.path(key)
+        return self.get_bytes(digest)
 
     def get_bytes(self, digest: str) -> bytes | None:
         found = self._held(BLOB_MARK + digest, count=True)
@@ -431,3 +456,9 @@ class Cache:
         if kind == LIST:
             return _Listed(msgspec.convert(content.json, list[ValueRef]))
         return self.codec.decode(content)
+
+
+@contextmanager
+def _somewhere() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "draft"
