@@ -142,6 +142,17 @@ class At:
         node = self._level.at(wire)
         return At(self._level, node) if node is not None else None
 
+    def live(self, wire: Wire | None) -> bool:
+        return self._level.behind(wire) is not None
+
+    def kind(self, wire: Wire | None) -> str:
+        reached = self._level.behind(wire)
+        if reached is None:
+            return ""
+        node = self._level.graph.nodes.get(reached.node)
+        told = self._level.graph.inputs if node is None else node.outputs
+        return told[reached.slot][1] if 0 <= reached.slot < len(told) else ""
+
     def upwards(self, name: str) -> Iterator[Site]:
         seen = {self._node.id}
         at = self.giver(self.wire(name))

@@ -6,6 +6,7 @@ node and what surrounds it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -80,6 +81,14 @@ class Site(Protocol):
 
     def giver(self, wire: Wire | None) -> Site | None:
         """The node at the beginning of a wire, behind those that are bypassed."""
+        ...
+
+    def live(self, wire: Wire | None) -> bool:
+        """Whether something comes by a wire: not where what it begins at is muted."""
+        ...
+
+    def kind(self, wire: Wire | None) -> str:
+        """The type of what a wire brings, by their names ("INT"); "" where it is not known."""
         ...
 
     def upwards(self, name: str) -> Iterator[Site]:
@@ -203,8 +212,9 @@ def hex_color(value: Any) -> str:
 
 
 def saved_as(value: Any) -> str:
-    """A prefix of file names: theirs counts up behind it, as `{counter}` does here."""
-    text = str(value or "ComfyUI").replace("\\", "/").strip("/")
-    for mark, ours in (("%date%", "{date}"), ("%year%-%month%-%day%", "{date}")):
-        text = text.replace(mark, ours)
-    return f"{text.replace('%', '_')}_{{counter}}"
+    """A prefix of file names: theirs counts up behind it, as `{counter}` does here. Dates are the date here, whatever
+    their form; values of nodes, as %KSampler.seed%, stay as words."""
+    text = str(value or "ComfyUI").replace("\\", "/").strip("/").replace("{", "(").replace("}", ")")
+    text = re.sub(r"%date(?::[^%]*)?%|%year%-%month%-%day%", "{date}", text)
+    text = re.sub(r'[%<>:"|?*\x00-\x1f]', "_", text)
+    return f"{text}_{{counter}}"

@@ -167,6 +167,7 @@ RULES: dict[str, Rule] = {
         },
         ("conditioning",),
     ),
+    "T5TokenizerOptions": Through(("clip",), "How a prompt is padded is as the model was trained."),
     "ConditioningSetArea": area,
     "ConditioningSetAreaPercentage": Row(
         "text.set_area",

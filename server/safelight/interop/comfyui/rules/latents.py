@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Lead, Made, Part, Ref, Row, Rule, Site, Through, Unfit, one, pick, told
+from .base import Lead, Made, Part, Ref, Row, Rule, Site, Through, one, pick, told
 
 _METHODS = pick(
     {
@@ -90,23 +90,14 @@ def masked(site: Site) -> Made:
 
 
 def resize(site: Site) -> Made:
-    """A size in pixels: as a factor, where the size before is told."""
-    before = site.giver(site.wire("samples"))
-    if before is not None and before.node.type in ("KSampler", "KSamplerAdvanced"):
-        before = next((one for one in before.upwards("latent_image") if one.wire("latent_image") is None), None)
-    sides: list[float] = []
+    """A size in pixels; 0 is by the other side in both."""
+    part = Part("latent.resize")
     for name in ("width", "height"):
-        known = before.typed(name, None) if before is not None and before.wire(name) is None else None
-        wanted = site.typed(name, 0)
-        if site.wire(name) is None and isinstance(known, int) and isinstance(wanted, int) and known and wanted:
-            sides.append(wanted / known)
-    if not sides:
-        raise Unfit("A latent is scaled by a factor here, and the size before is not told: use latent.resize.")
-    if max(sides) - min(sides) > 0.01:
-        site.approximate("A latent keeps its proportions here.")
-    part = Part("latent.resize", {"scale": round(max(sides), 4)})
+        site.put(part, name, name)
     site.put(part, "latent", "samples")
     site.put(part, "method", "upscale_method", _METHODS)
+    if str(site.typed("crop", "disabled")) == "center":
+        site.approximate("A latent is stretched to its size here, not cut at the middle.")
     return one(part, "latent")
 
 
@@ -129,6 +120,12 @@ RULES: dict[str, Rule] = {
         "latent.resize",
         {"samples": "latent", "upscale_method": ("method", _METHODS), "scale_by": "scale"},
         ("latent",),
+    ),
+    "LatentUpscaleFactor _O": Row(
+        "latent.resize",
+        {"samples": "latent", "upscale_method": ("method", _METHODS), "WidthFactor": "scale"},
+        ("latent",),
+        unused=("HeightFactor",),
     ),
     "LatentComposite": Row(
         "latent.composite",
@@ -173,6 +170,12 @@ RULES: dict[str, Rule] = {
         ("latent",),
     ),
     "LatentMultiply": Row("latent.multiply", {"samples": "latent", "multiplier": "factor"}, ("latent",)),
+    "LatentAdd": Row(
+        "latent.blend", {"samples1": "first", "samples2": "second"}, ("latent",), {"mode": "add", "amount": 1.0}
+    ),
+    "LatentSubtract": Row(
+        "latent.blend", {"samples1": "first", "samples2": "second"}, ("latent",), {"mode": "subtract", "amount": 1.0}
+    ),
     "LatentBatch": Row("latent.batch", {"samples1": "latents", "samples2": "latents"}, ("latent",)),
     "LatentBlend": Row(
         "latent.blend",
@@ -181,5 +184,16 @@ RULES: dict[str, Rule] = {
     ),
     "FreeU": Through(("model",), "FreeU is not built here: the model draws as it was trained."),
     "FreeU_V2": Through(("model",), "FreeU is not built here: the model draws as it was trained."),
+    "FreSca": Through(("model",), "FreSca is not built here: the model draws as it was trained."),
+    "SelfAttentionGuidance": Through(
+        ("model",), "Self-attention guidance is not built here; sampling.guider has perturbed attention (pag)."
+    ),
+    "PatchModelAddDownscale": Through(
+        ("model",),
+        "Deep shrink is not built here: beyond the size that the model was made for, parts of the image may repeat. "
+        "Sample smaller, enlarge with latent.resize, and sample again.",
+    ),
     "HyperTile": Through(("model",), "HyperTile is not built here; it saves time alone."),
+    "TomePatchModel": Through(("model",), "Token merging is not built here; it saves time alone."),
+    "FluxKVCache": Through(("model",), "What was seen of other images is not kept between steps; it saves time alone."),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .base import Convert, Made, Out, Part, Ref, Row, Rule, Site, Unfit, one, told
 from .conditioning import encode
 from .files import plain
-from .images import METHOD, canny
+from .images import canny
 from .models import CHECKPOINT, LORA, VAE, checkpoint
 from .sampling import sample
 
@@ -27,20 +27,6 @@ def detector(type: str, **inputs: str | tuple[str, Convert]) -> Rule:
 
 def safe(value: object) -> bool:
     return str(value) == "enable" or value is True
-
-
-def image_resize(site: Site) -> Made:
-    """ImageResize+ of the essentials: a size, and what to do with other proportions."""
-    fit = {"stretch": "stretch", "fill / crop": "crop", "pad": "pad"}.get(str(site.typed("method", "stretch")))
-    if fit is None:
-        raise Unfit("It keeps proportions within a size: use image.scale by the longer side.")
-    part = Part("image.resize", {"fit": fit})
-    for name in ("image", "width", "height"):
-        site.put(part, name, name)
-    site.put(part, "method", "interpolation", METHOD)
-    told(site, "method", "width", "height", "interpolation", "condition", "multiple_of")
-    size = Part("image.size", {}, {"image": Ref("", "image")})
-    return Made({"": part, "size": size}, [Ref("", "image"), Ref("size", "width"), Ref("size", "height")])
 
 
 def value(kind: str, name: str, output: str = "value") -> Rule:
@@ -114,6 +100,8 @@ def efficient_loader(site: Site) -> Made:
 
 def efficient_sampler(site: Site) -> Made:
     """A KSampler that decodes as well."""
+    if site.wire("steps") is None and not 0 <= int(site.typed("steps", 20)) <= 10_000:
+        raise Unfit("Its values are those of a version that is not known.")
     made = sample(site)
     if "optional_vae" in site.node.wires:
         made.parts["decode"] = Part("vae.decode", {}, {"latent": Ref("", "latent")})
@@ -139,7 +127,51 @@ def load_video(site: Site) -> Made:
     return Made(parts, [Ref("frames", "image"), Ref("facts", "frames"), None, None])
 
 
-_RESOLUTION = {"resolution": "resolution"}
+def weights(name: str) -> Convert:
+    """The weights for a part of poses where it is looked for."""
+    return lambda value: f"lllyasviel/Annotators/{name}" if safe(value) else ""
+
+
+_RESOLUTION: dict[str, str | tuple[str, Convert]] = {"resolution": "resolution"}
+_POSE: dict[str, str | tuple[str, Convert]] = {
+    **_RESOLUTION,
+    "detect_body": ("body", safe),
+    "detect_hand": ("hands", weights("hand_pose_model.pth")),
+    "detect_face": ("face", weights("facenet.pth")),
+}
+
+
+def pose(site: Site) -> Made:
+    if site.takes(1):
+        raise Unfit("Its poses are JSON of another kind: use preprocess.openpose.")
+    part = Part("preprocess.openpose")
+    site.put(part, "image", "image")
+    for name, ours in _POSE.items():
+        port, convert = ours if isinstance(ours, tuple) else (ours, None)
+        site.put(part, port, name, convert)
+    site.approximate("Poses are found by OpenPose's network here, not by DWPose's.")
+    return one(part, "image", None)
+
+
+def scribble(site: Site) -> Made:
+    part = Part("preprocess.hed", {"scribble": True})
+    site.put(part, "image", "image")
+    site.put(part, "safe", "safe", safe)
+    site.put(part, "resolution", "resolution")
+    return one(part, "image")
+
+
+def any_of_them(site: Site) -> Made:
+    """A node that is any preprocessor, by its name."""
+    name = str(site.typed("preprocessor", "none"))
+    if name == "none":
+        return Made({}, [site.wire("image")])
+    rule = RULES.get(name)
+    if rule is None or name == "AIO_Preprocessor" or site.wire("preprocessor"):
+        raise Unfit(f"There is no preprocessor {name!r} here.")
+    return rule(site)
+
+
 RULES: dict[str, Rule] = {
     "CannyEdgePreprocessor": canny,
     "HEDPreprocessor": detector("preprocess.hed", safe=("safe", safe), **_RESOLUTION),
@@ -154,11 +186,16 @@ RULES: dict[str, Rule] = {
     "DepthAnythingPreprocessor": detector("preprocess.depth"),
     "DepthAnythingV2Preprocessor": detector("preprocess.depth"),
     "BAE-NormalMapPreprocessor": detector("preprocess.normal_bae", **_RESOLUTION),
-    "OpenposePreprocessor": detector("preprocess.openpose", **_RESOLUTION),
+    "OpenposePreprocessor": detector("preprocess.openpose", **_POSE),
+    "DWPreprocessor": pose,
+    "AIO_Preprocessor": any_of_them,
+    "FakeScribblePreprocessor": scribble,
+    "MediaPipe-FaceMeshPreprocessor": detector(
+        "preprocess.mediapipe_face", max_faces="faces", min_confidence="confidence", **_RESOLUTION
+    ),
     "ShufflePreprocessor": detector("preprocess.shuffle", seed="seed", **_RESOLUTION),
     "TEEDPreprocessor": detector("preprocess.teed", **_RESOLUTION),
     "AnyLineArtPreprocessor_aux": detector("preprocess.anyline", **_RESOLUTION),
-    "ImageResize+": image_resize,
     "JWImageResizeByLongerSide": longer_side("size"),
     "ImpactImageBatchToImageList": Row("image.split", {"image": "image"}, ("images",)),
     "ImageListToImageBatch": Row("image.batch", {"images": "images"}, ("image",)),

@@ -328,6 +328,9 @@ RULES: dict[str, Rule] = {
     "RescaleCFG": on_model,
     **dict.fromkeys((*_SKIPPED, "PerturbedAttentionGuidance"), on_model),
     "CFGNorm": Through(("model",), "Qwen-Image keeps the norm of its guidance by itself; other models do not."),
+    "SkipLayerGuidanceDiTSimple": Through(
+        ("model",), "What is led away from is predicted with all layers here; sampling.guider leaves some out (slg)."
+    ),
     **dict.fromkeys(_WHOLE, levels),
     "KarrasScheduler": curve("karras"),
     "ExponentialScheduler": curve("exponential"),
