@@ -44,12 +44,40 @@ def empty_video(site: Site) -> Made:
 
 
 def decode(site: Site) -> Made:
-    part = Part("vae.decode")
+    """Images of a latent; the frames of one that holds a video, which is decoded as one here."""
+    part = Part("vae.decode_video" if of_video(site) else "vae.decode")
     site.put(part, "vae", "vae")
     site.put(part, "latent", "samples")
     if "Tiled" in site.node.type:
         site.put(part, "tile", "tile_size")
-    return one(part, "image")
+    if part.type == "vae.decode":
+        return one(part, "image")
+    frames = Part("video.frames", {}, {"video": Ref("", "video")})
+    return Made({"": part, "frames": frames}, [Ref("frames", "image")])
+
+
+def of_video(site: Site) -> bool:
+    """Whether the latent that comes in holds a video: by the node that it begins at, else by those of the workflow."""
+    todo, seen = [site], set[str]()
+    while todo:
+        at = todo.pop()
+        if at.node.id in seen:
+            continue
+        seen.add(at.node.id)
+        wires = [wire for wire in at.node.wires.values() if at.kind(wire) == "LATENT"]
+        before = [found for found in map(at.giver, wires) if found is not None]
+        if at is not site and not wires:
+            return "Video" in at.node.type
+        if wires and not before:  # from outside of a subgraph
+            return site.has(*_VIDEOS) and not site.has("EmptyLatentImage", "EmptySD3LatentImage", "VAEEncode")
+        todo += before
+    return False
+
+
+_VIDEOS = (
+    *("EmptyHunyuanLatentVideo", "EmptyHunyuanVideo15Latent", "EmptyLTXVLatentVideo", "WanImageToVideo"),
+    *("WanFirstLastFrameToVideo",),
+)
 
 
 def encode(site: Site) -> Made:
