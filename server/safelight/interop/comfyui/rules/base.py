@@ -91,6 +91,10 @@ class Site(Protocol):
         """The type of what a wire brings, by their names ("INT"); "" where it is not known."""
         ...
 
+    def wired(self, wires: Mapping[str, Wire]) -> Site:
+        """The same node with more wires, which count before its own."""
+        ...
+
     def upwards(self, name: str) -> Iterator[Site]:
         """The nodes before this one along inputs of one name, the closest first, each once."""
         ...
@@ -104,8 +108,8 @@ class Site(Protocol):
         """The nodes of these classes that something of this one reaches, directly or not, closest first."""
         ...
 
-    def takers(self) -> list[str]:
-        """The classes of the nodes that something of this one leads to directly."""
+    def takers(self, slot: int | None = None) -> list[str]:
+        """The classes of the nodes that something of this one leads to directly, or one of its outputs."""
         ...
 
     def takes(self, slot: int) -> bool:

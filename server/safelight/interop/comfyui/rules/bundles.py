@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..graph import OUTSIDE, Wire
-from .base import Made, Out, Rule, Site, Unfit
+from .base import Made, Rule, Site, Unfit
 
 
 @dataclass(frozen=True)
@@ -18,18 +18,27 @@ class Bundle:
     outputs: tuple[str, ...]
 
     def __call__(self, site: Site) -> Made:
-        if self.outputs and self.outputs[0] == "" and site.takes(0) and not set(site.takers()) <= _KNOWN:
-            raise Unfit("What takes its bundle is not known here: lead each of its inputs there by itself.")
-        return Made(
-            {}, [_inside(site, name) if name and site.takes(slot) else None for slot, name in self._slots(site)]
-        )
+        if "" in self.outputs:
+            kept_inside(site, self.outputs.index(""))
+        return Made({}, [inside(site, name) if name and site.takes(slot) else None for slot, name in self._slots(site)])
 
     def _slots(self, site: Site) -> list[tuple[int, str]]:
         given = len(site.node.outputs) or len(self.outputs)
         return list(enumerate(self.outputs[:given]))
 
 
-def _inside(site: Site, name: str) -> Out:
+def kept_inside(site: Site, slot: int) -> None:
+    """Raises Unfit where a bundle leads to a node that is not known to take one."""
+    if not set(site.takers(slot)) <= CARRIED.keys():
+        raise Unfit("What takes its bundle is not known here: lead each of its inputs there by itself.")
+
+
+def unpacked(site: Site) -> Site:
+    """A node that takes a bundle, as if each thing in it came in by itself."""
+    return site.wired({name: wire for name in _DETAILER if (wire := inside(site, name)) is not None})
+
+
+def inside(site: Site, name: str) -> Wire | None:
     """What went into a bundle by a name; None where nothing did."""
     todo, seen = [site], set[str]()
     while todo:
@@ -39,12 +48,12 @@ def _inside(site: Site, name: str) -> Out:
             return own
         seen.add(at.node.id)
         bases: list[Site] = []
-        for base in BUNDLES[at.node.type].bases:
+        for base in CARRIED[at.node.type]:
             before = at.giver(at.wire(base))
             if before is None:
                 if _from_outside(at.wire(base)):
                     raise Unfit("Its bundle comes from outside of the subgraph: lead what is in it there by itself.")
-            elif before.node.type not in BUNDLES:
+            elif before.node.type not in CARRIED:
                 raise Unfit(f"What is in the bundle of {before.node.type} is not known here.")
             elif before.node.id not in seen:
                 bases.append(before)
@@ -57,6 +66,7 @@ def _from_outside(wire: Wire | None) -> bool:
 
 
 _BASIC = ("model", "clip", "vae", "positive", "negative")
+_DETAILER = (*_BASIC, "bbox_detector", "sam_model_opt", "segm_detector_opt", "detailer_hook")
 _CONTEXT = (*_BASIC, "latent", "images", "seed")
 _BIG = (
     *(*_CONTEXT, "steps", "step_refiner", "cfg", "ckpt_name", "sampler", "scheduler", "clip_width", "clip_height"),
@@ -68,6 +78,11 @@ BUNDLES: dict[str, Bundle] = {
     "EditBasicPipe": Bundle(("basic_pipe",), ("",)),
     "FromBasicPipe": Bundle(("basic_pipe",), _BASIC),
     "FromBasicPipe_v2": Bundle(("basic_pipe",), ("", *_BASIC)),
+    "ToDetailerPipe": Bundle((), ("",)),
+    "BasicPipeToDetailerPipe": Bundle(("basic_pipe",), ("",)),
+    "EditDetailerPipe": Bundle(("detailer_pipe",), ("",)),
+    "FromDetailerPipe": Bundle(("detailer_pipe",), _DETAILER),
+    "DetailerPipeToBasicPipe": Bundle(("detailer_pipe",), ("",)),
     "Bus Node": Bundle(("bus",), ("", *_BASIC)),
     "Context (rgthree)": Bundle(("base_ctx",), ("", *_CONTEXT)),
     "Context Big (rgthree)": Bundle(("base_ctx",), ("", *_BIG)),
@@ -76,5 +91,10 @@ BUNDLES: dict[str, Bundle] = {
     "Context Merge (rgthree)": Bundle(_CONTEXTS[::-1], ("", *_CONTEXT)),
     "Context Merge Big (rgthree)": Bundle(_CONTEXTS[::-1], ("", *_BIG)),
 }
-_KNOWN = frozenset(BUNDLES)
+CARRIED: dict[str, tuple[str, ...]] = {
+    **{name: bundle.bases for name, bundle in BUNDLES.items()},
+    **{"FaceDetailer": (), "FaceDetailerPipe": ("detailer_pipe",), "ImpactKSamplerBasicPipe": ("basic_pipe",)},
+    "ImpactKSamplerAdvancedBasicPipe": ("basic_pipe",),
+}
+"""What brings a bundle to each node that gives or takes one."""
 RULES: dict[str, Rule] = {**BUNDLES}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .base import Made, Part, Ref, Rule, Site, Unfit, told
-from .sampling import sample
+from .bundles import kept_inside, unpacked
+from .sampling import sample, sample_part
 
 
 def _drawn(site: Site, latent: Ref) -> dict[str, Part]:
@@ -58,8 +59,7 @@ def face(site: Site) -> Made:
     site.put(encoded, "vae", "vae")
     masked = Part("latent.set_mask", {}, {"latent": Ref("encoded", "latent"), "mask": Ref("cut", "mask")})
     stitched = Part("mask.stitch", {}, {"cutout": Ref("cut", "cutout"), "image": Ref("decoded", "image")})
-    if site.takes(4):
-        raise Unfit("What takes its detailer pipe is not known here.")
+    kept_inside(site, 4)
     site.approximate(
         "All faces lie in one part that is cut out and sampled at once; they are found by another network."
     )
@@ -74,9 +74,27 @@ def face(site: Site) -> Made:
 
 def into_detailer(site: Site) -> Made:
     """What a FaceDetailer finds faces by: taken into it."""
-    if set(site.takers()) <= {"FaceDetailer"}:
+    if set(site.takers()) <= _DETAILERS:
         return Made({}, [None, None])
     raise Unfit("What takes it is not known here.")
+
+
+_DETAILERS = frozenset(
+    {"FaceDetailer", "FaceDetailerPipe", "ToDetailerPipe", "BasicPipeToDetailerPipe", "EditDetailerPipe"}
+)
+
+
+def by_pipe(rule: Rule, slot: int, *outputs: str | None) -> Rule:
+    """A sampler that takes a pipe, which it hands on. `outputs` are what else it gives, behind the pipe."""
+
+    def made(site: Site) -> Made:
+        kept_inside(site, slot)
+        whole = unpacked(site)
+        return Made(
+            rule(whole).parts, [None, *(whole.wire("vae") if one == "vae" else Ref("", "latent") for one in outputs)]
+        )
+
+    return made
 
 
 def inspired(site: Site) -> Made:
@@ -86,6 +104,13 @@ def inspired(site: Site) -> Made:
     return sample(site)
 
 
+def in_part(site: Site) -> Made:
+    """Part of the steps, told by yes and no where ComfyUI's own sampler has words."""
+    made = sample_part(site)
+    made.parts[""].values["leave_noise"] = site.typed("return_with_leftover_noise", False) in (True, "enable")
+    return made
+
+
 RULES: dict[str, Rule] = {
     "UltimateSDUpscale": tiled,
     "UltimateSDUpscaleNoUpscale": tiled,
@@ -93,4 +118,8 @@ RULES: dict[str, Rule] = {
     "UltralyticsDetectorProvider": into_detailer,
     "SAMLoader": into_detailer,
     "KSampler //Inspire": inspired,
+    "KSamplerAdvanced //Inspire": in_part,
+    "FaceDetailerPipe": lambda site: face(unpacked(site)),
+    "ImpactKSamplerBasicPipe": by_pipe(sample, 0, "latent", "vae"),
+    "ImpactKSamplerAdvancedBasicPipe": by_pipe(in_part, 0, "latent", "vae"),
 }

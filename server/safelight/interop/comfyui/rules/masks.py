@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Made, Part, Ref, Row, Rule, Site, Unfit, hex_color, one, pick
+from .base import Made, Part, Ref, Row, Rule, Site, hex_color, one, pick
 
 _CHANNEL = pick({name: name for name in ("red", "green", "blue")} | {"alpha": "alpha"})
 _OPERATIONS = {
@@ -24,15 +24,20 @@ def composite(site: Site) -> Made:
     if not any(site.wire(name) or site.typed(name, 0) for name in ("x", "y")):
         site.put(part, "second", "source")
         return one(part, "mask")
-    if operation not in ("add", "subtract", "or", "xor"):
-        raise Unfit("Around the second mask nothing is left of the first here: put it on a white canvas before.")
-    placed = Part("mask.place")
-    site.put(placed, "mask", "source")
-    site.put(placed, "like", "destination")
+    parts = {"": part, "placed": Part("mask.place")}
+    site.put(parts["placed"], "like", "destination")
     for name in ("x", "y"):
-        site.put(placed, name, name)
-    part.inputs["second"] = Ref("placed", "mask")
-    return Made({"": part, "placed": placed}, [Ref("", "mask")])
+        site.put(parts["placed"], name, name)
+    if operation in ("multiply", "and"):  # these keep what lies around where it is white
+        parts["black"] = Part("mask.invert")
+        site.put(parts["black"], "mask", "source")
+        parts["placed"].inputs["mask"] = Ref("black", "mask")
+        parts["white"] = Part("mask.invert", {}, {"mask": Ref("placed", "mask")})
+        part.inputs["second"] = Ref("white", "mask")
+    else:
+        site.put(parts["placed"], "mask", "source")
+        part.inputs["second"] = Ref("placed", "mask")
+    return Made(parts, [Ref("", "mask")])
 
 
 def batch(site: Site) -> Made:

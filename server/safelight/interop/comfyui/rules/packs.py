@@ -6,7 +6,7 @@ from .base import Convert, Made, Out, Part, Ref, Row, Rule, Site, Unfit, one, to
 from .conditioning import encode
 from .files import plain
 from .images import canny
-from .models import CHECKPOINT, LORA, VAE, checkpoint
+from .models import CHECKPOINT, LORA, VAE, checkpoint, stacked
 from .sampling import sample
 
 
@@ -83,6 +83,10 @@ def efficient_loader(site: Site) -> Made:
         site.put(parts["lora"], "weight", "lora_model_strength")
         site.put(parts["lora"], "text_weight", "lora_clip_strength")
         model, text = Ref("lora", "model"), Ref("lora", "text")
+    for number, each in enumerate(stacked(site), 1):
+        values = {"lora": LORA(each.file), "weight": each.weight, "text_weight": each.text_weight}
+        parts[f"stacked_{number}"] = Part("models.apply_lora", values, {"model": model, "text": text})
+        model, text = Ref(f"stacked_{number}", "model"), Ref(f"stacked_{number}", "text")
     skip = site.typed("clip_skip", -1)
     for side in ("positive", "negative"):
         parts[side] = Part("text.encode", {}, {"encoder": text})
@@ -92,8 +96,6 @@ def efficient_loader(site: Site) -> Made:
     parts["latent"] = Part("latent.empty", {}, {"vae": vae})
     for port, name in (("width", "empty_latent_width"), ("height", "empty_latent_height"), ("batch", "batch_size")):
         site.put(parts["latent"], port, name)
-    if site.wire("lora_stack") is not None:
-        site.approximate("Its stack of LoRAs is left out: put models.apply_lora behind the model.")
     made: list[Out] = [model, Ref("positive", "conditioning"), Ref("negative", "conditioning")]
     return Made(parts, [*made, Ref("latent", "latent"), vae, text, None])
 
@@ -130,6 +132,59 @@ def load_video(site: Site) -> Made:
 def weights(name: str) -> Convert:
     """The weights for a part of poses where it is looked for."""
     return lambda value: f"lllyasviel/Annotators/{name}" if safe(value) else ""
+
+
+def load_folder(site: Site) -> Made:
+    """VHS_LoadImages: the images of a folder as one batch."""
+    listed = Part("data.list_folder", {"pattern": "*.*"})
+    site.put(listed, "file", "directory", plain)
+    site.put(listed, "limit", "image_load_cap")
+    for name, usual in (("skip_first_images", 0), ("select_every_nth", 1)):
+        if site.wire(name) or site.typed(name, usual) != usual:
+            site.approximate(f"{name} is left out: lists.slice takes some of them.")
+    if site.takes(1):
+        raise Unfit("Masks of a folder are made from images one by one here.")
+    parts = {"": Part("image.batch", {}, {"images": Ref("one", "image")}), "listed": listed}
+    parts["one"] = Part("image.load", {}, {"file": Ref("listed", "files")})
+    if site.takes(2):
+        parts["count"] = Part("lists.length", {}, {"items": Ref("listed", "files")})
+    return Made(parts, [Ref("", "image"), None, Ref("count", "value") if "count" in parts else None])
+
+
+def florence(site: Site) -> Made:
+    """Florence-2, where it is asked for a text of the whole image."""
+    task = {
+        **{"caption": "<CAPTION>", "detailed_caption": "<DETAILED_CAPTION>", "ocr": "<OCR>"},
+        "more_detailed_caption": "<MORE_DETAILED_CAPTION>",
+    }.get(str(site.typed("task", "caption")))
+    loader = site.giver(site.wire("florence2_model"))
+    if task is None or site.takes(0) or site.takes(1) or site.takes(3) or loader is None:
+        raise Unfit("It is asked for boxes or masks: preprocess.find finds what a text says.")
+    model = Part("reading.load")
+    loader.put(model, "model", "model")
+    part = Part("reading.describe", {"prompt": task}, {"model": Ref("model", "model")})
+    site.put(part, "image", "image")
+    site.put(part, "length", "max_new_tokens", lambda value: min(2048, max(1, int(value))))
+    first = Part("values.pick", {"index": 0}, {"items": Ref("", "texts")})
+    return Made({"": part, "model": model, "first": first}, [None, None, Ref("first", "value"), None])
+
+
+def in_florence(site: Site) -> Made:
+    if set(site.takers()) <= {"Florence2Run"}:
+        return Made({}, [None])
+    raise Unfit("What takes it is not known here.")
+
+
+def pixel_perfect(site: Site) -> Made:
+    """The resolution that a hint needs so that it is not scaled again: its shorter side as it will be."""
+    size = Part("image.size")
+    site.put(size, "image", "original_image")
+    inner = str(site.typed("resize_mode", "Just Resize")) == "Resize and Fill"
+    text = f"round({'min' if inner else 'max'}(d / b, c / a) * min(a, b))"
+    part = Part("numbers.expression", {"expression": text}, {"a": Ref("size", "width"), "b": Ref("size", "height")})
+    site.put(part, "c", "image_gen_width")
+    site.put(part, "d", "image_gen_height")
+    return Made({"": part, "size": size}, [Ref("", "integer")])
 
 
 _RESOLUTION: dict[str, str | tuple[str, Convert]] = {"resolution": "resolution"}
@@ -215,6 +270,12 @@ RULES: dict[str, Rule] = {
     "Efficient Loader": efficient_loader,
     "KSampler (Efficient)": efficient_sampler,
     "CheckpointLoaderSimpleWithNoiseSelect": checkpoint,
+    "smZ CLIPTextEncode": encode(),
+    "VHS_LoadImages": load_folder,
+    "VHS_LoadImagesPath": load_folder,
+    "Florence2Run": florence,
+    "DownloadAndLoadFlorence2Model": in_florence,
+    "PixelPerfectResolution": pixel_perfect,
     "VHS_LoadVideo": load_video,
     "VHS_LoadVideoPath": load_video,
     "GetImageSize+": Row("image.size", {"image": "image"}, ("width", "height", "batch")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from .base import Made, Out, Part, Ref, Row, Rule, Site, Unfit, named, one, pick, told
@@ -102,11 +103,11 @@ def substring(site: Site) -> Made:
 
 
 def from_json(site: Site) -> Made:
-    """The value at a key. A key is a path here, so one with dots is quoted by none."""
+    """The value at a key. A key is a path here: one that is no plain name is written in brackets."""
     key = str(site.typed("key", ""))
-    if site.wire("key") or not re.fullmatch(r"[\w -]+", key):
-        raise Unfit("Its key is no plain name: use data.read_json.")
-    part = Part("data.read_json", {"path": key})
+    if site.wire("key"):
+        raise Unfit("Its key comes over a wire: use data.read_json.")
+    part = Part("data.read_json", {"path": key if re.fullmatch(r"\w+", key) else f"[{json.dumps(key)}]"})
     site.put(part, "text", "json_string")
     return one(part, "text")
 
