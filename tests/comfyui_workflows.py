@@ -314,6 +314,20 @@ def ltx() -> Api:
     }  # fmt: skip
 
 
+def ltx_from_photo() -> Api:
+    made = ltx() | {
+        "photo": node("LoadImage", image="photo.png"),
+        "start": node(
+            "LTXVImgToVideo", positive=("yes", 0), negative=("no", 0), vae=("model", 2), image=("photo", 0),
+            width=SIDE, height=SIDE, length=9, batch_size=1, strength=1.0,
+        ),
+        "told": node("LTXVConditioning", positive=("start", 0), negative=("start", 1), frame_rate=24.0),
+        "sampler": sampled(positive=("told", 0), negative=("told", 1), latent_image=("start", 2), cfg=3.0),
+    }  # fmt: skip
+    del made["empty"]
+    return made
+
+
 def quantised() -> Api:
     return split_flux("UnetLoaderGGUF", "flux.gguf")
 
@@ -327,6 +341,6 @@ API: dict[str, Callable[[], Api]] = {
     for one in (
         *(plain, sdxl, sd3, split_flux, lora, image_to_image, inpaint, differential, outpaint, controlnet, ip_adapter),
         *(hires_latent, hires_network, refined, few_steps, turbo, own_levels, edited_by_words, edited_beside, filmed),
-        *(ltx, quantised, eight_bits),
+        *(ltx, ltx_from_photo, quantised, eight_bits),
     )
 }

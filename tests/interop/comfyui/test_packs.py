@@ -185,12 +185,21 @@ def test_an_input_that_no_instance_gives_is_none() -> None:
     assert [one.type for one in inside.nodes.values()].count("vae.encode") == 1
 
 
-def test_a_seed_with_nothing_behind_it() -> None:
-    """The efficiency pack leaves a place empty where others say what happens to a seed."""
+@pytest.mark.parametrize(
+    "given",
+    [
+        [77, None, 9, 3.5, "lcm", "karras", 0.7, "auto", "true"],
+        [77, -1, 9, 3.5, "lcm", "karras", 0.7, "auto", "true"],
+        [77, "randomize", 9, 3.5, "lcm", "karras", 0.7, "auto", "true"],
+        ["Sample", 0, 77, True, 9, 3.5, "lcm", "karras", 0.7, "Disabled"],
+    ],
+)
+def test_what_stands_around_a_seed(given: list[Any]) -> None:
+    """The efficiency pack has written its sampler in four ways."""
     data: Api = plain() | {"sampler": node("KSampler (Efficient)", **sampled()["inputs"])}
     whole = as_canvas(data)
     sampler = next(one for one in whole["nodes"] if one["title"] == "sampler")
-    sampler["widgets_values"] = [77, None, 9, 3.5, "lcm", "karras", 0.7, "auto", "true"]
+    sampler["widgets_values"] = given
     document, _ = made(whole)
     values = document.nodes[the(document, "sampling.sample")].values
     assert (values["seed"], values["steps"], values["guidance"], values["denoise"]) == (77, 9, 3.5, 0.7)

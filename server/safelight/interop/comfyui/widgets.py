@@ -49,7 +49,9 @@ def _by_position(values: list[Any], widgets: list[ClassInput], own: list[str]) -
     found: dict[str, Any] = {}
     at = 0
     for place, widget in enumerate(widgets):
-        while len(values) - at > len(widgets) - place and _misfit(widget, values[at]):
+        while len(values) - at > len(widgets) - place and (
+            _misfit(widget, values[at]) or (widget.name in _SEEDS and _numbered(values[at : at + 3]))
+        ):
             at += 1  # of another version of the class
         if at >= len(values):
             break
@@ -64,8 +66,10 @@ def _by_position(values: list[Any], widgets: list[ClassInput], own: list[str]) -
         elif at < len(values) and _number(widget):
             spared = len(values) - at > len(widgets) - place - 1
             seed = widget.name in _SEEDS
-            marked = isinstance(values[at], bool) or values[at] is None or values[at] == -1
-            if (values[at] in _CONTROL and (seed or spared)) or (marked and seed and spared):
+            number = place + 1 < len(widgets) and widgets[place + 1].type in ("INT", "FLOAT")
+            marked = values[at] is None or values[at] == -1 or isinstance(values[at], bool)
+            switch = isinstance(values[at], bool) and number
+            if (values[at] in _CONTROL and (seed or spared)) or (seed and (switch or (marked and spared))):
                 at += 1  # files of 2023 had a switch there; packs leave a number or nothing
     left = [value for value in values[at:] if value not in _CONTROL and value is not None]
     return found, left
@@ -78,6 +82,11 @@ def _misfit(widget: ClassInput, value: Any) -> bool:
         and isinstance(value, str)
         and not value.lstrip("-").replace(".", "", 1).isdigit()
     )
+
+
+def _numbered(values: list[Any]) -> bool:
+    """Whether these are a node's number, a seed and its switch, as the efficiency pack wrote them in 2023."""
+    return len(values) == 3 and all(type(one) is int for one in values[:2]) and isinstance(values[2], bool)
 
 
 def _number(widget: ClassInput) -> bool:

@@ -49,6 +49,7 @@ _CLASSES = {
 _FLOW = (
     *("ModelSamplingSD3", "ModelSamplingFlux", "ModelSamplingAuraFlow", "EmptySD3LatentImage", "FluxGuidance"),
     *("EmptyFlux2LatentImage", "EmptyHunyuanLatentVideo", "Wan22ImageToVideoLatent", "WanImageToVideo"),
+    *("LTXVConditioning", "LTXVImgToVideo", "WanFirstLastFrameToVideo"),
     *("Flux2Scheduler", "EmptyLTXVLatentVideo", "TextEncodeQwenImageEdit", "TextEncodeQwenImageEditPlus"),
 )
 """Nodes that stand beside models that predict a flow alone: those have a sampler and noise levels of their own."""
