@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from safelight.interop.comfyui import classes
+
 
 def api() -> dict[str, Any]:
     """Text to image."""
@@ -117,3 +119,50 @@ def canvas() -> tuple[Canvas, dict[str, int]]:
     made.link(ids["model"], 2, ids["decode"], "vae", "VAE")
     made.link(ids["decode"], 0, ids["save"], "images", "IMAGE")
     return made, ids
+
+
+def as_canvas(api: dict[str, Any]) -> dict[str, Any]:
+    """The same workflow as the editor saves it: values by their place, seeds with what happens to them behind."""
+    numbers = {name: place for place, name in enumerate(api, 1)}
+    nodes: dict[str, dict[str, Any]] = {}
+    links: list[list[Any]] = []
+    for name, one in api.items():
+        known = classes.find(one["class_type"])
+        assert known is not None, one["class_type"]
+        values: list[Any] = []
+        inputs: list[dict[str, Any]] = []
+        listed = list(known.inputs)
+        extra = [key for key in one["inputs"] if key not in {each.name for each in listed}]
+        for each in listed:
+            given = one["inputs"].get(each.name)
+            if each.widget:
+                values.append(each.default if given is None or isinstance(given, list) else given)
+                values += ["randomize"] * (each.name in ("seed", "noise_seed"))
+                values += [one["inputs"][key] for key in extra if key.startswith(f"{each.name}.")]
+            if not each.widget or isinstance(given, list):
+                widget = {"widget": {"name": each.name}} if each.widget else {}
+                inputs.append({"name": each.name, "type": each.type.removeprefix("!"), "link": None, **widget})
+        inputs += [{"name": key, "type": "*", "link": None} for key in extra if isinstance(one["inputs"][key], list)]
+        nodes[name] = {
+            "id": numbers[name],
+            "type": one["class_type"],
+            "pos": [260 * numbers[name], 80],
+            "size": {"0": 240, "1": 120},
+            "mode": 0,
+            "title": name,
+            "inputs": inputs,
+            "outputs": [{"name": title, "type": kind, "links": []} for title, kind in known.outputs],
+            "widgets_values": values,
+        }
+    for name, one in api.items():
+        for place, entry in enumerate(nodes[name]["inputs"]):
+            given = one["inputs"].get(entry["name"])
+            if isinstance(given, list):
+                entry["link"] = len(links) + 1
+                kind = nodes[given[0]]["outputs"][given[1]]["type"]
+                nodes[given[0]]["outputs"][given[1]]["links"].append(entry["link"])
+                links.append([entry["link"], numbers[given[0]], given[1], numbers[name], place, kind])
+    return {
+        **{"last_node_id": len(nodes), "last_link_id": len(links), "nodes": list(nodes.values()), "links": links},
+        **{"groups": [], "config": {}, "extra": {}, "version": 0.4},
+    }

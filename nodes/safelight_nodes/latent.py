@@ -167,6 +167,8 @@ def resize(
     latent: Latent,
     *,
     scale: Annotated[float, Slider(0.25, 4, step=0.05), "Factor for both sides; cells are rounded."] = 1.5,
+    width: Annotated[int, Number(0, 16384, step=8, zero="auto"), "In pixels. 0: by the height, or by the factor."] = 0,
+    height: Annotated[int, Number(0, 16384, step=8, zero="auto"), "In pixels. 0: by the width, or by the factor."] = 0,
     method: Annotated[
         Literal["bicubic", "bilinear", "nearest"], "How new cells are made from the old ones."
     ] = "bicubic",
@@ -179,8 +181,13 @@ def resize(
         hint = "Make the empty latent in the size that you want."
         raise ProblemError(Problem(code="wrong_latent", message=message, hint=hint, port="latent"))
     before = latent.samples.shape[-2:]
-    size = [max(1, round(side * scale)) for side in before]
-    smooth = {} if method == "nearest" else {"align_corners": False, "antialias": scale < 1}
+    tall, wide = before
+    wanted = [round(side / latent.downsampling) for side in (height, width)]
+    factors = [new / old for new, old in zip(wanted, before, strict=True) if new]
+    scale = max(factors, default=scale)
+    size = [new or max(1, round(old * scale)) for new, old in zip(wanted, before, strict=True)]
+    smaller = size[0] < tall or size[1] < wide
+    smooth = {} if method == "nearest" else {"align_corners": False, "antialias": smaller}
     samples = interpolate(latent.samples, size, mode=method, **smooth)
     mask = None if latent.mask is None else interpolate(latent.mask, size, mode="bilinear", align_corners=False)
     masked = None if latent.masked is None else interpolate(latent.masked, size, mode=method, **smooth)

@@ -451,3 +451,28 @@ def test_a_label_that_is_a_whole_prompt_is_cut_with_few_measurements() -> None:
     assert font.asked < 30
     assert _sheets.shortened("a" * 10, font, 70) == "a" * 10
     assert _sheets.shortened("a" * 10, font, 5) == "..."
+
+
+def test_an_image_is_pasted_pixel_for_pixel() -> None:
+    base, over = drawn(), drawn(4, 6, seed=1)
+    made = call(layers.paste, base, over, x=3, y=2).pixels
+    assert torch.equal(made[:, 2:6, 3:9], over.pixels)
+    made[:, 2:6, 3:9] = base.pixels[:, 2:6, 3:9]
+    assert torch.equal(made, base.pixels)
+    cut = call(layers.paste, base, over, x=-2, y=-1).pixels
+    assert torch.equal(cut[:, :3, :4], over.pixels[:, 1:, 2:]) and torch.equal(cut[:, 3:], base.pixels[:, 3:])
+    assert torch.equal(call(layers.paste, base, over, x=17).pixels, base.pixels)
+    half = torch.zeros(1, 4, 6)
+    half[..., :3] = 0.5
+    mixed = call(layers.paste, base, over, Mask(half)).pixels
+    assert torch.allclose(mixed[:, :4, :3], (base.pixels[:, :4, :3] + over.pixels[..., :3, :]) / 2)
+    assert torch.equal(mixed[:, :, 3:], base.pixels[:, :, 3:])
+
+
+def test_what_is_transparent_in_a_pasted_image_is_not_seen() -> None:
+    base, over = drawn(), drawn(4, 6, 4, seed=1)
+    over.pixels[..., 3] = 0
+    over.pixels[:, 0, 0, 3] = 1
+    made = call(layers.paste, base, over).pixels
+    assert made.shape[-1] == 3 and torch.equal(made[:, 0, 0], over.pixels[:, 0, 0, :3])
+    assert torch.equal(made[:, 1:], base.pixels[:, 1:])

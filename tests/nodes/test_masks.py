@@ -223,3 +223,23 @@ def test_room_to_paint_in() -> None:
     mask = made.mask.coverage[0]
     assert bool((mask[:, :4] == 1).all()) and bool((mask[10:] == 1).all()) and float(mask[0, 9]) == 0
     assert mask[0, 4:8].tolist() == pytest.approx([0.875, 0.625, 0.375, 0.125])
+
+
+def test_a_mask_is_put_on_a_canvas() -> None:
+    small = Mask(torch.arange(1.0, 7).view(1, 2, 3) / 6)
+    canvas = Mask(torch.ones(1, 4, 5))
+    made = call(change.place, small, canvas, x=1, y=1).coverage
+    assert torch.equal(made, torch.nn.functional.pad(small.coverage, (1, 1, 1, 1)))
+    cut = call(change.place, small, canvas, x=-2, y=3).coverage
+    assert cut[0, 3, 0] == small.coverage[0, 0, 2] and int((cut > 0).sum()) == 1
+    assert not call(change.place, small, canvas, x=5).coverage.any()
+
+
+def test_each_edge_fades_by_its_own_width() -> None:
+    whole = Mask(torch.ones(1, 4, 8))
+    made = call(change.fade_edges, whole, left=4, right=2).coverage[0]
+    assert made[0].tolist() == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 0.5])
+    assert torch.equal(made[0], made[3])
+    down = call(change.fade_edges, whole, bottom=4).coverage[0, :, 3]
+    assert down.tolist() == pytest.approx([1, 0.75, 0.5, 0.25])
+    assert torch.equal(call(change.fade_edges, whole).coverage, whole.coverage)

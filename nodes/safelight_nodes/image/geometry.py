@@ -19,8 +19,9 @@ def resize(
     width: Annotated[int, Number(0, 16384, zero="auto"), "In pixels. 0: in proportion to the height."] = 0,
     height: Annotated[int, Number(0, 16384, zero="auto"), "In pixels. 0: in proportion to the width."] = 0,
     fit: Annotated[
-        Literal["stretch", "crop", "pad"],
-        "When the proportions differ: stretch the image, cut off what is too much, or put black around it.",
+        Literal["stretch", "crop", "pad", "inside"],
+        "When the proportions differ: stretch the image, cut off what is too much, put black around it, or make it as "
+        "large as it fits within.",
     ] = "stretch",
     method: _Method = "lanczos",
 ) -> Image:
@@ -32,6 +33,9 @@ def resize(
         return image
     width = width or max(1, round(old_width * height / old_height))
     height = height or max(1, round(old_height * width / old_width))
+    if fit == "inside":
+        factor = min(width / old_width, height / old_height)
+        width, height, fit = max(1, round(old_width * factor)), max(1, round(old_height * factor)), "stretch"
     return Image(resized(image.pixels, height, width, fit, method))
 
 

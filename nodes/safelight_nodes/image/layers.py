@@ -111,6 +111,39 @@ def place(
     return Image(_layered(base.pixels, moved, None, mode, opacity, "over"))
 
 
+@node(version=1, tags=("ImageCompositeMasked", "Image Paste", "paste at", "overlay", "Image Overlay"))
+def paste(
+    base: Annotated[Image, "The lower image; the result has its size."],
+    over: Annotated[Image, "The upper image, in its own size; what reaches beyond the lower one is cut off."],
+    mask: Annotated[Mask | None, "Of the upper image: white is seen. Brought to its size."] = None,
+    *,
+    x: Annotated[int, Number(-16384, 16384), "Left edge of the upper image in pixels."] = 0,
+    y: Annotated[int, Number(-16384, 16384), "Upper edge of the upper image in pixels."] = 0,
+) -> Image:
+    """Put an image onto another pixel for pixel, at a place in pixels. image.place scales and turns it as well."""
+    import torch
+
+    from .._pixels import blended, common_batch, mask_like, opaque
+
+    below, above = base.pixels, over.pixels
+    given = {} if mask is None else {"mask": len(mask.coverage)}
+    count = common_batch(base=len(below), over=len(above), **given)
+    (height, width), (tall, wide) = below.shape[1:3], above.shape[1:3]
+    rows, columns = slice(max(0, y), min(height, y + tall)), slice(max(0, x), min(width, x + wide))
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return base
+    share = torch.ones_like(above[..., :1]) if mask is None else mask_like(mask.coverage, above)[..., None]
+    if above.shape[-1] == 4:
+        share = share * above[..., 3:]
+        above = above[..., :3]
+    if below.shape[-1] == 4:
+        above = opaque(above)
+    inner = (slice(None), slice(rows.start - y, rows.stop - y), slice(columns.start - x, columns.stop - x))
+    made = below.repeat(count // len(below), 1, 1, 1)
+    made[:, rows, columns] = blended(made[:, rows, columns], above[inner], share[inner])
+    return Image(made)
+
+
 def _layered(below: Tensor, above: Tensor, mask: Mask | None, mode: Mode, opacity: float, operator: Operator) -> Tensor:
     """The upper image over the lower one of the same size; opaque where the lower one has no alpha and none is cut."""
     import torch

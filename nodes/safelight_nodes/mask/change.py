@@ -62,6 +62,45 @@ def combine(
             return Mask((one + two) / 2)
 
 
+@node(version=1, cheap=True, tags=("MaskComposite", "Mask Paste Region", "paste mask", "move mask"))
+def place(
+    mask: Mask,
+    like: Annotated[Mask, "The result has its size; it is black around the mask."],
+    *,
+    x: Annotated[int, Number(-16384, 16384), "Left edge of the mask in pixels."] = 0,
+    y: Annotated[int, Number(-16384, 16384), "Upper edge of the mask in pixels."] = 0,
+) -> Mask:
+    """Put a mask in its own size on an empty canvas, at a place in pixels; what reaches beyond it is cut off."""
+    put = mask.coverage
+    (height, width), (tall, wide) = like.coverage.shape[1:], put.shape[1:]
+    made = put.new_zeros(len(put), height, width)
+    rows, columns = slice(max(0, y), min(height, y + tall)), slice(max(0, x), min(width, x + wide))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        made[:, rows, columns] = put[:, rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
+    return Mask(made)
+
+
+@node(version=1, cheap=True, tags=("FeatherMask", "fade mask", "vignette mask", "soft border"))
+def fade_edges(
+    mask: Mask,
+    *,
+    left: Annotated[int, Slider(0, 512), "Pixels from the left edge of the image on, until the mask is as it was."] = 0,
+    top: Annotated[int, Slider(0, 512), "The same from the upper edge."] = 0,
+    right: Annotated[int, Slider(0, 512), "The same from the right edge."] = 0,
+    bottom: Annotated[int, Slider(0, 512), "The same from the lower edge."] = 0,
+) -> Mask:
+    """Fade masks toward each edge of the image by a width of its own. mask.feather fades from their own edge."""
+    import torch
+
+    def ramp(length: int, before: int, after: int) -> Tensor:
+        steps = torch.arange(1, length + 1, dtype=torch.float32)
+        up = (steps / max(1, before)).clamp(max=1)
+        return up * (steps / max(1, after)).clamp(max=1).flip(0)
+
+    height, width = mask.coverage.shape[1:]
+    return Mask(mask.coverage * ramp(height, top, bottom)[:, None] * ramp(width, left, right))
+
+
 @node(version=1, cheap=True, tags=("InvertMask", "Mask Invert"))
 def invert(mask: Mask) -> Mask:
     """Swap inside and outside of masks."""

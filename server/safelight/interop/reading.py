@@ -10,6 +10,7 @@ from safelight.graph.jsontext import depth_of, loads
 from safelight.graph.whole import half_characters
 from safelight.media.embedding import texts
 from safelight.media.registry import MediaRegistry
+from safelight.media.tagged import tagged
 from safelight.protocol.imports import ImportReport
 from safelight.sdk.problem import Problem, ProblemError
 
@@ -42,6 +43,11 @@ def read(data: bytes, media: MediaRegistry, name: str = "") -> Reading:
         if text is not None:
             return Reading(Document.loads(text))
         return _inside(data) or Reading(Document.loads(carried(data, media, name)))
+    found = tagged(data)
+    if found:
+        reading = _of_texts(found)
+        if reading is not None:
+            return reading
     text = data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") or name.endswith(".json")
     if not text:
         reading = _settings({"parameters": data[:_LONGEST].decode("utf-8", "replace")})
@@ -55,8 +61,11 @@ def read(data: bytes, media: MediaRegistry, name: str = "") -> Reading:
 
 
 def _inside(data: bytes) -> Reading | None:
-    """A workflow that another program put into an image: what its editor had on the canvas before what was run."""
-    found = texts(data)
+    """A workflow that another program put into a file: what its editor had on the canvas before what was run."""
+    return _of_texts(texts(data) | tagged(data))
+
+
+def _of_texts(found: Mapping[str, str]) -> Reading | None:
     for key in ("workflow", "prompt"):
         reading = _foreign(found[key]) if key in found else None
         if reading is not None:

@@ -81,6 +81,19 @@ def extract(data: bytes) -> bytes | None:
     return None
 
 
+def tags(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Names and texts of all tags of a file."""
+    segment = _segment(data)
+    for one in elements(data, segment.content, segment.end) if segment is not None else ():
+        for tag in elements(data, one.content, one.end) if one.kind == _TAGS else ():
+            for simple in elements(data, tag.content, tag.end) if tag.kind == _TAG else ():
+                parts = {
+                    part.kind: data[part.content : part.end] for part in elements(data, simple.content, simple.end)
+                }
+                if simple.kind == _SIMPLE and _NAME in parts and _TEXT in parts:
+                    yield parts[_NAME], parts[_TEXT]
+
+
 def _with(data: bytes, name: bytes, value: bytes) -> bytes:
     """Places inside the file, which others name by number, stay where they are: what is added follows all else."""
     segment = _segment(data)

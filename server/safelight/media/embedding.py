@@ -66,7 +66,7 @@ def texts(data: bytes) -> dict[str, str]:
             continue
         try:
             raw = inflate(packed[1:], left) if packed[:1] == b"z" else packed[1:]
-            text = raw.decode(encoding)
+            text = _latin(raw) if encoding == "latin-1" else raw.decode(encoding)
         except (ValueError, zlib.error):
             continue
         if len(raw) > left:
@@ -74,6 +74,14 @@ def texts(data: bytes) -> dict[str, str]:
         left -= len(raw)
         found[key] = text
     return found
+
+
+def _latin(raw: bytes) -> str:
+    """Text of a chunk that is said to be Latin-1. Many programs write UTF-8 there, which Latin-1 hardly ever is."""
+    try:
+        return raw.decode("utf-8")
+    except ValueError:
+        return raw.decode("latin-1")
 
 
 # PNG
@@ -232,7 +240,7 @@ def _exif_texts(data: bytes, kind: str | None) -> Iterator[tuple[str, bytes, str
 def _comment(value: bytes, little: bool) -> tuple[bytes, str]:
     """The bytes and encoding of a UserComment, which names its character set in its first 8 bytes."""
     if value.startswith(b"UNICODE\0"):
-        text = value[8:]
+        text = value[8 : 8 + (len(value) - 8) // 2 * 2]
         # The order of bytes is not written down: some writers take that of the file, most take big-endian always.
         zeros = text[:200:2].count(0), text[1:200:2].count(0)
         small = zeros[1] > zeros[0] or (zeros[0] == zeros[1] and little)

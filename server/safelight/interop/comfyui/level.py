@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from . import classes
@@ -142,6 +142,22 @@ class At:
         node = self._level.at(wire)
         return At(self._level, node) if node is not None else None
 
+    def live(self, wire: Wire | None) -> bool:
+        return self._level.behind(wire) is not None
+
+    def kind(self, wire: Wire | None) -> str:
+        reached = self._level.behind(wire)
+        if reached is None:
+            return ""
+        node = self._level.graph.nodes.get(reached.node)
+        told = self._level.graph.inputs if node is None else node.outputs
+        return told[reached.slot][1] if 0 <= reached.slot < len(told) else ""
+
+    def wired(self, wires: Mapping[str, Wire]) -> Site:
+        made = At(self._level, replace(self._node, wires=self._node.wires | dict(wires)))
+        made.said = self.said
+        return made
+
     def upwards(self, name: str) -> Iterator[Site]:
         seen = {self._node.id}
         at = self.giver(self.wire(name))
@@ -165,9 +181,11 @@ class At:
                         found.append(At(self._level, taker))
         return found
 
-    def takers(self) -> list[str]:
-        outside = ["outside"] if self._level.is_given(self._node.id) else []
-        return [taker.type for _, taker in self._level.after(self._node.id)] + outside
+    def takers(self, slot: int | None = None) -> list[str]:
+        key = self._node.id
+        given = self._level.is_given(key) if slot is None else self._level.gives(Wire(key, slot))
+        found = [taker.type for at, taker in self._level.after(key) if slot in (None, at)]
+        return found + (["outside"] if given else [])
 
     def takes(self, slot: int) -> bool:
         taken = any(found == slot for found, _ in self._level.after(self._node.id))

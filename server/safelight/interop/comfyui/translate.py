@@ -52,11 +52,13 @@ class _Body:
 
 def translate(graph: ForeignGraph) -> tuple[Document, ImportReport]:
     """The document, and the report of what became of each node."""
+    order = _inner_first(graph.subgraphs)
+    _cut_what_nobody_gives(graph, order)
     levels = (graph, *graph.subgraphs.values())
     everything = {node.type for level in levels for node in level.nodes.values()}
     report = ImportReport(program="ComfyUI", models=_models(levels))
     bodies: dict[str, _Body] = {}
-    for key in _inner_first(graph.subgraphs):
+    for key in order:
         level = Level(graph.subgraphs[key], everything, inner=True)
         bodies[key] = _Translation(level, bodies, report, key).body()
     body = _Translation(Level(graph, everything, inner=False), bodies, report, "").body()
@@ -89,6 +91,27 @@ def _inner_first(subgraphs: Mapping[str, ForeignGraph]) -> list[str]:
             inside = {node.type.removeprefix(SUBGRAPH) for node in subgraphs[key].nodes.values()} & set(subgraphs)
             todo += [(one, False) for one in sorted(inside - opened)]
     return order
+
+
+def _cut_what_nobody_gives(graph: ForeignGraph, inner_first: list[str]) -> None:
+    """Takes the wires out of subgraphs that begin at an input which no instance gives anything: what is inside then
+    goes by its own value, or does without."""
+    given: dict[str, set[int]] = {}
+    for key in ("", *reversed(inner_first)):
+        body = graph.subgraphs[key] if key else graph
+        if key in given:
+            for node in body.nodes.values():
+                wires = node.wires.items()
+                node.wires = {name: wire for name, wire in wires if wire.node != OUTSIDE or wire.slot in given[key]}
+        level = Level(body, (), inner=bool(key))
+        for node in body.nodes.values():
+            inner = node.type.removeprefix(SUBGRAPH)
+            if node.type == inner or inner not in graph.subgraphs:
+                continue
+            told = given.setdefault(inner, set())
+            for slot, (name, _) in enumerate(graph.subgraphs[inner].inputs):
+                if name in node.typed or level.behind(node.wires.get(name)) is not None:
+                    told.add(slot)
 
 
 @dataclass

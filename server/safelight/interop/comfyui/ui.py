@@ -12,17 +12,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from . import classes
+from .everywhere import is_everywhere, sent_everywhere
 from .graph import OUTSIDE, Box, ForeignGraph, ForeignNode, Place, Wire, free_name
+from .group_nodes import with_group_nodes
 from .widgets import values_of
 
 _NOTES = frozenset({"Note", "MarkdownNote", "Note Plus (mtb)"})
 _REROUTES = frozenset({"Reroute", "ReroutePrimitive|pysssss", "Reroute (rgthree)", "ReroutePrimitive"})
 _SETTERS = frozenset({"SetNode", "easy setNode"})
 _GETTERS = frozenset({"GetNode", "easy getNode"})
-_EVERYWHERE = re.compile(r"^(Anything|Prompts|Seed) Everywhere\??3?$|^Prompts Everywhere$")
 _DRAWN = frozenset(
-    {"Label (rgthree)", "Fast Groups Bypasser (rgthree)", "Fast Groups Muter (rgthree)", "Bookmark (rgthree)"}
+    {
+        *("Label (rgthree)", "Bookmark (rgthree)", "Node Collector (rgthree)"),
+        *("Fast Groups Bypasser (rgthree)", "Fast Groups Muter (rgthree)", "Fast Bypasser (rgthree)"),
+        *("Fast Muter (rgthree)", "Mute / Bypass Repeater (rgthree)", "Mute / Bypass Relay (rgthree)"),
+        *("Random Unmuter (rgthree)", "Fast Actions Button (rgthree)"),
+    }
 )
+"""What switches other nodes on and off in the editor: files hold what came of it."""
 _MODES: Mapping[int, Literal["mute", "bypass"]] = {2: "mute", 4: "bypass"}
 _INNER_OUTPUT = "-20"
 
@@ -52,6 +59,7 @@ def is_ui(data: Any) -> bool:
 
 def read_ui(data: Mapping[str, Any]) -> ForeignGraph:
     """The graph with its subgraphs, each by a readable key. Instances have the type `subgraph:KEY`."""
+    data = with_group_nodes(data)
     definitions = data.get("definitions")
     listed = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
     found = {str(one["id"]): one for one in _mappings(listed) if "id" in one}
@@ -83,6 +91,7 @@ class _Reader:
                 graph.nodes[key] = self._node(key, raw, wiring)
             graph.models.extend(_models(raw))
         self._everywhere(data, graph, wiring)
+        sent_everywhere(raws, graph, wiring.into, wiring.kind)
         graph.inputs = [(str(one.get("name", "")), str(one.get("type", ""))) for one in _mappings(data.get("inputs"))]
         ends = {link.target_slot: link for link in links.values() if link.target == _INNER_OUTPUT}
         for slot, one in enumerate(_mappings(data.get("outputs"))):
@@ -172,6 +181,15 @@ class _Wiring:
         found = self._links.get(_whole(link)) if link is not None else None
         return self.follow(found) if found is not None else None
 
+    def kind(self, number: Any) -> str:
+        """The type of what a link brings, by the output that it begins at."""
+        link = self._links.get(_whole(number))
+        reached = self.follow(link) if link is not None else None
+        raw = self._raws.get(reached.node) if isinstance(reached, Wire) else None
+        outputs = list(_mappings(raw.get("outputs"))) if raw is not None else []
+        slot = reached.slot if isinstance(reached, Wire) else -1
+        return str(outputs[slot].get("type", "")) if 0 <= slot < len(outputs) else ""
+
     def follow(self, link: _Link) -> Wire | Typed | None:
         seen: set[_Link] = set()
         while link not in seen:
@@ -198,7 +216,7 @@ class _Wiring:
 
 def _drawn(kind: str) -> bool:
     routed = kind in _REROUTES or kind in _SETTERS or kind in _GETTERS or kind == "PrimitiveNode"
-    return routed or kind in _DRAWN or _EVERYWHERE.match(kind) is not None
+    return routed or kind in _DRAWN or is_everywhere(kind)
 
 
 def _driving(definition: Mapping[str, Any], inputs: list[str]) -> Iterator[str]:

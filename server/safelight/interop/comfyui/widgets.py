@@ -49,21 +49,28 @@ def _by_position(values: list[Any], widgets: list[ClassInput], own: list[str]) -
     found: dict[str, Any] = {}
     at = 0
     for place, widget in enumerate(widgets):
-        while len(values) - at > len(widgets) - place and _misfit(widget, values[at]):
+        while len(values) - at > len(widgets) - place and (
+            _misfit(widget, values[at]) or (widget.name in _SEEDS and _numbered(values[at : at + 3]))
+        ):
             at += 1  # of another version of the class
         if at >= len(values):
             break
         found[widget.name] = values[at]
         at += 1
         if widget.type == DYNAMIC:
-            spare = _fields(widget.name, found[widget.name], own, values, at, widgets[place + 1 :])
-            found.update(zip(spare, values[at:], strict=False))
-            at += len(spare)
+            for name in _fields(widget.name, found[widget.name], own, values, at, widgets[place + 1 :]):
+                if at < len(values):
+                    found[name] = values[at]
+                    at += 1
+                    at += name.endswith(".seed") and at < len(values) and values[at] in _CONTROL
         elif at < len(values) and _number(widget):
             spared = len(values) - at > len(widgets) - place - 1
             seed = widget.name in _SEEDS
-            if (values[at] in _CONTROL and (seed or spared)) or (isinstance(values[at], bool) and seed and spared):
-                at += 1  # files of 2023 had a switch there
+            number = place + 1 < len(widgets) and widgets[place + 1].type in ("INT", "FLOAT")
+            marked = values[at] is None or values[at] == -1 or isinstance(values[at], bool)
+            switch = isinstance(values[at], bool) and number
+            if (values[at] in _CONTROL and (seed or spared)) or (seed and (switch or (marked and spared))):
+                at += 1  # files of 2023 had a switch there; packs leave a number or nothing
     left = [value for value in values[at:] if value not in _CONTROL and value is not None]
     return found, left
 
@@ -77,16 +84,21 @@ def _misfit(widget: ClassInput, value: Any) -> bool:
     )
 
 
+def _numbered(values: list[Any]) -> bool:
+    """Whether these are a node's number, a seed and its switch, as the efficiency pack wrote them in 2023."""
+    return len(values) == 3 and all(type(one) is int for one in values[:2]) and isinstance(values[2], bool)
+
+
 def _number(widget: ClassInput) -> bool:
     return widget.type in ("INT", "FLOAT", "COMBO") or widget.name in _SEEDS
 
 
 def _fields(name: str, choice: Any, own: list[str], values: list[Any], at: int, after: list[ClassInput]) -> list[str]:
-    """The names of the values that a choice brings with it: the file's own, those known, else numbers."""
+    """The names of the values that a choice brings with it: those known, the file's own, else numbers."""
     told = [one for one in own if one.startswith(f"{name}.")]
     room = max(0, len(values) - at - len(after))
     known = [f"{name}.{field}" for field in _CHOICES.get((name, str(choice)), ())]
-    for names in (told, known):
+    for names in (known, told):  # a file lists what is wired, and may leave out the others
         if names and len(names) <= room:
             return names
     return [f"{name}.{number}" for number in range(room)]
@@ -102,5 +114,8 @@ _CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("resize_type", "scale total pixels"): ("megapixels",),
     ("resize_type", "match size"): ("crop",),
     ("resize_type", "scale to multiple"): ("multiple",),
+    ("sampling_mode", "on"): (
+        *("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed", "presence_penalty"),
+    ),
 }
 """By the input and what is chosen in it. Read in files, whose nodes list these inputs."""

@@ -11,10 +11,42 @@ from .base import Rule
 @cache
 def rules() -> Mapping[str, Rule]:
     """Every rule, by name. Raises ValueError where two files translate one class."""
-    from . import adapters, conditioning, files, images, latents, logic, masks, models, packs, sampling, video
+    from . import (
+        adapters,
+        bundles,
+        conditioning,
+        detailers,
+        files,
+        images,
+        latents,
+        logic,
+        masks,
+        models,
+        packs,
+        sampling,
+        strings,
+        suites,
+        video,
+    )
 
     found: dict[str, Rule] = {}
-    for room in (models, conditioning, sampling, latents, images, masks, adapters, files, logic, video, packs):
+    for room in (
+        models,
+        conditioning,
+        sampling,
+        latents,
+        images,
+        masks,
+        adapters,
+        files,
+        logic,
+        strings,
+        video,
+        packs,
+        suites,
+        bundles,
+        detailers,
+    ):
         for name, rule in room.RULES.items():
             if name in found:
                 raise ValueError(f"Two rules translate {name!r}.")

@@ -124,9 +124,16 @@ def adapter_preset(site: Site) -> Made:
     return Made({"": part}, [site.wire("model"), Ref("", "adapter"), Ref("", "encoder")])
 
 
+_SAMPLERS = (
+    *("KSampler", "KSamplerAdvanced", "SamplerCustom", "CFGGuider", "BasicGuider", "KSampler (Efficient)"),
+    *("KSampler //Inspire", "UltimateSDUpscale", "UltimateSDUpscaleNoUpscale", "FaceDetailer"),
+)
+"""Nodes that sample with the adapters of their model."""
+
+
 def given(site: Site) -> Made:
     """The model, as it came: the adapter goes to the prompts of the samplers that it leads to."""
-    samplers = site.leads_to("KSampler", "KSamplerAdvanced", "SamplerCustom", "CFGGuider", "BasicGuider")
+    samplers = site.leads_to(*_SAMPLERS)
     if not samplers:
         raise Unfit("No sampler of this workflow takes its model: put ip_adapter.apply on a prompt.")
     for name in ("combine_embeds", "weight_type", "embeds_scaling", "unfold_batch"):

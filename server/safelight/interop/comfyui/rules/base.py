@@ -7,6 +7,7 @@ node and what surrounds it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -94,6 +95,18 @@ class Site(Protocol):
         """The node at the beginning of a wire, behind those that are bypassed."""
         ...
 
+    def live(self, wire: Wire | None) -> bool:
+        """Whether something comes by a wire: not where what it begins at is muted."""
+        ...
+
+    def kind(self, wire: Wire | None) -> str:
+        """The type of what a wire brings, by their names ("INT"); "" where it is not known."""
+        ...
+
+    def wired(self, wires: Mapping[str, Wire]) -> Site:
+        """The same node with more wires, which count before its own."""
+        ...
+
     def upwards(self, name: str) -> Iterator[Site]:
         """The nodes before this one along inputs of one name, the closest first, each once."""
         ...
@@ -107,8 +120,8 @@ class Site(Protocol):
         """The nodes of these classes that something of this one reaches, directly or not, closest first."""
         ...
 
-    def takers(self) -> list[str]:
-        """The classes of the nodes that something of this one leads to directly."""
+    def takers(self, slot: int | None = None) -> list[str]:
+        """The classes of the nodes that something of this one leads to directly, or one of its outputs."""
         ...
 
     def takes(self, slot: int) -> bool:
@@ -232,21 +245,19 @@ hex_color = TwoWay(_hex_color, lambda value: int(str(value).removeprefix("#"), 1
 
 
 def _saved_as(value: Any) -> str:
-    text = str(value or "ComfyUI").replace("\\", "/").strip("/")
-    for mark, ours in _MARKS:
-        text = text.replace(mark, ours)
-    return f"{text.replace('%', '_')}_{{counter}}"
+    text = str(value or "ComfyUI").replace("\\", "/").strip("/").replace("{", "(").replace("}", ")")
+    text = re.sub(r"%date(?::[^%]*)?%|%year%-%month%-%day%", "{date}", text)
+    text = re.sub(r'[%<>:"|?*\x00-\x1f]', "_", text)
+    return f"{text}_{{counter}}"
 
 
 def _prefix(value: Any) -> str:
-    text = str(value).replace("_{counter}", "").replace("{counter}", "")
-    for mark, ours in reversed(_MARKS):
-        text = text.replace(ours, mark)
+    text = str(value).replace("_{counter}", "").replace("{counter}", "").replace("{date}", "%year%-%month%-%day%")
     if "{" in text:
         raise Unfit("Of what is filled into names ComfyUI knows the date alone.")
     return text or "ComfyUI"
 
 
-_MARKS = (("%date%", "{date}"), ("%year%-%month%-%day%", "{date}"))
 saved_as = TwoWay(_saved_as, _prefix)
-"""A prefix of file names: theirs counts up behind it, as `{counter}` does here."""
+"""A prefix of file names: theirs counts up behind it, as `{counter}` does here. Dates are the date here, whatever their
+form; values of nodes, as %KSampler.seed%, stay as words."""

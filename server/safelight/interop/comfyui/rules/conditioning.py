@@ -113,13 +113,12 @@ def encode_with_images(*images: str) -> Rule:
 
 
 def area(site: Site) -> Made:
-    """An area in pixels: as a fraction of the canvas, which is the closest empty latent's."""
-    sizes = [one for one in site.leads_to("KSampler", "KSamplerAdvanced", "SamplerCustom") if one]
-    canvas = sizes[0].giver(sizes[0].wire("latent_image")) if sizes else None
-    width = canvas.typed("width", None) if canvas is not None else None
-    height = canvas.typed("height", None) if canvas is not None else None
-    if not isinstance(width, int) or not isinstance(height, int) or not width or not height:
+    """An area in pixels: as a fraction of the canvas, which is that of the closest latent whose size is told."""
+    samplers = site.leads_to("KSampler", "KSamplerAdvanced", "SamplerCustom", "KSampler (Efficient)")
+    canvas = next((found for one in samplers if (found := _canvas(one)) is not None), None)
+    if canvas is None:
         raise Unfit("An area in pixels needs the size of the canvas, which is not told before the run.")
+    width, height = canvas
     part = Part("text.set_area")
     site.put(part, "conditioning", "conditioning")
     for port, side in (("x", width), ("y", height), ("width", width), ("height", height)):
@@ -128,6 +127,18 @@ def area(site: Site) -> Made:
         part.values[port] = round(min(1.0, float(site.typed(port, 0)) / side), 4)
     site.put(part, "strength", "strength")
     return one(part, "conditioning")
+
+
+def _canvas(sampler: Site) -> tuple[int, int] | None:
+    """Width and height of the latent that a sampler begins with, where they are typed in before it."""
+    at, seen = sampler.giver(sampler.wire("latent_image")), set[str]()
+    while at is not None and at.node.id not in seen:
+        seen.add(at.node.id)
+        width, height = (at.typed(name) if at.wire(name) is None else None for name in ("width", "height"))
+        if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+            return width, height
+        at = next((at.giver(wire) for wire in at.node.wires.values() if at.kind(wire) == "LATENT"), None)
+    return None
 
 
 def combine(*names: str) -> Rule:
@@ -171,6 +182,7 @@ RULES: dict[str, Rule] = {
         },
         ("conditioning",),
     ),
+    "T5TokenizerOptions": Through(("clip",), "How a prompt is padded is as the model was trained."),
     "ConditioningSetArea": area,
     "ConditioningSetAreaPercentage": Row(
         "text.set_area",

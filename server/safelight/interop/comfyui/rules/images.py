@@ -23,8 +23,8 @@ _CROP = pick({"disabled": "stretch", "center": "crop"})
 def by_kind(site: Site) -> Made:
     """ResizeImageMaskNode: one of several ways, each with fields of its own."""
     way = str(site.typed("resize_type", "scale dimensions"))
-    if site.node.types.get("input") == "MASK":
-        raise Unfit("It resizes a mask: use mask.resize.")
+    if site.kind(site.wire("input")) == "MASK":
+        return _mask_by_kind(site, way)
     part = Part(
         "image.resize" if way in ("scale dimensions", "match size", "scale width", "scale height") else "image.scale"
     )
@@ -62,15 +62,68 @@ def by_kind(site: Site) -> Made:
     return one(part, "image")
 
 
+def _mask_by_kind(site: Site, way: str) -> Made:
+    part = Part("mask.resize")
+    site.put(part, "mask", "input")
+    if way == "scale dimensions":
+        for name in ("width", "height"):
+            site.put(part, name, f"resize_type.{name}")
+        return one(part, "mask")
+    if way == "match size":
+        size = Part("image.size")
+        site.put(size, "image", "resize_type.match")
+        part.inputs |= {"width": Ref("size", "width"), "height": Ref("size", "height")}
+        return Made({"": part, "size": size}, [Ref("", "mask")])
+    raise Unfit("A mask is resized to a width and a height here: use mask.resize.")
+
+
 def composite(site: Site) -> Made:
-    """An image over another one at a place in pixels, within a mask."""
-    if site.typed("resize_source", False) is True and not site.wire("resize_source"):
-        part = Part("image.composite")
-        for port, name in (("base", "destination"), ("over", "source"), ("mask", "mask")):
-            site.put(part, port, name)
-        if "mask" in part.inputs:
-            return one(part, "image")
-    raise Unfit("An image is placed by fractions of the canvas here: use image.place.")
+    """An image over another one at a place in pixels, within a mask of its own; or brought to the size of the lower."""
+    if site.wire("resize_source"):
+        raise Unfit("Whether its source is resized comes over a wire.")
+    resized, masked = site.typed("resize_source", False) is True, site.wire("mask") is not None
+    part = Part("image.composite" if resized and masked else "image.blend" if resized else "image.paste")
+    for port, name in (("base", "destination"), ("over", "source"), ("mask", "mask")):
+        site.put(part, port, name)
+    if part.type == "image.paste":
+        site.put(part, "x", "x")
+        site.put(part, "y", "y")
+    else:
+        told(site, "resize_source")
+    return one(part, "image")
+
+
+def crop_mask(site: Site) -> Made:
+    """A mask is cut out as the image of it."""
+    drawn, cut, taken = Part("image.from_mask"), Part("image.crop"), Part("image.to_mask", {"channel": "red"})
+    site.put(drawn, "mask", "mask")
+    cut.inputs["image"] = Ref("drawn", "image")
+    for port, name in (("left", "x"), ("top", "y"), ("width", "width"), ("height", "height")):
+        site.put(cut, port, name)
+    taken.inputs["image"] = Ref("cut", "image")
+    return Made({"": taken, "drawn": drawn, "cut": cut}, [Ref("", "mask")])
+
+
+def crop_region(site: Site) -> Made:
+    """A region that is drawn on the image, as an object of its place and size."""
+    region = site.typed("crop_region")
+    if site.wire("crop_region") or not isinstance(region, dict):
+        raise Unfit("Its region comes over a wire: use image.crop.")
+    part = Part("image.crop")
+    site.put(part, "image", "image")
+    for port, name in (("left", "x"), ("top", "y"), ("width", "width"), ("height", "height")):
+        part.values[port] = int(region.get(name, 0))
+    return one(part, "image")
+
+
+def resize_padded(site: Site) -> Made:
+    if str(site.typed("padding_color", "white")) != "black":
+        site.approximate("It is padded with black here.")
+    part = Part("image.resize", {"fit": "pad"})
+    for port, name in (("image", "image"), ("width", "target_width"), ("height", "target_height")):
+        site.put(part, port, name)
+    site.put(part, "method", "interpolation", METHOD)
+    return one(part, "image")
 
 
 def outpaint(site: Site) -> Made:
@@ -204,6 +257,26 @@ RULES: dict[str, Rule] = {
         {"image": "image", "width": "width", "height": "height", "x": "left", "y": "top"},
         ("image",),
     ),
+    "ImageCropV2": crop_region,
+    "CropMask": crop_mask,
+    "ResizeAndPadImage": resize_padded,
+    "ResizeImagesByLongerEdge": Row(
+        "image.scale", {"images": "image", "longer_edge": "side"}, ("image",), {"by": "longer_side"}
+    ),
+    "ResizeImagesByShorterEdge": Row(
+        "image.scale", {"images": "image", "shorter_edge": "side"}, ("image",), {"by": "shorter_side"}
+    ),
+    "ImageRotate": Row(
+        "image.flip",
+        {
+            "image": "image",
+            "rotation": (
+                "way",
+                pick({"90 degrees": "turn_right", "180 degrees": "turn_around", "270 degrees": "turn_left"}),
+            ),
+        },
+        ("image",),
+    ),
     "ImageInvert": Row("image.invert", {"image": "image"}, ("image",)),
     "ImageBlend": blend,
     "ImageBlur": Row("image.gaussian_blur", {"image": "image", "sigma": "sigma"}, ("image",), unused=("blur_radius",)),
@@ -251,5 +324,6 @@ RULES: dict[str, Rule] = {
     "ImageAddNoise": Row("image.add_noise", {"image": "image", "seed": "seed", "strength": "amount"}, ("image",)),
     "Canny": canny,
     "UpscaleModelLoader": Row("upscale.load", {"model_name": ("upscaler", named("upscale_models"))}, ("model",)),
+    "Upscale Model Loader": Row("upscale.load", {"model_name": ("upscaler", named("upscale_models"))}, ("model", None)),
     "ImageUpscaleWithModel": Row("upscale.apply", {"upscale_model": "upscaler", "image": "image"}, ("image",)),
 }

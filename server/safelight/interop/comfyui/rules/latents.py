@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Lead, Made, Part, Ref, Row, Rule, Site, Through, Unfit, one, pick, told
+from .base import Lead, Made, Part, Ref, Row, Rule, Site, Through, one, pick, told
 
 _METHODS = pick(
     {
@@ -44,12 +44,40 @@ def empty_video(site: Site) -> Made:
 
 
 def decode(site: Site) -> Made:
-    part = Part("vae.decode")
+    """Images of a latent; the frames of one that holds a video, which is decoded as one here."""
+    part = Part("vae.decode_video" if of_video(site) else "vae.decode")
     site.put(part, "vae", "vae")
     site.put(part, "latent", "samples")
     if "Tiled" in site.node.type:
         site.put(part, "tile", "tile_size")
-    return one(part, "image")
+    if part.type == "vae.decode":
+        return one(part, "image")
+    frames = Part("video.frames", {}, {"video": Ref("", "video")})
+    return Made({"": part, "frames": frames}, [Ref("frames", "image")])
+
+
+def of_video(site: Site) -> bool:
+    """Whether the latent that comes in holds a video: by the node that it begins at, else by those of the workflow."""
+    todo, seen = [site], set[str]()
+    while todo:
+        at = todo.pop()
+        if at.node.id in seen:
+            continue
+        seen.add(at.node.id)
+        wires = [wire for wire in at.node.wires.values() if at.kind(wire) == "LATENT"]
+        before = [found for found in map(at.giver, wires) if found is not None]
+        if at is not site and not wires:
+            return "Video" in at.node.type
+        if wires and not before:  # from outside of a subgraph
+            return site.has(*_VIDEOS) and not site.has("EmptyLatentImage", "EmptySD3LatentImage", "VAEEncode")
+        todo += before
+    return False
+
+
+_VIDEOS = (
+    *("EmptyHunyuanLatentVideo", "EmptyHunyuanVideo15Latent", "EmptyLTXVLatentVideo", "WanImageToVideo"),
+    *("WanFirstLastFrameToVideo",),
+)
 
 
 def encode(site: Site) -> Made:
@@ -90,23 +118,14 @@ def masked(site: Site) -> Made:
 
 
 def resize(site: Site) -> Made:
-    """A size in pixels: as a factor, where the size before is told."""
-    before = site.giver(site.wire("samples"))
-    if before is not None and before.node.type in ("KSampler", "KSamplerAdvanced"):
-        before = next((one for one in before.upwards("latent_image") if one.wire("latent_image") is None), None)
-    sides: list[float] = []
+    """A size in pixels; 0 is by the other side in both."""
+    part = Part("latent.resize")
     for name in ("width", "height"):
-        known = before.typed(name, None) if before is not None and before.wire(name) is None else None
-        wanted = site.typed(name, 0)
-        if site.wire(name) is None and isinstance(known, int) and isinstance(wanted, int) and known and wanted:
-            sides.append(wanted / known)
-    if not sides:
-        raise Unfit("A latent is scaled by a factor here, and the size before is not told: use latent.resize.")
-    if max(sides) - min(sides) > 0.01:
-        site.approximate("A latent keeps its proportions here.")
-    part = Part("latent.resize", {"scale": round(max(sides), 4)})
+        site.put(part, name, name)
     site.put(part, "latent", "samples")
     site.put(part, "method", "upscale_method", _METHODS)
+    if str(site.typed("crop", "disabled")) == "center":
+        site.approximate("A latent is stretched to its size here, not cut at the middle.")
     return one(part, "latent")
 
 
@@ -129,6 +148,12 @@ RULES: dict[str, Rule] = {
         "latent.resize",
         {"samples": "latent", "upscale_method": ("method", _METHODS), "scale_by": "scale"},
         ("latent",),
+    ),
+    "LatentUpscaleFactor _O": Row(
+        "latent.resize",
+        {"samples": "latent", "upscale_method": ("method", _METHODS), "WidthFactor": "scale"},
+        ("latent",),
+        unused=("HeightFactor",),
     ),
     "LatentComposite": Row(
         "latent.composite",
@@ -173,6 +198,12 @@ RULES: dict[str, Rule] = {
         ("latent",),
     ),
     "LatentMultiply": Row("latent.multiply", {"samples": "latent", "multiplier": "factor"}, ("latent",)),
+    "LatentAdd": Row(
+        "latent.blend", {"samples1": "first", "samples2": "second"}, ("latent",), {"mode": "add", "amount": 1.0}
+    ),
+    "LatentSubtract": Row(
+        "latent.blend", {"samples1": "first", "samples2": "second"}, ("latent",), {"mode": "subtract", "amount": 1.0}
+    ),
     "LatentBatch": Row("latent.batch", {"samples1": "latents", "samples2": "latents"}, ("latent",)),
     "LatentBlend": Row(
         "latent.blend",
@@ -181,5 +212,16 @@ RULES: dict[str, Rule] = {
     ),
     "FreeU": Through(("model",), "FreeU is not built here: the model draws as it was trained."),
     "FreeU_V2": Through(("model",), "FreeU is not built here: the model draws as it was trained."),
+    "FreSca": Through(("model",), "FreSca is not built here: the model draws as it was trained."),
+    "SelfAttentionGuidance": Through(
+        ("model",), "Self-attention guidance is not built here; sampling.guider has perturbed attention (pag)."
+    ),
+    "PatchModelAddDownscale": Through(
+        ("model",),
+        "Deep shrink is not built here: beyond the size that the model was made for, parts of the image may repeat. "
+        "Sample smaller, enlarge with latent.resize, and sample again.",
+    ),
     "HyperTile": Through(("model",), "HyperTile is not built here; it saves time alone."),
+    "TomePatchModel": Through(("model",), "Token merging is not built here; it saves time alone."),
+    "FluxKVCache": Through(("model",), "What was seen of other images is not kept between steps; it saves time alone."),
 }

@@ -1,10 +1,10 @@
-"""Numbers, texts and choices."""
+"""Numbers and choices."""
 
 from __future__ import annotations
 
 import re
 
-from .base import Made, Part, Row, Rule, Site, Unfit, one, pick
+from .base import Made, Part, Ref, Row, Rule, Site, Unfit, one
 
 
 def switch(site: Site) -> Made:
@@ -18,7 +18,8 @@ def switch(site: Site) -> Made:
 def expression(site: Site) -> Made:
     """A formula of a, b, c, d. Theirs knows more letters and functions."""
     names = sorted(name.split(".")[-1] for name in (*site.node.wires, *site.node.typed) if name.startswith("values."))
-    text = str(site.typed("expression", "a"))
+    text = _MULTIPLE.sub(_as_multiple, str(site.typed("expression", "a")))
+    text = re.sub(r"\bint\b(?=\s*\()", "trunc", text)
     if any(name not in ("a", "b", "c", "d") for name in names) or site.wire("expression"):
         raise Unfit("A formula has the numbers a, b, c and d here.")
     if not _FORMULA.fullmatch(text):
@@ -30,18 +31,46 @@ def expression(site: Site) -> Made:
     return one(part, "number", "integer", "yes")
 
 
-_FORMULA = re.compile(r"(?:[0-9+\-*/%().,<>=!\s]|\b(?:[abcd]|min|max|round|floor|ceil|abs|if|else|and|or|not)\b)*")
+_FORMULA = re.compile(
+    r"(?:[0-9+\-*/%().,<>=!\s]|\b(?:[abcd]|min|max|round|floor|ceil|abs|trunc|sqrt|log2|log10|if|else|and|or|not)\b)*"
+)
+_MULTIPLE = re.compile(r"\b([abcd])\s*&\s*(?:-\s*(\d+)|~\s*(\d+))")
+"""The bits above some are what is a multiple of a power of two."""
 
 
-def concatenate(site: Site) -> Made:
-    """Two texts, typed or over wires, by a template."""
-    if site.wire("delimiter") is not None:
-        raise Unfit("What stands between the texts comes over a wire.")
-    between = str(site.typed("delimiter", "")).replace("{", "{{").replace("}", "}}")
-    part = Part("strings.fill", {"template": f"{{a}}{between}{{b}}"})
-    site.put(part, "a", "string_a")
-    site.put(part, "b", "string_b")
-    return one(part, "text")
+def _as_multiple(found: re.Match[str]) -> str:
+    step = int(found[2]) if found[2] else int(found[3]) + 1
+    return f"({found[1]} // {step} * {step})" if step > 0 and step & (step - 1) == 0 else found[0]
+
+
+def convert(site: Site) -> Made:
+    """A number, text or truth as both kinds of numbers; what is behind the point is cut off of the whole one."""
+    kind = site.kind(site.wire("value"))
+    if kind == "STRING":
+        part = Part("strings.to_number")
+        site.put(part, "text", "value")
+        return one(part, "number", "integer")
+    if kind == "BOOLEAN":
+        part = Part("logic.to_integer")
+        site.put(part, "condition", "value")
+        return one(part, "value", "value")
+    parts = {"": Part("numbers.expression", {"expression": "a"})}
+    site.put(parts[""], "a", "value")
+    if site.takes(1):
+        parts["whole"] = Part("numbers.expression", {"expression": "trunc(a)"}, {"a": Ref("", "number")})
+    return Made(parts, [Ref("", "number"), Ref("whole", "integer") if site.takes(1) else None])
+
+
+def rule_of(rule: str) -> Rule:
+    """Several truths in one."""
+
+    def made(site: Site) -> Made:
+        part = Part("logic.combine", {"rule": rule})
+        for name in sorted(site.node.wires):
+            site.put(part, "conditions", name)
+        return one(part, "value")
+
+    return made
 
 
 def resolution(site: Site) -> Made:
@@ -55,16 +84,11 @@ def resolution(site: Site) -> Made:
     return one(part, "width", "height")
 
 
-def show_text(site: Site) -> Made:
-    """Shows a text and hands it on. Here any node's text is seen where it is made."""
-    name = next(iter(site.node.wires), "")
-    return Made({}, [site.wire(name)])
-
-
 def _first_wired(site: Site) -> Made:
-    """The first input that has a wire."""
+    """The first input that something comes into: what is muted gives nothing."""
     for name in sorted(site.node.wires):
-        return Made({}, [site.wire(name)])
+        if site.live(site.wire(name)):
+            return Made({}, [site.wire(name)])
     return Made({}, [None])
 
 
@@ -72,26 +96,18 @@ def value(kind: str, output: str = "value") -> Rule:
     return Row(f"values.{kind}", {"value": "value"}, (output,))
 
 
-_CASES = pick({"UPPERCASE": "upper", "lowercase": "lower", "Capitalize": "sentence", "Title Case": "title"})
 RULES: dict[str, Rule] = {
     "ComfySwitchNode": switch,
     "ComfyMathExpression": expression,
+    "ComfyNumberConvert": convert,
+    "ComfyAndNode": rule_of("all"),
+    "ComfyOrNode": rule_of("any"),
+    "ComfyNotNode": Row("logic.invert", {"value": "condition"}, ("value",)),
     "ResolutionSelector": resolution,
     "PrimitiveInt": value("integer"),
     "PrimitiveFloat": value("number"),
     "PrimitiveBoolean": value("toggle"),
     "PrimitiveString": value("text", "text"),
     "PrimitiveStringMultiline": value("text", "text"),
-    "StringConcatenate": concatenate,
-    "StringReplace": Row("values.replace", {"string": "text", "find": "find", "replace": "put"}, ("text",)),
-    "StringTrim": Row(
-        "strings.trim",
-        {"string": "text", "mode": ("side", pick({"Both": "both", "Left": "start", "Right": "end"}))},
-        ("text",),
-    ),
-    "CaseConverter": Row("strings.change_case", {"string": "text", "mode": ("case", _CASES)}, ("text",)),
-    "StringLength": Row("strings.measure", {"string": "text"}, ("characters",)),
-    "PreviewAny": show_text,
-    "ShowText|pysssss": show_text,
     "Any Switch (rgthree)": _first_wired,
 }

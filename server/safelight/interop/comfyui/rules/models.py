@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from .base import Made, Part, Ref, Row, Rule, Site, Through, Unfit, named, one, told
 
@@ -79,16 +80,31 @@ def lora(site: Site) -> Made:
     return one(part, "model", "text")
 
 
-def lora_stack(site: Site) -> Made:
+def power_loras(site: Site) -> Made:
     """A stack of LoRAs as rgthree's: objects with on, lora and strength."""
+    found: list[Stacked] = []
+    for value in (*site.node.typed.values(), *site.node.unread):
+        if isinstance(value, dict) and value.get("on") and value.get("lora"):
+            weight = _number(value.get("strength"), 1.0)
+            found.append(Stacked(str(value["lora"]), weight, _number(value.get("strengthTwo"), weight)))
+    return chained(site, found)
+
+
+class Stacked(NamedTuple):
+    """A LoRA of a stack, and its weights in the denoiser and in the text encoder."""
+
+    file: str
+    weight: float
+    text_weight: float
+
+
+def chained(site: Site, found: Iterable[Stacked]) -> Made:
+    """LoRAs one behind the other, on a model and a text encoder."""
     parts: dict[str, Part] = {}
     before: str | None = None
-    for value in (*site.node.typed.values(), *site.node.unread):
-        if not isinstance(value, dict) or not value.get("on") or not value.get("lora"):
-            continue
-        weight = _number(value.get("strength"), 1.0)
-        clip = _number(value.get("strengthTwo"), weight)
-        part = Part("models.apply_lora", {"lora": LORA(value["lora"]), "weight": weight, "text_weight": clip})
+    for each in found:
+        values = {"lora": LORA(each.file), "weight": each.weight, "text_weight": each.text_weight}
+        part = Part("models.apply_lora", values)
         for port, name in (("model", "model"), ("text", "clip")):
             if before is None:
                 site.put(part, port, name)
@@ -99,6 +115,42 @@ def lora_stack(site: Site) -> Made:
     if before is None:
         return Made({}, [site.wire("model"), site.wire("clip")])
     return Made(parts, [Ref(before, "model"), Ref(before, "text")])
+
+
+def stacked(site: Site) -> list[Stacked]:
+    """The LoRAs of the stack that comes in, the first applied first. Raises Unfit for what it does not know."""
+    found: list[Stacked] = []
+    if site.wire("lora_stack") is not None and site.giver(site.wire("lora_stack")) is None:
+        raise Unfit("Its stack of LoRAs comes from outside of the subgraph.")
+    for at in site.upwards("lora_stack"):
+        if at.node.type not in STACKS:
+            raise Unfit(f"The stack of LoRAs of {at.node.type} is not known here.")
+        own: list[Stacked] = []
+        for number in range(1, 51):
+            file = str(at.typed(f"lora_name_{number}", "None") or "None")
+            if file == "None" or str(at.typed(f"switch_{number}", "On")) == "Off":
+                continue
+            if at.node.type == "LoRA Stacker" and number > _number(at.typed("lora_count"), 50):
+                break
+            weight = _number(at.typed(f"model_weight_{number}", at.typed(f"lora_wt_{number}")), 1.0)
+            own.append(Stacked(file, weight, _number(at.typed(f"clip_weight_{number}"), weight)))
+        found = own + found
+    return found
+
+
+STACKS = frozenset({"CR LoRA Stack", "LoRA Stacker"})
+
+
+def applied_stack(site: Site) -> Made:
+    made = chained(site, stacked(site))
+    return Made(made.parts, [*made.outputs, None])
+
+
+def in_stack(site: Site) -> Made:
+    """Taken into what applies the stack."""
+    if set(site.takers()) <= {*STACKS, "CR Apply LoRA Stack", "Efficient Loader"}:
+        return Made({}, [None, None])
+    raise Unfit("What takes its stack of LoRAs is not known here.")
 
 
 def _number(value: Any, otherwise: float) -> float:
@@ -144,7 +196,9 @@ RULES: dict[str, Rule] = {
         {"model": "model", "lora_name": ("lora", LORA), "strength_model": "weight"},
         ("model",),
     ),
-    "Power Lora Loader (rgthree)": lora_stack,
+    "Power Lora Loader (rgthree)": power_loras,
+    "CR Apply LoRA Stack": applied_stack,
+    **dict.fromkeys(STACKS, in_stack),
     "ModelSamplingDiscrete": prediction,
     "ModelSamplingSD3": Through(("model",), _SHIFT),
     "ModelSamplingAuraFlow": Through(("model",), _SHIFT),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .base import Convert, Made, Out, Part, Ref, Row, Rule, Site, TwoWay, Unfit, one, told
+from .base import Convert, Made, Out, Part, Ref, Row, Rule, Site, TwoWay, Unfit, one
 from .conditioning import encode
 from .files import plain
-from .images import METHOD, canny
-from .models import CHECKPOINT, LORA, VAE, checkpoint
+from .images import canny
+from .models import CHECKPOINT, LORA, VAE, checkpoint, stacked
 from .sampling import sample
 
 
@@ -16,20 +16,6 @@ def detector(type: str, **inputs: str | tuple[str, Convert]) -> Rule:
 
 
 safe = TwoWay(lambda value: str(value) == "enable" or value is True, lambda value: "enable" if value else "disable")
-
-
-def image_resize(site: Site) -> Made:
-    """ImageResize+ of the essentials: a size, and what to do with other proportions."""
-    fit = {"stretch": "stretch", "fill / crop": "crop", "pad": "pad"}.get(str(site.typed("method", "stretch")))
-    if fit is None:
-        raise Unfit("It keeps proportions within a size: use image.scale by the longer side.")
-    part = Part("image.resize", {"fit": fit})
-    for name in ("image", "width", "height"):
-        site.put(part, name, name)
-    site.put(part, "method", "interpolation", METHOD)
-    told(site, "method", "width", "height", "interpolation", "condition", "multiple_of")
-    size = Part("image.size", {}, {"image": Ref("", "image")})
-    return Made({"": part, "size": size}, [Ref("", "image"), Ref("size", "width"), Ref("size", "height")])
 
 
 def value(kind: str, name: str, output: str = "value") -> Rule:
@@ -86,6 +72,10 @@ def efficient_loader(site: Site) -> Made:
         site.put(parts["lora"], "weight", "lora_model_strength")
         site.put(parts["lora"], "text_weight", "lora_clip_strength")
         model, text = Ref("lora", "model"), Ref("lora", "text")
+    for number, each in enumerate(stacked(site), 1):
+        values = {"lora": LORA(each.file), "weight": each.weight, "text_weight": each.text_weight}
+        parts[f"stacked_{number}"] = Part("models.apply_lora", values, {"model": model, "text": text})
+        model, text = Ref(f"stacked_{number}", "model"), Ref(f"stacked_{number}", "text")
     skip = site.typed("clip_skip", -1)
     for side in ("positive", "negative"):
         parts[side] = Part("text.encode", {}, {"encoder": text})
@@ -95,14 +85,14 @@ def efficient_loader(site: Site) -> Made:
     parts["latent"] = Part("latent.empty", {}, {"vae": vae})
     for port, name in (("width", "empty_latent_width"), ("height", "empty_latent_height"), ("batch", "batch_size")):
         site.put(parts["latent"], port, name)
-    if site.wire("lora_stack") is not None:
-        site.approximate("Its stack of LoRAs is left out: put models.apply_lora behind the model.")
     made: list[Out] = [model, Ref("positive", "conditioning"), Ref("negative", "conditioning")]
     return Made(parts, [*made, Ref("latent", "latent"), vae, text, None])
 
 
 def efficient_sampler(site: Site) -> Made:
     """A KSampler that decodes as well."""
+    if site.wire("steps") is None and not 0 <= int(site.typed("steps", 20)) <= 10_000:
+        raise Unfit("Its values are those of a version that is not known.")
     made = sample(site)
     if "optional_vae" in site.node.wires:
         made.parts["decode"] = Part("vae.decode", {}, {"latent": Ref("", "latent")})
@@ -128,7 +118,104 @@ def load_video(site: Site) -> Made:
     return Made(parts, [Ref("frames", "image"), Ref("facts", "frames"), None, None])
 
 
-_RESOLUTION = {"resolution": "resolution"}
+def weights(name: str) -> Convert:
+    """The weights for a part of poses where it is looked for."""
+    return lambda value: f"lllyasviel/Annotators/{name}" if safe(value) else ""
+
+
+def load_folder(site: Site) -> Made:
+    """VHS_LoadImages: the images of a folder as one batch."""
+    listed = Part("data.list_folder", {"pattern": "*.*"})
+    site.put(listed, "file", "directory", plain)
+    site.put(listed, "limit", "image_load_cap")
+    for name, usual in (("skip_first_images", 0), ("select_every_nth", 1)):
+        if site.wire(name) or site.typed(name, usual) != usual:
+            site.approximate(f"{name} is left out: lists.slice takes some of them.")
+    if site.takes(1):
+        raise Unfit("Masks of a folder are made from images one by one here.")
+    parts = {"": Part("image.batch", {}, {"images": Ref("one", "image")}), "listed": listed}
+    parts["one"] = Part("image.load", {}, {"file": Ref("listed", "files")})
+    if site.takes(2):
+        parts["count"] = Part("lists.length", {}, {"items": Ref("listed", "files")})
+    return Made(parts, [Ref("", "image"), None, Ref("count", "value") if "count" in parts else None])
+
+
+def florence(site: Site) -> Made:
+    """Florence-2, where it is asked for a text of the whole image."""
+    task = {
+        **{"caption": "<CAPTION>", "detailed_caption": "<DETAILED_CAPTION>", "ocr": "<OCR>"},
+        "more_detailed_caption": "<MORE_DETAILED_CAPTION>",
+    }.get(str(site.typed("task", "caption")))
+    loader = site.giver(site.wire("florence2_model"))
+    if task is None or site.takes(0) or site.takes(1) or site.takes(3) or loader is None:
+        raise Unfit("It is asked for boxes or masks: preprocess.find finds what a text says.")
+    model = Part("reading.load")
+    loader.put(model, "model", "model")
+    part = Part("reading.describe", {"prompt": task}, {"model": Ref("model", "model")})
+    site.put(part, "image", "image")
+    site.put(part, "length", "max_new_tokens", lambda value: min(2048, max(1, int(value))))
+    first = Part("values.pick", {"index": 0}, {"items": Ref("", "texts")})
+    return Made({"": part, "model": model, "first": first}, [None, None, Ref("first", "value"), None])
+
+
+def in_florence(site: Site) -> Made:
+    if set(site.takers()) <= {"Florence2Run"}:
+        return Made({}, [None])
+    raise Unfit("What takes it is not known here.")
+
+
+def pixel_perfect(site: Site) -> Made:
+    """The resolution that a hint needs so that it is not scaled again: its shorter side as it will be."""
+    size = Part("image.size")
+    site.put(size, "image", "original_image")
+    inner = str(site.typed("resize_mode", "Just Resize")) == "Resize and Fill"
+    text = f"round({'min' if inner else 'max'}(d / b, c / a) * min(a, b))"
+    part = Part("numbers.expression", {"expression": text}, {"a": Ref("size", "width"), "b": Ref("size", "height")})
+    site.put(part, "c", "image_gen_width")
+    site.put(part, "d", "image_gen_height")
+    return Made({"": part, "size": size}, [Ref("", "integer")])
+
+
+_RESOLUTION: dict[str, str | tuple[str, Convert]] = {"resolution": "resolution"}
+_POSE: dict[str, str | tuple[str, Convert]] = {
+    **_RESOLUTION,
+    "detect_body": ("body", safe),
+    "detect_hand": ("hands", weights("hand_pose_model.pth")),
+    "detect_face": ("face", weights("facenet.pth")),
+}
+
+
+def pose(site: Site) -> Made:
+    if site.takes(1):
+        raise Unfit("Its poses are JSON of another kind: use preprocess.openpose.")
+    part = Part("preprocess.openpose")
+    site.put(part, "image", "image")
+    for name, ours in _POSE.items():
+        port, convert = ours if isinstance(ours, tuple) else (ours, None)
+        site.put(part, port, name, convert)
+    site.approximate("Poses are found by OpenPose's network here, not by DWPose's.")
+    return one(part, "image", None)
+
+
+def scribble(site: Site) -> Made:
+    part = Part("preprocess.hed", {"scribble": True})
+    site.put(part, "image", "image")
+    site.put(part, "safe", "safe", safe)
+    site.put(part, "resolution", "resolution")
+    return one(part, "image")
+
+
+def any_of_them(site: Site) -> Made:
+    """A node that is any preprocessor, by its name."""
+    name = str(site.typed("preprocessor", "none"))
+    if name == "none":
+        return Made({}, [site.wire("image")])
+    rule = RULES.get(name)
+    if rule is None or name == "AIO_Preprocessor" or site.wire("preprocessor"):
+        raise Unfit(f"There is no preprocessor {name!r} here.")
+    return rule(site)
+
+
 RULES: dict[str, Rule] = {
     "CannyEdgePreprocessor": canny,
     "HEDPreprocessor": detector("preprocess.hed", safe=("safe", safe), **_RESOLUTION),
@@ -143,11 +230,16 @@ RULES: dict[str, Rule] = {
     "DepthAnythingPreprocessor": detector("preprocess.depth"),
     "DepthAnythingV2Preprocessor": detector("preprocess.depth"),
     "BAE-NormalMapPreprocessor": detector("preprocess.normal_bae", **_RESOLUTION),
-    "OpenposePreprocessor": detector("preprocess.openpose", **_RESOLUTION),
+    "OpenposePreprocessor": detector("preprocess.openpose", **_POSE),
+    "DWPreprocessor": pose,
+    "AIO_Preprocessor": any_of_them,
+    "FakeScribblePreprocessor": scribble,
+    "MediaPipe-FaceMeshPreprocessor": detector(
+        "preprocess.mediapipe_face", max_faces="faces", min_confidence="confidence", **_RESOLUTION
+    ),
     "ShufflePreprocessor": detector("preprocess.shuffle", seed="seed", **_RESOLUTION),
     "TEEDPreprocessor": detector("preprocess.teed", **_RESOLUTION),
     "AnyLineArtPreprocessor_aux": detector("preprocess.anyline", **_RESOLUTION),
-    "ImageResize+": image_resize,
     "JWImageResizeByLongerSide": longer_side("size"),
     "ImpactImageBatchToImageList": Row("image.split", {"image": "image"}, ("images",)),
     "ImageListToImageBatch": Row("image.batch", {"images": "images"}, ("image",)),
@@ -167,6 +259,12 @@ RULES: dict[str, Rule] = {
     "Efficient Loader": efficient_loader,
     "KSampler (Efficient)": efficient_sampler,
     "CheckpointLoaderSimpleWithNoiseSelect": checkpoint,
+    "smZ CLIPTextEncode": encode(),
+    "VHS_LoadImages": load_folder,
+    "VHS_LoadImagesPath": load_folder,
+    "Florence2Run": florence,
+    "DownloadAndLoadFlorence2Model": in_florence,
+    "PixelPerfectResolution": pixel_perfect,
     "VHS_LoadVideo": load_video,
     "VHS_LoadVideoPath": load_video,
     "GetImageSize+": Row("image.size", {"image": "image"}, ("width", "height", "batch")),

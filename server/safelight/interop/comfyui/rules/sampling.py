@@ -49,6 +49,7 @@ _CLASSES = {
 _FLOW = (
     *("ModelSamplingSD3", "ModelSamplingFlux", "ModelSamplingAuraFlow", "EmptySD3LatentImage", "FluxGuidance"),
     *("EmptyFlux2LatentImage", "EmptyHunyuanLatentVideo", "Wan22ImageToVideoLatent", "WanImageToVideo"),
+    *("LTXVConditioning", "LTXVImgToVideo", "WanFirstLastFrameToVideo"),
     *("Flux2Scheduler", "EmptyLTXVLatentVideo", "TextEncodeQwenImageEdit", "TextEncodeQwenImageEditPlus"),
 )
 """Nodes that stand beside models that predict a flow alone: those have a sampler and noise levels of their own."""
@@ -328,6 +329,9 @@ RULES: dict[str, Rule] = {
     "RescaleCFG": on_model,
     **dict.fromkeys((*_SKIPPED, "PerturbedAttentionGuidance"), on_model),
     "CFGNorm": Through(("model",), "Qwen-Image keeps the norm of its guidance by itself; other models do not."),
+    "SkipLayerGuidanceDiTSimple": Through(
+        ("model",), "What is led away from is predicted with all layers here; sampling.guider leaves some out (slg)."
+    ),
     **dict.fromkeys(_WHOLE, levels),
     "KarrasScheduler": curve("karras"),
     "ExponentialScheduler": curve("exponential"),

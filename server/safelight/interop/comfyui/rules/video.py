@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Made, Part, Ref, Row, Rule, Site, pick, saved_as, told
+from .base import Made, Part, Ref, Row, Rule, Site, Unfit, one, pick, saved_as, told
 from .files import plain
 
 
@@ -37,6 +37,20 @@ def components(site: Site) -> Made:
     return Made({"": frames, "facts": facts}, [Ref("", "image"), None, Ref("facts", "fps")])
 
 
+_FRAMES = (("first", "start_image"), ("last", "end_image"), ("first", "image"))
+
+
+def video_latent(site: Site) -> Made:
+    """Wan 2.2's latent of a video: with a first frame, it changes the prompts here, which do not pass it."""
+    if site.wire("start_image") is not None:
+        raise Unfit("A first frame stands between the prompts and the sampler here: use guide.frames.")
+    empty = Part("latent.empty_video")
+    site.put(empty, "vae", "vae")
+    for port, name in (("width", "width"), ("height", "height"), ("frames", "length")):
+        site.put(empty, port, name)
+    return one(empty, "latent")
+
+
 def image_to_video(site: Site) -> Made:
     """An empty latent that begins with an image, which the prompt tells the model of."""
     empty = Part("latent.empty_video")
@@ -45,8 +59,8 @@ def image_to_video(site: Site) -> Made:
         site.put(empty, port, name)
     parts = {"": empty}
     first = Ref("", "latent")
-    given: list[tuple[str, str]] = [("first", "start_image"), ("last", "end_image")]
-    if not any(site.wire(name) for _, name in given):
+    given = [(port, name) for port, name in _FRAMES if site.wire(name)]
+    if not given:
         return Made(parts, [site.wire("positive"), site.wire("negative"), first])
     outputs: list[Ref] = []
     for side in ("positive", "negative"):
@@ -80,4 +94,6 @@ RULES: dict[str, Rule] = {
     "VHS_VideoCombine": combine,
     "WanImageToVideo": image_to_video,
     "WanFirstLastFrameToVideo": image_to_video,
+    "LTXVImgToVideo": image_to_video,
+    "Wan22ImageToVideoLatent": video_latent,
 }
