@@ -186,15 +186,20 @@ def named(folder: str) -> Convert:
     return convert
 
 
-def pick(choices: Mapping[str, Any], others: str = "") -> Convert:
+@dataclass(frozen=True)
+class Pick:
     """Of a table. Where it lacks the value: `others` is told of it, and nothing is set."""
 
-    def convert(value: Any) -> Any:
-        if str(value) in choices:
-            return choices[str(value)]
-        raise Unfit(others or f"{value!r} is not known; what is set by default is taken.")
+    choices: Mapping[str, Any]
+    others: str = ""
 
-    return convert
+    def __call__(self, value: Any) -> Any:
+        if str(value) in self.choices:
+            return self.choices[str(value)]
+        raise Unfit(self.others or f"{value!r} is not known; what is set by default is taken.")
+
+
+pick = Pick
 
 
 def hex_color(value: Any) -> str:
