@@ -27,12 +27,15 @@ _KINDS = {"image/jpeg": 1, "image/png": 2}
 
 @dataclass
 class Told:
-    """What a client was told of one of its prompts. `states` are progress by node, as ComfyUI sends it whole."""
+    """What a client was told of one of its prompts. `states` are progress by node, as ComfyUI sends it whole, `cached`
+    the nodes that are still to be told as known from before, `begun` whether any have been."""
 
     posted: Posted
     kinds: dict[str, str]
     states: dict[str, dict[str, Any]] = field(default_factory=dict)
     node: str | None = None
+    cached: list[str] = field(default_factory=list)
+    begun: bool = False
 
     @classmethod
     def of(cls, posted: Posted) -> Told:
@@ -53,9 +56,9 @@ class Told:
         """The messages for an event of the run."""
         if isinstance(event, RunStarted):
             self.states.clear()
-            self.node = None
-            about = {"prompt_id": self.id, "timestamp": _now()}
-            return [("execution_start", about), ("execution_cached", {"nodes": [], **about})]
+            self.cached.clear()
+            self.node, self.begun = None, False
+            return [("execution_start", {"prompt_id": self.id, "timestamp": _now()})]
         owner = self.owner(getattr(event, "node", ""))
         if owner is None:
             return []
@@ -75,18 +78,25 @@ class Told:
         if self.node == owner:
             return []
         self.node = owner
-        return [self.progress_state(), self.executing(owner)]
+        return [*self.known(), self.progress_state(), self.executing(owner)]
 
     def _finished(self, owner: str, event: NodeFinished) -> list[Message]:
         self.mark(owner, running=False)
-        told: list[Message] = []
         if event.cached:
-            told.append(("execution_cached", {"nodes": [owner], "prompt_id": self.id, "timestamp": _now()}))
-        if event.files:
-            output = listed(map(of_file, event.files), self.kinds.get(owner, ""))
-            about = {"node": owner, "display_node": owner, "output": output, "prompt_id": self.id}
-            told.append(("executed", about))
-        return told
+            self.cached.append(owner)
+        if not event.files:
+            return []
+        output = listed(map(of_file, event.files), self.kinds.get(owner, ""))
+        about = {"node": owner, "display_node": owner, "output": output, "prompt_id": self.id}
+        return [*self.known(), ("executed", about)]
+
+    def known(self) -> list[Message]:
+        """The nodes that were cached, together: clients look whether all that they wait for is among them. Told once,
+        even if there are none, and again for those that come later."""
+        if self.begun and not self.cached:
+            return []
+        nodes, self.cached, self.begun = list(dict.fromkeys(self.cached)), [], True
+        return [("execution_cached", {"nodes": nodes, "prompt_id": self.id, "timestamp": _now()})]
 
     def sent_files(self, event: object) -> tuple[str, tuple[File, ...]]:
         """The images that go to the client as they are, and the node that sends them."""

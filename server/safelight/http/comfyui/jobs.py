@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -24,6 +26,10 @@ _STATUS: dict[RunState, str] = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
+_ORDERS: dict[str, Callable[[Posted], float]] = {
+    "created_at": lambda posted: posted.run.created,
+    "execution_duration": lambda posted: posted.run.seconds or 0.0,
+}
 _MOST = 1 << 53
 
 
@@ -33,28 +39,20 @@ async def jobs(state: State, request: web.Request) -> web.Response:
     unknown = [status for status in wanted if status not in _STATUS.values()]
     if unknown:
         raise Refused(400, "bad_request", f"There is no status {unknown[0][:50]!r}.", f"There are: {_names()}.")
-    order = _one_of(query.get("sort_by", "created_at"), "sort_by", "created_at", "execution_duration")
+    order = _one_of(query.get("sort_by", "created_at"), "sort_by", *_ORDERS)
     way = _one_of(query.get("sort_order", "desc"), "sort_order", "desc", "asc")
     limit, offset = _count(query.get("limit"), "limit", 1), _count(query.get("offset"), "offset", 0) or 0
-    found = await state.host.database.read(prompts.every)
-    found = [one for one in found if not wanted or _STATUS[one.run.status] in wanted]
-    if "workflow_id" in query:
-        found = [one for one in found if _workflow(one) == query["workflow_id"]]
-    found.sort(
-        key=lambda one: one.run.created if order == "created_at" else one.run.seconds or 0.0, reverse=way == "desc"
-    )
-    page = found[offset : None if limit is None else offset + limit]
-    return answer(
-        {
-            "jobs": [_job(one) for one in page],
-            "pagination": {
-                "offset": offset,
-                "limit": limit,
-                "total": len(found),
-                "has_more": offset + len(page) < len(found),
-            },
-        }
-    )
+
+    def listed(connection: sqlite3.Connection) -> web.Response:
+        found = [one for one in prompts.every(connection) if not wanted or _STATUS[one.run.status] in wanted]
+        if "workflow_id" in query:
+            found = [one for one in found if _workflow(one) == query["workflow_id"]]
+        found.sort(key=_ORDERS[order], reverse=way == "desc")
+        page = found[offset : None if limit is None else offset + limit]
+        about = {"offset": offset, "limit": limit, "total": len(found), "has_more": offset + len(page) < len(found)}
+        return answer({"jobs": [_job(one) for one in page], "pagination": about})
+
+    return await state.host.database.read(listed)
 
 
 async def job(state: State, request: web.Request) -> web.Response:

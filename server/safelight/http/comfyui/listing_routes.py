@@ -12,6 +12,7 @@ from safelight.app import Studio
 from safelight.host.workers import library_versions
 from safelight.models.hardware import free_memory, total_memory
 from safelight.models.headers import read_header
+from safelight.protocol.records import Device
 from safelight.sdk.problem import ProblemError
 
 from ..problems import Refused
@@ -103,6 +104,8 @@ async def features(state: State, request: web.Request) -> web.Response:
 async def system(state: State, request: web.Request) -> web.Response:
     del request
     libraries = await asyncio.to_thread(library_versions)
+    # Before the first worker is warm it is not known what it computes on, and clients look for one at least.
+    found = state.host.pool.devices() or [Device(name="cpu", kind="cpu")]
     devices = [
         {
             "name": device.name,
@@ -113,7 +116,7 @@ async def system(state: State, request: web.Request) -> web.Response:
             "torch_vram_total": 0,
             "torch_vram_free": 0,
         }
-        for place, device in enumerate(state.host.pool.devices())
+        for place, device in enumerate(found)
     ]
     about = {
         "os": platform.system().lower(),

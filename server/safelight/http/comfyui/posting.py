@@ -23,12 +23,10 @@ from ..problems import Refused
 from ..routing import decode_json
 from ..state import State
 from .answers import Body, answer, read, told
-from .models import placed, shelves, unplaced
 from .owners import above, owners
 
 _SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 """Of `extra_data`, for paid services: never kept."""
-_SCAN_PATIENCE = 60.0
 _ID_CHARACTERS = 100
 _TYPES = {
     "missing_input": "required_input_missing",
@@ -36,7 +34,9 @@ _TYPES = {
     "not_a_choice": "value_not_in_list",
     "file_missing": "value_not_in_list",
     "bad_value": "invalid_input_type",
+    "wrong_type": "invalid_input_type",
     "type_mismatch": "return_type_mismatch",
+    "no_output": "prompt_no_outputs",
     "nothing_to_run": "prompt_no_outputs",
 }
 """What ComfyUI calls some of our problems."""
@@ -69,10 +69,6 @@ async def post(state: State, request: web.Request) -> web.Response:
     prompt = _nodes(body)
     graphs = state.host.graphs
     made = await graphs.call(lambda studio: _translated(studio, prompt))
-    missing = await graphs.call(lambda studio: unplaced(studio, made.document))
-    if missing:
-        known = shelves(await state.host.models.look(_SCAN_PATIENCE))
-        made = made._replace(document=placed(made.document, missing, known))
     if made.unknown:
         return _invalid(made.unknown, prompt, made, "missing_node_type")
     try:
@@ -87,7 +83,7 @@ async def post(state: State, request: web.Request) -> web.Response:
 def _nodes(body: PromptBody) -> dict[str, Any]:
     """The nodes of a prompt. Raises Refused for what is none."""
     if bytes(body.prompt) == b"null":
-        raise Refused(400, "no_prompt", "There is no prompt.", 'Send {"prompt": {id: {class_type, inputs}}}.')
+        raise Refused(400, "invalid_prompt", "There is no prompt.", 'Send {"prompt": {id: {class_type, inputs}}}.')
     prompt = decode_json(bytes(body.prompt), dict[str, Any])
     depth_of(prompt)
     for name, node in prompt.items():

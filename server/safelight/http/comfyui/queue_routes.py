@@ -109,8 +109,10 @@ async def _cancel(host: Host, runs: Sequence[Run]) -> int:
 async def history(state: State, request: web.Request) -> web.Response:
     limit, offset = (_number(request, name) for name in ("max_items", "offset"))
     limit = None if limit is not None and limit < 0 else limit
-    found = await state.host.database.read(lambda connection: prompts.ended(connection, limit, offset))
-    return answer({one.id: entry(one) for one in found})
+    # Thousands of entries are made into text in the thread that reads them.
+    return await state.host.database.read(
+        lambda connection: answer({one.id: entry(one) for one in prompts.ended(connection, limit, offset)})
+    )
 
 
 async def history_of(state: State, request: web.Request) -> web.Response:

@@ -158,6 +158,8 @@ class _Client:
         over: list[Message] = []
         if run.attempts:  # one that was taken out of the queue has not begun
             (posted,) = await self._host.database.read(lambda c: prompts.find(c, [run.id])) or (None,)
+            if told is not None:
+                over += told.known()
             if posted is not None and (told is not None or run.status == "cancelled"):
                 over.append(end(posted))
         for message in (*over, frames.status(remaining(self._host))):
