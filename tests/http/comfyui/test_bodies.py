@@ -103,7 +103,7 @@ def test_what_there_is(client: Client) -> None:
     sampler = told["KSampler"]
     assert sampler["input_order"]["required"][:2] == ["model", "seed"] and sampler["output"] == ["LATENT"]
     assert "dpmpp_2m" in sampler["input"]["required"]["sampler_name"][0]
-    assert sampler["input"]["required"]["steps"] == ["INT", {"default": 20}]
+    assert sampler["input"]["required"]["steps"] == ["INT", {"default": 20, "min": 0, "max": 150}]
     assert told["SaveImage"]["output_node"] and not sampler["output_node"]
     assert client.get("/object_info/KSampler") == {"KSampler": sampler}
     assert client.get("/object_info/Made Up".replace(" ", "%20")) == {}

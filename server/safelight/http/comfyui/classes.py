@@ -6,7 +6,7 @@ folder it names, and an input is optional where ours is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from safelight.interop.comfyui import classes
@@ -22,7 +22,8 @@ from safelight.sdk.widgets import FilePick, ModelPick, Slider
 
 _PROBE = "probe_of_"
 _METHODS = {"sampler_name": SAMPLERS, "scheduler": SCHEDULERS}
-_WHOLE = 1 << 63
+_TYPED = ("INT", "FLOAT", "STRING", "BOOLEAN")
+_MOST_SEEDS = 1 << 63
 
 
 class Offered:
@@ -51,7 +52,9 @@ class _Class:
         self._known = known
         self._catalogue = catalogue
         self._offered = offered
-        made = self._made(with_choices=True) or self._made(with_choices=False) or Made()
+        # A rule may refuse what is linked or named oddly: then less of it is.
+        tries = ({"COMBO", *_TYPED}, {"COMBO"}, set[str]())
+        made = next((made for given in tries if (made := self._made(given)) is not None), Made())
         self._parts = list(made.parts.values())
         self._ports = self._found()
 
@@ -77,8 +80,10 @@ class _Class:
             ),
         }
 
-    def _made(self, *, with_choices: bool) -> Made | None:
-        """What becomes of a node of the class whose inputs are all linked or, where they are chosen, named."""
+    def _made(self, given: Collection[str]) -> Made | None:
+        """What becomes of a node of the class whose sockets are linked, and its values of the `given` types, too; what
+        is chosen is named.
+        """
         node = ForeignNode(
             "node",
             self._name,
@@ -87,9 +92,9 @@ class _Class:
         )
         for place, one in enumerate(self._known.inputs):
             if one.type == "COMBO":
-                if with_choices:
+                if one.type in given:
                     node.typed[one.name] = _PROBE + str(place)
-            elif not one.widget:
+            elif not one.widget or one.type in given:
                 node.wires[one.name] = Wire("giver", place)
         graph = ForeignGraph(nodes={"node": node, "giver": ForeignNode("giver", "giver")})
         try:
@@ -123,11 +128,13 @@ class _Class:
         options: dict[str, Any] = {} if one.default is None else {"default": one.default}
         if one.type == "COMBO":
             return [self._choices(one), options]
-        port = self._row_port(one)
-        if port is not None and isinstance(port.widget, Slider):
-            options |= {"min": port.widget.min, "max": port.widget.max}
+        port, _ = self._ports.get(one.name, (None, None))
+        bounds = port.widget if port is not None and isinstance(port.widget, Slider) else None
+        # A default that lies outside is made smaller on its way.
+        if bounds is not None and (one.default is None or bounds.min <= one.default <= bounds.max):
+            options |= {"min": bounds.min, "max": bounds.max}
         elif one.type == "INT" and one.name in ("seed", "noise_seed"):
-            options |= {"min": 0, "max": _WHOLE - 1}
+            options |= {"min": 0, "max": _MOST_SEEDS - 1}
         if one.type == "STRING" and one.name in ("text", "prompt"):
             options["multiline"] = True
         return [one.type, options]
@@ -147,9 +154,3 @@ class _Class:
         if isinstance(given, tuple) and isinstance(given[1], Pick):
             return list(given[1].choices)
         return list(_METHODS.get(one.name, ()))
-
-    def _row_port(self, one: ClassInput) -> InputSpec | None:
-        """The port of a value that is taken as it is."""
-        rule = rules()[self._name]
-        given = rule.inputs.get(one.name) if isinstance(rule, Row) else None
-        return self._specs(self._parts[0]).get(given) if isinstance(given, str) and self._parts else None

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+import msgspec
+
 from safelight.host.queue.prompts import Posted
 from safelight.sdk.problem import Problem, errors
 from safelight.sdk.values import File
@@ -137,8 +139,6 @@ def _failure(problem: Problem | None) -> dict[str, Any]:
 
 def classes(posted: Posted) -> dict[str, str]:
     """The class of each node."""
-    import msgspec
-
     nodes = msgspec.json.decode(posted.prompt.prompt, type=dict[str, dict[str, Any]])
     return {name: str(node.get("class_type", "")) for name, node in nodes.items()}
 

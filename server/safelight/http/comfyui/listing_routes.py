@@ -9,6 +9,7 @@ from pathlib import Path
 from aiohttp import web
 
 from safelight.app import Studio
+from safelight.host.uploads import MAX_BYTES
 from safelight.host.workers import library_versions
 from safelight.models.hardware import free_memory, total_memory
 from safelight.models.headers import read_header
@@ -16,14 +17,13 @@ from safelight.protocol.records import Device
 from safelight.sdk.problem import ProblemError
 
 from ..problems import Refused
-from ..routing import JSON_BYTES
 from ..state import State
 from ..system_routes import version
 from .answers import answer
 from .classes import Offered, object_info
 from .models import shelves
 
-FEATURES = {"supports_preview_metadata": True, "max_upload_size": JSON_BYTES}
+FEATURES = {"supports_preview_metadata": True, "max_upload_size": MAX_BYTES}
 _LEVEL = "0.8.0"
 """The ComfyUI whose API this is."""
 _SCAN_PATIENCE = 60.0

@@ -87,17 +87,21 @@ class _Client:
             self._first = False
 
     async def write(self) -> None:
-        with contextlib.suppress(ConnectionError):
-            await self._say(frames.status(remaining(self._host), self._name))
-            await self._catch_up()
-            while True:
-                batch, images = await self._listener.next()
-                if batch is None and not images:
-                    break
-                for event in _events.decode(batch) if batch is not None else ():
-                    await self._tell(event.data)
-                for one in images:
-                    await self._show(one)
+        """Tells until the client is gone or the server ends. Whatever else ends it closes the connection, too: a client
+        must not wait for what will not come."""
+        try:
+            with contextlib.suppress(ConnectionError):
+                await self._say(frames.status(remaining(self._host), self._name))
+                await self._catch_up()
+                while True:
+                    batch, images = await self._listener.next()
+                    if batch is None and not images:
+                        break
+                    for event in _events.decode(batch) if batch is not None else ():
+                        await self._tell(event.data)
+                    for one in images:
+                        await self._show(one)
+        finally:
             await self._socket.close(code=1001, message=b"the server ends")
 
     async def _catch_up(self) -> None:
