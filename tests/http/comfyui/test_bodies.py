@@ -116,6 +116,7 @@ def test_what_there_is(client: Client) -> None:
     assert client.get("/features")["supports_preview_metadata"] is True
 
 
+@pytest.mark.slow
 def test_models_are_named_as_their_folder_has_them(tmp_path: Path) -> None:
     """A checkpoint below `checkpoints` goes by its name there, and what it says of itself can be read."""
     import numpy
@@ -139,6 +140,7 @@ def test_models_are_named_as_their_folder_has_them(tmp_path: Path) -> None:
         assert "mine.safetensors" in choices
 
 
+@pytest.mark.slow
 def test_a_token_is_asked_for_and_a_password_may_be_it(tmp_path: Path, apple: bytes) -> None:
     with serving(tmp_path / "home", "--comfyui-api", "--token", "sesame", pack=False) as server:
         for address in ("/prompt", "/api/queue", "/ws?clientId=a", "/view?filename=a.png"):

@@ -17,6 +17,7 @@ from clients import installed, npm_installed
 from comfyui_client import Client, our_image, pixels, png, prompt
 from serving import Server, serving
 
+pytestmark = pytest.mark.slow
 SCRIPTS = Path(__file__).parent / "scripts"
 TOKEN = "sesame"
 

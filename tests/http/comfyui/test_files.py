@@ -31,6 +31,24 @@ def test_image_to_image_on_an_upload(comfyui: Server, client: Client, apple: byt
     assert client.files(other)["9"] == [image]
 
 
+def test_what_was_made_is_the_beginning_of_the_next(client: Client) -> None:
+    nodes = prompt() | {"10": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}}
+    first, _ = client.run(nodes)
+    outputs = client.get(f"/history/{first}")[first]["outputs"]
+    (saved,), (shown,) = (outputs[node]["images"] for node in ("9", "10"))
+    images: list[bytes] = []
+    for name in (f"{saved['subfolder']}/{saved['filename']} [output]", f"{shown['filename']} [temp]"):
+        made, _ = client.run(image_to_image(name))
+        assert client.get(f"/history/{made}")[made]["prompt"][2]["12"]["inputs"]["image"] == name, "as it was posted"
+        images.append(pixels(client.files(made)["9"][0]))
+    assert images[0] == images[1] != pixels(client.view(**saved))
+    for name in ("nothing.png [output]", f"{'0' * 40}.png [temp]", "../server.sqlite [output]"):
+        status, answer = client.call("POST", "/prompt", {"prompt": image_to_image(name)})
+        assert status == 400 and set(answer["node_errors"]) == {"12"}, answer
+    nodes["6"]["inputs"]["text"] = "a sign that says [output]"
+    assert client.files(client.run(nodes)[0])["9"]
+
+
 def test_uploads_keep_what_is_there_unless_they_are_to_replace_it(client: Client) -> None:
     red, blue = png(), png((20, 30, 200))
     names = [client.upload("/api/upload/image", "twice.png", data)[1]["name"] for data in (red, blue, red)]

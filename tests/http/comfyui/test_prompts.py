@@ -102,6 +102,7 @@ def test_images_come_over_the_websocket(client: Client, apple: bytes) -> None:
         assert now[-1] == "9", "scripts take the images of the node that is executing"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_metadata", [False, True])
 def test_previews_come_to_those_who_ask(client: Client, with_metadata: bool) -> None:
     nodes = prompt(seed=20 + with_metadata, **LONG)
@@ -123,6 +124,7 @@ def test_previews_come_to_those_who_ask(client: Client, with_metadata: bool) -> 
         assert any(is_frame(frame, "feature_flags", supports_preview_metadata=True) for frame in frames)
 
 
+@pytest.mark.slow
 def test_three_are_queued_one_is_deleted_one_interrupted(client: Client) -> None:
     async def work() -> tuple[list[str], dict[str, Any], list[Frame], list[Frame]]:
         async with client.listening() as socket:
@@ -178,6 +180,7 @@ def test_numbers_order_the_queue_and_ids_make_requests_repeatable(client: Client
     assert client.call("POST", f"/api/jobs/{running}/cancel") == (200, {"cancelled": False})
 
 
+@pytest.mark.slow
 def test_a_client_that_comes_back_is_told_where_its_prompt_stands(client: Client) -> None:
     async def work() -> list[Frame]:
         async with client.listening() as socket:
@@ -237,6 +240,7 @@ def test_only_what_is_wanted_runs(client: Client) -> None:
     assert set(client.files(made)) == {"10"}
 
 
+@pytest.mark.slow
 def test_the_history_outlives_the_server_and_can_be_cleared(tmp_path: Path) -> None:
     home = tmp_path / "home"
     nodes = prompt() | {"10": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}}

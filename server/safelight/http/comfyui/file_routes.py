@@ -34,7 +34,7 @@ _PATIENCE = (0.0, 0.1, 0.3, 0.6)
 async def view(state: State, request: web.Request) -> web.StreamResponse:
     """A file of a folder; what was shown without being saved is in `temp`, by its digest."""
     name, folder = annotated(request.query.get("filename", ""), request.query.get("type", "output"))
-    source = await _source(state, name, request.query.get("subfolder", ""), folder)
+    source = await found_source(state, name, request.query.get("subfolder", ""), folder)
     if "preview" in request.query or request.query.get("channel", "rgba") != "rgba":
         preview, channel = request.query.get("preview"), request.query.get("channel", "rgba")
         source = await asyncio.to_thread(_changed, source, preview, channel)
@@ -53,7 +53,8 @@ def annotated(name: str, folder: str) -> tuple[str, str]:
     return name, folder
 
 
-async def _source(state: State, name: str, below: str, folder: str) -> Bytes:
+async def found_source(state: State, name: str, below: str, folder: str) -> Bytes:
+    """The bytes of a file. Raises Refused for what is not there, or lies outside of the folder."""
     parts = name.split("/")
     if not name or name.startswith("/") or ".." in parts:
         raise Refused(400, "bad_path", f"{name[:200]!r} is not the name of a file.")
@@ -128,7 +129,7 @@ async def upload_mask(state: State, request: web.Request) -> web.Response:
     form = await _form(state, request)
     original = form.reference("original_ref")
     name, folder = annotated(original.filename, original.type)
-    source = await _source(state, name, original.subfolder, folder)
+    source = await found_source(state, name, original.subfolder, folder)
     data = await asyncio.to_thread(_masked, source, form.data)
     return await _kept(state, str(PurePosixPath(_name(form)).with_suffix(".png")), data, replace=False)
 
@@ -173,12 +174,18 @@ def _name(form: Form) -> str:
 
 
 async def _kept(state: State, name: str, data: bytes, *, replace: bool) -> web.Response:
+    path = PurePosixPath((await keep(state, name, data, replace=replace)).name)
+    below = path.parent.as_posix()
+    return answer({"name": path.name, "subfolder": "" if below == "." else below, "type": "input"})
+
+
+async def keep(state: State, name: str, data: bytes, *, replace: bool = False) -> Found:
+    """Puts a file into the input folder."""
+
     def work() -> tuple[Found, bool]:
         return state.folders.store(accept(name, data, state.folders.media), replace=replace)
 
     found, new = await asyncio.to_thread(work)
     if new:
         state.host.publish(FileChanged(folder="input", name=found.name))
-    path = PurePosixPath(found.name)
-    below = path.parent.as_posix()
-    return answer({"name": path.name, "subfolder": "" if below == "." else below, "type": "input"})
+    return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,6 +25,7 @@ from ..problems import Refused
 from ..routing import decode_json
 from ..state import State
 from .answers import Body, answer, read, told
+from .file_routes import annotated, found_source, keep
 from .owners import above, owners
 
 _SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
@@ -33,6 +36,7 @@ _TYPES = {
     "model_missing": "value_not_in_list",
     "not_a_choice": "value_not_in_list",
     "file_missing": "value_not_in_list",
+    "blob_missing": "value_not_in_list",
     "bad_value": "invalid_input_type",
     "wrong_type": "invalid_input_type",
     "type_mismatch": "return_type_mismatch",
@@ -63,12 +67,21 @@ class Translated(NamedTuple):
     outputs: tuple[str, ...]
     unknown: list[Problem]
 
+    @classmethod
+    def none(cls, prompt: Mapping[str, Any]) -> Translated:
+        """Before anything is known of it: a problem names its nodes as they are."""
+        return cls(Document(), {name: name for name in prompt}, (), [])
+
 
 async def post(state: State, request: web.Request) -> web.Response:
     body = await read(request, PromptBody)
     prompt = _nodes(body)
     graphs = state.host.graphs
-    made = await graphs.call(lambda studio: _translated(studio, prompt))
+    try:
+        nodes = await _with_files(state, prompt)
+    except ProblemError as error:
+        return _invalid(errors(error.problems), prompt, Translated.none(prompt))
+    made = await graphs.call(lambda studio: _translated(studio, nodes))
     if made.unknown:
         return _invalid(made.unknown, prompt, made, "missing_node_type")
     try:
@@ -93,6 +106,26 @@ def _nodes(body: PromptBody) -> dict[str, Any]:
     if body.prompt_id is not None and not 0 < len(body.prompt_id) <= _ID_CHARACTERS:
         raise Refused(400, "bad_request", f"A prompt_id has 1 to {_ID_CHARACTERS} characters.")
     return prompt
+
+
+async def _with_files(state: State, prompt: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The prompt with copies in the input folder in the place of files that are named out of the others, as in
+    `folder/it_00001_.png [output]`: runs read nothing else."""
+    changed: dict[str, Any] = {}
+    for name, node in prompt.items():
+        inputs = node.get("inputs") if node["class_type"].startswith("Load") else None  # and no text that ends so
+        for key, value in inputs.items() if isinstance(inputs, dict) else ():
+            if isinstance(value, str) and value.endswith((" [output]", " [temp]")):
+                path, folder = annotated(value, "input")
+                try:
+                    source = await found_source(state, path, "", folder)
+                    data = await asyncio.to_thread(lambda source=source: source.open().read())
+                    kept = await keep(state, f"from_{folder}/{PurePosixPath(path).name}", data)
+                except ProblemError as error:
+                    raise ProblemError(problem.at(name) for problem in error.problems) from None
+                before = changed.get(name, node)
+                changed[name] = {**before, "inputs": {**before["inputs"], key: kept.name}}
+    return {**prompt, **changed} if changed else prompt
 
 
 def _translated(studio: Studio, prompt: Mapping[str, Any]) -> Translated:
