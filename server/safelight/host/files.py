@@ -55,6 +55,11 @@ class Bytes:
 
         return io.BytesIO(self.data) if self.path is None else self.path.open("rb")
 
+    def read(self) -> bytes:
+        """All of it. Raises OSError when the file is gone by now."""
+        with self.open() as file:
+            return file.read()
+
 
 class Folders:
     """Files by folder and name, with no way out of the folders, and by digest."""

@@ -119,7 +119,7 @@ async def _with_files(state: State, prompt: Mapping[str, Any]) -> Mapping[str, A
                 path, folder = annotated(value, "input")
                 try:
                     source = await found_source(state, path, "", folder)
-                    data = await asyncio.to_thread(lambda source=source: source.open().read())
+                    data = await asyncio.to_thread(source.read)
                     kept = await keep(state, f"from_{folder}/{PurePosixPath(path).name}", data)
                 except ProblemError as error:
                     raise ProblemError(problem.at(name) for problem in error.problems) from None

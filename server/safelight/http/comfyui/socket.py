@@ -207,7 +207,7 @@ class _Client:
             await asyncio.sleep(pause)
             found = await asyncio.to_thread(self._state.folders.bytes_of, digest, ())
             if found is not None:
-                data = await asyncio.to_thread(lambda found=found: found.open().read())
+                data = await asyncio.to_thread(found.read)
                 await self._socket.send_frame(frames.image(data, media_type), WSMsgType.BINARY)
                 return
 
