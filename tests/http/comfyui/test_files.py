@@ -49,6 +49,36 @@ def test_what_was_made_is_the_beginning_of_the_next(client: Client) -> None:
     assert client.files(client.run(nodes)[0])["9"]
 
 
+_RED = {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 5, "color": 0xFF0000}}
+_CREATE = {"class_type": "CreateVideo", "inputs": {"images": ["1", 0], "fps": 8}}
+_SAVE = {"class_type": "SaveVideo", "inputs": {"video": ["2", 0], "filename_prefix": "video/x"}}
+_COMBINE = {
+    "class_type": "VHS_VideoCombine",
+    "inputs": {"images": ["1", 0], "frame_rate": 8, "filename_prefix": "vhs", "format": "video/h264-mp4"},
+}
+_WEBP = {"class_type": "SaveAnimatedWEBP", "inputs": {"images": ["1", 0], "filename_prefix": "moves", "fps": 6.0}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "word", "moves", "ending"),
+    [
+        ({"1": _RED, "2": _CREATE, "3": _SAVE}, "images", True, "mp4"),
+        ({"1": _RED, "3": _COMBINE}, "gifs", False, "mp4"),
+        ({"1": _RED, "3": _WEBP}, "images", True, "webp"),
+        ({"1": _RED, "3": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}, "images", False, "png"),
+    ],
+)
+def test_what_moves_is_told_as_comfyui_tells_it(
+    client: Client, nodes: dict[str, Any], word: str, moves: bool, ending: str
+) -> None:
+    made, frames = client.run(nodes)
+    output = client.get(f"/history/{made}")[made]["outputs"]["3"]
+    assert output.get("animated") == ([True] if moves else None) and set(output) <= {word, "animated"}
+    assert all(file["filename"].endswith(f".{ending}") and client.view(**file) for file in output[word])
+    (told,) = [frame["data"] for frame in frames if isinstance(frame, dict) and frame["type"] == "executed"]
+    assert told["output"] == output
+
+
 def test_uploads_keep_what_is_there_unless_they_are_to_replace_it(client: Client) -> None:
     red, blue = png(), png((20, 30, 200))
     names = [client.upload("/api/upload/image", "twice.png", data)[1]["name"] for data in (red, blue, red)]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,14 @@ from safelight.sdk.values import File
 
 _GIFS = ("VHS_VideoCombine",)
 """Classes that list what they made as `gifs`."""
+
+
+class Listed(NamedTuple):
+    """A finished file as ComfyUI names it, and what it is."""
+
+    media_type: str
+    frames: int
+    file: dict[str, str]
 
 
 def item(posted: Posted) -> list[Any]:
@@ -46,28 +54,30 @@ def meta(node: str) -> dict[str, Any]:
 
 def outputs(posted: Posted) -> dict[str, dict[str, Any]]:
     """What each output node has made: files of the output folder, and what was shown without saving it."""
-    found: dict[str, list[tuple[str, dict[str, str]]]] = {}
+    found: dict[str, list[Listed]] = {}
     for file in posted.run.files:
         owner = posted.prompt.nodes.get(file.node or "")
         if owner is not None:
-            found.setdefault(owner, []).append((file.media_type, saved(file.name)))
+            found.setdefault(owner, []).append(Listed(file.media_type, file.frames, saved(file.name)))
     for name, state in posted.nodes.items():
         owner = posted.prompt.nodes.get(name)
         if owner is not None and state.files:
-            found.setdefault(owner, []).extend((file.media_type, shown(file)) for file in state.files)
+            found.setdefault(owner, []).extend(map(of_file, state.files))
     kinds = classes(posted)
     return {owner: listed(files, kinds.get(owner, "")) for owner, files in found.items()}
 
 
-def listed(files: Iterable[tuple[str, Mapping[str, str]]], type: str = "") -> dict[str, Any]:
+def listed(files: Iterable[Listed], type: str = "") -> dict[str, Any]:
     """Files by the word that ComfyUI has for their medium. `type` is the class of the node."""
     made: dict[str, Any] = {}
-    for media_type, file in files:
-        medium = media_type.partition("/")[0]
+    for one in files:
+        medium = one.media_type.partition("/")[0]
         word = {"audio": "audio", "model": "3d", "text": "text_files"}.get(medium, "images")
-        if medium == "video":
+        if type in _GIFS:
+            word = "gifs"
+        elif medium == "video" or (medium == "image" and one.frames > 1):
             made["animated"] = [True]
-        made.setdefault("gifs" if type in _GIFS else word, []).append(file)
+        made.setdefault(word, []).append(one.file)
     return made
 
 
@@ -83,9 +93,8 @@ def shown(file: File) -> dict[str, str]:
     return {"filename": f"{file.digest}{PurePosixPath(file.name).suffix}", "subfolder": "", "type": "temp"}
 
 
-def of_file(file: File) -> tuple[str, dict[str, str]]:
-    """A finished file as `listed` takes it."""
-    return file.media_type, saved(file.name) if file.keep else shown(file)
+def of_file(file: File) -> Listed:
+    return Listed(file.media_type, file.frames, saved(file.name) if file.keep else shown(file))
 
 
 def messages(posted: Posted) -> list[list[Any]]:

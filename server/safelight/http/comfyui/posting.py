@@ -121,11 +121,17 @@ async def _with_files(state: State, prompt: Mapping[str, Any]) -> Mapping[str, A
                     source = await found_source(state, path, "", folder)
                     data = await asyncio.to_thread(source.read)
                     kept = await keep(state, f"from_{folder}/{PurePosixPath(path).name}", data)
+                except OSError:
+                    raise ProblemError(_gone(value, name)) from None
                 except ProblemError as error:
                     raise ProblemError(problem.at(name) for problem in error.problems) from None
                 before = changed.get(name, node)
                 changed[name] = {**before, "inputs": {**before["inputs"], key: kept.name}}
     return {**prompt, **changed} if changed else prompt
+
+
+def _gone(value: str, node: str) -> Problem:
+    return Problem(code="file_missing", message=f"The file {value[:200]!r} is gone.", node=node, value=value)
 
 
 def _translated(studio: Studio, prompt: Mapping[str, Any]) -> Translated:

@@ -207,7 +207,10 @@ class _Client:
             await asyncio.sleep(pause)
             found = await asyncio.to_thread(self._state.folders.bytes_of, digest, ())
             if found is not None:
-                data = await asyncio.to_thread(found.read)
+                try:
+                    data = await asyncio.to_thread(found.read)
+                except OSError:  # it was evicted in this very moment
+                    return
                 await self._socket.send_frame(frames.image(data, media_type), WSMsgType.BINARY)
                 return
 
