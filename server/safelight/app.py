@@ -252,13 +252,13 @@ class Studio:
         text = msgspec.json.encode(document.data()).decode()
         delivered: dict[str, list[Delivered]] = {}
 
-        def hand_over(node: str, file: File, data: bytes | Path, within: Graph) -> None:
+        def hand_over(node: str, file: File, data: bytes | Path, within: Graph) -> str:
             trail = graph.trail(node)
             (_, number), *outwards = trail
             named = replace(file, name=filled_name(file.name, [(within, number), *outwards]))
-            delivered.setdefault(node, []).append(
-                deliver(named, data, output, text, self.media, mark=self._marks and made_by_model(trail))
-            )
+            done = deliver(named, data, output, text, self.media, mark=self._marks and made_by_model(trail))
+            delivered.setdefault(node, []).append(done)
+            return Path(done.path).relative_to(output).as_posix()
 
         result = run(
             graph,

@@ -18,7 +18,7 @@ from safelight.app import Budgets, Studio
 from safelight.engine import NodeStarted, RunOptions, run
 from safelight.engine.call import choices
 from safelight.graph import Document, check, plan
-from safelight.sdk import Catalogue, Context, FilePick, Lazy, node
+from safelight.sdk import Catalogue, Context, File, FilePick, Lazy, node
 
 T = TypeVar("T")
 CALLS: Counter[str] = Counter()
@@ -233,14 +233,20 @@ def test_what_cannot_be_delivered_fails_the_run(tmp_path: Path) -> None:
     document = doc({"w": ("words", {"text": "hello"}), "f": "write"}, [("w.text", "f.text")])
     graph = engine.graph(document)
     made: list[str] = []
+
+    def deliver(node: str, file: File, *_: object) -> str:
+        made.append(node)
+        return f"there/{file.name}"
+
     cache = engine.services.cache
     plain = cache.get_bytes
     cache.get_bytes = lambda digest: None  # as if another process had evicted it between two looks
-    result = run(graph, engine.services, "", deliver=lambda node, *_: made.append(node))
+    result = run(graph, engine.services, "", deliver=deliver)
     cache.get_bytes = plain
     assert result.status == "failed" and [problem.code for problem in result.problems] == ["output_lost"]
-    assert run(graph, engine.services, "", deliver=lambda node, *_: made.append(node)).status == "done"
-    assert made == ["f"]
+    again = run(graph, engine.services, "", deliver=deliver)
+    assert again.status == "done" and made == ["f"]
+    assert [file.name.partition("/")[0] for file in again.files["f"]] == ["there"], "files go by the name that they got"
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:

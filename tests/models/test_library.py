@@ -97,6 +97,17 @@ def test_names_that_no_file_can_have_are_missing(store: ModelStore, name: str) -
     assert not store.holds(name)
 
 
+def test_the_folder_of_a_kind_may_stand_before_what_lies_in_none(store: ModelStore) -> None:
+    """As workflows of other programs name the starter."""
+    for name in ("starter", "starter/few_step"):
+        kind = "lora" if "/" in name else "pipeline"
+        assert store.find(f"{'loras' if kind == 'lora' else 'checkpoints'}/{name}", kind).name == name
+    for name in ("checkpoints/other", "somewhere/starter", "checkpoints/starter/none"):
+        with pytest.raises(ProblemError) as raised:
+            store.find(name, "pipeline")
+        assert raised.value.problems[0].code == "model_missing"
+
+
 def test_endless_names_are_refused_without_repeating_them(store: ModelStore) -> None:
     found = problem(store, "n/" * 5000 + "n")
     assert found.code == "bad_path" and len(found.message) < 200

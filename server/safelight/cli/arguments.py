@@ -176,6 +176,9 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--allow-host", metavar="NAME", action="append", default=[], help="a name of this server")
     serve.add_argument("--allow-origin", metavar="URL", action="append", default=[], help="a site that may use the API")
     serve.add_argument("--download", action="store_true", help="fetch missing models from the hub")
+    serve.add_argument(
+        "--comfyui-api", action="store_true", help="answer scripts that were written for ComfyUI, too (docs/comfyui.md)"
+    )
     serve.add_argument("--dev", action="store_true", help="for authors of packs: import a pack again when it is edited")
     serve.add_argument("--open", action="store_true", help="open the editor in a browser")
     serve.add_argument("--log", choices=["text", "json"], default="text", help="the form of the log (text)")

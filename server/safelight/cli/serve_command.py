@@ -59,6 +59,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
         token=token,
         names=tuple(given.allow_host),
         origins=tuple(given.allow_origin),
+        comfyui=given.comfyui_api,
     )
     try:
         asyncio.run(serve(options, ready))

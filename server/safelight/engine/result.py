@@ -28,9 +28,9 @@ class NodeReport(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
 
 
-Deliver = Callable[[str, File, bytes | Path, Graph], None]
+Deliver = Callable[[str, File, bytes | Path, Graph], str]
 """Gets the id of an output node, a finished file of it, its bytes, and the graph that the node is in: the outer one or,
-in a call, that of the turn. A ProblemError that it raises fails the run."""
+in a call, that of the turn; gives the name that the file has now. A ProblemError that it raises fails the run."""
 
 
 class Copies(Mapping[str, Any]):

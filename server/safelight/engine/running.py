@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -106,8 +107,7 @@ class Running:
         """A node of a graph is through: its files are handed over, and its end is told."""
         files = [file for value in live.values() for file in files_in(value)] if node.kind.spec.output else []
         if node.kind.spec.output:
-            self.files[node.id] = files
-            self._hand_over(node, graph, files)
+            files = self.files[node.id] = self._handed_over(node, graph, files)
         self.tell(
             NodeFinished(
                 run=self.id,
@@ -152,21 +152,25 @@ class Running:
             return False
         return not all(self.holding.bytes(file.digest) for value in values.values() for file in files_in(value))
 
-    def _hand_over(self, node: GraphNode, graph: Graph, files: list[File]) -> None:
-        """Gives the finished files of a node to whoever wants them, at once: later they may be evicted."""
+    def _handed_over(self, node: GraphNode, graph: Graph, files: list[File]) -> list[File]:
+        """The finished files of a node, given to whoever wants them, by the names that they got there. This is done at
+        once: later they may be evicted."""
+        named: list[File] = []
         for file in files:
-            if self._deliver is None or not file.keep:
-                continue
-            data = self.caller.saved(file.digest)
-            if data is None:
-                data = self.cache.content(file.digest)
-            try:
+            written = file
+            if self._deliver is not None and file.keep:
+                data = self.caller.saved(file.digest)
                 if data is None:
-                    raise ProblemError(output_lost(file))
-                self._deliver(node.id, file, data, graph)
-            except ProblemError as error:
-                self.problems += [problem.at(node.id) for problem in error.problems]
+                    data = self.cache.content(file.digest)
+                try:
+                    if data is None:
+                        raise ProblemError(output_lost(file))
+                    written = replace(file, name=self._deliver(node.id, file, data, graph))
+                except ProblemError as error:
+                    self.problems += [problem.at(node.id) for problem in error.problems]
+            named.append(written)
         self.caller.forget()
+        return named
 
     def _readable(self, node: GraphNode, live: dict[str, Any], refs: dict[str, ValueRef]) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -55,6 +55,11 @@ class Bytes:
 
         return io.BytesIO(self.data) if self.path is None else self.path.open("rb")
 
+    def read(self) -> bytes:
+        """All of it. Raises OSError when the file is gone by now."""
+        with self.open() as file:
+            return file.read()
+
 
 class Folders:
     """Files by folder and name, with no way out of the folders, and by digest."""
@@ -107,14 +112,18 @@ class Folders:
         if len(self._by_digest) > _KNOWN:
             self._by_digest.popitem(last=False)
 
-    def store(self, upload: Upload) -> tuple[Found, bool]:
-        """Keeps an upload. A taken name gets a number; the same bytes under such a name are found again (False)."""
+    def store(self, upload: Upload, *, replace: bool = False) -> tuple[Found, bool]:
+        """Keeps an upload. A taken name gets a number; the same bytes under such a name are found again (False). With
+        `replace` the file of that name gives way."""
         name = clean_name(upload.name)
         target = self.uploads / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if not is_below(target.parent, self.uploads):
             raise _problem("bad_path", f"{name!r} leads out of the input folder.", name)
         try:
+            if replace and not target.is_symlink():
+                write_file(target, [upload.data])
+                return self.find("input", target.relative_to(self.uploads).as_posix()), True
             with unnamed(target.parent, upload.data) as claim:
                 for number in range(1, 100_000):
                     path = target if number == 1 else target.with_name(f"{target.stem}_{number}{target.suffix}")

@@ -45,7 +45,7 @@ from .duplicates import Duplicates
 from .gallery import Archive, Shelf
 from .lock import FolderLock
 from .models import ModelScan
-from .queue import Live, batches, history, runs
+from .queue import Live, batches, history, prompts, runs
 from .reload import PackWatch
 from .stream import Listener, Stream
 from .workers import LocalPool, Pool, PoolOptions, Setup
@@ -226,7 +226,10 @@ class Host:
             added = runs.add(connection, orders)
             if batch is not None and any(new for _, new in added):
                 batches.add(connection, batch)
-            return added
+            return [
+                (prompts.add(connection, run, order.prompt), new) if new and order.prompt is not None else (run, new)
+                for (run, new), order in zip(added, orders, strict=True)
+            ]
 
         with self.dispatcher.coming():
             found = await self.database.write(work)

@@ -23,7 +23,10 @@ def end_of(ended: Ended, output: Path, media: MediaRegistry) -> End:
         problems=ended.problems,
         outputs={name: [_item(entry, by_path) for entry in items] for name, items in ended.outputs.items()},
         files=files,
-        nodes={name: NodeState(status=report.status, seconds=report.seconds) for name, report in ended.nodes.items()},
+        nodes={
+            name: NodeState(status=report.status, seconds=report.seconds, files=tuple(ended.shown.get(name, ())))
+            for name, report in ended.nodes.items()
+        },
     )
 
 

@@ -130,4 +130,11 @@ CREATE TABLE vote (
 );
 CREATE INDEX vote_batch ON vote (batch)
 """,
+    """
+CREATE TABLE prompt (
+    run INTEGER PRIMARY KEY REFERENCES run (number) ON DELETE CASCADE,
+    place REAL NOT NULL,            -- its number by ComfyUI's count: the lower goes first
+    body BLOB NOT NULL              -- JSON: what was posted, and whose nodes are whose
+)
+""",
 )

@@ -18,6 +18,7 @@ from safelight.sdk.problem import ProblemError
 from safelight.sdk.unicode import encode_json
 
 from . import events, graph_routes, metrics, static
+from .comfyui.routes import add_routes
 from .problems import Refused, answer_to, plain
 from .routing import Answer, Call, Route, decode_body, decode_query
 from .security import FILE_POLICY, HEADERS
@@ -80,6 +81,8 @@ def application(state: State) -> web.Application:
     app.router.add_get(f"{BASE}/events", socket, allow_head=False)
     app.router.add_get("/healthz", health)
     app.router.add_get("/metrics", prometheus)
+    if state.comfyui:
+        add_routes(app, state)
     app.router.add_route("*", "/api/{rest:.*}", _nothing)
     app.router.add_get("/{rest:.*}", page)
 

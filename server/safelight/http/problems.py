@@ -63,12 +63,16 @@ class Refused(ProblemError):
 
 def answer_to(error: ProblemError) -> web.Response:
     """The answer to a request that raised."""
+    return problem_response(status_of(error), error.problems, error.headers if isinstance(error, Refused) else None)
+
+
+def status_of(error: ProblemError) -> int:
+    """The status that a request which raised is answered with."""
     if isinstance(error, Refused):
-        return problem_response(error.status, error.problems, error.headers)
+        return error.status
     first = error.problems[0] if error.problems else None
     # What is said of a node is wrong in the document, also where the same code means something else of an address.
-    status = 422 if first is None or first.node is not None else _STATUS.get(first.code, 422)
-    return problem_response(status, error.problems)
+    return 422 if first is None or first.node is not None else _STATUS.get(first.code, 422)
 
 
 def problem_response(

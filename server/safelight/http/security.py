@@ -7,6 +7,7 @@ this machine a token is needed for everything.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import ipaddress
@@ -119,6 +120,10 @@ class Guard:
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.is_token(given.strip()):
             return
+        # Many a client of another API knows a name and a password alone. Browsers are never asked for them here, so
+        # they send none by themselves.
+        if scheme.lower() == "basic" and self.is_token(_password(given)):
+            return
         hint = "Open the address with ?token=TOKEN that the server printed, or send Authorization: Bearer TOKEN."
         if scheme or cookie:
             wait = self._failures.take(request.remote or "")
@@ -136,6 +141,14 @@ def host_name(header: str) -> str:
         return header[1:].partition("]")[0]
     name, _, port = header.rpartition(":")
     return name if name and port.isdigit() else header
+
+
+def _password(given: str) -> str:
+    """The password of `Basic` credentials; empty for what are none."""
+    try:
+        return base64.b64decode(given.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _is_address(name: str) -> bool:

@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """How to serve. Port 0 takes any free one. A token is needed for addresses beyond this machine."""
+    """How to serve. Port 0 takes any free one. A token is needed for addresses beyond this machine. With `comfyui`
+    ComfyUI's API is served, too."""
 
     host: HostOptions
     address: str = "127.0.0.1"
@@ -36,6 +37,7 @@ class ServeOptions:
     names: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     web: Path | None = field(default_factory=find_web)
+    comfyui: bool = False
 
 
 def make_state(options: ServeOptions) -> State:
@@ -49,7 +51,7 @@ def make_state(options: ServeOptions) -> State:
     folders = Folders(host.studio, options.host.inputs)
     # One that goes by a public name is reached through a proxy: its clients are elsewhere, too.
     alone = loopback and not options.names
-    return State(host=host, folders=folders, guard=guard, web=options.web, loopback=alone)
+    return State(host=host, folders=folders, guard=guard, web=options.web, loopback=alone, comfyui=options.comfyui)
 
 
 async def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:

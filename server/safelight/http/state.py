@@ -41,6 +41,8 @@ class State:
     guard: Guard
     web: Path | None
     loopback: bool = True
+    comfyui: bool = False
+    """Whether ComfyUI's API is served, too."""
     started: float = field(default_factory=time.time)
     counts: Counts = field(default_factory=Counts)
     uploads: Throttle = field(default_factory=lambda: Throttle(burst=60, per_second=2.0))

@@ -34,7 +34,7 @@ from .layout import SAID, Layout, Reader
 from .lookup import Lookup
 from .names import Names
 from .pickles import PICKLES
-from .trees import Trees
+from .trees import PLACES, Trees
 from .walk import Found, found_at, models_of
 
 STARTER = "starter"
@@ -113,8 +113,8 @@ class Library:
         prompts do: by its file in the folder `embeddings` of a model folder, without the ending.
 
         A name that leads nowhere is looked for once more, as other programs write theirs: by the end of its path, by
-        the file's name with or without ending, by a hash. See `Lookup`. The name of a pickle means the safetensors that
-        it was converted to, where there are such.
+        the file's name with or without ending, by a hash (see `Lookup`), and without the folder of its kind. The name
+        of a pickle means the safetensors that it was converted to, where there are such.
 
         Raises:
             ProblemError: it is not there, leads out of the model folders, or is no model that can be used; several are
@@ -267,10 +267,23 @@ class Library:
             meant = self._lookup().find(name, wanted)
             if meant is not None:
                 return self._open(meant.name, meant.place)
+            if bare_name := self._without_folder(name):
+                return self._open(bare_name)
         root = self._hub_root(repository, revision, inside) if at_hub else None
         if root is None:
             raise self._missing(name, command(repository, revision, inside) if at_hub else "")
         return Source("hub", bare, revision), self._read(bare, root, command(repository, revision, inside))
+
+    def _without_folder(self, name: str) -> str:
+        """What a name means that has the folder of a kind before one that lies in none: `checkpoints/starter`, as
+        workflows of other programs come to say it. Empty where it means nothing."""
+        folder, _, rest = name.partition("/")
+        bare, _, revision = rest.partition("@")
+        repository, inside = split_name(bare)
+        if folder not in PLACES.values():
+            return ""
+        there = rest == STARTER or rest in self._starter_parts()
+        return rest if there or (repository and self._cached(repository, revision, inside)) else ""
 
     def _converted(self, name: str) -> str:
         """The name of the safetensors that a pickle of this name was converted to; empty where there are none, or the

@@ -45,7 +45,8 @@ class NodeProgress(Event, frozen=True, tag="node_progress"):
 
 
 class NodeFinished(Event, frozen=True, tag="node_finished"):
-    """`cached` results came from an earlier run. `bytes` is what the outputs hold in memory, `files` what was made.
+    """`cached` results came from an earlier run. `bytes` is what the outputs hold in memory, `files` what was made,
+    by the names that it has now.
 
     `values` are the outputs that can be read at a glance: numbers, yes or no, short texts, and short lists of these.
     """

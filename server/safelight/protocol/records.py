@@ -12,6 +12,7 @@ import msgspec
 
 from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
+from safelight.sdk.values import File
 
 from .common import WorkflowDocument
 from .events import (
@@ -65,7 +66,8 @@ class OutputItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class NodeState(msgspec.Struct, kw_only=True):
     """Where one node of a run stands. `step` of `total` is its progress, `seconds` what it took (cached: took once).
 
-    `curve` is the latest one that the node has told (see `node_progress`), `values` what it gave (see `node_finished`).
+    `curve` is the latest one that the node has told (see `node_progress`), `values` what it gave (see `node_finished`),
+    `files` what it has made; of an ended run, what it showed without saving it.
     """
 
     status: NodeStateName = "waiting"
@@ -74,6 +76,7 @@ class NodeState(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     curve: tuple[tuple[int, float], ...] = ()
     values: dict[str, Any] = {}
+    files: tuple[File, ...] = ()
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -85,8 +88,8 @@ class Run(msgspec.Struct, kw_only=True):
     `queued`, the higher `priority` before the lower, the lower `rank` before the higher. `attempts` are starts,
     `deaths` the workers that died of it. `seconds` is the time of the last attempt, `estimate` what the whole was
     expected to take when it was accepted, `progress` 0..1. `left` are the seconds until its end is expected, the wait
-    for its turn included; given where `position` is, and for running ones. `inputs` are values of the workflow's
-    inputs by name, and of any other port as `node.port`.
+    for its turn included; given where `position` is, and for running ones. `key` is the one that it was asked for with.
+    `inputs` are values of the workflow's inputs by name, and of any other port as `node.port`.
     """
 
     id: str
@@ -107,6 +110,7 @@ class Run(msgspec.Struct, kw_only=True):
     workflow: str | None = None
     batch: str | None = None
     retry_of: str | None = None
+    key: str | None = None
     worker: str | None = None
     inputs: dict[str, Any] = {}
     problems: tuple[Problem, ...] = ()
@@ -120,6 +124,22 @@ class RunDetail(Run, kw_only=True):
     nodes: dict[str, NodeState] = {}
     targets: list[str] | None = None
     force: list[str] = []
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client of ComfyUI's API has posted, kept beside its run.
+
+    `prompt` and `extra_data` are as they came, `outputs` the ids of its output nodes, `nodes` its ids by ours. `number`
+    is its place: the lower goes first; None is the end of the queue, or with `front` its beginning.
+    """
+
+    prompt: msgspec.Raw
+    extra_data: dict[str, Any] = {}
+    outputs: tuple[str, ...] = ()
+    nodes: dict[str, str] = {}
+    client: str | None = None
+    number: float | None = None
+    front: bool = False
 
 
 class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +158,7 @@ class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
     estimate: float | None = None
     checkpoint_seconds: float | None = None
     cell: tuple[int, ...] = ()
+    prompt: Prompt | None = None
 
 
 class Axis(msgspec.Struct, frozen=True, kw_only=True):

@@ -651,7 +651,8 @@ export interface NodeFailed {
 }
 
 /**
- * `cached` results came from an earlier run. `bytes` is what the outputs hold in memory, `files` what was made.
+ * `cached` results came from an earlier run. `bytes` is what the outputs hold in memory, `files` what was made,
+ * by the names that it has now.
  *
  * `values` are the outputs that can be read at a glance: numbers, yes or no, short texts, and short lists of these.
  */
@@ -722,7 +723,8 @@ export interface NodeStarted {
 /**
  * Where one node of a run stands. `step` of `total` is its progress, `seconds` what it took (cached: took once).
  *
- * `curve` is the latest one that the node has told (see `node_progress`), `values` what it gave (see `node_finished`).
+ * `curve` is the latest one that the node has told (see `node_progress`), `values` what it gave (see `node_finished`),
+ * `files` what it has made; of an ended run, what it showed without saving it.
  */
 export interface NodeState {
   status: "cached" | "failed" | "off" | "ran" | "running" | "skipped" | "waiting";
@@ -731,6 +733,7 @@ export interface NodeState {
   seconds: number;
   curve: [number, number][];
   values: { [key: string]: unknown };
+  files: File[];
 }
 
 /** The node goes on, and tells of something that may not be as it was meant. */
@@ -953,8 +956,8 @@ export interface RevisionInfo {
  * `queued`, the higher `priority` before the lower, the lower `rank` before the higher. `attempts` are starts,
  * `deaths` the workers that died of it. `seconds` is the time of the last attempt, `estimate` what the whole was
  * expected to take when it was accepted, `progress` 0..1. `left` are the seconds until its end is expected, the wait
- * for its turn included; given where `position` is, and for running ones. `inputs` are values of the workflow's
- * inputs by name, and of any other port as `node.port`.
+ * for its turn included; given where `position` is, and for running ones. `key` is the one that it was asked for with.
+ * `inputs` are values of the workflow's inputs by name, and of any other port as `node.port`.
  */
 export interface Run {
   id: string;
@@ -975,6 +978,7 @@ export interface Run {
   workflow: string | null;
   batch: string | null;
   retry_of: string | null;
+  key: string | null;
   worker: string | null;
   inputs: { [key: string]: unknown };
   problems: Problem[];
@@ -1008,6 +1012,7 @@ export interface RunDetail {
   workflow: string | null;
   batch: string | null;
   retry_of: string | null;
+  key: string | null;
   worker: string | null;
   inputs: { [key: string]: unknown };
   problems: Problem[];

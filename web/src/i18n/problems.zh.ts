@@ -181,6 +181,7 @@ export const titles: Record<string, string> = {
   latent_is_padded: "潜变量带有填充",
   branch_not_connected: "所选的分支没有连接",
   bad_request: "请求的参数有误",
+  invalid_prompt: "提交的内容不是 API 格式的 ComfyUI 工作流",
   bad_message: "无法理解 WebSocket 消息",
   not_a_websocket: "这是事件的地址，不是网页",
   not_found: "此地址没有内容",

@@ -277,7 +277,7 @@ export function receive(event: HostEvent): void {
   }
 }
 
-const waiting = (): NodeRun => ({ status: "waiting", step: 0, total: 0, seconds: 0, curve: [], values: {} });
+const waiting = (): NodeRun => ({ status: "waiting", step: 0, total: 0, seconds: 0, curve: [], values: {}, files: [] });
 
 function setNodes(run: string, change: (before: Record<string, NodeRun>) => Record<string, NodeRun>): void {
   useApp.setState((state) => ({ runNodes: { ...state.runNodes, [run]: change(state.runNodes[run] ?? {}) } }));

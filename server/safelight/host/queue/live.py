@@ -59,7 +59,7 @@ class Active:
             state.curve = event.curve or state.curve
         elif isinstance(event, NodeFinished):
             state.status, state.seconds = "cached" if event.cached else "ran", event.seconds
-            state.values = event.values
+            state.values, state.files = event.values, event.files
         elif isinstance(event, NodeSkipped):
             state.status = "skipped"
         elif isinstance(event, NodeFailed):
@@ -166,6 +166,10 @@ class Live:
 
     def any_waiting(self) -> bool:
         return bool(self._waiting)
+
+    def count(self, wanted: Callable[[Run], bool]) -> int:
+        """How many of the runs that wait or run are wanted."""
+        return sum(run.status != "paused" and wanted(run) for run in self._runs.values())
 
     def nodes(self) -> dict[str, dict[str, NodeState]]:
         return {run: active.nodes for run, active in self._active.items()}

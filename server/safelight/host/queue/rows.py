@@ -58,6 +58,7 @@ _PLAIN = (
     "workflow",
     "batch",
     "retry_of",
+    "key",
     "worker",
 )
 

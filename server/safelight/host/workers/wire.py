@@ -14,6 +14,7 @@ from safelight.engine.result import NodeReport
 from safelight.protocol.events import AnyEvent
 from safelight.protocol.facts import Facts
 from safelight.sdk.problem import Problem
+from safelight.sdk.values import File
 
 LENGTH = struct.Struct(">I")
 MAX_FRAME = 256 << 20
@@ -140,7 +141,8 @@ class Made(Message, frozen=True, kw_only=True, tag="made"):
 
 
 class Ended(Message, frozen=True, kw_only=True, tag="ended"):
-    """The run is over; all its files are written. `outputs` are as `Outcome.outputs`."""
+    """The run is over; all its files are written. `outputs` are as `Outcome.outputs`, `shown` the files of nodes that
+    show without saving."""
 
     run: str
     attempt: int
@@ -150,6 +152,7 @@ class Ended(Message, frozen=True, kw_only=True, tag="ended"):
     outputs: dict[str, list[dict[str, Any]]]
     files: list[Made]
     problems: list[Problem]
+    shown: dict[str, list[File]] = {}
 
 
 class Freed(Message, frozen=True, kw_only=True, tag="freed"):

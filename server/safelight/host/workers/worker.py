@@ -272,6 +272,11 @@ class Worker:
             outputs=outcome.outputs,
             files=_files(outcome),
             problems=list(result.problems),
+            shown={
+                node: shown
+                for node, files in result.files.items()
+                if (shown := [file for file in files if not file.keep])
+            },
         )
 
     def _free(self, studio: Studio, message: Free) -> None:

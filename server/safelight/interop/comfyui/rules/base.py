@@ -22,12 +22,12 @@ class Unfit(Exception):
     """A value that has no counterpart. The words say what is taken instead, or what to do."""
 
 
-@dataclass(frozen=True)
 class TwoWay:
     """A conversion that is read in both directions: `back` makes a value of theirs of one of ours, or raises Unfit."""
 
-    there: Convert
-    back: Convert
+    def __init__(self, there: Convert, back: Convert) -> None:
+        self.there = there
+        self.back = back
 
     def __call__(self, value: Any) -> Any:
         return self.there(value)
@@ -217,23 +217,29 @@ def named(folder: str) -> TwoWay:
     return TwoWay(there, back)
 
 
-def pick(choices: Mapping[str, Any], others: str = "") -> TwoWay:
-    """Of a table. Where it lacks the value: `others` is told of it, and nothing is set. Back, the first name that
-    means a value is taken."""
-    named_by = {json.dumps(ours): theirs for theirs, ours in reversed(list(choices.items()))}
+class Pick(TwoWay):
+    """Of a table. Where it lacks the value: `others` is told of it, and nothing is set. Back, the first name that means
+    a value is taken."""
 
-    def there(value: Any) -> Any:
-        if str(value) in choices:
-            return choices[str(value)]
-        raise Unfit(others or f"{value!r} is not known; what is set by default is taken.")
+    def __init__(self, choices: Mapping[str, Any], others: str = "") -> None:
+        self.choices = choices
+        self._others = others
+        self._named_by = {json.dumps(ours): theirs for theirs, ours in reversed(list(choices.items()))}
+        super().__init__(self._picked, self._named)
 
-    def back(value: Any) -> str:
-        found = named_by.get(json.dumps(value))
+    def _picked(self, value: Any) -> Any:
+        if str(value) in self.choices:
+            return self.choices[str(value)]
+        raise Unfit(self._others or f"{value!r} is not known; what is set by default is taken.")
+
+    def _named(self, value: Any) -> str:
+        found = self._named_by.get(json.dumps(value))
         if found is None:
             raise Unfit(f"ComfyUI has no {value!r} there; what it sets by default is taken.")
         return found
 
-    return TwoWay(there, back)
+
+pick = Pick
 
 
 def _hex_color(value: Any) -> str:
