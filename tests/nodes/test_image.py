@@ -484,3 +484,11 @@ def test_what_a_file_says_of_itself(ctx: BenchContext) -> None:
     with pytest.raises(ProblemError) as caught:
         read_metadata(file="c.png", ctx=ctx)
     assert code(caught) == ("image_unreadable", "file")
+
+
+def test_an_image_is_as_large_as_it_fits_within() -> None:
+    wide = Image(torch.rand(1, 10, 20, 3))
+    for (width, height), wanted in {(10, 10): (5, 10), (40, 10): (10, 20), (0, 5): (5, 10), (40, 40): (20, 40)}.items():
+        made = geometry.resize(wide, width=width, height=height, fit="inside").pixels
+        assert made.shape[1:3] == wanted
+    assert torch.equal(geometry.resize(wide, width=40, height=10, fit="inside").pixels, wide.pixels)

@@ -191,3 +191,18 @@ def test_pillow_agrees_on_the_box() -> None:
     wanted = pillow.fromarray((image.pixels[0] * 255).byte().numpy()).filter(ImageFilter.BoxBlur(2))
     made = call(blur.box_blur, image, radius=2).pixels[0]
     assert float((made - torch.from_numpy(numpy.array(wanted)) / 255).abs().max()) < 2 / 255
+
+
+@pytest.mark.parametrize("operation", ["erode", "dilate", "open", "close", "gradient", "top_hat", "bottom_hat"])
+def test_morphology_is_that_of_scipy(operation: str) -> None:
+    image = drawn(12, 17)
+    made = call(detail.morphology, image, operation=operation, radius=2).pixels[0]  # type: ignore[arg-type]
+    change = {
+        **{"erode": ndimage.grey_erosion, "dilate": ndimage.grey_dilation, "open": ndimage.grey_opening},
+        **{"close": ndimage.grey_closing, "gradient": ndimage.morphological_gradient, "top_hat": ndimage.white_tophat},
+        "bottom_hat": ndimage.black_tophat,
+    }[operation]
+    inner = slice(4, -4)  # libraries differ in what lies beyond the edge
+    for channel in range(3):
+        wanted = change(image.pixels[0, ..., channel].numpy(), size=(5, 5))
+        assert made[inner, inner, channel].numpy() == pytest.approx(wanted[inner, inner], abs=1e-6)

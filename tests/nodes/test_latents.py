@@ -7,7 +7,7 @@ import torch
 
 from safelight.sdk import Latent, Mask, ProblemError
 from safelight.testing import call
-from safelight_nodes import latent_batches, latent_edits
+from safelight_nodes import latent, latent_batches, latent_edits
 
 
 def drawn(seed: int = 0, batch: int = 1, height: int = 4, width: int = 6, **more: object) -> Latent:
@@ -121,3 +121,13 @@ def test_a_latent_of_another_model_is_told_where_it_comes_in() -> None:
         with pytest.raises(ProblemError) as caught:
             run(drawn(1), other)
         assert code_of(caught) == ("wrong_latent", port)
+
+
+def test_a_latent_is_brought_to_a_size() -> None:
+    given = drawn(height=4, width=6)
+    assert call(latent.resize, given, width=96, height=64).samples.shape[-2:] == (8, 12)
+    assert call(latent.resize, given, width=96).samples.shape[-2:] == (8, 12), "the other side is in proportion"
+    assert call(latent.resize, given, width=24, height=64).samples.shape[-2:] == (8, 3), "it is stretched"
+    assert call(latent.resize, given, scale=2.0).samples.shape[-2:] == (8, 12)
+    same = call(latent.resize, given, width=48, height=32, method="nearest").samples
+    assert torch.equal(same, given.samples)

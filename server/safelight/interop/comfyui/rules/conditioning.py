@@ -115,7 +115,8 @@ def encode_with_images(*images: str) -> Rule:
 def area(site: Site) -> Made:
     """An area in pixels: as a fraction of the canvas, which is that of the closest latent whose size is told."""
     samplers = site.leads_to("KSampler", "KSamplerAdvanced", "SamplerCustom", "KSampler (Efficient)")
-    canvas = next((found for one in samplers if (found := _canvas(one)) is not None), None)
+    latents = [one.giver(one.wire("latent_image")) for one in samplers] or [site.giver(site.nearest("LATENT"))]
+    canvas = next((found for one in latents if (found := _canvas(one)) is not None), None)
     if canvas is None:
         raise Unfit("An area in pixels needs the size of the canvas, which is not told before the run.")
     width, height = canvas
@@ -129,9 +130,9 @@ def area(site: Site) -> Made:
     return one(part, "conditioning")
 
 
-def _canvas(sampler: Site) -> tuple[int, int] | None:
-    """Width and height of the latent that a sampler begins with, where they are typed in before it."""
-    at, seen = sampler.giver(sampler.wire("latent_image")), set[str]()
+def _canvas(at: Site | None) -> tuple[int, int] | None:
+    """Width and height of a latent, where they are typed in at its node or one before it."""
+    seen = set[str]()
     while at is not None and at.node.id not in seen:
         seen.add(at.node.id)
         width, height = (at.typed(name) if at.wire(name) is None else None for name in ("width", "height"))

@@ -214,6 +214,7 @@ def join_alpha(site: Site) -> Made:
     return Made({"": part, "turned": turned}, [Ref("", "image")])
 
 
+_MORPHOLOGY = ("erode", "dilate", "open", "close", "gradient", "bottom_hat", "top_hat")
 RULES: dict[str, Rule] = {
     "ImageScale": Row(
         "image.resize",
@@ -323,6 +324,15 @@ RULES: dict[str, Rule] = {
     "JoinImageWithAlpha": join_alpha,
     "ImageAddNoise": Row("image.add_noise", {"image": "image", "seed": "seed", "strength": "amount"}, ("image",)),
     "Canny": canny,
+    "Morphology": Row(
+        "image.morphology",
+        {
+            "image": "image",
+            "operation": ("operation", pick({name: name for name in _MORPHOLOGY})),
+            "kernel_size": ("radius", lambda value: max(1, int(value) // 2)),
+        },
+        ("image",),
+    ),
     "UpscaleModelLoader": Row("upscale.load", {"model_name": ("upscaler", named("upscale_models"))}, ("model",)),
     "Upscale Model Loader": Row("upscale.load", {"model_name": ("upscaler", named("upscale_models"))}, ("model", None)),
     "ImageUpscaleWithModel": Row("upscale.apply", {"upscale_model": "upscaler", "image": "image"}, ("image",)),
