@@ -72,10 +72,11 @@ def test_in_our_loop(family: Any, way: str, tmp_path: Path, monkeypatch: pytest.
         tiny_models.tiny_ip_adapter(models / "adapter", family)
 
     def others(models: Path) -> None:
-        from diffusers import UNet2DConditionModel
+        import diffusers
 
+        library: Any = diffusers
         tiny_models.tiny_controlnet(models / "net", family)
-        unet: Any = UNet2DConditionModel.from_pretrained(models / "mine" / "unet")
+        unet = library.UNet2DConditionModel.from_pretrained(models / "mine" / "unet")
         tiny_guides.control_lora(unet, models / "control_lora.safetensors")
         tiny_guides.written(tiny_guides.t2i_adapter(family), models / "t2i.safetensors", "diffusers")
 
