@@ -101,10 +101,20 @@ class Recorder:
             self.failed.append(report.nodeid)
 
     def page(self, before: str = "") -> str:
-        """The page; `before` is one whose rows stay where they were not made again."""
+        """The page; `before` is one whose rows and cells stay where they were not made again."""
         lines = {key: line for line in before.splitlines() if (key := _key(line)) is not None}
-        lines |= {key: row.line(*key) for key, row in self.rows.items()}
+        for key, row in self.rows.items():
+            lines[key] = _merged(lines.get(key, ""), row.line(*key))
         return "\n".join([HEAD.format(machine=machine()), *(lines[key] for key in sorted(lines))])
+
+
+def _merged(before: str, line: str) -> str:
+    """A row, with the cells of the one before where its own say nothing: not all of its tests were run again."""
+    old = before.split(" | ")
+    return " | ".join(
+        old[place] if cell.strip(" |") == "-" and len(old) > place else cell
+        for place, cell in enumerate(line.split(" | "))
+    )
 
 
 def _key(line: str) -> tuple[str, str] | None:
@@ -119,7 +129,7 @@ def main() -> int:
         "tests", nargs="*", default=["tests"], help="files or folders of tests; all, when none is named"
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the page docs/parity.md, too")
-    parser.add_argument("--keep", action="store_true", help="keep the rows of FILE that are not made again")
+    parser.add_argument("--keep", action="store_true", help="keep the rows and cells of FILE that are not made again")
     given = parser.parse_args()
     recorder = Recorder()
     sink = io.StringIO()

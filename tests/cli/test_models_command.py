@@ -37,6 +37,8 @@ def test_a_folder_of_another_program_is_added_searched_and_forgotten(command: Co
     assert shown["sha256"][:10] == shown["autov2"] and shown["triggers"] == ["inkwash"]
     assert command.json("models", "remove", "comfyui")["like"] == "comfyui"
     assert command.json("models", "list", "--kind", "lora", "--family", "sd1")["models"] == []
+    bogus = command("models", "list", "--kind", "bogus").stdout
+    assert "no model of the kind 'bogus'" in bogus and "The kinds that there are: " in bogus and "pipeline" in bogus
     assert command.json("models", "remove", "comfyui", code=2)["problems"][0]["code"] == "bad_model_folder"
 
 

@@ -18,7 +18,13 @@ from proofs import Proof
 from safelight.families import load_families
 
 FLOWS = {row.family: row for row in reversed(ROWS.values())}
-ENDS = {"flux": ("attn.to_q",), "sd3": ("attn.to_q",), "flux2": LAYERS["klein_base"], **LAYERS}
+ENDS = {
+    **dict.fromkeys(("flux", "sd3", "flux3", "qwen_image_21"), ("attn.to_q",)),
+    "anima": ("attn1.to_q",),
+    "ideogram4": ("attention.to_q",),
+    "flux2": LAYERS["klein_base"],
+    **LAYERS,
+}
 
 
 class Changes:
@@ -86,8 +92,8 @@ class Changes:
         self.techniques.append("IP-Adapter")
 
 
-def lora_of(denoiser: Path, ends: tuple[str, ...], file: Path) -> None:
-    """Of rank 2, by the names that diffusers writes."""
+def lora_of(denoiser: Path, ends: tuple[str, ...], file: Path, family: str) -> None:
+    """Of rank 2, by the names that diffusers writes, which many families have: so it says what it is for."""
     source, found = torch.Generator().manual_seed(4), {}
     with safe_open(denoiser, "pt") as weights:  # pyright: ignore[reportUnknownVariableType]
         for name in weights.keys():  # noqa: SIM118
@@ -97,7 +103,7 @@ def lora_of(denoiser: Path, ends: tuple[str, ...], file: Path) -> None:
                 found[f"transformer.{layer}.lora_A.weight"] = torch.randn(2, into, generator=source) / into**0.5
                 found[f"transformer.{layer}.lora_B.weight"] = torch.randn(out, 2, generator=source)
     assert found
-    save_file(found, file)
+    save_file(found, file, {"modelspec.architecture": f"{load_families()[family].architectures[0]}/lora"})
 
 
 @pytest.mark.in_turn
@@ -136,7 +142,7 @@ def test_in_blocks(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     def make(models: Path) -> None:
         load_families()[family].tiny(models / "mine")
         denoiser = models / "mine" / "transformer" / "diffusion_pytorch_model.safetensors"
-        lora_of(denoiser, ENDS[family], models / "style.safetensors")
+        lora_of(denoiser, ENDS[family], models / "style.safetensors", family)
 
     changes.lora()
     if FLOWS[family].image_pipeline:

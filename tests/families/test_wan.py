@@ -44,6 +44,7 @@ class WanKit:
         self.open(root)
 
     def open(self, root: Path) -> None:
+        self.root = root
         self.pipeline.set_progress_bar_config(disable=True)
         environ = {"SAFELIGHT_DEVICE": "cpu", "SAFELIGHT_PRECISION": "float32", "HF_HUB_CACHE": str(root / "hub")}
         self.store = ModelStore(root, fingerprint=Fingerprints(None).digest, environment=Environment.read(environ))

@@ -162,3 +162,22 @@ def test_what_is_typed_into_a_bypassed_instance_is_handed_on() -> None:
     graph = check(Document.parse(document), trivial_nodes.catalogue()).require()
     (source,) = graph.nodes[graph.index["all"]].wires["given"].sources
     assert graph.nodes[source[0]].wires["given"].value == "hi"
+
+
+@pytest.mark.parametrize(
+    ("repeat", "values"),
+    [({"times": 3}, {}), ({"times": "count"}, {"count": 3}), ({"each": ["count"]}, {"count": [1, 2, 3]})],
+)
+def test_a_turn_that_is_not_there_is_no_target(repeat: dict[str, Any], values: dict[str, Any]) -> None:
+    body = {
+        "nodes": {"c": {"type": "trivial_nodes.number"}},
+        "inputs": [{"name": "count", "to": "c.value"}] if values else [],
+        "outputs": [{"name": "value", "from": "c.value"}],
+    }
+    node = {"type": "subgraph:body", "repeat": repeat, **({"values": values} if values else {})}
+    document = Document.parse(doc({}, [], subgraphs={"body": body}).data() | {"nodes": {"l": node}})
+    for target, ok in (("l/2/c", True), ("l/c", True), ("l/3/c", False), ("l/99/c", False)):
+        found = check(document, trivial_nodes.catalogue(), [target])
+        assert found.ok == ok, (target, found.problems)
+        if not ok:
+            assert told(found)["unknown_node"] == "error"

@@ -139,6 +139,15 @@ def test_links_out_of_the_folders_are_refused(make_store: Callable[..., ModelSto
     assert both.find("linked").fingerprint == both.find("mixed").fingerprint == both.find("sd1").fingerprint
 
 
+@pytest.mark.parametrize("name", ["checkpoints/x.safetensors", "x.gguf", "a/B.SAFETENSORS"])
+def test_a_missing_file_is_no_model_of_the_hub(store: ModelStore, home: Path, name: str) -> None:
+    found = problem(store, name)
+    assert found.code == "model_missing"
+    assert f"The file {name!r} is in none of the model folders: {home / 'models'}" in found.message
+    assert f"download {name}" not in found.hint
+    assert "safelight models add" in found.hint and "download https://" in found.hint
+
+
 def test_a_missing_model_names_what_was_searched_and_how_to_get_it(store: ModelStore, home: Path) -> None:
     found = problem(store, "some/model")
     assert found.code == "model_missing"

@@ -63,8 +63,11 @@ def _list(studio: Studio, given: argparse.Namespace) -> int:
     for model in chosen:
         _line(model)
     if not chosen:
-        asked = f"with {words!r}" if words else "of this kind"
+        asked = f"with {words!r}" if words else f"of the kind {given.kind!r}" if given.kind else "of this family"
         print(f"There is no model {asked} among {len(found):,}." if found else f"There are no models. {_WHERE}")
+        kinds = sorted({model.kind for model in found if model.kind})
+        if given.kind and given.kind not in kinds:
+            print(f"The kinds that there are: {', '.join(kinds)}.")
     report(_trees(studio).problems())
     return 0
 

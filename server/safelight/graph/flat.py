@@ -67,6 +67,19 @@ class Call:
     broken: dict[str, list[Fault]] = field(default_factory=dict)
 
 
+def most_turns(step: Step, call: Call) -> int:
+    """How many turns a repeated instance can have at most, as far as the document says."""
+    repeat = call.repeat
+    times = repeat.times if isinstance(repeat.times, int) else _said(step, repeat.times or "")
+    lists = [len(given) for given in (_said(step, name) for name in repeat.each) if isinstance(given, list)]
+    return min([repeat.most, *lists, *([times] if isinstance(times, int) else [])])
+
+
+def _said(step: Step, name: str) -> Any:
+    """The value that an input has in the document; None where it is linked."""
+    return None if step.links.get(name) else step.values.get(name)
+
+
 def locate(flat: Flat, name: str) -> list[tuple[Flat, int]]:
     """The way to the step of a name, from the outermost call that it lies in; empty where there is none.
 
@@ -81,6 +94,7 @@ def locate(flat: Flat, name: str) -> list[tuple[Flat, int]]:
         if number is None or call is None:
             continue
         turn, _, inner = name[end + 1 :].partition("/")
-        found = (locate(call.flat, f"{name[:end]}/{inner}") if turn.isdecimal() else []) or locate(call.flat, name)
+        in_turn = turn.isdecimal() and int(turn) < most_turns(flat.steps[number], call)
+        found = (locate(call.flat, f"{name[:end]}/{inner}") if in_turn else []) or locate(call.flat, name)
         return [(flat, number), *found] if found else []
     return []

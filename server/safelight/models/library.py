@@ -35,7 +35,7 @@ from .lookup import Lookup
 from .names import Names
 from .pickles import PICKLES
 from .trees import PLACES, Trees
-from .walk import Found, found_at, models_of
+from .walk import WEIGHTS, Found, found_at, models_of
 
 STARTER = "starter"
 STARTER_PARTS = ("few_step", "image_encoder")
@@ -262,7 +262,8 @@ class Library:
             return Source("file" if path.is_file() else "folder", shown), layout
         bare, _, revision = name.partition("@")
         repository, inside = split_name(bare)
-        at_hub = bool(repository) and place not in ("folder", "file")
+        # No repository is called as a file of weights: `checkpoints/x.safetensors` is one of a model folder.
+        at_hub = bool(repository) and not repository.lower().endswith(WEIGHTS) and place not in ("folder", "file")
         if wanted is not None and not (at_hub and self._cached(repository, revision, inside)):
             meant = self._lookup().find(name, wanted)
             if meant is not None:
@@ -390,12 +391,20 @@ class Library:
         known = [STARTER, *(found.name for found in self._all())]
         # A file may be named without its folder and ending as well.
         hints = [did_you_mean(name, known) or did_you_mean(name, [PurePosixPath(one).stem for one in known])]
+        is_file = not get and name.lower().endswith(WEIGHTS)
         if get:
             searched.append(str(self.cache))
             hints.append(f"To get it: `{get}`.")
+        elif is_file:
+            hints.append(
+                "Put the file into one of them, fetch it by its address with `safelight models download https://...`, "
+                "or add the folder that it is in: `safelight models add FOLDER`."
+            )
         else:
             hints.append("Put it into a model folder, or give a hub id such as org/name.")
         message = f"There is no model {name!r} on this machine. Searched: {', '.join(searched)}."
+        if is_file:
+            message = f"The file {name!r} is in none of the model folders: {', '.join(searched)}."
         return ProblemError(
             Problem(code="model_missing", message=message, hint=" ".join(filter(None, hints)), value=name)
         )

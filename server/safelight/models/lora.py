@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -73,8 +73,10 @@ class Attached:
         self._count += 1
         name = f"lora_{self._count}"
         try:
+            names = {part: _names(part, module, family) for part, module in self._loaded.modules.items()}
+            known = {one for part in names for one in _known(part, changes, names[part])}
             for part, module in self._loaded.modules.items():
-                told = self._lay(part, module, changes, name, source, family)
+                told = self._lay(part, module, changes, names[part], known, name, source, family)
                 if lora is not None:
                     told = told.plus(self._attach_to(part, module, lora, name, source, family))
                 if told.left:
@@ -105,17 +107,23 @@ class Attached:
         return replace(lora, metadata=msgspec.json.decode(metadata)) if metadata else lora
 
     def _lay(
-        self, part: str, module: Any, changes: Sequence[Change], name: str, source: Source, family: Family
+        self,
+        part: str,
+        module: Any,
+        changes: Sequence[Change],
+        names: Mapping[str, tuple[str, ...]],
+        known: Collection[str],
+        name: str,
+        source: Source,
+        family: Family,
     ) -> _Told:
-        """Lays the changes of a part that are more than low-rank pairs beside their layers."""
-        wanted = part if part.startswith("text_encoder") else ""
-        own = [(change, place[1]) for change in changes if (place := layer_of(change.name))[0] == wanted]
-        if not own:
+        """Lays the changes of a part that are more than low-rank pairs beside their layers. `known` are those of which
+        any part has the layer."""
+        own = [one for one in _own(part, changes) if one[1] in names or one[0].name not in known]
+        there = [(change, names[place]) for change, place in own if place in names]
+        if not own or (known and not there):
             return _Told()
         inner = layers(module)
-        names = {flat: (place,) for flat, place in family.layer_names(part, module, inner).items()}
-        names |= family.fused_names(part, module, inner)
-        there = [(change, names[place]) for change, place in own if place in names]
         wrong = [change.name for change, places in there if not self._lay_on(name, part, inner, places, change)]
         if len(wrong) == len(there) or len(wrong) > max(1, _FEW * len(there)):
             known = f"{len(there)} of its {len(own)} layers are known, and {len(wrong)} of them have other shapes"
@@ -235,6 +243,23 @@ class Attached:
             if not self._names and any(True for _ in _layers(module)):
                 recurse_remove_peft_layers(module)
         self.turn_off()
+
+
+def _names(part: str, module: Any, family: Family) -> dict[str, tuple[str, ...]]:
+    """The layers of a part by what files of changes call them."""
+    inner = layers(module)
+    names = {flat: (place,) for flat, place in family.layer_names(part, module, inner).items()}
+    return names | family.fused_names(part, module, inner)
+
+
+def _own(part: str, changes: Sequence[Change]) -> list[tuple[Change, str]]:
+    """The changes that may be a part's, each with the flat name of its layer."""
+    wanted = part if part.startswith("text_encoder") else ""
+    return [(change, place[1]) for change in changes if (place := layer_of(change.name))[0] == wanted]
+
+
+def _known(part: str, changes: Sequence[Change], names: Mapping[str, tuple[str, ...]]) -> list[str]:
+    return [change.name for change, place in _own(part, changes) if place in names]
 
 
 _FEW = 0.1

@@ -23,7 +23,8 @@ class Signs:
 
     `names` are sets of names of tensors of which one must be there whole, `lora` how the names of what a LoRA changes
     may begin. `shared` are such beginnings that other families have as well: `widths` of what they take in tell them
-    apart. `others` are parts of names by which a relative of the family is told; dots of both are underscores here.
+    apart. `relatives` are the widths at which what begins as `lora` is another family's. `others` are parts of names by
+    which a relative of the family is told; dots of both are underscores here.
     `adapters` are sets of names of which one must be there whole in an IP-Adapter.
     `get` is a model of the family on the hub, for one that is read in the layout of diffusers alone.
     """
@@ -33,6 +34,7 @@ class Signs:
     others: tuple[str, ...]
     shared: tuple[str, ...] = ()
     widths: Container[int] = ()
+    relatives: Container[int] = ()
     adapters: tuple[tuple[str, ...], ...] = ()
     get: str = ""
 
@@ -56,7 +58,7 @@ def claims(signs: Signs, title: str, kind: FileKind, name: str, header: Header, 
         return any(all(name in header.tensors for name in wanted) for wanted in signs.adapters)
     if kind == "lora":
         changed = modules_in(header)
-        if any(module.startswith(signs.lora) for module in changed):
+        if any(module.startswith(signs.lora) and width not in signs.relatives for module, width in changed.items()):
             return True
         return any(module.startswith(signs.shared) and width in signs.widths for module, width in changed.items())
     if kind not in ("pipeline", "unet") or denoiser_prefix(signs, header) is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from safelight.families._clip.towers import Tower
 from safelight.families._modular.controlnet import NetKind
 from safelight.families._modular.detect import Signs, claims, denoiser_prefix
+from safelight.families._modular.lora import PARTS
 from safelight.families._original.names import Rule, Shapes, shapes_of, translated, translated_shapes
 from safelight.families.base import Family, FileKind, Files, Folder, Held, Loaded, Lora, Parts, unsupported
 from safelight.families.files import Header
@@ -67,13 +68,15 @@ class ModularFamily(Family):
     a token of the transformer, `channels` how many it takes in a token's cells; relatives that are run as well take
     those of `takes` (more, beside the latent). `signs` tell its files, `controlnet` what its ControlNets are.
     `text_settings` is the denoiser's configuration that its text encoders go by where they are loaded without one.
-    `beside` are parts of its folders that are loaded with a kind of component.
+    `beside` are parts of its folders that are loaded with a kind of component. `lora_rules` are how its makers call
+    the layers that LoRAs change; with None diffusers translates them.
     """
 
     transformer: str = ""
     autoencoder: str = "AutoencoderKL"
     owns_autoencoder: bool = True
     lora_loader: str = ""
+    lora_rules: tuple[Rule, ...] | None = None
     schedulers: tuple[str, ...] = ("FlowMatchEulerDiscreteScheduler",)
     schedule: Mapping[str, Any] = field(default_factory=dict, hash=False)
     blocks: str = ""
@@ -149,7 +152,11 @@ class ModularFamily(Family):
     def layer_rules(self, transformer: Any) -> Sequence[Rule]:
         """The rules by which the layers of a transformer are called in LoRAs made for its makers' layout."""
         del transformer
-        return ()
+        return self.lora_rules or ()
+
+    def layer_names(self, part: str, module: Any, names: Iterable[str]) -> dict[str, str]:
+        # A decoder or a second transformer beside the first takes none.
+        return super().layer_names(part, module, names) if part.startswith((*PARTS, "text_encoder")) else {}
 
     def fused_names(self, part: str, module: Any, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
@@ -303,9 +310,15 @@ class ModularFamily(Family):
         return importlib.import_module(f"{home}.tiny").write(self, folder, seed)
 
     def read_lora(self, name: str, tensors: Mapping[str, Any], modules: Mapping[str, Any]) -> Lora:
-        from .lora import read
+        from .lora import own_names, read, unfused
 
-        del modules
+        if self.lora_rules is not None:
+            for part, module in modules.items():
+                if not part.startswith(PARTS):
+                    continue
+                inner = dict(module.named_modules())
+                names = own_names(part, inner) | self.fused_names(part, module, inner)
+                tensors = unfused(tensors, part, names, inner)
         return read(self.lora_loader, self.title, name, tensors)
 
     def attach_lora(self, part: str, module: Any, lora: Lora, adapter: str) -> None:

@@ -41,12 +41,23 @@ def read(loader: str, title: str, name: str, tensors: Mapping[str, Any]) -> Lora
     return Lora(state, alphas)
 
 
+def own_names(part: str, modules: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The layers of a part by their own names with dots as underscores, as trainers write them that have no others."""
+    start = "" if part.startswith("transformer") else f"{part}_"
+    return {
+        start + name.replace(".", "_"): (name,)
+        for name, module in modules.items()
+        if hasattr(getattr(module, "base_layer", module), "weight")
+    }
+
+
 def unfused(
-    tensors: Mapping[str, Any], names: Mapping[str, tuple[str, ...]], modules: Mapping[str, Any]
+    tensors: Mapping[str, Any], part: str, names: Mapping[str, tuple[str, ...]], modules: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Low-rank pairs under a model's makers' names, by those of diffusers; all else stays.
 
-    `names` are what the layers of the makers (dots as underscores) are here, `modules` the layers by these names.
+    `names` are what the layers of the makers (dots as underscores) are in the part, `modules` its layers by
+    these names.
     """
     made = dict(tensors)
     for key in tensors:
@@ -61,15 +72,15 @@ def unfused(
             continue
         alpha = tensors.get(f"{stem}.alpha")
         scaled = up if alpha is None else up * (float(alpha) / down.shape[0])
-        for place, piece in zip(places, scaled.split([len(weight) for weight in weights]), strict=True):
-            made[f"transformer.{place}.lora_A.weight"] = down
-            made[f"transformer.{place}.lora_B.weight"] = piece
         for ending in (*ends, ".alpha"):
             made.pop(stem + ending, None)
+        for place, piece in zip(places, scaled.split([len(weight) for weight in weights]), strict=True):
+            made[f"{part}.{place}.lora_A.weight"] = down
+            made[f"{part}.{place}.lora_B.weight"] = piece
     return made
 
 
-_BY_THEMSELVES = ("transformer", "text_conditioner")
+PARTS = ("transformer", "text_conditioner", "connectors")
 """Parts that load what is laid beside their weights; text encoders are those of transformers."""
 _PAIRS = ((".lora_down.weight", ".lora_up.weight"), (".lora_A.weight", ".lora_B.weight"))
 
@@ -78,7 +89,7 @@ def attach(loader: str, part: str, module: Any, lora: Lora, adapter: str) -> Non
     import diffusers.loaders.lora_pipeline as loaders
 
     state, alphas = dict(lora.state), dict(lora.alphas) or None
-    if part.startswith(_BY_THEMSELVES):
+    if part.startswith(PARTS):
         module.load_lora_adapter(
             state, prefix=part, network_alphas=alphas, adapter_name=adapter, metadata=lora.metadata
         )
@@ -90,4 +101,4 @@ def attach(loader: str, part: str, module: Any, lora: Lora, adapter: str) -> Non
 
 
 def _is_ours(key: str) -> bool:
-    return key.startswith(("transformer.", "transformer_2.", "text_encoder.", "text_encoder_2.", "text_conditioner."))
+    return key.startswith(("text_encoder.", "text_encoder_2.", "transformer_2.", *(f"{one}." for one in PARTS)))

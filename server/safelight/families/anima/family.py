@@ -6,11 +6,13 @@ the denoiser, as in the files of its makers, and LoRAs change both.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily, loaded_module
+from safelight.families._original.names import rules as table
 from safelight.families._vaes.qwen import LATENT
 from safelight.families.base import FileKind, Files, Folder, Held, Loaded, Parts
 from safelight.sdk.leased import Presets, VAEModel
@@ -19,6 +21,29 @@ from .parts import CONDITIONER, TOKENS
 
 if TYPE_CHECKING:
     from safelight.sdk.context import DenoiserModel, TextModel
+
+
+_LAYERS = table(
+    ("x_embedder.proj.1", "patch_embed.proj"),
+    ("t_embedder.1.linear_1", "time_embed.t_embedder.linear_1"),
+    ("t_embedder.1.linear_2", "time_embed.t_embedder.linear_2"),
+    ("final_layer.adaln_modulation.1", "norm_out.linear_1"),
+    ("final_layer.adaln_modulation.2", "norm_out.linear_2"),
+    ("final_layer.linear", "proj_out"),
+)
+_BLOCK = table(
+    *((f"{side}_attn.{q}_proj", f"attn{n}.to_{q}") for n, side in ((1, "self"), (2, "cross")) for q in "qkv"),
+    *((f"{side}_attn.output_proj", f"attn{n}.to_out.0") for n, side in ((1, "self"), (2, "cross"))),
+    *(
+        (f"adaln_modulation_{what}.{step}", f"norm{n}.linear_{step}")
+        for n, what in ((1, "self_attn"), (2, "cross_attn"), (3, "mlp"))
+        for step in (1, 2)
+    ),
+    ("mlp.layer1", "ff.net.0.proj"),
+    ("mlp.layer2", "ff.net.2"),
+    start=("blocks.{}.", "transformer_blocks.{}."),
+)
+"""How its makers call its layers: github.com/nvidia-cosmos/cosmos-predict2."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +66,16 @@ class Anima(ModularFamily):
         if kind == "TextEncoder":
             loaded.settings["tokenizers"] = (*loaded.settings["tokenizers"], t5.tokenizer(files, TOKENS))
         return loaded
+
+    def fused_names(self, part: str, module: Any, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        if part == CONDITIONER:
+            return {f"llm_adapter_{name.replace('.', '_')}": (name,) for name in names}
+        return super().fused_names(part, module, names)
+
+    def layer_names(self, part: str, module: Any, names: Iterable[str]) -> dict[str, str]:
+        if part == CONDITIONER:
+            return {name: place for name, (place,) in self.fused_names(part, module, names).items()}
+        return super().layer_names(part, module, names)
 
     def denoiser(self, held: Held) -> DenoiserModel:
         from .denoiser import AnimaDenoiser
@@ -76,6 +111,7 @@ FAMILY = Anima(
     blocks="AnimaAutoBlocks",
     schedule={"shift": 3.0},
     lora_loader="AnimaLoraLoaderMixin",
+    lora_rules=(*_LAYERS, *_BLOCK),
     channels=16,
     beside={"Denoiser": (CONDITIONER,)},
     pipelines=("AnimaModularPipeline",),

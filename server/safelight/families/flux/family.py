@@ -169,6 +169,10 @@ FAMILY = Flux(
             "transformer_blocks_0_attn1",
             "transformer_blocks_59_",
             "attn_to_gate",
+            "img_attn_q_",
+            "txt_attn_q_",
+            "mode_blocks_",
+            "blocks_0_q_proj",
         ),
     ),
 )

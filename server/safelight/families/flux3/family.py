@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from safelight.families._lm.encoder import Reading
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily, has
+from safelight.families._original.names import rules as table
 from safelight.families.base import Files, Folder, Held, LatentSpace, Loaded, Parts
 from safelight.sdk.leased import Presets, VAEModel
 
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
     from safelight.sdk.context import DenoiserModel, TextModel
 
 READING = Reading(length=8192, layers=(4, 8, 12, 16, 20, 24, 28, 32), multiple=80)
+_BLOCKS = ("content_mode_blocks.image", "content_mode_blocks.image_cond", "txt_mode_blocks", "single_blocks")
+_LAYERS = tuple(
+    rule
+    for block in _BLOCKS
+    for rule in table(
+        *((f"{q}_proj", f"attn.to_{q}") for q in "qkv"),
+        ("attn_out", "attn.to_out.0"),
+        ("mlp_in", "ff.linear_in"),
+        ("mlp_out", "ff.linear_out"),
+        start=(f"{block}.{{}}.", f"{block.replace('content_', '').replace('single_', 'single_transformer_')}.{{}}."),
+    )
+)
+"""How its makers call the layers of its blocks."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,7 @@ FAMILY = Flux3(
     blocks="Flux3AutoBlocks",
     schedule={"shift": 6.93},
     lora_loader="Flux3LoraLoaderMixin",
+    lora_rules=_LAYERS,
     channels=128,
     pipelines=("Flux3ModularPipeline", "Flux3DistilledModularPipeline"),
     encoders=(Encoder("text_encoder", "tokenizer", kind="language model"),),
@@ -68,7 +83,7 @@ FAMILY = Flux3(
             ("emb_in.image.weight", "txt_in.weight", "time_in.in_layer.weight"),
             ("x_embedders.image.weight", "context_embedder.weight", "txt_mode_blocks.0.attn.to_q.weight"),
         ),
-        lora=(),
+        lora=("txt_mode_blocks_", "content_mode_blocks_", "mode_blocks_image_"),
         others=(),
         get="the repository of FLUX.3 for diffusers",
     ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
+from safelight.families._original.names import rules as table
 from safelight.families.base import Files, Held, LatentSpace, Loaded
 from safelight.sdk.leased import Presets
 
@@ -16,6 +17,23 @@ if TYPE_CHECKING:
 
 LED = "HunyuanVideo15ImageToVideoPipeline"
 """The pipeline of those that make a video of an image."""
+_SIDES = ("img", "txt")
+_LAYERS = tuple(
+    table(
+        *((f"img_attn_{q}", f"attn.to_{q}") for q in "qkv"),
+        *((f"txt_attn_{q}", f"attn.add_{q}_proj") for q in "qkv"),
+        ("img_attn_proj", "attn.to_out.0"),
+        ("txt_attn_proj", "attn.to_add_out"),
+        ("img_mod.linear", "norm1.linear"),
+        ("txt_mod.linear", "norm1_context.linear"),
+        ("img_mlp.fc1", "ff.net.0.proj"),
+        ("img_mlp.fc2", "ff.net.2"),
+        ("txt_mlp.fc1", "ff_context.net.0.proj"),
+        ("txt_mlp.fc2", "ff_context.net.2"),
+        start=("double_blocks.{}.", "transformer_blocks.{}."),
+    )
+)
+"""How its makers call the layers of its blocks: github.com/Tencent-Hunyuan/HunyuanVideo-1.5."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,7 @@ FAMILY = HunyuanVideo(
     blocks="HunyuanVideo15AutoBlocks",
     schedule={"shift": 5.0},
     lora_loader="HunyuanVideoLoraLoaderMixin",
+    lora_rules=_LAYERS,
     autoencoder="AutoencoderKLHunyuanVideo15",
     cells=1,
     channels=65,
@@ -65,8 +84,8 @@ FAMILY = HunyuanVideo(
             ("byt5_in.fc1.weight", "double_blocks.0.img_attn_q.weight"),
             ("context_embedder_2.linear_3.weight", "cond_type_embed.weight", "x_embedder.proj.weight"),
         ),
-        lora=(),
-        others=(),
+        lora=("transformer_blocks_53_attn_", *(f"double_blocks_0_{side}_attn_q" for side in _SIDES)),
+        others=("transformer_blocks_59_",),
         get="hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_t2v",
     ),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily, loaded_module
+from safelight.families._original.names import Rule
 from safelight.families.base import FileKind, Files, Folder, Held, LatentSpace, Loaded
 from safelight.sdk.leased import Presets, VAEModel
 
@@ -14,6 +15,7 @@ from .parts import SECOND
 
 if TYPE_CHECKING:
     from safelight.sdk.context import DenoiserModel, TextModel
+_ATTENTION = "layers.{}.attention."
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,20 @@ FAMILY = Ideogram4(
     autoencoder="AutoencoderKLFlux2",
     blocks="Ideogram4AutoBlocks",
     lora_loader="Ideogram4LoraLoaderMixin",
+    lora_rules=(
+        Rule(f"{_ATTENTION}qkv", tuple(f"{_ATTENTION}to_{part}" for part in "qkv")),
+        Rule(f"{_ATTENTION}o", (f"{_ATTENTION}to_out.0",)),
+    ),
     channels=128,
     beside={"Denoiser": (SECOND,)},
     pipelines=("Ideogram4Pipeline",),
     encoders=(Encoder("text_encoder", "tokenizer", kind="language model"),),
     signs=Signs(
         names=(("llm_cond_proj.weight", "embed_image_indicator.weight"),),
-        lora=(),
+        lora=("layers_0_adaln_modulation",),
         others=(),
+        shared=("layers_0_attention_", "layers_0_feed_forward_"),
+        widths=(4608,),
         get="ideogram-ai/ideogram-v4",
     ),
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily, loaded_module
+from safelight.families._original.names import rules as table
 from safelight.families.base import FileKind, Files, Folder, Held, LatentSpace, Loaded
 from safelight.sdk.leased import Presets
 
@@ -15,6 +16,24 @@ from .parts import CONNECTORS, SOUND
 if TYPE_CHECKING:
     from safelight.sdk.context import DenoiserModel, TextModel
     from safelight.sdk.leased import VAEModel
+_SOUNDS = ("audio_attn", "audio_ff", "audio_to_video_attn", "video_to_audio_attn")
+_TIMES = {
+    "adaln_single": "time_embed",
+    "audio_adaln_single": "audio_time_embed",
+    "av_ca_video_scale_shift_adaln_single": "av_cross_attn_video_scale_shift",
+    "av_ca_audio_scale_shift_adaln_single": "av_cross_attn_audio_scale_shift",
+    "av_ca_a2v_gate_adaln_single": "av_cross_attn_video_a2v_gate",
+    "av_ca_v2a_gate_adaln_single": "av_cross_attn_audio_v2a_gate",
+}
+_PARTS = ("linear", "emb.timestep_embedder.linear_1", "emb.timestep_embedder.linear_2")
+_LAYERS = tuple(
+    table(
+        ("patchify_proj", "proj_in"),
+        ("audio_patchify_proj", "audio_proj_in"),
+        *((f"{old}.{part}", f"{new}.{part}") for old, new in _TIMES.items() for part in _PARTS),
+    )
+)
+"""How its makers call those of its layers that have another name in diffusers: github.com/Lightricks/LTX-2."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,7 @@ FAMILY = Ltx2(
         "shift_terminal": 0.1,
     },
     lora_loader="LTX2LoraLoaderMixin",
+    lora_rules=_LAYERS,
     autoencoder="AutoencoderKLLTX2Video",
     cells=1,
     channels=128,
@@ -83,7 +103,7 @@ FAMILY = Ltx2(
             ("audio_patchify_proj.weight", "patchify_proj.weight"),
             ("audio_proj_in.weight", "proj_in.weight", "audio_time_embed.linear.weight"),
         ),
-        lora=(),
+        lora=("audio_patchify_proj", "audio_proj_in", *(f"transformer_blocks_0_{part}" for part in _SOUNDS)),
         others=(),
         get="Lightricks/LTX-2",
     ),

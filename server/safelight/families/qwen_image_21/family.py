@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.families._modular.detect import Signs
 from safelight.families._modular.family import Encoder, ModularFamily
+from safelight.families._original.names import Rule
 from safelight.families.base import Files, Held, LatentSpace, Loaded
 from safelight.sdk.leased import Presets, VAEModel
 
 if TYPE_CHECKING:
     from safelight.sdk.context import DenoiserModel, TextModel
+_MLP = "transformer_blocks.{}.img_mlp."
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ FAMILY = QwenImage21(
         "use_dynamic_shifting": True,
     },
     lora_loader="QwenImageLoraLoaderMixin",
+    # ComfyUI keeps the two as one layer.
+    lora_rules=(Rule(f"{_MLP}gate_up", (f"{_MLP}gate_layer", f"{_MLP}proj")),),
     channels=64,
     pipelines=("QwenImage21Pipeline",),
     encoders=(Encoder("text_encoder", "processor", kind="language model"),),
@@ -74,6 +78,8 @@ FAMILY = QwenImage21(
             ("modulation.1.weight", "transformer_blocks.0.img_mlp.gate_layer.weight"),
         ),
         lora=("transformer_blocks_0_img_mlp_gate_",),
+        shared=("transformer_blocks_0_attn_",),
+        widths=(4096,),
         others=(),
         get="Qwen/Qwen-Image-2.1",
     ),

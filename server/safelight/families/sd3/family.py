@@ -58,7 +58,7 @@ class StableDiffusion3(ModularFamily):
         transformer = modules.get("transformer")
         if transformer is not None:  # diffusers knows its own names alone
             names = dict(transformer.named_modules())
-            tensors = unfused(tensors, self.fused_names("transformer", transformer, names), names)
+            tensors = unfused(tensors, "transformer", self.fused_names("transformer", transformer, names), names)
         return super().read_lora(name, tensors, modules)
 
     def config_of(self, shapes: Shapes) -> dict[str, Any]:
@@ -129,6 +129,7 @@ FAMILY = StableDiffusion3(
             "transformer_blocks_0_img_m",
             "transformer_blocks_0_txt_m",
             "transformer_blocks_0_attn1",
+            "transformer_blocks_53_",
             "transformer_blocks_59_",
             "attn_to_gate",
             "controlnet_blocks",

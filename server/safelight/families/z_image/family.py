@@ -73,6 +73,7 @@ FAMILY = ZImage(
             ("all_x_embedder.2-1.weight", "cap_embedder.1.weight"),
         ),
         lora=("layers_0_attention_", "layers_0_feed_forward_", "noise_refiner_0_"),
-        others=("time_caption_embed", "siglip_embedder", "control_"),
+        relatives=(4608,),
+        others=("time_caption_embed", "siglip_embedder", "control_", "adaln_modulation"),
     ),
 )

@@ -1,0 +1,133 @@
+"""What guides a model, in its ways: killed in the middle, resumed, ended in the same bits. Several techniques a run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import tiny_guides
+import tiny_models
+from families.flow_kits import ROWS, flow_kit
+from families.resuming import goes_on, killable
+from families.test_flow_adapters import clip as clip_encoder
+from families.test_flow_adapters import for_flux, for_sd3, siglip
+from families.test_flow_controlnets import NETS, written
+from families.test_hunyuan_video import write as write_hunyuan
+from families.test_techniques_resume import ENDS, FLOWS, Changes, lora_of
+from families.test_wan import clip
+from proofs import Proof
+from safelight.families import load_families
+
+pytestmark = [pytest.mark.in_turn, killable]
+FAMILIES = load_families()
+
+
+def controlled(changes: Changes, net: str, name: str, **more: Any) -> None:
+    """A further ControlNet, on what the sides are so far."""
+    sides = {}
+    for side in ("positive", "negative"):
+        sides[side] = next(link["from"] for link in changes.document["links"] if link["to"] == f"sample.{side}")
+    links = {"image": "picture.image", **sides, **more.pop("links", {})}
+    changes.node(f"{name}_net", "models.load_controlnet", {}, controlnet=net)
+    changes.node(name, "controlnet.apply", {**links, "controlnet": f"{name}_net.model"}, **more)
+    changes.link("sample.positive", f"{name}.positive")
+    changes.link("sample.negative", f"{name}.negative")
+
+
+def shown(changes: Changes, adapter: str, links: dict[str, str], **more: Any) -> None:
+    positive = next(link["from"] for link in changes.document["links"] if link["to"] == "sample.positive")
+    changes.node("adapter", "models.load_ip_adapter", {}, adapter=adapter)
+    given = {"adapter": "adapter.adapter", "encoder": "adapter.encoder", "image": "picture.image", **links}
+    changes.node("shown", "ip_adapter.apply", {"positive": positive, **given}, **more)
+    changes.link("sample.positive", "shown.conditioning")
+
+
+OTHERS = ("ControlNet, guess mode", "Control-LoRA", "T2I-Adapter", "ControlNet and T2I-Adapter")
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_in_our_loop(family: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+    changes = Changes()
+    changes.image()
+    controlled(changes, "net", "first", guess=True)
+    controlled(changes, "control_lora.safetensors", "then")
+    controlled(changes, "t2i.safetensors", "last", strength=0.8)
+
+    def make(models: Path) -> None:
+        import diffusers
+
+        library: Any = diffusers
+        FAMILIES[family].tiny(models / "mine")
+        tiny_models.tiny_controlnet(models / "net", family)
+        unet = library.UNet2DConditionModel.from_pretrained(models / "mine" / "unet")
+        tiny_guides.control_lora(unet, models / "control_lora.safetensors")
+        tiny_guides.written(tiny_guides.t2i_adapter(family), models / "t2i.safetensors", "diffusers")
+
+    assert goes_on(make, changes.document, "*.png", tmp_path, monkeypatch) == 2
+    proof.resumed(family, *OTHERS)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_in_blocks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+    """A ControlNet and, where the family takes one, an IP-Adapter."""
+    family = NETS[name].family
+    adapter = {"flux": "union", "sd3": "sd3"}.get(family) == name
+    changes = Changes()
+    changes.image()
+    controlled(changes, "net", "first", links={"vae": "load.vae"}, control_type=NETS[name].kind)
+    if adapter:
+        shown(changes, "ipadapter/ip.safetensors", {}, scale=0.5)
+
+    def make(models: Path) -> None:
+        kit = flow_kit(family, models.parent)
+        written(name, kit, models / "net")
+        if adapter:
+            torch.manual_seed(7)
+            (models / "ipadapter").mkdir()
+            (clip_encoder if family == "flux" else siglip)(models / "clip_vision" / "one")
+            save_file(
+                (for_flux if family == "flux" else for_sd3)(kit.pipeline.transformer),
+                models / "ipadapter" / "ip.safetensors",
+            )
+        shutil.rmtree(models.parent / "hub", ignore_errors=True)
+
+    assert goes_on(make, changes.document, "*.png", tmp_path, monkeypatch) == 2
+    proof.resumed(family, f"ControlNet ({name})", *(["IP-Adapter"] if adapter else []))
+
+
+@pytest.mark.parametrize("kind", ["tcfg", "cfg_zero"])
+@pytest.mark.parametrize("family", sorted(name for name in FLOWS if ROWS.get(name, FLOWS[name]).guided))
+def test_other_guiders(family: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+    if (family, kind) == ("qwen_image", "cfg_zero"):
+        pytest.skip("it makes numbers that are not finite there, and is refused")
+    changes = Changes()
+    changes.guider(kind)
+    assert (
+        goes_on(lambda models: FAMILIES[family].tiny(models / "mine"), changes.document, "*.png", tmp_path, monkeypatch)
+        == 2
+    )
+    proof.resumed(family, *changes.techniques)
+
+
+@pytest.mark.parametrize("family", ["wan", "wan_5b", "ltx", "ltx2", "hunyuan_video_15"])
+def test_a_lora_of_videos(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+    changes = Changes()
+    changes.document = clip()
+    changes.document["nodes"]["empty"]["values"] = {"width": 64, "height": 64, "frames": 9}
+    changes.lora()
+
+    def make(models: Path) -> None:
+        if family == "hunyuan_video_15":
+            write_hunyuan(FAMILIES[family], models / "mine", 1)  # pyright: ignore[reportArgumentType]
+        else:
+            FAMILIES[family].tiny(models / "mine")
+        denoiser = models / "mine" / "transformer" / "diffusion_pytorch_model.safetensors"
+        lora_of(denoiser, ENDS.get(family, ("attn1.to_q", "attn.to_q")), models / "style.safetensors", family)
+
+    assert goes_on(make, changes.document, "clip*", tmp_path, monkeypatch) == 1
+    proof.resumed(family, *changes.techniques)
