@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from safelight.diffusion.flow_steps import steered
+from safelight.diffusion.flow_steps import processed, steered
 from safelight.diffusion.guidance import make_parts
+from safelight.diffusion.k_diffusion.plan import NAME
+from safelight.diffusion.k_diffusion.process import Process
 from safelight.diffusion.latents import expanded
 from safelight.diffusion.modular import Outside, denoise
-from safelight.diffusion.noise import draw, generators
+from safelight.diffusion.noise import draw, draw_whole, generators
 from safelight.diffusion.preview import Previewer
 from safelight.sdk import Conditioning, Context, Latent, Problem, ProblemError, Prompt
 
@@ -164,21 +166,32 @@ class ModularDenoiser(ABC):
         def placed(tensor: Tensor) -> Tensor:
             return tensor.to(self._held.device, self._held.dtype)
 
+        scheduler = self._steps(request)
         noise, start = placed(self._noise(request, original, sources)), placed(original)
+        outside = None if request.invert else self._outside(latent, start, noise)
+        if isinstance(scheduler, Process):
+            scheduler.begin(
+                original.shape,
+                request.seed,
+                self._held.device,
+                outside,
+                lambda drawn: self.looped(placed(drawn)),
+            )
+            # It puts the noise on an image by itself, and looks after the mask.
+            noise, start, outside = scheduler.first(start, noise), None, None
         work = Work(
             request,
             prompts[True],
             prompts.get(False),
             noise,
             None if request.fresh else start,
-            None if request.invert else self._outside(latent, start, noise),
+            outside,
             self._held.device,
             self._held.dtype,
             tuple(placed(whole_tokens(planes, self.family.cells)) for planes in _seen(request)),
         )
         previewer = Previewer(self._held.settings.get("latent_rgb") or self.family.latent.rgb, original.shape[1])
         scratch = self.working_bytes(original.shape, work)
-        scheduler = steered(self._scheduler(request), request)
         components = self.components(work)
         looking = adapted(
             ctx, self.transformer, self.family.id, request, scheduler, components.get("guider"), self._layers
@@ -272,12 +285,20 @@ class ModularDenoiser(ABC):
         parts = (self.looped(tensor) for tensor in (original, noise, mask.expand_as(noise)))
         return Outside(*parts, greys=latent.greys)
 
+    def _steps(self, request: SampleRequest) -> Any:
+        """The scheduler of a run."""
+        if request.formulas == NAME:
+            return processed(self.scheduler, request)
+        return steered(self._scheduler(request), request)
+
     def _noise(self, request: SampleRequest, original: Tensor, sources: Sequence[torch.Generator]) -> Tensor:
         """What the blocks begin with; inverted, the image itself."""
         if request.invert:
             return original
         if request.noise is not None:
             return whole_tokens(request.noise, self.family.cells)
+        if request.formulas == NAME:
+            return draw_whole(request.seed, original.shape)
         return draw(sources, original.shape[1:])
 
     def working_bytes(self, shape: Sequence[int], work: Work) -> int:
@@ -342,14 +363,15 @@ class ModularDenoiser(ABC):
         if latent.mask is not None and latent.samples.ndim != 4:
             hint = "Leave the mask out; the whole video is made."
             found.append(self.cannot("masks of videos", hint, "latent"))
-        if not request.fresh and not self.from_images:
+        if not request.fresh and not self.from_images and request.formulas != NAME:
             hint = "Set denoise to 1, and describe the whole image."
             found.append(self.cannot("an image to start from", hint, "latent"))
         stops = request.leave_noise or (request.end is not None and request.end < request.steps)
         if latent.noise or stops:
             hint = "Let one sampler make all steps to the end."
             found.append(self.cannot("noisy latents (sampling in parts)", hint, "latent"))
-        if request.sigmas and (abs(request.sigmas[0] - 1) > 1e-3 or request.sigmas[-1] > 0):
+        begins = abs(request.sigmas[0] - 1) < 1e-3 or request.formulas == NAME if request.sigmas else True
+        if request.sigmas and (not begins or request.sigmas[-1] > 0):
             hint = "Let them go from 1 to 0."
             found.append(self.cannot("sigmas of a part of the way", hint, "sigmas"))
         if found:
