@@ -20,10 +20,15 @@ _LAST = 4.8973451890853435e-08
 
 @dataclass(frozen=True)
 class Levels:
-    """`sigmas` (N,) float32, rising. `prediction` is what the model gives: `epsilon`, `v_prediction`, `sample`, or
-    `flow_prediction`, for which `shift` is how much of the way lies at much noise."""
+    """`sigmas` (N,) float32, rising, and their `logs`. `prediction` is what the model gives: `epsilon`, `v_prediction`,
+    `sample`, or `flow_prediction`, for which `shift` is how much of the way lies at much noise.
+
+    All is computed in float32 and in the order in which ComfyUI computes it: between two timesteps the last bit decides
+    which one a model is told, and a Brownian path is another one a bit further on.
+    """
 
     sigmas: Tensor
+    logs: Tensor
     prediction: str
     shift: float = 1.0
 
@@ -43,17 +48,16 @@ class Levels:
         """The sigma at a place of the table, 0 to N - 1, between two levels by their logarithms; for flows at a time of
         0 to 1000, shifted."""
         if self.flow:
-            return shifted(self.shift, timestep / SHORT)
+            return shifted(self.shift, timestep / SHORT, by_size=len(self.sigmas) == LONG)
         place = timestep.clamp(0, len(self.sigmas) - 1)
         low, part = place.floor().long(), place.frac()
-        logs = self.sigmas.double().log().float()
-        return ((1 - part) * logs[low] + part * logs[place.ceil().long()]).exp()
+        return ((1 - part) * self.logs[low] + part * self.logs[place.ceil().long()]).exp()
 
     def timestep(self, sigma: Tensor) -> Tensor:
         """What the model is told: the closest timestep that it was trained with; a flow, 1000 times the sigma."""
         if self.flow:
             return sigma * SHORT
-        return (self.sigmas.double().log().float() - sigma.log()).abs().argmin()
+        return (sigma.log() - self.logs).abs().argmin()
 
     def at(self, part: float) -> float:
         """The sigma at a part (0..1) of the whole schedule, evenly over the times of the training."""
@@ -69,9 +73,8 @@ class Levels:
             return 1 - sigma / (self.shift - (self.shift - 1) * sigma)
         import numpy
 
-        logs = self.sigmas.double().log().numpy()
-        place = numpy.interp(math.log(sigma), logs, numpy.arange(len(logs)))
-        return float(1 - place / (len(logs) - 1))
+        count = len(self.sigmas)
+        return float(1 - numpy.interp(math.log(sigma), self.logs.numpy(), numpy.arange(count)) / (count - 1))
 
     def is_greatest(self, sigma: float) -> bool:
         """Whether a sigma is that of pure noise, to five digits."""
@@ -79,11 +82,13 @@ class Levels:
         return sigma > most or math.isclose(sigma, most, rel_tol=1e-5)
 
 
-def shifted(shift: float, time: Any) -> Any:
-    """A time of 0..1 with more of the way at much noise: https://arxiv.org/abs/2403.03206, equation 23.
+def shifted(shift: float, time: Tensor, *, by_size: bool = False) -> Tensor:
+    """Times of 0..1 with more of the way at much noise: https://arxiv.org/abs/2403.03206, equation 23.
 
-    The shift by size of Flux.1, exp(mu) / (exp(mu) + 1 / t - 1), is this one with a shift of exp(mu).
+    The shift by size of Flux.1 is the same with exp(mu), written in another way.
     """
+    if by_size:
+        return shift / (shift + (1 / time - 1))
     return shift * time / (1 + (shift - 1) * time)
 
 
@@ -97,13 +102,17 @@ def levels_of(settings: Mapping[str, Any], shift: float = 0.0, count: int = 0) -
 
     prediction = predicts(settings)
     if prediction != "flow_prediction":
-        return Levels(_trained(settings).float(), prediction)
+        sigmas = _trained(settings)
+        return Levels(sigmas.float(), sigmas.log().float(), prediction)
     by_size = bool(settings.get("use_dynamic_shifting"))
     if not shift:
         own = settings.get("flow_shift", settings.get("shift"))
         shift = math.exp(settings.get("max_shift") or 1.15) if by_size else float(own or 1.0)
     count = count or (LONG if by_size else SHORT)
-    return Levels(shifted(shift, torch.arange(1, count + 1) / count), prediction, shift)
+    times = torch.arange(1, count + 1) / count
+    times = times if count == LONG else times * SHORT / SHORT
+    sigmas = shifted(shift, times, by_size=count == LONG)
+    return Levels(sigmas, sigmas.log(), prediction, shift)
 
 
 def _trained(settings: Mapping[str, Any]) -> Tensor:

@@ -55,7 +55,8 @@ class Work:
     """One run, with all tensors where and how the transformer computes.
 
     `noise` and `original` (None for a fresh run) are (B, C, h, w), or (B, C, t, h, w) for videos; their sides are whole
-    tokens, as those of the images to look at, `seen` (B or 1, C, h', w').
+    tokens, as those of the images to look at, `seen` (B or 1, C, h', w'). `calls` is how often the transformer is
+    asked, where that is not once a step.
     """
 
     request: SampleRequest
@@ -67,6 +68,7 @@ class Work:
     device: torch.device
     dtype: torch.dtype
     seen: tuple[Tensor, ...] = ()
+    calls: int = 0
 
     def text(self, prompt: Prompt, name: str) -> Tensor:
         """A tensor of a prompt, for every image of the batch."""
@@ -189,6 +191,7 @@ class ModularDenoiser(ABC):
             self._held.device,
             self._held.dtype,
             tuple(placed(whole_tokens(planes, self.family.cells)) for planes in _seen(request)),
+            len(scheduler.calls) if isinstance(scheduler, Process) else 0,
         )
         previewer = Previewer(self._held.settings.get("latent_rgb") or self.family.latent.rgb, original.shape[1])
         scratch = self.working_bytes(original.shape, work)
@@ -331,7 +334,7 @@ class ModularDenoiser(ABC):
             "latents": self.packed(work.noise),
             "height": size[0] * 8,
             "width": size[1] * 8,
-            "num_inference_steps": work.request.steps,
+            "num_inference_steps": work.calls or work.request.steps,
         }
         if work.seen:
             given |= self.looked_at(work, size)
