@@ -219,7 +219,7 @@ def _lms(model: Denoise, x: Tensor, levels: Tensor) -> Tensor:
 def _sde(name: str, model: Denoise, x: Tensor, levels: Tensor, seed: int, table: Table) -> Tensor:
     """DPM-Solver++ with noise of a Brownian path, in lambda = log(alpha / sigma)."""
     low, high = levels[levels > 0].min(), levels.max()
-    path = torchsde.BrownianTree(low, torch.zeros_like(x), high, entropy=seed)
+    path: Any = torchsde.BrownianTree(low, torch.zeros_like(x), high, entropy=seed)
 
     def between(one: Tensor, other: Tensor) -> Tensor:
         return path(min(one, other), max(one, other)) * (1 if one < other else -1) / (one - other).abs().sqrt()

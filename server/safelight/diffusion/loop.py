@@ -12,7 +12,6 @@ from safelight.sdk import Context, Latent
 from .finite import Watch
 from .k_diffusion.process import Process
 from .latents import painted_part
-from .modular import Outside
 from .noise import BrownianNoise, draw, draw_whole, generators
 from .preview import Previewer
 from .state import carried, marks, put_back
@@ -67,7 +66,10 @@ class Run:
         drawn = draw_whole(self.seed, original.shape) if whole else draw(sources, original.shape[1:])
         noise = (drawn if self.noise is None else self.noise).to(device)
         if whole:
-            samples, mask = self._begun(scheduler, original, noise, mask), None
+            # It looks after the mask by itself.
+            ready = bool(self.latent.noise)
+            samples = scheduler.begin(original, noise, self.seed, mask, self.latent.greys, ready=ready)
+            mask = None
         else:
             samples = self._start(original, noise, sources)
         arguments: dict[str, Any] = dict(kind.arguments)
@@ -116,12 +118,6 @@ class Run:
                     draw(sources, original.shape[1:])
             return schedule.from_shared(original, schedule.levels[0])
         return schedule.scheduler.add_noise(original, noise, _batched(schedule.timesteps[0]))
-
-    def _begun(self, process: Process, original: Tensor, noise: Tensor, mask: Tensor | None) -> Tensor:
-        """The samples of the first call of a process, which looks after the mask by itself."""
-        outside = None if mask is None else Outside(original, noise, mask, self.latent.greys)
-        process.begin(original.shape, self.seed, self.guide.device, outside)
-        return original.clone() if self.latent.noise else process.first(original, noise)
 
     def _state(
         self, call: int, samples: Tensor, sources: Sequence[torch.Generator], before: Mapping[str, Any]

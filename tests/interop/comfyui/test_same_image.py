@@ -401,6 +401,39 @@ def test_levels_in_two_parts(studio: Studio, plain: Any, tmp_path: Path) -> None
     assert farthest(image, wanted) <= CLOSE
 
 
+@pytest.mark.parametrize("kind", ["eps", "sd3", "flux"])
+@pytest.mark.parametrize("sampler", ["euler", "ddim", "dpmpp_sde", "uni_pc"])
+@torch.no_grad()
+def test_a_part_of_an_image(studio: Studio, plain: Any, tmp_path: Path, kind: str, sampler: str) -> None:
+    """SetLatentNoiseMask: outside of the mask the model sees the image with the noise of the level, and takes it for
+    finished. ddim draws that noise anew."""
+    model = plain(kind)
+    given = graph(checkpoint(kind), sampler_name=sampler, scheduler="karras", denoise=0.7)
+    inner = encoding(given, (32, 32))
+    sides = {"left": 16, "top": 8, "right": 16, "bottom": 24}
+    given["padded"] = node("ImagePadForOutpaint", **sides, feathering=0, image=["image", 0])
+    given["latent"]["inputs"]["pixels"] = ["padded", 0]
+    given["masked"] = node("SetLatentNoiseMask", samples=["latent", 0], mask=["padded", 1])
+    given["sample"]["inputs"]["latent_image"] = ["masked", 0]
+    image = made(studio, changed(kind, given), tmp_path)
+    mask = torch.ones(1, 1, SIZE // 8, SIZE // 8)
+    mask[..., 1:5, 2:6] = 0
+    pixels = torch.full((1, 3, SIZE, SIZE), 128 / 255)
+    pixels[..., 8:40, 16:48] = inner.movedim(-1, 1)
+    vae = model.pipeline.vae
+    mean = vae.encode(pixels * 2 - 1).latent_dist.mean
+    latent = (mean - (vae.config.shift_factor or 0)) * vae.config.scaling_factor
+    around, run = noise(SEED + 1 if sampler == "ddim" else SEED, latent.shape), model.denoise()
+
+    def inside(x: Tensor, sigma: Tensor) -> Tensor:
+        outside = sigma * around + ((1 - sigma) * latent if model.table.flow else latent)
+        return run(x * mask + outside * (1 - mask), sigma) * mask + latent * (1 - mask)
+
+    sigmas = ksampler_sigmas(sampler, "karras", model.table, STEPS, 0.7)
+    begun = noised(latent, noise(SEED, latent.shape), sigmas[0], model.table)
+    assert farthest(image, model.image(sample(sampler, inside, begun, sigmas, SEED, model.table))) <= CLOSE
+
+
 WEIGHED = "a (red:1.4) apple, ((on) the:0.6) [table] \\(old\\)"
 """Weights of ComfyUI: a number is the weight of what is in its brackets, whatever surrounds them; square brackets are
 characters."""

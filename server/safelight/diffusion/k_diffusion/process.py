@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.latents import painted_part
@@ -76,32 +75,42 @@ class Process:
 
     def begin(
         self,
-        shape: Sequence[int],
+        original: Tensor,
+        noise: Tensor,
         seed: int,
-        device: torch.device,
-        outside: Outside | None = None,
-        placed: Callable[[Tensor], Tensor] = lambda noise: noise,
+        mask: Tensor | None = None,
+        greys: str = "mix",
+        *,
+        ready: bool = False,
+        placed: Callable[[Tensor], Tensor] = lambda tensor: tensor,
+    ) -> Tensor:
+        """The samples of the first call: a latent (B, C, ...) with the noise of the first level, or as it is when it is
+        `ready`. Noise of steps is drawn from `seed`. Outside of a mask (1 is painted) the latent stays. `placed` brings
+        latents to the form that later samples have."""
+        self._source(original.shape, seed, original.device, placed)
+        # Of pure noise there is as much as the model saw in training, whose latents have a variance of one, too.
+        pure = self.levels.is_greatest(float(self.range[0]))
+        x = original.clone() if ready else self.noisy(original, noise, self.range[0], pure=pure)
+        if mask is None:
+            return x
+        around = draw_whole(seed + 1, noise.shape).to(noise) if self.method.masked == "other" else noise
+        self.outside = Outside(placed(original), placed(around), placed(mask.expand_as(noise)), greys)
+        self.x = placed(x)
+        part = self._painted(mask, greys)
+        return x * part + self.noisy(original, around, self.range[0]) * (1 - part)
+
+    def _source(
+        self, shape: Sequence[int], seed: int, device: torch.device, placed: Callable[[Tensor], Tensor]
     ) -> None:
-        """Before the first call: noise of steps is drawn from `seed` in `shape`, and `placed` brings it to the form
-        that samples have."""
         import torch
 
-        self.outside = outside
-        if outside is not None and self.method.masked == "other":
-            self.outside = replace(outside, noise=placed(draw_whole(seed + 1, shape)).to(device))
         if self.method.noise == "fresh":
             # On the CPU the seed itself has drawn the noise of the start.
-            self.generator = torch.Generator(device).manual_seed(seed + (device.type == "cpu"))
-            size, generator = tuple(shape), self.generator
-            self.noise_sampler = lambda *_: placed(torch.randn(size, generator=generator, device=device))
+            generator = self.generator = torch.Generator(device).manual_seed(seed + (device.type == "cpu"))
+            self.noise_sampler = lambda *_: placed(torch.randn(tuple(shape), generator=generator, device=device))
         if self.method.noise == "brownian":
             path = BrownianNoise(shape, self.range, seed, device, whole=True)
             self.noise_sampler = lambda sigma, after: placed(path(sigma, after))
-
-    def first(self, original: Tensor, noise: Tensor) -> Tensor:
-        """The samples to begin with: a latent with the noise of the first level. Of pure noise there is as much as the
-        model saw in training, whose latents have a variance of one, too."""
-        return self.noisy(original, noise, self.range[0], pure=self.levels.is_greatest(float(self.range[0])))
 
     def noisy(self, latent: Tensor, noise: Tensor, sigma: Tensor, *, pure: bool = False) -> Tensor:
         if self.levels.flow:
@@ -130,7 +139,7 @@ class Process:
         # Inside, samples go on without what is put outside of the mask for the model.
         x = samples if self.x is None else self.x
         if self.outside is not None:
-            mask = self._mask(self.outside)
+            mask = self._painted(self.outside.mask, self.outside.greys)
             denoised = denoised * mask + self.outside.original * (1 - mask)
         if not self.answers:
             self.start = x
@@ -139,7 +148,7 @@ class Process:
         self.call += 1
         if self.outside is None or self.call >= len(self.calls):
             return (self.x,)
-        mask, sigma = self._mask(self.outside), self.calls[self.call][1]
+        mask, sigma = self._painted(self.outside.mask, self.outside.greys), self.calls[self.call][1]
         return (self.x * mask + self.noisy(self.outside.original, self.outside.noise, sigma) * (1 - mask),)
 
     def _next(self) -> Tensor:
@@ -175,15 +184,15 @@ class Process:
 
         return draw
 
-    def _mask(self, outside: Outside) -> Tensor:
+    def _painted(self, mask: Tensor, greys: str) -> Tensor:
         """Where is painted in this call. Greys of the differential kind are counted down evenly over the times of the
         training, from the first sigma to the last."""
-        if outside.greys == "mix":
-            return outside.mask
+        if greys == "mix":
+            return mask
         sigma = self.calls[min(self.call, len(self.calls) - 1)][1]
         least = max(float(self.levels.least), float(self.range[-1]))
         first, last, here = (self.levels.part(float(level)) for level in (self.range[0], least, sigma))
-        return painted_part(outside.mask, outside.greys, (here - first) / (last - first) if last > first else 1.0)
+        return painted_part(mask, greys, (here - first) / (last - first) if last > first else 1.0)
 
 
 def _places(made: Asked, zero: Tensor) -> list[Tensor]:

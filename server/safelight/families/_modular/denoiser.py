@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.flow_steps import processed, steered
 from safelight.diffusion.guidance import make_parts
+from safelight.diffusion.k_diffusion.methods import METHODS
 from safelight.diffusion.k_diffusion.plan import NAME
 from safelight.diffusion.k_diffusion.process import Process
 from safelight.diffusion.latents import expanded
@@ -87,7 +88,8 @@ class ModularDenoiser(ABC):
     """The kinds of what it can be shown beside its latent (see `sdk.Shown`)."""
     sees: int | None = 0
     """How many images (`guide.edit`) the transformer looks at beside its latent; None for any number."""
-
+    draws: bool = True
+    """Whether steps may draw noise, as some methods of k-diffusion do: they know the latents of one medium."""
     adapters: int | None = 0
     """How many IP-Adapters at once; None for any number."""
 
@@ -170,23 +172,17 @@ class ModularDenoiser(ABC):
 
         scheduler = self._steps(request)
         noise, start = placed(self._noise(request, original, sources)), placed(original)
-        outside = None if request.invert else self._outside(latent, start, noise)
         if isinstance(scheduler, Process):
-            scheduler.begin(
-                original.shape,
-                request.seed,
-                self._held.device,
-                outside,
-                lambda drawn: self.looped(placed(drawn)),
-            )
             # It puts the noise on an image by itself, and looks after the mask.
-            noise, start, outside = scheduler.first(start, noise), None, None
+            noise, outside = self._begun(scheduler, request, start, noise), None
+        else:
+            outside = None if request.invert else self._outside(latent, start, noise)
         work = Work(
             request,
             prompts[True],
             prompts.get(False),
             noise,
-            None if request.fresh else start,
+            None if request.fresh or isinstance(scheduler, Process) else start,
             outside,
             self._held.device,
             self._held.dtype,
@@ -294,6 +290,19 @@ class ModularDenoiser(ABC):
             return processed(self.scheduler, request)
         return steered(self._scheduler(request), request)
 
+    def _begun(self, process: Process, request: SampleRequest, original: Tensor, noise: Tensor) -> Tensor:
+        mask = request.latent.mask if self.blends else None
+        if mask is not None:
+            mask = whole_tokens(mask, self.family.cells).to(noise)
+        return process.begin(
+            original,
+            noise,
+            request.seed,
+            mask,
+            request.latent.greys,
+            placed=lambda tensor: self.looped(tensor.to(noise)),
+        )
+
     def _noise(self, request: SampleRequest, original: Tensor, sources: Sequence[torch.Generator]) -> Tensor:
         """What the blocks begin with; inverted, the image itself."""
         if request.invert:
@@ -377,6 +386,9 @@ class ModularDenoiser(ABC):
         if request.sigmas and (not begins or request.sigmas[-1] > 0):
             hint = "Let them go from 1 to 0."
             found.append(self.cannot("sigmas of a part of the way", hint, "sigmas"))
+        if request.formulas == NAME and METHODS[request.sampler].noise != "none" and not self.draws:
+            hint = "Choose one without, such as euler or dpmpp_2m."
+            found.append(self.cannot("samplers that draw noise in each step", hint, "sampler", request.sampler))
         if found:
             raise ProblemError(found)
 
