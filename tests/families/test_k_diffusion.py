@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from families.test_ltx2 import Ltx2Kit
 from families.test_wan import WanKit
 from safelight.sdk import Cancelled, ProblemError, Sigmas
 from safelight_nodes import sampling_custom
+from safelight_nodes.sigmas import make
 
 LEVELS = Sigmas((1.0, 0.8, 0.45, 0.2, 0.0))
 
@@ -57,3 +59,15 @@ def test_noise_in_steps_reaches_it_and_is_resumed(kit: Any) -> None:
     resumed = kit.ctx
     resumed.state = stopped.kept[0]
     assert torch.equal(made(kit, resumed, **settings), whole)
+
+
+USUAL = {"qwen_image": math.exp(1.15), "wan": 8.0, "ltx": math.exp(2.37), "klein": math.exp(2.02), "sd3": 3.0}
+
+
+def test_the_shift_is_what_comfyui_gives_to_the_family(kit: Any, request: pytest.FixtureRequest) -> None:
+    name = request.node.callspec.params["kit"]
+    if name not in USUAL:
+        pytest.skip("as its settings say")
+    levels = make.make(kit.loaded().model, steps=4, formulas="k-diffusion", ctx=kit.ctx).levels
+    wanted = [USUAL[name] * time / (1 + (USUAL[name] - 1) * time) for time in (1, 0.75, 0.5, 0.25, 0)]
+    assert levels == pytest.approx(wanted, abs=1e-5)

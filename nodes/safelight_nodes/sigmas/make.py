@@ -55,7 +55,8 @@ def make(
         if formulas == K_DIFFUSION:
             settings = chosen_settings(ctx, denoiser, steps, 1.0, sampler, scheduler, formulas)
             first, total = span(settings.steps, denoise, formulas)
-            levels = levels_of(denoiser.scheduler, shift, flow_levels)
+            usual, count = getattr(denoiser, "usual_shift", (0.0, 0))
+            levels = levels_of(denoiser.scheduler, shift or usual, flow_levels or count)
             found = sigmas_of(levels, settings.scheduler, total).tolist()
             return Sigmas(tuple(found[-(total - first + 1) :] if first else found))
         if predicts(denoiser.scheduler) == "flow_prediction":

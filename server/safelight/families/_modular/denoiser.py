@@ -90,6 +90,9 @@ class ModularDenoiser(ABC):
     """How many images (`guide.edit`) the transformer looks at beside its latent; None for any number."""
     draws: bool = True
     """Whether steps may draw noise, as some methods of k-diffusion do: they know the latents of one medium."""
+    usual_shift: tuple[float, int] = (0.0, 0)
+    """The shift of the levels, and how many there are, that ComfyUI gives to models of the family, for the formulas of
+    k-diffusion; 0 where it has what the model's own settings say."""
     adapters: int | None = 0
     """How many IP-Adapters at once; None for any number."""
 
@@ -287,7 +290,9 @@ class ModularDenoiser(ABC):
     def _steps(self, request: SampleRequest) -> Any:
         """The scheduler of a run."""
         if request.formulas == NAME:
-            return processed(self.scheduler, request)
+            shift, count = self.usual_shift
+            asked = replace(request, shift=request.shift or shift, flow_levels=request.flow_levels or count)
+            return processed(self.scheduler, asked)
         return steered(self._scheduler(request), request)
 
     def _begun(self, process: Process, request: SampleRequest, original: Tensor, noise: Tensor) -> Tensor:
