@@ -230,6 +230,10 @@ def filtered(pixels: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
     return torch.cat([colours.clamp(0, 1), alpha], dim=-1)
 
 
+_SHORT = 20
+"""Pixels to each side up to which sums of moved planes are faster than a convolution, and take no memory."""
+
+
 def smoothed(planes: Tensor, sigma: float, deviations: int = 4) -> Tensor:
     """(B, C, H, W) softened by a Gaussian of this standard deviation in pixels, as far as so many of them; edges go on
     as they end."""
@@ -242,9 +246,18 @@ def smoothed(planes: Tensor, sigma: float, deviations: int = 4) -> Tensor:
     kernel = torch.exp(-torch.arange(-reach, reach + 1).float().square() / (2 * sigma**2))
     kernel = kernel / kernel.sum()
     made = torch.empty_like(planes, memory_format=torch.contiguous_format)
+    height, width = planes.shape[2:]
     # One plane at a time: a convolution asks for many times the memory of what it works on.
-    for plane, found in zip(planes.flatten(0, 1), made.view(-1, *planes.shape[2:]), strict=True):
+    for plane, found in zip(planes.flatten(0, 1), made.view(-1, height, width), strict=True):
         given = pad(plane[None, None], (reach,) * 4, mode="replicate")
+        if reach <= _SHORT:
+            rows = torch.zeros(height, given.shape[-1], dtype=planes.dtype)
+            for place, weight in enumerate(kernel.tolist()):
+                rows.add_(given[0, 0, place : place + height], alpha=weight)
+            found.zero_()
+            for place, weight in enumerate(kernel.tolist()):
+                found.add_(rows[:, place : place + width], alpha=weight)
+            continue
         found.copy_(conv2d(conv2d(given, kernel.view(1, 1, -1, 1)), kernel.view(1, 1, 1, -1))[0, 0])
     return made
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from safelight.diffusion.samplers import sampler_names, scheduler_names
+from safelight.diffusion.k_diffusion.methods import METHODS, KSampler
+from safelight.diffusion.k_diffusion.plan import NAME as K_DIFFUSION
+from safelight.diffusion.k_diffusion.schedules import KScheduler
+from safelight.diffusion.samplers import predicts, sampler_names, scheduler_names
 from safelight.sdk import (
+    Choice,
     Conditioning,
     Context,
     Denoiser,
@@ -17,6 +22,7 @@ from safelight.sdk import (
     Migration,
     ModelRef,
     Noise,
+    Number,
     Presets,
     Problem,
     ProblemError,
@@ -35,11 +41,11 @@ if TYPE_CHECKING:  # those of packs are not known to a type checker; documents n
 
     from safelight.diffusion.samplers import Sampler, Scheduler
 
-    SamplerName = Sampler | Literal["auto"]
-    SchedulerName = Scheduler | Literal["auto"]
+    SamplerName = Sampler | KSampler | Literal["auto"]
+    SchedulerName = Scheduler | KScheduler | Literal["auto"]
 else:  # with those of installed packs
-    SamplerName = Literal["auto", *sampler_names()]
-    SchedulerName = Literal["auto", *scheduler_names()]
+    SamplerName = Literal["auto", *dict.fromkeys((*sampler_names(), *get_args(KSampler)))]
+    SchedulerName = Literal["auto", *dict.fromkeys((*scheduler_names(), *get_args(KScheduler)))]
 
 _Steps = Annotated[
     int,
@@ -63,9 +69,12 @@ _Scheduler = Annotated[
     SchedulerName,
     "How the steps are spread over the noise levels. model: as the model's own settings say. karras, exponential and "
     "beta choose the noise levels themselves; linspace, leading and trailing choose evenly spaced training steps; "
-    "trailing is also known as simple. auto: what suits the model.",
+    "trailing is much like simple. normal, sgm_uniform, simple, ddim_uniform, linear_quadratic and kl_optimal are for "
+    "the formulas of k-diffusion. auto: what suits the model.",
 ]
-_Seed = Annotated[int, Seed(), "Where the random noise starts. Image k of a batch uses seed + k."]
+_Seed = Annotated[
+    int, Seed(), "Where the random noise starts. Image k of a batch uses seed + k, but with formulas of k-diffusion."
+]
 _Rescale = Annotated[
     float,
     Slider(0, 1, step=0.05, zero="off", advanced=True),
@@ -74,6 +83,23 @@ _Rescale = Annotated[
 ]
 
 
+Formulas = Annotated[
+    Literal["diffusers", "k-diffusion"],
+    Choice(advanced=True),
+    "Whose mathematics the names of samplers and schedulers mean. k-diffusion: as in ComfyUI, to the same image; one "
+    "draw of noise for a whole batch, and denoise makes all steps on the last part of a longer schedule.",
+]
+Shift = Annotated[
+    float,
+    Number(0, 100, step=0.01, zero="auto", advanced=True, shown_if={"formulas": K_DIFFUSION}),
+    "For models that predict a flow: how far the levels are shifted to much noise. 0, auto: as the model's file says.",
+]
+FlowLevels = Annotated[
+    int,
+    Number(0, 100_000, zero="auto", advanced=True, shown_if={"formulas": K_DIFFUSION}),
+    "For models that predict a flow: how many levels there are to pick from. 1000 for Stable Diffusion 3, 10000 where "
+    "the shift depends on the size. 0, auto: what goes with the model.",
+]
 _Noise = Annotated[Noise | None, "In the place of the noise that the seed gives, such as two seeds blended."]
 
 
@@ -112,6 +138,9 @@ def sample(
     ] = 1.0,
     guidance_rescale: _Rescale = 0.0,
     auto_guidance: _AutoGuidance = True,
+    formulas: Formulas = "diffusers",
+    shift: Shift = 0.0,
+    flow_levels: FlowLevels = 0,
     ctx: Context,
 ) -> Latent:
     """Turn noise into an image's latent, step by step, guided by the conditioning.
@@ -133,23 +162,26 @@ def sample(
     with leased_denoiser(ctx, model, latent) as denoiser:
         require_guider(denoiser, guider)
         chosen = chosen_settings(
-            ctx, denoiser, steps, guidance if guidance or auto_guidance else 1.0, sampler, scheduler
+            ctx, denoiser, steps, guidance if guidance or auto_guidance else 1.0, sampler, scheduler, formulas
         )
-        count = chosen.steps if denoise >= 1 else max(1, int(chosen.steps * denoise))
+        first, total = span(chosen.steps, denoise, formulas)
         request = SampleRequest(
             positive=positive,
             negative=negative,
             latent=latent,
-            steps=chosen.steps,
+            steps=total,
             guidance=chosen.guidance,
             sampler=chosen.sampler,
             scheduler=chosen.scheduler,
             seed=seed,
             rescale=guidance_rescale,
-            first=chosen.steps - count,
-            fresh=denoise >= 1,
+            first=first,
+            fresh=first == 0,
             guider=guider,
             noise=noise_for(latent, noise),
+            formulas=formulas,
+            shift=shift,
+            flow_levels=flow_levels,
         )
         return denoiser.sample(request, ctx)
 
@@ -176,6 +208,9 @@ def sample_part(
     seed: _Seed = 0,
     guidance_rescale: _Rescale = 0.0,
     auto_guidance: _AutoGuidance = True,
+    formulas: Formulas = "diffusers",
+    shift: Shift = 0.0,
+    flow_levels: FlowLevels = 0,
     ctx: Context,
 ) -> Latent:
     """Make some of the steps of a schedule, so that several samplers, models or prompts can share one image.
@@ -187,8 +222,10 @@ def sample_part(
     """
     with leased_denoiser(ctx, model, latent) as denoiser:
         chosen = chosen_settings(
-            ctx, denoiser, steps, guidance if guidance or auto_guidance else 1.0, sampler, scheduler
+            ctx, denoiser, steps, guidance if guidance or auto_guidance else 1.0, sampler, scheduler, formulas
         )
+        # Some schedulers of k-diffusion make a step more than they were asked for: the end is not to leave it out.
+        whole = formulas == K_DIFFUSION and end_step > chosen.steps
         end = min(end_step, chosen.steps)
         if start_step >= end:
             raise ProblemError(
@@ -211,11 +248,14 @@ def sample_part(
             seed=seed,
             rescale=guidance_rescale,
             first=start_step,
-            end=end,
+            end=None if whole else end,
             fresh=start_step == 0 and not latent.noise,
-            leave_noise=leave_noise and end < chosen.steps,
+            leave_noise=leave_noise and (end < chosen.steps or formulas == K_DIFFUSION),
             part=True,
             noise=noise_for(latent, noise),
+            formulas=formulas,
+            shift=shift,
+            flow_levels=flow_levels,
         )
         return denoiser.sample(request, ctx)
 
@@ -342,8 +382,22 @@ def leased_denoiser(ctx: Context, model: ModelRef[Denoiser], latent: Latent) -> 
         yield lease.component
 
 
+def span(steps: int, denoise: float, formulas: str) -> tuple[int, int]:
+    """The step to begin with, and the steps of the schedule that it is one of."""
+    if formulas == K_DIFFUSION:
+        total = steps if denoise > 0.9999 else int(steps / denoise)
+        return total - steps, total
+    return (0 if denoise >= 1 else steps - max(1, int(steps * denoise))), steps
+
+
 def chosen_settings(
-    ctx: Context, denoiser: DenoiserModel, steps: int, guidance: float, sampler: str, scheduler: str
+    ctx: Context,
+    denoiser: DenoiserModel,
+    steps: int,
+    guidance: float,
+    sampler: str,
+    scheduler: str,
+    formulas: str = "diffusers",
 ) -> Presets:
     """The settings of a run: what was typed in, and where that is `auto`, what suits the model.
 
@@ -360,6 +414,24 @@ def chosen_settings(
         sampler=own.sampler if sampler == "auto" else sampler,
         scheduler=own.scheduler if scheduler == "auto" else scheduler,
     )
+    if formulas == K_DIFFUSION:
+        return _of_k_diffusion(chosen, sampler, scheduler, denoiser)
+    problems = [
+        Problem(
+            code="not_of_formulas",
+            message=f"The {port} {name} is one of k-diffusion.",
+            hint="Set formulas to k-diffusion, or choose another one.",
+            port=port,
+            value=name,
+        )
+        for port, name, others, known in (
+            ("sampler", chosen.sampler, get_args(KSampler), sampler_names()),
+            ("scheduler", chosen.scheduler, get_args(KScheduler), scheduler_names()),
+        )
+        if name in others and name not in known
+    ]
+    if problems:
+        raise ProblemError(problems)
     wanted = (
         ("sampler", chosen.sampler, denoiser.samplers, "sampler_not_for_model"),
         ("scheduler", chosen.scheduler, denoiser.schedulers, "scheduler_not_for_model"),
@@ -374,6 +446,36 @@ def chosen_settings(
         )
         for port, name, allowed, code in wanted
         if allowed and name not in allowed
+    ]
+    if problems:
+        raise ProblemError(problems)
+    return chosen
+
+
+def _of_k_diffusion(chosen: Presets, sampler: str, scheduler: str, denoiser: DenoiserModel) -> Presets:
+    """The settings with names of k-diffusion: where they are `auto`, what ComfyUI has for the kind of model.
+
+    Raises:
+        ProblemError: `not_of_formulas`, for names that it does not have.
+    """
+    flow = predicts(denoiser.scheduler) == "flow_prediction"
+    own = chosen.sampler if chosen.sampler in METHODS else "euler"
+    chosen = replace(
+        chosen,
+        sampler=own if sampler == "auto" else sampler,
+        scheduler=("simple" if flow else "normal") if scheduler == "auto" else scheduler,
+    )
+    wanted = (("sampler", chosen.sampler, get_args(KSampler)), ("scheduler", chosen.scheduler, get_args(KScheduler)))
+    problems = [
+        Problem(
+            code="not_of_formulas",
+            message=f"k-diffusion has no {port} {name}.",
+            hint=f"Choose one of {', '.join(known)}; or set formulas to diffusers.",
+            port=port,
+            value=name,
+        )
+        for port, name, known in wanted
+        if name not in known
     ]
     if problems:
         raise ProblemError(problems)

@@ -22,7 +22,15 @@ from safelight.sdk import (
     node,
 )
 
-from .sampling import SamplerName, SchedulerName, chosen_settings, leased_denoiser, noise_for, require_guider
+from .sampling import (
+    Formulas,
+    SamplerName,
+    SchedulerName,
+    chosen_settings,
+    leased_denoiser,
+    noise_for,
+    require_guider,
+)
 
 _Guidance = Annotated[
     float,
@@ -53,6 +61,7 @@ def custom(
     guidance_rescale: Annotated[
         float, Slider(0, 1, step=0.05, zero="off"), "Brings the contrast back to that of the unguided image. 0 is off."
     ] = 0.0,
+    formulas: Formulas = "diffusers",
     ctx: Context,
 ) -> Latent:
     """Remove noise along the levels that are given, with each piece of a sampler of its own.
@@ -68,7 +77,7 @@ def custom(
         raise _wrong_sigmas(message, "Split one row of sigmas, and give both parts.")
     with leased_denoiser(ctx, model, latent) as denoiser:
         require_guider(denoiser, guider)
-        chosen = chosen_settings(ctx, denoiser, sigmas.steps, guidance, sampler, "auto")
+        chosen = chosen_settings(ctx, denoiser, sigmas.steps, guidance, sampler, "auto", formulas)
         request = SampleRequest(
             positive=positive,
             negative=negative,
@@ -84,6 +93,7 @@ def custom(
             guider=guider,
             noise=noise_for(latent, noise),
             sigmas=levels,
+            formulas=formulas,
         )
         return denoiser.sample(request, ctx)
 

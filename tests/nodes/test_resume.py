@@ -9,11 +9,14 @@ import pytest
 import torch
 
 from node_bench import BenchContext, Kit
+from safelight.diffusion.k_diffusion.methods import METHODS
+from safelight.diffusion.k_diffusion.plan import plan
 from safelight.diffusion.samplers import SAMPLERS
 from safelight.diffusion.schedule import plan_steps
 from safelight.engine.cache import Cache
 from safelight.sdk import Cancelled, Conditioning, Latent
 from safelight.sdk.codec import Codec
+from safelight.sdk.leased import SampleRequest
 from safelight_nodes import latent, sampling, text
 
 STEPS = 5
@@ -34,8 +37,12 @@ def run(kit: Kit, start: Any, ctx: BenchContext, sampler: Any, **more: Any) -> t
     return sampling.sample(kit.denoiser, *start, sampler=sampler, **given, ctx=ctx).samples
 
 
-def calls(kit: Kit, sampler: Any, **more: Any) -> int:
-    return plan_steps(kit.shelf.held["Denoiser", "sd1"].settings["scheduler"], sampler, "model", STEPS, **more).calls
+def calls(kit: Kit, sampler: Any, formulas: str = "diffusers", **more: Any) -> int:
+    settings = kit.shelf.held["Denoiser", "sd1"].settings["scheduler"]
+    if formulas == "diffusers":
+        return plan_steps(settings, sampler, "model", STEPS, **more).calls
+    asked: Any = SampleRequest(None, None, None, STEPS, 1, sampler, "normal", 0, formulas=formulas)  # type: ignore[arg-type]
+    return plan(settings, asked).calls
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +64,23 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Any], A
     yield through
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_stopped_at_any_call_it_ends_in_the_same_bits(sd1: Kit, start: Any, disk: Any, sampler: str) -> None:
-    whole = run(sd1, start, sd1.context, sampler)
-    for call in range(1, calls(sd1, sampler)):
+@pytest.mark.parametrize(
+    ("formulas", "sampler"),
+    [*(("diffusers", sampler) for sampler in SAMPLERS), *(("k-diffusion", sampler) for sampler in METHODS)],
+)
+def test_stopped_at_any_call_it_ends_in_the_same_bits(
+    sd1: Kit, start: Any, disk: Any, formulas: str, sampler: str
+) -> None:
+    whole = run(sd1, start, sd1.context, sampler, formulas=formulas)
+    for call in range(1, calls(sd1, sampler, formulas)):
         stopped = sd1.context
         stopped.keep_at, stopped.cancel_at = call, call
         with pytest.raises(Cancelled):
-            run(sd1, start, stopped, sampler)
+            run(sd1, start, stopped, sampler, formulas=formulas)
         assert len(stopped.kept) == 1, "the state is kept before the run stops"
         resumed = sd1.context
         resumed.state = disk(stopped.kept[0])
-        assert torch.equal(run(sd1, start, resumed, sampler), whole), f"differs after {call} calls"
+        assert torch.equal(run(sd1, start, resumed, sampler, formulas=formulas), whole), f"differs after {call} calls"
         assert stopped.steps + resumed.steps == [(step, STEPS) for step in range(1, STEPS + 1)]
 
 

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 from safelight.sdk import Context, Denoiser, ModelRef, Number, Sigmas, Slider, node
 
 from .._refusal import refusal
-from ..sampling import SamplerName, SchedulerName, chosen_settings
+from ..sampling import (
+    K_DIFFUSION,
+    FlowLevels,
+    Formulas,
+    SamplerName,
+    SchedulerName,
+    Shift,
+    chosen_settings,
+    span,
+)
 
 _Steps = Annotated[int, Slider(1, 1000), "Number of steps; there is one level more."]
 
@@ -26,17 +35,30 @@ def make(
     denoise: Annotated[
         float, Slider(0.01, 1, step=0.01), "Below 1: the last part of the steps alone, to change an image."
     ] = 1.0,
+    formulas: Formulas = "diffusers",
+    shift: Shift = 0.0,
+    flow_levels: FlowLevels = 0,
     ctx: Context,
 ) -> Sigmas:
     """The noise levels that a sampler takes with this model, to be looked at or changed.
 
-    Models that predict a flow have levels of their own for each size: give these ones by `sigmas.curve`, from 1.
+    Models that predict a flow have levels of their own for each size: give these ones by `sigmas.curve`, from 1, or
+    take the formulas of k-diffusion, whose shift does not ask for the size, and which are the same for each sampler.
     """
+    from safelight.diffusion.k_diffusion.levels import levels_of
+    from safelight.diffusion.k_diffusion.schedules import sigmas_of
     from safelight.diffusion.samplers import predicts
     from safelight.diffusion.schedule import plan_steps
 
     with ctx.models.lease(model) as lease:
         denoiser = lease.component
+        if formulas == K_DIFFUSION:
+            settings = chosen_settings(ctx, denoiser, steps, 1.0, sampler, scheduler, formulas)
+            first, total = span(settings.steps, denoise, formulas)
+            usual, count = getattr(denoiser, "usual_shift", (0.0, 0))
+            levels = levels_of(denoiser.scheduler, shift or usual, flow_levels or count)
+            found = sigmas_of(levels, settings.scheduler, total).tolist()
+            return Sigmas(tuple(found[-(total - first + 1) :] if first else found))
         if predicts(denoiser.scheduler) == "flow_prediction":
             raise refusal(
                 code="feature_not_in_family",

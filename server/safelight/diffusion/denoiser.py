@@ -13,9 +13,10 @@ from safelight.sdk.leased import FamilyFacts, Presets, SampleRequest
 
 from .guidance import Call, Guide, Part, Perturbed, Switch, active_parts, check_coverage, make_parts
 from .inversion import invert
+from .k_diffusion import plan as k_diffusion
 from .loop import Run
 from .preview import Previewer
-from .schedule import plan_steps
+from .schedule import Schedule, plan_steps
 
 if TYPE_CHECKING:
     import torch
@@ -110,16 +111,7 @@ class LoopDenoiser(ABC):
                 shown=self.shown(request),
             )
             self.check(request, parts)
-            schedule = plan_steps(
-                self.scheduler,
-                request.sampler,
-                request.scheduler,
-                request.steps,
-                request.first,
-                request.end,
-                count_before=request.part,
-                sigmas=request.sigmas,
-            )
+            schedule = _planned(self.scheduler, request)
             if request.part and latent.noise:
                 _check_level(latent.noise, schedule.levels[0], request.first)
             windows = [schedule.window(call) for call in range(schedule.calls)]
@@ -180,6 +172,21 @@ def cannot_see(what: str, kind: str) -> ProblemError:
             port="positive",
             value=kind,
         )
+    )
+
+
+def _planned(settings: Mapping[str, Any], request: SampleRequest) -> Schedule:
+    if request.formulas == k_diffusion.NAME:
+        return k_diffusion.plan(settings, request)
+    return plan_steps(
+        settings,
+        request.sampler,
+        request.scheduler,
+        request.steps,
+        request.first,
+        request.end,
+        count_before=request.part,
+        sigmas=request.sigmas,
     )
 
 

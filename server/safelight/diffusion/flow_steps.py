@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from .k_diffusion.plan import prepared
+from .k_diffusion.process import Process
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +27,45 @@ def steered(scheduler: Any, request: SampleRequest) -> Any:
         kind = type("FlowMatchInverse", (_Inverse, type(made)), {"passes": request.invert})
         made = kind.from_config(made.config)
     return made
+
+
+def processed(settings: Mapping[str, Any], request: SampleRequest) -> Any:
+    """A scheduler (`FlowMatchEulerDiscreteScheduler`) that makes the steps of a `Process`, which it is as well."""
+    import diffusers as library
+
+    diffusers: Any = library
+    kind: Any = type("FlowMatchProcess", (_Processed, diffusers.FlowMatchEulerDiscreteScheduler), {})
+    made = kind(num_train_timesteps=1000)
+    made.prepare(*prepared(settings, request))
+    return made
+
+
+class _Processed(Process):
+    """Before a scheduler of diffusers in the order of classes: levels and steps are those of the process."""
+
+    def set_timesteps(
+        self: Any,
+        num_inference_steps: int | None = None,
+        device: Any = None,
+        sigmas: Any = None,
+        mu: float | None = None,
+        timesteps: Any = None,
+    ) -> None:
+        import torch
+
+        del num_inference_steps, sigmas, mu, timesteps
+        self.sigmas = torch.stack([*(sigma for _, sigma in self.calls), self.along[-1]]).to(device)
+        self.timesteps = torch.stack(self.told).float().to(device)
+        self.num_inference_steps = len(self.timesteps)
+        self._step_index = self._begin_index = None
+
+    def step(
+        self: Any, model_output: Tensor, timestep: Any, sample: Tensor, *_: Any, return_dict: bool = True, **__: Any
+    ) -> Any:
+        del return_dict  # all blocks ask for a tuple
+        (reached,) = Process.step(self, model_output.float(), timestep, sample.float())
+        self._step_index = self.call
+        return (reached.to(sample.dtype),)
 
 
 class _Given:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk import Context, Latent
 
 from .finite import Watch
+from .k_diffusion.process import Process
 from .latents import painted_part
-from .noise import BrownianNoise, draw, generators
+from .noise import BrownianNoise, draw, draw_whole, generators
 from .preview import Previewer
 from .state import carried, marks, put_back
 
@@ -59,10 +60,18 @@ class Run:
         schedule, ctx, device = self.schedule, self.ctx, self.guide.device
         scheduler, kind = schedule.scheduler, schedule.kind
         original = self.latent.samples.to(device)
-        sources = generators(self.seed, original.shape[0])
-        drawn = draw(sources, original.shape[1:])
+        mask = self.latent.mask.to(device) if self.blend and self.latent.mask is not None else None
+        whole = isinstance(scheduler, Process)
+        sources = [] if whole else generators(self.seed, original.shape[0])
+        drawn = draw_whole(self.seed, original.shape) if whole else draw(sources, original.shape[1:])
         noise = (drawn if self.noise is None else self.noise).to(device)
-        samples = self._start(original, noise, sources)
+        if whole:
+            # It looks after the mask by itself.
+            ready = bool(self.latent.noise)
+            samples = scheduler.begin(original, noise, self.seed, mask, self.latent.greys, ready=ready)
+            mask = None
+        else:
+            samples = self._start(original, noise, sources)
         arguments: dict[str, Any] = dict(kind.arguments)
         if kind.noise == "generator":
             arguments["generator"] = sources
@@ -70,7 +79,6 @@ class Run:
             scheduler.noise_sampler = BrownianNoise(original.shape, scheduler.sigmas, self.seed, device)
         before = marks(scheduler)
         first, samples = self._resumed(samples, sources)
-        mask = self.latent.mask.to(device) if self.blend and self.latent.mask is not None else None
         watch = Watch(schedule.steps)
         for call in range(first, schedule.calls):
             if call > first and ctx.checkpoint_due(call, schedule.calls):

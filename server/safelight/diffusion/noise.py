@@ -27,20 +27,29 @@ def draw(sources: Sequence[torch.Generator], shape: Sequence[int]) -> Tensor:
     return torch.cat([torch.randn((1, *shape), generator=source) for source in sources])
 
 
+def draw_whole(seed: int, shape: Sequence[int]) -> Tensor:
+    """Normal noise (batch, *shape) in one draw, as ComfyUI makes it: image k is not that of seed + k."""
+    import torch
+
+    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
+
+
 class BrownianNoise:
-    """Noise along a Brownian path over sigma, one path an image.
+    """Noise along a Brownian path over sigma, one path an image, or one for the `whole` batch.
 
     Any interval of a path has the same values however often and in whichever order it is asked for, so a resumed run
     needs no state. Takes the place of the sampler that diffusers' DPMSolverSDEScheduler would make from the global
     random state.
     """
 
-    def __init__(self, shape: Sequence[int], sigmas: Tensor, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, shape: Sequence[int], sigmas: Tensor, seed: int, device: torch.device, *, whole: bool = False
+    ) -> None:
         import torch
         from diffusers.schedulers.scheduling_dpmsolver_sde import BrownianTreeNoiseSampler
 
         low, high = sigmas[sigmas > 0].min().item(), sigmas.max().item()
-        seeds = [seed + place for place in range(shape[0])]
+        seeds: Any = seed if whole else [seed + place for place in range(shape[0])]
         self._path = BrownianTreeNoiseSampler(torch.zeros(tuple(shape)), low, high, seeds)
         self._device = device
 

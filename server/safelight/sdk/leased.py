@@ -58,6 +58,10 @@ class SampleRequest:
     is not looked at then; `steps` is one less than there are. With `invert` the latent is followed the other way, up
     to the noise that it would be made of, and that is what comes back; the number is how often a step is made over to
     meet the step down again.
+
+    `formulas` are whose sampler and scheduler the names mean, and how noise is drawn: `diffusers`, or `k-diffusion`,
+    with which a whole batch has one draw of `seed`. `shift` and `flow_levels` are for the latter: of a model that
+    predicts a flow, how far its levels are shifted to much noise, and how many there are; 0 is what goes with it.
     """
 
     positive: Conditioning
@@ -78,6 +82,9 @@ class SampleRequest:
     noise: Tensor | None = None
     sigmas: tuple[float, ...] = ()
     invert: int = 0
+    formulas: str = "diffusers"
+    shift: float = 0.0
+    flow_levels: int = 0
 
 
 class FamilyFacts(Protocol):

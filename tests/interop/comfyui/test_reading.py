@@ -47,7 +47,7 @@ def test_both_formats_mean_the_same() -> None:
     sampler = ours[2]["sampling.sample "]
     assert sampler == {
         **{"seed": 5, "steps": 4, "denoise": 1.0, "guidance": 2.0},
-        **{"sampler": "dpmpp_2m", "scheduler": "karras"},
+        **{"sampler": "dpmpp_2m", "scheduler": "karras", "formulas": "k-diffusion"},
     }
     assert ours[2]["models.load "] == {"model": "checkpoints/sd15/a.safetensors"}
     assert ours[2]["image.save "]["name"] == "folder/it_{counter}"

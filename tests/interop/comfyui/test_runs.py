@@ -24,6 +24,7 @@ def test_text_to_image(make: Any, tmp_path: Path) -> None:
         sampler = next(name for name, node in ours.nodes.items() if node.type == "sampling.sample")
         canvas_ = next(name for name, node in ours.nodes.items() if node.type == "latent.empty")
         set_values = {"steps": 4, "guidance": 2.0, "seed": 5, "sampler": "dpmpp_2m", "scheduler": "karras"}
+        set_values |= {"formulas": "k-diffusion"}
         ours = ours.with_inputs({"prompt": "a red apple"}).with_values(
             {Port(sampler, name): value for name, value in set_values.items()}
             | {Port(canvas_, "width"): 128, Port(canvas_, "height"): 128}

@@ -111,6 +111,7 @@ export const titles: Record<string, string> = {
   sampler_not_for_model: "采样器不适用于此模型",
   too_many_steps: "步数超过了蒸馏采样器的日程",
   no_steps_left: "没有剩余的步数",
+  not_of_formulas: "所选公式没有该名称",
   latent_is_noisy: "潜变量尚未完成去噪",
   wrong_noise_level: "潜变量的噪声强度与日程不符",
   negative_missing: "缺少负向提示词",

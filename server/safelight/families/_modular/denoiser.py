@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from safelight.diffusion.flow_steps import steered
+from safelight.diffusion.flow_steps import processed, steered
 from safelight.diffusion.guidance import make_parts
+from safelight.diffusion.k_diffusion.methods import METHODS
+from safelight.diffusion.k_diffusion.plan import NAME
+from safelight.diffusion.k_diffusion.process import Process
 from safelight.diffusion.latents import expanded
 from safelight.diffusion.modular import Outside, denoise
-from safelight.diffusion.noise import draw, generators
+from safelight.diffusion.noise import draw, draw_whole, generators
 from safelight.diffusion.preview import Previewer
 from safelight.sdk import Conditioning, Context, Latent, Problem, ProblemError, Prompt
 
@@ -53,7 +56,8 @@ class Work:
     """One run, with all tensors where and how the transformer computes.
 
     `noise` and `original` (None for a fresh run) are (B, C, h, w), or (B, C, t, h, w) for videos; their sides are whole
-    tokens, as those of the images to look at, `seen` (B or 1, C, h', w').
+    tokens, as those of the images to look at, `seen` (B or 1, C, h', w'). `calls` is how often the transformer is
+    asked, where that is not once a step.
     """
 
     request: SampleRequest
@@ -65,6 +69,7 @@ class Work:
     device: torch.device
     dtype: torch.dtype
     seen: tuple[Tensor, ...] = ()
+    calls: int = 0
 
     def text(self, prompt: Prompt, name: str) -> Tensor:
         """A tensor of a prompt, for every image of the batch."""
@@ -83,7 +88,11 @@ class ModularDenoiser(ABC):
     """The kinds of what it can be shown beside its latent (see `sdk.Shown`)."""
     sees: int | None = 0
     """How many images (`guide.edit`) the transformer looks at beside its latent; None for any number."""
-
+    draws: bool = True
+    """Whether steps may draw noise, as some methods of k-diffusion do: they know the latents of one medium."""
+    usual_shift: tuple[float, int] = (0.0, 0)
+    """The shift of the levels, and how many there are, that ComfyUI gives to models of the family, for the formulas of
+    k-diffusion; 0 where it has what the model's own settings say."""
     adapters: int | None = 0
     """How many IP-Adapters at once; None for any number."""
 
@@ -164,21 +173,27 @@ class ModularDenoiser(ABC):
         def placed(tensor: Tensor) -> Tensor:
             return tensor.to(self._held.device, self._held.dtype)
 
+        scheduler = self._steps(request)
         noise, start = placed(self._noise(request, original, sources)), placed(original)
+        if isinstance(scheduler, Process):
+            # It puts the noise on an image by itself, and looks after the mask.
+            noise, outside = self._begun(scheduler, request, start, noise), None
+        else:
+            outside = None if request.invert else self._outside(latent, start, noise)
         work = Work(
             request,
             prompts[True],
             prompts.get(False),
             noise,
-            None if request.fresh else start,
-            None if request.invert else self._outside(latent, start, noise),
+            None if request.fresh or isinstance(scheduler, Process) else start,
+            outside,
             self._held.device,
             self._held.dtype,
             tuple(placed(whole_tokens(planes, self.family.cells)) for planes in _seen(request)),
+            len(scheduler.calls) if isinstance(scheduler, Process) else 0,
         )
         previewer = Previewer(self._held.settings.get("latent_rgb") or self.family.latent.rgb, original.shape[1])
         scratch = self.working_bytes(original.shape, work)
-        scheduler = steered(self._scheduler(request), request)
         components = self.components(work)
         looking = adapted(
             ctx, self.transformer, self.family.id, request, scheduler, components.get("guider"), self._layers
@@ -272,12 +287,35 @@ class ModularDenoiser(ABC):
         parts = (self.looped(tensor) for tensor in (original, noise, mask.expand_as(noise)))
         return Outside(*parts, greys=latent.greys)
 
+    def _steps(self, request: SampleRequest) -> Any:
+        """The scheduler of a run."""
+        if request.formulas == NAME:
+            shift, count = self.usual_shift
+            asked = replace(request, shift=request.shift or shift, flow_levels=request.flow_levels or count)
+            return processed(self.scheduler, asked)
+        return steered(self._scheduler(request), request)
+
+    def _begun(self, process: Process, request: SampleRequest, original: Tensor, noise: Tensor) -> Tensor:
+        mask = request.latent.mask if self.blends else None
+        if mask is not None:
+            mask = whole_tokens(mask, self.family.cells).to(noise)
+        return process.begin(
+            original,
+            noise,
+            request.seed,
+            mask,
+            request.latent.greys,
+            placed=lambda tensor: self.looped(tensor.to(noise)),
+        )
+
     def _noise(self, request: SampleRequest, original: Tensor, sources: Sequence[torch.Generator]) -> Tensor:
         """What the blocks begin with; inverted, the image itself."""
         if request.invert:
             return original
         if request.noise is not None:
             return whole_tokens(request.noise, self.family.cells)
+        if request.formulas == NAME:
+            return draw_whole(request.seed, original.shape)
         return draw(sources, original.shape[1:])
 
     def working_bytes(self, shape: Sequence[int], work: Work) -> int:
@@ -310,7 +348,7 @@ class ModularDenoiser(ABC):
             "latents": self.packed(work.noise),
             "height": size[0] * 8,
             "width": size[1] * 8,
-            "num_inference_steps": work.request.steps,
+            "num_inference_steps": work.calls or work.request.steps,
         }
         if work.seen:
             given |= self.looked_at(work, size)
@@ -342,16 +380,20 @@ class ModularDenoiser(ABC):
         if latent.mask is not None and latent.samples.ndim != 4:
             hint = "Leave the mask out; the whole video is made."
             found.append(self.cannot("masks of videos", hint, "latent"))
-        if not request.fresh and not self.from_images:
+        if not request.fresh and not self.from_images and request.formulas != NAME:
             hint = "Set denoise to 1, and describe the whole image."
             found.append(self.cannot("an image to start from", hint, "latent"))
         stops = request.leave_noise or (request.end is not None and request.end < request.steps)
         if latent.noise or stops:
             hint = "Let one sampler make all steps to the end."
             found.append(self.cannot("noisy latents (sampling in parts)", hint, "latent"))
-        if request.sigmas and (abs(request.sigmas[0] - 1) > 1e-3 or request.sigmas[-1] > 0):
+        begins = abs(request.sigmas[0] - 1) < 1e-3 or request.formulas == NAME if request.sigmas else True
+        if request.sigmas and (not begins or request.sigmas[-1] > 0):
             hint = "Let them go from 1 to 0."
             found.append(self.cannot("sigmas of a part of the way", hint, "sigmas"))
+        if request.formulas == NAME and METHODS[request.sampler].noise != "none" and not self.draws:
+            hint = "Choose one without, such as euler or dpmpp_2m."
+            found.append(self.cannot("samplers that draw noise in each step", hint, "sampler", request.sampler))
         if found:
             raise ProblemError(found)
 

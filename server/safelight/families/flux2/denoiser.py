@@ -3,6 +3,7 @@ guidance as an input."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from safelight.families._modular.denoiser import ModularDenoiser, Work
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 class _Flux2(TokenChannels, ModularDenoiser):
     from_images = False
     sees = None
+    usual_shift = (math.exp(2.02), 10_000)
 
     def looped(self, latents: Tensor) -> Tensor:
         """A row of tokens is what the blocks make of them."""

@@ -20,6 +20,7 @@ class HunyuanDenoiser(VideoDenoiser):
     """One that is `led` makes a video of an image, which it looks at with an image encoder as well."""
 
     schedulers = ("model",)
+    usual_shift = (7.0, 1000)
     reads: ClassVar[Mapping[str, str]] = {
         "prompt_embeds": "embeddings",
         "prompt_embeds_mask": "mask",

@@ -37,7 +37,7 @@ class Ideogram4Denoiser(ModularDenoiser):
         return {
             "text_features": features,
             "text_lengths": [features.shape[1]] * len(features),
-            "guidance_schedule": [work.request.guidance] * work.request.steps,
+            "guidance_schedule": [work.request.guidance] * (work.calls or work.request.steps),
         }
 
     def packed(self, latents: Tensor) -> Tensor:

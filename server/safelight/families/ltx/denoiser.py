@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 class LtxDenoiser(VideoDenoiser):
     schedulers = ("model",)
+    usual_shift = (math.exp(2.37), 10_000)
     shows = ("frames",)
     reads: ClassVar[Mapping[str, str]] = {"prompt_embeds": "embeddings", "prompt_attention_mask": "tokens"}
 

@@ -25,6 +25,7 @@ _BLOCKS, _SOUND_GUIDANCE = (28,), 7.0
 
 class Ltx2Denoiser(VideoDenoiser):
     schedulers = ("model",)
+    draws = False
     guiders = ("cfg",)
     shows = ("frames",)
     reads: ClassVar[Mapping[str, str]] = {

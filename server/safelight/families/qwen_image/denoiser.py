@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.latents import expanded
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 class QwenImageDenoiser(TwoByTwo, GuidedDenoiser):
     # The blocks divide by the norm of what is guided, which cfg_zero begins with zeros.
     guiders = ("cfg", "apg", "tcfg")
+    usual_shift = (math.exp(1.15), 10_000)
 
     def __init__(self, family: ModularFamily, held: Held, presets: Presets, kind: Kind | None = None) -> None:
         super().__init__(family, held, presets)

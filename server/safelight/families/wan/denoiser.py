@@ -33,6 +33,7 @@ class WanDenoiser(VideoDenoiser):
     """
 
     samplers = ("unipc", "euler")
+    usual_shift = (8.0, 1000)
     schedulers = ("model",)
 
     def __init__(self, family: ModularFamily, held: Held, presets: Presets, *, tokenwise: bool = False) -> None:

@@ -15,7 +15,7 @@ from safelight.interop.comfyui.graph import ForeignGraph, ForeignNode, Wire
 from safelight.interop.comfyui.level import At, Level
 from safelight.interop.comfyui.rules import rules
 from safelight.interop.comfyui.rules.base import Lead, Made, Part, Pick, Row, Unfit
-from safelight.interop.comfyui.rules.sampling import SAMPLERS, SCHEDULERS
+from safelight.interop.comfyui.rules.formulas import SAMPLERS, SCHEDULERS
 from safelight.sdk.node import InputSpec
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.widgets import FilePick, ModelPick, Slider

@@ -16,12 +16,11 @@ CLASS = "safelight"
 
 
 class StandIn(NamedTuple):
-    """A value that was written into an input of theirs where ours (None: nothing typed) has no counterpart."""
+    """Values that were written into inputs of theirs where ours have no counterpart; `ours` are by port, None where
+    nothing was typed. They come back together, or not at all where one of theirs was changed."""
 
-    input: str
-    written: Any
-    port: str
-    ours: Any
+    written: dict[str, Any]
+    ours: dict[str, Any]
 
 
 def kept_properties(
@@ -61,13 +60,15 @@ def restored(raw: Mapping[str, Any], typed: Mapping[str, Any], type: str, values
     for one in stand_ins if isinstance(stand_ins, list) else ():
         if not isinstance(one, list) or len(one) != len(StandIn._fields):
             continue
-        kept_one = StandIn(*one)
-        if typed.get(str(kept_one.input)) != kept_one.written:
+        written, ours = one
+        if not isinstance(written, Mapping) or not isinstance(ours, Mapping):
             continue
-        if kept_one.ours is None:
-            found.pop(str(kept_one.port), None)
-        else:
-            found[str(kept_one.port)] = kept_one.ours
+        if any(typed.get(str(name)) != value for name, value in written.items()):
+            continue
+        for port, value in ours.items():
+            found.pop(str(port), None)
+            if value is not None:
+                found[str(port)] = value
     return found
 
 

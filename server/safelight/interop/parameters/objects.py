@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..comfyui.rules.sampling import SAMPLERS, SCHEDULERS
+from ..comfyui.rules.formulas import FORMULAS, SAMPLERS, SCHEDULERS
 from .settings import Settings, model_file, number
 
 _INVOKEAI = {
@@ -54,6 +54,7 @@ def read_swarmui(data: Mapping[str, Any]) -> Settings:
         said, data, {"steps": "steps", "cfgscale": "guidance", "seed": "seed", "width": "width", "height": "height"}
     )
     _sampler(said, _text(data, "sampler"), SAMPLERS)
+    said.formulas = FORMULAS if said.sampler else ""
     said.spread(SCHEDULERS.get(_text(data, "scheduler"), ""))
     said.model = model_file("checkpoints", _text(data, "model"))
     said.vae = model_file("vae", _text(data, "vae"))

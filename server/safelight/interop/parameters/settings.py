@@ -22,7 +22,8 @@ class Settings:
     """The settings of an image. 0, empty and None are what nobody said; then the model's own are taken.
 
     `guidance` is the cfg; `denoise` below 1 changes an image, unless `hires` is set, whose second pass it is then.
-    `loras` are (file, weight), beside those that the prompt names. `remarks` tell what has no counterpart.
+    `loras` are (file, weight), beside those that the prompt names. `formulas` are those that sampler and scheduler are
+    names of, where that is not diffusers. `remarks` tell what has no counterpart.
     """
 
     program: str
@@ -33,6 +34,7 @@ class Settings:
     steps: int = 0
     sampler: str = ""
     scheduler: str = ""
+    formulas: str = ""
     guidance: float = 0.0
     seed: int | None = None
     width: int = 0
@@ -46,7 +48,7 @@ class Settings:
 
     def spread(self, scheduler: str) -> None:
         """Sets a scheduler of ours, if the sampler takes it; else that is told. Without a sampler none is set."""
-        if self.sampler and scheduler and not takes(self.sampler, scheduler):
+        if self.sampler and scheduler and not self.formulas and not takes(self.sampler, scheduler):
             self.remarks.append(f"{self.sampler} takes its steps as the model has them: {scheduler} is left out.")
         elif self.sampler:
             self.scheduler = scheduler
@@ -197,7 +199,7 @@ class _Graph:
     ) -> tuple[str, str]:
         said = self._said
         told: dict[str, Any] = {"steps": said.steps, "guidance": said.guidance, "seed": said.seed}
-        told |= {"sampler": said.sampler, "scheduler": said.scheduler}
+        told |= {"sampler": said.sampler, "scheduler": said.scheduler, "formulas": said.formulas}
         values = {key: value for key, value in told.items() if value not in (None, "", 0) or key == "seed"}
         values["seed"] = said.seed or 0
         if denoise < 1:

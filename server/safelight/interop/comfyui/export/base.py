@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -67,9 +67,9 @@ class Spot(Protocol):
         """A value that has no counterpart, and is dealt with: it comes back with the file."""
         ...
 
-    def stand_in(self, piece: Piece, name: str, port: str, value: Any, why: str) -> None:
-        """Writes a value of theirs where ours has none, and tells why. Ours comes back with the file, unless theirs was
-        changed."""
+    def stand_in(self, piece: Piece, written: Mapping[str, Any], ports: Sequence[str], why: str) -> None:
+        """Writes values of theirs where ours have no counterpart, and tells why. Ours come back with the file, unless
+        one of theirs was changed."""
         ...
 
     def giver(self, source: Port | None) -> Spot | None:

@@ -22,7 +22,8 @@ def empty_video(spot: Spot) -> Written:
     _size(spot, piece)
     spot.put(piece, "length", "frames")
     if not spot.sources("frames") and not spot.value("frames"):
-        spot.stand_in(piece, "length", "frames", 25, "The number of frames is left to the model here: 25 is written.")
+        why = "The number of frames is left to the model here: 25 is written."
+        spot.stand_in(piece, {"length": 25}, ["frames"], why)
     spot.told("vae")
     return one(piece, "latent")
 
@@ -32,7 +33,7 @@ def _size(spot: Spot, piece: Piece) -> None:
         spot.put(piece, name, name)
         if not spot.sources(name) and not spot.value(name):
             why = f"{name} is what the model was made for here: {_SIDE} is written."
-            spot.stand_in(piece, name, name, _SIDE, why)
+            spot.stand_in(piece, {name: _SIDE}, [name], why)
 
 
 def _tiled(spot: Spot, piece: Piece) -> None:

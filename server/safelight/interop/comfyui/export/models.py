@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..rules import models as theirs
 from ..rules.base import TwoWay, Unfit, named
 from ..rules.conditioning import BIG
+from ..rules.prompts import unprompt
 from .base import Own, Piece, Rule, Source, Spot, Written, one
 
 _LOADERS = frozenset({"models.load", "models.load_denoiser", "models.load_text_encoders"})
@@ -16,7 +17,7 @@ def _file(spot: Spot, piece: Piece, name: str, port: str, folder: TwoWay) -> Non
     try:
         folder.back(value)
     except Unfit as unfit:
-        spot.stand_in(piece, name, port, value.rsplit("/", 1)[-1], f"{port} = {value!r}: {unfit}")
+        spot.stand_in(piece, {name: value.rsplit("/", 1)[-1]}, [port], f"{port} = {value!r}: {unfit}")
     else:
         spot.put(piece, name, port, folder.back)
 
@@ -79,7 +80,7 @@ def set_prediction(spot: Spot) -> Written:
 def encode(spot: Spot) -> Written:
     """A prompt; its clip skip is a node of its own there."""
     piece = Piece("CLIPTextEncode")
-    spot.put(piece, "text", "text")
+    spot.put(piece, "text", "text", unprompt)
     spot.put(piece, "clip", "encoder")
     pieces = {"": piece}
     skip = spot.value("clip_skip")

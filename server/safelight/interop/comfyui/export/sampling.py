@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from ..rules.base import TwoWay, Unfit, pick
-from ..rules.sampling import SAMPLERS, SCHEDULERS
+import math
+from typing import Any
+
+from ..rules.base import Unfit, pick
+from ..rules.formulas import CLOSE, FORMULAS, SAMPLERS, SCHEDULERS
 from .base import Own, Piece, Rule, Source, Spot, Written, one
 from .models import takes_guidance
 
-_SAMPLER, _SCHEDULER = pick(SAMPLERS), pick(SCHEDULERS)
+_SAMPLER, _SCHEDULER, _CLOSE = pick(SAMPLERS), pick(SCHEDULERS), pick(CLOSE)
+_SMOOTH = 10_000
+"""Levels of a ModelSamplingFlux."""
 _STEPS, _GUIDANCE = 20, 7.0
 """What is written where a document leaves them to the model."""
 
@@ -17,6 +22,7 @@ def _common(spot: Spot, piece: Piece, *, scheduler: bool = True) -> dict[str, Pi
     for name, port in (("positive", "positive"), ("negative", "negative"), ("latent_image", "latent")):
         spot.put(piece, name, port)
     before, model = adapted(spot)
+    model = _shifted(spot, before, model)
     if model is not None:
         piece.wires["model"] = model
     if spot.value("guidance_rescale"):
@@ -46,33 +52,64 @@ def _common(spot: Spot, piece: Piece, *, scheduler: bool = True) -> dict[str, Pi
 def _guidance(spot: Spot, piece: Piece, name: str, otherwise: float) -> None:
     spot.put(piece, name, "guidance")
     if not spot.sources("guidance") and not spot.value("guidance"):
-        spot.stand_in(
-            piece, name, "guidance", otherwise, f"guidance is left to the model here: {otherwise} is written."
-        )
+        why = f"guidance is left to the model here: {otherwise} is written."
+        spot.stand_in(piece, {name: otherwise}, ["guidance"], why)
 
 
 def _method(spot: Spot, piece: Piece, *, scheduler: bool) -> None:
-    _choice(spot, piece, "sampler_name", "sampler", _SAMPLER, "euler")
+    """Sampler and scheduler: those of k-diffusion mean the same there, those of diffusers get the closest."""
+    exact = spot.value("formulas") == FORMULAS
+    given = {"sampler_name": ("sampler", _SAMPLER, "euler")}
     if scheduler:
-        _choice(spot, piece, "scheduler", "scheduler", _SCHEDULER, "simple" if takes_guidance(spot) else "normal")
-
-
-def _choice(spot: Spot, piece: Piece, name: str, port: str, names: TwoWay, otherwise: str) -> None:
-    """By ComfyUI's name. Where it has none, or the model decides, another is written, which is told."""
-    value = spot.value(port)
-    try:
-        names.back(value)
-    except Unfit as unfit:
-        why = f"The {port} is left to the model here" if value == "auto" else f"{port} = {value!r}: {unfit}"
-        spot.stand_in(piece, name, port, otherwise, f"{why.rstrip('.')}: {otherwise} is written.")
+        given["scheduler"] = ("scheduler", _SCHEDULER if exact else _CLOSE, "simple" if _flows(spot) else "normal")
+    written: dict[str, Any] = {}
+    told: list[str] = []
+    for name, (port, names, otherwise) in given.items():
+        value = spot.value(port)
+        try:
+            written[name] = names.back(value)
+        except Unfit as unfit:
+            written[name] = otherwise
+            why = f"The {port} is left to the model here" if value == "auto" else f"{port} = {value!r}: {unfit}"
+            told.append(f"{why.rstrip('.')}: {otherwise} is written.")
+    if not exact:
+        told.append("Its steps are those of diffusers here, and of k-diffusion there: the image is alike, not equal.")
+    ports = [*(port for port, _, _ in given.values()), "formulas"]
+    if told:
+        spot.stand_in(piece, written, ports, " ".join(told))
     else:
-        spot.put(piece, name, port, names.back)
+        piece.typed |= written
+    for name, (port, _, _) in given.items():
+        source = spot.source(port)
+        if source is not None:
+            piece.wires[name] = source
+    spot.told(*ports)
+
+
+def _flows(spot: Spot) -> bool:
+    return takes_guidance(spot) or bool(spot.value("shift"))
+
+
+def _shifted(spot: Spot, pieces: dict[str, Piece], model: Source | None) -> Source | None:
+    """The shift of a flow model, which is a node on the model there; and where the model comes from then."""
+    shift, levels = spot.value("shift"), spot.value("flow_levels")
+    if spot.sources("shift") or not shift or model is None:
+        spot.told("flow_levels")
+        return model
+    if levels == _SMOOTH:
+        same = math.log(float(shift))
+        pieces["shift"] = Piece("ModelSamplingFlux", {"max_shift": same, "base_shift": same}, {"model": model})
+        pieces["shift"].typed |= {"width": 1024, "height": 1024}
+    else:
+        pieces["shift"] = Piece("ModelSamplingSD3", {"shift": shift}, {"model": model})
+    spot.told("shift", "flow_levels")
+    return Own("shift", 0)
 
 
 def _steps(spot: Spot, piece: Piece) -> None:
     spot.put(piece, "steps", "steps")
     if not spot.sources("steps") and not spot.value("steps"):
-        spot.stand_in(piece, "steps", "steps", _STEPS, f"steps are left to the model here: {_STEPS} are written.")
+        spot.stand_in(piece, {"steps": _STEPS}, ["steps"], f"steps are left to the model here: {_STEPS} are written.")
 
 
 def adapted(spot: Spot) -> tuple[dict[str, Piece], Source | None]:
@@ -136,11 +173,15 @@ def custom(spot: Spot) -> Written:
 def make_sigmas(spot: Spot) -> Written:
     piece = Piece("BasicScheduler")
     spot.put(piece, "model", "model")
+    pieces: dict[str, Piece] = {}
+    model = _shifted(spot, pieces, spot.source("model"))
+    if model is not None:
+        piece.wires["model"] = model
     _steps(spot, piece)
     spot.put(piece, "denoise", "denoise")
-    _choice(spot, piece, "scheduler", "scheduler", _SCHEDULER, "normal")
-    spot.told("sampler")
-    return one(piece, "sigmas")
+    _method(spot, piece, scheduler=True)
+    piece.typed.pop("sampler_name")
+    return Written({"": piece, **pieces}, {"sigmas": Own("", 0)})
 
 
 def curve(spot: Spot) -> Written:

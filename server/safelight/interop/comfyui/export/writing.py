@@ -298,10 +298,11 @@ class _At:
         self._told.add(port)
         self.left[port] = self.value(port)
 
-    def stand_in(self, piece: Piece, name: str, port: str, value: Any, why: str) -> None:
-        self._told.add(port)
-        piece.typed[name] = value
-        self.stand_ins.append(StandIn(name, value, port, self.node.values.get(port)))
+    def stand_in(self, piece: Piece, written: Mapping[str, Any], ports: Sequence[str], why: str) -> None:
+        self._told.update(ports)
+        piece.typed |= written
+        ours = {port: self.node.values.get(port) for port in ports if Port(self._name, port) not in self._level.into}
+        self.stand_ins.append(StandIn(dict(written), ours))
         self.remark(why)
 
     def giver(self, source: Port | None) -> Spot | None:

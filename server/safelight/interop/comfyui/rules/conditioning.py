@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .base import Made, Part, Ref, Row, Rule, Site, Through, TwoWay, Unfit, one, told
+from .prompts import prompt
 
 BIG = ("xl", "pony", "illustrious", "noob", "animagine")
 
@@ -13,7 +14,7 @@ def encode(text: str = "text", clip: str = "clip") -> Rule:
     def rule(site: Site) -> Made:
         part = Part("text.encode")
         site.put(part, "encoder", clip)
-        site.put(part, "text", text)
+        site.put(part, "text", text, prompt)
         skip = clip_skip(site, clip)
         if skip:
             part.values["clip_skip"] = skip
@@ -42,7 +43,7 @@ def clip_skip(site: Site, clip: str = "clip") -> int:
 def encode_sdxl(site: Site) -> Made:
     part = Part("text.encode")
     site.put(part, "encoder", "clip")
-    site.put(part, "text", "text_g")
+    site.put(part, "text", "text_g", prompt)
     large, small = site.typed("text_g", ""), site.typed("text_l", "")
     if site.wire("text_g") != site.wire("text_l") or (not site.wire("text_g") and large != small):
         site.approximate("Both text encoders read one prompt here: text_g; text_l is left out.")
@@ -56,7 +57,7 @@ def encode_sdxl(site: Site) -> Made:
 def encode_refiner(site: Site) -> Made:
     part = Part("text.encode")
     site.put(part, "encoder", "clip")
-    site.put(part, "text", "text")
+    site.put(part, "text", "text", prompt)
     size = Part("text.set_size", {}, {"conditioning": Ref("", "conditioning")})
     for name in ("width", "height"):
         site.put(size, name, name)
@@ -73,7 +74,7 @@ def encode_several(*names: str) -> Rule:
         site.put(part, "encoder", "clip")
         wired = [name for name in names if site.wire(name)]
         chosen = wired[-1] if wired else max(names, key=lambda name: len(str(site.typed(name, ""))))
-        site.put(part, "text", chosen)
+        site.put(part, "text", chosen, prompt)
         if len({str(site.typed(name, "")) for name in names}) > 1 or (wired and len(wired) < len(names)):
             site.approximate(f"All text encoders read one prompt here: {chosen}.")
         return one(part, "conditioning")

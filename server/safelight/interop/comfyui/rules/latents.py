@@ -28,9 +28,6 @@ def empty(site: Site) -> Made:
     vae_of(site, part)
     for port, name in (("width", "width"), ("height", "height"), ("batch", "batch_size")):
         site.put(part, port, name)
-    batch = site.typed("batch_size", 1)
-    if batch != 1:
-        site.approximate("Image k of a batch has the noise of seed + k here; the first one's is the same.")
     return one(part, "latent")
 
 

@@ -170,11 +170,6 @@ def prediction(site: Site) -> Made:
     return one(part, "model")
 
 
-_SHIFT = (
-    "The shift of the noise levels is what the model was made with; a schedule of its own is made by sigmas.curve and "
-    "sampling.custom."
-)
-
 RULES: dict[str, Rule] = {
     "CheckpointLoaderSimple": checkpoint,
     "CheckpointLoader": checkpoint,
@@ -200,9 +195,8 @@ RULES: dict[str, Rule] = {
     "CR Apply LoRA Stack": applied_stack,
     **dict.fromkeys(STACKS, in_stack),
     "ModelSamplingDiscrete": prediction,
-    "ModelSamplingSD3": Through(("model",), _SHIFT),
-    "ModelSamplingAuraFlow": Through(("model",), _SHIFT),
-    "ModelSamplingFlux": Through(("model",), _SHIFT),
+    # Their shift is told to the sampler.
+    **dict.fromkeys(("ModelSamplingSD3", "ModelSamplingAuraFlow", "ModelSamplingFlux"), Through(("model",))),
     "EasyCache": Through(("model",), "A cache of steps is set by models.set_cache."),
     "TeaCache": Through(("model",), "A cache of steps is set by models.set_cache."),
     "TorchCompileModel": Through(("model",), "Models are not compiled here."),

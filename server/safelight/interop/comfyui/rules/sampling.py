@@ -2,79 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ...methods import takes
+from ...methods import SAMPLERS as OWN
 from .adapters import ADAPTED, adapted
 from .base import Made, Part, Ref, Row, Rule, Site, Through, Unfit, one, told
+from .formulas import FLOW, FORMULAS, SCHEDULERS, SKIPPING, method, shift
 
-SAMPLERS = {
-    "euler": "euler",
-    "euler_ancestral": "euler_ancestral",
-    "heun": "heun",
-    "dpm_2": "dpm2",
-    "dpm_2_ancestral": "dpm2_ancestral",
-    "lms": "lms",
-    "dpmpp_sde": "dpmpp_sde",
-    "dpmpp_sde_gpu": "dpmpp_sde",
-    "dpmpp_2m": "dpmpp_2m",
-    "dpmpp_2m_sde": "dpmpp_2m_sde",
-    "dpmpp_2m_sde_gpu": "dpmpp_2m_sde",
-    "dpmpp_3m_sde": "dpmpp_3m_sde",
-    "dpmpp_3m_sde_gpu": "dpmpp_3m_sde",
-    "ddpm": "ddpm",
-    "lcm": "lcm",
-    "deis": "deis",
-    "ddim": "ddim",
-    "uni_pc": "unipc",
-    "uni_pc_bh2": "unipc",
-}
-SCHEDULERS = {
-    "normal": "linspace",
-    "karras": "karras",
-    "exponential": "exponential",
-    "sgm_uniform": "trailing",
-    "simple": "trailing",
-    "ddim_uniform": "leading",
-    "beta": "beta",
-}
 _CLASSES = {
     "SamplerEulerAncestral": "euler_ancestral",
+    "SamplerDPMPP_2S_Ancestral": "dpmpp_2s_ancestral",
     "SamplerDPMPP_2M_SDE": "dpmpp_2m_sde",
     "SamplerDPMPP_3M_SDE": "dpmpp_3m_sde",
     "SamplerDPMPP_SDE": "dpmpp_sde",
+    "SamplerER_SDE": "er_sde",
     "SamplerLMS": "lms",
 }
 """Classes that are one sampler each."""
-_FLOW = (
-    *("ModelSamplingSD3", "ModelSamplingFlux", "ModelSamplingAuraFlow", "EmptySD3LatentImage", "FluxGuidance"),
-    *("EmptyFlux2LatentImage", "EmptyHunyuanLatentVideo", "Wan22ImageToVideoLatent", "WanImageToVideo"),
-    *("LTXVConditioning", "LTXVImgToVideo", "WanFirstLastFrameToVideo"),
-    *("Flux2Scheduler", "EmptyLTXVLatentVideo", "TextEncodeQwenImageEdit", "TextEncodeQwenImageEditPlus"),
-)
-"""Nodes that stand beside models that predict a flow alone: those have a sampler and noise levels of their own."""
 _EMBEDDED = 3.5
 """What ComfyUI gives to a Flux.1 that nobody told a guidance."""
-
-
-def method(site: Site, part: Part, sampler: str, scheduler: str | None) -> None:
-    """Sampler and scheduler by our names. ComfyUI spreads steps by its own formulas: images are alike, not equal."""
-    if site.has(*_FLOW):
-        return
-    ours = SAMPLERS.get(sampler)
-    if ours is None:
-        site.approximate(f"There is no sampler {sampler!r} here: the model's own is taken.")
-    else:
-        part.values["sampler"] = ours
-    if scheduler is None:
-        return
-    spread = SCHEDULERS.get(scheduler)
-    if spread is None:
-        site.approximate(f"There is no scheduler {scheduler!r} here: what suits the model is taken.")
-    elif ours is None or takes(ours, spread):
-        part.values["scheduler"] = spread
-    else:
-        site.approximate(f"{ours} takes its steps as the model has them: {scheduler!r} is left out.")
 
 
 def guidance(site: Site, part: Part, cfg: str | None, positive: str) -> None:
@@ -127,10 +74,10 @@ def rescale(site: Site, part: Part, model: str = "model") -> None:
         giver.put(part, "guidance_rescale", "multiplier")
 
 
-def sampled(site: Site, part: Part, guider: Site | None = None) -> Made:
+def sampled(site: Site, part: Part, guider: Site | None = None, beside: Mapping[str, Part] | None = None) -> Made:
     """The sampler with the adapters that its model was given: here they stand between the prompt and the sampler."""
     found = [one for one in (guider or site).upwards("model") if one.node.type in ADAPTED]
-    parts = {"": part}
+    parts = {"": part, **(beside or {})}
     away = _guided(guider or site)
     if away is not None:
         parts["guider"] = away
@@ -182,6 +129,7 @@ def sample(site: Site) -> Made:
         site.put(part, port, name)
     guidance(site, part, "cfg", "positive")
     method(site, part, str(site.typed("sampler_name", "euler")), str(site.typed("scheduler", "normal")))
+    shift(site, part)
     rescale(site, part)
     return sampled(site, part)
 
@@ -198,25 +146,26 @@ def sample_part(site: Site) -> Made:
     part.values["leave_noise"] = str(site.typed("return_with_leftover_noise", "disable")) == "enable"
     guidance(site, part, "cfg", "positive")
     method(site, part, str(site.typed("sampler_name", "euler")), str(site.typed("scheduler", "normal")))
+    shift(site, part)
     rescale(site, part)
     return sampled(site, part)
 
 
 def sample_custom(site: Site) -> Made:
     """SamplerCustom: sampler and levels over wires, the rest as in KSampler."""
-    part = _along(site)
+    part, beside = _along(site)
     site.put(part, "model", "model")
     site.put(part, "positive", "positive")
     negative(site, part, "negative", "cfg")
     site.put(part, "seed", "noise_seed", seed)
     guidance(site, part, "cfg", "positive")
     rescale(site, part)
-    return sampled(site, part)
+    return sampled(site, part, beside=beside)
 
 
 def sample_advanced(site: Site) -> Made:
     """SamplerCustomAdvanced: noise, guider, sampler and levels over wires."""
-    part = _along(site)
+    part, beside = _along(site)
     guider = site.giver(site.wire("guider"))
     if guider is None or guider.node.type not in ("CFGGuider", "BasicGuider"):
         kind = guider.node.type if guider is not None else "no"
@@ -235,46 +184,79 @@ def sample_advanced(site: Site) -> Made:
         noise.put(part, "seed", "noise_seed", seed)
     elif noise is not None and noise.node.type != "DisableNoise":
         raise Unfit(f"Its noise comes from {noise.node.type}, which has no counterpart.")
-    return sampled(site, part, guider)
+    return sampled(site, part, guider, beside)
 
 
-def _along(site: Site) -> Part:
-    """A sampler along the levels that come in: by their scheduler where that is a model's own, else level by level."""
+def _along(site: Site) -> tuple[Part, dict[str, Part]]:
+    """A sampler along the levels that come in, and what stands beside it: by their scheduler where that is a model's
+    own, else level by level."""
     levels = site.giver(site.wire("sigmas"))
     chosen = site.giver(site.wire("sampler"))
     if chosen is None:
         raise Unfit("Its sampler comes from outside of the subgraph: put sampling.sample or sampling.custom there.")
-    sampler = _CLASSES.get(chosen.node.type) or str(chosen.typed("sampler_name", chosen.node.type))
-    if levels is not None and levels.node.type in _WHOLE:
-        part = Part("sampling.sample")
-        for port, name in (("steps", "steps"), ("denoise", "denoise")):
-            levels.put(part, port, name)
-        scheduler = str(levels.typed("scheduler", "normal")) if levels.node.type == "BasicScheduler" else None
-        method(site, part, sampler, scheduler)
-    else:
+    sampler = _named(chosen)
+    beside: dict[str, Part] = {}
+    if levels is None or levels.node.type not in _WHOLE:
         part = Part("sampling.custom")
         site.put(part, "sigmas", "sigmas")
         method(site, part, sampler, None)
+    elif levels.node.type in _BASIC and sampler in SKIPPING:
+        part = Part("sampling.custom", {}, {"sigmas": Ref("sigmas", "sigmas")})
+        beside["sigmas"] = _levels(levels)
+        method(site, part, sampler, None)
+    else:
+        part = Part("sampling.sample")
+        for port, name in (("steps", "steps"), ("denoise", "denoise")):
+            levels.put(part, port, name)
+        if levels.node.type in _BASIC:
+            method(site, part, sampler, _spread(levels))
+            shift(levels, part)
+        elif sampler in OWN and not site.has(*FLOW):
+            part.values["sampler"] = sampler
     site.put(part, "latent", "latent_image")
+    return part, beside
+
+
+def _named(chosen: Site) -> str:
+    """The name of the sampler that a node chooses."""
+    name = _CLASSES.get(chosen.node.type) or str(chosen.typed("sampler_name", chosen.node.type))
+    if name == "dpmpp_2m_sde" and chosen.typed("solver_type") == "heun":
+        name = "dpmpp_2m_sde_heun"
+    return f"{name}_gpu" if chosen.typed("noise_device") == "gpu" else name
+
+
+_BASIC = frozenset({"BasicScheduler", "BetaSamplingScheduler"})
+_WHOLE = _BASIC | {"Flux2Scheduler", "SDTurboScheduler", "LTXVScheduler"}
+
+
+def _spread(levels: Site) -> str:
+    """The scheduler that a node stands for."""
+    if levels.node.type == "BasicScheduler":
+        return str(levels.typed("scheduler", "normal"))
+    told(levels, "steps")
+    return "beta"
+
+
+def _levels(site: Site) -> Part:
+    part = Part("sigmas.make", {"formulas": FORMULAS})
+    for port, name in (("model", "model"), ("steps", "steps"), ("denoise", "denoise")):
+        site.put(part, port, name)
+    spread = _spread(site)
+    if spread in SCHEDULERS:
+        part.values["scheduler"] = spread
+    else:
+        site.approximate(f"There is no scheduler {spread!r} here: what suits the model is taken.")
+    shift(site, part)
     return part
-
-
-_WHOLE = frozenset({"BasicScheduler", "Flux2Scheduler", "SDTurboScheduler", "LTXVScheduler"})
 
 
 def levels(site: Site) -> Made:
     """A scheduler: a part of the sampler that takes it, or a node of its own where its levels are changed before."""
     if site.takers() and all(taker in ("SamplerCustom", "SamplerCustomAdvanced") for taker in site.takers()):
         return Made({}, [None])
-    if site.node.type != "BasicScheduler":
+    if site.node.type not in _BASIC:
         raise Unfit("Its levels are made by a formula that has no counterpart.")
-    part = Part("sigmas.make")
-    for port, name in (("model", "model"), ("steps", "steps"), ("denoise", "denoise")):
-        site.put(part, port, name)
-    spread = SCHEDULERS.get(str(site.typed("scheduler", "normal")))
-    if spread:
-        part.values["scheduler"] = spread
-    return one(part, "sigmas")
+    return one(_levels(site), "sigmas")
 
 
 def curve(shape: str) -> Rule:
@@ -306,7 +288,8 @@ def _numbers(value: Any) -> list[float]:
 
 def gone(site: Site) -> Made:
     """Taken into the sampler that it leads to."""
-    del site
+    if site.node.type in _CLASSES:
+        told(site, "solver_type", "noise_device")
     return Made({}, [None])
 
 
