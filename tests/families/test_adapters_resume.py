@@ -47,29 +47,61 @@ def shown(changes: Changes, adapter: str, links: dict[str, str], **more: Any) ->
     changes.link("sample.positive", "shown.conditioning")
 
 
-OTHERS = ("ControlNet, guess mode", "Control-LoRA", "T2I-Adapter", "ControlNet and T2I-Adapter")
+WAYS: dict[str, tuple[str, ...]] = {
+    "parts": (
+        *("ControlNets, several", "ControlNet by mask", "ControlNet by blocks", "ControlNet by steps"),
+        *("IP-Adapter by mask", "IP-Adapter by blocks", "LoRAs, several", "ControlNet and guider pag"),
+        *("ControlNet and IP-Adapter", "ControlNet, IP-Adapter and LoRA"),
+    ),
+    "others": ("ControlNet, guess mode", "Control-LoRA", "T2I-Adapter", "ControlNet and T2I-Adapter"),
+}
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("family", ["sd1", "sdxl"])
-def test_in_our_loop(family: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+def test_in_our_loop(family: Any, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
     changes = Changes()
     changes.image()
-    controlled(changes, "net", "first", guess=True)
-    controlled(changes, "control_lora.safetensors", "then")
-    controlled(changes, "t2i.safetensors", "last", strength=0.8)
+    changes.node("one", "image.pick", {"image": "picture.image"}, start=0, count=1)
+    changes.node("area", "image.to_mask", {"image": "one.image"})
 
-    def make(models: Path) -> None:
+    def parts(models: Path) -> None:
+        tiny_models.tiny_lora(models / "style.safetensors", family)
+        tiny_models.tiny_lora(models / "other.safetensors", family, 8)
+        tiny_models.tiny_controlnet(models / "net", family)
+        tiny_models.tiny_controlnet(models / "second", family, 11)
+        tiny_models.tiny_ip_adapter(models / "adapter", family)
+
+    def others(models: Path) -> None:
         import diffusers
 
-        library: Any = diffusers
-        FAMILIES[family].tiny(models / "mine")
         tiny_models.tiny_controlnet(models / "net", family)
+        library: Any = diffusers
         unet = library.UNet2DConditionModel.from_pretrained(models / "mine" / "unet")
         tiny_guides.control_lora(unet, models / "control_lora.safetensors")
         tiny_guides.written(tiny_guides.t2i_adapter(family), models / "t2i.safetensors", "diffusers")
 
+    if way == "parts":
+        changes.lora()
+        changes.node(
+            "second", "models.apply_lora_to_model", {"model": "lora.model"}, lora="other.safetensors", weight=0.5
+        )
+        changes.link("sample.model", "second.model")
+        controlled(changes, "net", "first", links={"mask": "area.mask"}, strength=0.7)
+        controlled(changes, "second", "then", strength=0.9, start=0.2, end=0.9, blocks=[0.5, 1.0])
+        shown(changes, "adapter/ip_adapter.safetensors", {"mask": "area.mask"}, blocks="mid 0.5", scale=0.5)
+        changes.guider("pag")
+    else:
+        controlled(changes, "net", "first", guess=True)
+        controlled(changes, "control_lora.safetensors", "then")
+        controlled(changes, "t2i.safetensors", "last", strength=0.8)
+
+    def make(models: Path) -> None:
+        FAMILIES[family].tiny(models / "mine")
+        (parts if way == "parts" else others)(models)
+
     assert goes_on(make, changes.document, "*.png", tmp_path, monkeypatch) == 2
-    proof.resumed(family, *OTHERS)
+    proof.resumed(family, *WAYS[way])
 
 
 @pytest.mark.parametrize("name", NETS)
