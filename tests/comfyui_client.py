@@ -148,7 +148,8 @@ def our_image(server: Server, template: str = "text_to_image", **inputs: Any) ->
     """The pixels of what `prompt` makes, from a run of a shipped workflow of ours."""
     document = server.ask("GET", f"/templates/{template}")
     named = {node["type"]: name for name, node in document["nodes"].items()}
-    sampler = {"steps": 4, "guidance": 2.0, "seed": 5, "sampler": "dpmpp_2m", "scheduler": "karras"}
+    sampler: dict[str, Any] = {"steps": 4, "guidance": 2.0, "seed": 5, "sampler": "dpmpp_2m", "scheduler": "karras"}
+    sampler["formulas"] = "k-diffusion"
     values = {f"{named['sampling.sample']}.{port}": value for port, value in sampler.items()}
     if "latent.empty" in named:
         values |= {f"{named['latent.empty']}.{side}": 128 for side in ("width", "height")}

@@ -16,6 +16,8 @@ from web.editor import Editor, graph
 from web.test_running import TAB, finished, run, status
 
 FRAMES, FPS, STEPS = 33, 16, 150
+WIDTH, HEIGHT = 160, 96
+"""Large enough for a step to take longer than a click on a fast machine."""
 CANCEL_HALFWAY = """() => {
   const look = () => {
     const shown = document.querySelector("[data-node=sample] .badge")?.textContent ?? "";
@@ -69,7 +71,7 @@ def clip(model: str, seed: int, steps: int) -> dict[str, Any]:
         "load": {"model": model},
         "said": {"text": "a red apple"},
         "unsaid": {"text": "dark"},
-        "empty": {"width": 64, "height": 48, "frames": FRAMES},
+        "empty": {"width": WIDTH, "height": HEIGHT, "frames": FRAMES},
         "sample": {"steps": steps, "guidance": 4.0, "seed": seed},
         "save": {"name": f"clip_{seed}", "format": "mp4"},
         "exact": {"name": f"exact_{seed}", "format": "webp", "quality": 100, "embed_workflow": False},
@@ -119,7 +121,7 @@ def test_a_clip_of_two_seconds_is_shown_and_plays(editor: Editor, server: Server
     told = editor.page.evaluate(
         f"(() => {{ const v = {PLAYED}; return [v.duration, v.videoWidth, v.videoHeight]; }})()"
     )
-    assert abs(told[0] - FRAMES / FPS) < 0.05 and told[1:] == [64, 48]
+    assert abs(told[0] - FRAMES / FPS) < 0.05 and told[1:] == [WIDTH, HEIGHT]
     editor.page.evaluate(
         f"(() => {{ const v = {PLAYED}; v.muted = true; v.loop = false; v.currentTime = 0; v.play(); }})()"
     )
