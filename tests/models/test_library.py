@@ -139,7 +139,7 @@ def test_links_out_of_the_folders_are_refused(make_store: Callable[..., ModelSto
     assert both.find("linked").fingerprint == both.find("mixed").fingerprint == both.find("sd1").fingerprint
 
 
-@pytest.mark.parametrize("name", ["checkpoints/x.safetensors", "x.gguf", "a/B.SAFETENSORS"])
+@pytest.mark.parametrize("name", ["checkpoints/x.safetensors", "loras/mine/x.safetensors", "x.gguf", "a/B.SAFETENSORS"])
 def test_a_missing_file_is_no_model_of_the_hub(store: ModelStore, home: Path, name: str) -> None:
     found = problem(store, name)
     assert found.code == "model_missing"

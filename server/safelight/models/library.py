@@ -391,8 +391,10 @@ class Library:
         known = [STARTER, *(found.name for found in self._all())]
         # A file may be named without its folder and ending as well.
         hints = [did_you_mean(name, known) or did_you_mean(name, [PurePosixPath(one).stem for one in known])]
-        is_file = not get and name.lower().endswith(WEIGHTS)
-        if get:
+        # `checkpoints/sd15/a.safetensors` could be a file of a repository `checkpoints/sd15`, and never is.
+        placed = name.partition("/")[0] in PLACES.values()
+        is_file = (placed or not get) and name.lower().endswith(WEIGHTS)
+        if get and not is_file:
             searched.append(str(self.cache))
             hints.append(f"To get it: `{get}`.")
         elif is_file:
