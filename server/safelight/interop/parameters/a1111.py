@@ -13,34 +13,42 @@ from .settings import Hires, Settings, model_file, number
 
 _PAIR = re.compile(r'\s*([A-Za-z][\w \-/]*?):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 _SAMPLERS = {
-    "euler a": "euler_ancestral",
-    "euler": "euler",
-    "lms": "lms",
-    "heun": "heun",
-    "dpm2": "dpm2",
-    "dpm2 a": "dpm2_ancestral",
-    "dpm++ 2m": "dpmpp_2m",
-    "dpm++ sde": "dpmpp_sde",
-    "dpm++ 2m sde": "dpmpp_2m_sde",
-    "dpm++ 3m sde": "dpmpp_3m_sde",
-    "ddim": "ddim",
-    "plms": "pndm",
-    "unipc": "unipc",
-    "lcm": "lcm",
-    "tcd": "tcd",
-    "deis": "deis",
-    "ddpm": "ddpm",
+    "Euler a": "euler_ancestral",
+    "Euler": "euler",
+    "LMS": "lms",
+    "Heun": "heun",
+    "DPM2": "dpm2",
+    "DPM2 a": "dpm2_ancestral",
+    "DPM++ 2M": "dpmpp_2m",
+    "DPM++ SDE": "dpmpp_sde",
+    "DPM++ 2M SDE": "dpmpp_2m_sde",
+    "DPM++ 3M SDE": "dpmpp_3m_sde",
+    "DDIM": "ddim",
+    "PLMS": "pndm",
+    "UniPC": "unipc",
+    "LCM": "lcm",
+    "TCD": "tcd",
+    "DEIS": "deis",
+    "DDPM": "ddpm",
 }
 _SCHEDULERS = {
-    "karras": "karras",
-    "exponential": "exponential",
-    "sgm uniform": "trailing",
-    "uniform": "linspace",
-    "normal": "linspace",
-    "simple": "trailing",
-    "ddim": "leading",
-    "beta": "beta",
-    "automatic": "",
+    "Karras": "karras",
+    "Exponential": "exponential",
+    "SGM Uniform": "trailing",
+    "Uniform": "linspace",
+    "Normal": "linspace",
+    "Simple": "trailing",
+    "DDIM": "leading",
+    "Beta": "beta",
+    "Automatic": "",
+}
+_OURS = {theirs.lower(): ours for theirs, ours in _SAMPLERS.items()}
+_SPREADS = {theirs.lower(): ours for theirs, ours in _SCHEDULERS.items()}
+_WRITTEN = {
+    **{ours: theirs for theirs, ours in reversed(_SCHEDULERS.items()) if ours},
+    # Those of k-diffusion.
+    **{"normal": "Normal", "sgm_uniform": "SGM Uniform", "simple": "Simple", "ddim_uniform": "DDIM"},
+    "kl_optimal": "KL Optimal",
 }
 _READ = frozenset(
     {
@@ -56,7 +64,17 @@ _READ = frozenset(
 def is_a1111(text: str) -> bool:
     """Whether a text has the last line of such a record."""
     last = text.strip().rsplit("\n", 1)[-1]
-    return "Steps: " in last and ("Sampler: " in last or "Seed: " in last)
+    return ("Seed: " in last and ("Steps: " in last or "Size: " in last)) or ("Steps: " in last and "Sampler: " in last)
+
+
+def sampler_name(ours: str) -> str:
+    """A1111's name of a sampler of ours; empty where it has none."""
+    return next((theirs for theirs, name in _SAMPLERS.items() if name == ours), "")
+
+
+def schedule_name(ours: str) -> str:
+    """A1111's name of a scheduler of ours; empty where it has none."""
+    return _WRITTEN.get(ours, "")
 
 
 def read_a1111(text: str) -> Settings:
@@ -103,12 +121,12 @@ def _method(said: Settings, told: Mapping[str, str]) -> None:
     for ending in ("karras", "exponential"):
         if name.endswith(f" {ending}"):
             name, schedule = name.removesuffix(f" {ending}"), schedule or ending
-    said.sampler = _SAMPLERS.get(name, "")
+    said.sampler = _OURS.get(name, "")
     if name and not said.sampler:
         said.remarks.append(f"There is no sampler {told['Sampler']!r} here: the model's own is taken.")
-    if schedule and schedule not in _SCHEDULERS:
+    if schedule and schedule not in _SPREADS:
         said.remarks.append(f"There is no scheduler {told['Schedule type']!r} here: what suits the model is taken.")
-    said.spread(_SCHEDULERS.get(schedule, ""))
+    said.spread(_SPREADS.get(schedule, ""))
 
 
 def _hires(said: Settings, told: Mapping[str, str]) -> None:

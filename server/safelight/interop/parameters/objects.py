@@ -38,7 +38,8 @@ def read_invokeai(data: Mapping[str, Any]) -> Settings:
         weight = one.get("weight")
         model = _invoked(one.get("model") or one.get("lora"), "loras")
         if model:
-            said.loras.append((model, float(weight) if isinstance(weight, int | float) else 1.0))
+            strength = float(weight) if isinstance(weight, int | float) else 1.0
+            said.loras.append((model, strength, strength))
     for key in ("controlnets", "ipAdapters", "t2iAdapters", "refiner_model"):
         if data.get(key):
             said.remarks.append(f"{key} have no counterpart that could be filled in, and are left out.")
@@ -63,7 +64,8 @@ def read_swarmui(data: Mapping[str, Any]) -> Settings:
     listed = names if isinstance(names, list) else [piece for piece in str(names or "").split(",") if piece.strip()]
     for place, name in enumerate(listed):
         weight = number(weights[place]) if place < len(weights) else None
-        said.loras.append((model_file("loras", str(name).strip()), 1.0 if weight is None else weight))
+        weight = 1.0 if weight is None else weight
+        said.loras.append((model_file("loras", str(name).strip()), weight, weight))
     return said
 
 

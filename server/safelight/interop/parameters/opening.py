@@ -11,8 +11,9 @@ from safelight.protocol.imports import ImportReport
 from safelight.sdk.problem import ProblemError
 
 from .a1111 import is_a1111, read_a1111
+from .graphs import graph_of
 from .objects import read_invokeai, read_novelai, read_swarmui
-from .settings import Settings, graph_of
+from .settings import Settings
 
 
 def read_parameters(texts: Mapping[str, str]) -> tuple[Document, ImportReport] | None:
