@@ -179,7 +179,7 @@ class Studio:
             raise _no_workflow(what, "a folder, not a workflow", names) from None
         except (OSError, ValueError):
             raise _no_workflow(what, "neither a file nor the name of a shipped workflow", names) from None
-        return read(data, self.media, str(what))
+        return read(data, self.media, str(what), self.models.library.of_hash)
 
     def check(self, document: Document, targets: Sequence[str] | None = None) -> Checked:
         """Every problem of a document, those of missing files and models included."""

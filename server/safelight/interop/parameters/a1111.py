@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from .settings import Hires, Settings, model_file, number
+from .units import hashed, read_unit
 
 _PAIR = re.compile(r'\s*([A-Za-z][\w \-/]*?):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 _SAMPLERS = {
@@ -42,6 +43,7 @@ _SCHEDULERS = {
     "Beta": "beta",
     "Automatic": "",
 }
+_UNIT = re.compile(r"ControlNet \d+")
 _OURS = {theirs.lower(): ours for theirs, ours in _SAMPLERS.items()}
 _SPREADS = {theirs.lower(): ours for theirs, ours in _SCHEDULERS.items()}
 _WRITTEN = {
@@ -57,6 +59,7 @@ _READ = frozenset(
         # Said of files that are found by their names, or of the program alone.
         *("Model hash", "VAE hash", "Lora hashes", "TI hashes", "Hashes", "Version", "Hires resize", "Emphasis"),
         *("Hires CFG Scale", "Schedule max sigma", "Civitai resources", "Civitai metadata", "Created Date"),
+        *("Refiner", "Refiner switch at"),
     }
 )
 
@@ -80,6 +83,7 @@ def schedule_name(ours: str) -> str:
 def read_a1111(text: str) -> Settings:
     """The settings of a record for which `is_a1111` holds. What cannot be read as a number counts as not said."""
     *lines, last = text.strip().split("\n")
+    last, hashes = _hashes(last)
     told = {key.strip(): _plain(value) for key, value in _PAIR.findall(last)}
     prompt, negative = _prompts(lines)
     said = Settings("AUTOMATIC1111's web UI, or one that writes as it does", prompt=prompt, negative=negative)
@@ -91,7 +95,7 @@ def read_a1111(text: str) -> Settings:
         said.width, said.height = int(size[1]), int(size[2])
     skip = _whole(told.get("Clip skip"))
     said.clip_skip = max(0, (skip or 1) - 1)
-    _method(said, told)
+    method(said, told.get("Sampler", ""), told.get("Schedule type", ""))
     said.model = model_file("checkpoints", told.get("Model", ""))
     vae = told.get("VAE", "")
     said.vae = f"vae/{vae}" if vae not in ("", "None", "Automatic") else ""
@@ -102,10 +106,56 @@ def read_a1111(text: str) -> Settings:
     if denoise is not None and 0 <= denoise <= 1:
         said.denoise = denoise
     _hires(said, told)
+    refiner, digest = hashed(told.get("Refiner", ""))
+    if refiner and refiner != "None":
+        share = number(told.get("Refiner switch at"))
+        said.refiner = (model_file("checkpoints", refiner), 0.8 if share is None else min(1.0, max(0.0, share)))
+        said.hashes[said.refiner[0]] = digest
+    for key in sorted(told):
+        if _UNIT.fullmatch(key):
+            read_unit(said, told[key])
+    _remember(said, told, hashes)
+    faces = sorted(key for key in told if key.startswith("ADetailer"))
+    if faces:
+        said.remarks.append(
+            f"ADetailer ({told.get('ADetailer model', 'its model is not named')[:80]}) is left out: faces.find finds "
+            "faces, the workflow crop_and_stitch paints them again, and faces.repair mends them."
+        )
     for key, value in told.items():
-        if key not in _READ and value not in ("", "None", "False"):
+        if key not in _READ and key not in faces and not _UNIT.fullmatch(key) and value not in ("", "None", "False"):
             said.remarks.append(f"{key} = {value[:80]} has no counterpart, and is left out.")
     return said
+
+
+def _hashes(last: str) -> tuple[str, dict[str, str]]:
+    """The last line without the JSON that `Hashes` has, and what stands in that."""
+    found = re.search(r"Hashes:\s*(\{[^{}]*\})(?:,|$)", last)
+    if found is None:
+        return last, {}
+    try:
+        data = json.loads(found[1])
+    except ValueError:
+        data = {}
+    return last[: found.start()] + last[found.end() :], {
+        key: value for key, value in data.items() if isinstance(value, str)
+    }
+
+
+def _remember(said: Settings, told: Mapping[str, str], hashes: Mapping[str, str]) -> None:
+    """The hashes of models by their files. Where a model has no name, its hash stands for it, which our nodes take."""
+    digest = told.get("Model hash") or hashes.get("model", "")
+    if not said.model and re.fullmatch(r"[0-9a-fA-F]{8,64}", digest):
+        said.model = digest
+    given = {said.model: digest, said.vae: told.get("VAE hash") or hashes.get("vae", "")}
+    for pair in told.get("Lora hashes", "").split(","):
+        name, _, value = pair.rpartition(":")
+        given[model_file("loras", name.strip())] = value.strip()
+    for key, value in hashes.items():
+        kind, _, name = key.partition(":")
+        if kind == "lora":
+            given[model_file("loras", name)] = value
+    said.hashes |= given
+    said.hashes = {file: value for file, value in said.hashes.items() if file and value}
 
 
 def _prompts(lines: list[str]) -> tuple[str, str]:
@@ -114,19 +164,18 @@ def _prompts(lines: list[str]) -> tuple[str, str]:
     return (prompt.strip(), negative.strip()) if found else (text.strip(), "")
 
 
-def _method(said: Settings, told: Mapping[str, str]) -> None:
-    """The sampler; older versions wrote the schedule behind its name: `DPM++ 2M Karras`."""
-    name = told.get("Sampler", "").lower()
-    schedule = told.get("Schedule type", "").lower()
+def method(said: Settings, sampler: str, schedule: str) -> None:
+    """The sampler and scheduler of A1111's names; older versions wrote both in one: `DPM++ 2M Karras`."""
+    name, spread = sampler.lower(), schedule.lower()
     for ending in ("karras", "exponential"):
         if name.endswith(f" {ending}"):
-            name, schedule = name.removesuffix(f" {ending}"), schedule or ending
+            name, spread = name.removesuffix(f" {ending}"), spread or ending
     said.sampler = _OURS.get(name, "")
     if name and not said.sampler:
-        said.remarks.append(f"There is no sampler {told['Sampler']!r} here: the model's own is taken.")
-    if schedule and schedule not in _SPREADS:
-        said.remarks.append(f"There is no scheduler {told['Schedule type']!r} here: what suits the model is taken.")
-    said.spread(_SPREADS.get(schedule, ""))
+        said.remarks.append(f"There is no sampler {sampler!r} here: the model's own is taken.")
+    if spread and spread not in _SPREADS:
+        said.remarks.append(f"There is no scheduler {schedule!r} here: what suits the model is taken.")
+    said.spread(_SPREADS.get(spread, ""))
 
 
 def _hires(said: Settings, told: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -9,7 +10,8 @@ from safelight.graph import Document, InputPort, Link, Node, OutputPort, Port
 from safelight.protocol.imports import ImportReport
 from safelight.sdk.problem import Problem
 
-from .settings import Hires, Settings
+from .settings import Hires, Settings, Unit
+from .units import preprocessor
 
 _SCHEDULED = re.compile(r"\[[^\]\[]*[:|][^\]\[]*\]|\sAND\s")
 
@@ -31,13 +33,19 @@ class _Graph:
         self._links: list[Link] = []
         self._places: dict[str, dict[str, int]] = {}
         self._column = 0
+        self._words: dict[str, str] = {}
         self._models()
         positive = self._prompt("prompt", said.prompt, "Prompt")
         negative = self._prompt("negative", said.negative, "Negative prompt", 240)
         latent, denoise = self._canvas()
+        for place, unit in enumerate(said.units):
+            positive, negative = self._controlled(place + 1, unit, positive, negative)
         self._next()
         noise = self._noise(latent)
-        sampled = self._sample("sample", positive, negative, latent, denoise, noise)
+        switch = self._switch(denoise)
+        sampled = self._sample("sample", positive, negative, latent, denoise, noise, end=switch)
+        if switch:
+            sampled = self._refined(switch, sampled)
         if said.hires is not None:
             sampled = self._second_pass(said.hires, positive, negative, sampled)
         self._next()
@@ -47,8 +55,8 @@ class _Graph:
 
     def document(self) -> Document:
         inputs = [
-            ("prompt", "prompt.text", "What the image should show."),
-            ("negative", "negative.text", "What it should not show."),
+            ("prompt", self._words["prompt"], "What the image should show."),
+            ("negative", self._words["negative"], "What it should not show."),
             ("seed", "sample.seed", "The start of the random noise: another seed, another image."),
         ]
         return Document(
@@ -80,18 +88,95 @@ class _Graph:
         self._next()
 
     def _prompt(self, name: str, text: str, title: str, down: int = 0) -> tuple[str, str]:
-        scheduled = _SCHEDULED.search(text) is not None
-        values: dict[str, Any] = {"text": text}
+        values = self._encoded(name, text, title, down, self._text)
+        source = ("loras", "prompt") if name == "prompt" and "<lora:" in text else None
+        self._words[name] = f"{name}.text"
+        if source is None and self._said.refiner is not None:
+            # Two encoders read the same words, which are to be changed in one place.
+            source = (f"{name}_words", "text")
+            self._add(source[0], "values.text", {"value": text}, title, down + 1200)
+            self._words[name] = f"{source[0]}.value"
+        elif source is not None:
+            self._words[name] = "loras.prompt"
+        if source is not None:
+            del values["text"]
+            self._links.append(Link(Port(*source), Port(name, "text")))
+        return name, "conditioning"
+
+    def _encoded(
+        self, name: str, said: str, title: str, down: int, encoder: tuple[str, str], **inputs: tuple[str, str]
+    ) -> dict[str, Any]:
+        scheduled = _SCHEDULED.search(said) is not None
+        values: dict[str, Any] = {"text": said}
         if scheduled and self._said.steps:
             values["steps"] = self._said.steps
         if self._said.clip_skip:
             values["clip_skip"] = self._said.clip_skip
-        kind = "text.encode_schedule" if scheduled else "text.encode"
-        self._add(name, kind, values, title, down, encoder=self._text)
-        if name == "prompt" and "<lora:" in text:
+        self._add(
+            name, "text.encode_schedule" if scheduled else "text.encode", values, title, down, encoder=encoder, **inputs
+        )
+        return values
+
+    def _controlled(
+        self, place: int, unit: Unit, positive: tuple[str, str], negative: tuple[str, str]
+    ) -> tuple[tuple[str, str], tuple[str, str]]:
+        """A ControlNet on both sides, with an image to be chosen."""
+        network, hint, guided = f"controlnet_{place}", f"hint_{place}", f"guided_{place}"
+        self._said.remarks.append(f"The image of a ControlNet is not in the file: choose it in the node {hint!r}.")
+        self._next()
+        self._add(network, "models.load_controlnet", {"controlnet": unit.model})
+        self._add(hint, "image.load", {}, "", 200)
+        source = (hint, "image")
+        made = preprocessor(unit)
+        if made is not None:
+            self._next()
+            self._add(f"preprocessed_{place}", made[0], made[1], "", 200, image=source)
+            source = (f"preprocessed_{place}", "image")
+        self._next()
+        told: dict[str, Any] = {"strength": unit.weight, "start": unit.start, "end": unit.end, "guess": unit.guess}
+        inputs = {"positive": positive, "negative": negative, "controlnet": (network, "model"), "image": source}
+        self._add(guided, "controlnet.apply", told, **inputs)
+        return (guided, "positive"), (guided, "negative")
+
+    def _switch(self, denoise: float) -> int:
+        """The step from which on the refiner goes on; 0 for none."""
+        said = self._said
+        if said.refiner is None:
+            return 0
+        why = "" if said.steps > 1 else "how many steps there are is not known"
+        why = why or ("an image is changed" if denoise < 1 else "")
+        if why:
+            said.remarks.append(f"The refiner {said.refiner[0]} is left out: {why}.")
+            return 0
+        switch = max(1, math.ceil(said.steps * said.refiner[1] - 1e-6))
+        return switch if switch < said.steps else 0
+
+    def _refined(self, switch: int, latent: tuple[str, str]) -> tuple[str, str]:
+        """The last steps by another model, which reads the prompts by its own encoders."""
+        said = self._said
+        assert said.refiner is not None
+        self._next()
+        self._add("refiner", "models.load", {"model": said.refiner[0]})
+        self._next()
+        for name, text, down in (("prompt", said.prompt, 0), ("negative", said.negative, 240)):
+            words = {link.target.node: link.source for link in self._links if link.target.port == "text"}[name]
+            title = f"{name.capitalize()} for the refiner"
+            values = self._encoded(
+                f"refiner_{name}", text, title, down, ("refiner", "text"), text=(words.node, words.port)
+            )
             del values["text"]
-            self._links.append(Link(Port("loras", "prompt"), Port(name, "text")))
-        return name, "conditioning"
+        self._next()
+        self._sample(
+            "refine",
+            ("refiner_prompt", "conditioning"),
+            ("refiner_negative", "conditioning"),
+            latent,
+            start=switch,
+            model=("refiner", "model"),
+        )
+        if said.hires is not None:
+            said.remarks.append("The second, larger pass is made by the first model alone, without the refiner.")
+        return "refine", "latent"
 
     def _canvas(self) -> tuple[tuple[str, str], float]:
         said = self._said
@@ -121,8 +206,12 @@ class _Graph:
         positive: tuple[str, str],
         negative: tuple[str, str],
         latent: tuple[str, str],
-        denoise: float,
+        denoise: float = 1.0,
         noise: tuple[str, str] | None = None,
+        *,
+        start: int = 0,
+        end: int = 0,
+        model: tuple[str, str] | None = None,
     ) -> tuple[str, str]:
         said = self._said
         told: dict[str, Any] = {"steps": said.steps, "guidance": said.guidance, "seed": said.seed}
@@ -131,9 +220,10 @@ class _Graph:
         values["seed"] = said.seed or 0
         if denoise < 1:
             values["denoise"] = denoise
-        self._add(
-            name, "sampling.sample", values, model=self._model, positive=positive, negative=negative, latent=latent
-        )
+        values |= {key: value for key, value in (("start_step", start), ("end_step", end)) if value}
+        kind = "sampling.sample_part" if start or end else "sampling.sample"
+        source = self._model if model is None else model
+        self._add(name, kind, values, model=source, positive=positive, negative=negative, latent=latent)
         if noise is not None:
             self._links.append(Link(Port(*noise), Port(name, "noise")))
         return name, "latent"

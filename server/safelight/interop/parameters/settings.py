@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..methods import takes
@@ -16,7 +18,9 @@ class Settings:
 
     `guidance` is the cfg; `denoise` below 1 changes an image, unless `hires` is set, whose second pass it is then.
     `loras` are (file, weight, weight in the text encoders), beside those that the prompt names. `formulas` are those
-    that sampler and scheduler are names of, where that is not diffusers. `remarks` tell what has no counterpart.
+    that sampler and scheduler are names of, where that is not diffusers. `refiner` is a second model, and the share of
+    the steps after which it goes on; `units` are ControlNets. `hashes` are those that stand there, by file: SHA-256 or
+    A1111's short ones. `remarks` tell what has no counterpart.
     """
 
     program: str
@@ -36,7 +40,10 @@ class Settings:
     clip_skip: int = 0
     variation: tuple[int, float] | None = None
     hires: Hires | None = None
+    refiner: tuple[str, float] | None = None
     loras: list[tuple[str, float, float]] = field(default_factory=list)
+    units: list[Unit] = field(default_factory=list)
+    hashes: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
     def spread(self, scheduler: str) -> None:
@@ -62,6 +69,38 @@ class Hires:
     scale: float
     steps: int = 0
     upscaler: str = ""
+
+
+@dataclass
+class Unit:
+    """A ControlNet of an image that is not there. `module` is A1111's name of the preprocessor; empty is none."""
+
+    model: str
+    module: str = ""
+    weight: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    guess: bool = False
+    resolution: int = 0
+    low: float | None = None
+    high: float | None = None
+
+
+def named(said: Settings, known: Callable[[str], str]) -> None:
+    """Puts our names of models where theirs have a hash that `known` has a model of; it answers empty for others."""
+    found = {file: name for file, digest in said.hashes.items() if file and (name := known(digest))}
+    said.model, said.vae = found.get(said.model, said.model), found.get(said.vae, said.vae)
+    said.loras = [(found.get(file, file), weight, of_text) for file, weight, of_text in said.loras]
+    if said.refiner is not None:
+        said.refiner = (found.get(said.refiner[0], said.refiner[0]), said.refiner[1])
+    for unit in said.units:
+        unit.model = found.get(unit.model, unit.model)
+
+    def renamed(tag: re.Match[str]) -> str:
+        name = found.get(model_file("loras", tag[1].strip()), "")
+        return f"<lora:{name}" if name and ":" not in name else tag[0]
+
+    said.prompt = re.sub(r"<lora:([^:>]+)", renamed, said.prompt)
 
 
 def model_file(folder: str, name: str) -> str:
