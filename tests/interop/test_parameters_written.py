@@ -36,6 +36,7 @@ CASES: dict[str, dict[str, Any]] = {
     "hires": {**PLAIN, **SIZE, "denoise": 0.4, "hires": Hires(2.0, 12)},
     "network": {**PLAIN, **SIZE, "denoise": 0.4, "hires": Hires(2.0, 12, "upscale_models/4x")},
     "vae": {**PLAIN, **SIZE, "vae": "vae/good.safetensors"},
+    "refiner": {**PLAIN, **SIZE, "refiner": ("checkpoints/fine.safetensors", 0.65)},
     "prompt that changes": {**PLAIN, **SIZE, "prompt": "a [cat:dog:0.4] AND snow"},
     "tag": {**PLAIN, **SIZE, "prompt": "a cat <lora:ink:0.8>"},
     "a comma": {**PLAIN, **SIZE, "model": 'checkpoints/one, "two": three.safetensors'},

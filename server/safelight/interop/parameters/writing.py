@@ -6,6 +6,7 @@ Only what is typed in is told. What a model, a loop or a computation decides is 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -75,6 +76,9 @@ def _pairs(said: Settings) -> Iterator[tuple[str, str]]:
         seed, strength = said.variation
         yield "Variation seed", str(seed)
         yield "Variation seed strength", f"{strength:g}"
+    if said.refiner is not None:
+        yield "Refiner", _bare(said.refiner[0])
+        yield "Refiner switch at", f"{said.refiner[1]:g}"
     if said.hires is not None:
         yield "Hires upscale", f"{said.hires.scale:g}"
         yield "Hires steps", str(said.hires.steps or "")
@@ -116,6 +120,12 @@ class _Found:
         if first is not None:
             said.hires = Hires(larger[0], self._whole(number, "steps"), larger[1])
         sampler = number if first is None else first
+        before, step = self._source(sampler, "latent"), self._whole(sampler, "start_step")
+        steps = self._whole(sampler, "steps")
+        if before is not None and 0 < step < steps and self._kind(before[0]) == "sampling.sample_part":
+            # Rounded down: a little more would be a step later.
+            said.refiner = (self._loaded(sampler), math.floor(1000 * step / steps) / 1000)
+            sampler = before[0]
         said.denoise = denoise if isinstance(denoise, int | float) else 1.0
         said.steps = self._whole(sampler, "steps")
         guidance = self._typed(sampler, "guidance")
@@ -134,6 +144,9 @@ class _Found:
             plain = source.given or source.kind.spec.id in _VALUES
             wire = source.wires.get(PARAMETER) if plain and not source.off else None
         return wire.value if wire is not None and not wire.sources else None
+
+    def _kind(self, number: int) -> str:
+        return self._graph.nodes[number].kind.spec.id
 
     def _whole(self, number: int, port: str) -> int:
         value = self._typed(number, port)
@@ -166,7 +179,7 @@ class _Found:
         said = self.said
         seed = self._typed(sampler, "seed")
         latent, batch = self._source(sampler, "latent"), 0
-        if latent is not None and self._graph.nodes[latent[0]].kind.spec.id == "latent.empty":
+        if latent is not None and self._kind(latent[0]) == "latent.empty":
             batch = self._whole(latent[0], "batch")
             said.width, said.height = self._whole(latent[0], "width"), self._whole(latent[0], "height")
         mixed = self._source(sampler, "noise")
@@ -180,7 +193,7 @@ class _Found:
 
     def _mixed(self, number: int) -> Any:
         """The seed of a noise, or the first of two that are blended."""
-        if self._graph.nodes[number].kind.spec.id != "noise.blend":
+        if self._kind(number) != "noise.blend":
             return self._typed(number, "seed")
         seeds = [self._typed(one[0], "seed") if (one := self._source(number, port)) else None for port in _TWO]
         amount = self._typed(number, "amount")
@@ -196,7 +209,7 @@ class _Found:
                     continue
                 text = self._typed(number, "text")
                 source = self._source(number, "text")
-                if source is not None and self._graph.nodes[source[0]].kind.spec.id == "models.apply_prompt_loras":
+                if source is not None and self._kind(source[0]) == "models.apply_prompt_loras":
                     text = self._typed(source[0], "prompt")
                 text = text.strip() if isinstance(text, str) else ""
                 said.clip_skip = max(said.clip_skip, self._whole(number, "clip_skip"))
@@ -214,14 +227,22 @@ class _Found:
                 text = self._typed(number, _LORAS[kind]) if _LORAS[kind] else 0.0
                 if isinstance(file, str) and isinstance(weight, int | float) and isinstance(text, int | float):
                     self.said.loras.insert(0, (file, float(weight), float(text)))
-            elif kind in ("models.load", "models.load_denoiser"):
+        self.said.model = self._loaded(sampler)
+        if self.said.refiner is not None and self.said.refiner[0] in ("", self.said.model):
+            self.said.refiner = None
+
+    def _loaded(self, sampler: int) -> str:
+        """The file of a sampler's model."""
+        for number, node in self._chain(sampler, "model"):
+            if node.kind.spec.id in ("models.load", "models.load_denoiser"):
                 file = self._typed(number, "model")
-                self.said.model = file if isinstance(file, str) else ""
+                return file if isinstance(file, str) else ""
+        return ""
 
     def _vae(self, sampler: int) -> None:
         latent = self._source(sampler, "latent")
         found = self._source(latent[0], "vae") if latent is not None else None
-        if found is not None and self._graph.nodes[found[0]].kind.spec.id == "models.load_vae":
+        if found is not None and self._kind(found[0]) == "models.load_vae":
             file = self._typed(found[0], "vae")
             self.said.vae = file if isinstance(file, str) and PurePosixPath(file).suffix in ENDINGS else ""
 
@@ -231,7 +252,7 @@ class _Found:
         source = self._source(sampler, "latent")
         while source is not None:
             number = source[0]
-            kind = self._graph.nodes[number].kind.spec.id
+            kind = self._kind(number)
             if kind in _SAMPLERS:
                 return (number if scale > 1 else None), (scale, network)
             if kind in _LARGER and not scale:
