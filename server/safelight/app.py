@@ -32,6 +32,7 @@ from safelight.graph.survey import Choice
 from safelight.interop.delivery import Delivered, deliver, require_writable
 from safelight.interop.naming import filled_name, unknown_tokens
 from safelight.interop.origin import made_by_model
+from safelight.interop.parameters.writing import parameters_of
 from safelight.media.registry import MediaRegistry, load_media
 from safelight.models import ModelStore, numerics
 from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
@@ -96,8 +97,8 @@ class Studio:
         return cls(folder, folders, budgets or Budgets(), allow_download=allow_download)
 
     @cached_property
-    def _marks(self) -> bool:
-        return Environment.read().mark_origin
+    def _environment(self) -> Environment:
+        return Environment.read()
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -178,7 +179,7 @@ class Studio:
             raise _no_workflow(what, "a folder, not a workflow", names) from None
         except (OSError, ValueError):
             raise _no_workflow(what, "neither a file nor the name of a shipped workflow", names) from None
-        return read(data, self.media, str(what))
+        return read(data, self.media, str(what), self.models.library.of_hash)
 
     def check(self, document: Document, targets: Sequence[str] | None = None) -> Checked:
         """Every problem of a document, those of missing files and models included."""
@@ -256,8 +257,11 @@ class Studio:
             trail = graph.trail(node)
             (_, number), *outwards = trail
             named = replace(file, name=filled_name(file.name, [(within, number), *outwards]))
-            done = deliver(named, data, output, text, self.media, mark=self._marks and made_by_model(trail))
-            delivered.setdefault(node, []).append(done)
+            mark = self._environment.mark_origin and made_by_model(trail)
+            several = delivered.setdefault(node, [])
+            told = parameters_of(trail, len(several)) if self._environment.a1111_text else ""
+            done = deliver(named, data, output, text, self.media, mark=mark, parameters=told)
+            several.append(done)
             return Path(done.path).relative_to(output).as_posix()
 
         result = run(
@@ -302,7 +306,7 @@ class Studio:
                 outputs[name] = [msgspec.to_builtins(file) for file in files]
             else:
                 value = result.values[name]
-                mark = self._marks and made_by_model([(graph, number)])
+                mark = self._environment.mark_origin and made_by_model([(graph, number)])
                 pattern = f"{value_in_name(document.name or 'workflow')}_{value_in_name(name)}_{{counter}}"
                 outputs[name] = self._shown(value, pattern, folder, text, result, mark)
         return outputs

@@ -28,6 +28,7 @@ class Environment:
         token: `SAFELIGHT_TOKEN`, that of a server; empty: none.
         log: `SAFELIGHT_LOG`, the form of log lines: `text` or `json`.
         mark_origin: `SAFELIGHT_MARK_ORIGIN`, whether files that a model made say so for machines to read; they do.
+        a1111_text: `SAFELIGHT_A1111_TEXT`, whether saved images carry their settings as A1111 writes them, too.
         hub: where huggingface_hub keeps its files, told by the variables that it reads itself.
         offline: `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: nothing is downloaded.
         threads: `OMP_NUM_THREADS`, threads to compute with; None: as many as there are cores.
@@ -45,6 +46,7 @@ class Environment:
     token: str = ""
     log: str = "text"
     mark_origin: bool = True
+    a1111_text: bool = False
     hub: Path = field(default_factory=lambda: Path("~/.cache/huggingface/hub").expanduser())
     offline: bool = False
     threads: int | None = None
@@ -69,6 +71,7 @@ class Environment:
             token=given.get("SAFELIGHT_TOKEN", ""),
             log=given.get("SAFELIGHT_LOG") or "text",
             mark_origin=given.get("SAFELIGHT_MARK_ORIGIN", "").lower() not in _NO,
+            a1111_text=given.get("SAFELIGHT_A1111_TEXT", "").lower() in _YES,
             hub=_hub(given),
             offline=any(given.get(name, "").lower() in _YES for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")),
             threads=_count(given.get("OMP_NUM_THREADS", "")),

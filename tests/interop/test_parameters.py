@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
-from PIL import Image, PngImagePlugin
 
-from safelight.graph import Document, check
+from safelight.graph import Document
 from safelight.interop.reading import read
 from safelight.media.registry import built_in
-from safelight.sdk.pack import load_packs
-from safelight.sdk.problem import ProblemError, errors
-from tiny_images import encoded
+from safelight.sdk.problem import ProblemError
+from settings_images import commented, made, png, values
 
-CATALOGUE = load_packs()
 PLAIN = (
     "a cat 🐱, (soft:1.2)\non two lines\nNegative prompt: dog, text\nSteps: 20, Sampler: DPM++ 2M Karras, "
     "CFG scale: 7.5, Seed: 4294967295, Size: 512x768, Model hash: abc, Model: photo_v5"
@@ -26,32 +22,6 @@ HIRES = (
     "Hires upscale: 2, Hires steps: 12, Hires upscaler: 4x-UltraSharp, ADetailer model: face_yolov8n.pt, "
     'Lora hashes: "detail: 1f, other: 2e", Variation seed: 9, Variation seed strength: 0.2, Version: v1.10.1'
 )
-
-
-def png(**entries: str) -> bytes:
-    info = PngImagePlugin.PngInfo()
-    for key, text in entries.items():
-        info.add_itxt(key, text)
-    return encoded(Image.new("RGB", (8, 8)), pnginfo=info)
-
-
-def commented(form: str, text: str) -> bytes:
-    tags = Image.Exif()
-    tags.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + text.encode("utf-16-be")
-    return encoded(Image.new("RGB", (8, 8)), form, exif=tags.tobytes())
-
-
-def made(data: bytes) -> tuple[Document, list[str]]:
-    reading = read(data, built_in())
-    document, report = reading
-    assert report is not None and report.whole
-    assert not errors(check(document, CATALOGUE).problems), check(document, CATALOGUE).problems
-    assert Document.loads(document.dumps()) == document
-    return document, [one.message for one in report.remarks]
-
-
-def values(document: Document, name: str) -> dict[str, Any]:
-    return document.nodes[name].values
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TXT"])

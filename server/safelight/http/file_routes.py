@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from safelight.app import Studio
 from safelight.graph import Document
 from safelight.host.files import Bytes, Found
 from safelight.host.gallery import records as gallery
@@ -179,11 +180,11 @@ async def open_workflow(call: Call) -> Opened:
     most = max(medium.limits.bytes for medium in media.media if medium.carries)
     data = await read_body(call.request, most)
 
-    def work() -> Opened:
-        reading = read(data, media)
+    def work(studio: Studio) -> Opened:
+        reading = read(data, media, known=studio.models.library.of_hash)
         return Opened(document=reading.document.data(), report=reading.report)
 
-    return await call.state.host.graphs.call(lambda _: work())
+    return await call.state.host.graphs.call(work)
 
 
 async def _find(call: Call, folder: str) -> Found:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from safelight.disk import claim, draft, is_below, unnamed
+from safelight.media.embedding import with_parameters
 from safelight.media.registry import MediaRegistry
 from safelight.sdk.codec import hash_bytes, hash_file
 from safelight.sdk.file_names import TOKEN, pattern_fault
@@ -41,7 +42,14 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deliver(
-    file: File, data: bytes | Path, folder: Path, workflow: str, media: MediaRegistry, *, mark: bool = False
+    file: File,
+    data: bytes | Path,
+    folder: Path,
+    workflow: str,
+    media: MediaRegistry,
+    *,
+    mark: bool = False,
+    parameters: str = "",
 ) -> Delivered:
     """Writes one finished file below `folder` and returns where it lies.
 
@@ -56,6 +64,7 @@ def deliver(
         workflow: the document, as text, that goes into the file, where its format can carry one.
         media: puts it there.
         mark: the file gets the mark that a model made it, where its format can carry one.
+        parameters: settings as A1111 writes them, for images in bytes that have a place for them.
 
     Raises:
         ProblemError: `bad_file_name` when the name leaves the folder, `cannot_write` when the system refuses.
@@ -73,6 +82,8 @@ def deliver(
         else:
             if mark:
                 data = media.mark(data, file.media_type)
+            if parameters:
+                data = with_parameters(data, file.media_type, parameters)
             if carries:
                 data = media.embed(data, file.media_type, workflow)
             digest, size = hash_bytes(data), len(data)

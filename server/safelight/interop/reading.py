@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from safelight.graph import Document
@@ -18,6 +18,7 @@ from .comfyui.opening import is_comfyui, read_comfyui
 from .foreign import carried
 from .parameters.opening import read_parameters
 
+Known = Callable[[str], str]
 _LONGEST = 1 << 20
 """Bytes of a text that are looked at for settings."""
 
@@ -29,10 +30,11 @@ class Reading(NamedTuple):
     report: ImportReport | None = None
 
 
-def read(data: bytes, media: MediaRegistry, name: str = "") -> Reading:
+def read(data: bytes, media: MediaRegistry, name: str = "", known: Known | None = None) -> Reading:
     """The workflow of a file: JSON, or an image, video or other file that carries one; ours before others.
 
-    `name` is how messages call the file.
+    `name` is how messages call the file. `known` gives our name of the model of a hash, for settings that have one;
+    empty where there is none.
 
     Raises:
         ProblemError: `not_workflow`, `no_workflow_inside`, `foreign_workflow` (of a program whose workflows are not
@@ -42,15 +44,15 @@ def read(data: bytes, media: MediaRegistry, name: str = "") -> Reading:
         text = media.extract(data)
         if text is not None:
             return Reading(Document.loads(text))
-        return _inside(data) or Reading(Document.loads(carried(data, media, name)))
+        return _inside(data, known) or Reading(Document.loads(carried(data, media, name)))
     found = tagged(data)
     if found:
-        reading = _of_texts(found)
+        reading = _of_texts(found, known)
         if reading is not None:
             return reading
     text = data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") or name.endswith(".json")
     if not text:
-        reading = _settings({"parameters": data[:_LONGEST].decode("utf-8", "replace")})
+        reading = _settings({"parameters": data[:_LONGEST].decode("utf-8", "replace")}, known)
         if reading is not None:
             return reading
         what = repr(name) if name else "The file"
@@ -60,22 +62,22 @@ def read(data: bytes, media: MediaRegistry, name: str = "") -> Reading:
     return _foreign(data) or Reading(Document.loads(data))
 
 
-def _inside(data: bytes) -> Reading | None:
+def _inside(data: bytes, known: Known | None) -> Reading | None:
     """A workflow that another program put into a file: what its editor had on the canvas before what was run."""
-    return _of_texts(texts(data) | tagged(data))
+    return _of_texts(texts(data) | tagged(data), known)
 
 
-def _of_texts(found: Mapping[str, str]) -> Reading | None:
+def _of_texts(found: Mapping[str, str], known: Known | None) -> Reading | None:
     for key in ("workflow", "prompt"):
         reading = _foreign(found[key]) if key in found else None
         if reading is not None:
             return reading
-    return _settings(found)
+    return _settings(found, known)
 
 
-def _settings(found: Mapping[str, str]) -> Reading | None:
+def _settings(found: Mapping[str, str], known: Known | None) -> Reading | None:
     """The graph of settings that another program wrote down."""
-    made = read_parameters(found)
+    made = read_parameters(found, known)
     return _sound(Reading(*made)) if made is not None else None
 
 

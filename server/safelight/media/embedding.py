@@ -47,6 +47,27 @@ def extract(data: bytes, media_type: str) -> bytes | None:
     return _EXTRACT.get(media_type, lambda _: None)(data)
 
 
+def with_parameters(data: bytes, media_type: str, text: str) -> bytes:
+    """The same image with settings where A1111 writes them: `parameters` in PNG, the EXIF UserComment elsewhere.
+
+    Images of other formats stay as they are, and so do those whose file says something there already, and JPEG where
+    the text is too long for it. Raises ProblemError `image_damaged`.
+    """
+    if media_type == "image/png" and "parameters" not in texts(data):
+        if text.isascii():
+            return png_with(data, png_chunk(b"tEXt", b"parameters\0" + text.encode()), lambda *_: False)
+        raw = text.encode("utf-8", "replace")
+        return png_with(data, png_chunk(b"iTXt", b"parameters\0\0\0\0\0" + raw), lambda *_: False)
+    body = exif.comment_only(text)
+    if media_type == "image/webp" and all(kind != b"EXIF" for kind, _ in webp_chunks(data)):
+        return _webp_with_exif(data, lambda _: body)
+    told = any(data[start + 4 : end].startswith(exif.PREFIX) for _, start, end in jpeg_segments(data))
+    if media_type == "image/jpeg" and not told and len(body) <= _JPEG_PIECE:
+        segment = jpeg_segment(exif.PREFIX + body)
+        return jpeg_with(data, [segment], lambda *_: False, lambda _, marker, __: marker == 0xE0)
+    return data
+
+
 def texts(data: bytes) -> dict[str, str]:
     """Texts of other programs by their key, such as `parameters`, `prompt` and `workflow`.
 
@@ -168,6 +189,10 @@ def _extract_jpeg(data: bytes) -> bytes | None:
 
 
 def _embed_webp(data: bytes, packed: bytes) -> bytes:
+    return _webp_with_exif(data, lambda old: exif.set_ours(old, packed))
+
+
+def _webp_with_exif(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
     chunks = webp_chunks(data)
     (size,) = struct.unpack_from("<I", data, 4)
     if riff_breaks_off(data) or not chunks:
@@ -177,7 +202,7 @@ def _embed_webp(data: bytes, packed: bytes) -> bytes:
     chunks = [item for item in chunks if item[0] != b"EXIF"]
     # The order is fixed: image data, EXIF, XMP.
     place = next((number for number, item in enumerate(chunks) if item[0] == b"XMP "), len(chunks))
-    chunks.insert(place, (b"EXIF", exif.set_ours(old, packed)))
+    chunks.insert(place, (b"EXIF", change(old)))
     return webp_file([header, *chunks]) + data[8 + size + size % 2 :]
 
 
@@ -239,7 +264,7 @@ def _exif_texts(data: bytes, kind: str | None) -> Iterator[tuple[str, bytes, str
 
 def _comment(value: bytes, little: bool) -> tuple[bytes, str]:
     """The bytes and encoding of a UserComment, which names its character set in its first 8 bytes."""
-    if value.startswith(b"UNICODE\0"):
+    if value.startswith(exif.UNICODE):
         text = value[8 : 8 + (len(value) - 8) // 2 * 2]
         # The order of bytes is not written down: some writers take that of the file, most take big-endian always.
         zeros = text[:200:2].count(0), text[1:200:2].count(0)

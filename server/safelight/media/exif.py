@@ -13,6 +13,8 @@ PREFIX = b"Exif\0\0"
 ORIENTATION = 0x0112
 EXIF_IFD = 0x8769
 USER_COMMENT = 0x9286
+UNICODE = b"UNICODE\0"
+"""How a UserComment in UTF-16 begins."""
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _OURS = 65112
 """A tag of the range 65000 to 65535, which TIFF leaves to everybody: UserComment may hold another program's text."""
@@ -74,6 +76,14 @@ def read(exif: bytes) -> dict[int, bytes]:
 def orientation_only(orientation: int) -> bytes:
     """EXIF (without its prefix) that says how the camera was held, and nothing else."""
     return b"II*\0" + struct.pack("<IHHHIII", 8, 1, ORIENTATION, 3, 1, orientation, 0)
+
+
+def comment_only(text: str) -> bytes:
+    """EXIF (without its prefix) that holds a text in UTF-16, and nothing else. What UTF-16 has not becomes `?`."""
+    value = UNICODE + text.encode("utf-16-be", "replace")
+    # Big-endian in header and text: readers that go by the one or the other find the same.
+    head = b"MM\0*" + struct.pack(">IHHHIII", 8, 1, EXIF_IFD, 4, 1, 26, 0)
+    return head + struct.pack(">HHHIII", 1, USER_COMMENT, _UNDEFINED, len(value), 44, 0) + value
 
 
 def get_ours(exif: bytes) -> bytes | None:

@@ -244,6 +244,12 @@ class Library:
         """The hashes of a file, kept from the first time on."""
         return self._index.hash(path, going_on) if self._index is not None else hashes_of(path, going_on)
 
+    def of_hash(self, given: str) -> str:
+        """The name of the model of a hash that was computed before; empty where there is none. No file is read."""
+        known = self._index.hashes() if self._index is not None else {}
+        # Folders are walked only for a hash that there is.
+        return self._lookup().of_hash(given) if any(one.are(given.strip()) for _, one in known.values()) else ""
+
     def _open(self, name: str, place: str | None = None, wanted: str | None = None) -> tuple[Source, Layout]:
         """The model of a name. `wanted` is a kind: with it a name that leads nowhere is looked for once more."""
         name = name.strip()

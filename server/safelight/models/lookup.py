@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -61,6 +62,15 @@ class Lookup:
         hashed = _HASH.fullmatch(name.strip())
         meant = [one for one in self._found if hashed and self._is(one, hashed[1])]
         return self._one(name, meant, kind) if meant else None
+
+    def of_hash(self, given: str) -> str:
+        """The name of the first model of a hash that was computed before; empty where there is none."""
+        hashed = _HASH.fullmatch(given.strip())
+        if hashed is None:
+            return ""
+        with contextlib.suppress(OSError):  # one may be gone by now
+            return next((one.name for one in self._found if self._is(one, hashed[1].lower())), "")
+        return ""
 
     def _is(self, found: Found, given: str) -> bool:
         stamp, hashes = self._hashes.get(str(found.path), ("", None))

@@ -155,4 +155,4 @@ class Shelf:
             data = path.read_bytes()
         except OSError:
             data = b""
-        return read(data, self.media, path.name).document
+        return read(data, self.media, path.name, self._studio.models.library.of_hash).document

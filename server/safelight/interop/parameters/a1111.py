@@ -10,37 +10,47 @@ import re
 from collections.abc import Mapping
 
 from .settings import Hires, Settings, model_file, number
+from .units import hashed, read_unit
 
 _PAIR = re.compile(r'\s*([A-Za-z][\w \-/]*?):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 _SAMPLERS = {
-    "euler a": "euler_ancestral",
-    "euler": "euler",
-    "lms": "lms",
-    "heun": "heun",
-    "dpm2": "dpm2",
-    "dpm2 a": "dpm2_ancestral",
-    "dpm++ 2m": "dpmpp_2m",
-    "dpm++ sde": "dpmpp_sde",
-    "dpm++ 2m sde": "dpmpp_2m_sde",
-    "dpm++ 3m sde": "dpmpp_3m_sde",
-    "ddim": "ddim",
-    "plms": "pndm",
-    "unipc": "unipc",
-    "lcm": "lcm",
-    "tcd": "tcd",
-    "deis": "deis",
-    "ddpm": "ddpm",
+    "Euler a": "euler_ancestral",
+    "Euler": "euler",
+    "LMS": "lms",
+    "Heun": "heun",
+    "DPM2": "dpm2",
+    "DPM2 a": "dpm2_ancestral",
+    "DPM++ 2M": "dpmpp_2m",
+    "DPM++ SDE": "dpmpp_sde",
+    "DPM++ 2M SDE": "dpmpp_2m_sde",
+    "DPM++ 3M SDE": "dpmpp_3m_sde",
+    "DDIM": "ddim",
+    "PLMS": "pndm",
+    "UniPC": "unipc",
+    "LCM": "lcm",
+    "TCD": "tcd",
+    "DEIS": "deis",
+    "DDPM": "ddpm",
 }
 _SCHEDULERS = {
-    "karras": "karras",
-    "exponential": "exponential",
-    "sgm uniform": "trailing",
-    "uniform": "linspace",
-    "normal": "linspace",
-    "simple": "trailing",
-    "ddim": "leading",
-    "beta": "beta",
-    "automatic": "",
+    "Karras": "karras",
+    "Exponential": "exponential",
+    "SGM Uniform": "trailing",
+    "Uniform": "linspace",
+    "Normal": "linspace",
+    "Simple": "trailing",
+    "DDIM": "leading",
+    "Beta": "beta",
+    "Automatic": "",
+}
+_UNIT = re.compile(r"ControlNet \d+")
+_OURS = {theirs.lower(): ours for theirs, ours in _SAMPLERS.items()}
+_SPREADS = {theirs.lower(): ours for theirs, ours in _SCHEDULERS.items()}
+_WRITTEN = {
+    **{ours: theirs for theirs, ours in reversed(_SCHEDULERS.items()) if ours},
+    # Those of k-diffusion.
+    **{"normal": "Normal", "sgm_uniform": "SGM Uniform", "simple": "Simple", "ddim_uniform": "DDIM"},
+    "kl_optimal": "KL Optimal",
 }
 _READ = frozenset(
     {
@@ -49,6 +59,7 @@ _READ = frozenset(
         # Said of files that are found by their names, or of the program alone.
         *("Model hash", "VAE hash", "Lora hashes", "TI hashes", "Hashes", "Version", "Hires resize", "Emphasis"),
         *("Hires CFG Scale", "Schedule max sigma", "Civitai resources", "Civitai metadata", "Created Date"),
+        *("Refiner", "Refiner switch at"),
     }
 )
 
@@ -56,12 +67,23 @@ _READ = frozenset(
 def is_a1111(text: str) -> bool:
     """Whether a text has the last line of such a record."""
     last = text.strip().rsplit("\n", 1)[-1]
-    return "Steps: " in last and ("Sampler: " in last or "Seed: " in last)
+    return ("Seed: " in last and ("Steps: " in last or "Size: " in last)) or ("Steps: " in last and "Sampler: " in last)
+
+
+def sampler_name(ours: str) -> str:
+    """A1111's name of a sampler of ours; empty where it has none."""
+    return next((theirs for theirs, name in _SAMPLERS.items() if name == ours), "")
+
+
+def schedule_name(ours: str) -> str:
+    """A1111's name of a scheduler of ours; empty where it has none."""
+    return _WRITTEN.get(ours, "")
 
 
 def read_a1111(text: str) -> Settings:
     """The settings of a record for which `is_a1111` holds. What cannot be read as a number counts as not said."""
     *lines, last = text.strip().split("\n")
+    last, hashes = _hashes(last)
     told = {key.strip(): _plain(value) for key, value in _PAIR.findall(last)}
     prompt, negative = _prompts(lines)
     said = Settings("AUTOMATIC1111's web UI, or one that writes as it does", prompt=prompt, negative=negative)
@@ -73,7 +95,7 @@ def read_a1111(text: str) -> Settings:
         said.width, said.height = int(size[1]), int(size[2])
     skip = _whole(told.get("Clip skip"))
     said.clip_skip = max(0, (skip or 1) - 1)
-    _method(said, told)
+    method(said, told.get("Sampler", ""), told.get("Schedule type", ""))
     said.model = model_file("checkpoints", told.get("Model", ""))
     vae = told.get("VAE", "")
     said.vae = f"vae/{vae}" if vae not in ("", "None", "Automatic") else ""
@@ -84,10 +106,56 @@ def read_a1111(text: str) -> Settings:
     if denoise is not None and 0 <= denoise <= 1:
         said.denoise = denoise
     _hires(said, told)
+    refiner, digest = hashed(told.get("Refiner", ""))
+    if refiner and refiner != "None":
+        share = number(told.get("Refiner switch at"))
+        said.refiner = (model_file("checkpoints", refiner), 0.8 if share is None else min(1.0, max(0.0, share)))
+        said.hashes[said.refiner[0]] = digest
+    for key in sorted(told):
+        if _UNIT.fullmatch(key):
+            read_unit(said, told[key])
+    _remember(said, told, hashes)
+    faces = sorted(key for key in told if key.startswith("ADetailer"))
+    if faces:
+        said.remarks.append(
+            f"ADetailer ({told.get('ADetailer model', 'its model is not named')[:80]}) is left out: faces.find finds "
+            "faces, the workflow crop_and_stitch paints them again, and faces.repair mends them."
+        )
     for key, value in told.items():
-        if key not in _READ and value not in ("", "None", "False"):
+        if key not in _READ and key not in faces and not _UNIT.fullmatch(key) and value not in ("", "None", "False"):
             said.remarks.append(f"{key} = {value[:80]} has no counterpart, and is left out.")
     return said
+
+
+def _hashes(last: str) -> tuple[str, dict[str, str]]:
+    """The last line without the JSON that `Hashes` has, and what stands in that."""
+    found = re.search(r"Hashes:\s*(\{[^{}]*\})(?:,|$)", last)
+    if found is None:
+        return last, {}
+    try:
+        data = json.loads(found[1])
+    except ValueError:
+        data = {}
+    return last[: found.start()] + last[found.end() :], {
+        key: value for key, value in data.items() if isinstance(value, str)
+    }
+
+
+def _remember(said: Settings, told: Mapping[str, str], hashes: Mapping[str, str]) -> None:
+    """The hashes of models by their files. Where a model has no name, its hash stands for it, which our nodes take."""
+    digest = told.get("Model hash") or hashes.get("model", "")
+    if not said.model and re.fullmatch(r"[0-9a-fA-F]{8,64}", digest):
+        said.model = digest
+    given = {said.model: digest, said.vae: told.get("VAE hash") or hashes.get("vae", "")}
+    for pair in told.get("Lora hashes", "").split(","):
+        name, _, value = pair.rpartition(":")
+        given[model_file("loras", name.strip())] = value.strip()
+    for key, value in hashes.items():
+        kind, _, name = key.partition(":")
+        if kind == "lora":
+            given[model_file("loras", name)] = value
+    said.hashes |= given
+    said.hashes = {file: value for file, value in said.hashes.items() if file and value}
 
 
 def _prompts(lines: list[str]) -> tuple[str, str]:
@@ -96,19 +164,18 @@ def _prompts(lines: list[str]) -> tuple[str, str]:
     return (prompt.strip(), negative.strip()) if found else (text.strip(), "")
 
 
-def _method(said: Settings, told: Mapping[str, str]) -> None:
-    """The sampler; older versions wrote the schedule behind its name: `DPM++ 2M Karras`."""
-    name = told.get("Sampler", "").lower()
-    schedule = told.get("Schedule type", "").lower()
+def method(said: Settings, sampler: str, schedule: str) -> None:
+    """The sampler and scheduler of A1111's names; older versions wrote both in one: `DPM++ 2M Karras`."""
+    name, spread = sampler.lower(), schedule.lower()
     for ending in ("karras", "exponential"):
         if name.endswith(f" {ending}"):
-            name, schedule = name.removesuffix(f" {ending}"), schedule or ending
-    said.sampler = _SAMPLERS.get(name, "")
+            name, spread = name.removesuffix(f" {ending}"), spread or ending
+    said.sampler = _OURS.get(name, "")
     if name and not said.sampler:
-        said.remarks.append(f"There is no sampler {told['Sampler']!r} here: the model's own is taken.")
-    if schedule and schedule not in _SCHEDULERS:
-        said.remarks.append(f"There is no scheduler {told['Schedule type']!r} here: what suits the model is taken.")
-    said.spread(_SCHEDULERS.get(schedule, ""))
+        said.remarks.append(f"There is no sampler {sampler!r} here: the model's own is taken.")
+    if spread and spread not in _SPREADS:
+        said.remarks.append(f"There is no scheduler {schedule!r} here: what suits the model is taken.")
+    said.spread(_SPREADS.get(spread, ""))
 
 
 def _hires(said: Settings, told: Mapping[str, str]) -> None:

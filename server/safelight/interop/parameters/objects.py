@@ -1,11 +1,13 @@
-"""Programs that write their settings as JSON: InvokeAI, SwarmUI, NovelAI, Fooocus."""
+"""Programs that write their settings as JSON: InvokeAI, SwarmUI, NovelAI, Fooocus, Draw Things."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ..comfyui.rules.formulas import FORMULAS, SAMPLERS, SCHEDULERS
+from .a1111 import method
 from .settings import Settings, model_file, number
 
 _INVOKEAI = {
@@ -38,7 +40,8 @@ def read_invokeai(data: Mapping[str, Any]) -> Settings:
         weight = one.get("weight")
         model = _invoked(one.get("model") or one.get("lora"), "loras")
         if model:
-            said.loras.append((model, float(weight) if isinstance(weight, int | float) else 1.0))
+            strength = float(weight) if isinstance(weight, int | float) else 1.0
+            said.loras.append((model, strength, strength))
     for key in ("controlnets", "ipAdapters", "t2iAdapters", "refiner_model"):
         if data.get(key):
             said.remarks.append(f"{key} have no counterpart that could be filled in, and are left out.")
@@ -63,7 +66,8 @@ def read_swarmui(data: Mapping[str, Any]) -> Settings:
     listed = names if isinstance(names, list) else [piece for piece in str(names or "").split(",") if piece.strip()]
     for place, name in enumerate(listed):
         weight = number(weights[place]) if place < len(weights) else None
-        said.loras.append((model_file("loras", str(name).strip()), 1.0 if weight is None else weight))
+        weight = 1.0 if weight is None else weight
+        said.loras.append((model_file("loras", str(name).strip()), weight, weight))
     return said
 
 
@@ -75,6 +79,87 @@ def read_novelai(data: Mapping[str, Any]) -> Settings:
     if _text(data, "noise_schedule") == "karras":
         said.spread("karras")
     said.remarks.append("NovelAI's models are its own: choose another one.")
+    return said
+
+
+def read_fooocus(data: Mapping[str, Any]) -> Settings:
+    """`parameters` of Fooocus in its own scheme. Its styles are in `full_prompt`, whose parts are encoded apart."""
+    said = Settings("Fooocus", _parts(data, "prompt"), _parts(data, "negative_prompt"))
+    numbers = {key: number(data.get(key)) for key in ("steps", "guidance_scale", "seed")}
+    seed = str(data.get("seed", ""))
+    whole = int(seed) if re.fullmatch(r"\d{1,20}", seed) else None
+    _common(
+        said,
+        numbers | {"seed": whole},
+        {"steps": "steps", "guidance_scale": "guidance", "seed": "seed"},
+    )
+    size = re.fullmatch(r"\(?\s*(\d{1,5})\s*[,x×]\s*(\d{1,5})\s*\)?", str(data.get("resolution", "")))
+    if size is not None:
+        said.width, said.height = int(size[1]), int(size[2])
+    _sampler(said, _text(data, "sampler"), SAMPLERS)
+    said.formulas = FORMULAS if said.sampler else ""
+    said.spread(SCHEDULERS.get(_text(data, "scheduler"), ""))
+    said.model = _fooocus_model(said, data, "base_model", "checkpoints")
+    if _text(data, "vae") not in ("", "Default (model)"):
+        said.vae = model_file("vae", _text(data, "vae"))
+    refiner = _fooocus_model(said, data, "refiner_model", "checkpoints")
+    share = number(data.get("refiner_switch"))
+    if refiner:
+        said.refiner = (refiner, 0.8 if share is None else min(1.0, max(0.0, share)))
+    skip = data.get("clip_skip")
+    said.clip_skip = skip - 1 if isinstance(skip, int) and 1 <= skip <= 24 else 0
+    for one in data.get("loras") or () if isinstance(data.get("loras"), list) else ():
+        if isinstance(one, list) and len(one) >= 2 and isinstance(one[0], str):
+            weight = number(one[1])
+            file = model_file("loras", one[0])
+            said.loras.append((file, 1.0 if weight is None else weight, 1.0 if weight is None else weight))
+            if len(one) > 2 and isinstance(one[2], str):
+                said.hashes[file] = one[2]
+    for key in ("sharpness", "adm_guidance", "freeu", "inpaint_engine_version"):
+        if data.get(key):
+            said.remarks.append(f"{key} = {str(data[key])[:80]} has no counterpart, and is left out.")
+    return said
+
+
+def _parts(data: Mapping[str, Any], name: str) -> str:
+    """A prompt with the styles that were applied to it, as far as they are told."""
+    full = data.get(f"full_{name}")
+    parts = [one for one in full if isinstance(one, str) and one.strip()] if isinstance(full, list) else []
+    return "\nBREAK\n".join(parts) or _text(data, name)
+
+
+def _fooocus_model(said: Settings, data: Mapping[str, Any], name: str, folder: str) -> str:
+    file = model_file(folder, "" if _text(data, name) == "None" else _text(data, name))
+    if file and _text(data, f"{name}_hash"):
+        said.hashes[file] = _text(data, f"{name}_hash")
+    return file
+
+
+def read_draw_things(data: Mapping[str, Any]) -> Settings:
+    """The JSON of Draw Things: `c` and `uc` are the prompts. Its models are in a format of its own: choose others."""
+    said = Settings("Draw Things", _text(data, "c"), _text(data, "uc"))
+    _common(said, data, {"steps": "steps", "scale": "guidance", "seed": "seed"})
+    size = re.fullmatch(r"\s*(\d{1,5})\s*x\s*(\d{1,5})\s*", _text(data, "size"))
+    if size is not None:
+        said.width, said.height = int(size[1]), int(size[2])
+    name = _text(data, "sampler")
+    trailing = name.endswith(" Trailing")
+    method(said, name.removesuffix(" Trailing").replace("Ancestral", "a"), "")
+    if trailing:
+        said.spread("trailing")
+    strength = data.get("strength")
+    if isinstance(strength, int | float) and not isinstance(strength, bool) and 0 < strength < 1:
+        said.denoise = float(strength)
+    for one in _list(data, "lora"):
+        weight = number(one.get("weight"))
+        if _text(one, "model"):
+            weight = 1.0 if weight is None else weight
+            said.loras.append((model_file("loras", _text(one, "model")), weight, weight))
+    for key in ("control", "refiner", "upscaler"):
+        if data.get(key):
+            said.remarks.append(f"{key} has no counterpart that could be filled in, and is left out.")
+    model = _text(data, "model")
+    said.remarks.append(f"Draw Things keeps models in a format of its own: choose another file of {model[:80]!r}.")
     return said
 
 
