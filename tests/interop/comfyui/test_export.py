@@ -16,6 +16,7 @@ from safelight.graph import Document, Port
 from safelight.graph.document import Link, Node
 from safelight.interop.comfyui import classes
 from safelight.interop.comfyui.export.opening import Form, write_comfyui
+from safelight.interop.comfyui.opening import read_comfyui
 from safelight.interop.reading import read
 from safelight.places import shipped_names
 from safelight.protocol.imports import ExportReport
@@ -30,6 +31,16 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 def _back(studio: Studio, document: Document, form: Form = "comfyui") -> tuple[dict[str, Any], Document, ExportReport]:
     file, report = write_comfyui(document, studio.catalogue, form)
     return file, read(json.dumps(file).encode(), studio.media).document, report
+
+
+def test_what_is_odd_in_a_document_is_written_as_far_as_it_goes(studio: Studio) -> None:
+    """A placeholder keeps the node as a file had it, which may hold anything; a subgraph may have been taken out."""
+    odd = {"id": 1, "type": "Loose", "inputs": [{"name": {}}, {"name": ["a"]}, {}, 5, {"name": "image", "link": 1}]}
+    document, _ = read_comfyui({"nodes": [odd, {"id": 2, "type": "LoadImage"}], "links": [[1, 2, 0, 1, 4, "IMAGE"]]})
+    nodes = document.nodes | {"gone": Node("subgraph:gone")}
+    file, _, _ = _back(studio, replace(document, nodes=nodes))
+    written = next(one for one in file["nodes"] if one["type"] == "Loose")
+    assert [one["name"] for one in written["inputs"]] == ["image"]
 
 
 def _meaning(document: Document) -> dict[str, Any]:

@@ -224,6 +224,40 @@ def test_a_subgraph_in_itself_ends() -> None:
         {"1": {"class_type": "KSampler", "inputs": {"seed": [1, 2], "model": ["1", 0], "cfg": "high"}}},
         {"1": {"class_type": "KSampler", "inputs": [1]}, "2": {"class_type": 5}},
         {"1": {"class_type": "Reroute", "inputs": {"": ["1", 0]}}},
+        {
+            "nodes": [{"id": 1, "type": "KSampler", "mode": "--5"}, {"id": "²", "type": "A"}],
+            "links": [["²", 1, 0, 1, 0]],
+        },
+        {"nodes": [{"id": 1, "type": "KSampler", "mode": "9" * 5000}], "links": [], "groups": [{"bounding": 5}]},
+        {"nodes": [{"id": 1, "type": "KSampler", "inputs": 1.5, "widgets_values": [1]}], "links": []},
+        {
+            "nodes": [],
+            "links": [],
+            "last_node_id": 1,
+            "definitions": {"subgraphs": [{"id": "a", "nodes": 5, "links": 5, "groups": 5, "inputs": 5}]},
+        },
+        {
+            "nodes": [{"id": 1, "type": "workflow/g"}],
+            "links": [],
+            "extra": {
+                "groupNodes": {
+                    "g": {"nodes": [{}], "links": [[0, {}, 0, []], [None, 0, {}, 0, 0, "A"]], "external": [[0, []], 5]}
+                }
+            },
+        },
+        {
+            "nodes": [{"id": 1, "type": "workflow/g"}],
+            "links": [],
+            "extra": {"groupNodes": {"g": {"nodes": [], "links": 5}}},
+        },
+        {
+            "1": {"class_type": "Loose", "inputs": {}, "_meta": {"safelight": {"outputs": [""]}}},
+            "2": {"class_type": "safelight:image.glow", "inputs": {"": ["1", 0], ".": ["1", 0], "a.b": ["1", 0]}},
+        },
+        {
+            "1": {"class_type": "safelight:a.b", "inputs": {}, "_meta": {"safelight": {"outputs": [""]}}},
+            "2": {"class_type": "Other", "inputs": {".": ["1", 0]}},
+        },
     ],
 )
 def test_what_is_odd_is_read_as_far_as_it_goes(data: Any) -> None:

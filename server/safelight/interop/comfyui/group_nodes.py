@@ -58,10 +58,10 @@ def _definition(
         node["inputs"] = [{**one, "link": None} for one in _mappings(node.get("inputs"))]
     links: list[dict[str, Any]] = []
     types: dict[tuple[int, int], str] = {}
-    for one in body.get("links") or ():
-        if not isinstance(one, Sequence) or len(one) < 4:
-            continue
+    for one in _rows(body.get("links"), 4):
         origin, slot, target, target_slot = one[:4]
+        if not all(at is None or isinstance(at, int) for at in one[:4]):
+            continue
         if isinstance(origin, int):
             _link(links, inner, origin, slot, target, target_slot)
         elif len(one) > 5:
@@ -122,9 +122,9 @@ def _free_inputs(inner: list[dict[str, Any]], types: Mapping[tuple[int, int], st
 def _free_outputs(inner: list[dict[str, Any]], links: list[dict[str, Any]], body: Mapping[str, Any]) -> list[_End]:
     """Outputs that nothing inside takes, and those that something outside took when the group was made."""
     taken = {(link["origin_id"], link["origin_slot"]) for link in links}
-    for one in body.get("external") or ():
-        if isinstance(one, Sequence) and len(one) > 1:
-            node = one[0].get("index") if isinstance(one[0], Mapping) else one[0]
+    for one in _rows(body.get("external"), 2):
+        node = one[0].get("index") if isinstance(one[0], Mapping) else one[0]
+        if isinstance(node, int) and isinstance(one[1], int):
             taken.discard((node, one[1]))
     found: list[_End] = []
     for number, node in enumerate(inner):
@@ -192,6 +192,12 @@ def _places(node: dict[str, Any]) -> Iterator[int]:
             yield from range(at, min(len(values), at + width))
         at += width
     yield from range(at, len(values))
+
+
+def _rows(given: Any, shortest: int) -> Iterator[list[Any]]:
+    for one in given if isinstance(given, list) else ():
+        if isinstance(one, list) and len(one) >= shortest:
+            yield one
 
 
 def _mappings(given: Any) -> Iterator[Mapping[str, Any]]:

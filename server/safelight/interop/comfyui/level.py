@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -90,6 +91,13 @@ class Level:
         return Wire(OUTSIDE, len(self.graph.inputs) + self.wanted.index(kind))
 
 
+def _finite(value: Any) -> Any:
+    """The value. Raises ValueError for what no file of ours can hold, such as what "1e999" is as a number."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("not finite")
+    return value
+
+
 def handed_on(node: ForeignNode, slot: int) -> Wire | None:
     """What a bypassed node hands on in the place of an output."""
     wanted = node.outputs[slot][1] if slot < len(node.outputs) else "*"
@@ -129,7 +137,7 @@ class At:
         value = self.typed(name)
         if value is not None and (wire is None or wire.node == OUTSIDE):
             try:
-                part.values[port] = convert(value) if convert is not None else value
+                part.values[port] = _finite(convert(value) if convert is not None else value)
             except Unfit as unfit:
                 if wire is None:
                     self.approximate(f"{name} = {str(value)[:60]!r}: {unfit}")

@@ -166,8 +166,10 @@ class _Translation:
         self.report.mapped += 1
         part = Part(node.type.removeprefix(OURS), dict(node.typed))
         for name, wire in node.wires.items():
-            part.lead(name.split("#")[0], Lead(wire))
-        return Made({"": part}, [Ref("", name) for name, _ in node.outputs])
+            port = port_name(name.split("#")[0])
+            if port:
+                part.lead(port, Lead(wire))
+        return Made({"": part}, _ports(node))
 
     def _placeholder(self, node: ForeignNode, why: str) -> Made:
         self.kept.add(node.id)
@@ -176,15 +178,10 @@ class _Translation:
         message = f"{self._shown(node)} is ComfyUI's {node.type}, for which there is no node here."
         hint = why or "It stays as a placeholder, with its values and links: put nodes of Safelight in its place."
         self._remark("placeholder", node, message, hint)
-        part = Part(PLACEHOLDER + node.type, {port_name(name): value for name, value in node.typed.items()})
+        part = Part(PLACEHOLDER + node.type, {port_name(name) or "input": value for name, value in node.typed.items()})
         for name, wire in node.wires.items():
-            part.lead(port_name(name), Lead(wire))
-        outputs: list[Out] = []
-        names: list[str] = []
-        for slot, (name, _) in enumerate(node.outputs):
-            names.append(free_name(port_name(name) or f"output_{slot}", names))
-            outputs.append(Ref("", names[-1]))
-        return Made({"": part}, outputs)
+            part.lead(port_name(name) or "input", Lead(wire))
+        return Made({"": part}, _ports(node))
 
     def _instance(self, site: At) -> Made:
         body = self.bodies.get(site.node.type.removeprefix(SUBGRAPH))
@@ -307,6 +304,14 @@ class _Translation:
     def _remark(self, code: str, node: ForeignNode, message: str, hint: str) -> None:
         shown = None if self.path else self.ids[node.id]
         self.report.remarks.append(Problem(code=code, message=message, hint=hint, node=shown, level="warning"))
+
+
+def _ports(node: ForeignNode) -> list[Out]:
+    """The outputs of a node that stays as it is, by the names that the file has for them."""
+    names: list[str] = []
+    for slot, (name, _) in enumerate(node.outputs):
+        names.append(free_name(port_name(name) or f"output_{slot}", names))
+    return [Ref("", name) for name in names]
 
 
 def _restored(node: ForeignNode, made: Made) -> Made:

@@ -235,7 +235,8 @@ def _driving(definition: Mapping[str, Any], inputs: list[str]) -> Iterator[str]:
 
 def _links(data: Mapping[str, Any]) -> dict[int, _Link]:
     found: dict[int, _Link] = {}
-    for one in data.get("links") or ():
+    listed = data.get("links")
+    for one in listed if isinstance(listed, list) else ():
         if isinstance(one, Sequence) and not isinstance(one, str) and len(one) >= 5:
             number, origin, slot, target, target_slot = one[:5]
         elif isinstance(one, Mapping):
@@ -255,7 +256,8 @@ def _models(raw: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def _frame(raw: Mapping[str, Any]) -> Box:
-    bounding = [_real(one) for one in raw.get("bounding") or ()]
+    given = raw.get("bounding")
+    bounding = [_real(one) for one in given] if isinstance(given, list) else []
     place = Place(*bounding[:4]) if len(bounding) >= 4 else Place(0, 0, 400, 300)
     return Box(str(raw.get("title") or ""), place, _color(raw.get("color")))
 
@@ -296,7 +298,7 @@ def _real(given: Any) -> float:
 
 def _whole(given: Any) -> int:
     """A number of a slot, link or mode; -1 for what is none."""
-    if isinstance(given, str) and given.lstrip("-").isdigit():
+    if isinstance(given, str) and re.fullmatch(r"-?[0-9]{1,18}", given):
         return int(given)
     return given if isinstance(given, int) and not isinstance(given, bool) else -1
 

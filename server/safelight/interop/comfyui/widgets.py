@@ -36,7 +36,8 @@ def _real(values: Mapping[str, Any]) -> dict[str, Any]:
 def _own_names(raw: Mapping[str, Any]) -> list[ClassInput]:
     """The widgets that the node lists among its own inputs, as files since 2025 have it."""
     found: list[ClassInput] = []
-    for one in raw.get("inputs") or ():
+    listed = raw.get("inputs")
+    for one in listed if isinstance(listed, list) else ():
         if isinstance(one, Mapping) and isinstance(one.get("widget"), Mapping):
             name = str(one["widget"].get("name") or one.get("name") or "")
             if not name.startswith(_NOT_VALUES):

@@ -135,10 +135,11 @@ def _inputs(node: ForeignNode, bodies: Mapping[str, ForeignGraph]) -> list[dict[
     """The sockets of a node, then what is linked of its widgets. A node that came from there has its own."""
     own = node.raw.get("inputs")
     if isinstance(own, list) and own:
-        return [dict(one) for one in own if isinstance(one, Mapping)]
+        return [dict(one) for one in own if isinstance(one, Mapping) and isinstance(one.get("name"), str)]
     known = classes.find(node.type)
     if known is None:
-        kinds = dict(bodies[node.type.removeprefix(_SUBGRAPH)].inputs) if node.type.startswith(_SUBGRAPH) else {}
+        body = _definition(node, bodies)
+        kinds = dict(body.inputs) if body is not None else {}
         return [{"name": name, "type": kinds.get(name, "*")} for name in node.wires]
     sockets = [{"name": one.name, "type": one.type} for one in known.inputs if not one.widget]
     widgets = [
@@ -200,8 +201,8 @@ def _properties(node: ForeignNode, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def _values(node: ForeignNode, bodies: Mapping[str, ForeignGraph]) -> list[Any] | dict[str, Any]:
     """By position, with what happens to a seed after a run behind it; of classes that are not known, by name."""
-    if node.type.startswith(_SUBGRAPH):
-        body = bodies[node.type.removeprefix(_SUBGRAPH)]
+    body = _definition(node, bodies)
+    if body is not None:
         return [node.typed.get(name) for name in _driving(body)]
     known = classes.find(node.type)
     if known is None:
@@ -212,6 +213,11 @@ def _values(node: ForeignNode, bodies: Mapping[str, ForeignGraph]) -> list[Any] 
         if one.name in _SEEDS:
             values.append("fixed")
     return [*values, *_UPLOADS.get(node.type, [])]
+
+
+def _definition(node: ForeignNode, bodies: Mapping[str, ForeignGraph]) -> ForeignGraph | None:
+    """What an instance is one of; None for other nodes, and where the document has it no more."""
+    return bodies.get(node.type.removeprefix(_SUBGRAPH)) if node.type.startswith(_SUBGRAPH) else None
 
 
 def _driving(body: ForeignGraph) -> Iterable[str]:
