@@ -264,6 +264,9 @@ class Studio:
             several.append(done)
             return Path(done.path).relative_to(output).as_posix()
 
+        from safelight.models.memory import keep_heap_small
+
+        keep_heap_small()
         result = run(
             graph,
             self.services,

@@ -107,8 +107,8 @@ class Caller:
         """Lets go of saved bytes: they were handed over, or their node failed."""
         self._saved = {}
 
-    def _keep(self, digest: str, data: bytes) -> None:
-        if not self._holding.bytes(digest):
+    def _keep(self, digest: str, data: bytes | None) -> None:
+        if not self._holding.bytes(digest) and data is not None:
             self._saved[digest] = data
 
     def _own(self, node: GraphNode, port: str, value: Any) -> Any:

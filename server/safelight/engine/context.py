@@ -47,7 +47,7 @@ class NodeContext:
     previews: bool | Callable[[], bool]
     checkpoint_seconds: float
     warned: Callable[[Problem], None] = lambda _: None
-    keep: Callable[[str, bytes], None] = lambda *_: None
+    keep: Callable[[str, bytes | None], None] = lambda *_: None
     saved: bool = False
     _last: float = field(default_factory=time.monotonic)
     _cost: float = CHECKPOINT_SECONDS
@@ -124,8 +124,10 @@ class NodeContext:
     ) -> File:
         cache = self.services.cache
         size = data.stat().st_size if isinstance(data, Path) else len(data)
-        digest = cache.put_file(data) if isinstance(data, Path) else cache.put_bytes(data)
-        if isinstance(data, bytes):
+        if isinstance(data, Path):
+            digest = cache.put_file(data, lambda digest: self.keep(digest, None))
+        else:
+            digest = cache.put_bytes(data)
             self.keep(digest, data)
         return File(name, media_type, digest, size, width, height, keep, embed, frames, seconds)
 

@@ -123,6 +123,24 @@ def no_room(ref: _Named, device: str, needed: int, free: int, held: int) -> Prob
     return ProblemError(Problem(code="out_of_memory", message=message, hint=hint, value=ref.source.name))
 
 
+_ALONE = 4 << 20
+"""Bytes from which on a piece of memory is the system's own again as soon as it is freed."""
+_MMAP_THRESHOLD = -3
+
+
+def keep_heap_small() -> None:
+    """glibc raises the size from which on it asks the system for memory up to 32 MiB, once a piece of that is freed.
+    Frames and images are of such sizes, and its heaps are then left full of holes: a film grew a process by hundreds
+    of MB. A size that is set stays (mallopt(3))."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, _ALONE)
+
+
 def _trim_heap() -> None:
     """glibc keeps what was freed for later; models are too large for that."""
     if sys.platform != "linux":

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from .batch import BLOB, JSON, LIST, TENSORS, Keep, Note, Row, parts_of
 from .container import Payload, encode_text, pack
 from .disk import Disk
 from .fingerprints import Fingerprints
-from .heap import give_back
 from .mapped import LARGE
 from .memory import Memory
 from .pins import Holding, Pins
@@ -187,7 +186,6 @@ class Cache:
             if key not in self._pins or disk.pending(key) is not None or disk.whole(key) is not None:
                 with self._lock:
                     self._memory.drop(key)
-        give_back()
 
     @contextmanager
     def holding(self) -> Iterator[Holding]:
@@ -233,11 +231,20 @@ class Cache:
             return _somewhere()
         return self._disk.draft()
 
-    def put_file(self, path: Path) -> str:
-        """Keeps the content of a file, which is moved here where it can be, and gives its digest."""
+    def put_file(self, path: Path, hold: Callable[[str], object] = lambda _: None) -> str:
+        """Keeps the content of a file, which is moved here where it can be, and gives its digest.
+
+        `hold` is told of the digest before anything may evict what it names.
+        """
         digest = hash_file(path)
-        if self._disk is None or not self._disk.adopt(BLOB_MARK + digest, path):
-            self.put_bytes(path.read_bytes())
+        key = BLOB_MARK + digest
+        self._pins.add([key])
+        try:
+            if self._disk is None or not self._disk.adopt(key, path):
+                self.put_bytes(path.read_bytes())
+            hold(digest)
+        finally:
+            self._pins.remove([key])
         return digest
 
     def content(self, digest: str) -> bytes | Path | None:
