@@ -202,6 +202,11 @@ def test_cache_and_models(used: Any) -> None:
     assert command.json("models", "info", "starter")["family"] == "sd1"
 
 
+def kept(states: Path) -> bool:
+    """Whether there is a state; what a killed process was just writing is none."""
+    return states.is_dir() and any(path.is_file() and not path.name.startswith(".") for path in states.rglob("*"))
+
+
 LONG = ("run", "text_to_image", "--prompt", "a red apple", "--steps", "100", "--seed", "5")
 
 
@@ -219,19 +224,19 @@ def test_a_stopped_run_goes_on_where_it_was_and_ends_in_the_same_bits(
     states = safelight.folder / "home" / "cache" / "states"
     process = safelight.start(*LONG, "-o", "out")
     deadline = time.monotonic() + 120
-    while not (states.is_dir() and any(path.is_file() for path in states.rglob("*"))):
+    while not kept(states):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(how)
     process.communicate(timeout=60)
     assert process.returncode == (-9 if how is signal.SIGKILL else 130)
-    assert any(path.is_file() for path in states.rglob("*")), "the state of the sampler is kept"
+    assert kept(states), "the state of the sampler is kept"
     report = safelight.json(*LONG, "-o", "out")
     assert report["nodes"]["sample"]["status"] == "ran"
     made = safelight.folder / report["outputs"]["image"][0]["path"]
     assert made.read_bytes() == uninterrupted
-    assert not any(path.is_file() for path in states.rglob("*")), "and dropped when the work is done"
+    assert not kept(states), "and dropped when the work is done"
 
 
 def test_two_processes_on_one_cache(safelight: Command, used: Any) -> None:

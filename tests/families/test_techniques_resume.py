@@ -133,9 +133,13 @@ def test_in_our_loop(
     proof.resumed(family, *techniques)
 
 
+SMALL = {"anima"}
+"""Families whose miniatures have positions for smaller images than these alone."""
+
+
 @pytest.mark.in_turn
 @killable
-@pytest.mark.parametrize("family", sorted(set(FLOWS) & set(ENDS)))
+@pytest.mark.parametrize("family", sorted(set(FLOWS) & set(ENDS) - SMALL))
 def test_in_blocks(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
     changes = Changes()
 

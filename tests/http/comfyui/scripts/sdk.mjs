@@ -58,7 +58,17 @@ const told = {
   events,
   checkpoints: await api.getCheckpoints(),
   samplers: await api.getSamplerInfo(),
-  queue: await api.getQueue(),
+  queue: await settled(),
   devices: (await api.getSystemStats()).devices.length,
 };
+// The last prompt is told to be done before its turn in the queue ends.
+async function settled() {
+  for (let turn = 0; turn < 100; turn++) {
+    const queue = await api.getQueue();
+    if (!queue.queue_running.length) return queue;
+    await new Promise((ready) => setTimeout(ready, 100));
+  }
+  return api.getQueue();
+}
+
 process.stdout.write(JSON.stringify(told), () => process.exit(0));
