@@ -8,13 +8,8 @@ from typing import Any
 from .graph import Box, ForeignGraph, ForeignNode, Place
 
 _NARROW, _WIDE = 200.0, 640.0
-_BELOW = 170.0
+BELOW = 170.0
 """Pixels from one node that a class became to the next."""
-
-
-def below() -> float:
-    """How far the next node lies below, of several that one became."""
-    return _BELOW
 
 
 def drawn(graph: ForeignGraph, parts: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -33,9 +28,9 @@ def drawn(graph: ForeignGraph, parts: Mapping[str, Sequence[str]]) -> dict[str, 
 
 def _looks(node: ForeignNode, place: Place, parts: Sequence[str]) -> dict[str, Any]:
     looks: dict[str, Any] = {}
-    top = place.height + 40 if place.height else _BELOW
+    top = place.height + 40 if place.height else BELOW
     for number, name in enumerate(parts):
-        down = top + _BELOW * (number - 1) if number else 0.0
+        down = top + BELOW * (number - 1) if number else 0.0
         looks[name] = {"x": round(place.x), "y": round(place.y + down)}
         if place.width:
             looks[name]["w"] = round(min(_WIDE, max(_NARROW, place.width)))

@@ -69,11 +69,7 @@ def _fitted(spot: Spot) -> None:
 
 
 def encode_inpaint(spot: Spot) -> Written:
-    encoded = Piece("VAEEncode")
-    spot.put(encoded, "pixels", "image")
-    spot.put(encoded, "vae", "vae")
-    _tiled(spot, encoded)
-    _fitted(spot)
+    encoded = encode(spot).pieces[""]
     masked = Piece("SetLatentNoiseMask", {}, {"samples": Own("encoded", 0)})
     spot.put(masked, "mask", "mask")
     spot.remark("A model made for inpainting sees the mask through InpaintModelConditioning there.")

@@ -14,7 +14,7 @@ from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import Problem
 
 from .. import classes
-from ..canvas import below
+from ..canvas import BELOW
 from ..graph import OUTSIDE, Box, ForeignGraph, ForeignNode, Place, Wire
 from ..kept import CLASS, OURS, StandIn, kept_properties
 from ..rules.base import Unfit
@@ -102,7 +102,7 @@ class _Level:
             for key, piece in self.made[name].pieces.items():
                 made = self._node(name, node, key, piece, spots[name])
                 if made.place is not None and key:
-                    drop += below()
+                    drop += BELOW
                     made.place = Place(made.place.x, made.place.y + drop, made.place.width, made.place.height)
                 graph.nodes[made.id] = made
         if self.path:
