@@ -42,6 +42,7 @@ codegen:  ## write what is generated from the code: openapi.json, the schema, Ty
 images:  ## draw the images of the README and of the templates again, with the model as it is now
 	rm -f docs/images/first_images.png
 	$(PYTHON) -m safelight run docs/images/first_images.json -o docs/images
+	$(PYTHON) tools/template_inputs.py
 	$(PYTHON) tools/template_images.py
 
 pages:  ## write docs/nodes/ again; `python tools/node_pages.py --images` draws the images in it, too

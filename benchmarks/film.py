@@ -13,6 +13,8 @@ from .table import Row
 
 SECONDS, RATE, WIDTH, HEIGHT = 60, 24, 1280, 720
 BAR = 500_000_000
+DISK = 40 << 30
+"""Bytes of the cache: every frame of the film before and after each node is kept, which is 20 GB."""
 PROGRAM = """
 import json, resource, sys, time
 from pathlib import Path
@@ -61,7 +63,7 @@ def rows() -> Iterator[Row]:
         given = {"film": "film.mp4", "height": HEIGHT}
 
         def run(**changed: object) -> dict[str, object]:
-            line = [sys.executable, "-c", PROGRAM, name, str(20 << 30), json.dumps(given | changed)]
+            line = [sys.executable, "-c", PROGRAM, name, str(DISK), json.dumps(given | changed)]
             done = subprocess.run(line, env=os.environ.copy(), capture_output=True, text=True, check=True)
             return json.loads(done.stdout.splitlines()[-1])
 

@@ -25,11 +25,12 @@ Made by `python -m benchmarks.parity`, which runs the tests that compare and wri
 
 - *largest difference*: of a value of a pixel, 0 to 1, between an image made by Safelight's nodes and by the model's own
   pipeline in diffusers, from the same files, the same noise and the same settings, in float32. *bar* is what is let
-  pass.
+  pass. Differential diffusion is no pipeline of its own: there, the paper's rule is put behind each step of one.
 - *blocks alone*: for families that run in the modular blocks of diffusers, whether a run that is watched gives the bits
   of one that is not.
 - *after a kill*: whether a process that gets a SIGKILL between two steps goes on when it is started again, and ends in
-  the bits of a run that nobody disturbed.
+  the bits of a run that nobody disturbed. A pipeline that is run whole is one call, into which nobody sees: it begins
+  at its first step again.
 
 A dash says that there is nothing to compare with: no pipeline of diffusers does that, or the family has no blocks.
 
@@ -37,7 +38,7 @@ A dash says that there is nothing to compare with: no pipeline of diffusers does
 
 | family | technique | images at once | cases | largest difference | bar | blocks alone | after a kill |
 |---|---|---|---|---|---|---|---|"""
-SAID = {None: "-", True: "same bits", False: "**NO**"}
+SAID = {None: "-", True: "same bits", "again": "same bits, from the start", False: "**NO**"}
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Row:
     found: list[float] = field(default_factory=list)
     bar: float = 0.0
     plain: bool | None = None
-    resumed: bool | None = None
+    resumed: bool | str | None = None
 
     def add(self, said: dict[str, Any]) -> None:
         if "found" in said:
@@ -56,8 +57,8 @@ class Row:
             self.found.append(said["found"])
             self.bar = max(self.bar, said["bar"])
         for name in ("plain", "resumed"):
-            if name in said:
-                setattr(self, name, said[name] and getattr(self, name) is not False)
+            if name in said and getattr(self, name) is not False:
+                setattr(self, name, said[name])
 
     def line(self, family: str, technique: str) -> str:
         worst = max(self.found, default=None)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import tiny_judges
+import tiny_mattes
 import tiny_models
 import tiny_pipelines
 import tiny_preprocessors
@@ -46,12 +47,17 @@ def fill(home: Path) -> Path:
     tiny_judges.tiny_classifier(models / "tiny_classifier")
     for sort in tiny_preprocessors.FILES:
         tiny_preprocessors.write(sort, models / "preprocessors")
+    if find_spec("onnx"):
+        tiny_mattes.write(models / "preprocessors" / "isnet-general-use.onnx")
     families = load_families()
     for name, channels in (("tiny_edit", 8), ("tiny_sd_depth", 5)):
         _seeing(models / "tiny_sd1", models / name, channels)
     wan.write(cast("Any", families["wan"]), models / "tiny_wan", 1)
     wan.write(cast("Any", families["wan"]), models / "tiny_wan_image", 2, led=True)
     qwen_image.write(cast("Any", families["qwen_image"]), models / "tiny_qwen_edit", 3, made="QwenImageEditPipeline")
+    qwen_image.write(
+        cast("Any", families["qwen_image"]), models / "tiny_qwen_layered", 3, made="QwenImageLayeredPipeline"
+    )
     _text_encoder(models / "tiny_wan" / "text_encoder", models / "text_encoders" / "umt5.safetensors")
     tiny_pipelines.KINDS["ddpm"].write(models / "tiny_ddpm")
     tiny_pipelines.SOUND["stable_audio"].write(models / "tiny_stable_audio")

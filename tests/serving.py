@@ -77,7 +77,7 @@ class Server:
             time.sleep(0.02)
         return found
 
-    def wait_ready(self, seconds: float = 30.0) -> None:
+    def wait_ready(self, seconds: float = 120.0) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             with urlopen(f"{self.url}/healthz", timeout=5) as response:
@@ -162,3 +162,18 @@ def _decoded(data: bytes) -> Any:
         return json.loads(data)
     except ValueError:
         return data
+
+
+def saved(server: Server, value: int) -> dict[str, Any]:
+    """A run that has saved a number, and its item in the gallery."""
+    _, run = server.call("POST", "/runs", {"document": saving(), "inputs": {"value": value}})
+    assert server.wait(run["id"])["status"] == "done"
+    _, page = server.call("GET", f"/gallery?run={run['id']}")
+    (item,) = page["items"]
+    return item
+
+
+def found(server: Server, query: str) -> list[str]:
+    status, page = server.call("GET", f"/gallery?{query}")
+    assert status == 200, page
+    return [item["name"] for item in page["items"]]

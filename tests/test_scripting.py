@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from pathlib import Path
@@ -59,6 +60,15 @@ def test_what_is_wrong_is_raised(studio: Studio, tmp_path: Path) -> None:
     cancel.set()
     with pytest.raises(Cancelled):
         safelight.load("text_to_image", studio).run(cancel=cancel, output=tmp_path)
+
+
+def test_what_is_not_as_it_was_elsewhere_is_warned_of(studio: Studio, tmp_path: Path) -> None:
+    node = {"class_type": "KSampler", "inputs": {"sampler_name": "odd"}}
+    path = tmp_path / "theirs.json"
+    path.write_text(json.dumps({"1": node}), encoding="utf-8")
+    with pytest.warns(UserWarning, match="no sampler 'odd'"):
+        loaded = safelight.load(path, studio)
+    assert [node.type for node in loaded.document.nodes.values()] == ["sampling.sample"]
 
 
 def test_a_graph_is_built_by_calling_nodes(studio: Studio, tmp_path: Path) -> None:

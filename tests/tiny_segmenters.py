@@ -92,6 +92,48 @@ def tiny_sam(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def tiny_sam2(folder: Path, seed: int = 0) -> Path:
+    """A SAM 2 as it is published: the model for videos, which holds the one for images."""
+    import torch
+    from transformers import (
+        Sam2HieraDetConfig,
+        Sam2ImageProcessor,
+        Sam2VideoConfig,
+        Sam2VideoModel,
+        Sam2VideoProcessor,
+        Sam2VideoVideoProcessor,
+        Sam2VisionConfig,
+    )
+
+    torch.manual_seed(seed)
+    widths = [8, 16, 32, 64]
+    backbone = Sam2HieraDetConfig(
+        hidden_size=8, num_attention_heads=1, image_size=[64, 64], blocks_per_stage=[1, 1, 2, 1],
+        embed_dim_per_stage=widths, num_attention_heads_per_stage=[1, 1, 2, 2], window_size_per_stage=[4, 4, 2, 2],
+        window_positional_embedding_background_size=[4, 4], global_attention_blocks=[3],
+    )  # fmt: skip
+    vision = Sam2VisionConfig(
+        backbone_config=backbone, backbone_channel_list=widths[::-1], fpn_hidden_size=32,
+        backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
+    )  # fmt: skip
+    config = Sam2VideoConfig(
+        vision_config=vision,
+        prompt_encoder_config={"hidden_size": 32, "image_size": 64, "patch_size": 16, "mask_input_channels": 4},
+        mask_decoder_config={
+            "hidden_size": 32, "mlp_dim": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "iou_head_hidden_dim": 16,
+        },
+        image_size=64, memory_attention_hidden_size=32, memory_attention_num_layers=1,
+        memory_attention_feed_forward_hidden_size=32, memory_attention_rope_feat_sizes=[4, 4],
+        memory_encoder_hidden_size=32, memory_encoder_output_channels=8, mask_downsampler_embed_dim=32,
+        memory_fuser_embed_dim=32, memory_fuser_intermediate_dim=32,
+    )  # fmt: skip
+    Sam2VideoModel(config).save_pretrained(folder)
+    images = Sam2ImageProcessor(size={"height": 64, "width": 64})
+    Sam2VideoProcessor(images, Sam2VideoVideoProcessor(size={"height": 64, "width": 64})).save_pretrained(folder)
+    return folder
+
+
 def tiny_detector(folder: Path, seed: int = 0) -> Path:
     """A Grounding DINO."""
     import torch

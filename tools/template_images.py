@@ -1,7 +1,8 @@
 """Makes the small images of the shipped workflows again, with the starter model: `python tools/template_images.py`.
 
 Each image shows what the workflow makes with its own values: one result as it is, several side by side. Workflows
-that change an image show it before and after.
+that change an image show it before and after. One that needs more than the starter model keeps the image that it has,
+unless SAFELIGHT_MODELS names a folder with those models.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as home:
         studio = Studio.open(Path(home))
         for name in names or shipped:
+            if any(problem.code == "model_missing" for problem in studio.check(studio.read(name)).problems):
+                sys.stdout.write(f"{name}: left as it is, a model is missing\n")
+                continue
             made = sheet(results(studio, name, Path(home) / "images"))
             made.save(folder / f"{name}.webp", quality=82, method=6)
             sys.stdout.write(f"{name}: {(folder / f'{name}.webp').stat().st_size / 1000:.0f} kB\n")
@@ -42,7 +46,8 @@ def main(names: list[str]) -> None:
 
 def results(studio: Studio, name: str, output: Path) -> list[Image.Image]:
     """What the workflow makes, behind the image that it starts from, if it starts from one."""
-    document = studio.read(name)
+    # What is only shown is saved for once.
+    document = Document.loads(shipped_names()[name].read_bytes().replace(b"image.preview", b"image.save"))
     outcome = studio.run(document, output=output, options=RunOptions())
     if outcome.result.problems:
         raise SystemExit(f"{name}: {outcome.result.problems[0].message}")

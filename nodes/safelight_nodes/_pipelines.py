@@ -67,10 +67,12 @@ def call(
     batch: int,
     seed: int,
     seconds: float | None = None,
+    sampler: str = "auto",
 ) -> Any:
     """The output of a pipeline. `given` are the arguments that have ports; None stands for the pipeline's own.
 
-    `seconds` are the length of sound, which pipelines have several names for.
+    `seconds` are the length of sound, which pipelines have several names for; `sampler` takes the place of the
+    pipeline's own, with the noise levels that it was trained on.
 
     Raises:
         ProblemError: `argument_not_taken`, `bad_arguments`, `pipeline_failed`.
@@ -86,6 +88,8 @@ def call(
         return bars[-1]
 
     own = _copied(pipeline, progress_bar)
+    if sampler != "auto":
+        own.scheduler = _sampler(own, sampler)
     parameters = inspect.signature(type(own).__call__).parameters
     wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     wanted |= {} if image is None else {"image": _pil_images(image.pixels)}
@@ -140,6 +144,33 @@ def _copied(pipeline: Any, progress_bar: Callable[..., Bar]) -> Any:
         if isinstance(part, DiffusionPipeline):
             setattr(own, name, _copied(part, progress_bar))
     return own
+
+
+def _sampler(pipeline: Any, name: str) -> Any:
+    """The scheduler of diffusers that makes the steps of a sampler, on the schedule of a pipeline's own.
+
+    Raises:
+        ProblemError: `argument_not_taken`, where it is none that the pipeline's own can be changed for.
+    """
+    import diffusers
+
+    from safelight.diffusion import samplers
+
+    row = samplers.SAMPLERS[name]
+    own: Any = getattr(pipeline, "scheduler", None)
+    fitting = [] if own is None else [kind.__name__ for kind in own.compatibles]
+    if own is None or row.method not in fitting:
+        raise ProblemError(
+            Problem(
+                code="argument_not_taken",
+                message=f"{type(pipeline).__name__} cannot be run with the sampler {name}.",
+                hint="Set the sampler to auto.",
+                port="sampler",
+                value=name,
+            )
+        )
+    # Noise levels alone: what else is set there belongs to the method of before.
+    return getattr(diffusers, row.method).from_config(own.config, **row.options)
 
 
 def _see(pipeline: Any, ctx: Context, bars: list[Bar], latents: Tensor | None) -> None:

@@ -169,7 +169,7 @@ def _generated(lease: Lease[Any], given: Any, length: int, temperature: float, s
     most = min(length, room - before) if room else length
     devices = [lease.device] if lease.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.no_grad():
-        torch.manual_seed(seed)
+        torch.manual_seed(seed % 2**64)
         tokens = reader.model.generate(
             **placed, max_new_tokens=most, num_beams=1, stopping_criteria=StoppingCriteriaList([Watch()]), **chance
         )

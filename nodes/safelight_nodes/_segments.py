@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 SEGMENTERS = ("ForSemanticSegmentation", "ForUniversalSegmentation")
 DETECTORS = ("GroundingDinoForObjectDetection",)
-BY_BOX = ("SamModel", "Sam2Model", "Sam2VideoModel")
+BY_BOX = ("SamModel", "Sam2Model")
+BY_POINT = (*BY_BOX, "sam")
+_LONGEST = 1024
+"""Pixels of the longer side that a segmenter without a model looks at: beyond it takes many seconds."""
 
 
 class Detected(NamedTuple):
@@ -84,6 +87,51 @@ def in_boxes(lease: Lease[PreprocessorModel], pixels: Any, boxes: list[list[floa
     found = network(**_moved(lease, given), multimask_output=False)
     (masks,) = processor.post_process_masks(found.pred_masks.float().cpu(), *sizes)
     return masks[:, 0].float()
+
+
+def at_points(lease: Lease[PreprocessorModel], pixels: Any, on: list[list[float]], off: list[list[float]]) -> Tensor:
+    """Mask (H, W) in 0 and 1 of the thing that places (x, y) of bytes (H, W, 3) lie on, and others do not, by SAM.
+
+    One place may mean a thing, a part of it, or what it belongs to: the mask that the model is surest of holds.
+    """
+    import numpy
+    import torch
+    from PIL import Image
+
+    points, labels = [*on, *off], [*(1 for _ in on), *(0 for _ in off)]
+    several = len(points) == 1
+    if lease.component.sort == "sam":
+        predictor = lease.component.annotator.predictor
+        predictor.set_image(pixels)
+        masks, scores, _ = predictor.predict(numpy.array(points), numpy.array(labels), multimask_output=several)
+        return torch.from_numpy(masks[scores.argmax()]).float()
+    network, processor = lease.component.network, lease.component.processor
+    options = {"input_points": [[points]], "input_labels": [[labels]], "return_tensors": "pt"}
+    given = processor(images=Image.fromarray(pixels), **options)
+    sizes = [given.pop(name) for name in ("original_sizes", "reshaped_input_sizes") if name in given]
+    found = network(**_moved(lease, given), multimask_output=several)
+    (masks,) = processor.post_process_masks(found.pred_masks.float().cpu(), *sizes)
+    return masks[0, int(found.iou_scores[0, 0].argmax())].float()
+
+
+def by_colour(pixels: Any, on: list[list[float]], off: list[list[float]], scale: float) -> Tensor:
+    """Mask (H, W) in 0 and 1 of the segments that places (x, y) of bytes (H, W, 3) lie in, without those of others.
+
+    Source: P. Felzenszwalb and D. Huttenlocher, "Efficient Graph-Based Image Segmentation", 2004, by scikit-image.
+    """
+    import cv2
+    import numpy
+    import torch
+    from skimage.segmentation import felzenszwalb
+
+    height, width = pixels.shape[:2]
+    factor = min(1.0, _LONGEST / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if factor < 1 else pixels
+    found: Any = felzenszwalb(small, scale=scale, sigma=0.8, min_size=max(8, size[0] * size[1] // 2000))
+    numbers = cv2.resize(found.astype(numpy.int32), (width, height), interpolation=cv2.INTER_NEAREST)
+    inside, outside = ([int(numbers[int(y), int(x)]) for x, y in places] for places in (on, off))
+    return torch.from_numpy(numpy.isin(numbers, [one for one in inside if one not in outside])).float()
 
 
 def _moved(lease: Lease[PreprocessorModel], given: Any) -> dict[str, Any]:

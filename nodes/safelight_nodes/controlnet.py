@@ -34,7 +34,15 @@ class Guided(NamedTuple):
 
 @node(
     version=1,
-    tags=("Apply ControlNet", "ControlNetApply", "ControlNetApplyAdvanced", "SetUnionControlNetType", "T2I-Adapter"),
+    title="Apply ControlNet",
+    tags=(
+        "Apply ControlNet",
+        "controlnet",
+        "ControlNetApply",
+        "ControlNetApplyAdvanced",
+        "SetUnionControlNetType",
+        "T2I-Adapter",
+    ),
 )
 def apply(
     positive: Conditioning,

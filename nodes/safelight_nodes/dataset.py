@@ -160,7 +160,7 @@ def captions(
     return "\n".join(Drawer(images, seed).captions(0, count))
 
 
-@node(version=2, migrations={1: _IMAGES_TO_2}, tags=("cache latents", "VAE encode", "precompute"))
+@node(version=2, migrations={1: _IMAGES_TO_2}, tags=("cache latents", "precompute"))
 def encode(
     images: ImageSet,
     vae: ModelRef[VAE],

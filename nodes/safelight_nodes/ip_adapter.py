@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 @node(
     version=1,
+    title="Apply IP-Adapter",
     tags=(
         "IPAdapter",
         "IPAdapterAdvanced",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _Pixels = Number(0, 16384, step=8, zero="auto")
 
 
-@node(version=1, tags=("EmptyLatentImage", "Empty Latent Image", "txt2img", "text to image"))
+@node(version=1, title="Empty latent", tags=("EmptyLatentImage", "Empty Latent Image", "txt2img", "text to image"))
 def empty(
     vae: Annotated[ModelRef[VAE], "The VAE that will decode it: it decides channels and downsampling."],
     *,
@@ -104,6 +104,27 @@ def empty_video(
     return Latent(torch.zeros(1, channels, cells, height // factor, width // factor), vae.family, factor)
 
 
+@node(version=1, tags=("EmptyQwenImageLayeredLatentImage", "Qwen-Image Layered", "decompose", "split into layers"))
+def empty_layers(
+    image: Annotated[Latent, "The image to take apart, encoded. Connect it to guide.edit as well."],
+    *,
+    layers: Annotated[int, Slider(1, 16), "How many layers the image is taken apart into."] = 4,
+) -> Latent:
+    """An empty latent of an image's layers: the canvas that a sampler fills with a Qwen-Image Layered.
+
+    The prompt describes the whole image. Decode what was sampled with vae.decode_layers.
+    """
+    import torch
+
+    if image.samples.ndim != 4:
+        message, hint = "This latent holds a video or layers.", "Connect a latent of images, from vae.encode."
+        raise ProblemError(Problem(code="wrong_latent", message=message, hint=hint, port="image"))
+    batch, channels, height, width = image.samples.shape
+    # Before its layers, such a model makes the image as a whole.
+    samples = torch.zeros(batch, channels, 1 + layers, height, width)
+    return Latent(samples, image.family, image.downsampling, size=image.size)
+
+
 def _require_cells(width: int, height: int, factor: int) -> None:
     """Raises ProblemError for a size in pixels that is not whole cells."""
     problems = [
@@ -162,7 +183,11 @@ def mask_for(latent: Latent, mask: Mask) -> Tensor:
     return latent_mask(mask.coverage, latent)
 
 
-@node(version=1, tags=("LatentUpscale", "LatentUpscaleBy", "Upscale Latent", "hires fix", "highres fix"))
+@node(
+    version=1,
+    title="Resize latent",
+    tags=("LatentUpscale", "LatentUpscaleBy", "Upscale Latent", "hires fix", "highres fix"),
+)
 def resize(
     latent: Latent,
     *,
@@ -201,7 +226,7 @@ def resize(
     return replace(latent, samples=samples, mask=mask, masked=masked, hole=hole, size=inner)
 
 
-@node(version=1, tags=("RepeatLatentBatch",))
+@node(version=1, title="Repeat latent", tags=("RepeatLatentBatch",))
 def repeat(latent: Latent, *, times: Annotated[int, Slider(1, 64), "How many of each image."] = 2) -> Latent:
     """Repeat the images of a latent as a batch. Each then has its own seed in a sampler."""
     samples = latent.samples.repeat_interleave(times, dim=0)

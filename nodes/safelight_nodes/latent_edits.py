@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@node(version=1, category="latent", tags=("LatentComposite", "LatentCompositeMasked", "paste latent"))
+@node(
+    version=1,
+    title="Composite latents",
+    category="latent",
+    tags=("LatentComposite", "LatentCompositeMasked", "paste latent"),
+)
 def composite(
     below: Annotated[Latent, "What lies below."],
     above: Annotated[Latent, "What is put over it; what reaches beyond the edge is cut off."],
@@ -66,7 +71,12 @@ def composite(
     return replace(below, samples=samples)
 
 
-@node(version=1, category="latent", tags=("LatentBlend", "LatentInterpolate", "LatentAdd", "LatentSubtract", "slerp"))
+@node(
+    version=1,
+    title="Blend latents",
+    category="latent",
+    tags=("LatentBlend", "LatentInterpolate", "LatentAdd", "LatentSubtract", "slerp"),
+)
 def blend(
     first: Annotated[Latent, "The first one."],
     second: Annotated[Latent, "The second one."],
@@ -109,7 +119,7 @@ def multiply(
     return replace(latent, samples=latent.samples * factor)
 
 
-@node(version=1, category="latent", tags=("LatentCrop", "cut latent"))
+@node(version=1, title="Crop latent", category="latent", tags=("LatentCrop", "cut latent"))
 def crop(
     latent: Annotated[Latent, "The latent."],
     *,
@@ -145,7 +155,7 @@ def crop(
     return replace(cut, size=None if inner == (height, width) else inner)
 
 
-@node(version=1, category="latent", tags=("LatentFlip", "mirror latent"))
+@node(version=1, title="Flip latent", category="latent", tags=("LatentFlip", "mirror latent"))
 def flip(
     latent: Annotated[Latent, "The latent."],
     *,
@@ -156,7 +166,7 @@ def flip(
     return _on_cells(latent, lambda planes: planes.flip(-1 if direction == "horizontal" else -2))
 
 
-@node(version=1, category="latent", tags=("LatentRotate", "turn latent"))
+@node(version=1, title="Rotate latent", category="latent", tags=("LatentRotate", "turn latent"))
 def rotate(
     latent: Annotated[Latent, "The latent."],
     *,

@@ -314,7 +314,7 @@ def load_image_encoder(
     return ModelRef("ImageEncoder", "", found(ctx, encoder, "image_encoder", "encoder")[0], "image_encoder", precision)
 
 
-@node(version=1, title="Apply LoRA", light=True, tags=("Load LoRA", "LoraLoader", "lycoris"))
+@node(version=1, title="Apply LoRA", light=True, tags=("Load LoRA", "LoraLoader", "lora", "lycoris"))
 def apply_lora(
     model: ModelRef[Denoiser],
     text: Annotated[ModelRef[TextEncoder], "The text encoders of the same model; a LoRA may change them as well."],
@@ -432,10 +432,10 @@ def set_memory(
         "None of them changes the image.",
     ] = "auto",
     storage: Annotated[
-        Literal["full", "float8"],
+        Literal["full", "float8", "int8"],
         Choice(advanced=True),
         "float8 keeps weights in 8 bits and makes them whole layer by layer: half the memory of 16 bits, a little "
-        "slower, and the image changes a little.",
+        "slower, and the image changes a little. int8 changes it less, keeps linear layers alone, and needs torchao.",
     ] = "full",
 ) -> Patched:
     """Say how a model is held in memory. Seldom needed: what does not fit is offloaded without it."""
@@ -452,25 +452,39 @@ def set_memory(
 def set_cache(
     model: ModelRef[Denoiser],
     *,
+    method: Annotated[
+        Literal["first_block", "forecast"],
+        "First block: of each step, whether it changes little is looked at, and then it is left out. Forecast: one of "
+        "so many steps is computed, and the others go on as the last ones changed (TaylorSeer).",
+    ] = "first_block",
     threshold: Annotated[
         float,
-        Slider(0, 1, step=0.01, zero="off"),
+        Slider(0, 1, step=0.01, zero="off", shown_if={"method": "first_block"}),
         "How little a step has to change for most of it to be left out: 0.05 to 0.15 are usual. More is faster and "
         "farther from the image without it.",
     ] = 0.0,
+    interval: Annotated[
+        int,
+        Slider(1, 10, shown_if={"method": "forecast"}),
+        "Of so many steps one is computed; 1 computes all, 3 to 5 are usual. The first three always are.",
+    ] = 4,
     ctx: Context,
 ) -> ModelRef[Denoiser]:
     """Make sampling faster by leaving out most of the steps that change little. The image changes: this is approximate.
 
-    The first block of the transformer runs in every step. Where it does nearly what it did before, the others do again
-    what they did. It pays with many steps, not with models for few. A run that is killed begins again.
+    First block: it runs in every step. Where it does nearly what it did before, the others do again what they did.
+    Forecast: no block runs in the steps between, and what the last one gives is continued along its last change; the
+    fewer steps are computed, the coarser the image. Both pay with many steps, not with models for few. A run that is
+    killed begins again.
     """
     family = ctx.models.families.get(model.family)
-    if threshold and family is not None and not family.caches_steps:
+    forecast = interval if method == "forecast" and interval > 1 else 0
+    threshold = threshold if method == "first_block" else 0.0
+    if (threshold or forecast) and family is not None and not family.caches_steps:
         message = f"Models of the family {family.title} do not take a cache of steps."
         problem = Problem(code="feature_not_in_family", message=message, hint="Take out this node.", port="model")
         raise ProblemError(problem)
-    return replace(model, step_cache=threshold)
+    return replace(model, step_cache=threshold, step_forecast=forecast)
 
 
 def found(ctx: Context, name: str, kind: str, port: str) -> tuple[Source, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from safelight.sdk import (
     Audio,
@@ -50,6 +50,10 @@ def run(
     prompt: Annotated[str, Text(multiline=True), "What to show. Left out where it is empty."] = "",
     negative: Negative = "",
     steps: Steps = 0,
+    sampler: Annotated[
+        Literal["auto", "ddpm", "ddim", "dpmpp_2m"],
+        "What makes the steps. auto: the pipeline's own.",
+    ] = "auto",
     guidance: Guidance = 0.0,
     width: Annotated[int, Number(0, 16384, zero="auto"), "In pixels. 0, auto: the pipeline's own."] = 0,
     height: Annotated[int, Number(0, 16384, zero="auto"), "In pixels. 0, auto: the pipeline's own."] = 0,
@@ -75,7 +79,7 @@ def run(
         "height": height or None,
     }
     with _leased(ctx, pipeline, precision) as component:
-        return images(component, call(component, ctx, given, arguments, image, mask, batch, seed))
+        return images(component, call(component, ctx, given, arguments, image, mask, batch, seed, sampler=sampler))
 
 
 @node(

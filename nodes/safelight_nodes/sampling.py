@@ -114,7 +114,7 @@ _TO_2 = Migration(inputs={"spacing": "scheduler"}, values=_as_before)
 
 @node(
     version=2,
-    tags=("KSampler", "cfg", "scheduler", "denoising strength", "txt2img", "img2img"),
+    tags=("KSampler", "sampler", "cfg", "scheduler", "denoising strength", "txt2img", "img2img"),
     migrations={1: _TO_2},
 )
 def sample(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _Fraction = Slider(0, 1, step=0.01)
-_ClipSkip = Annotated[
+ClipSkip = Annotated[
     int,
     Slider(0, 8, advanced=True),
     "Last layers of the text encoder to leave out. 0 is what the model was trained with.",
@@ -38,7 +38,7 @@ _ClipSkip = Annotated[
 
 
 @contextmanager
-def _reader(encoder: ModelRef[TextEncoder], ctx: Context) -> Iterator[Any]:
+def reader(encoder: ModelRef[TextEncoder], ctx: Context) -> Iterator[Any]:
     """The text encoder, leased; what is odd about it is told."""
     import torch
 
@@ -49,7 +49,17 @@ def _reader(encoder: ModelRef[TextEncoder], ctx: Context) -> Iterator[Any]:
 
 
 @node(
-    version=1, tags=("CLIP Text Encode", "CLIPTextEncode", "prompt", "negative prompt", "clip skip", "CLIPSetLastLayer")
+    version=1,
+    title="Encode text",
+    tags=(
+        "CLIP Text Encode",
+        "CLIPTextEncode",
+        "text encode",
+        "prompt",
+        "negative prompt",
+        "clip skip",
+        "CLIPSetLastLayer",
+    ),
 )
 def encode(
     encoder: ModelRef[TextEncoder],
@@ -61,7 +71,7 @@ def encode(
         "inverse; \\( and \\) are brackets themselves. BREAK begins a new chunk. embedding:name puts in what the file "
         "embeddings/name.safetensors of the model folder has learned.",
     ] = "",
-    clip_skip: _ClipSkip = 0,
+    clip_skip: ClipSkip = 0,
     ctx: Context,
 ) -> Conditioning:
     """Encode a prompt for a denoiser of the same family.
@@ -70,7 +80,7 @@ def encode(
     Diffusion 3 and Flux.1 have, takes 255 or 511 of them; a warning says when that was not all.
     """
 
-    with _reader(encoder, ctx) as model:
+    with reader(encoder, ctx) as model:
         return model.encode(text, ctx, clip_skip=clip_skip)
 
 
@@ -90,7 +100,7 @@ def encode_schedule(
         "end. All else is as in text.encode.",
     ] = "",
     steps: Annotated[int, Number(1, 1000), "As many as the sampler makes: at each of them [a|b] takes its turn."] = 20,
-    clip_skip: _ClipSkip = 0,
+    clip_skip: ClipSkip = 0,
     ctx: Context,
 ) -> Conditioning:
     """Encode a prompt of A1111 that changes from step to step, or several prompts in one.
@@ -104,7 +114,7 @@ def encode_schedule(
     parts = weighed(text)
     known: dict[str, Conditioning] = {}
     prompts: list[Prompt] = []
-    with _reader(encoder, ctx) as model:
+    with reader(encoder, ctx) as model:
         for part, weight in parts:
             for told in scheduled(part, steps):
                 ctx.check_cancelled()
@@ -144,7 +154,7 @@ def encode_with_images(
     from ._pixels import flattened
 
     images = [flattened(one.pixels, 1.0)[0] for one in (image, second, third) if one is not None]
-    with _reader(encoder, ctx) as model:
+    with reader(encoder, ctx) as model:
         most: int | None = getattr(model, "images", 0)
         if most is not None and len(images) > most:
             known = "no images" if not most else "one image at a time"
@@ -156,7 +166,7 @@ def encode_with_images(
         return model.encode_with(text, images, ctx)
 
 
-@node(version=1, tags=("ConditioningCombine", "Conditioning (Combine)"))
+@node(version=1, title="Combine conditioning", tags=("ConditioningCombine", "Conditioning (Combine)"))
 def combine(
     first: Conditioning, second: Conditioning, third: Conditioning | None = None, fourth: Conditioning | None = None
 ) -> Conditioning:
@@ -176,7 +186,7 @@ def combine(
     )
 
 
-@node(version=1, tags=("ConditioningConcat", "Conditioning (Concat)", "BREAK"))
+@node(version=1, title="Concatenate conditioning", tags=("ConditioningConcat", "Conditioning (Concat)", "BREAK"))
 def concatenate(
     first: Annotated[Conditioning, "What it says comes first. Its areas, ControlNets and the rest stay."],
     second: Annotated[Conditioning, "What it says is put behind; only its words count."],
@@ -197,7 +207,11 @@ def concatenate(
     return replace(first, prompts=tuple(joined(prompt) for prompt in first.prompts))
 
 
-@node(version=1, tags=("ConditioningAverage", "Conditioning (Average)", "blend prompts", "mix prompts"))
+@node(
+    version=1,
+    title="Average conditioning",
+    tags=("ConditioningAverage", "Conditioning (Average)", "blend prompts", "mix prompts"),
+)
 def average(
     first: Annotated[Conditioning, "The one whose areas, ControlNets and the rest stay."],
     second: Annotated[Conditioning, "The other; only what it says counts."],

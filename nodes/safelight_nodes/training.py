@@ -216,6 +216,49 @@ def denoiser(
 
 
 @node(
+    version=1,
+    title="Train DDPM",
+    tags=("Train UNet", "diffusion", "unconditional", "pixels", "from scratch", "denoising diffusion"),
+)
+def pixel_denoiser(
+    images: ImageSet,
+    *,
+    prediction: Annotated[
+        Literal["epsilon", "v_prediction", "sample"], "What it predicts: the noise, the velocity, or the image."
+    ] = "epsilon",
+    updates: _Updates = 10_000,
+    batch: _Batch = 64,
+    learning_rate: _LearningRate = 4e-4,
+    warmup_steps: _WarmupSteps = 200,
+    ema_decay: _EmaDecay = 0.999,
+    side: Annotated[
+        int, Number(0, 512, multiple_of=8, zero="as they are"), "Side of the images in pixels; they are scaled to it."
+    ] = 32,
+    anywhere: Annotated[
+        float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
+    ] = 0.0,
+    width: Annotated[int, Number(8, 1024, multiple_of=8), "Channels of the first level."] = 64,
+    widest: Annotated[int, Number(8, 2048, multiple_of=8), "Each level doubles the channels, up to so many."] = 192,
+    levels: Annotated[int, Slider(1, 6), "Levels; each but the first halves the side."] = 3,
+    layers: Annotated[int, Slider(1, 4), "Layers of a level."] = 1,
+    seed: _Seed = 0,
+    ctx: Context,
+) -> Annotated[Weights, "Save it with weights.save_pixel_model."]:
+    """Train a model that draws images from noise, in pixels and without prompts, as in the paper that began it.
+
+    One training serves all samplers: run the saved model with ddpm in 1,000 steps, or with ddim in 50 or 20.
+    Source: J. Ho et al., "Denoising Diffusion Probabilistic Models", 2020.
+    """
+    from ._training.pixel_denoiser import Settings, learn
+
+    settings = Settings(
+        prediction, updates, batch, learning_rate, warmup_steps, ema_decay, side, anywhere, width, widest, levels,
+        layers, seed,
+    )  # fmt: skip
+    return learn(images, settings, ctx)
+
+
+@node(
     version=2,
     title="Train few-step LoRA",
     migrations={1: _COURSE_TO_2},

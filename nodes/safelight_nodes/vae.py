@@ -24,6 +24,8 @@ from safelight.sdk import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from safelight.sdk.leased import VAEModel
+
 _Tile = Annotated[
     int,
     Number(0, 4096, step=64, zero="auto", advanced=True),
@@ -37,7 +39,7 @@ _Fit = Annotated[
 ]
 
 
-@node(version=1, tags=("VAE Decode", "VAEDecode", "VAE Decode (Tiled)"))
+@node(version=1, title="VAE decode", tags=("VAE Decode", "VAEDecode", "VAE Decode (Tiled)"))
 def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context) -> Image:
     """Turn a latent into images. They are as large as those that were encoded."""
     from safelight.diffusion.autoencoder import leased_codec
@@ -45,12 +47,44 @@ def decode(vae: ModelRef[VAE], latent: Latent, *, tile: _Tile = 0, ctx: Context)
 
     _require_same_space(vae, latent, ctx)
     if latent.samples.ndim == 5:
-        message, hint = "This latent holds a video.", "Decode it with vae.decode_video."
+        message, hint = "This latent holds a video or layers.", "Decode it with vae.decode_video or vae.decode_layers."
         raise ProblemError(Problem(code="wrong_latent", message=message, hint=hint, port="latent"))
     with leased_codec(ctx, vae, canvas_size(latent), latent.family) as codec:
         _require_channels(latent, codec.channels)
         height, width = image_size(latent)
         return Image(codec.decode(latent.samples, tile)[:, :height, :width].contiguous())
+
+
+@node(version=1, title="VAE decode layers", tags=("VAE Decode", "Qwen-Image Layered", "LatentCutToBatch", "RGBA"))
+def decode_layers(
+    vae: Annotated[ModelRef[VAE], "The VAE of a model that takes images apart."],
+    latent: Annotated[Latent, "The latent of layers that a sampler made."],
+    *,
+    tile: _Tile = 0,
+    ctx: Context,
+) -> Image:
+    """Turn a latent of layers into images with opacity, one a layer.
+
+    The image as a whole, which the sampler makes with its layers, is left out. Of several images, the layers of the
+    first come first.
+    """
+    from safelight.diffusion.autoencoder import leased_codec
+    from safelight.diffusion.latents import canvas_size, image_size
+
+    _require_same_space(vae, latent, ctx)
+    samples = latent.samples
+    if samples.ndim != 5 or samples.shape[2] < 2:
+        message, hint = "This latent holds no layers.", "Make it with latent.empty_layers, and sample it."
+        raise ProblemError(Problem(code="wrong_latent", message=message, hint=hint, port="latent"))
+    with leased_codec(ctx, vae, canvas_size(latent), latent.family) as codec:
+        _require_channels(latent, codec.channels)
+        if not _knows_opacity(codec):
+            message = f"The VAE {vae.source.name!r} makes images without opacity."
+            hint = "Use the VAE of the model that made the layers."
+            raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, port="vae"))
+        height, width = image_size(latent)
+        layers = samples[:, :, 1:].transpose(1, 2).flatten(0, 1)
+        return Image(codec.decode(layers, tile)[:, :height, :width].contiguous())
 
 
 @node(version=1, title="VAE decode video", tags=("VAE Decode", "VAEDecode", "CreateVideo", "text to video"))
@@ -94,10 +128,10 @@ def decode_video(
         return Video(frames, fps or codec.fps)
 
 
-@node(version=1, tags=("VAE Encode", "VAEEncode", "img2img", "image to image"))
+@node(version=1, title="VAE encode", tags=("VAE Encode", "VAEEncode", "img2img", "image to image"))
 def encode(
     vae: ModelRef[VAE],
-    image: Annotated[Image, "The images. Transparent parts become white."],
+    image: Annotated[Image, "The images. Transparent parts become white, unless the VAE knows opacity."],
     *,
     fit: _Fit = "pad",
     sampled: Annotated[
@@ -119,7 +153,8 @@ def encode(
 
     _require_family(vae)
     with leased_codec(ctx, vae, (image.pixels.shape[1], image.pixels.shape[2])) as codec:
-        pixels, size = _fitted(flattened(image.pixels, 1.0), codec.downsampling, fit)
+        seen = image.pixels if _knows_opacity(codec) else flattened(image.pixels, 1.0)
+        pixels, size = _fitted(seen, codec.downsampling, fit)
         sources = generators(seed, len(pixels)) if sampled else None
         return Latent(codec.encode(pixels, sources, tile), vae.family, codec.downsampling, size=size)
 
@@ -162,6 +197,11 @@ def encode_inpaint(
             hole=cell_picks(coverage.movedim(-1, 1), samples.shape[-2:]),
             size=size,
         )
+
+
+def _knows_opacity(codec: VAEModel) -> bool:
+    # No part of the protocol: what lacks it would be no VAE to `isinstance`.
+    return getattr(codec, "opacity", False)
 
 
 def _require_same_space(vae: ModelRef[VAE], latent: Latent, ctx: Context) -> None:

@@ -107,6 +107,23 @@ def save_model(
     )
 
 
+@node(version=1, title="Save pixel model", output=True, cache=False, tags=("DDPMPipeline", "export"))
+def save_pixel_model(
+    weights: Annotated[Weights, "A denoiser of pixels that was trained."],
+    *,
+    name: _Name = "trained/ddpm",
+    precision: _Precision = "float16",
+    ctx: Context,
+) -> Annotated[str, "Its name, for pipeline.run."]:
+    """Write a model that draws without prompts below the model folder, as diffusers' DDPMPipeline."""
+    from ._training.folders import check_kind, write_pixel_pipeline
+
+    check_kind(weights, "UNet2DModel")
+    with ctx.models.create(name) as folder:
+        write_pixel_pipeline(folder, weights, precision)
+    return name
+
+
 @node(version=1, title="Save LoRA", output=True, cache=False, tags=("SaveLoRA", "LoraSave", "export"))
 def save_lora(
     weights: Annotated[Weights, "A LoRA that was trained."],

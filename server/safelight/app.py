@@ -44,6 +44,7 @@ from safelight.sdk.widgets import ModelPick
 
 if TYPE_CHECKING:  # read where it is needed: it knows the files of other programs
     from safelight.interop.reading import Reading
+    from safelight.protocol.imports import Kind
 
 log = logging.getLogger(__name__)
 
@@ -160,26 +161,34 @@ class Studio:
         """The document of `reading`."""
         return self.reading(what).document
 
-    def reading(self, what: str | Path) -> Reading:
+    def reading(self, what: str | Path, kind: Kind | None = None) -> Reading:
         """A workflow by file, by image, video or other file that carries one, or by the name of a shipped one; and what
-        became of it, where another program made it.
+        became of it, where another program made it. `kind` asks for one of several, as `kinds` tells them.
 
         Raises:
             ProblemError: it is not there, carries no workflow, or is not one.
         """
+        from safelight.interop.reading import read
+
+        return read(self._bytes(what), self.media, str(what), self.models.library.of_hash, kind)
+
+    def kinds(self, what: str | Path) -> list[Kind]:
+        """What a file, or a shipped workflow, can be opened as; the first is what `reading` takes."""
+        from safelight.interop.reading import offers
+
+        return [offer.kind for offer in offers(self._bytes(what), self.media)]
+
+    def _bytes(self, what: str | Path) -> bytes:
         path = Path(what)
         names = shipped_names()
         if not is_file(path) and str(what) in names:
             path = names[str(what)]
-        from safelight.interop.reading import read
-
         try:
-            data = path.read_bytes()
+            return path.read_bytes()
         except IsADirectoryError:
             raise _no_workflow(what, "a folder, not a workflow", names) from None
         except (OSError, ValueError):
             raise _no_workflow(what, "neither a file nor the name of a shipped workflow", names) from None
-        return read(data, self.media, str(what), self.models.library.of_hash)
 
     def check(self, document: Document, targets: Sequence[str] | None = None) -> Checked:
         """Every problem of a document, those of missing files and models included."""

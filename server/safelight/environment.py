@@ -22,6 +22,8 @@ class Environment:
         device: `SAFELIGHT_DEVICE`; empty: measured.
         precision: `SAFELIGHT_PRECISION`; empty: measured.
         attention: `SAFELIGHT_ATTENTION`, which implementation of attention computes; empty: torch chooses.
+        compiles: `SAFELIGHT_COMPILE`, whether the blocks of transformers are compiled.
+        compiler: `CXX`, the C++ compiler that torch takes; empty: the platform's.
         memory: `SAFELIGHT_MEMORY`, how models are held where their recipe leaves it open; empty: auto.
         device_memory: `SAFELIGHT_DEVICE_MEMORY`, gigabytes that models may take on the device; empty: all of it.
         allow_pickle: `SAFELIGHT_ALLOW_PICKLE`, whether weights that are pickles are read.
@@ -40,6 +42,8 @@ class Environment:
     device: str = ""
     precision: str = ""
     attention: str = ""
+    compiles: bool = False
+    compiler: str = ""
     memory: str = ""
     device_memory: str = ""
     allow_pickle: bool = False
@@ -65,6 +69,8 @@ class Environment:
             device=_wish(given.get("SAFELIGHT_DEVICE", "")),
             precision=_wish(given.get("SAFELIGHT_PRECISION", "")),
             attention=_wish(given.get("SAFELIGHT_ATTENTION", "")),
+            compiles=given.get("SAFELIGHT_COMPILE", "").lower() in _YES,
+            compiler=given.get("CXX", ""),
             memory=_wish(given.get("SAFELIGHT_MEMORY", "")),
             device_memory=given.get("SAFELIGHT_DEVICE_MEMORY", "").strip(),
             allow_pickle=given.get("SAFELIGHT_ALLOW_PICKLE", "").lower() in _YES,

@@ -9,6 +9,7 @@ images[0].save("apple.png")
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,12 +109,17 @@ class Workflow:
 def load(what: str | os.PathLike[str], studio: Studio | None = None) -> Workflow:
     """A workflow by file, by image that carries one, or by the name of a shipped one.
 
+    What is not as it was in a file of another program is told as warnings.
+
     Args:
         what: what `safelight run` takes.
         studio: the open studio to use; by default one on the user's data folder, with the current folder for inputs.
     """
     opened = studio or Studio.open(inputs=[Path.cwd()])
-    return Workflow(opened.read(Path(what) if isinstance(what, os.PathLike) else what), opened)
+    document, told = opened.reading(Path(what) if isinstance(what, os.PathLike) else what)
+    for remark in told.remarks if told is not None else ():
+        warnings.warn(str(remark), stacklevel=2)
+    return Workflow(document, opened)
 
 
 def _result(outcome: Outcome, media: MediaRegistry) -> Result:

@@ -206,3 +206,23 @@ def test_lists_that_turns_give_stay_apart(tmp_path: Path, capsys: pytest.Capture
     outputs = json.loads(capsys.readouterr().out)["outputs"]
     assert outputs["pairs"] == [{"value": [5, 6]}, {"value": [5, 6]}]
     assert outputs["numbers"] == [{"value": 1}, {"value": 2}]
+
+
+@pytest.mark.parametrize("command", ["check", "plan", "run"])
+def test_what_is_not_as_it_was_elsewhere_is_told_by_every_command(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "ImageScale", "inputs": {"image": ["1", 0], "upscale_method": "odd", "width": 32}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}},
+    }
+    path = tmp_path / "theirs.json"
+    path.write_text(json.dumps(nodes), encoding="utf-8")
+    assert main([command, str(path)]) == 0
+    shown = capsys.readouterr()
+    assert "warning: " in shown.err and "upscale_method" in shown.err, shown.err
+    assert command != "check" or "1 warning" in shown.out
+    assert main([command, str(path), "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["problems"]
+    assert (told["code"], told["level"], told["node"]) == ("imported_otherwise", "warning", "image_scale_2")

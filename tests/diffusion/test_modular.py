@@ -113,6 +113,20 @@ def test_blocks_of_other_pipelines_stay_as_they_are() -> None:
     assert torch.equal(plain(tiny), before)
 
 
+def test_a_run_says_nothing_by_itself(tiny: Set, caplog: pytest.LogCaptureFixture) -> None:
+    """Beyond what this test's own guider says when it is made."""
+    library = logging.getLogger("diffusers")
+    library.addHandler(caplog.handler)
+    try:
+        with caplog.at_level(logging.WARNING, logger="diffusers"):
+            tiny.components()
+            before = len(caplog.records)
+            run(tiny, BenchContext())
+    finally:
+        library.removeHandler(caplog.handler)
+    assert len(caplog.records) == 2 * before
+
+
 def test_a_stop_is_not_reported_as_an_error_and_an_error_is(caplog: pytest.LogCaptureFixture) -> None:
     tiny = sd3()
     reporter = logging.getLogger(REPORTER)

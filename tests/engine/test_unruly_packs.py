@@ -47,7 +47,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "returns_bytes": ("bad_result", "bytes, not text"),
     "returns_nan": ("bad_result", "nan"),
     "returns_infinity": ("bad_result", "inf"),
-    "returns_huge_number": ("bad_result", "more than 63 bits"),
+    "returns_huge_number": ("bad_result", "more than 64 bits"),
     "returns_other_choice": ("bad_result", "'c', which is not one of its choices"),
     "returns_too_few": ("bad_result", "not its 2 outputs"),
     "returns_generator": ("bad_result", "generator, not a list"),

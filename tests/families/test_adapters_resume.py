@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import tiny_adapters
 import tiny_guides
 import tiny_models
 from families.flow_kits import ROWS, flow_kit
@@ -39,12 +41,12 @@ def controlled(changes: Changes, net: str, name: str, **more: Any) -> None:
     changes.link("sample.negative", f"{name}.negative")
 
 
-def shown(changes: Changes, adapter: str, links: dict[str, str], **more: Any) -> None:
+def shown(changes: Changes, adapter: str, links: dict[str, str], name: str = "shown", **more: Any) -> None:
     positive = next(link["from"] for link in changes.document["links"] if link["to"] == "sample.positive")
-    changes.node("adapter", "models.load_ip_adapter", {}, adapter=adapter)
-    given = {"adapter": "adapter.adapter", "encoder": "adapter.encoder", "image": "picture.image", **links}
-    changes.node("shown", "ip_adapter.apply", {"positive": positive, **given}, **more)
-    changes.link("sample.positive", "shown.conditioning")
+    changes.node(f"{name}_adapter", "models.load_ip_adapter", {}, adapter=adapter)
+    given = {"adapter": f"{name}_adapter.adapter", "encoder": f"{name}_adapter.encoder", "image": "picture.image"}
+    changes.node(name, "ip_adapter.apply", {"positive": positive, **given, **links}, **more)
+    changes.link("sample.positive", f"{name}.conditioning")
 
 
 WAYS: dict[str, tuple[str, ...]] = {
@@ -55,6 +57,13 @@ WAYS: dict[str, tuple[str, ...]] = {
     ),
     "others": ("ControlNet, guess mode", "Control-LoRA", "T2I-Adapter", "ControlNet and T2I-Adapter"),
 }
+FACES: dict[str, tuple[str, dict[str, Any]]] = {
+    "IP-Adapter Plus": ("plus", {}),
+    "IP-Adapter FaceID": ("face", {}),
+    "IP-Adapter FaceID Plus, version 1": ("face_plus", {"plus_version": "1"}),
+    "IP-Adapter FaceID Plus, version 2": ("face_plus", {"plus_version": "2"}),
+}
+"""By technique, the file of the adapter and what is said of it."""
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -80,6 +89,8 @@ def test_in_our_loop(family: Any, way: str, tmp_path: Path, monkeypatch: pytest.
         unet = library.UNet2DConditionModel.from_pretrained(models / "mine" / "unet")
         tiny_guides.control_lora(unet, models / "control_lora.safetensors")
         tiny_guides.written(tiny_guides.t2i_adapter(family), models / "t2i.safetensors", "diffusers")
+        if family == "sdxl":
+            tiny_guides.union().save_pretrained(models / "union")
 
     if way == "parts":
         changes.lora()
@@ -95,13 +106,56 @@ def test_in_our_loop(family: Any, way: str, tmp_path: Path, monkeypatch: pytest.
         controlled(changes, "net", "first", guess=True)
         controlled(changes, "control_lora.safetensors", "then")
         controlled(changes, "t2i.safetensors", "last", strength=0.8)
+        if family == "sdxl":
+            controlled(changes, "union", "kinds", strength=0.7, control_type="depth")
 
     def make(models: Path) -> None:
         FAMILIES[family].tiny(models / "mine")
         (parts if way == "parts" else others)(models)
 
     assert goes_on(make, changes.document, "*.png", tmp_path, monkeypatch) == 2
-    proof.resumed(family, *WAYS[way])
+    proof.resumed(family, *WAYS[way], *(["ControlNet union"] if (family, way) == ("sdxl", "others") else []))
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+def test_adapters_for_faces(family: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+    """A Plus, a FaceID and a FaceID Plus of both versions, one behind the other."""
+    changes = Changes()
+    changes.picture()
+    changes.node("known", "reading.load_vectors", {}, file="faces.json")
+    for number, (file, more) in enumerate(FACES.values()):
+        links = {"faces": "known.vectors"} if "face" in file else {}
+        shown(changes, f"adapter/{file}.safetensors", links, f"shown_{number}", scale=0.5, **more)
+    # A plain FaceID looks at numbers alone.
+    changes.unlink("shown_1.encoder", "shown_1.image")
+
+    def make(models: Path) -> None:
+        FAMILIES[family].tiny(models / "mine")
+        whole = tiny_models.tiny_ip_adapter(models / "adapter", family) / "ip_adapter.safetensors"
+        tiny_adapters.written(whole, models / "mine" / "unet")
+        (models.parent / "input").mkdir()
+        faces = tiny_adapters.Drawing(4)(2, tiny_adapters.FACE)
+        (models.parent / "input" / "faces.json").write_text(json.dumps(faces.tolist()))
+
+    assert goes_on(make, changes.document, "*.png", tmp_path, monkeypatch) == 2
+    proof.resumed(family, *FACES)
+
+
+def test_redux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+    from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
+
+    changes = Changes()
+    changes.picture()
+    shown(changes, "redux/image_embedder", {}, scale=1.0)
+
+    def make(models: Path) -> None:
+        width = flow_kit("flux", models.parent).pipeline.transformer.config.joint_attention_dim
+        torch.manual_seed(9)
+        ReduxImageEncoder(32, width).save_pretrained(models / "redux" / "image_embedder")
+        siglip(models / "redux" / "image_encoder")
+
+    assert goes_on(make, changes.document, "*.png", tmp_path, monkeypatch) == 2
+    proof.resumed("flux", "Redux")
 
 
 @pytest.mark.parametrize("name", NETS)

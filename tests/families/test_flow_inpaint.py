@@ -11,7 +11,7 @@ import torch
 from families.flow_kits import ROWS, SEED, FlowKit, flow_kit
 from node_bench import BenchContext, codes, distance
 from proofs import Proof
-from safelight.diffusion.noise import generators
+from safelight.diffusion.noise import draw, generators
 from safelight.sdk import Cancelled, Image, Mask, ProblemError
 from safelight_nodes import latent, vae
 
@@ -110,6 +110,30 @@ def test_flux_fill_needs_an_image_and_paints_whole_ones(fill: FlowKit) -> None:
     assert codes(caught) == [("inpainting_latent_needed", "latent")]
     made = fill.sampled(start=fill.empty(2, for_inpainting=True, height=56, width=72))
     assert made.samples.isfinite().all() and made.samples.shape == (2, 16, 7, 9)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_differential_diffusion_around_the_classic_pipeline(kit: FlowKit, batch: int, proof: Proof) -> None:
+    """The pipeline of text to image, with the paper's rule behind each step (Levin & Fried, 2023, algorithm 1)."""
+    if not kit.row.inpaint_pipeline:
+        return
+    steps = 4
+    soft = Mask(torch.linspace(0, 1, SIDE).expand(1, SIDE, SIDE).contiguous())
+    begun = vae.encode(kit.loaded().vae, Image(pixels(batch)), ctx=kit.ctx)
+    start = latent.set_mask(begun, soft, greys="differential")
+    assert start.mask is not None
+    strengths = kit.pack(start.mask.expand_as(begun.samples).contiguous())
+    image, noise = kit.pack(begun.samples), kit.pack(draw(generators(SEED, batch), begun.samples.shape[1:]))
+
+    def behind(pipeline: Any, step: int, _: Any, given: dict[str, Any]) -> dict[str, Any]:
+        left = 1 - (step + 1) / steps
+        sigma = pipeline.scheduler.sigmas[step + 1]
+        kept = sigma * noise + (1 - sigma) * image
+        return {"latents": torch.where((strengths > 0) & (strengths >= left), given["latents"], kept)}
+
+    theirs = kit.theirs(batch, callback_on_step_end=behind)
+    made = kit.decoded(kit.sampled(start=start, steps=steps))
+    proof.close(kit.family, "differential diffusion", distance(made, theirs), batch)
 
 
 def test_greys_are_strengths_of_their_own(kit: FlowKit, monkeypatch: pytest.MonkeyPatch) -> None:

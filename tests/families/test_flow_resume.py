@@ -32,17 +32,20 @@ def test_killed_after_a_step_it_goes_on_and_ends_in_the_same_bits(
 
 @pytest.mark.in_turn
 @killable
-@pytest.mark.parametrize("name", ["qwen_image", "fill", "klein_base"])
+@pytest.mark.parametrize("name", ["qwen_image", "fill", "klein_base", "flux", "sd3", "z_image"])
 def test_painting_inside_a_mask_goes_on(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof
 ) -> None:
     assert goes_on(lambda models: written(name, models), painting(), "*.png", tmp_path, monkeypatch) == 2
-    proof.resumed("flux" if name == "fill" else ROWS[name].family, "inpaint")
+    fill = name == "fill"
+    proof.resumed("flux" if fill else ROWS[name].family, "inpaint (Fill)" if fill else "inpaint")
 
 
 @pytest.mark.in_turn
 @killable
-@pytest.mark.parametrize("name", ["kontext", "klein_base"])
-def test_looking_at_an_image_goes_on(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
-    assert goes_on(lambda models: written(name, models), looking(), "*.png", tmp_path, monkeypatch) == 2
-    proof.resumed(ROWS[name].family, "edit")
+@pytest.mark.parametrize(("name", "images"), [("kontext", 1), ("klein_base", 2)])
+def test_looking_at_images_goes_on(
+    name: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof
+) -> None:
+    assert goes_on(lambda models: written(name, models), looking(images), "*.png", tmp_path, monkeypatch) == 2
+    proof.resumed(ROWS[name].family, "edit", *(["edit, two images"] if images > 1 else []))

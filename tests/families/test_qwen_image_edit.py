@@ -71,7 +71,10 @@ def theirs(kit: FlowKit, monkeypatch: pytest.MonkeyPatch, *seeds: int, batch: in
 
     monkeypatch.setattr(kit.pipeline.text_encoder, "forward", in_two_dimensions)
     encode = kit.pipeline.vae.encode
-    mean = lambda image: SimpleNamespace(latents=encode(image).latent_dist.mean)  # noqa: E731
+
+    def mean(image: torch.Tensor) -> SimpleNamespace:
+        return SimpleNamespace(latents=encode(image).latent_dist.mean)
+
     monkeypatch.setattr(kit.pipeline.vae, "encode", mean)
     # It puts the images before each prompt of a batch, and reads them once: so one prompt, several times.
     given = {
@@ -133,7 +136,9 @@ def test_a_plain_one_neither_reads_nor_sees_images(tmp_path: Path) -> None:
 
 @pytest.mark.in_turn
 @killable
-def test_killed_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_it_goes_on(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+    """Edit Plus with two images."""
     monkeypatch.undo()  # the process that is killed knows nothing of it
     document = workflow()
     document["nodes"] |= {
@@ -160,8 +165,19 @@ def test_killed_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proo
     document["nodes"].pop("said", None)
     document["links"] = [link for link in document["links"] if not link["to"].startswith("said.")]
 
+    if kind == "plus":
+        document["nodes"]["further"] = {"type": "guide.edit"}
+        told = {
+            "read.second": "seen.image",
+            "further.positive": "edit.conditioning",
+            "further.latent": "again.latent",
+            "sample.positive": "further.conditioning",
+        }
+        document["links"] = [link for link in document["links"] if link["to"] != "sample.positive"]
+        document["links"] += [{"from": source, "to": to} for to, source in told.items()]
+
     def make(models: Path) -> None:
-        flow_kit("qwen_image", models.parent, made=KINDS["edit"])
+        flow_kit("qwen_image", models.parent, made=KINDS[kind])
 
     assert goes_on(make, document, "*.png", tmp_path, monkeypatch) == 2
-    proof.resumed("qwen_image", "edit (QwenImageEditPipeline)")
+    proof.resumed("qwen_image", f"edit ({KINDS[kind]})", *(["edit, two images"] if kind == "plus" else []))

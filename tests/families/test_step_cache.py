@@ -16,6 +16,7 @@ from families.test_ltx import LtxKit
 from families.test_wan import WanKit
 from node_bench import BenchContext, codes, distance
 from safelight.families import load_families
+from safelight.families._modular.step_cache import FIRST_STEPS
 from safelight.sdk import Cancelled, ProblemError
 from safelight_nodes import models
 
@@ -43,22 +44,28 @@ def blocks(kit: Any) -> list[Any]:
         return [block for name in names for block in getattr(transformer, name, ())]
 
 
+def counted(
+    kit: Any, counts: Counter[int], ctx: BenchContext | None = None, steps: int = 0, **given: Any
+) -> torch.Tensor:
+    """The samples with a cache so set, with the calls of each block's own layers in `counts`."""
+    counts.clear()
+    model = models.set_cache(kit.loaded().model, **given, ctx=kit.ctx)
+    watched = []
+    for place, block in enumerate(blocks(kit)):
+        layer = next(part for part in block.modules() if isinstance(part, torch.nn.Linear))
+        watched.append(layer.register_forward_hook(lambda *_, place=place: counts.update([place])))
+    try:
+        return kit.sampled(ctx=ctx or kit.ctx, model=model, **({"steps": steps} if steps else {})).samples
+    finally:
+        for one in watched:
+            one.remove()
+
+
 def test_steps_that_change_little_run_the_first_block_alone(kit: Any) -> None:
     counts: Counter[int] = Counter()
 
     def sampled(threshold: float, ctx: BenchContext | None = None) -> torch.Tensor:
-        """The samples, with the calls of each block's own layers in `counts`."""
-        counts.clear()
-        model = models.set_cache(kit.loaded().model, threshold=threshold, ctx=kit.ctx)
-        watched = []
-        for place, block in enumerate(blocks(kit)):
-            layer = next(part for part in block.modules() if isinstance(part, torch.nn.Linear))
-            watched.append(layer.register_forward_hook(lambda *_, place=place: counts.update([place])))
-        try:
-            return kit.sampled(ctx=ctx or kit.ctx, model=model).samples
-        finally:
-            for one in watched:
-                one.remove()
+        return counted(kit, counts, ctx, threshold=threshold)
 
     plain = sampled(0.0)
     calls, there = dict(counts), len(blocks(kit))
@@ -78,6 +85,40 @@ def test_steps_that_change_little_run_the_first_block_alone(kit: Any) -> None:
     assert all("forward" not in vars(block) for block in blocks(kit))
 
 
+def test_steps_between_are_forecast_and_run_no_block(kit: Any) -> None:
+    counts: Counter[int] = Counter()
+    steps = 12
+    sampled = partial(counted, kit, counts, steps=steps, method="forecast")
+    plain = sampled(interval=1)
+    prompts = 2 if getattr(kit, "guided", True) else 1
+    # Of two transformers the blocks of the first are counted, which makes the first steps.
+    calls, own = dict(counts), counts[0] // prompts
+    computed = FIRST_STEPS + len(range(FIRST_STEPS + 1, own, 4))
+    assert set(calls.values()) == {own * prompts} and computed < own
+    some = sampled(interval=4)
+    assert set(counts.values()) == {computed * prompts}
+    assert some.isfinite().all()
+    assert torch.equal(sampled(interval=4), some), "nothing of a run is left for the next"
+    # What is forecast is nearer to what would have been computed than what was computed last.
+    near, held = distance(some, plain), distance(standing_still(sampled), plain)
+    assert 0 < near < held
+    kept = BenchContext(kit.ctx.models, keep_at=2)
+    assert torch.equal(sampled(ctx=kept, interval=4), some) and kept.kept == []
+    assert torch.equal(sampled(interval=1), plain) and dict(counts) == calls
+    assert all("forward" not in vars(block) for block in blocks(kit))
+
+
+def standing_still(sampled: Any) -> torch.Tensor:
+    """With what was computed last in the place of a forecast: an expansion of order 0."""
+    import diffusers as library
+
+    diffusers: Any = library
+    made = diffusers.TaylorSeerCacheConfig
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diffusers, "TaylorSeerCacheConfig", lambda **given: made(**{**given, "max_order": 0}))
+        return sampled(interval=4)
+
+
 @pytest.mark.parametrize("name", [name for name in ROWS if not FAMILIES[ROWS[name].family].caches_steps])
 def test_other_families_refuse(name: str, tmp_path: Path) -> None:
     kit = flow_kit(name, tmp_path)
@@ -85,8 +126,12 @@ def test_other_families_refuse(name: str, tmp_path: Path) -> None:
         models.set_cache(kit.loaded().model, threshold=0.1, ctx=kit.ctx)
     assert codes(caught) == [("feature_not_in_family", "model")]
     with pytest.raises(ProblemError) as caught:
-        kit.sampled(model=replace(kit.loaded().model, step_cache=0.1))
+        models.set_cache(kit.loaded().model, method="forecast", ctx=kit.ctx)
     assert codes(caught) == [("feature_not_in_family", "model")]
+    for asked in ({"step_cache": 0.1}, {"step_forecast": 4}):
+        with pytest.raises(ProblemError) as caught:
+            kit.sampled(model=replace(kit.loaded().model, **asked))
+        assert codes(caught) == [("feature_not_in_family", "model")]
 
 
 def test_a_step_that_is_made_again_for_want_of_memory_is_made_whole(tmp_path: Path) -> None:

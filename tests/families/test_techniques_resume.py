@@ -43,6 +43,10 @@ class Changes:
         links = self.document["links"]
         links[:] = [link for link in links if link["to"] != to] + [{"from": source, "to": to}]
 
+    def unlink(self, *ports: str) -> None:
+        links = self.document["links"]
+        links[:] = [link for link in links if link["to"] not in ports]
+
     def lora(self) -> None:
         self.node("lora", "models.apply_lora_to_model", {"model": "load.model"}, lora="style.safetensors", weight=0.8)
         self.link("sample.model", "lora.model")
@@ -54,7 +58,7 @@ class Changes:
         self.techniques.append(f"guider {kind}")
 
     def picture(self) -> None:
-        self.node("blank", "latent.empty", {"vae": "load.vae"}, batch=2)
+        self.node("blank", "latent.empty", {"vae": "load.vae"}, batch=2, width=64, height=64)
         self.node("picture", "vae.decode", {"vae": "load.vae", "latent": "blank.latent"})
 
     def image(self) -> None:
@@ -96,7 +100,7 @@ def lora_of(denoiser: Path, ends: tuple[str, ...], file: Path, family: str) -> N
     """Of rank 2, by the names that diffusers writes, which many families have: so it says what it is for."""
     source, found = torch.Generator().manual_seed(4), {}
     with safe_open(denoiser, "pt") as weights:  # pyright: ignore[reportUnknownVariableType]
-        for name in weights.keys():  # noqa: SIM118
+        for name in weights.keys():  # noqa: SIM118  no dictionary: it has only keys()
             layer = name.removesuffix(".weight")
             if layer.endswith(ends):
                 out, into = weights.get_slice(name).get_shape()
@@ -133,13 +137,9 @@ def test_in_our_loop(
     proof.resumed(family, *techniques)
 
 
-SMALL = {"anima"}
-"""Families whose miniatures have positions for smaller images than these alone."""
-
-
 @pytest.mark.in_turn
 @killable
-@pytest.mark.parametrize("family", sorted(set(FLOWS) & set(ENDS) - SMALL))
+@pytest.mark.parametrize("family", sorted(set(FLOWS) & set(ENDS)))
 def test_in_blocks(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
     changes = Changes()
 
@@ -159,6 +159,24 @@ def test_in_blocks(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.in_turn
 @killable
+@pytest.mark.parametrize("family", ["sd1", "sdxl", "sd3", "flux", "z_image", "qwen_image"])
+def test_differential_diffusion(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+    changes = Changes()
+    changes.image()
+    changes.node("area", "image.to_mask", {"image": "picture.image"})
+    greys = {"latent": "seen.latent", "mask": "area.mask"}
+    changes.node("greys", "latent.set_mask", greys, greys="differential")
+    changes.link("sample.latent", "greys.latent")
+
+    def make(models: Path) -> None:
+        load_families()[family].tiny(models / "mine")
+
+    assert goes_on(make, changes.document, "*.png", tmp_path, monkeypatch) == 2
+    proof.resumed(family, "differential diffusion")
+
+
+@pytest.mark.in_turn
+@killable
 def test_skipped_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
     changes = Changes()
     changes.guider("slg", slg_layers="0", slg_end=1.0)
@@ -168,3 +186,33 @@ def test_skipped_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: 
 
     assert goes_on(make, changes.document, "*.png", tmp_path, monkeypatch) == 2
     proof.resumed("sd3", *changes.techniques)
+
+
+@pytest.mark.in_turn
+@killable
+@pytest.mark.parametrize("zero_snr", [False, True])
+def test_velocity(zero_snr: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+    changes = Changes()
+    changes.node("predicts", "models.set_prediction", {"model": "load.model"}, zero_snr=zero_snr)
+    changes.link("sample.model", "predicts.model")
+    changes.document["nodes"]["sample"]["values"]["guidance_rescale"] = 0.7
+
+    def make(models: Path) -> None:
+        load_families()["sdxl"].tiny(models / "mine")
+
+    assert goes_on(make, changes.document, "*.png", tmp_path, monkeypatch) == 2
+    proof.resumed("sdxl", "velocity, zero SNR" if zero_snr else "velocity")
+
+
+@pytest.mark.in_turn
+@killable
+def test_the_refiner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+    changes = Changes()
+    changes.image()
+    changes.guider("pag")
+
+    def make(models: Path) -> None:
+        load_families()["sdxl_refiner"].tiny(models / "mine")
+
+    assert goes_on(make, changes.document, "*.png", tmp_path, monkeypatch) == 2
+    proof.resumed("sdxl_refiner", *changes.techniques)

@@ -337,8 +337,8 @@ def clip() -> dict[str, Any]:
     return found
 
 
-def led_clip() -> dict[str, Any]:
-    """A clip that begins with an image, by a model of two transformers."""
+def led_clip(both: bool = False, encoder: bool = False) -> dict[str, Any]:
+    """A clip that begins with an image, or has one at both ends, which an image encoder sees as well."""
     found = clip()
     nodes, links = found["nodes"], found["links"]
     nodes["blank"] = {"type": "vae.decode_video"}
@@ -354,26 +354,34 @@ def led_clip() -> dict[str, Any]:
         {"from": "frame.image", "to": "led.first"},
         {"from": "led.conditioning", "to": "sample.positive"},
     ]
+    if both:
+        found["links"].append({"from": "frame.image", "to": "led.last"})
+    if encoder:
+        nodes["sees"] = {"type": "models.load_image_encoder", "values": {"encoder": "mine"}}
+        found["links"].append({"from": "sees.model", "to": "led.encoder"})
     return found
 
 
-RESUMED: dict[str, tuple[str, dict[str, Any]]] = {
-    "text": ("wan", {}),
-    "image, two transformers": ("wan", {"led": True, "two": True}),
-    "image, 5B": ("wan_5b", {"led": True, "tokenwise": True}),
+RESUMED: dict[tuple[str, str], dict[str, Any]] = {
+    ("wan", "text to video"): {},
+    ("wan", "two transformers"): {"two": True},
+    **{("wan", f"image to video ({name})"): {"led": True, **more} for name, more in LED.items()},
+    ("wan_5b", "text to video"): {"tokenwise": True},
+    ("wan_5b", "image to video"): {"tokenwise": True, "led": True},
 }
+"""What a miniature is to be, by family and technique."""
 
 
 @pytest.mark.in_turn
 @killable
-@pytest.mark.parametrize("name", RESUMED)
+@pytest.mark.parametrize(("family", "technique"), RESUMED)
 def test_killed_after_a_step_it_goes_on_and_ends_in_the_same_bits(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof
+    family: str, technique: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof
 ) -> None:
-    family, more = RESUMED[name]
+    more = RESUMED[family, technique]
     made: Any = load_families()[family]
-    document = led_clip() if more else clip()
+    document = led_clip("both ends" in technique, "encoder" in more) if "led" in more else clip()
     assert (
         goes_on(lambda models: write(made, models / "mine", 1, **more), document, "clip*", tmp_path, monkeypatch) == 1
     )
-    proof.resumed(family, "image to video" if more else "text to video")
+    proof.resumed(family, technique)

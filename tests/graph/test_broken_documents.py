@@ -107,6 +107,7 @@ BROKEN: dict[str, tuple[Any, str, str, str]] = {
     "below a minimum": (doc({"a": n("size", width=0)}), "out_of_range", "0", "8"),
     "not a multiple": (doc({"a": n("size", width=100)}), "out_of_range", "not a multiple of 8", "96"),
     "negative seed": (doc({"a": n("shout", seed=-1)}), "out_of_range", "-1 is no seed", "0 or more"),
+    "seed too large": (doc({"a": n("shout", seed=2**64)}), "out_of_range", "no seed", "18446744073709551615"),
     "number too large": (doc({"a": n("number", value=2**63)}), "out_of_range", "too large", "9223372036854775807"),
     "text too long": (doc({"a": n("words", text="x" * 51)}), "bad_value", "51 characters", "50"),
     "NUL": (doc({"a": n("words", text="a\0b")}), "bad_value", "NUL", "Remove"),

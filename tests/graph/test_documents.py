@@ -190,3 +190,19 @@ def test_a_migration_that_fails_names_the_node_and_its_pack(change: Any, monkeyp
     with pytest.raises(ProblemError) as caught:
         migrate(Document(subgraphs=old.subgraphs), kinds)
     assert caught.value.problems[0].node == "s/x"
+
+
+def test_how_links_and_ports_are_drawn_is_kept() -> None:
+    """Names in place of wires, reroute points, and the places of a subgraph's border."""
+    entry = {"name": "text", "to": "encode.text", "bend": [[1, 2]], "flag": "the prompt"}
+    inside = {
+        "nodes": {"encode": {"type": "text.encode"}},
+        "links": [],
+        "inputs": [entry],
+        "outputs": [{"name": "conditioning", "from": "encode.conditioning", "flag": "out"}],
+        "ui": {"nodes": {"/inputs": {"x": -9, "y": 0}, "/outputs": {"x": 9, "y": 0}}},
+    }
+    link = {"from": "one.conditioning", "to": "sample.positive", "flag": "prompt", "bend": [[3, 4]]}
+    nodes = {"one": {"type": "subgraph:part"}, "sample": {"type": "sampling.sample"}}
+    data = {"format": "safelight/1", "nodes": nodes, "links": [link], "subgraphs": {"part": inside}}
+    assert json.loads(Document.loads(json.dumps(data)).dumps()) == data

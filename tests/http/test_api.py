@@ -10,6 +10,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
+from urllib.request import urlopen
 
 import pytest
 from PIL import Image
@@ -143,6 +144,18 @@ def test_plan_says_what_is_cached_before_a_run(server: Server) -> None:
     assert {node["status"] for node in after["nodes"].values()} == {"cached"}
     _, forced = server.call("POST", "/plan", body | {"force": ["n3"]})
     assert forced["nodes"]["n3"]["status"] == "run"
+
+
+def test_plan_names_the_files_that_are_cached(server: Server) -> None:
+    body = {"document": saving(), "inputs": {"value": 7002}}
+    _, before = server.call("POST", "/plan", body)
+    assert before["nodes"]["save"]["files"] == []
+    ended = server.wait(server.call("POST", "/runs", body)[1]["id"])
+    assert ended["status"] == "done", ended["problems"]
+    _, after = server.call("POST", "/plan", body)
+    (file,) = after["nodes"]["save"]["files"]
+    with urlopen(f"{server.url}/api/v1/blobs/{file['digest']}") as answer:
+        assert len(answer.read()) == file["size"] > 0
 
 
 # Runs
@@ -332,6 +345,18 @@ def test_the_workflow_in_a_image_is_given_back(server: Server) -> None:
     assert len(opened["document"]["nodes"]) == 3
     status, refused = server.call("POST", "/open", image())
     assert (status, code_of(refused)) == (422, "no_workflow_inside")
+
+
+def test_a_file_opens_as_what_it_holds(server: Server) -> None:
+    data = embed(image(), "image/png", json.dumps(chain(2)))
+    _, opened = server.call("POST", "/open", data)
+    assert (opened["kind"], opened["kinds"]) == ("safelight", ["safelight"])
+    settings = b"a cat\nNegative prompt: b\nSteps: 5, Sampler: Euler, Seed: 3"
+    _, opened = server.call("POST", "/open?kind=a1111", settings)
+    assert (opened["kind"], opened["document"]["nodes"]["prompt"]["values"]) == ("a1111", {"text": "a cat"})
+    status, refused = server.call("POST", "/open?kind=comfyui", settings)
+    assert (status, code_of(refused)) == (422, "kind_missing")
+    assert server.call("POST", "/open?kind=nothing", settings)[0] == 400
 
 
 # The rest

@@ -8,7 +8,6 @@ import os
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -24,24 +23,9 @@ from safelight.media.registry import built_in
 from safelight.places import shipped_workflows
 from safelight.protocol.facts import Facts, Parameter
 from safelight.sdk.pack import load_packs
-from serving import Server, saving, serving
+from serving import Server, found, saved, serving
 
 embed = built_in().embed
-
-
-def saved(server: Server, value: int) -> dict[str, Any]:
-    """A run that has saved a number, and its item in the gallery."""
-    _, run = server.call("POST", "/runs", {"document": saving(), "inputs": {"value": value}})
-    assert server.wait(run["id"])["status"] == "done"
-    _, page = server.call("GET", f"/gallery?run={run['id']}")
-    (item,) = page["items"]
-    return item
-
-
-def found(server: Server, query: str) -> list[str]:
-    status, page = server.call("GET", f"/gallery?{query}")
-    assert status == 200, page
-    return [item["name"] for item in page["items"]]
 
 
 def test_what_a_run_made_is_in_the_gallery_with_its_parameters(server: Server) -> None:

@@ -297,6 +297,18 @@ def test_one_who_sends_nothing_holds_nobody_up(server: Server) -> None:
             one.close()
 
 
+def test_one_who_goes_before_the_end_is_no_fault_of_the_server(tmp_path: Path) -> None:
+    with serving(tmp_path / "home", "--comfyui-api") as server:
+        host, port = urlsplit(server.url).netloc.split(":")
+        for address in ("/api/v1/runs", "/api/v1/files/input?name=a.png", "/prompt", "/upload/image"):
+            with socket.create_connection((host, int(port))) as one:
+                head = f"POST {address} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 100000\r\n"
+                one.sendall(f"{head}Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n".encode())
+        time.sleep(0.5)
+        assert ask(server, "GET", "/api/v1/queue", None, {})[0] == 200
+        assert "Traceback" not in server.log.read_text()
+
+
 def test_a_token_is_needed_beyond_this_machine(tmp_path: Path) -> None:
     with serving(tmp_path / "home", "--host", "0.0.0.0", "--token", "correct-horse") as server:
         assert server.said.strip().endswith("/?token=correct-horse") and "://127.0.0.1:" in server.said

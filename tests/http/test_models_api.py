@@ -97,6 +97,9 @@ def test_what_a_workflow_lacks_is_fetched_from_where_it_says(server: Server, awa
     (wanted,) = server.ask("POST", "/model-missing", {"document": document})["models"]
     assert (wanted["name"], wanted["kind"], wanted["ports"]) == ("new.safetensors", "lora", [f"{node}.{port}"])
     assert wanted["problem"]["code"] == "model_missing" and wanted["asks"] is False
+    faulty = document | {"links": [], "nodes": document["nodes"] | {"stray": {"type": "gone.node"}}}
+    assert not server.ask("POST", "/check", {"document": faulty})["ok"]
+    assert server.ask("POST", "/model-missing", {"document": faulty})["models"] == [wanted]
     away.manner = "slow"
     order = {name: wanted[name] for name in ("url", "folder", "sha256", "size")}
     begun = server.ask("POST", "/downloads", order)

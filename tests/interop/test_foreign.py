@@ -69,3 +69,11 @@ def test_what_only_looks_like_it_is_nothing(entries: dict[str, str]) -> None:
 
 def test_our_own_workflow_comes_first() -> None:
     assert carried(embed(png(workflow=GRAPH), "image/png", "{}"), built_in()) == "{}"
+
+
+def test_what_cannot_be_translated_is_not_sent_to_be_translated() -> None:
+    damaged = {"nodes": [{"type": "KSampler"}], "last_node_id": 5}
+    with pytest.raises(ProblemError) as caught:
+        read(json.dumps(damaged).encode(), built_in())
+    (problem,) = caught.value.problems
+    assert problem.code == "foreign_workflow" and "convert" not in problem.hint and "damaged" in problem.hint

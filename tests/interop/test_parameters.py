@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
+import torch
+from torch import Tensor
 
+from comfyui_sampling import Trained
+from safelight.diffusion.k_diffusion.levels import levels_of
+from safelight.diffusion.k_diffusion.schedules import sigmas_of
 from safelight.graph import Document
+from safelight.interop.parameters.a1111 import read_a1111
 from safelight.interop.reading import read
 from safelight.media.registry import built_in
 from safelight.sdk.problem import ProblemError
+from safelight_nodes.sampling import span
 from settings_images import commented, made, png, values
 
 PLAIN = (
     "a cat 🐱, (soft:1.2)\non two lines\nNegative prompt: dog, text\nSteps: 20, Sampler: DPM++ 2M Karras, "
-    "CFG scale: 7.5, Seed: 4294967295, Size: 512x768, Model hash: abc, Model: photo_v5"
+    "CFG scale: 7.5, Seed: 4294967295, Size: 512x768, Model hash: abc, Model: photo_v5, RNG: CPU"
 )
 HIRES = (
     "a <lora:detail:0.7> tower\nNegative prompt: fog\nSteps: 30, Sampler: Euler a, Schedule type: Automatic, "
@@ -28,14 +36,14 @@ HIRES = (
 def test_a_plain_record(form: str) -> None:
     data = {"PNG": lambda: png(parameters=PLAIN), "TXT": PLAIN.encode}.get(form, lambda: commented(form, PLAIN))()
     document, remarks = made(data)
-    assert not remarks
+    assert [one[:24] for one in remarks] == ["A1111 weighs words by an"]
     assert values(document, "prompt") == {"text": "a cat 🐱, (soft:1.2)\non two lines"}
     assert values(document, "negative") == {"text": "dog, text"}
     assert values(document, "latent") == {"width": 512, "height": 768}
     assert values(document, "model") == {"model": "checkpoints/photo_v5.safetensors"}
     assert values(document, "sample") == {
         **{"steps": 20, "guidance": 7.5, "seed": 4294967295},
-        **{"sampler": "dpmpp_2m", "scheduler": "karras"},
+        **{"sampler": "dpmpp_2m", "scheduler": "karras", "formulas": "k-diffusion"},
     }
 
 
@@ -52,14 +60,15 @@ def test_all_that_a_record_says() -> None:
     assert (values(document, "sample")["steps"], values(document, "again")["steps"]) == (30, 12)
     links = {(str(one.source), str(one.target)) for one in document.links}
     assert ("loras.prompt", "prompt.text") in links and ("mix.noise", "sample.noise") in links
-    assert len(remarks) == 1 and "ADetailer" in remarks[0]
+    assert len(remarks) == 2 and "ADetailer" in remarks[0] and "RNG: GPU" in remarks[1]
 
 
 def test_an_image_that_was_changed_asks_for_the_one_before() -> None:
     reading = read(png(parameters="a\nSteps: 5, Sampler: Euler, Seed: 1, Denoising strength: 0.6"), built_in())
     assert reading.document.nodes["image"].type == "image.load" and reading.report is not None
-    assert "another image" in reading.report.remarks[0].message
-    assert values(reading.document, "sample")["denoise"] == 0.6
+    assert "another image" in reading.report.remarks[1].message
+    sampler = values(reading.document, "sample")
+    assert sampler["steps"] == 4 and int(4 / sampler["denoise"]) == 5
 
 
 @pytest.mark.parametrize(
@@ -141,8 +150,72 @@ def test_what_is_none_is_not_taken_for_one(text: str) -> None:
 
 
 def test_a_seed_that_is_too_large_is_told() -> None:
-    document, remarks = made(png(parameters=f"a\nSteps: 3, Sampler: Euler, Seed: {2**64 - 1}"))
-    assert values(document, "sample")["seed"] == 2**63 - 1 and "noise is another" in remarks[0]
+    document, remarks = made(png(parameters=f"a\nSteps: 3, Sampler: Euler, Seed: {2**65 - 1}"))
+    assert values(document, "sample")["seed"] == 2**64 - 1 and "noise is another" in remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "schedule", "wanted"),
+    [
+        ("Euler", "Uniform", ("euler", "normal", "k-diffusion")),
+        ("Euler a", "", ("euler_ancestral", "normal", "k-diffusion")),
+        ("DPM++ 2M", "Automatic", ("dpmpp_2m", "karras", "k-diffusion")),
+        ("DPM++ 2M", "", ("dpmpp_2m", "normal", "k-diffusion")),
+        ("DPM++ 3M SDE", "Automatic", ("dpmpp_3m_sde", "exponential", "k-diffusion")),
+        ("DPM++ 2S a Karras", "", ("dpmpp_2s_ancestral", "karras", "k-diffusion")),
+        ("Heun", "SGM Uniform", ("heun", "sgm_uniform", "k-diffusion")),
+        ("Euler", "Align Your Steps", ("euler", "", "")),
+        ("DDIM", "Automatic", ("ddim", "", "")),
+        ("UniPC", "Automatic", ("unipc", "", "")),
+    ],
+)
+def test_samplers_mean_the_formulas_that_a1111_has(sampler: str, schedule: str, wanted: tuple[str, str, str]) -> None:
+    said = read_a1111(f"a\nSteps: 9, Sampler: {sampler}, Schedule type: {schedule}, Seed: 1")
+    assert (said.sampler, said.scheduler, said.formulas) == wanted
+
+
+@pytest.mark.parametrize(
+    ("told", "remark"),
+    [
+        ("Sampler: Euler, RNG: CPU", ""),
+        ("Sampler: Euler, RNG: NV", "RNG: NV"),
+        ("Sampler: Euler", "RNG: GPU"),
+        ("Sampler: Euler a, RNG: CPU", "between its steps"),
+        ("Sampler: Euler, Schedule type: Beta, RNG: CPU", "another formula"),
+        ("Sampler: DDIM, RNG: CPU", ""),
+    ],
+)
+def test_what_differs_still_is_told(told: str, remark: str) -> None:
+    said = read_a1111(f"a\nSteps: 9, {told}, Seed: 1")
+    assert [remark in one for one in said.remarks] == ([True] if remark else [])
+
+
+def _evenly(steps: int) -> Tensor:
+    """k-diffusion's own schedule, which A1111 calls Uniform: evenly over the timesteps, between logarithms."""
+    table = Trained()
+    return torch.stack([table.sigma(time) for time in torch.linspace(999, 0, steps)] + [torch.zeros(())])
+
+
+def _karras(steps: int) -> Tensor:
+    low, high = (float(Trained().sigmas[end]) ** (1 / 7) for end in (0, -1))
+    return torch.tensor([(high + place / (steps - 1) * (low - high)) ** 7 for place in range(steps)] + [0.0])
+
+
+@pytest.mark.parametrize(("schedule", "formula"), [("Uniform", _evenly), ("Karras", _karras)])
+@pytest.mark.parametrize("denoise", [None, 0.1, 0.4, 0.6, 0.75, 0.99])
+def test_the_levels_are_those_that_a1111_walks(
+    schedule: str, formula: Callable[[int], Tensor], denoise: float | None
+) -> None:
+    """An image is changed along the last int(denoise steps) + 1 of the steps."""
+    steps = 20
+    changed = f", Denoising strength: {denoise}" if denoise else ""
+    said = read_a1111(f"a\nSteps: {steps}, Sampler: Euler, Schedule type: {schedule}, Seed: 1{changed}")
+    theirs = formula(steps)[-(int(denoise * steps) + 2) :] if denoise else formula(steps)
+    first, total = span(said.steps, said.denoise, said.formulas)
+    trained = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000}
+    ours = sigmas_of(levels_of(trained), said.scheduler, total)[first:]
+    assert ours.shape == theirs.shape
+    torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=1e-5)
 
 
 def test_half_a_character_is_told() -> None:

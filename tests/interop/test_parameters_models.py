@@ -20,12 +20,15 @@ from safelight.sdk.problem import errors
 from settings_images import CATALOGUE, commented, made, png, values
 
 FACES = (
-    "a\nSteps: 5, Sampler: Euler, Seed: 1, Model: m, ADetailer model: face_yolov8n.pt, ADetailer confidence: 0.3, "
-    "ADetailer version: 24"
+    "a\nSteps: 5, Sampler: Euler, Seed: 1, Size: 512x640, Model: m, ADetailer model: face_yolov8n.pt, "
+    'ADetailer prompt: "a smile, [PROMPT] [SEP] b", ADetailer confidence: 0.3, ADetailer dilate erode: 4, '
+    "ADetailer mask blur: 6, ADetailer denoising strength: 0.5, ADetailer inpaint only masked: True, "
+    "ADetailer inpaint padding: 32, ADetailer use separate steps: True, ADetailer steps: 10, "
+    "ADetailer use separate CFG scale: True, ADetailer CFG scale: 3.5, ADetailer version: 24"
 )
 REFINED = (
     "a tower\nNegative prompt: fog\nSteps: 30, Sampler: Euler, Seed: 3, Size: 1024x1024, Model: xl, "
-    "Refiner: sd_xl_refiner_1.0 [7440042bbd], Refiner switch at: 0.75"
+    "Refiner: sd_xl_refiner_1.0 [7440042bbd], Refiner switch at: 0.75, RNG: CPU"
 )
 
 
@@ -67,7 +70,7 @@ def test_a_refiner_at_an_odd_place(share: str) -> None:
 
 
 UNIT = (
-    "a\nSteps: 5, Sampler: Euler, Seed: 1, Size: 64x64, Model: m, "
+    "a\nSteps: 5, Sampler: Euler, Seed: 1, RNG: CPU, Size: 64x64, Model: m, "
     'ControlNet 0: "Module: canny, Model: control_canny [d14c016b], Weight: 0.8, Resize Mode: Crop and Resize, '
     "Processor Res: 512, Threshold A: 50, Threshold B: 150, Guidance Start: 0.1, Guidance End: 0.9, "
     'Pixel Perfect: False, Control Mode: ControlNet is more important", '
@@ -124,13 +127,40 @@ def test_odd_controlnets_are_told(unit: str, told: str) -> None:
     assert not errors(check(Document.parse(chosen), CATALOGUE).problems)
 
 
-def test_adetailer_is_told_once_with_what_does_it_here() -> None:
-    _, remarks = made(png(parameters=FACES))
-    assert len(remarks) == 1 and "faces.find" in remarks[0] and "face_yolov8n" in remarks[0]
+def test_faces_are_painted_again_as_adetailer_said() -> None:
+    document, remarks = made(png(parameters=FACES))
+    assert len([one for one in remarks if "face_yolov8n" in one and "another network" in one]) == 1
+    assert document.nodes["faces"].type == "faces.find"
+    assert values(document, "cut") == {"feather": 6, "grow": 4, "width": 512, "height": 640}
+    assert values(document, "face_prompt") == {"text": "a smile, a"}
+    sampler = values(document, "face")
+    assert (sampler["steps"], sampler["guidance"], sampler["seed"]) == (6, 3.5, 1)
+    assert int(6 / sampler["denoise"]) == 10, "of 10 steps, int(0.5 * 10) + 1 are made there"
+    links = links_of(document)
+    assert {("face_prompt.conditioning", "face.positive"), ("negative.conditioning", "face.negative")} <= links
+    assert {
+        ("decode.image", "cut.image"),
+        ("cut.cutout", "stitch.cutout"),
+        ("stitch.image", "painted.if_true"),
+    } <= links
+    assert {
+        ("decode.image", "painted.if_false"),
+        ("faces.number", "any_face.a"),
+        ("painted.value", "save.image"),
+    } <= links
+    assert "denoise" not in values(document, "sample")
+
+
+def test_what_else_adetailer_found_is_told() -> None:
+    document, remarks = made(png(parameters=FACES.replace("face_yolov8n", "hand_yolov8n")))
+    assert "faces" not in document.nodes and any("hand_yolov8n" in one and "left out" in one for one in remarks)
+    _, remarks = made(png(parameters=f"{FACES}, ADetailer model 2nd: hand.pt, ADetailer sampler: Heun"))
+    assert any("model 2nd, sampler" in one for one in remarks)
 
 
 HASHED = (
-    "a <lora:detail:0.7> b <lora:other>\nSteps: 5, Sampler: Euler, Seed: 1, Model hash: 1111111111, Model: theirs, "
+    "a <lora:detail:0.7> b <lora:other>\nSteps: 5, Sampler: Euler, Seed: 1, RNG: CPU, "
+    "Model hash: 1111111111, Model: theirs, "
     'VAE hash: 2222222222, VAE: old.pt, Lora hashes: "detail: 333333333333, other: 444444444444", '
     'Refiner: fine [5555555555], Hashes: {"model": "1111111111", "lora:other": "6666666666"}, Version: 1'
 )

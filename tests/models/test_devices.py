@@ -115,6 +115,30 @@ def test_attention_is_one_that_runs_there(card: Card, tmp_path: Path, monkeypatc
 
 
 @each
+def test_compiling_where_there_is_something_to_compile_with(
+    card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Measured(device=card.device, precision="float32", vae="float32", hip=card.hip, memory=card.memory)
+    monkeypatch.setattr(hardware, "_measured", lambda *given: found)
+    plain, wish = numerics(tmp_path, Environment.read({})), Environment.read({"SAFELIGHT_COMPILE": "1"})
+    there: set[str] = set()
+    monkeypatch.setattr(hardware.shutil, "which", lambda name: name if "c++" in there else None)
+    monkeypatch.setattr(hardware.importlib.util, "find_spec", lambda name: name if name in there else None)
+    with pytest.raises(ProblemError) as caught:
+        numerics(tmp_path, wish)
+    (problem,) = caught.value.problems
+    assert problem.code == "bad_setting" and "SAFELIGHT_COMPILE" in problem.message
+    there |= {"c++", "triton"}
+    if card.device == "mps":
+        with pytest.raises(ProblemError):
+            numerics(tmp_path, wish)
+        return
+    told = numerics(tmp_path, wish)
+    # Rounding is another, and so is the key in the cache.
+    assert told.compiles and told.text == f"{plain.text} compiled" and not plain.compiles
+
+
+@each
 def test_weights_in_eight_bits_where_there_are_such_numbers(card: Card, make_store: Callable[..., ModelStore]) -> None:
     store = make_store(here=here(card, "float32"))
     recipe = ref(store, "Denoiser", "sd1", running=Running(storage="float8"))

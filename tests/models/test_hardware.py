@@ -94,11 +94,11 @@ def test_the_probe_runs_in_a_process_of_its_own_where_torch_is_not_loaded(tmp_pa
         f"n = numerics(Path({str(tmp_path)!r})); print(n.device, n.precision, 'torch' in sys.modules)"
     )
     env = {**os.environ, **CPU, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=env, check=False
-    )
+    # Two processes import everything again, which takes minutes where others compute: no limit but that of all tests.
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr
     device, precision, loaded = done.stdout.split()
-    assert (device, loaded) == ("cpu", "False") and precision in ("float32", "bfloat16"), done.stderr
+    assert (device, loaded) == ("cpu", "False") and precision in ("float32", "bfloat16")
     (entry,) = json.loads((tmp_path / hardware.REMEMBERED).read_text()).values()
     assert entry["precision"] == precision and set(entry["seconds"]) == {"float32", "bfloat16"}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from safelight.sdk import ModelRef, Patch, ProblemError, Running
 from safelight_nodes import latent, models, sampling, text, vae
 
 FAKE = torch.device("cpu", 1)
+torchao = pytest.mark.skipif(find_spec("torchao") is None, reason="torchao is not installed")
 KIND = DeviceKind(name="fake", own=True, main="cpu:0")
 HERE = Numerics(device="cpu:1", precision="float32", vae="float32", text="fake", kind=KIND)
 
@@ -246,26 +248,47 @@ def test_running_out_steps_down_once_and_says_so(open_store: Callable[..., Model
     assert caught.value.problems[0].code == "out_of_memory" and len(seen) == 2 and len(told) == 1
 
 
-@pytest.mark.parametrize("family", ["sd1", "sd3", "flux"])
+@pytest.mark.parametrize(
+    ("family", "storage"),
+    [
+        *((family, "float8") for family in ("sd1", "sd3", "flux")),
+        *(pytest.param(family, "int8", marks=torchao) for family in ("sd1", "sd3", "flux")),
+    ],
+)
 def test_weights_in_eight_bits_take_less_and_give_nearly_the_same(
-    open_store: Callable[..., ModelStore], tmp_path: Path, family: str
+    open_store: Callable[..., ModelStore], tmp_path: Path, family: str, storage: str
 ) -> None:
     load_families().require(family).tiny(tmp_path / "models" / family)
     store = open_store()
     full = drawn(store, family)
     sizes = {one.kind: one.bytes for one in store.loaded()}
     packed = open_store()
-    near = drawn(packed, family, storage="float8")
+    near = drawn(packed, family, storage=storage)
     assert near.isfinite().all() and not torch.equal(near, full) and (near - full).abs().mean() < 0.05
     for one in packed.loaded():
         if one.kind != "VAE":
-            assert one.bytes < 0.6 * sizes[one.kind]
+            assert one.bytes < (0.6 if storage == "float8" else 0.9) * sizes[one.kind]
+    if storage == "int8":
+        coarse = drawn(open_store(), family, storage="float8")
+        assert (near - full).abs().mean() < (coarse - full).abs().mean() / 2
     # Packed and in pieces is packed, bit for bit.
-    assert torch.equal(drawn(open_store(), family, storage="float8", memory="offload"), near)
+    assert torch.equal(drawn(open_store(), family, storage=storage, memory="offload"), near)
 
 
+def test_int8_without_its_package_is_told(open_store: Callable[..., ModelStore], monkeypatch: Any, home: Path) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    store = open_store(home=home)
+    with (
+        pytest.raises(ProblemError) as caught,
+        store.lease(ref(store, "Denoiser", "sd1", running=Running(storage="int8"))),
+    ):
+        pass
+    assert caught.value.problems[0].code == "no_int8"
+
+
+@pytest.mark.parametrize("kept", ["float8", pytest.param("int8", marks=torchao)])
 def test_loras_on_weights_in_eight_bits_keep_their_own(
-    open_store: Callable[..., ModelStore], home: Path, tmp_path: Path
+    open_store: Callable[..., ModelStore], home: Path, tmp_path: Path, kept: Any
 ) -> None:
     given = torch.randn(1, 4, 8, 8), 500, torch.randn(1, 7, 32)
     store = open_store(home=home)
@@ -276,11 +299,11 @@ def test_loras_on_weights_in_eight_bits_keep_their_own(
             return module(lease)(*given).sample
 
     added = called(True, "full") - called(False, "full")
-    bare, changed = called(False, "float8"), called(True, "float8")
+    bare, changed = called(False, kept), called(True, kept)
     assert (changed - bare - added).abs().mean() < 0.3 * added.abs().mean()
-    assert torch.equal(called(False, "float8"), bare) and torch.equal(called(True, "float8"), changed)
+    assert torch.equal(called(False, kept), bare) and torch.equal(called(True, kept), changed)
     sizes = {one.bytes for one in store.loaded() if one.loras}
-    assert len(sizes) == 2 and 4 * min(sizes) < 1.4 * max(sizes)
+    assert len(sizes) == 2 and 4 * min(sizes) < (1.4 if kept == "float8" else 3.6) * max(sizes)
 
     # A difference of the weights themselves would be made of rounded ones.
     more = tmp_path / "more.safetensors"
@@ -289,7 +312,7 @@ def test_loras_on_weights_in_eight_bits_keep_their_own(
     patch = Patch("lora", store.find(store.add(more)))
     with store.lease(ref(store, "Denoiser", "sd1").patched(patch)):
         pass
-    packed = ref(store, "Denoiser", "sd1", running=Running(storage="float8"))
+    packed = ref(store, "Denoiser", "sd1", running=Running(storage=kept))
     with pytest.raises(ProblemError) as caught, store.lease(packed.patched(patch)):
         pass
     assert caught.value.problems[0].code == "lora_unfit" and "8 bits" in caught.value.problems[0].message

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from safelight.families import load_families
 from safelight.models import headers, pickles
 from safelight.models.converting import converted
 from safelight.models.library import Library
@@ -134,6 +135,27 @@ def test_no_file_stops_the_list(tmp_path: Path) -> None:
     codes = {name: getattr(told[name].problem, "code", "") for name in ("deep", "index", "head.safetensors")}
     assert codes == {"deep": "config_damaged", "index": "config_damaged", "head.safetensors": "weights_damaged"}
     assert "noted.safetensors" in told
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ({"weight_map": {"a": 3, "b": ["x"]}}, "config_damaged", "index.json"),
+        ({"weight_map": {}}, "config_damaged", "index.json"),
+        ({}, "config_damaged", "index.json"),
+        ({"weight_map": {"a": "gone-00002-of-00002.safetensors"}}, "model_incomplete", "gone-00002"),
+        ({"weight_map": {"a": "../../vae/diffusion_pytorch_model.safetensors"}}, "model_incomplete", "../../vae"),
+    ],
+)
+def test_an_index_of_shards_that_names_none_or_missing_ones_is_told(
+    tmp_path: Path, given: dict[str, Any], code: str, said: str
+) -> None:
+    folder = load_families()["flux"].tiny(tmp_path / "models" / "mine") / "transformer"
+    (folder / "diffusion_pytorch_model.safetensors").unlink()
+    (folder / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(given))
+    library = Library((tmp_path / "models",), digest=str, cache=tmp_path / "hub")
+    told = {entry.name: entry.problem for entry in library.list_models()}["mine"]
+    assert told is not None and told.code == code and said in told.message
 
 
 def test_dictionaries_within_themselves_are_no_weights(tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
 def test_an_example_runs(name: str, studio: Studio, tmp_path: Path) -> None:
     if name.endswith("_exr"):
         pytest.importorskip("OpenEXR")
+    if name == "mask.matte":
+        pytest.importorskip("onnx")
+        pytest.importorskip("onnxruntime")
     document = example(CATALOGUE[name], CATALOGUE)
     if "clip.mp4" in document.dumps():
         pytest.importorskip("av")

@@ -22,12 +22,8 @@ from safelight_nodes.faces import repair
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from safetensors.torch import save_file
-
     folder = tmp_path_factory.mktemp("home")
-    (folder / "models").mkdir()
-    for name, weights in real_weights.mtcnn().items():
-        save_file(weights, folder / "models" / f"{name}.safetensors")
+    real_weights.write_mtcnn(folder / "models")
     return folder
 
 

@@ -187,7 +187,10 @@ def test_a_table_is_applied_as_pillow_does(tmp_path: Path) -> None:
     image = Image((drawn().pixels * 255).round() / 255)
     (tmp_path / "same.cube").write_text(cube(5, lambda r, g, b: (r, g, b)))
     assert torch.allclose(call(color.apply_lut, image, file="same.cube", ctx=context).pixels, image.pixels, atol=1e-6)
-    change = lambda r, g, b: (b * 0.8, r**2, 1 - g)  # noqa: E731
+
+    def change(r: float, g: float, b: float) -> tuple[float, float, float]:
+        return b * 0.8, r**2, 1 - g
+
     (tmp_path / "odd.cube").write_text(cube(7, change))
     made = call(color.apply_lut, image, file="odd.cube", ctx=context).pixels[0]
     table = ImageFilter.Color3DLUT.generate(7, change)

@@ -18,7 +18,7 @@ from safelight_nodes.mask import inpaint
 
 LARGE = 40
 """Numbers that are typed in are tried up to here: what they make takes time and memory."""
-FILES = ("load", "load_mask", "load_exr", "save_exr", "read_metadata", "apply_lut")
+FILES = ("load", "load_mask", "load_exr", "save_exr", "read_metadata", "apply_lut", "matte")
 KINDS = [
     kind
     for name, kind in load_packs().items()

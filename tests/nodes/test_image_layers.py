@@ -370,7 +370,10 @@ def test_a_font_that_is_none(tmp_path: object) -> None:
 
 def test_batches() -> None:
     four = Image(torch.arange(4).float().view(4, 1, 1, 1).repeat(1, 2, 2, 3) / 4)
-    order = lambda image: (image.pixels[:, 0, 0, 0] * 4).tolist()  # noqa: E731
+
+    def order(image: Image) -> list[float]:
+        return (image.pixels[:, 0, 0, 0] * 4).tolist()
+
     assert order(call(lists.pick, four, start=1, count=2)) == [1, 2]
     assert order(call(lists.pick, four, start=-1)) == [3]
     assert order(call(lists.pick, four, count=0, step=2)) == [0, 2]

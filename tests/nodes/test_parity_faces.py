@@ -19,57 +19,7 @@ from safelight.sdk import ProblemError
 from safelight_nodes import ip_adapter
 from safelight_nodes.reading import embed
 from safelight_nodes.reading_values import Vectors
-
-WIDTH, PATCHES = 512, 32
-"""Numbers of a face, channels of the image encoder's states."""
-
-
-class Drawing:
-    def __init__(self, seed: int) -> None:
-        self.source = torch.Generator().manual_seed(seed)
-
-    def __call__(self, *shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=self.source) / shape[-1] ** 0.5
-
-    def norm(self, name: str, width: int) -> dict[str, torch.Tensor]:
-        return {f"{name}.weight": 1 + self(width), f"{name}.bias": self(width)}
-
-    def linear(self, name: str, inputs: int, outputs: int) -> dict[str, torch.Tensor]:
-        return {f"{name}.weight": self(outputs, inputs), f"{name}.bias": self(outputs)}
-
-
-def projection(kind: str, width: int) -> dict[str, torch.Tensor]:
-    """That of a FaceID, under its published names."""
-    draw = Drawing(8)
-    if kind == "plain":
-        tokens = draw.linear("proj.0", WIDTH, 2 * WIDTH) | draw.linear("proj.2", 2 * WIDTH, 4 * width)
-        return tokens | draw.norm("norm", width)
-    found = draw.linear("proj.0", WIDTH, 2 * WIDTH) | draw.linear("proj.2", 2 * WIDTH, 4 * width)
-    found |= draw.norm("norm", width)
-    inner = draw.linear("proj_in", PATCHES, width) | draw.linear("proj_out", width, width)
-    inner |= draw.norm("norm_out", width)
-    for layer in range(4):
-        for norm in ("0.norm1", "0.norm2", "1.0"):
-            inner |= draw.norm(f"layers.{layer}.{norm}", width)
-        inner |= {
-            f"layers.{layer}.0.to_q.weight": draw(64, width),
-            f"layers.{layer}.0.to_kv.weight": draw(128, width),
-            f"layers.{layer}.0.to_out.weight": draw(width, 64),
-            f"layers.{layer}.1.1.weight": draw(4 * width, width),
-            f"layers.{layer}.1.3.weight": draw(width, 4 * width),
-        }
-    return found | {f"perceiver_resampler.{name}": tensor for name, tensor in inner.items()}
-
-
-def lora(unet: Any) -> dict[str, torch.Tensor]:
-    draw, found = Drawing(9), {}
-    for number, name in enumerate(unet.attn_processors):
-        attention = unet.get_submodule(name.removesuffix(".processor"))
-        layers = {"to_q": attention.to_q, "to_k": attention.to_k, "to_v": attention.to_v, "to_out": attention.to_out[0]}
-        for layer, module in layers.items():
-            found[f"{number}.{layer}_lora.down.weight"] = draw(2, module.in_features)
-            found[f"{number}.{layer}_lora.up.weight"] = draw(module.out_features, 2)
-    return found
+from tiny_adapters import FACE, Drawing, face_projection, flat, lora
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +29,13 @@ def faces(kit: Kit, adapter: Any, tmp_path_factory: pytest.TempPathFactory) -> A
     given = kit.shelf.held["IPAdapter", "adapter"].component
     for kind in ("plain", "plus"):
         weights = {
-            "image_proj": projection(kind, given["image_proj"]["norm.weight"].shape[0]),
+            "image_proj": face_projection(kind, given["image_proj"]["norm.weight"].shape[0]),
             "ip_adapter": given["ip_adapter"] | lora(kit.pipeline.unet),
         }
         kit.shelf.put("IPAdapter", f"face_{kind}", weights)
-        flat = {f"{part}.{name}": tensor for part, named in weights.items() for name, tensor in named.items()}
-        save_file(flat, folder / f"{kind}.safetensors")
+        save_file(flat(weights), folder / f"{kind}.safetensors")
     draw = Drawing(4)
-    return SimpleNamespace(folder=folder, encoder=adapter.refs[1], tower=adapter, embeddings=draw(2, WIDTH))
+    return SimpleNamespace(folder=folder, encoder=adapter.refs[1], tower=adapter, embeddings=draw(2, FACE))
 
 
 def ref(kit: Kit, kind: str) -> Any:

@@ -13,36 +13,7 @@ from node_guides import call, conditioning, finish, noise_image, parts, pil_imag
 from proofs import Proof
 from safelight.sdk import Conditioning, Image, Latent, Mask, ProblemError
 from safelight_nodes import controlnet, ip_adapter, latent, sampling
-
-
-def _plus(width: int) -> dict[str, torch.Tensor]:
-    """The projection of a random IP-Adapter Plus, which reads the encoder's patches, under its published names."""
-    hidden, queries, given = 64, 4, 32
-    source = torch.Generator().manual_seed(8)
-
-    def drawn(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=source) / shape[-1] ** 0.5
-
-    found = {
-        "latents": drawn(1, queries, hidden),
-        "proj_in.weight": drawn(hidden, given),
-        "proj_in.bias": drawn(hidden),
-        "proj_out.weight": drawn(width, hidden),
-        "proj_out.bias": drawn(width),
-        "norm_out.weight": torch.ones(width),
-        "norm_out.bias": drawn(width),
-    }
-    for layer in range(4):
-        for norm in ("0.norm1", "0.norm2", "1.0"):
-            found |= {f"layers.{layer}.{norm}.weight": torch.ones(hidden), f"layers.{layer}.{norm}.bias": drawn(hidden)}
-        found |= {
-            f"layers.{layer}.0.to_q.weight": drawn(64, hidden),
-            f"layers.{layer}.0.to_kv.weight": drawn(128, hidden),
-            f"layers.{layer}.0.to_out.weight": drawn(hidden, 64),
-            f"layers.{layer}.1.1.weight": drawn(4 * hidden, hidden),
-            f"layers.{layer}.1.3.weight": drawn(hidden, 4 * hidden),
-        }
-    return found
+from tiny_adapters import flat, resampler
 
 
 def _attention(weights: Any) -> dict[str, Any]:
@@ -120,10 +91,12 @@ def test_ip_adapter_plus(kit: Kit, adapter: Any, images: int, batch: int, proof:
     from safetensors.torch import save_file
 
     plain_weights = kit.shelf.held["IPAdapter", "adapter"].component
-    weights = {"image_proj": _plus(plain_weights["image_proj"]["norm.weight"].shape[0]), **_attention(plain_weights)}
+    weights = {
+        "image_proj": resampler(plain_weights["image_proj"]["norm.weight"].shape[0]),
+        **_attention(plain_weights),
+    }
     kit.shelf.put("IPAdapter", "plus", weights)
-    flat = {f"{part}.{name}": tensor for part, named in weights.items() for name, tensor in named.items()}
-    save_file(flat, tmp_path / "plus.safetensors")
+    save_file(flat(weights), tmp_path / "plus.safetensors")
     image = noise_image(3, images)
     positive, negative = conditioning(kit)
     guided = ip_adapter.apply(

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from node_bench import BenchContext, codes
+from families.resuming import goes_on, killable
+from node_bench import BenchContext, codes, distance
+from proofs import Proof
 from safelight.environment import Environment
 from safelight.models import ModelStore
 from safelight.sdk import Cancelled, Image, ProblemError
@@ -64,7 +66,7 @@ def flat(found: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_pipeline_makes_what_it_makes_by_itself(home: Path, ctx: BenchContext, name: str) -> None:
+def test_a_pipeline_makes_what_it_makes_by_itself(home: Path, ctx: BenchContext, name: str, proof: Proof) -> None:
     kind, folder, batch = KINDS[name], there(home, name), KINDS[name].batch
     ctx.previews = True
 
@@ -83,7 +85,7 @@ def test_a_pipeline_makes_what_it_makes_by_itself(home: Path, ctx: BenchContext,
         out = hand(**given, **kind.own, **kind.arguments)
     wanted = flat(out.frames if hasattr(out, "frames") else out.images)
     wanted = wanted.float() / 255 if wanted.dtype == torch.uint8 else wanted.float()
-    assert torch.equal(first.pixels, wanted.clamp(0, 1))
+    proof.close(name, "whole, by pipeline.run", distance(first.pixels, wanted.clamp(0, 1)), batch, bar=0.0)
     assert first.pixels.std() > 0
     ctx.previews = False
     assert torch.equal(made().pixels, first.pixels), "nothing of a run is left in what is held in memory"
@@ -93,6 +95,52 @@ def test_a_pipeline_makes_what_it_makes_by_itself(home: Path, ctx: BenchContext,
     with pytest.raises(Cancelled):
         made(steps=8)
     assert len(ctx.steps) - before <= 2
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpmpp_2m"])
+def test_another_sampler_takes_the_place_of_the_pipelines_own(home: Path, ctx: BenchContext, sampler: str) -> None:
+    from safelight.diffusion.samplers import SAMPLERS
+
+    folder = there(home, "ddpm")
+    made = pipeline.run(pipeline="ddpm", steps=4, seed=5, sampler=sampler, ctx=ctx)
+    hand, row = own(folder), SAMPLERS[sampler]
+    import diffusers
+
+    hand.scheduler = getattr(diffusers, row.method).from_config(hand.scheduler.config, **row.options)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        out = hand(num_inference_steps=4, generator=noise(1), output_type="np").images
+    assert distance(made.pixels, flat(out).float().clamp(0, 1)) == 0
+    plain = pipeline.run(pipeline="ddpm", steps=4, seed=5, ctx=ctx)
+    assert not torch.equal(made.pixels, plain.pixels)
+
+
+def test_a_sampler_that_does_not_fit_is_refused(home: Path, ctx: BenchContext) -> None:
+    there(home, "sana")
+    with pytest.raises(ProblemError) as caught:
+        pipeline.run(pipeline="sana", prompt="a cat", steps=2, sampler="ddpm", ctx=ctx)
+    assert codes(caught) == [("argument_not_taken", "sampler")]
+
+
+@pytest.mark.in_turn
+@killable
+@pytest.mark.parametrize("name", KINDS)
+def test_killed_it_begins_again(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: Proof) -> None:
+    kind = KINDS[name]
+    values = {"pipeline": "mine", "steps": 5, "seed": 5, "batch": kind.batch, **kind.node}
+    values["arguments"] = json.dumps(kind.arguments)
+    document = {
+        "format": "safelight/1",
+        "nodes": {"sample": {"type": "pipeline.run", "values": values}},
+        "links": [],
+        "outputs": [{"name": "image", "from": "sample.image"}],
+    }
+
+    def make(models: Path) -> None:
+        kind.write(models / "mine")
+
+    assert goes_on(make, document, "*.png", tmp_path, monkeypatch, whole=True) >= kind.batch
+    proof.begun_again(name, "whole, by pipeline.run")
 
 
 WORDS = {"prompt": "a red apple", "negative": "dark", "steps": 3, "guidance": 3.0, "width": 64, "height": 64, "seed": 5}

@@ -60,8 +60,14 @@ def test_the_same_seed_gives_the_same_bits_whatever_else_draws_numbers(sd1: Kit,
 
 def test_the_largest_seed_works(sd1: Kit) -> None:
     start = latent.empty(sd1.vae, batch=2, ctx=sd1.context)
-    for sampler in ("euler_ancestral", "dpmpp_sde"):
-        assert sampled(sd1, seed=2**63 - 1, start=start, sampler=sampler).samples.isfinite().all()
+    of_two = [("diffusers", "euler_ancestral"), ("diffusers", "dpmpp_sde"), ("k-diffusion", "euler_ancestral")]
+    for formulas, sampler in of_two:
+        made = sampled(sd1, seed=2**64 - 1, start=start, sampler=sampler, formulas=formulas).samples
+        assert made.isfinite().all()
+    # Image k of a batch has seed + k; behind the last one they begin again.
+    first = sampled(sd1, seed=0, start=latent.empty(sd1.vae, ctx=sd1.context), sampler="euler").samples
+    last = sampled(sd1, seed=2**64 - 1, start=start, sampler="euler").samples
+    assert torch.allclose(last[1:], first, atol=1e-3)
 
 
 def test_guidance_of_one_does_not_look_at_the_negative(sd1: Kit) -> None:

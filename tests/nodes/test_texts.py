@@ -36,6 +36,7 @@ def workflow_texts() -> Iterator[str]:
         yield from {node.title for node in document.nodes.values()} - CHOICES
         for inside in document.subgraphs.values():
             yield from (inside.name, inside.description)
+            yield from {node.title for node in inside.nodes.values()} - CHOICES
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

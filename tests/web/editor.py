@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 Point = tuple[float, float]
+PREFERENCES = "safelight.preferences"
 
 
 def graph(
@@ -28,9 +30,23 @@ CHAIN = graph(
 )
 
 
+def two_frames(page: Any, seconds: float) -> bool:
+    """Whether a page draws two frames before so many seconds have passed."""
+    drawn = page.evaluate(
+        "seconds => new Promise(done => {"
+        " requestAnimationFrame(() => requestAnimationFrame(() => done(true)));"
+        " setTimeout(() => done(false), 1000 * seconds); })",
+        seconds,
+    )
+    return bool(drawn)
+
+
 class Editor:
-    def __init__(self, page: Any, url: str) -> None:
+    def __init__(self, page: Any, url: str, preferences: dict[str, Any] | None = None) -> None:
+        """`preferences` are those of a browser that has none yet; without them the tour was seen."""
         self.page = page
+        kept = json.dumps(json.dumps({"offerTour": False} if preferences is None else preferences))
+        page.add_init_script(f"""try {{ localStorage["{PREFERENCES}"] ??= {kept}; }} catch {{ /* an empty page */ }}""")
         self.url = url
         self.errors: list[str] = []
         self.foreign: list[str] = []
@@ -91,7 +107,8 @@ class Editor:
         self.settle()
 
     def settle(self) -> None:
-        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        """Two frames were drawn."""
+        assert two_frames(self.page, 30), "no frame was drawn for half a minute"
 
     def wait_plan(self) -> None:
         self.wait(
@@ -132,6 +149,12 @@ class Editor:
     def rect(self, node: str) -> dict[str, float]:
         return self.page.evaluate("id => __safelight.stage.geometry.nodes.get(id).rect", node)
 
+    def is_in_the_middle(self, node: str) -> bool:
+        """Of the part of the canvas that neither the tools nor the minimap lie over."""
+        rect = self.rect(node)
+        x, y = self.at(rect["x"] + rect["w"] / 2, rect["y"] + rect["h"] / 2)
+        return abs(x - 758) < 110 and abs(y - 474) < 80
+
     def middle(self, source: str, target: str) -> Point:
         """The middle of the wire between two sockets: its curve is symmetric."""
         (a, b), (c, d) = self.output(source), self.input(target)
@@ -161,6 +184,16 @@ class Editor:
         for key in keys:
             keyboard.up(key)
         self.settle()
+
+    def fingers(self) -> Callable[..., None]:
+        """`touch(kind, *points)` puts fingers on these places, moves them there, or lifts them."""
+        session = self.page.context.new_cdp_session(self.page)
+
+        def touch(kind: str, *points: Point) -> None:
+            places = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+        return touch
 
     def press(self, keys: str) -> None:
         self.page.focus("#canvas")

@@ -1,4 +1,4 @@
-"""Draws the images of docs/editor.md: each main view of the editor, dark and light.
+"""Draws the images of docs/editor.md: each main view of the editor, dark and light, on a desk, a tablet and a phone.
 
 python tests/web/screenshots.py [FOLDER]
 
@@ -22,26 +22,35 @@ sys.path.insert(0, str(TESTS))
 from serving import Server, serving  # noqa: E402
 from web.conftest import FLAGS  # noqa: E402
 from web.editor import Editor  # noqa: E402
+from web.test_access import THEMES  # noqa: E402
 
 FOLDER = TESTS.parent / "docs" / "images" / "editor"
-SIZE = {"width": 1440, "height": 900}
-MOST_BYTES = 150_000
+SIZES = {"": (1440, 900), "tablet": (820, 1180), "phone": (390, 844)}
+MOST_BYTES = 90_000
+MOST_TOGETHER = 4_000_000
 
 
 class Camera:
-    """An editor in one theme and language, and where its images go."""
+    """An editor in one theme, size and language, and where its images go."""
 
-    def __init__(self, browser: Any, server: Server, folder: Path, theme: str, locale: str = "en-US") -> None:
-        self.context = browser.new_context(viewport=SIZE, color_scheme=theme, locale=locale)
-        self.editor = Editor(self.context.new_page(), server.url)
+    def __init__(
+        self, browser: Any, server: Server, folder: Path, theme: str, size: str = "", locale: str = "en-US"
+    ) -> None:
+        width, height = SIZES[size]
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, locale=locale, has_touch=size == "phone"
+        )
+        self.editor = Editor(self.context.new_page(), server.url, {"theme": theme})
         self.page = self.editor.page
         self.folder = folder
-        self.suffix = theme if locale == "en-US" else f"{theme}-{locale[:2]}"
+        self.size = size
+        self.suffix = "-".join(filter(None, (theme, size, "" if locale == "en-US" else locale[:2])))
         self.editor.visit()
 
     def shoot(self, name: str) -> None:
         from PIL import Image
 
+        self.show("{ toasts: [] }")
         self.editor.settle()
         self.page.wait_for_timeout(400)  # thumbnails and transitions
         image = Image.open(io.BytesIO(self.page.screenshot()))
@@ -57,7 +66,13 @@ class Camera:
             self.page.click('[data-panel="templates"]')
         self.page.locator(f'[data-template="{name}"]').first.click()
         self.editor.wait(f"JSON.parse(__safelight.write()).name === '{name}'")
-        self.page.evaluate("__safelight.app.setState({ panel: null })")
+        self.page.wait_for_timeout(300)  # on a phone it opens as its form a moment later
+        self.page.evaluate("__safelight.app.setState({ panel: null, form: false })")
+        self.fit()
+
+    def fit(self) -> None:
+        self.press("Shift+Digit1")
+        self.page.wait_for_timeout(500)
 
     def run(self) -> None:
         self.page.focus("#canvas")
@@ -65,6 +80,10 @@ class Camera:
         tab = "s.tabs.find(one => one.id === s.active)"
         ended = f"['done', 'failed'].includes(s.runs[{tab}.run]?.status)"
         self.editor.wait(f"(() => {{ const s = __safelight.app.getState(); return {ended}; }})()", 240)
+
+    def show(self, change: str) -> None:
+        """Opens a panel or a sheet as its command does."""
+        self.page.evaluate(f"__safelight.app.setState({change})")
 
     def press(self, keys: str) -> None:
         self.editor.press(keys)
@@ -74,15 +93,50 @@ class Camera:
 
 
 def start(camera: Camera) -> None:
+    camera.page.locator(".start-strip img").first.wait_for()
     camera.shoot("start")
+
+
+def templates(camera: Camera) -> None:
+    camera.show("{ panel: 'templates' }")
+    camera.page.locator("[data-filter]").first.wait_for()
+    camera.shoot("templates")
+    camera.show("{ panel: null }")
+
+
+def tour(camera: Camera) -> None:
+    camera.page.click('[data-tour="start"]')
+    camera.page.locator(".tour").wait_for()
+    camera.page.keyboard.press("ArrowRight")
+    camera.page.wait_for_timeout(500)
+    camera.shoot("tour")
+    camera.page.keyboard.press("Escape")
+
+
+def help_sheets(camera: Camera) -> None:
+    for kind, name in (("shortcuts", "keys"), ("where", "where"), ("settings", "settings")):
+        camera.show(f"{{ overlay: {{ kind: '{kind}' }} }}")
+        camera.page.wait_for_selector("dialog[open]")
+        if kind == "where":
+            camera.page.get_by_role("searchbox").last.fill("sampler")
+        camera.shoot(name)
+        camera.page.keyboard.press("Escape")
 
 
 def graph(camera: Camera) -> None:
     camera.template("text_to_image")
     camera.run()
-    camera.press("Shift+Digit1")
-    camera.page.wait_for_timeout(500)
+    if camera.size != "phone":  # there the nodes are boxes with titles
+        camera.page.locator('[data-node="save"] img').first.wait_for(state="attached")
+    camera.fit()
     camera.shoot("graph")
+
+
+def panels(camera: Camera) -> None:
+    for panel in ("nodes", "outline"):
+        camera.show(f"{{ panel: '{panel}' }}")
+        camera.shoot(panel)
+    camera.show("{ panel: null }")
 
 
 def adding(camera: Camera) -> None:
@@ -95,7 +149,7 @@ def adding(camera: Camera) -> None:
 
 def commands(camera: Camera) -> None:
     camera.press("Control+k")
-    camera.page.keyboard.type("align")
+    camera.page.keyboard.type("arr")
     camera.shoot("commands")
     camera.page.keyboard.press("Escape")
 
@@ -103,60 +157,59 @@ def commands(camera: Camera) -> None:
 def far(camera: Camera) -> None:
     camera.page.evaluate("__safelight.view.zoomAt(__safelight.view.center, 0.3)")
     camera.shoot("far")
-    camera.press("Shift+Digit1")
+    camera.fit()
 
 
 def subgraph(camera: Camera) -> None:
     camera.template("hires_fix")
-    camera.press("Shift+Digit1")
     instance = next(
         name for name, node in camera.editor.document["nodes"].items() if node["type"].startswith("subgraph:")
     )
     camera.editor.node(instance).locator("header").click()
     camera.press("Enter")
-    camera.page.wait_for_timeout(500)
+    camera.fit()
     camera.shoot("subgraph")
 
 
 def form(camera: Camera) -> None:
     camera.template("variations")
     camera.run()
-    camera.press("F4")
+    camera.show("{ form: true }")
     camera.shoot("form")
-    camera.page.keyboard.press("F4")
+    camera.show("{ form: false }")
 
 
 def gallery(camera: Camera) -> None:
-    camera.page.evaluate("__safelight.app.setState({ panel: 'gallery' })")
+    camera.show("{ panel: 'gallery' }")
     camera.page.locator("[data-image]").first.click()
     camera.shoot("gallery")
     camera.page.locator("[data-image]").first.dblclick()
     camera.page.wait_for_selector("dialog.viewer")
     camera.shoot("viewer")
     camera.page.keyboard.press("Escape")
-    camera.page.evaluate("__safelight.app.setState({ panel: null })")
+    camera.show("{ panel: null }")
 
 
 def painter(camera: Camera) -> None:
     camera.template("inpaint")
-    camera.press("Shift+Digit1")
-    camera.page.wait_for_timeout(500)
-    camera.editor.node("mask").get_by_label("Paint a mask").click()
+    camera.show("{ form: true }")  # its brushes are in sight on every screen
+    camera.page.locator(".form-view").get_by_label("Paint a mask").last.click()
     camera.page.wait_for_selector(".painter canvas")
     box = camera.page.locator(".painter canvas").bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    camera.page.mouse.move(x + 150, y - 260)
+    camera.page.mouse.move(x - box["width"] / 8, y + box["height"] / 8)
     camera.page.mouse.down()
-    camera.page.mouse.move(x + 260, y - 230, steps=12)
+    camera.page.mouse.move(x + box["width"] / 8, y + box["height"] / 8, steps=12)
     camera.page.mouse.up()
     camera.shoot("painter")
     camera.page.keyboard.press("Escape")
+    camera.show("{ form: false }")
 
 
 def queue(camera: Camera) -> None:
-    camera.page.evaluate("__safelight.app.setState({ panel: 'queue' })")
+    camera.show("{ panel: 'queue' }")
     camera.shoot("queue")
-    camera.page.evaluate("__safelight.app.setState({ panel: null })")
+    camera.show("{ panel: null }")
 
 
 def voting(camera: Camera) -> None:
@@ -173,25 +226,16 @@ def voting(camera: Camera) -> None:
         "Object.values(__safelight.app.getState().runs).filter((run) => run.batch === swept && run.status === 'done')"
     )
     camera.editor.wait(f"{done}.length === 4", 240)
-    camera.page.evaluate("__safelight.app.setState({ overlay: { kind: 'voting', batch: swept } })")
+    camera.show("{ overlay: { kind: 'voting', batch: swept } }")
     camera.page.wait_for_selector(".vote-pair img")
     camera.shoot("voting")
     camera.page.keyboard.press("Escape")
 
 
-VIEWS: list[Callable[[Camera], None]] = [
-    start,
-    graph,
-    adding,
-    commands,
-    far,
-    subgraph,
-    form,
-    gallery,
-    queue,
-    painter,
-    voting,
-]
+Shots = Callable[[Camera], None]
+EVERYWHERE: list[Shots] = [start, templates, tour, help_sheets, graph, panels, form, gallery, queue, painter, voting]
+DESK: list[Shots] = [adding, commands, far, subgraph]
+"""What is done with a mouse or with keys."""
 
 
 def main(folder: Path) -> None:
@@ -204,15 +248,21 @@ def main(folder: Path) -> None:
         serving(Path(made) / "home", pack=False) as server,
     ):
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        for theme in ("dark", "light"):
-            camera = Camera(browser, server, folder, theme)
-            for view in VIEWS:
-                view(camera)
+        for size in SIZES:
+            for theme in ("dark", "light"):
+                camera = Camera(browser, server, folder, theme, size)
+                for view in EVERYWHERE if size else [*EVERYWHERE[:6], *DESK, *EVERYWHERE[6:]]:
+                    view(camera)
+                camera.close()
+        others = [(theme, "en-US") for theme in THEMES] + [("light", "zh-CN")]
+        for theme, locale in others:
+            camera = Camera(browser, server, folder, theme, locale=locale)
+            graph(camera)
             camera.close()
-        chinese = Camera(browser, server, folder, "light", "zh-CN")
-        graph(chinese)
-        chinese.close()
         browser.close()
+    together = sum(path.stat().st_size for path in folder.glob("*.webp"))
+    if together > MOST_TOGETHER:
+        raise SystemExit(f"The images take {together} bytes together, more than {MOST_TOGETHER}.")
 
 
 def chromium() -> str:

@@ -51,22 +51,17 @@ def saved_as(editor: Editor, name: str, server: Server) -> None:
 def wait_saved(editor: Editor) -> None:
     editor.wait(
         "(() => { const s = __safelight.app.getState(); const t = s.tabs.find(t => t.id === s.active);"
-        " return t.name !== '' && t.base === t.document; })()"
+        " return (t.name || t.draft) !== '' && t.base === t.document; })()"
     )
 
 
-def test_a_change_is_saved_by_itself_under_a_free_name(editor: Editor, server: Server) -> None:
-    server.ask("PUT", "/workflows/by%20itself", {"document": {"format": "safelight/1"}, "revision": 0})
-    editor.wait("__safelight.app.getState().workflows.some(one => one.name === 'by itself')")
-    editor.open({**PAIR, "name": "by itself"})
-    assert tab(editor, "name") == "", "what was only opened is not saved"
-    set_width(editor, 64)
-    wait_saved(editor)
-    assert tab(editor, "name") == "by itself 2"
-    assert width(server.ask("GET", "/workflows/by%20itself%202")["document"]) == 64
-    set_width(editor, 128)
-    wait_saved(editor)
-    assert width(server.ask("GET", "/workflows/by%20itself%202")["document"]) == 128
+def test_a_change_of_a_saved_workflow_is_saved_by_itself(editor: Editor, server: Server) -> None:
+    editor.open(PAIR)
+    saved_as(editor, "by itself", server)
+    for wanted in (64, 128):
+        set_width(editor, wanted)
+        wait_saved(editor)
+        assert width(server.ask("GET", "/workflows/by%20itself")["document"]) == wanted
 
 
 def test_an_earlier_revision_is_restored_and_that_can_be_undone(editor: Editor, server: Server) -> None:
@@ -131,16 +126,17 @@ def test_an_unchanged_tab_follows_what_is_saved_elsewhere(editor: Editor, server
     assert tab(editor, "conflict") is None
 
 
-def test_a_closed_tab_is_brought_back(editor: Editor) -> None:
-    editor.open({**PAIR, "name": "closed one"})
+def test_a_closed_tab_is_brought_back(editor: Editor, server: Server) -> None:
+    editor.open(PAIR)
+    saved_as(editor, "closed one", server)
     set_width(editor, 72)
     editor.press("Alt+x")
-    editor.wait("!__safelight.app.getState().tabs.some(tab => tab.document.name === 'closed one')")
+    editor.wait("!__safelight.app.getState().tabs.some(tab => tab.name === 'closed one')")
     editor.page.reload()
     editor.wait("window.__safelight?.app.getState().ready")
     editor.press("t")
     editor.page.locator("[data-closed]", has_text="closed one").first.click()
-    editor.wait("__safelight.write().includes('closed one')")
+    editor.wait("__safelight.app.getState().tabs.some(tab => tab.name === 'closed one')")
     assert width(editor.document) == 72
 
 
@@ -152,7 +148,8 @@ def test_saved_workflows_are_renamed_and_deleted_with_a_way_back(editor: Editor,
     editor.press("t")
     row = page.locator(".workflow-list li", has=page.locator('[data-workflow="plain name"]'))
     row.hover()
-    row.get_by_role("button", name="Rename plain name").click()
+    row.get_by_role("button", name="Menu of plain name").click()
+    page.click('[data-command="rename"]')
     field = page.get_by_label("Name of the workflow")
     field.fill("better name")
     page.keyboard.press("Enter")
@@ -162,10 +159,10 @@ def test_saved_workflows_are_renamed_and_deleted_with_a_way_back(editor: Editor,
     wait_saved(editor)
     assert width(server.ask("GET", "/workflows/better%20name")["document"]) == 80
     row = page.locator(".workflow-list li", has=page.locator('[data-workflow="better name"]'))
-    row.hover()
-    row.get_by_role("button", name="Delete better name").click()
+    row.get_by_role("button", name="better name", exact=False).first.click(button="right")
+    page.click('.menu-popup [data-command="delete"]')
     assert page.locator('[data-workflow="better name"]').count() == 0
-    page.get_by_role("button", name="Undo").click()
+    page.locator(".toast").get_by_role("button", name="Undo").click()
     page.locator('[data-workflow="better name"]').wait_for()
     assert server.ask("GET", "/workflows/better%20name")["revision"] > 1
 
@@ -267,8 +264,7 @@ def test_a_server_killed_during_a_run(browser: Any, tmp_path: Path) -> None:
         editor.wait(f"{ended} === 'done'", 240)
         assert editor.node("sample").get_attribute("data-status") in ("done", "cached", "will-run")
         wait_saved(editor)
-        name = tab(editor, "name")
-        document = server.ask("GET", f"/workflows/{name}")["document"]
+        document = server.ask("GET", f"/workflows/{tab(editor, 'draft')}")["document"]
         assert document["nodes"]["prompt"]["values"]["text"] == "a blue bird"
         assert not editor.errors, editor.errors
         page.close()

@@ -134,3 +134,32 @@ def test_an_edited_pack_comes_to_the_open_page(canvas: Editor, lab: tuple[Path, 
     write(file, NODES.format(more=" anything"))
     canvas.wait("__safelight.stage.geometry.nodes.get('n').ports.help === 'Paints anything.'")
     assert canvas.node("n").get_by_text("Tip").count() == 1
+
+
+def test_one_value_for_the_same_field_of_all_that_are_selected(editor: Editor) -> None:
+    """By the menu of the field, as one step; a field that a link feeds, and nodes without it, stay as they are."""
+    editor.open(
+        graph(
+            {
+                "one": ("sampling.sample", 0, 0),
+                "two": ("sampling.sample", 340, 0),
+                "fed": ("sampling.sample", 680, 0),
+                "steps": ("numbers.random_integer", 340, 500),
+                "decode": ("vae.decode", 1020, 0),
+            },
+            [("steps.value", "fed.steps")],
+        )
+    )
+    editor.node("one").get_by_role("slider", name="Steps").focus()
+    editor.page.keyboard.type("7")
+    editor.page.keyboard.press("Enter")
+    editor.press("Control+a")
+
+    def share() -> None:
+        editor.page.locator('[data-widget="one.steps"]').click(button="right")
+        editor.page.click('[data-command="share"]')
+
+    editor.one_step(share)
+    nodes = editor.document["nodes"]
+    assert nodes["two"]["values"]["steps"] == 7
+    assert "steps" not in nodes["fed"].get("values", {}) and "steps" not in nodes["decode"].get("values", {})

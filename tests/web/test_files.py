@@ -84,6 +84,7 @@ def test_a_file_dropped_onto_the_field_goes_into_it(loader: Editor, tmp_path: Pa
 
 
 def test_a_node_dropped_onto_a_file_field_is_added_all_the_same(loader: Editor) -> None:
+    loader.page.evaluate("__safelight.view.set(440, 60, 1)")  # beside the panel
     loader.press("b")
     loader.page.fill(".side-panel .filter", "vae encode")
     loader.page.locator('[data-type="vae.encode"]').drag_to(loader.page.locator(FIELD))
@@ -95,6 +96,7 @@ def test_a_image_of_the_gallery_is_dragged_in(loader: Editor, server: Server, on
     name = f"painted_for_{onto}.png"
     (server.home / "output").mkdir(exist_ok=True)
     made(server.home / "output", name, (90, 10, 120 if onto == "field" else 130))
+    loader.page.evaluate("__safelight.view.set(440, 60, 1)")
     loader.page.click('[data-panel="gallery"]')
     image = loader.page.locator(f'[data-image="{name}"]')
     image.wait_for(timeout=30_000)
@@ -105,7 +107,7 @@ def test_a_image_of_the_gallery_is_dragged_in(loader: Editor, server: Server, on
         assert len(loader.document["nodes"]) == 2
         shown(loader)
     else:
-        image.drag_to(loader.page.locator("#canvas"), target_position={"x": 400, "y": 600})
+        image.drag_to(loader.page.locator("#canvas"), target_position={"x": 700, "y": 600})
         loader.wait("__safelight.stage.geometry.nodes.size === 3")
         assert loader.document["nodes"]["load_2"]["values"]["file"] == name
         loader.wait(IMAGE.format("[data-node=load_2] .result img"))

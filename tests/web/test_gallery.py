@@ -184,7 +184,7 @@ def test_images_are_thrown_away_and_taken_back(gallery: Editor) -> None:
     page.get_by_text("4 chosen").wait_for()
     page.keyboard.press("Delete")
     wait_count(gallery, 6)
-    page.get_by_role("button", name="Undo").click()
+    page.locator(".toast").get_by_role("button", name="Undo").click()
     wait_count(gallery, 10)
     page.locator("[data-image]").nth(0).click()
     page.locator(".image-detail").get_by_role("button", name="Delete").click()

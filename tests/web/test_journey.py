@@ -192,6 +192,54 @@ def test_what_is_dropped_or_pasted_becomes_what_it_is(editor: Editor, tmp_path: 
     editor.wait(f"document.querySelectorAll('.tab').length === {tabs + 1}")
 
 
+def test_several_files_at_once_are_all_there(editor: Editor) -> None:
+    """Images lie beside each other, a workflow opens, and one that is broken is told."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    files: list[tuple[str, list[int]]] = []
+    for number in range(7):
+        data = BytesIO()
+        Image.new("RGB", (32, 32), (number * 30, 90, 90)).save(data, "PNG")
+        files.append((f"many_{number}.png", list(data.getvalue())))
+    files.insert(3, ("broken.png", files[0][1][:40]))
+    editor.page.evaluate(
+        """files => {
+            const data = new DataTransfer();
+            for (const [name, bytes] of files)
+                data.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/png' }));
+            const given = { dataTransfer: data, bubbles: true, cancelable: true, clientX: 300, clientY: 200 };
+            const event = type => new DragEvent(type, given);
+            for (const type of ['dragenter', 'dragover', 'drop'])
+                document.elementFromPoint(300, 200).dispatchEvent(event(type));
+        }""",
+        files,
+    )
+    editor.wait("__safelight.stage.geometry.nodes.size === 7")
+    nodes = editor.document["nodes"]
+    assert {node["values"]["file"].partition(".")[0] for node in nodes.values()} == {f"many_{n}" for n in range(7)}
+    places = {(at["x"], at["y"]) for at in editor.document["ui"]["nodes"].values()}
+    assert len(places) == 7
+    editor.wait("document.body.innerText.includes('broken.png')")
+
+
+def test_a_pasted_text_of_another_program_opens(editor: Editor) -> None:
+    page = editor.page
+    theirs = {"1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64}}}
+    theirs["2"] = {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}}
+    settings = "a red apple\nNegative prompt: dark\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 5, Size: 512x512"
+    for text, held in ((json.dumps(theirs), "image.save"), (settings, "a red apple")):
+        page.evaluate("text => navigator.clipboard.writeText(text)", text)
+        editor.press("Control+v")
+        editor.wait(f"__safelight.write().includes({held!r})")
+        page.keyboard.press("Escape")
+    for text, told in (("just words", "no workflow and no image"), ('{"nodes": [', "cannot be opened")):
+        page.evaluate("text => navigator.clipboard.writeText(text)", text)
+        editor.press("Control+v")
+        editor.wait(f"document.body.innerText.includes({told!r})")
+
+
 def test_a_failed_run_lists_its_problems_and_leads_to_the_node(editor: Editor) -> None:
     page = editor.page
     page.get_by_role("button", name="Image to image").first.click()
@@ -212,7 +260,7 @@ def test_a_failed_run_lists_its_problems_and_leads_to_the_node(editor: Editor) -
     document["nodes"]["encode"]["values"] = {"fit": "refuse"}
     editor.open(document)
     page.evaluate("__safelight.view.set(40, 60, 0.6)")
-    page.locator('[data-node="load"] .file-field').get_by_role("button", name="File apple.png").click()
+    page.locator('[data-node="load"] .file-field').get_by_role("button", name="File car.png").click()
     page.locator('[data-option="tiny.png"]').click()
     page.evaluate("__safelight.view.set(-4000, -4000, 0.6)")
     page.keyboard.press("Control+Enter")

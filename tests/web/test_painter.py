@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 from typing import Any
 from urllib.parse import quote
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import pytest
 
-from serving import Server
 from web.editor import Editor, Point, graph
 
 PIL = pytest.importorskip("PIL.Image")
@@ -74,19 +72,6 @@ def share(image: Any) -> float:
 
 def grey(image: Any, x: int, y: int) -> int:
     return image.convert("L").getpixel((x, y))
-
-
-@pytest.fixture
-def image(server: Server) -> str:
-    """An image in the input folder with something different in each pixel."""
-    made = PIL.new("RGB", (SIDE, SIDE))
-    made.putdata([(x * 2, y * 2, (x * 7 + y * 13) % 256) for y in range(SIDE) for x in range(SIDE)])
-    buffer = io.BytesIO()
-    made.save(buffer, "PNG")
-    request = Request(f"{server.url}/api/v1/files/input?name=colours.png", buffer.getvalue(), method="POST")
-    request.add_header("Content-Type", "image/png")
-    with urlopen(request) as answer:
-        return json.load(answer)["file"]["name"]
 
 
 @pytest.fixture
@@ -246,6 +231,14 @@ def test_a_crop_is_a_new_file_in_the_same_field_and_one_step(editor: Editor, ima
     whole = opened(editor, image)
     assert made.size == (40, 40)
     assert list(made.get_flattened_data()) == list(whole.crop((16, 30, 56, 70)).get_flattened_data())
+
+
+def test_without_a_sam_the_painter_says_what_one_would_do(painter: Painter) -> None:
+    painter.tool("segment")
+    assert painter.page.locator(".painter-bar select").input_value() == ""
+    assert "facebook/sam2.1-hiera-tiny" in painter.page.locator(".painter-said").inner_text()
+    painter.tool("brush")
+    assert painter.page.locator(".painter-said").inner_text() == ""
 
 
 def test_a_mask_painted_on_a_image_comes_to_the_node_that_lacks_one(editor: Editor, image: str) -> None:

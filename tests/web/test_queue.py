@@ -47,7 +47,7 @@ def button(editor: Editor, number: int, act: str) -> Any:
 
 def test_waiting_runs_are_put_in_another_order(queue: Editor) -> None:
     wait_order(queue, "0123")
-    assert queue.page.title().startswith("(4) ")
+    queue.wait("document.title.startsWith('(4) ')")
     button(queue, 3, "queue.first").click()
     wait_order(queue, "3012")
     button(queue, 3, "form.down").click()

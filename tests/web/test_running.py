@@ -26,20 +26,20 @@ def status(editor: Editor, node: str) -> str:
     return editor.node(node).get_attribute("data-status")
 
 
-def run(editor: Editor) -> None:
+def run(editor: Editor, seconds: float = 60) -> None:
     """Asks for a run, and waits for the end of that one: until it is accepted, the tab shows the run before."""
     current = "__safelight.app.getState().tabs.find(t => t.id === __safelight.app.getState().active).run ?? ''"
     before = editor.page.evaluate(current)
     editor.press("Control+Enter")
     editor.wait(f"({current}) !== {before!r}")
-    finished(editor)
+    finished(editor, seconds)
 
 
-def finished(editor: Editor) -> None:
+def finished(editor: Editor, seconds: float = 60) -> None:
     editor.wait(
         "(() => { const s = __safelight.app.getState(); const t = s.tabs.find(t => t.id === s.active);"
         " return t.run && ['done', 'failed', 'cancelled'].includes(s.runs[t.run]?.status); })()",
-        60,
+        seconds,
     )
     editor.settle()
 
@@ -204,6 +204,8 @@ def test_a_run_is_cancelled(editor: Editor, how: str) -> None:
 
 def test_a_problem_marks_its_node_and_socket(editor: Editor) -> None:
     editor.open(graph({"empty": ("latent.empty", 0, 0), "save": ("image.save", 400, 0)}))
+    editor.page.wait_for_selector('[data-node="save"][data-status="unfinished"]')
+    editor.press("Control+Enter")
     editor.page.wait_for_selector('[data-node="save"][data-status="problem"]')
     socket = editor.page.locator('[data-port="save.image"]')
     assert "faulty" in socket.get_attribute("class")

@@ -6,6 +6,7 @@ const model = (name: string, kind: string, family = "sd1"): ModelInfo => ({
   name,
   kind,
   family,
+  sort: "",
   place: "file",
   size: 1,
   components: {},

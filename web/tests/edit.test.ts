@@ -160,8 +160,8 @@ describe("frames, arranging", () => {
     expect([spread.a?.x, spread.b?.x, spread.c?.x]).toEqual([0, 95, 200]);
   });
   test("auto-layout puts sources left of what they feed, without overlaps", async () => {
-    const all = Object.fromEntries(Object.keys(base.nodes).map((id) => [id, { x: 0, y: 0, w: 240, h: 200 }]));
-    const places = await m.autoLayout(base, all);
+    const all = Object.fromEntries(Object.keys(base.nodes).map((id) => [id, { x: 0, y: 0, w: 240, h: 200, inputs: {}, outputs: {} }]));
+    const { places } = await m.autoLayout(base, all);
     const xs = ["empty", "sample", "decode", "save"].map((id) => places[id]?.x ?? 0);
     for (let i = 1; i < xs.length; i++) expect(xs[i]! - xs[i - 1]!).toBeGreaterThanOrEqual(240);
     expect(Math.min(...xs)).toBe(0);

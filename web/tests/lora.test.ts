@@ -58,7 +58,7 @@ describe("a LoRA for a prompt", () => {
   });
 
   test("without a text encoder only the model is changed", () => {
-    const bare = edited(base, (scene) => m.removeLinks(scene.graph, (link) => link.to === "positive.encoder"));
+    const bare = edited(base, (scene) => m.unlink(scene, (link) => link.to === "positive.encoder"));
     const { after, result } = applied(bare, "positive");
     expect(after.nodes[result?.id ?? ""]?.type).toBe("models.apply_lora_to_model");
     expect(wires(after)).toContain("load.text > negative.encoder");
@@ -77,7 +77,7 @@ describe("a LoRA for a prompt", () => {
 
   test.each([
     ["no sampler", (scene: m.Scene) => m.removeNodes(scene.graph, new Set(["sample"]))],
-    ["no model", (scene: m.Scene) => m.removeLinks(scene.graph, (link) => link.to === "sample.model")],
+    ["no model", (scene: m.Scene) => m.unlink(scene, (link) => link.to === "sample.model")],
     [
       "two models",
       (scene: m.Scene) => {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _SAID = {
     "AutoencoderKL": "an autoencoder",
     "UNet2DConditionModel": "a denoiser",
+    "UNet2DModel": "a denoiser of pixels",
     "CLIPTextModel": "a text encoder",
     "CLIPVisionModelWithProjection": "an image encoder",
     "lora": "a LoRA",
@@ -118,6 +119,28 @@ def write_pipeline(
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     write_about(folder, denoiser, text)
+
+
+def write_pixel_pipeline(folder: Path, weights: Weights, precision: str) -> None:
+    """A model without prompts, as `DDPMPipeline`."""
+    import diffusers
+    import torch
+
+    made = module(weights)
+    # Its own `to` warns of parts that are to stay in float32, and names none.
+    torch.nn.Module.to(made, getattr(torch, precision))
+    made.save_pretrained(folder / "unet")
+    scheduler = dict(weights.about["scheduler"])
+    kind = scheduler.pop("_class_name")
+    getattr(diffusers, kind).from_config(scheduler).save_pretrained(folder / "scheduler")
+    index = {
+        "_class_name": "DDPMPipeline",
+        "_diffusers_version": diffusers.__version__,
+        "scheduler": ["diffusers", kind],
+        "unet": ["diffusers", "UNet2DModel"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    write_about(folder, weights)
 
 
 def write_lora(folder: Path, weights: Weights, precision: str) -> None:

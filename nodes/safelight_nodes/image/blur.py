@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@node(version=1, tags=("Gaussian Blur", "ImageBlur", "Image Gaussian Blur", "soften"))
+@node(version=1, tags=("Gaussian Blur", "ImageBlur", "blur", "Image Gaussian Blur", "soften"))
 def gaussian_blur(
     image: Image,
     *,

@@ -196,7 +196,7 @@ def merge_channels(red: Mask, green: Mask, blue: Mask, alpha: Mask | None = None
 @node(
     version=1,
     cheap=True,
-    tags=("Join Image with Alpha", "JoinImageWithAlpha", "transparency", "cut out", "remove background"),
+    tags=("Join Image with Alpha", "JoinImageWithAlpha", "transparency", "cut out"),
 )
 def set_alpha(
     image: Image,

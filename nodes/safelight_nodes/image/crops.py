@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from safelight.sdk import Color, Image, Mask, Number, Problem, ProblemError, Slider, node
 
 
-@node(version=1, cheap=True, tags=("ImageCrop",))
+@node(version=1, title="Crop image", cheap=True, tags=("ImageCrop",))
 def crop(
     image: Image,
     *,

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@node(version=1, tags=("Sharpen", "Unsharp Mask", "ImageSharpen", "Image Sharpen"))
+@node(version=1, title="Sharpen image", tags=("Sharpen", "Unsharp Mask", "ImageSharpen", "Image Sharpen"))
 def sharpen(
     image: Image,
     *,
@@ -108,7 +108,7 @@ def morphology(
     return Image(each_recoloured(image.pixels, lambda pixels: cv2.morphologyEx(pixels, ways[operation], square)))
 
 
-@node(version=1, tags=("Denoise", "noise reduction", "Non-local means", "NLM", "FastDenoise"))
+@node(version=1, title="Denoise image", tags=("Denoise", "noise reduction", "Non-local means", "NLM", "FastDenoise"))
 def denoise(
     image: Image,
     *,

@@ -23,7 +23,7 @@ _Quality = Annotated[
 ]
 
 
-@node(version=1, tags=("Load Image",))
+@node(version=1, title="Load image", tags=("Load Image",))
 def load(*, file: Annotated[str, FilePick("image"), "An image in the input folder."], ctx: Context) -> Loaded:
     """Read an image from the input folder: PNG, JPEG, WebP, AVIF, TIFF, BMP, GIF (its first frame) and more.
 
@@ -57,7 +57,7 @@ def load_mask(
     return Mask((coverage * pixels[..., 3] if pixels.shape[-1] == 4 else coverage)[None])
 
 
-@node(version=1, output=True, tags=("Save Image",))
+@node(version=1, title="Save image", output=True, tags=("Save Image",))
 def save(
     image: Image,
     *,
@@ -86,7 +86,7 @@ def save(
     return save_all(image, name, format, embed_workflow, ctx, quality=quality, depth=int(depth))
 
 
-@node(version=1, output=True, tags=("Preview Image",))
+@node(version=1, title="Preview image", output=True, tags=("Preview Image",))
 def preview(image: Image, *, ctx: Context) -> list[File]:
     """Show images without saving them."""
     from .._files import save_all

@@ -12,7 +12,7 @@ _Method = Annotated[Literal["lanczos", "bicubic", "bilinear", "nearest"], "How p
 _Around = Annotated[Around, "Seen beyond the edge: nothing, the pixels of the edge, the image mirrored, or again."]
 
 
-@node(version=1, tags=("Upscale Image", "ImageScale", "Image Resize"))
+@node(version=1, title="Resize image", tags=("Upscale Image", "ImageScale", "Image Resize"))
 def resize(
     image: Image,
     *,
@@ -39,7 +39,11 @@ def resize(
     return Image(resized(image.pixels, height, width, fit, method))
 
 
-@node(version=1, tags=("Upscale Image By", "ImageScaleBy", "ImageScaleToTotalPixels", "megapixels", "longest side"))
+@node(
+    version=1,
+    title="Scale image",
+    tags=("Upscale Image By", "ImageScaleBy", "ImageScaleToTotalPixels", "megapixels", "longest side"),
+)
 def scale(
     image: Image,
     *,
@@ -75,7 +79,12 @@ def scale(
     return Image(resized(image.pixels, new_height, new_width, "stretch", method))
 
 
-@node(version=1, cheap=True, tags=("Flip", "ImageFlip", "mirror", "Image Flip", "transpose", "rotate 90"))
+@node(
+    version=1,
+    title="Flip image",
+    cheap=True,
+    tags=("Flip", "ImageFlip", "mirror", "Image Flip", "transpose", "rotate 90"),
+)
 def flip(
     image: Image,
     *,
@@ -102,7 +111,7 @@ def flip(
     return Image(pixels.contiguous())
 
 
-@node(version=1, tags=("Rotate", "ImageRotate", "Image Rotate", "straighten"))
+@node(version=1, title="Rotate image", tags=("Rotate", "ImageRotate", "Image Rotate", "straighten"))
 def rotate(
     image: Image,
     *,
@@ -199,7 +208,12 @@ def perspective(
     return Image(warped(image.pixels, matrix, height, width, around))
 
 
-@node(version=1, cheap=True, tags=("Pad Image", "ImagePadKJ", "border", "Image Padding", "canvas size", "frame"))
+@node(
+    version=1,
+    title="Pad image",
+    cheap=True,
+    tags=("Pad Image", "ImagePadKJ", "border", "Image Padding", "canvas size", "frame"),
+)
 def pad(
     image: Image,
     *,

@@ -20,7 +20,7 @@ def flatten(image: Image, *, background: Annotated[str, Color()] = "#ffffff") ->
     return image if image.pixels.shape[-1] == 3 else Image(flattened(image.pixels, color_of(background)))
 
 
-@node(version=1, tags=("ImageCompositeMasked", "paste", "blend", "PorterDuffImageComposite"))
+@node(version=1, title="Composite images", tags=("ImageCompositeMasked", "paste", "blend", "PorterDuffImageComposite"))
 def composite(
     base: Annotated[Image, "Stays where the mask is black, pixel for pixel."],
     over: Annotated[Image, "Covers it where the mask is white; brought to its size."],
@@ -44,6 +44,7 @@ def composite(
 
 @node(
     version=1,
+    title="Blend images",
     tags=(
         "Image Blend",
         "ImageBlend",

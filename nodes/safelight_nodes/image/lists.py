@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from safelight.sdk import Image, Number, Problem, ProblemError, Seed, Toggle, node
 
 
-@node(version=1, cheap=True, tags=("Batch Images", "ImageBatch"))
+@node(version=1, title="Batch images", cheap=True, tags=("Batch Images", "ImageBatch"))
 def batch(images: Annotated[list[Image], "Images of one size, in the order in which they were connected."]) -> Image:
     """Put images of one size together as a batch."""
     from .._pixels import joined
@@ -15,7 +15,7 @@ def batch(images: Annotated[list[Image], "Images of one size, in the order in wh
     return Image(joined(images))
 
 
-@node(version=1, cheap=True, tags=("unbatch", "ImageFromBatch", "RebatchImages"))
+@node(version=1, title="Split images", cheap=True, tags=("unbatch", "ImageFromBatch", "RebatchImages"))
 def split(image: Image) -> list[Image]:
     """The images of a batch one by one. What is connected runs once for each."""
     return [Image(pixels[None].clone()) for pixels in image.pixels]
@@ -62,7 +62,7 @@ def reverse(
     return Image(torch.cat([image.pixels, turned[1:-1]]) if there_and_back else turned)
 
 
-@node(version=1, cheap=True, tags=("RepeatImageBatch", "duplicate", "Repeat Images"))
+@node(version=1, title="Repeat images", cheap=True, tags=("RepeatImageBatch", "duplicate", "Repeat Images"))
 def repeat(
     image: Image,
     *,

@@ -65,7 +65,11 @@ def join(
     return Image(sheet)
 
 
-@node(version=1, tags=("Image Compare", "compare", "before after", "difference", "split view", "Image Comparer"))
+@node(
+    version=1,
+    title="Compare images",
+    tags=("Image Compare", "compare", "before after", "difference", "split view", "Image Comparer"),
+)
 def compare(
     first: Image,
     second: Annotated[Image, "Brought to the size of the first."],

@@ -139,7 +139,7 @@ def auto_levels(
     return Image(recoloured(image.pixels, stretched))
 
 
-@node(version=1, cheap=True, tags=("Invert Image", "ImageInvert", "negative"))
+@node(version=1, title="Invert image", cheap=True, tags=("Invert Image", "ImageInvert", "invert", "negative"))
 def invert(image: Image, *, channel: _Channel = "all") -> Image:
     """Turn images into their negative. Transparency stays."""
     from .._colours import recoloured

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@node(version=1, aliases=("image.grow_mask",), tags=("GrowMask", "FeatherMask", "dilate", "erode", "Mask Erode Region"))
+@node(
+    version=1,
+    title="Grow mask",
+    aliases=("image.grow_mask",),
+    tags=("GrowMask", "dilate", "erode", "Mask Erode Region"),
+)
 def grow(
     mask: Mask,
     *,
@@ -26,6 +31,7 @@ def grow(
 
 @node(
     version=1,
+    title="Combine masks",
     cheap=True,
     tags=("MaskComposite", "Masks Combine Regions", "Masks Subtract", "union", "AND", "OR"),
 )
@@ -101,13 +107,18 @@ def fade_edges(
     return Mask(mask.coverage * ramp(height, top, bottom)[:, None] * ramp(width, left, right))
 
 
-@node(version=1, cheap=True, tags=("InvertMask", "Mask Invert"))
+@node(version=1, title="Invert mask", cheap=True, tags=("InvertMask", "Mask Invert"))
 def invert(mask: Mask) -> Mask:
     """Swap inside and outside of masks."""
     return Mask(1 - mask.coverage)
 
 
-@node(version=1, cheap=True, tags=("ThresholdMask", "Mask Threshold Region", "binarize", "Mask to binary"))
+@node(
+    version=1,
+    title="Threshold mask",
+    cheap=True,
+    tags=("ThresholdMask", "Mask Threshold Region", "binarize", "Mask to binary"),
+)
 def threshold(
     mask: Mask,
     *,
@@ -122,7 +133,11 @@ def threshold(
     return Mask((value >= high).float() if low == high else ((value - low) / (high - low)).clamp(0, 1))
 
 
-@node(version=1, tags=("Mask Gaussian Region", "MaskBlur", "Blur Mask", "soften", "ImpactGaussianBlurMask"))
+@node(
+    version=1,
+    title="Blur mask",
+    tags=("Mask Gaussian Region", "MaskBlur", "Blur Mask", "soften", "ImpactGaussianBlurMask"),
+)
 def blur(
     mask: Mask,
     *,
@@ -134,7 +149,7 @@ def blur(
     return Mask(smoothed(mask.coverage[:, None], sigma)[:, 0].clamp(0, 1)) if sigma else mask
 
 
-@node(version=1, tags=("FeatherMask", "Mask Feather", "inner feather", "falloff"))
+@node(version=1, title="Feather mask", tags=("FeatherMask", "Mask Feather", "inner feather", "falloff"))
 def feather(
     mask: Mask,
     *,
@@ -276,7 +291,7 @@ def outline(
     return Mask((grown(mask.coverage, outwards) - grown(mask.coverage, -inwards)).clamp(0, 1))
 
 
-@node(version=1, tags=("ResizeMask", "Mask Resize", "scale mask"))
+@node(version=1, title="Resize mask", tags=("ResizeMask", "Mask Resize", "scale mask"))
 def resize(
     mask: Mask,
     *,

@@ -40,7 +40,11 @@ class Cut(NamedTuple):
     cutout: Annotated[Cutout, "For mask.stitch, which puts the part back."]
 
 
-@node(version=1, tags=("InpaintCrop", "Inpaint Crop", "crop and stitch", "Inpaint only masked", "Mask Crop Region"))
+@node(
+    version=1,
+    title="Crop to mask",
+    tags=("InpaintCrop", "Inpaint Crop", "crop and stitch", "Inpaint only masked", "Mask Crop Region"),
+)
 def crop(
     image: Image,
     mask: Annotated[Mask, "What is to be painted again: white inside."],

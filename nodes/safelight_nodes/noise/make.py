@@ -10,7 +10,11 @@ from safelight.sdk import Latent, Mask, Noise, Seed, Slider, node
 from .._refusal import refusal
 
 
-@node(version=1, tags=("RandomNoise", "noise types", "Latent Noise", "perlin", "power law noise", "white noise"))
+@node(
+    version=1,
+    title="Make noise",
+    tags=("RandomNoise", "noise types", "Latent Noise", "perlin", "power law noise", "white noise"),
+)
 def make(
     latent: Annotated[Latent, "What it is for: it gives size and number."],
     *,
@@ -34,6 +38,7 @@ def make(
 
 @node(
     version=1,
+    title="Blend noise",
     tags=("variation seed", "subseed", "variation strength", "slerp noise", "KSampler Variations", "MixNoise"),
 )
 def blend(
@@ -56,7 +61,11 @@ def blend(
     return Noise(slerp(given, other, amount) if path == "sphere" else (given + (other - given) * amount).contiguous())
 
 
-@node(version=1, tags=("Inject Noise", "InjectLatentNoise", "noise injection", "AddNoise", "add detail"))
+@node(
+    version=1,
+    title="Inject noise",
+    tags=("Inject Noise", "InjectLatentNoise", "noise injection", "AddNoise", "add detail"),
+)
 def inject(
     latent: Annotated[Latent, "The latent."],
     noise: Annotated[Noise, "The noise."],

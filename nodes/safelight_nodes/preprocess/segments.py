@@ -249,6 +249,76 @@ def find(
     return Things(Mask(masks), [_told(things) for things in found], sum(map(len, found)))
 
 
+@node(
+    version=1,
+    title="Segment at points (SAM)",
+    tags=("SAM", "Segment Anything", "SAM 2", "SAMDetector", "point to mask", "magic wand", "object selection"),
+)
+def segment_at(
+    image: Image,
+    *,
+    points: Annotated[
+        str, Text(), "Places on the thing, x and y in pixels with commas between them: 120 80, 140 95."
+    ] = "",
+    exclude: Annotated[str, Text(advanced=True), "Places that do not belong to it, in the same way."] = "",
+    model: Annotated[
+        str,
+        ModelPick("preprocessor"),
+        "A SAM or SAM 2: a folder or hub id of transformers, or one file. Empty: segments of similar colours between "
+        "edges, which needs no model.",
+    ] = "facebook/sam2.1-hiera-tiny",
+    scale: Annotated[
+        float, Slider(1, 2000, step=1, shown_if={"model": ""}), "Without a model: more makes larger segments."
+    ] = 200.0,
+    precision: _Precision = "auto",
+    ctx: Context,
+) -> Mask:
+    """Mask the thing that lies at a place of an image, as a click on it does in the painter.
+
+    Source: N. Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024 (Apache-2.0); without a model
+    P. Felzenszwalb and D. Huttenlocher, "Efficient Graph-Based Image Segmentation", 2004.
+    """
+    import torch
+
+    from .._pixels import to_bytes
+    from .._segments import BY_POINT, at_points, by_colour
+
+    pixels = pixels_of(image)
+    on, off = (_places(text, port, pixels.shape[1:3]) for text, port in ((points, "points"), (exclude, "exclude")))
+    if not on:
+        message, hint = "No place is given.", "Say where the thing is, in pixels: 120 80."
+        raise ProblemError(Problem(code="no_place", message=message, hint=hint, port="points", value=points))
+    if not model.strip():
+        return Mask(torch.stack([by_colour(to_bytes(one), on, off, scale) for one in pixels]))
+    made: list[Any] = []
+    with leased(ctx, model, BY_POINT, "a SAM or SAM 2", precision=precision) as lease:
+        for place, one in enumerate(pixels):
+            ctx.check_cancelled()
+            given = to_bytes(one)
+            with torch.inference_mode():
+                made.append(ctx.models.retry(lambda given=given: at_points(lease, given, on, off)))
+            ctx.progress(place + 1, len(pixels))
+    return Mask(torch.stack(made))
+
+
+def _places(text: str, port: str, size: Any) -> list[list[float]]:
+    """Pairs of x and y. Raises ProblemError `no_place` for what is none, or lies outside of (height, width)."""
+    height, width = size
+    made: list[list[float]] = []
+    for part in filter(None, (one.strip() for one in text.split(","))):
+        try:
+            x, y = (float(number) for number in part.split())
+        except ValueError:
+            message, hint = f"{part!r} is no place.", "Write x and y in pixels, with a space between: 120 80."
+            raise ProblemError(Problem(code="no_place", message=message, hint=hint, port=port, value=text)) from None
+        if not (0 <= x < width and 0 <= y < height):
+            message = f"{part!r} lies outside of the image, which has {width} x {height} pixels."
+            hint = "Choose a place inside; they count from 0 at the upper left."
+            raise ProblemError(Problem(code="no_place", message=message, hint=hint, port=port, value=text))
+        made.append([x, y])
+    return made
+
+
 def _told(things: list[Any]) -> str:
     return json.dumps(
         [

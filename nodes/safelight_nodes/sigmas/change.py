@@ -14,7 +14,7 @@ class Halves(NamedTuple):
     low: Annotated[Sigmas, "Those after it: details."]
 
 
-@node(version=1, tags=("SplitSigmas", "split schedule", "two samplers", "refiner"))
+@node(version=1, title="Split sigmas", tags=("SplitSigmas", "split schedule", "two samplers", "refiner"))
 def split(
     sigmas: Annotated[Sigmas, "The noise levels."],
     *,
@@ -43,13 +43,13 @@ def last_part(
     return Sigmas(sigmas.levels[sigmas.steps - max(1, int(sigmas.steps * denoise)) :])
 
 
-@node(version=1, tags=("FlipSigmas", "flip sigmas", "unsampling"))
+@node(version=1, title="Reverse sigmas", tags=("FlipSigmas", "flip sigmas", "unsampling"))
 def reverse(sigmas: Annotated[Sigmas, "The noise levels."]) -> Sigmas:
     """Noise levels from the last to the first."""
     return Sigmas(sigmas.levels[::-1])
 
 
-@node(version=1, tags=("concat sigmas", "merge schedules"))
+@node(version=1, title="Join sigmas", tags=("concat sigmas", "merge schedules"))
 def join(first: Annotated[Sigmas, "The first one."], second: Annotated[Sigmas, "The second one."]) -> Sigmas:
     """Noise levels one after the other. A level that both have, as after a split, comes once."""
     after = second.levels[1:] if second.levels[0] == first.levels[-1] else second.levels

@@ -10,7 +10,7 @@ _COLORS = ("#2563eb", "#dc2626", "#16a34a", "#9333ea", "#ea580c", "#0891b2")
 _EDGE = 36
 
 
-@node(version=1, tags=("Sigmas Preview", "graph sigmas", "plot schedule", "chart"))
+@node(version=1, title="Plot sigmas", tags=("Sigmas Preview", "graph sigmas", "plot schedule", "chart"))
 def plot(
     sigmas: Annotated[list[Sigmas], "Each one a line of its own colour."],
     *,

@@ -69,7 +69,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
 
     convert = commands.add_parser("convert", help="turn a workflow of another program, or one in an image, into a file")
     convert.add_argument(
-        "workflow", metavar="FILE", help="a workflow of ComfyUI (either format), or a file with one in it"
+        "workflow", metavar="FILE", help="a workflow of ComfyUI (either format) or InvokeAI, or a file with one in it"
     )
     convert.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="where the workflow is written; else printed"
@@ -80,6 +80,13 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         default="safelight",
         help="for which program: Safelight, ComfyUI's editor, or its API",
     )
+    convert.add_argument(
+        "--as",
+        dest="kind",
+        metavar="KIND",
+        help="which of several workflows in the file, as --list names them: comfyui, a1111, ...",
+    )
+    convert.add_argument("--list", action="store_true", help="name what the file can be opened as, the default first")
     convert.add_argument("--json", action="store_true", help="print the report as JSON")
 
     nodes = commands.add_parser("nodes", help="list the nodes, or explain one")

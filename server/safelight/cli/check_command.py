@@ -17,8 +17,8 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             if given.help or not given.workflow:
                 print_help(studio, given)
                 return 0 if given.help else 2
-            document = read_workflow(studio, given, rest)
-            problems: Sequence[Problem] = studio.check(document).problems
+            document, remarks = read_workflow(studio, given, rest)
+            problems: Sequence[Problem] = [*remarks, *studio.check(document).problems]
         except ProblemError as error:
             problems = error.problems
     stopping = errors(problems)

@@ -19,7 +19,9 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
     with Studio.open() as studio:
         try:
-            reading = studio.reading(given.workflow)
+            if given.list:
+                return _listed(given, studio.kinds(given.workflow))
+            reading = studio.reading(given.workflow, given.kind)
             if given.to != "safelight":
                 return _written_for(given, studio, reading.document)
             text = reading.document.dumps()
@@ -43,6 +45,17 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     if given.output is None:
         print(text, end="")
     return 0
+
+
+def _listed(given: argparse.Namespace, kinds: Sequence[str]) -> int:
+    """What a file can be opened as, a line each."""
+    if given.json:
+        print_json({"status": "ok", "kinds": list(kinds)})
+    elif kinds:
+        print("\n".join(kinds))
+    else:
+        print(f"{given.workflow} holds no workflow.", file=sys.stderr)
+    return 0 if kinds else 2
 
 
 def _written_for(given: argparse.Namespace, studio: Studio, document: Document) -> int:

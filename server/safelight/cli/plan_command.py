@@ -22,7 +22,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             if given.help or not given.workflow:
                 print_help(studio, given)
                 return 0 if given.help else 2
-            document = read_workflow(studio, given, rest)
+            document, remarks = read_workflow(studio, given, rest)
             plan = studio.plan(studio.check(document, given.to).require())
         except ProblemError as error:
             if given.json:
@@ -32,9 +32,10 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             return 2
     if given.json:
         nodes = {name: _node(node) for name, node in plan.nodes.items()}
-        print_json({"status": "ok", "seconds": plan.seconds, "nodes": nodes, "problems": list(plan.problems)})
+        print_json({"status": "ok", "seconds": plan.seconds, "nodes": nodes, "problems": [*remarks, *plan.problems]})
     else:
         _print(plan)
+        report(remarks)
     return 0
 
 

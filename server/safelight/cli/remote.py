@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from safelight.client import Client
 from safelight.engine import Event
 from safelight.graph import Document, Port
 from safelight.protocol.records import HostEvent, NodeState, Run, RunDetail
-from safelight.sdk.problem import ProblemError
+from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.widgets import FilePick
 
 from .answer import print_json
@@ -23,8 +24,8 @@ _PATIENCE = 3.0
 _EXIT = {"done": 0, "failed": 1, "cancelled": 130}
 
 
-def run_there(studio: Studio, document: Document, given: argparse.Namespace) -> int:
-    """Runs a document on a server and fetches its files. Returns the exit code.
+def run_there(studio: Studio, document: Document, given: argparse.Namespace, remarks: Sequence[Problem]) -> int:
+    """Runs a document on a server and fetches its files. Returns the exit code. `remarks` go into its answer as JSON.
 
     Raises:
         ProblemError: the server cannot be reached, or refuses the document.
@@ -53,7 +54,8 @@ def run_there(studio: Studio, document: Document, given: argparse.Namespace) -> 
         progress.close()
         paths = {file.digest: str(client.fetch(file, given.output)) for file in run.files}
     if given.json:
-        print_json(_summary(run, paths))
+        told = _summary(run, paths)
+        print_json({**told, "problems": [*remarks, *told["problems"]]})
     else:
         _print(run, paths)
     return _EXIT[run.status]

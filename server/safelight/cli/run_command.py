@@ -28,11 +28,13 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             if given.help or not given.workflow:
                 print_help(studio, given)
                 return 0 if given.help else 2
-            document = read_workflow(studio, given, rest)
+            document, remarks = read_workflow(studio, given, rest)
+            if not given.json:
+                report(remarks)
             if given.server:
                 from .remote import run_there
 
-                return run_there(studio, document, given)
+                return run_there(studio, document, given, remarks)
             progress = Progress(quiet=given.quiet or given.json)
             options = RunOptions(checkpoint_seconds=given.checkpoint, force=frozenset(given.force))
             with interruptible() as cancel:
@@ -43,7 +45,8 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
         except ProblemError as error:
             return refused(error.problems, given.json)
     if given.json:
-        print_json(summary(outcome))
+        told = summary(outcome)
+        print_json({**told, "problems": [*remarks, *told["problems"]]})
     else:
         _print(outcome)
     return _EXIT[outcome.result.status]

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,6 +24,13 @@ from safelight.sdk.widgets import ModelPick
 from .arguments import help_of, options_of
 
 
+class Opened(NamedTuple):
+    """A workflow, and what is not as it was where another program made it: warnings, beside what `check` finds."""
+
+    document: Document
+    remarks: list[Problem]
+
+
 def open_studio(given: argparse.Namespace) -> Studio:
     inputs = [given.input.resolve()]
     if given.workflow and is_file(Path(given.workflow)):
@@ -31,13 +38,14 @@ def open_studio(given: argparse.Namespace) -> Studio:
     return Studio.open(inputs=inputs, allow_download=getattr(given, "download", False))
 
 
-def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Document:
+def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Opened:
     """The document named on the command line, with `--set` and the flags of its inputs applied.
 
     Raises:
         ProblemError: the workflow cannot be read, or flags and values do not fit it; all of those at once.
     """
-    document, today = migrated(_read(studio, given, rest), studio.catalogue)
+    read, remarks = _read(studio, given, rest)
+    document, today = migrated(read, studio.catalogue)
     flat = expand(document, studio.catalogue)
     problems: list[Problem] = []
     values: dict[Port, Any] = {}
@@ -60,10 +68,10 @@ def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]
             problems += error.problems
     if problems:
         raise ProblemError(problems)
-    return document.with_inputs(inputs).with_values(values)
+    return Opened(document.with_inputs(inputs).with_values(values), remarks)
 
 
-def _read(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Document:
+def _read(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Opened:
     try:
         reading = studio.reading(given.workflow)
     except ProblemError as error:
@@ -72,9 +80,12 @@ def _read(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Doc
             raise
         hint = f"The workflow comes first, then its inputs: safelight {given.command} WORKFLOW {rest[0]} ..."
         raise ProblemError(msgspec.structs.replace(problem, hint=hint) for problem in error.problems) from None
-    if reading.report is not None:
-        print(reading.report.summary(), file=sys.stderr)
-    return reading.document
+    told = reading.report
+    if told is None:
+        return Opened(reading.document, [])
+    print(told.summary(), file=sys.stderr)
+    # Of placeholders that are in the way `check` tells.
+    return Opened(reading.document, [remark for remark in told.remarks if remark.code != "placeholder"])
 
 
 def print_help(studio: Studio, given: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ from safelight.graph import Document
 from safelight.protocol.common import Problems
 from safelight.protocol.files import FilePage, GalleryPage, Opened, Uploaded
 from safelight.protocol.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
+from safelight.protocol.imports import Kind
 from safelight.protocol.messages import Events, Hello
 from safelight.protocol.records import (
     ENDED,
@@ -304,9 +305,10 @@ class AsyncClient:
                 self._decoded(response.status, data, Any)
         return await asyncio.to_thread(_write, folder, file.name, data)
 
-    async def open(self, path: Path) -> Opened:
-        """The workflow in a file or image."""
-        return await self.request("POST", "/open", Opened, data=await asyncio.to_thread(path.read_bytes))
+    async def open(self, path: Path, kind: Kind | None = None) -> Opened:
+        """The workflow in a file or image; `kind` asks for another one of the `kinds` that an answer names."""
+        data = await asyncio.to_thread(path.read_bytes)
+        return await self.request("POST", "/open", Opened, query={"kind": kind} if kind else {}, data=data)
 
     async def workflows(self, search: str = "") -> list[WorkflowInfo]:
         return await self.request("GET", "/workflows", list[WorkflowInfo], query={"search": search})

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from safelight.protocol.files import FilePage, GalleryPage, Opened, Uploaded
 from safelight.protocol.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
+from safelight.protocol.imports import Kind
 from safelight.protocol.records import Batch, HostEvent, Run, RunDetail, RunFile, Workflow, WorkflowInfo
 from safelight.protocol.runs import BatchAnswer, QueueAnswer, RunPage
 from safelight.protocol.system import Health, SystemAnswer
@@ -125,8 +126,8 @@ class Client:
     def fetch(self, file: RunFile, folder: Path) -> Path:
         return self._do(self._client.fetch(file, folder))
 
-    def open(self, path: Path) -> Opened:
-        return self._do(self._client.open(path))
+    def open(self, path: Path, kind: Kind | None = None) -> Opened:
+        return self._do(self._client.open(path, kind))
 
     def workflows(self, search: str = "") -> list[WorkflowInfo]:
         return self._do(self._client.workflows(search))

@@ -51,6 +51,10 @@ class Codec:
         return self.vae.config.latent_channels
 
     @property
+    def opacity(self) -> bool:
+        return False
+
+    @property
     def downsampling(self) -> int:
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
@@ -61,7 +65,7 @@ class Codec:
         return (size, size) if isinstance(size, int) else (size[0], size[1])
 
     def decode(self, samples: Tensor, tile: int = 0) -> Tensor:
-        """Latents (B, C, H, W) to pixels (B, H, W, 3) in 0..1, float32 on the CPU.
+        """Latents (B, C, H, W) to pixels (B, H, W, 3) in 0..1, or 4 with opacity, float32 on the CPU.
 
         `tile` is the side of a tile in pixels; 0 takes the image whole while it is small enough, and in tiles when it
         is not or when memory runs out.
@@ -76,7 +80,7 @@ class Codec:
         return (images / 2 + 0.5).clamp(0, 1).movedim(1, -1).contiguous()
 
     def encode(self, pixels: Tensor, sources: Sequence[torch.Generator] | None = None, tile: int = 0) -> Tensor:
-        """Pixels (B, H, W, 3) in 0..1 to latents (B, C, h, w), float32 on the CPU.
+        """Pixels (B, H, W, 3) in 0..1, or 4 where it reads opacity, to latents (B, C, h, w), float32 on the CPU.
 
         The mean of the distribution that the encoder gives, or, with one random source an image, a draw from it.
         """

@@ -59,11 +59,11 @@ def denoise(
     """
     import torch
 
-    pipeline = blocks.get_execution_blocks(**inputs).init_pipeline()
+    pipeline = made_quietly(blocks.get_execution_blocks(**inputs).init_pipeline)
     running = pipeline._blocks  # a copy: sub-blocks are objects that all pipelines of a family share
     _require("components", components, [*running.component_names, *(one.name for one in running.expected_configs)])
     _require("inputs", inputs, running.input_names)
-    pipeline.update_components(**components)
+    made_quietly(lambda: pipeline.update_components(**components))
     loop = _loop(running)
     loop.set_progress_bar_config(disable=True)
     steps = _Steps(loop.loop_step, ctx, show, outside, at, resumable)
@@ -225,14 +225,20 @@ def _own_stops_unreported() -> Iterator[None]:
         reporter.removeFilter(is_news)
 
 
+_SPEAKERS = ("diffusers.guiders.guider_utils", "diffusers.modular_pipelines.modular_pipeline_utils")
+
+
 def made_quietly(make: Callable[[], T]) -> T:
-    """What `make` makes of diffusers' guiders, each of which says that guiders are experimental (we know)."""
-    speaker = logging.getLogger("diffusers.guiders.guider_utils")
-    speaker.addFilter(_nothing)
+    """What `make` makes of diffusers' guiders and blocks, which say that guiders are experimental and parts made by
+    hand (we know)."""
+    speakers = [logging.getLogger(name) for name in _SPEAKERS]
+    for speaker in speakers:
+        speaker.addFilter(_nothing)
     try:
         return make()
     finally:
-        speaker.removeFilter(_nothing)
+        for speaker in speakers:
+            speaker.removeFilter(_nothing)
 
 
 def _nothing(_: logging.LogRecord) -> bool:

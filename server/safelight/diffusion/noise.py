@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def generators(seed: int, batch: int) -> list[torch.Generator]:
+def generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator that starts at a seed; behind 2^64 - 1 seeds begin again at 0."""
     import torch
 
-    return [torch.Generator().manual_seed(seed + place) for place in range(batch)]
+    return torch.Generator(device).manual_seed(seed % 2**64)
+
+
+def generators(seed: int, batch: int) -> list[torch.Generator]:
+    return [generator(seed + place) for place in range(batch)]
 
 
 def draw(sources: Sequence[torch.Generator], shape: Sequence[int]) -> Tensor:
@@ -31,7 +36,7 @@ def draw_whole(seed: int, shape: Sequence[int]) -> Tensor:
     """Normal noise (batch, *shape) in one draw, as ComfyUI makes it: image k is not that of seed + k."""
     import torch
 
-    return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
+    return torch.randn(tuple(shape), generator=generator(seed))
 
 
 class BrownianNoise:

@@ -56,6 +56,14 @@ class CacheMemory:
             raise LookupError(ref.digest)
         return value
 
+    def files(self, known: Known) -> tuple[File, ...]:
+        """Only of values small enough to be looked at: a file is its name and the digest of its bytes."""
+        found: list[File] = []
+        for ref in known.outputs.values():
+            if ref.size <= SMALL and self._cache.has(ref):
+                found += files_in(self._cache.get(ref))
+        return tuple(found)
+
     def unchanged(self, node: GraphNode, arguments: Mapping[str, Any]) -> bool:
         """Whether the files that a node was to read are still what its key says, now that it has read them."""
         for port, spec in node.kind.ports.items():

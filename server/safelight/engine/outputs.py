@@ -7,9 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from safelight.sdk.node import LARGEST, NodeType
+from safelight.sdk.node import NodeType
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.types import PortType
+from safelight.sdk.widgets import LARGEST_SEED
 
 _EXACT = {"int": int, "float": float, "str": str, "bool": bool}
 _DEEPEST = 100
@@ -129,8 +130,8 @@ def _text(value: Any) -> str:
 def _number(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise _Wrong(f"{value!r}, which is no number to go on with", "Check the inputs of this node.")
-    if type(value) is int and abs(value) > LARGEST:
-        raise _Wrong("a whole number of more than 63 bits")
+    if type(value) is int and not -(2**63) <= value <= LARGEST_SEED:
+        raise _Wrong("a whole number of more than 64 bits")
     return value
 
 

@@ -355,8 +355,8 @@ def _nothing_to_run(targets: Sequence[str] | None) -> Problem:
         message, hint = "No nodes were named to run up to.", "Name some, or leave the targets out to run everything."
     else:
         named = f" ({one_of(list(targets))})" if targets else ""
-        message = f"There is nothing to run: all that was asked for{named} is muted, or hangs on what is muted."
-        hint = "Take the mute away, or name another node."
+        message = f"There is nothing to run: all that was asked for{named} is muted or bypassed, or hangs on what is."
+        hint = "Take the mute or the bypass away, or name another node."
     return Problem(code="nothing_to_run", message=message, hint=hint)
 
 

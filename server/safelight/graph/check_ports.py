@@ -18,7 +18,7 @@ _SUGGESTIONS = 20
 """Unknown types that are compared with all names: each takes milliseconds, and a file may have thousands."""
 
 
-PROGRAMS = {"comfyui": "ComfyUI"}
+PROGRAMS = {"comfyui": "ComfyUI", "invokeai": "InvokeAI"}
 """Programs whose nodes stay as placeholders, `comfyui:KSampler`, where they have no counterpart."""
 
 

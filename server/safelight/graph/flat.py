@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,13 @@ class Flat:
     index: dict[str, int]
     outputs: dict[str, list[Source]]
     faults: list[Fault]
+
+    def everything(self) -> Iterator[Step]:
+        """Its steps, and those of the bodies of all calls in it."""
+        todo = [self]
+        for flat in todo:  # grows while it is walked
+            yield from flat.steps
+            todo += [step.call.flat for step in flat.steps if step.call]
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from safelight.sdk.codec import hash_text
+from safelight.sdk.values import File
 from safelight.sdk.widgets import AnyWidget
 
 from .structure import GraphNode, Wire
@@ -45,6 +46,10 @@ class Memory(Protocol):
 
     def value(self, ref: Any) -> Any:
         """A value of any size by reference; raises LookupError when it is gone."""
+        ...
+
+    def files(self, known: Known) -> tuple[File, ...]:
+        """The finished files among the outputs of a remembered result; none where they are gone."""
         ...
 
     def fingerprint(self, widget: AnyWidget, value: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from safelight.protocol.graph import PlannedMemory, PlannedTurns
 from safelight.sdk.models import ModelRef
 from safelight.sdk.problem import Problem
+from safelight.sdk.values import File
 
 from .keys import Called, Keys, Memory
 from .pause import no_collection
@@ -43,13 +44,15 @@ Need = Callable[[Mapping[str, Ask]], dict[str, PlannedMemory]]
 class PlannedNode(msgspec.Struct, frozen=True, kw_only=True):
     """What will become of one node. `seconds` is what it took last time, where that is known.
 
-    `run` holds unless an input turns out to be unchanged; `unknown` nodes lie below a choice not yet made.
+    `run` holds unless an input turns out to be unchanged; `unknown` nodes lie below a choice not yet made. `files` are
+    those that a cached output node has made.
     """
 
     status: Status
     seconds: float | None = None
     turns: PlannedTurns | None = None
     memory: PlannedMemory | None = None
+    files: tuple[File, ...] = ()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +105,10 @@ def plan(
             else:
                 planned, seconds = None, known.seconds if known else memory.last_seconds(node.kind.spec.id)
             total += (seconds or 0.0) if status == "run" else 0.0
-            nodes[node.id] = PlannedNode(status=status, seconds=seconds, turns=planned, memory=memories.get(node.id))
+            made = memory.files(known) if known and status == "cached" and node.kind.spec.output else ()
+            nodes[node.id] = PlannedNode(
+                status=status, seconds=seconds, turns=planned, memory=memories.get(node.id), files=made
+            )
         return Plan(nodes=nodes, seconds=total, problems=tuple(survey.problems))
 
 

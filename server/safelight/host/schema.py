@@ -1,6 +1,8 @@
 """The tables of the server's database. A change is a new script at the end; those that were released never change.
 
 The table `part` is no longer used: kept subgraphs are workflows. It stays for those who filled it by the API.
+In `workflow`, `title` is what the document calls itself, and a `draft` is one that nobody has named yet;
+`folder` is where it is listed, as "a/b", and says nothing about the name, which no two share.
 """
 
 MIGRATIONS: tuple[str, ...] = (
@@ -135,6 +137,48 @@ CREATE TABLE prompt (
     run INTEGER PRIMARY KEY REFERENCES run (number) ON DELETE CASCADE,
     place REAL NOT NULL,            -- its number by ComfyUI's count: the lower goes first
     body BLOB NOT NULL              -- JSON: what was posted, and whose nodes are whose
+)
+""",
+    """
+ALTER TABLE workflow ADD COLUMN title TEXT NOT NULL DEFAULT '';
+ALTER TABLE workflow ADD COLUMN draft INTEGER NOT NULL DEFAULT 0
+""",
+    """
+ALTER TABLE workflow ADD COLUMN folder TEXT NOT NULL DEFAULT '';
+ALTER TABLE workflow ADD COLUMN starred INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE workflow ADD COLUMN opened REAL NOT NULL DEFAULT 0
+""",
+    """
+ALTER TABLE output ADD COLUMN rating INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE tag (
+    output INTEGER NOT NULL REFERENCES output (number) ON DELETE CASCADE,
+    folded TEXT NOT NULL,           -- the word as it is compared and searched
+    word TEXT NOT NULL,
+    PRIMARY KEY (output, folded)
+) WITHOUT ROWID;
+CREATE INDEX tag_folded ON tag (folded);
+CREATE TABLE board (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,   -- "g" and this is the id
+    name TEXT NOT NULL UNIQUE,
+    created REAL NOT NULL
+);
+CREATE TABLE board_output (
+    board INTEGER NOT NULL REFERENCES board (number) ON DELETE CASCADE,
+    output INTEGER NOT NULL REFERENCES output (number) ON DELETE CASCADE,
+    PRIMARY KEY (board, output)
+) WITHOUT ROWID;
+CREATE INDEX board_output_output ON board_output (output)
+""",
+    """
+CREATE TABLE preset (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,   -- "s" and this is the id
+    type TEXT NOT NULL,             -- of the node, and the version of it that the values are for
+    version INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    body TEXT NOT NULL,             -- JSON: values by port
+    standard INTEGER NOT NULL,      -- what new nodes of the type begin with
+    modified REAL NOT NULL,
+    UNIQUE (type, name)
 )
 """,
 )

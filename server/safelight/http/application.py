@@ -206,8 +206,10 @@ async def _around(state: State, request: web.Request, handler: Handle) -> web.St
         response = answer_to(error)
     except web.HTTPException as error:
         response = error if error.status < 400 else _from_aiohttp(request, error)
-    except (asyncio.CancelledError, ConnectionError):
+    except asyncio.CancelledError:
         raise
+    except ConnectionError:
+        response = web.Response(status=_GONE)  # nobody is there to read it, and nothing is wrong with the server
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         response = plain(500, "internal_error", "The server made a mistake.", "Its log holds the details.")
@@ -229,4 +231,6 @@ def _finish(state: State, request: web.Request, response: web.StreamResponse, se
     state.counts.seconds[request.method if request.method in _METHODS else "OTHER", name] += seconds
 
 
+_GONE = 499
+"""The client has closed the connection before it was answered, as many servers count it."""
 _METHODS: Sequence[str] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

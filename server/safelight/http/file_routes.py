@@ -15,9 +15,10 @@ from safelight.graph import Document
 from safelight.host.files import Bytes, Found
 from safelight.host.gallery import records as gallery
 from safelight.host.uploads import Upload, accept, most_bytes
-from safelight.interop.reading import read
+from safelight.interop.reading import offers, read
 from safelight.protocol.common import Done
 from safelight.protocol.files import FileInfo, FilePage, Opened, Uploaded
+from safelight.protocol.imports import Kind
 from safelight.protocol.records import FileChanged
 from safelight.sdk.problem import Problem, ProblemError
 
@@ -43,6 +44,12 @@ class UploadQuery(msgspec.Struct, kw_only=True):
 
 class SizeQuery(msgspec.Struct, kw_only=True):
     size: Literal["64", "128", "256", "512", "1024"] = "256"
+
+
+class OpenQuery(msgspec.Struct, kw_only=True):
+    """`kind` is what the file is opened as, where it holds several workflows: one of `kinds` of an answer."""
+
+    kind: Kind | Literal[""] = ""
 
 
 async def listed(call: Call) -> FilePage:
@@ -181,8 +188,12 @@ async def open_workflow(call: Call) -> Opened:
     data = await read_body(call.request, most)
 
     def work(studio: Studio) -> Opened:
-        reading = read(data, media, known=studio.models.library.of_hash)
-        return Opened(document=reading.document.data(), report=reading.report)
+        known = studio.models.library.of_hash
+        found = list(offers(data, media, known))
+        reading = read(data, media, kind=call.query.kind or None, found=found)
+        kinds: list[Kind] = [offer.kind for offer in found]
+        kind: Kind = call.query.kind or kinds[0]
+        return Opened(document=reading.document.data(), report=reading.report, kind=kind, kinds=kinds)
 
     return await call.state.host.graphs.call(work)
 
@@ -248,5 +259,16 @@ ROUTES = [
         errors=(404, 416),
         also=(206, 304),
     ),
-    Route("POST", "/open", open_workflow, "The workflow in a file", "files", Opened, 200, _BYTES, errors=(422,)),
+    Route(
+        "POST",
+        "/open",
+        open_workflow,
+        "The workflow in a file",
+        "files",
+        Opened,
+        200,
+        _BYTES,
+        query=OpenQuery,
+        errors=(422,),
+    ),
 ]

@@ -10,7 +10,17 @@ from msgspec import Meta
 from safelight.host.gallery import Wanted
 from safelight.host.queue import number_of
 from safelight.protocol.common import Done, WorkflowDocument
-from safelight.protocol.files import Changed, FacetsAnswer, GalleryPage, ItemsBody
+from safelight.protocol.files import (
+    Board,
+    BoardBody,
+    BoardName,
+    Changed,
+    FacetsAnswer,
+    GalleryPage,
+    ItemsBody,
+    MarkBody,
+    Rating,
+)
 from safelight.protocol.records import GalleryDetail
 
 from .routing import Call, Route
@@ -22,6 +32,7 @@ class GalleryQuery(msgspec.Struct, kw_only=True):
     """`search`: words that all must occur in prompts, models, node types, texts, the file's or workflow's name.
 
     `node` is a type of node, `since` (included) and `until` (not) are times. `trash` lists the trash instead.
+    `rating` is the lowest, 1 to 5 (0: any), `tag` one of theirs, `board` the id of one that they lie on.
     """
 
     search: Text = ""
@@ -33,6 +44,10 @@ class GalleryQuery(msgspec.Struct, kw_only=True):
     since: Annotated[float, Meta(ge=0, le=1e11)] | None = None
     until: Annotated[float, Meta(ge=0, le=1e11)] | None = None
     trash: bool = False
+    digest: Annotated[str, Meta(max_length=40)] | None = None
+    rating: Rating = 0
+    tag: Text | None = None
+    board: Annotated[str, Meta(max_length=20)] | None = None
     offset: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
     limit: Annotated[int, Meta(ge=1, le=500)] = 100
 
@@ -52,6 +67,10 @@ async def listed(call: Call) -> GalleryPage:
         since=query.since,
         until=query.until,
         trash=query.trash,
+        digest=query.digest,
+        rating=query.rating,
+        tag=query.tag,
+        board=query.board,
     )
     items, total = await archive.page(wanted, query.offset, query.limit)
     end = query.offset + len(items)
@@ -80,13 +99,40 @@ async def restore(call: Call) -> Changed:
     return Changed(items=await call.state.host.archive.restore(body.items))
 
 
+async def mark(call: Call) -> Changed:
+    return Changed(items=await call.state.host.archive.mark(call.body))
+
+
+async def boards(call: Call) -> list[Board]:
+    return await call.state.host.archive.boards()
+
+
+async def make_board(call: Call) -> Board:
+    body: BoardBody = call.body
+    return await call.state.host.archive.make_board(body.name, body.items)
+
+
+async def rename_board(call: Call) -> Board:
+    return await call.state.host.archive.rename_board(call.path["board"], call.body.name)
+
+
+async def remove_board(call: Call) -> Changed:
+    return Changed(items=await call.state.host.archive.remove_board(call.path["board"]))
+
+
 async def empty(call: Call) -> Done:
     return Done(count=await call.state.host.archive.empty_trash())
 
 
 _ITEM = "/gallery/{item}"
+_BOARD = "/boards/{board}"
 ROUTES = [
     Route("GET", "/gallery", listed, "What runs made", "gallery", GalleryPage, query=GalleryQuery, errors=(404,)),
+    Route("PATCH", "/gallery", mark, "Rate, tag, lay on boards", "gallery", Changed, body=MarkBody, errors=(404,)),
+    Route("GET", "/boards", boards, "Collections of outputs", "gallery", list[Board]),
+    Route("POST", "/boards", make_board, "Make one", "gallery", Board, 201, BoardBody, errors=(404, 409)),
+    Route("PATCH", _BOARD, rename_board, "Rename", "gallery", Board, body=BoardName, errors=(404, 409)),
+    Route("DELETE", _BOARD, remove_board, "Delete; what lay on it stays", "gallery", Changed, errors=(404,)),
     Route("GET", "/gallery/facets", facets, "What can be looked for", "gallery", FacetsAnswer),
     Route(
         "POST", "/gallery/trash", throw_away, "Throw outputs away", "gallery", Changed, body=ItemsBody, errors=(404,)

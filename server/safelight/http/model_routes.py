@@ -73,6 +73,7 @@ def _model(entry: ModelEntry) -> ModelInfo:
         name=entry.name,
         place=entry.place,
         kind=entry.kind,
+        sort=entry.sort,
         family=entry.family,
         size=entry.bytes,
         components=entry.components,

@@ -11,6 +11,7 @@ import msgspec
 from safelight.protocol.common import Problems
 from safelight.protocol.messages import Events, Hello, PreviewHeader, Watch
 from safelight.protocol.system import Health
+from safelight.sdk.paintings import Painting
 
 from .routing import PATHS, Route
 from .table import BASE, ROUTES
@@ -39,7 +40,7 @@ _REASONS = {
 }
 _ALWAYS = (400, 401, 403, 414, 429, 503)
 _WITH_BODY = (408, 413, 415)
-_EXTRA = (Hello, Events, Watch, PreviewHeader, Health)
+_EXTRA = (Hello, Events, Watch, PreviewHeader, Health, Painting)
 
 
 def openapi_json() -> bytes:

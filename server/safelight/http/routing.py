@@ -74,6 +74,8 @@ PATHS: dict[str, dict[str, Any]] = {
     "digest": DIGEST,
     "name": {"type": "string", "minLength": 1, "maxLength": 300, "description": "A name; slashes may be part of it."},
     "item": {"type": "string", "pattern": "^p[0-9]{1,18}$", "description": "The id of an output."},
+    "board": {"type": "string", "pattern": "^g[0-9]{1,18}$", "description": "The id of a board."},
+    "preset": {"type": "string", "pattern": "^s[0-9]{1,18}$", "description": "The id of a preset."},
     "batch": {"type": "string", "pattern": "^b[0-9a-f]{12}$", "description": "The id of a batch."},
     "vote": {"type": "string", "pattern": "^v[0-9]{1,18}$", "description": "The id of a vote."},
     "folder": {"type": "string", "enum": ["input", "output"]},
@@ -114,19 +116,21 @@ async def decode_body(route: Route, request: web.Request) -> Any:
     return decode_json(data, route.body)
 
 
-def decode_json(data: bytes, kind: type[T]) -> T:
-    """Raises Refused: `not_json`, `too_deep`, or `bad_request` with the place in the body."""
+def decode_json(data: bytes, kind: type[T], what: str = "The body") -> T:
+    """Raises Refused: `not_json`, `too_deep`, or `bad_request` with the place in it; `what` is how messages call it."""
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise Refused(400, "bad_request", f"The body is not what is expected: {error}.") from None
+        raise Refused(
+            400, "bad_request", f"{what} is not what is expected: {error}.", "Send what is expected there."
+        ) from None
     except msgspec.DecodeError as error:
         _refuse_halves(data)
-        raise Refused(400, "not_json", f"The body is not JSON: {error}.") from None
+        raise Refused(400, "not_json", f"{what} is not JSON: {error}.", "Send JSON, in UTF-8.") from None
     except UnicodeDecodeError:
-        raise Refused(400, "not_json", "The body is not UTF-8.") from None
+        raise Refused(400, "not_json", f"{what} is not UTF-8.", "Send JSON, in UTF-8.") from None
     except RecursionError:
-        raise Refused(400, "too_deep", "The body nests lists and objects too deep.") from None
+        raise Refused(400, "too_deep", f"{what} nests lists and objects too deep.") from None
 
 
 def _refuse_halves(data: bytes) -> None:
@@ -154,8 +158,11 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     return b"".join(pieces)
 
 
+_SMALLER = "Make it smaller; a larger file can be copied into the input folder."
+
+
 def _too_large(limit: int) -> ProblemError:
-    return Refused(413, "too_large", f"The body is larger than the {limit >> 20} MiB that are taken.")
+    return Refused(413, "too_large", f"It is larger than the {limit >> 20} MiB that are taken.", _SMALLER)
 
 
 __all__ = ["PATHS", "Answer", "Call", "Handler", "Problem", "Route", "decode_body", "decode_json", "decode_query"]

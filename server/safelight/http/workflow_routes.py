@@ -18,7 +18,7 @@ from safelight.host.files import Bytes
 from safelight.places import shipped_groups, shipped_image, shipped_names
 from safelight.protocol.common import Done, WorkflowDocument
 from safelight.protocol.records import RevisionInfo, Workflow, WorkflowChanged, WorkflowInfo
-from safelight.protocol.workflows import RenameBody, SaveBody, Template
+from safelight.protocol.workflows import PlaceBody, RenameBody, SaveBody, Template, TemplateCost
 from safelight.sdk.codec import hash_bytes
 from safelight.sdk.problem import ProblemError, did_you_mean
 
@@ -27,8 +27,11 @@ from .ranges import send
 from .routing import Answer, Call, Route
 
 
-class SearchQuery(msgspec.Struct, kw_only=True):
+class ListQuery(msgspec.Struct, kw_only=True):
+    """`drafts`: also what editors keep of documents that have no name yet."""
+
     search: Annotated[str, Meta(max_length=500)] = ""
+    drafts: bool = False
 
 
 class RevisionQuery(msgspec.Struct, kw_only=True):
@@ -38,8 +41,8 @@ class RevisionQuery(msgspec.Struct, kw_only=True):
 
 
 async def listed(call: Call) -> list[WorkflowInfo]:
-    search = call.query.search
-    return await call.state.host.database.read(lambda connection: workflows.listed(connection, search))
+    search, drafts = call.query.search, call.query.drafts
+    return await call.state.host.database.read(lambda connection: workflows.listed(connection, search, drafts))
 
 
 async def get(call: Call) -> Answer:
@@ -52,12 +55,12 @@ async def save(call: Call) -> Answer:
     body: SaveBody = call.body
     name = checked_name(call.path["name"])
 
-    def read(_: Any) -> tuple[bytes, str, int]:
+    def read(_: Any) -> tuple[Document, bytes]:
         document = Document.loads(bytes(body.document))
         # Written again: equal content, equal bytes, and nothing that another program would read differently.
-        return msgspec.json.encode(document.data()), document.description, len(document.nodes)
+        return document, msgspec.json.encode(document.data())
 
-    text, description, nodes = await call.state.host.graphs.call(read)
+    document, text = await call.state.host.graphs.call(read)
     found = await call.state.host.database.write(
         lambda connection: workflows.save(
             connection,
@@ -65,9 +68,11 @@ async def save(call: Call) -> Answer:
             text,
             revision=body.revision,
             message=body.message,
-            description=description,
-            nodes=nodes,
+            description=document.description,
+            nodes=len(document.nodes),
+            title=document.name,
             autosave=body.autosave,
+            draft=body.draft,
         )
     )
     call.state.host.publish(WorkflowChanged(name=name, revision=found.revision))
@@ -80,6 +85,16 @@ async def rename(call: Call) -> WorkflowInfo:
     found = await call.state.host.database.write(lambda connection: workflows.rename(connection, old, new, revision))
     call.state.host.publish(WorkflowChanged(name=old, revision=0))
     call.state.host.publish(WorkflowChanged(name=new, revision=found.revision))
+    return found
+
+
+async def place(call: Call) -> WorkflowInfo:
+    name, body = call.path["name"], call.body
+    folder = None if body.folder is None else checked_folder(body.folder)
+    found = await call.state.host.database.write(
+        lambda connection: workflows.place(connection, name, folder=folder, starred=body.starred, opened=body.opened)
+    )
+    call.state.host.publish(WorkflowChanged(name=name, revision=found.revision))
     return found
 
 
@@ -129,6 +144,10 @@ async def templates(call: Call) -> list[Template]:
     return await call.state.host.graphs.call(read)
 
 
+async def template_costs(call: Call) -> list[TemplateCost]:
+    return await call.state.host.graphs.costs()
+
+
 async def template(call: Call) -> dict[str, Any]:
     name = call.path["name"]
 
@@ -165,16 +184,23 @@ def checked_name(name: str) -> str:
     return name
 
 
+def checked_folder(folder: str) -> str:
+    """Names parted by slashes, or nothing. Raises Refused `bad_name`."""
+    return "/".join(checked_name(part) for part in folder.split("/")) if folder else ""
+
+
 _ONE = "/workflows/{name}"
 ROUTES = [
-    Route("GET", "/workflows", listed, "Saved workflows", "workflows", list[WorkflowInfo], query=SearchQuery),
+    Route("GET", "/workflows", listed, "Saved workflows", "workflows", list[WorkflowInfo], query=ListQuery),
     Route("GET", _ONE, get, "One with its document", "workflows", Workflow, errors=(404,)),
     Route("PUT", _ONE, save, "Save", "workflows", WorkflowInfo, body=SaveBody, errors=(409, 422), also=(201,)),
+    Route("PATCH", _ONE, place, "Say where it is listed", "workflows", WorkflowInfo, body=PlaceBody, errors=(404,)),
     Route("DELETE", _ONE, remove, "Delete", "workflows", Done, query=RevisionQuery, errors=(404, 409)),
     Route("POST", f"{_ONE}/rename", rename, "Rename", "workflows", WorkflowInfo, body=RenameBody, errors=(404, 409)),
     Route("GET", f"{_ONE}/revisions", revisions, "Its history", "workflows", list[RevisionInfo], errors=(404,)),
     Route("GET", _ONE + "/revisions/{number}", revision, "An earlier state", "workflows", Workflow, errors=(404,)),
     Route("GET", "/templates", templates, "What ships with the program", "workflows", list[Template]),
+    Route("GET", "/template-costs", template_costs, "What each takes here", "workflows", list[TemplateCost]),
     Route("GET", "/templates/{name}", template, "One of them", "workflows", WorkflowDocument, errors=(404,)),
     Route(
         "GET",

@@ -44,6 +44,8 @@ class Medium:
     """Media types that can carry a workflow."""
     view: ClassVar[View] = "file"
     thumbnails: ClassVar[bool] = False
+    package: ClassVar[str] = ""
+    """The module that its usual files take; it comes with the extra that has the medium's name."""
     limits: ClassVar[Limits] = Limits()
 
     def info(self) -> MediumInfo:

@@ -42,6 +42,7 @@ class VideoMedium(Medium):
     """Videos, as frames with or without sound."""
 
     name = "video"
+    package = "av"
     values = (Video,)
     formats = (
         file_format("QuickTime", "video/quicktime", ".mov", rb"....ftypqt  ", inline=True),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelight.families import Families, Held
+from safelight.families import Families, Family, Held
 from safelight.families.files import embedding_vectors
+from safelight.sdk.memory import is_out_of_memory
 from safelight.sdk.models import ModelRef
-from safelight.sdk.problem import Problem, ProblemError
+from safelight.sdk.problem import Cancelled, Problem, ProblemError
 
 from .adapter_files import GROUPS, adapter_header, adapter_name, lacking
 from .files import ModelFiles, empty, filled
@@ -19,6 +21,8 @@ from .headers import read_header
 from .image_encoders import Sight, said, wanted_by
 from .layout import SAID, Layout, Part, read_json
 from .offloading import Pieces
+from .onnx_files import is_onnx
+from .onnx_networks import load_onnx
 from .preprocessors import load_folder, load_preprocessor
 from .readers import load_reader
 from .seeing import load_image_encoder
@@ -163,7 +167,9 @@ def load(kind: str, layout: Layout, target: Target, families: Families) -> Loade
         return Loaded(reader, target.dtype, target.device, {"reader": reader.model})
     if kind == "Preprocessor":
         part = parts[0]
-        if part.config is None:
+        if is_onnx(part.weights[0]):
+            found = load_onnx(part.weights[0], target.device)
+        elif part.config is None:
             found = load_preprocessor(part.weights[0], target)
         else:
             found = load_folder(layout.root, read_json(part.config), target)
@@ -173,9 +179,23 @@ def load(kind: str, layout: Layout, target: Target, families: Families) -> Loade
         return beside[kind](parts[0], target)
     # A file that several families claim is read as any of them reads it.
     family = families.require(layout.family or layout.candidates[0])
-    made = family.load(kind, ModelFiles(layout, target))
+    try:
+        made = family.load(kind, ModelFiles(layout, target))
+    except Exception as error:
+        # The configuration of a single file is made of its shapes: where some are missing or odd, it may be none.
+        if not layout.single or isinstance(error, ProblemError | OSError | Cancelled) or is_out_of_memory(error):
+            raise
+        raise _odd(kind, layout.root.name, family, error) from error
     component = None if kind in _FAMILYS_OWN else next(iter(made.modules.values()))
     return Loaded(component, target.dtype, target.device, made.modules, made.settings, family.id)
+
+
+def _odd(kind: str, name: str, family: Family, error: Exception) -> ProblemError:
+    message = f"The weights of {name} do not make {_NEEDED[kind]} of {family.title}: {type(error).__name__}: {error}"
+    hint = "Some are missing, or have other shapes than they should: copy or download the file again."
+    details = "".join(traceback.format_exception(error))[-4000:]
+    problem = Problem(code="weights_mismatch", message=message[:1000], hint=hint, value=name, details=details)
+    return ProblemError(problem)
 
 
 def leased(ref: ModelRef[Any], loaded: Loaded, families: Families, settings: Mapping[str, Any]) -> Any:

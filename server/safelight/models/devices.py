@@ -26,6 +26,7 @@ class DeviceKind(msgspec.Struct, frozen=True, kw_only=True):
         attention: torch's implementations of attention that run there; torch chooses one where none is set.
         float8: it can hold numbers of 8 bits, so that weights may be kept in them.
         main: main memory, as torch names it.
+        compiler: what torch compiles with there: `c++`, or a module of Python; empty where it does not.
     """
 
     name: str
@@ -37,6 +38,7 @@ class DeviceKind(msgspec.Struct, frozen=True, kw_only=True):
     attention: tuple[Attention, ...] = ("math",)
     float8: bool = True
     main: str = "cpu"
+    compiler: str = ""
 
     @property
     def images(self) -> Computed:
@@ -49,7 +51,7 @@ KINDS: Mapping[str, DeviceKind] = MappingProxyType(
         kind.name: kind
         for kind in (
             # CPUs have no fast float16.
-            DeviceKind(name="cpu", gain=1.2, attention=("math", "flash")),
+            DeviceKind(name="cpu", gain=1.2, attention=("math", "flash"), compiler="c++"),
             # bfloat16 goes before float16, whose range the activations of some models leave.
             DeviceKind(
                 name="cuda",
@@ -58,6 +60,7 @@ KINDS: Mapping[str, DeviceKind] = MappingProxyType(
                 channels_last=True,
                 precisions=("bfloat16", "float16"),
                 attention=("math", "flash", "efficient", "cudnn"),
+                compiler="triton",
             ),
             DeviceKind(
                 name="rocm",
@@ -65,10 +68,11 @@ KINDS: Mapping[str, DeviceKind] = MappingProxyType(
                 streams=True,
                 precisions=("bfloat16", "float16"),
                 attention=("math", "flash", "efficient"),
+                compiler="triton",
             ),
             # Its memory is main memory. bfloat16 runs by float32 instructions on older chips.
             DeviceKind(name="mps", precisions=("float16",), float8=False),
-            DeviceKind(name="xpu", own=True, streams=True, attention=("math", "flash")),
+            DeviceKind(name="xpu", own=True, streams=True, attention=("math", "flash"), compiler="triton"),
         )
     }
 )

@@ -20,17 +20,19 @@ from .walk import Found
 class ModelEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A model as it is listed.
 
+    `sort` says which one a preprocessor is: `hed`, or a class of transformers such as `SamModel`.
     `place` is where it was found (see `Source`), `components` the bytes on disk of each part, `precision` the type that
     most of its weights are kept in (`F16`, `BF16`, `F32`). `problem` says why it cannot be used, if so.
 
-    `format` is `diffusers` (a folder), `safetensors`, `gguf` or `pickle`; `tree` the added model folder it lies in,
-    empty for our own; `preview` an image of what it makes. `title`, `triggers` (words for prompts), `licence` and
+    `format` is `diffusers` (a folder), `safetensors`, `gguf`, `onnx` or `pickle`; `tree` the added model folder it lies
+    in, empty for our own; `preview` an image of what it makes. `title`, `triggers` (words for prompts), `licence` and
     `source` (an address) are what its makers or the user noted. `sha256` is empty until it has been computed.
     """
 
     name: str
     place: Literal["starter", "hub", "folder", "file"]
     kind: str = ""
+    sort: str = ""
     family: str = ""
     components: dict[str, int] = {}
     bytes: int = 0
@@ -67,6 +69,7 @@ def usable(source: Source, layout: Layout, found: Found) -> ModelEntry:
         name=f"{source.name}@{source.revision}" if source.revision else source.name,
         place=source.place,
         kind=layout.kind,
+        sort=layout.sort,
         family=layout.family,
         components=sizes,
         bytes=layout.bytes(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -89,7 +89,19 @@ def gguf_header(path: Path) -> Header:
     end = max((entry.data_offsets[1] for entry in tensors.values()), default=0)
     if start + end > size:
         raise Unreadable(f"is cut off: {(start + end - size) / 1e6:,.1f} MB are missing")
+    _require_in_a_row(tensors, align)
     return Header(tensors, {key: str(value) for key, value in metadata.items() if not isinstance(value, list)}, start)
+
+
+def _require_in_a_row(tensors: Mapping[str, TensorEntry], align: int) -> None:
+    """Raises Unreadable unless each tensor begins where the one before it ends, as the format has it: one of a wrong
+    type or place would be read as numbers all the same."""
+    reached = 0
+    for name, entry in sorted(tensors.items(), key=lambda item: item[1].data_offsets):
+        first, past = entry.data_offsets
+        if first != reached:
+            raise Unreadable(f"has {name!r} at byte {first} of its weights, and the one before it ends at {reached}")
+        reached = -(-past // align) * align
 
 
 def gguf_metadata(path: Path) -> dict[str, Any]:
@@ -141,8 +153,12 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, TensorEntry]]:
         metadata[key] = _value(file, _number(file, "<I"))
     architecture = str(metadata.get("general.architecture", ""))
     tensors: dict[str, TensorEntry] = {}
+    names: set[str] = set()
     for _ in range(count):
         name = _text(file)
+        if name in names:
+            raise Unreadable(f"has two tensors called {name!r}")
+        names.add(name)
         axes = _number(file, "<I")
         if axes > 8:
             raise Unreadable(f"has a tensor of {axes} axes")

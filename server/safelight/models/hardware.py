@@ -7,10 +7,12 @@ can read it.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -37,7 +39,8 @@ class Numerics(msgspec.Struct, frozen=True, kw_only=True):
 
     `device` is `cpu`, `mps`, `cuda`, `cuda:1` or `xpu`; `precision` is for denoisers and encoders, `vae` for VAEs.
     `text` says all that changes bits: it is part of every cache key. `kind` is what the table of devices says of it,
-    `memory` the bytes of its own memory, where it has some, `attention` the implementation that was asked for.
+    `memory` the bytes of its own memory, where it has some, `attention` the implementation that was asked for. With
+    `compiles` the blocks of transformers are compiled.
     """
 
     device: str
@@ -47,12 +50,14 @@ class Numerics(msgspec.Struct, frozen=True, kw_only=True):
     kind: DeviceKind = KINDS["cpu"]
     memory: int = 0
     attention: Attention | None = None
+    compiles: bool = False
 
 
 def numerics(folder: Path, environment: Environment | None = None) -> Numerics:
     """Device and precision of this machine; measured the first time, in a process of its own unless torch is here.
 
-    `SAFELIGHT_DEVICE` and `SAFELIGHT_PRECISION` go before what was measured; `SAFELIGHT_ATTENTION` is as it is set.
+    `SAFELIGHT_DEVICE` and `SAFELIGHT_PRECISION` go before what was measured; `SAFELIGHT_ATTENTION` and
+    `SAFELIGHT_COMPILE` are as they are set.
 
     Raises:
         ProblemError: `bad_setting`, when one of them names what is not there.
@@ -69,14 +74,16 @@ def numerics(folder: Path, environment: Environment | None = None) -> Numerics:
     libraries = " ".join(f"{name} {_version(name)}" for name in _LIBRARIES)
     text = f"{kind.name} {found.precision} vae {found.vae} {libraries}"
     attention = _attention(given.attention, kind)
+    compiles = given.compiles and _can_compile(given, kind)
     return Numerics(
         device=found.device,
         precision=found.precision,
         vae=found.vae,
-        text=f"{text} attention {attention}" if attention else text,
+        text=" ".join([text, *([f"attention {attention}"] if attention else []), *(["compiled"] if compiles else [])]),
         kind=kind,
         memory=found.memory,
         attention=attention,
+        compiles=compiles,
     )
 
 
@@ -147,6 +154,23 @@ def _attention(wish: str, kind: DeviceKind) -> Attention | None:
     if wish not in kind.attention:
         raise _bad_setting("SAFELIGHT_ATTENTION", wish, f"On {kind.name}, set it to auto, {one_of(kind.attention)}.")
     return cast("Attention", wish)
+
+
+def _can_compile(environment: Environment, kind: DeviceKind) -> bool:
+    """True; raises ProblemError, `bad_setting`, where there is nothing to compile with."""
+    if kind.compiler == "c++":
+        usual = {"win32": "cl", "darwin": "clang++"}.get(sys.platform, "g++")
+        name = environment.compiler or usual
+        if shutil.which(name):
+            return True
+        hint = f"Install a C++ compiler ({name}), or leave SAFELIGHT_COMPILE out."
+    elif kind.compiler:
+        if importlib.util.find_spec(kind.compiler) is not None:
+            return True
+        hint = f"Install {kind.compiler}, or leave SAFELIGHT_COMPILE out."
+    else:
+        hint = f"Leave it out: on {kind.name}, models are run as they are."
+    raise _bad_setting("SAFELIGHT_COMPILE", "1", hint)
 
 
 def _measured(folder: Path, device: str, environment: Environment) -> Measured:

@@ -17,6 +17,7 @@ from safelight.families.files import Header, TensorEntry
 from safelight.sdk.problem import Problem, ProblemError
 
 from .gguf_files import GGUF, MAGIC, Unreadable, gguf_header, is_gguf
+from .onnx_files import OnnxFile, is_onnx, read_onnx
 from .pickles import PICKLES, shapes
 
 SAFETENSORS = ".safetensors"
@@ -38,7 +39,8 @@ def is_pickle(path: Path) -> bool:
 
 
 def read_header(path: Path) -> Header:
-    """The header of a file of weights: of safetensors, of GGUF, or of a pickle, whose offsets then say only sizes.
+    """The header of a file of weights: of safetensors, of GGUF, of ONNX or of a pickle; offsets of the last two say
+    only sizes.
 
     Raises:
         ProblemError: `weights_damaged`, when the file is not whole or something else than weights.
@@ -54,6 +56,8 @@ def read_header(path: Path) -> Header:
                 return gguf_header(path)
             except Unreadable as error:
                 raise damaged(path, str(error)) from None
+        if is_onnx(path):
+            return onnx_of(path).header
         length = struct.unpack("<Q", first[:8])[0] if len(first) >= 8 else 0
         if not 2 <= length <= min(_LONGEST, size - 8):
             raise damaged(path, "is not a whole safetensors file")
@@ -70,6 +74,19 @@ def read_header(path: Path) -> Header:
         missing = (8 + length + end - size) / 1e6
         raise damaged(path, f"is cut off: {missing:,.1f} MB are missing")
     return Header(tensors, metadata, 8 + length)
+
+
+def onnx_of(path: Path) -> OnnxFile:
+    """What an ONNX file says of itself.
+
+    Raises:
+        ProblemError: `weights_damaged`, as `read_onnx`.
+    """
+    try:
+        return read_onnx(path)
+    except Unreadable as error:
+        hint = "Get it as one file, which has its weights inside; or copy or download it again."
+        raise damaged(path, str(error), hint) from None
 
 
 def _of_pickle(path: Path) -> Header:

@@ -18,8 +18,10 @@ from safelight.sdk.problem import Problem, ProblemError, one_of
 
 from .adapter_files import adapter_header
 from .gguf_files import is_gguf
-from .headers import Header, is_pickle, is_safetensors, read_header, refuse_others
+from .headers import Header, is_pickle, is_safetensors, onnx_of, read_header, refuse_others
 from .image_encoders import CLASSES, PLACES, Sight, near, sight_in, sight_told, wanted_by
+from .onnx_files import is_onnx
+from .onnx_networks import network_of, said_of
 from .preprocessors import is_preprocessor, network_in
 from .readers import is_reader
 from .recognise import is_lora, lora_for, refuse_packed, what_is
@@ -72,7 +74,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     `single` is True for a whole model in one file, as the original releases are. `candidates` are the families that a
     file may be of when nothing tells which; `family` is empty then. `denoiser` is the part that is the denoiser,
-    `beside` what is loaded with a kind of component (see `families.base.Parts`).
+    `beside` what is loaded with a kind of component (see `families.base.Parts`), `sort` which one a preprocessor is.
     """
 
     kind: FileKind
@@ -83,6 +85,7 @@ class Layout(msgspec.Struct, frozen=True):
     candidates: tuple[str, ...] = ()
     denoiser: str = "unet"
     beside: Mapping[str, tuple[str, ...]] = {}
+    sort: str = ""
 
     def files(self) -> list[Path]:
         """Every file that has a say in what the model computes, each once, sorted."""
@@ -215,7 +218,8 @@ class Reader:
             kind: FileKind = "reader" if is_reader(made) else "preprocessor"
             files = [path for path in root.glob("*") if path.suffix in _READ and not is_safetensors(path)]
             part = self._weighted(name, root, "")
-            return Layout(kind, "", root, {"": msgspec.structs.replace(part, others=tuple(sorted(files)))})
+            parts = {"": msgspec.structs.replace(part, others=tuple(sorted(files)))}
+            return Layout(kind, "", root, parts, sort=made if kind == "preprocessor" else "")
         if found is None:
             raise self._families.unsupported(name, f"holds a {made}")
         family, kind = found
@@ -229,6 +233,8 @@ class Reader:
             if not self._allow_pickle:
                 refuse_others(path)
                 raise unsafe(name, path)
+        elif is_onnx(path):
+            return self._onnx(name, path)
         elif not is_safetensors(path) and not is_gguf(path):
             # Files of other programs tell what they are by how they begin.
             refuse_others(path)
@@ -242,7 +248,7 @@ class Reader:
             return self._claimed(kind, name, adapter, path, {"": part, **self._encoder(path, adapter)})
         if is_lora(header):
             found = self._claimed("lora", name, header, path, {"": part})
-            made_for = "" if found.family else lora_for(header)
+            made_for = "" if found.candidates else lora_for(header)
             if made_for:
                 message = f"No part of the LoRA {name!r} fits a supported model: it seems to be made for {made_for}."
                 raise ProblemError(
@@ -260,8 +266,9 @@ class Reader:
             return Layout("text_encoder", "", path, {sort: part, **tokenizer}, True)
         if sight_in(header) is not None:
             return Layout("image_encoder", "", path, {"image_encoder": part}, True)
-        if network_in(header):
-            return Layout("preprocessor", "", path, {"": part}, True)
+        network = network_in(header)
+        if network:
+            return Layout("preprocessor", "", path, {"": part}, True, sort=network)
         if architecture(header):
             return Layout("upscaler", "", path, {"": part}, True)
         said = what_is(header)
@@ -271,6 +278,16 @@ class Reader:
         if embedding_vectors(header):
             return self._claimed("embedding", name, header, path, {"": part})
         raise _not_weights(name)
+
+    def _onnx(self, name: str, path: Path) -> Layout:
+        refuse_others(path)
+        file = onnx_of(path)
+        network = network_of(file)
+        if not network:
+            message = f"{name!r} is an ONNX file, but of no network that is known: {said_of(file)}."
+            hint = "Those are read that cut out what an image shows: one image in, as 1 x 3 x H x W, and one map out."
+            raise ProblemError(Problem(code="not_a_model", message=message, hint=hint, value=name))
+        return Layout("preprocessor", "", path, {"": Part(None, (path,))}, True, sort=network)
 
     def _claimed(self, kind: FileKind, name: str, header: Header, path: Path, parts: dict[str, Part]) -> Layout:
         """The layout of a file of this kind: of the one family that claims it, if it is one."""
@@ -381,14 +398,20 @@ def read_json(path: Path) -> dict[str, Any]:
         found = None
     if isinstance(found, dict):
         return found
+    raise _unreadable(path)
+
+
+def _unreadable(path: Path) -> ProblemError:
     message = f"{path} is not a readable configuration."
-    raise ProblemError(
+    return ProblemError(
         Problem(code="config_damaged", message=message, hint="Copy or download it again.", value=str(path))
     )
 
 
 def _shards(name: str, folder: Path, index: Path) -> list[Path]:
     names = sorted(set(_text_map(read_json(index)).values()))
+    if not names:
+        raise _unreadable(index)
     for shard in names:
         if (
             "/" in shard

@@ -8,13 +8,13 @@ copies while it computes, the next piece comes during the one before. What is co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from safelight.sdk.problem import Problem, ProblemError
 
 from .devices import DeviceKind
-from .weights import module_bytes
+from .weights import module_bytes, tensor_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -89,26 +89,53 @@ def pack(modules: Iterable[Any], dtype: torch.dtype) -> None:
     Norms and what diffusers or transformers keep whole stay as they are.
     """
     import torch
-    from diffusers.hooks.layerwise_casting import DEFAULT_SKIP_MODULES_PATTERN, apply_layerwise_casting_hook
+    from diffusers.hooks.layerwise_casting import apply_layerwise_casting_hook
 
     layers = (torch.nn.Linear, torch.nn.Embedding, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
 
     for module in modules:
-        whole = [
-            pattern
-            for name in ("_keep_in_fp32_modules", "_skip_layerwise_casting_patterns")
-            for pattern in getattr(module, name, None) or ()
-        ]
-        patterns = (*DEFAULT_SKIP_MODULES_PATTERN, *whole)
+        may = _may_be_packed(module)
         # Each layer once: T5 has its embedding under two names.
         for name, layer in module.named_modules():
-            if isinstance(layer, layers) and not any(re.search(pattern, name) for pattern in patterns):
+            if isinstance(layer, layers) and may(name):
                 apply_layerwise_casting_hook(layer, torch.float8_e4m3fn, dtype, non_blocking=False)
+
+
+def pack_int8(modules: Iterable[Any]) -> None:
+    """Keeps the weights of linear layers in 8 bits (int8, with a scale for each row), by torchao; they compute as
+    before. The same layers stay whole as for `pack`."""
+    import torch
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    for module in modules:
+        may = _may_be_packed(module)
+        quantize_(
+            module, Int8WeightOnlyConfig(), lambda layer, name, may=may: type(layer) is torch.nn.Linear and may(name)
+        )
+
+
+def _may_be_packed(module: Any) -> Callable[[str], bool]:
+    """Tells by its name whether a layer's weights may be kept in 8 bits."""
+    from diffusers.hooks.layerwise_casting import DEFAULT_SKIP_MODULES_PATTERN
+
+    whole = [
+        pattern
+        for name in ("_keep_in_fp32_modules", "_skip_layerwise_casting_patterns")
+        for pattern in getattr(module, name, None) or ()
+    ]
+    patterns = (*DEFAULT_SKIP_MODULES_PATTERN, *whole)
+    return lambda name: not any(re.search(pattern, name) for pattern in patterns)
+
+
+def no_int8() -> ProblemError:
+    message = "Weights cannot be kept in 8 bits (int8): the package torchao is not installed."
+    hint = "Install it: pip install 'safelight[int8]'. Or set storage to float8 or full."
+    return ProblemError(Problem(code="no_int8", message=message, hint=hint, value="int8"))
 
 
 def no_float8(device: str) -> ProblemError:
     message = f"Weights cannot be kept in 8 bits (float8) on the device {device}."
-    return ProblemError(Problem(code="no_float8", message=message, hint="Set storage to full.", value="float8"))
+    return ProblemError(Problem(code="no_float8", message=message, hint="Set storage to full or int8.", value="float8"))
 
 
 def _blocks(module: Any) -> tuple[int, int]:
@@ -129,10 +156,7 @@ def _blocks(module: Any) -> tuple[int, int]:
 def _layers(module: Any) -> tuple[int, int]:
     """Nothing stays; the bytes of the largest layer."""
     own = (
-        sum(
-            tensor.numel() * tensor.element_size()
-            for tensor in (*inner.parameters(recurse=False), *inner.buffers(recurse=False))
-        )
+        sum(tensor_bytes(tensor) for tensor in (*inner.parameters(recurse=False), *inner.buffers(recurse=False)))
         for inner in module.modules()
     )
     return 0, max(own, default=0)

@@ -44,6 +44,7 @@ _OTHERS = (
     "Sam2Model",
     "Sam2VideoModel",
 )
+_IMAGE_MODELS = MappingProxyType({"Sam2VideoModel": "Sam2Model"})
 _COMPUTED = ("num_batches_tracked", "relative_position_index")
 """Endings of buffers that a network makes by itself, and that some files have and others lack."""
 _LEVELS = ("depth_model.", "model.", "module.")
@@ -426,5 +427,8 @@ def load_folder(root: Path, said: Mapping[str, Any], target: Target) -> Preproce
     Raises:
         ProblemError: as `load_reader`.
     """
+    # SAM 2 is published as the model for videos, whose weights hold that for single images.
+    (made, *_) = said.get("architectures") or [""]
+    said = {**said, "architectures": [_IMAGE_MODELS.get(made, made)]}
     loaded = load_reader(root, said, target, is_preprocessor)
     return Preprocessor(type(loaded.model).__name__, loaded.model, None, loaded.processor, root.name)

@@ -74,7 +74,6 @@ _LORAS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Wan, of a size that is not known",
         ("blocks_0_self_attn_", "blocks_0_cross_attn_", "blocks_0_ffn_"),
     ),
-    ("LTX-Video or PixArt", ("transformer_blocks_0_attn1_", "transformer_blocks_0_attn2_")),
     ("Stable Cascade", ("down_blocks_0_1_attention_", "down_blocks_0_2_attention_")),
 )
 

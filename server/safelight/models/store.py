@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from safelight.sdk.memory import is_out_of_memory
 from safelight.sdk.models import ModelRef, Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
 
+from .compiling import compile_blocks
 from .entries import ModelEntry
 from .hardware import Numerics, attend_by, numerics, thread_count
 from .held import Held, Key, LoadedModel, Value, described
@@ -31,7 +33,7 @@ from .library import Library
 from .making import created
 from .manager import Manager
 from .memory import Memory, device_budget, give_back, memory_way
-from .offloading import PACKED, no_float8, pack
+from .offloading import PACKED, no_float8, no_int8, pack, pack_int8
 from .room import Room
 from .shelf import Entry, Shelf
 from .trees import Trees
@@ -299,9 +301,12 @@ class ModelStore:
 
         room = self._room
         size = weight_bytes(ref.kind, layout, target.dtype.itemsize, self.families)
-        packed = ref.running.storage == "float8" and ref.kind in PACKED
-        if packed and not self._here().kind.float8:
+        storage = ref.running.storage if ref.kind in PACKED else "full"
+        packed = storage != "full"
+        if storage == "float8" and not self._here().kind.float8:
             raise no_float8(target.device.type)
+        if storage == "int8" and importlib.util.find_spec("torchao") is None:
+            raise no_int8()
         # What comes to the device in pieces never lies on it whole, and what is packed not before it is.
         aside = room.may_offload(ref) and (packed or not room.fits_whole(ref, size, scratch))
         if aside:
@@ -316,9 +321,13 @@ class ModelStore:
 
         loaded = room.retried(attempt, ref, size, scratch)
         loaded.device, loaded.main = target.device, room.main
-        if packed:
+        if storage == "float8":
             pack(loaded.modules.values(), target.dtype)
-            loaded.packed = True
+        elif storage == "int8":
+            pack_int8(loaded.modules.values())
+        loaded.packed = packed
+        if self._here().compiles and ref.kind == "Denoiser":
+            compile_blocks(loaded.modules.values())
         entry = Entry(key, Value(loaded, Attached(loaded)), loaded.bytes(), near=not aside, state=((), None))
         self._shelf.add(entry)
         log.info("loaded %s of %s: %.0f MB in %s", ref.kind, ref.source.name, entry.bytes / 1e6, target.dtype)

@@ -58,6 +58,9 @@ _ROWS: Mapping[Like, tuple[tuple[str, str], ...]] = {
         ("custom_nodes/comfyui_controlnet_aux/ckpts", "preprocessors"),
         ("models/preprocessors", "preprocessors"),
         ("models/sams", "preprocessors"),
+        # Where packs that cut out subjects keep theirs.
+        ("models/rembg", "preprocessors"),
+        ("models/RMBG", "preprocessors"),
         ("models/facerestore_models", "upscale_models"),
     ),
     "a1111": (

@@ -10,13 +10,14 @@ from typing import Literal, NamedTuple
 from safelight.sdk.unicode import named
 
 from .headers import SAFETENSORS
+from .onnx_files import ONNX
 from .pickles import PICKLES
 from .trees import Mount
 
 INDEXES = ("model_index.json", "modular_model_index.json")
 """The files that name the parts of a model: that of a pipeline of diffusers, and that of modular blocks."""
 _DEPTH = 6
-WEIGHTS = (SAFETENSORS, ".sft", ".gguf", *PICKLES)
+WEIGHTS = (SAFETENSORS, ".sft", ".gguf", ONNX, *PICKLES)
 _PREVIEWS = tuple(f"{preview}{ending}" for preview in (".preview", "") for ending in (".png", ".jpg", ".jpeg", ".webp"))
 _NOTES = (".civitai.info", ".json", ".metadata.json", ".cm-info.json")
 _IN_FOLDER = ("preview.png", "preview.jpg", "preview.webp")

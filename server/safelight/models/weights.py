@@ -13,6 +13,7 @@ from safelight.sdk.problem import Problem, ProblemError
 
 from .gguf_files import Unreadable, gguf_tensors, is_gguf
 from .headers import Header, TensorEntry, damaged, is_pickle, is_safetensors, read_header
+from .onnx_files import is_onnx
 from .pickles import load as read_pickle
 from .recognise import refuse_packed
 
@@ -124,6 +125,8 @@ def _scaled(file: Path, tensor: Tensor, scale: Tensor) -> Tensor:
         )
         hint = "Get the same model in float16, bfloat16 or fp8 with one scale for each matrix, or as GGUF."
         raise ProblemError(Problem(code="unsupported_weights", message=message, hint=hint, value=str(file)))
+    if not bool((scale.float() >= 0).all()) or (not scale.any() and bool(tensor.float().any())):
+        raise damaged(file, f"has a scale of {scale.float().min():g} for weights of {tuple(tensor.shape)}")
     rows = scale.to(torch.float32).reshape(-1, *[1] * (tensor.dim() - 1)) if scale.numel() > 1 else scale.float()
     return tensor.to(torch.float32) * rows
 
@@ -164,6 +167,12 @@ def fill(module: Any, given: Iterable[tuple[str, Tensor]], shown: str, rename: R
         name = given_name if given_name in empty or rename is None else rename(given_name)
         if name not in empty:
             log.debug("%s: %s is not part of the model", shown, given_name)
+        elif empty[name].is_floating_point() and not tensor.is_floating_point():
+            wrong.append(f"{name} holds {str(tensor.dtype).removeprefix('torch.')} instead of fractions")
+            missing.discard(name)
+        elif not tensor.numel():
+            wrong.append(f"{name} is empty")
+            missing.discard(name)
         elif empty[name].shape != tensor.shape:
             wrong.append(f"{name} is {tuple(tensor.shape)} instead of {tuple(empty[name].shape)}")
             missing.discard(name)
@@ -190,8 +199,16 @@ def _assign(module: Any, name: str, tensor: Tensor) -> None:
 
 
 def module_bytes(module: Any) -> int:
-    """Bytes of a module's parameters and buffers."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in (*module.parameters(), *module.buffers()))
+    """Bytes of a module's parameters and buffers, and of what it says that it keeps outside of torch (`outside`)."""
+    kept: int = getattr(module, "outside", 0)
+    return kept + sum(tensor_bytes(tensor) for tensor in (*module.parameters(), *module.buffers()))
+
+
+def tensor_bytes(tensor: Any) -> int:
+    """Bytes of a tensor; of one that a library packed, those of what it consists of."""
+    if hasattr(tensor, "__tensor_flatten__"):
+        return sum(tensor_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
+    return tensor.numel() * tensor.element_size()
 
 
 def stored_bytes(files: Iterable[Path], itemsize: int, prefixes: tuple[str, ...] = ("",)) -> int:
@@ -204,4 +221,6 @@ def stored_bytes(files: Iterable[Path], itemsize: int, prefixes: tuple[str, ...]
         if is_safetensors(file) or is_pickle(file) or is_gguf(file):
             tensors = read_header(file).tensors.items()
             total += sum(math.prod(entry.shape) for name, entry in tensors if name.startswith(prefixes)) * itemsize
+        elif is_onnx(file):  # computed with as they are
+            total += file.stat().st_size
     return total

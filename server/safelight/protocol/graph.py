@@ -10,6 +10,7 @@ from safelight.sdk.media import MediumInfo
 from safelight.sdk.node import NodeSpec
 from safelight.sdk.pack import PackState
 from safelight.sdk.problem import Problem
+from safelight.sdk.values import File
 
 from .common import Body, Ids, RawDocument, WorkflowDocument
 from .imports import ExportReport
@@ -133,13 +134,14 @@ class PlanNode(msgspec.Struct, frozen=True, kw_only=True):
     """What will become of a node: `cached`, `run`, `unknown` (below a choice not yet made), `off`, `unneeded`.
 
     `seconds` is what it took last time, `turns` what is known of an instance that is repeated. `memory` is for
-    nodes that run with models.
+    nodes that run with models. `files` are those that a cached output node has made.
     """
 
     status: Literal["cached", "run", "unknown", "off", "unneeded"]
     seconds: float | None = None
     turns: PlannedTurns | None = None
     memory: PlannedMemory | None = None
+    files: tuple[File, ...] = ()
 
 
 class PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from safelight.sdk.problem import Problem
+
+Kind = Literal[
+    "safelight",
+    "comfyui",
+    "comfyui-api",
+    "invokeai",
+    "invokeai-graph",
+    "invokeai-settings",
+    "a1111",
+    "fooocus",
+    "swarmui",
+    "novelai",
+    "draw-things",
+]
+"""What a file can be opened as: whose workflow or settings are in it. `comfyui` is what its editor saves, `comfyui-api`
+what its server ran; `invokeai` and `invokeai-graph` likewise."""
 
 
 class NamedModel(msgspec.Struct, kw_only=True):

@@ -17,14 +17,16 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A model that can be named in a model port. `place`: `starter`, `hub`, `folder` or `file`.
 
     `components` are the bytes on disk of each part, `precision` the type that most weights are kept in. `problem` says
-    why it cannot be used, if so. `format` is `diffusers`, `safetensors`, `gguf` or `pickle`; `tree` names the added
-    folder it lies in. `preview` is the address of an image of what it makes, if there is one. `title`, `triggers`
+    why it cannot be used, if so. `sort` says which one a preprocessor is: `hed`, or a class of transformers such as
+    `SamModel`. `format` is `diffusers`, `safetensors`, `gguf`, `onnx` or `pickle`; `tree` names the
+    added folder it lies in. `preview` is the address of an image of what it makes, if there is one. `title`, `triggers`
     (words for prompts), `licence` and `source` are what was noted about it; `sha256` is empty until it was computed.
     """
 
     name: str
     place: str
     kind: str = ""
+    sort: str = ""
     family: str = ""
     size: int = 0
     components: dict[str, int] = {}

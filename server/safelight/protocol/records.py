@@ -210,6 +210,7 @@ class GalleryItem(msgspec.Struct, frozen=True, kw_only=True):
 
     `prompts`, `models`, `seed` and `nodes` (types) are those on the way to it. `trashed` says since when it is in the
     trash. `run` and `batch` may be forgotten by now. `frames` and `seconds` are those of what moves or sounds.
+    `rating` is 0 (none) to 5, `boards` are ids.
     """
 
     id: str
@@ -232,6 +233,9 @@ class GalleryItem(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     nodes: tuple[str, ...] = ()
     trashed: float | None = None
+    rating: int = 0
+    tags: tuple[str, ...] = ()
+    boards: tuple[str, ...] = ()
 
 
 class GalleryDetail(GalleryItem, frozen=True, kw_only=True):
@@ -279,7 +283,13 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkflowInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A saved workflow without its content. `revision` counts from 1 and grows with each save."""
+    """A saved workflow without its content. `revision` counts from 1 and grows with each save.
+
+    A `draft` was saved by an editor before anybody named it: `name` is a key, and `title` is what its document calls
+    itself. Renaming a draft makes it a workflow.
+    `folder` is where it is listed, as `portraits/night` (empty: at the top); names are one of a kind over all folders.
+    `opened` is when an editor opened it last, in seconds since 1970 (0: never).
+    """
 
     name: str
     revision: int
@@ -287,6 +297,11 @@ class WorkflowInfo(msgspec.Struct, frozen=True, kw_only=True):
     modified: float
     description: str = ""
     nodes: int = 0
+    title: str = ""
+    draft: bool = False
+    folder: str = ""
+    starred: bool = False
+    opened: float = 0.0
 
 
 class Workflow(WorkflowInfo, frozen=True, kw_only=True):
@@ -405,6 +420,14 @@ class FileChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", 
     removed: bool = False
 
 
+class GalleryChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="gallery_changed"):
+    """Outputs were rated, tagged or laid on boards, or boards were made, renamed or deleted."""
+
+
+class PresetsChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="presets_changed"):
+    """A preset was kept, changed or deleted."""
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag="snapshot"):
     """The whole live state, for a client that has none or has fallen too far behind.
 
@@ -427,6 +450,8 @@ HostEvent = (
     | DownloadChanged
     | CatalogueChanged
     | FileChanged
+    | GalleryChanged
+    | PresetsChanged
     | Snapshot
     | RunStarted
     | NodeStarted

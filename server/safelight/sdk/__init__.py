@@ -47,7 +47,7 @@ from .values import (
     Sigmas,
     Video,
 )
-from .widgets import Choice, Color, FilePick, Items, ModelPick, Number, Seed, Slider, Text, Toggle
+from .widgets import Choice, Color, FilePick, Items, ModelPick, Number, Paint, Seed, Slider, Text, Toggle
 
 __all__ = [
     "VAE",
@@ -96,6 +96,7 @@ __all__ = [
     "Noise",
     "Number",
     "OutputSpec",
+    "Paint",
     "Patch",
     "Pipeline",
     "PortType",

@@ -111,7 +111,7 @@ class FamilyFacts(Protocol):
 
     @property
     def caches_steps(self) -> bool:
-        """Whether its denoisers can leave out what a step hardly changes (`ModelRef.step_cache`)."""
+        """Whether its denoisers can leave out what a step hardly changes (`ModelRef.step_cache`, `step_forecast`)."""
         ...
 
     def text_sorts(self) -> tuple[tuple[str, bool], ...]:
@@ -121,7 +121,8 @@ class FamilyFacts(Protocol):
 
 class VAEModel(Protocol):
     """An autoencoder in memory. `native_size` is the (height, width) in pixels that it was made for, `downsampling` the
-    pixels that a cell of its latents stands for along one side. One that `overflows` does so in float16."""
+    pixels that a cell of its latents stands for along one side. One that `overflows` does so in float16. One that has
+    an attribute `opacity`, which is true, makes pixels of four channels, and takes three or four."""
 
     @property
     def family(self) -> FamilyFacts: ...
@@ -137,14 +138,14 @@ class VAEModel(Protocol):
     def overflows(self) -> bool: ...
 
     def decode(self, samples: Tensor, tile: int = 0) -> Tensor:
-        """Latents (B, C, h, w) as samplers have them, to pixels (B, H, W, 3) in 0..1, float32 on the CPU.
+        """Latents (B, C, h, w) as samplers have them, to pixels (B, H, W, 3 or 4) in 0..1, float32 on the CPU.
 
         `tile` is the side of a tile in pixels; 0 takes the image whole while there is room for it.
         """
         ...
 
     def encode(self, pixels: Tensor, sources: Sequence[torch.Generator] | None = None, tile: int = 0) -> Tensor:
-        """Pixels (B, H, W, 3) in 0..1 to latents (B, C, h, w) as samplers take them, float32 on the CPU.
+        """Pixels (B, H, W, 3 or 4) in 0..1 to latents (B, C, h, w) as samplers take them, float32 on the CPU.
 
         The mean of the distribution that the encoder gives, or, with one random source an image, a draw from it.
         """

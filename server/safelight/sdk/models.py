@@ -165,7 +165,7 @@ class Running:
     """How a component is held and run, where a recipe says it. `storage` keeps weights in 8 bits between calls."""
 
     memory: MemoryWay = "auto"
-    storage: Literal["full", "float8"] = "full"
+    storage: Literal["full", "float8", "int8"] = "full"
 
 
 @value
@@ -178,6 +178,7 @@ class ModelRef(Generic[K]):
     the names of diffusers, that go before those of its files. `beside` are further files that one
     component is read from, as text encoders that lie in files of their own. `running` says how it is held and run.
     `step_cache` lets a denoiser leave out most of a step that changes less than this part of the one before (0: off).
+    With `step_forecast`, it computes one of so many steps, and forecasts what the others give (0: off).
     """
 
     kind: str
@@ -190,6 +191,7 @@ class ModelRef(Generic[K]):
     beside: tuple[Source, ...] = ()
     running: Running = added(Running())  # noqa: RUF009
     step_cache: float = added(0.0)
+    step_forecast: int = added(0)
 
     def patched(self, patch: Patch) -> ModelRef[K]:
         """A new recipe with one more patch at the end."""

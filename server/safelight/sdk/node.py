@@ -18,7 +18,7 @@ from .problem import did_you_mean, one_of
 from .sources import code_of
 from .types import Described, PortType, describe
 from .unicode import is_whole
-from .widgets import AnyWidget, Fault, Widget, default_widget
+from .widgets import AnyWidget, Fault, Seed, Widget, default_widget
 
 F = TypeVar("F", bound=Callable[..., Any])
 Aliases = Iterable[str] | Mapping[str, int]
@@ -438,7 +438,7 @@ def value_fault(kind: PortType, widget: AnyWidget | None, given: Any) -> Fault |
         return (
             None if is_scalar(given) else Fault("wrong_type", f"{given!r} cannot be typed in.", "Connect it instead.")
         )
-    if kind.name == "int" and isinstance(given, int) and abs(given) > LARGEST:
+    if kind.name == "int" and isinstance(given, int) and abs(given) > LARGEST and not isinstance(widget, Seed):
         return Fault("out_of_range", f"{given} is too large.", f"Whole numbers go up to {LARGEST} (2^63 - 1).")
     if not _scalar_fits(kind.name, given):
         hint = f"Give {wanted}" + (" without quotes." if isinstance(given, str) else ".")
@@ -450,7 +450,7 @@ def value_fault(kind: PortType, widget: AnyWidget | None, given: Any) -> Fault |
 
 
 LARGEST = 2**63 - 1
-"""The largest whole number that databases, tensors and other programs' JSON take as well."""
+"""The largest whole number that databases, tensors and other programs' JSON take as well. Seeds go further."""
 TYPED_IN = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
 """What can be typed in where no widget says more, by the name of the type."""
 _EXAMPLES = {"int": "[1, 2, 3]", "float": "[0.5, 1.0]", "str": '["a", "b"]', "bool": "[true, false]"}

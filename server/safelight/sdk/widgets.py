@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from .file_names import pattern_fault
+from .paintings import read_painting
 from .prompt_syntax import embeddings_in, prompt_hints
 
 
@@ -105,15 +106,21 @@ class Number(Widget, frozen=True, tag="number"):
         return _range_complaint(value, self.min, self.max)
 
 
+LARGEST_SEED = 2**64 - 1
+"""What torch's generators take, and what other programs draw seeds from."""
+
+
 class Seed(Widget, frozen=True, tag="seed"):
-    """The start of a random sequence: a whole number from 0 to 2^63 - 1, with a dice beside it."""
+    """The start of a random sequence: a whole number from 0 to 2^64 - 1, with a dice beside it."""
 
     def accepts(self) -> tuple[str, ...]:
         return ("int",)
 
     def complaint(self, value: Any) -> Fault | None:
-        # Larger ones never come here: no port takes a whole number beyond 2^63 - 1.
-        return None if value >= 0 else Fault("out_of_range", f"{value} is no seed.", "Choose 0 or more.")
+        if 0 <= value <= LARGEST_SEED:
+            return None
+        hint = "Choose 0 or more." if value < 0 else f"Seeds go up to {LARGEST_SEED} (2^64 - 1)."
+        return Fault("out_of_range", f"{value} is no seed.", hint)
 
 
 class Text(Widget, frozen=True, tag="text"):
@@ -236,7 +243,35 @@ class Items(Widget, frozen=True, tag="items"):
         return None
 
 
-AnyWidget = Slider | Number | Seed | Text | Toggle | Choice | FilePick | ModelPick | Color | Items
+class Paint(Widget, frozen=True, tag="paint"):
+    """A painting as `safelight.sdk.paintings` has it, made in the editor's painter; empty where nothing is painted yet.
+
+    `image` names the image port that lies below it, `width` and `height` those of its size where there is none. With
+    `prompts` its layers are regions, each with a prompt.
+    """
+
+    prompts: bool = False
+    image: str = "image"
+    width: str = "width"
+    height: str = "height"
+    background: str = "background"
+    max_length: int = 16_000_000
+
+    def accepts(self) -> tuple[str, ...]:
+        return ("str",)
+
+    def complaint(self, value: Any) -> Fault | None:
+        if len(value) > self.max_length:
+            return Fault("bad_value", f"The painting has {len(value)} characters.", "Join its layers in fewer strokes.")
+        try:
+            if value:
+                read_painting(value)
+        except ValueError as error:
+            return Fault("bad_value", f"This is no painting: {error}.", "Paint it in the editor, or leave it empty.")
+        return None
+
+
+AnyWidget = Slider | Number | Seed | Text | Toggle | Choice | FilePick | ModelPick | Color | Items | Paint
 
 
 def default_widget(type_name: str) -> AnyWidget | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from safelight.host import database as host_database
 from safelight.host import preferences
-from safelight.host.database import Database, migrate
+from safelight.host.database import Database
 from safelight.host.documents import workflows
 from safelight.host.lock import FolderLock
 from safelight.host.queue import history, runs
@@ -21,16 +20,6 @@ from safelight.protocol.records import RunOrder
 from safelight.sdk.problem import Problem, ProblemError
 
 DIED = Problem(code="worker_died", message="gone")
-
-
-@pytest.fixture
-def connection() -> Iterator[sqlite3.Connection]:
-    made = sqlite3.connect(":memory:", isolation_level=None)
-    made.row_factory = sqlite3.Row
-    made.execute("PRAGMA foreign_keys = ON")
-    migrate(made, 0)
-    yield made
-    made.close()
 
 
 def submit(connection: sqlite3.Connection, count: int = 1, **more: object) -> list[str]:

@@ -29,6 +29,7 @@ from serving import Server, serving
         (b'{"prompt": {"1": {"inputs": {}}}}', "invalid_prompt"),
         (b'{"prompt": {"1": {"class_type": "LoadImage"}}, "number": "first"}', "bad_request"),
         (b'{"prompt": {"1": {"class_type": "LoadImage"}}, "prompt_id": ""}', "bad_request"),
+        (b'{"prompt": {"1": {"class_type": "LoadImage"}}, "partial_execution_targets": ["2"]}', "unknown_node"),
         (b'{"prompt": {"1": {"class_type": "LoadImage", "inputs": ' + b"[" * 5000 + b"]" * 5000 + b"}}}", "too_deep"),
     ],
 )
@@ -57,7 +58,14 @@ def test_classes_without_a_counterpart_are_named(client: Client) -> None:
         ("9", "filename_prefix", "../out", "bad_file_name"),
         ("8", "vae", None, "required_input_missing"),
         ("8", "vae", ["6", 0], "return_type_mismatch"),
-        ("8", "samples", ["77", 0], "invalid_input_type"),
+        ("8", "samples", ["77", 0], "bad_linked_input"),
+        ("8", "samples", ["3", 1], "bad_linked_input"),
+        ("8", "samples", ["3", "0"], "invalid_input_type"),
+        ("3", "cfg", "much", "invalid_input_type"),
+        ("3", "seed", 2**64, "out_of_range"),
+        ("3", "seed", -1, "out_of_range"),
+        ("3", "sampler_name", "heunpp2", "value_not_in_list"),
+        ("3", "scheduler", "odd", "value_not_in_list"),
     ],
 )
 def test_what_is_wrong_at_a_node_is_told_there(client: Client, node: str, name: str, value: Any, type: str) -> None:
@@ -67,6 +75,26 @@ def test_what_is_wrong_at_a_node_is_told_there(client: Client, node: str, name: 
     assert status == 400 and answer["error"]["type"] == "prompt_outputs_failed_validation", answer
     assert set(answer["node_errors"]) == {node} and answer["node_errors"][node]["dependent_outputs"] == ["9"]
     assert type in [error["type"] for error in answer["node_errors"][node]["errors"]], answer
+    error = next(error for error in answer["node_errors"][node]["errors"] if error["type"] == type)
+    assert error["message"] and error["details"], "without a remedy"
+
+
+def test_values_are_taken_as_comfyui_takes_them(client: Client) -> None:
+    """Text for a number, a fraction for a whole one."""
+    plain, odd = prompt(seed=2**64 - 7, cfg=3.5, steps=3), prompt(seed=str(2**64 - 7), cfg="3.5", steps=3.7)
+    odd["5"]["inputs"] |= {key: str(value) for key, value in odd["5"]["inputs"].items()}
+    made = [client.files(client.run(nodes)[0])["9"] for nodes in (plain, odd, prompt(seed=2**64 - 8, cfg=3.5, steps=3))]
+    assert made[0] == made[1] and pixels(made[0][0]) != pixels(made[2][0])
+
+
+def test_what_is_not_as_it_is_there_is_told(client: Client) -> None:
+    nodes = prompt()
+    nodes["9"]["inputs"]["images"] = ["10", 0]
+    nodes["10"] = {"class_type": "ImageQuantize", "inputs": {"image": ["8", 0], "colors": 8, "dither": "bayer-4"}}
+    status, answer = client.call("POST", "/prompt", {"prompt": nodes})
+    assert status == 200, answer
+    (remark,) = answer["remarks"]
+    assert remark["node_id"] == "10" and "Dithered otherwise" in remark["message"]
 
 
 @pytest.mark.parametrize(

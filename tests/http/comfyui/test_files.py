@@ -26,7 +26,7 @@ def test_image_to_image_on_an_upload(comfyui: Server, client: Client, apple: byt
     made, _ = client.run(image_to_image("mine/start.png"))
     (image,) = client.files(made)["9"]
     assert pixels(image) not in (apple, pixels(png()))
-    assert pixels(image) == our_image(comfyui, "image_to_image", image="mine/start.png")
+    assert pixels(image) == our_image(comfyui, "image_to_image", image="mine/start.png", denoise=0.6)
     other, _ = client.run(image_to_image("mine/start.png [input]"))
     assert client.files(other)["9"] == [image]
 
@@ -162,9 +162,15 @@ def test_what_is_no_form(client: Client) -> None:
         (b"{}", "application/json"),
         (b"nothing", "multipart/form-data; boundary=x"),
         (b"", "multipart/form-data"),
+        (b"--x\r\nno header\r\n", "multipart/form-data; boundary=x"),
+        (
+            b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nhi\r\n--x--\r\n',
+            "multipart/form-data; boundary=x",
+        ),
     ):
         status, answer = client.call("POST", "/upload/image", body, Content_Type=kind)
         assert status == 400 and answer["error"]["type"] == "bad_request", (body, kind)
+        assert answer["error"]["details"], answer
 
 
 def test_uploads_are_seen_by_the_editor(comfyui: Server, client: Client) -> None:
@@ -172,3 +178,17 @@ def test_uploads_are_seen_by_the_editor(comfyui: Server, client: Client) -> None
     assert "both.png" in {file["name"] for file in comfyui.ask("GET", "/files/input?search=both")["files"]}
     choices = client.get("/object_info/LoadImage")["LoadImage"]["input"]["required"]["image"][0]
     assert "both.png" in choices
+
+
+def test_a_reference_that_is_none_is_called_by_its_name(client: Client) -> None:
+    status, answer = client.upload("/upload/mask", "mask.png", png(), original_ref="start.png")
+    assert status == 400 and "original_ref" in answer["error"]["message"] and answer["error"]["details"]
+
+
+def test_images_of_print_are_seen_in_other_forms(client: Client) -> None:
+    data = io.BytesIO()
+    Image.new("CMYK", (8, 8), (0, 200, 200, 0)).save(data, "JPEG")
+    client.upload("/upload/image", "print.jpg", data.getvalue())
+    for preview in ("png", "webp", "jpeg"):
+        seen = client.view(filename="print.jpg", type="input", preview=preview)
+        assert Image.open(io.BytesIO(seen)).size == (8, 8)

@@ -43,6 +43,21 @@ def test_what_is_odd_in_a_document_is_written_as_far_as_it_goes(studio: Studio) 
     assert [one["name"] for one in written["inputs"]] == ["image"]
 
 
+def test_what_came_from_there_goes_back_under_its_number(studio: Studio) -> None:
+    """By which scripts know it. A copy, and what is new, get numbers that nothing had."""
+    nodes = {"12" if key == "3" else key: node for key, node in json.loads(json.dumps(api())).items()}
+    nodes["8"]["inputs"]["samples"] = ["12", 0]
+    document, _ = read_comfyui(nodes)
+    same, _, _ = _back(studio, document, "comfyui-api")
+    assert {key: node["class_type"] for key, node in same.items()} == {
+        key: node["class_type"] for key, node in nodes.items()
+    }
+    saved = next(name for name, node in document.nodes.items() if node.type == "image.save")
+    more = {"copy": document.nodes[saved], "made": Node("latent.empty")}
+    made, _, _ = _back(studio, replace(document, nodes=document.nodes | more), "comfyui-api")
+    assert set(nodes) < set(made) and set(made) - set(nodes) == {"1", "2"}
+
+
 def _meaning(document: Document) -> dict[str, Any]:
     """Nodes with what they say, and links, without versions and what only drawing needs."""
     return {
@@ -164,6 +179,55 @@ def test_a_node_without_counterpart_comes_home(studio: Studio) -> None:
             str(link.target) for link in document.links if link.target.node == name
         }
         assert any(link.source.node == name for link in back.links)
+
+
+@pytest.mark.parametrize("form", ["comfyui", "comfyui-api"])
+@pytest.mark.parametrize("formulas", ["diffusers", "k-diffusion"])
+def test_a_sampler_of_given_levels_gets_its_formulas_back(studio: Studio, form: Form, formulas: str) -> None:
+    """Its sampler is a node of its own there, and its levels another."""
+    document = _along_levels(studio)
+    own = {
+        Port("custom", "sampler"): "auto",
+        Port("custom", "formulas"): formulas,
+        Port("levels", "sampler"): "heun",
+        Port("levels", "formulas"): formulas,
+    }
+    document = document.with_values(own)
+    file, _ = write_comfyui(document, studio.catalogue, form)
+    back = read(json.dumps(file).encode(), studio.media).document
+    for port, value in own.items():
+        kind = studio.catalogue[document.nodes[port.node].type].spec
+        default = next(one.default for one in kind.inputs if one.name == port.port)
+        assert back.nodes[port.node].type == document.nodes[port.node].type
+        assert back.nodes[port.node].values.get(port.port, default) == value, port
+    assert _meaning(document)["links"] <= _meaning(back)["links"]
+
+
+def test_another_sampler_of_given_levels_that_was_chosen_there_counts(studio: Studio) -> None:
+    document = _along_levels(studio).with_values({Port("custom", "sampler"): "auto"})
+    file, _ = write_comfyui(document, studio.catalogue, "comfyui")
+    chosen = next(one for one in file["nodes"] if one["type"] == "KSamplerSelect")
+    chosen["widgets_values"] = ["heun"]
+    values = read(json.dumps(file).encode(), studio.media).document.nodes["custom"].values
+    assert (values["sampler"], values["formulas"]) == ("heun", "k-diffusion")
+
+
+def _along_levels(studio: Studio) -> Document:
+    example = Path(__file__).parents[2] / "nodes/examples/sampling.custom.json"
+    document = studio.read(example)
+    nodes = {name: node for name, node in document.nodes.items() if name != "curve"}
+    links = tuple(link for link in document.links if link.source.node != "curve")
+    links += (_link("load.model", "levels.model"), _link("levels.sigmas", "custom.sigmas"))
+    return replace(document, nodes=nodes | {"levels": Node("sigmas.make")}, links=links)
+
+
+def test_names_of_a_placeholder_go_back_to_the_api_as_they_came(studio: Studio) -> None:
+    inputs = {"mode.width": 5, "mode width": 6, "image": ["1", 0]}
+    first = {"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}
+    first["2"] = {"class_type": "Somebody's", "inputs": inputs}
+    file, _, _ = _back(studio, read(json.dumps(first).encode(), studio.media).document, "comfyui-api")
+    (written,) = (one["inputs"] for one in file.values() if one["class_type"] == "Somebody's")
+    assert written.keys() == inputs.keys() and written["mode.width"] == 5 and written["mode width"] == 6
 
 
 def test_a_change_that_was_made_there_counts(studio: Studio) -> None:

@@ -238,3 +238,55 @@ def test_texts_of_chance_sizes_and_preprocessors_by_name() -> None:
     assert "preprocess.lineart" in {one.type for one in document.nodes.values()}
     values = document.nodes[the(document, "latent.empty")].values
     assert (values["width"], values["height"], values["batch"]) == (832, 1216, 2)
+
+
+PHOTO = {"photo": node("LoadImage", image="photo.png")}
+
+
+def cut_out(data: Api, image: tuple[str, int]) -> tuple[Document, ImportReport]:
+    return made(PHOTO | data | {"save": node("SaveImage", images=image, filename_prefix="made")})
+
+
+def test_subjects_are_cut_out_by_the_network_that_was_chosen() -> None:
+    session = node("RemBGSession+", model="isnet-general-use: general purpose", providers="CPU")
+    document, _ = cut_out(
+        {"it": session, "cut": node("ImageRemoveBackground+", rembg_session=("it", 0), image=("photo", 0))}, ("cut", 0)
+    )
+    matte = document.nodes[the(document, "mask.matte")]
+    assert matte.values == {"model": "isnet-general-use.onnx", "clean_edges": False}
+    assert into(document, the(document, "image.save"), "image") == Port(the(document, "mask.matte"), "image")
+    data = {"cut": node("RMBG", image=("photo", 0), model="RMBG-2.0", background="Alpha", refine_foreground=True)}
+    document, report = cut_out(data, ("cut", 0))
+    assert report.whole
+    matte = document.nodes[the(document, "mask.matte")]
+    assert matte.values == {"model": "briaai/RMBG-2.0/onnx/model.onnx", "clean_edges": True}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "values"),
+    [
+        ({"only_mask": True}, "image.from_mask", {}),
+        ({"background_color": "chroma green"}, "image.flatten", {"background": "#00ff00"}),
+        ({"transparency": False}, "image.flatten", {"background": "#000000"}),
+        (
+            {"transparency": True, "background_color": "none"},
+            "mask.matte",
+            {"model": "u2net.onnx", "clean_edges": False},
+        ),
+    ],
+)
+def test_a_cut_out_image_lies_over_a_colour_or_nothing(given: Any, shown: str, values: Any) -> None:
+    data = {"cut": node("Image Rembg (Remove Background)", images=("photo", 0), model="u2net", **given)}
+    document, report = cut_out(data, ("cut", 0))
+    assert report.whole
+    source = document.nodes[into(document, the(document, "image.save"), "image").node]
+    assert (source.type, source.values) == (shown, values)
+
+
+def test_a_network_that_is_none_of_these_stays_as_it_is() -> None:
+    for data in (
+        {"cut": node("RMBG", image=("photo", 0), model="BEN2")},
+        {"cut": node("Image Rembg (Remove Background)", images=("photo", 0), model="sam")},
+    ):
+        _, report = cut_out(data, ("cut", 0))
+        assert sum(report.placeholders.values()) == 1

@@ -194,6 +194,27 @@ def _wrapped() -> Canvas:
     return top
 
 
+@pytest.mark.parametrize("kinds", [("SetNode", "GetNode"), ("easy setNode", "easy getNode")])
+def test_set_and_get_are_links_that_are_shown_as_their_name(kinds: tuple[str, str]) -> None:
+    plain, _ = canvas()
+    graph, ids = canvas()
+    graph.data["links"] = [link for link in graph.data["links"] if (link[1], link[3]) != (ids["empty"], ids["sampler"])]
+    (sampler,) = (node for node in graph.data["nodes"] if node["id"] == ids["sampler"])
+    sampler["inputs"] = [entry for entry in sampler["inputs"] if entry["name"] != "latent_image"]
+    kept, got = graph.node(kinds[0], ["start latent"]), graph.node(kinds[1], ["start latent"], [("LATENT", "LATENT")])
+    graph.link(ids["empty"], 0, kept, "LATENT", "LATENT")
+    graph.link(got, 0, ids["sampler"], "latent_image", "LATENT")
+    # A slot is a place in the list of a node's inputs, which is shorter by one now.
+    for link in graph.data["links"]:
+        node = next(one for one in graph.data["nodes"] if one["id"] == link[3])
+        link[4] = next(place for place, entry in enumerate(node["inputs"]) if entry["link"] == link[0])
+    document, without = made(graph.data), made(plain.data)
+    assert essence(document) == essence(without), "it means the same"
+    named = [(link.target.port, link.extra) for link in document.links if link.extra]
+    assert named == [("latent", {"flag": "start latent"})]
+    assert not any(link.extra for link in without.links)
+
+
 def test_a_subgraph_is_one_and_asks_for_what_it_lacks() -> None:
     """Ours has an input more: an empty latent knows its VAE here, which lies outside of the subgraph."""
     document = made(_wrapped().data)
@@ -271,3 +292,77 @@ def test_what_is_odd_is_read_as_far_as_it_goes(data: Any) -> None:
 )
 def test_what_is_none_is_not_taken_for_one(data: Any) -> None:
     assert not is_comfyui(data)
+
+
+def test_inputs_without_names_keep_what_leads_into_each() -> None:
+    graph = Canvas()
+    first, second = (graph.node("LoadImage", [name], outputs=[("IMAGE", "IMAGE")]) for name in ("a.png", "b.png"))
+    odd = graph.node("Somebody's Mix", outputs=[])
+    for source, name in ((first, ""), (second, ""), (first, "a b"), (second, "a.b")):
+        graph.link(source, 0, odd, name, "IMAGE")
+    document, _ = read_comfyui(graph.data)
+    name = next(name for name, node in document.nodes.items() if node.type == "comfyui:Somebody's Mix")
+    files = {key: node.values.get("file") for key, node in document.nodes.items()}
+    given = {link.target.port: files[link.source.node] for link in document.links if link.target.node == name}
+    assert given == {"input": "a.png", "input_2": "b.png", "a_b": "a.png", "a_b_2": "b.png"}
+
+
+def test_damaged_links_of_a_group_are_told() -> None:
+    inside = [{"type": "VAEDecode", "inputs": [{"name": "samples", "type": "LATENT"}], "outputs": []}] * 2
+    links = [[0, 0, 1, 0, 0, "LATENT"], [0, 0, 9, 0, 0, "LATENT"], [0, 0, 1, "x"], 5]
+    data = {
+        "nodes": [{"id": 1, "type": "workflow/Draw"}],
+        "links": [],
+        "extra": {"groupNodes": {"Draw": {"nodes": inside, "links": links}}},
+    }
+    _, report = read_comfyui(data)
+    assert [one.message for one in report.remarks if "damaged" in one.message] == [
+        "The group node 'Draw' has 3 damaged links, which are left out."
+    ]
+    data["extra"]["groupNodes"]["Draw"]["links"] = links[:1]
+    _, report = read_comfyui(data)
+    assert not [one for one in report.remarks if "damaged" in one.message]
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, json.dumps], ids=["object", "text"])
+@pytest.mark.parametrize("key", ["prompt", "workflow"])
+def test_what_a_script_posts_opens(key: str, wrap: Any) -> None:
+    data = json.dumps({key: wrap(api()), "client_id": "me"}).encode()
+    document, report = read(data, built_in())
+    assert report is not None and report.whole and len(document.nodes) == len(api())
+
+
+def test_nodes_that_are_none_and_such_of_one_id_are_told() -> None:
+    data = json.loads(json.dumps(canvas()[0].data))
+    twice = {**data["nodes"][0], "type": "VAEDecode"}
+    data["nodes"] += [5, {"id": 400}, {"type": "VAEDecode"}, twice]
+    assert is_comfyui(data)
+    document, report = read_comfyui(data)
+    assert len(document.nodes) == 7
+    first, second = (remark.message for remark in report.remarks[:2])
+    assert f"id {twice['id']}: " in first and second.startswith("3 of the nodes")
+
+
+@pytest.mark.parametrize("layers", [0, 3])
+def test_an_image_in_layers(layers: int) -> None:
+    """Those of a Qwen-Image Layered, which are cut out of their latent there; none of them is a plain image."""
+    data = api()
+    empty = next(number for number, one in data.items() if one["class_type"] == "EmptyLatentImage")
+    decode = next(one for one in data.values() if one["class_type"] == "VAEDecode")
+    given = {"width": 640, "height": 320, "layers": layers, "batch_size": 1}
+    data[empty] = {"class_type": "EmptyQwenImageLayeredLatentImage", "inputs": given}
+    if layers:
+        inputs = {"samples": decode["inputs"]["samples"], "dim": "t", "slice_size": 1}
+        data["cut"] = {"class_type": "LatentCutToBatch", "inputs": inputs}
+        decode["inputs"]["samples"] = ["cut", 0]
+    document, report = read_comfyui(data)
+    assert not errors(check(document, CATALOGUE).problems)
+    types, links, values = essence(document)
+    assert "latent.empty " in types
+    sizes = next(found for name, found in values.items() if name.startswith("latent.empty "))
+    assert (sizes["width"], sizes["height"]) == (640, 320)
+    assert ("latent.empty_layers " in types) == ("vae.decode_layers " in types) == bool(layers)
+    if layers:
+        assert values["latent.empty_layers "]["layers"] == 3
+        assert ("sampling.sample .latent", "vae.decode_layers .latent") in links
+        assert ["left out" in one.message for one in report.remarks] == [True]

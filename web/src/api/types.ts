@@ -4,6 +4,13 @@
 /** What all addresses of the API begin with. */
 export const BASE = "/api/v1";
 
+/** The inside of a polygon. `points`: x and y, one corner after the other. */
+export interface Area {
+  kind: "area";
+  points: number[];
+  color?: string | null;
+}
+
 /**
  * What differs between the runs of a batch: the name of an input, or `node.port`, and its values in order.
  *
@@ -64,6 +71,24 @@ export interface BatchRun {
   files: RunFile[];
   outputs: { [key: string]: OutputItem[] };
   problems: Problem[];
+}
+
+/** A named collection of outputs. `count` are those on it that are not in the trash. */
+export interface Board {
+  id: string;
+  name: string;
+  created: number;
+  count: number;
+}
+
+/** A new board, and what is to lie on it. */
+export interface BoardBody {
+  name: string;
+  items?: string[];
+}
+
+export interface BoardName {
+  name: string;
 }
 
 /**
@@ -283,11 +308,12 @@ export interface ExportReport {
   remarks: Problem[];
 }
 
-/** Types of nodes, models and workflows that outputs were made with, each with how often. */
+/** Types of nodes, models and workflows that outputs were made with, and their tags, each with how often. */
 export interface FacetsAnswer {
   nodes: { [key: string]: number };
   models: { [key: string]: number };
   workflows: { [key: string]: number };
+  tags: { [key: string]: number };
 }
 
 /**
@@ -371,6 +397,11 @@ export interface FolderList {
   problems: Problem[];
 }
 
+/** Outputs were rated, tagged or laid on boards, or boards were made, renamed or deleted. */
+export interface GalleryChanged {
+  event: "gallery_changed";
+}
+
 /** The same with every parameter that led to it, in the order in which the nodes ran, and the run's inputs. */
 export interface GalleryDetail {
   id: string;
@@ -393,6 +424,9 @@ export interface GalleryDetail {
   seed: number | null;
   nodes: string[];
   trashed: number | null;
+  rating: number;
+  tags: string[];
+  boards: string[];
   parameters: Parameter[];
   inputs: { [key: string]: unknown };
 }
@@ -402,6 +436,7 @@ export interface GalleryDetail {
  *
  * `prompts`, `models`, `seed` and `nodes` (types) are those on the way to it. `trashed` says since when it is in the
  * trash. `run` and `batch` may be forgotten by now. `frames` and `seconds` are those of what moves or sounds.
+ * `rating` is 0 (none) to 5, `boards` are ids.
  */
 export interface GalleryItem {
   id: string;
@@ -424,6 +459,9 @@ export interface GalleryItem {
   seed: number | null;
   nodes: string[];
   trashed: number | null;
+  rating: number;
+  tags: string[];
+  boards: string[];
 }
 
 /** Outputs, the newest first. `next` is the value of `offset` for the following page; None at the end. */
@@ -464,6 +502,8 @@ export type HostEvent =
   | DownloadChanged
   | CatalogueChanged
   | FileChanged
+  | GalleryChanged
+  | PresetsChanged
   | Snapshot
   | RunStarted
   | NodeStarted
@@ -496,7 +536,7 @@ export interface InputSpec {
   lazy: boolean;
   default: unknown;
   choices: string[];
-  widget: Slider | Number | Seed | Text | Toggle | Choice | FilePick | ModelPick | Color | Items | null;
+  widget: Slider | Number | Seed | Text | Toggle | Choice | FilePick | ModelPick | Color | Items | Paint | null;
   help: string;
 }
 
@@ -514,11 +554,41 @@ export interface ItemsBody {
   items: string[];
 }
 
+/**
+ * Marks in the order in which they were made.
+ *
+ * Where layers are regions of prompts, each has a `prompt`, the `strength` of it against others in the same place,
+ * and the `color` that its next mark is shown in.
+ */
+export interface Layer {
+  name?: string;
+  opacity?: number;
+  visible?: boolean;
+  marks?: (Stroke | Area | Region)[];
+  prompt?: string;
+  strength?: number;
+  color?: string | null;
+}
+
 /** What an upload may be at most: bytes of the file, pixels of one image or frame, seconds. 0: no limit. */
 export interface Limits {
   bytes: number;
   pixels: number;
   seconds: number;
+}
+
+/**
+ * What is said of outputs, all at once. `rating` is 0 (none) to 5; what is left out stays as it is.
+ *
+ * Tags are words, and those that differ in case only are one; boards are named by id.
+ */
+export interface MarkBody {
+  items: string[];
+  rating?: number | null;
+  add_tags?: string[];
+  remove_tags?: string[];
+  add_boards?: string[];
+  remove_boards?: string[];
 }
 
 /**
@@ -579,14 +649,16 @@ export interface ModelFolder {
  * A model that can be named in a model port. `place`: `starter`, `hub`, `folder` or `file`.
  *
  * `components` are the bytes on disk of each part, `precision` the type that most weights are kept in. `problem` says
- * why it cannot be used, if so. `format` is `diffusers`, `safetensors`, `gguf` or `pickle`; `tree` names the added
- * folder it lies in. `preview` is the address of an image of what it makes, if there is one. `title`, `triggers`
+ * why it cannot be used, if so. `sort` says which one a preprocessor is: `hed`, or a class of transformers such as
+ * `SamModel`. `format` is `diffusers`, `safetensors`, `gguf`, `onnx` or `pickle`; `tree` names the
+ * added folder it lies in. `preview` is the address of an image of what it makes, if there is one. `title`, `triggers`
  * (words for prompts), `licence` and `source` are what was noted about it; `sha256` is empty until it was computed.
  */
 export interface ModelInfo {
   name: string;
   place: string;
   kind: string;
+  sort: string;
   family: string;
   size: number;
   components: { [key: string]: number };
@@ -770,12 +842,14 @@ export interface NumberedEvent {
 
 /**
  * The workflow inside a file; `problems` are those of opening it. `report` tells what became of one of another
- * program.
+ * program. `kind` is what it was opened as, `kinds` what it could be opened as.
  */
 export interface Opened {
   document: WorkflowDocument;
   problems: Problem[];
   report: ImportReport | null;
+  kind: "a1111" | "comfyui" | "comfyui-api" | "draw-things" | "fooocus" | "invokeai" | "invokeai-graph" | "invokeai-settings" | "novelai" | "safelight" | "swarmui";
+  kinds: ("a1111" | "comfyui" | "comfyui-api" | "draw-things" | "fooocus" | "invokeai" | "invokeai-graph" | "invokeai-settings" | "novelai" | "safelight" | "swarmui")[];
 }
 
 /** One element of an output of the workflow: a file, or a plain value, or the name of a type without such a form. */
@@ -802,12 +876,49 @@ export interface PackState {
   remedy: string;
 }
 
+/**
+ * A painting as `safelight.sdk.paintings` has it, made in the editor's painter; empty where nothing is painted yet.
+ *
+ * `image` names the image port that lies below it, `width` and `height` those of its size where there is none. With
+ * `prompts` its layers are regions, each with a prompt.
+ */
+export interface Paint {
+  widget: "paint";
+  prompts: boolean;
+  image: string;
+  width: string;
+  height: string;
+  background: string;
+  max_length: number;
+  group: string;
+  advanced: boolean;
+  shown_if: { [key: string]: unknown };
+}
+
+/** Layers, the lowest first. */
+export interface Painting {
+  width: number;
+  height: number;
+  layers?: Layer[];
+}
+
 /** A value that was typed into a port: `node` is its id (subgraphs as `a/b`), `type` that of the node. */
 export interface Parameter {
   node: string;
   type: string;
   port: string;
   value: unknown;
+}
+
+/**
+ * Where a workflow is listed; what is left out stays as it is. `opened` notes that it was opened now.
+ *
+ * A `folder` is named as `portraits/night`; empty: none. Folders come and go with the workflows in them.
+ */
+export interface PlaceBody {
+  folder?: string | null;
+  starred?: boolean | null;
+  opened?: boolean;
 }
 
 /** A prediction. `nodes` is empty when the document has problems that keep it from running. */
@@ -830,13 +941,14 @@ export interface PlanBody {
  * What will become of a node: `cached`, `run`, `unknown` (below a choice not yet made), `off`, `unneeded`.
  *
  * `seconds` is what it took last time, `turns` what is known of an instance that is repeated. `memory` is for
- * nodes that run with models.
+ * nodes that run with models. `files` are those that a cached output node has made.
  */
 export interface PlanNode {
   status: "cached" | "off" | "run" | "unknown" | "unneeded";
   seconds: number | null;
   turns: PlannedTurns | null;
   memory: PlannedMemory | null;
+  files: File[];
 }
 
 /**
@@ -875,6 +987,41 @@ export interface Preferences {
   votes: Vote[];
   standings: Standing[];
   steady: boolean;
+}
+
+/**
+ * `values` by port, for the `version` of the node that is installed; ports that are left out stay as they are.
+ *
+ * `standard`: new nodes of the type begin with it; one of each type at most is. `modified` is in seconds since 1970.
+ */
+export interface Preset {
+  id: string;
+  type: string;
+  version: number;
+  name: string;
+  values: { [key: string]: unknown };
+  standard: boolean;
+  modified: number;
+}
+
+/** One to be kept; it takes the place of one of the same name and type. */
+export interface PresetBody {
+  type: string;
+  version?: number;
+  name: string;
+  values: { [key: string]: unknown };
+  standard?: boolean;
+}
+
+/** What is left out stays as it is. */
+export interface PresetChange {
+  name?: string | null;
+  standard?: boolean | null;
+}
+
+/** A preset was kept, changed or deleted. */
+export interface PresetsChanged {
+  event: "presets_changed";
 }
 
 /** The header of a binary frame: two bytes of its length (big-endian), this as JSON, then the image itself. */
@@ -931,6 +1078,13 @@ export interface QueueInfo {
   waiting: number;
   running: number;
   seconds: number | null;
+}
+
+/** Whole pixels. `runs`: where one begins, counted row by row, and how many there are, run after run. */
+export interface Region {
+  kind: "region";
+  runs: number[];
+  color?: string | null;
 }
 
 export interface RenameBody {
@@ -1082,12 +1236,14 @@ export interface RunStarted {
  * `revision` is the one that was edited: 0 for a new workflow. Another one on disk is a conflict (409).
  *
  * An `autosave` takes the place of the autosave before it, but leaves one every five minutes.
+ * `draft` says of a new one that it has no name yet: it is listed among the drafts, until it is renamed.
  */
 export interface SaveBody {
   document: WorkflowDocument;
   revision: number;
   message?: string;
   autosave?: boolean;
+  draft?: boolean;
 }
 
 /** So many of so many models were looked at. */
@@ -1096,12 +1252,32 @@ export interface ScanProgress {
   total: number;
 }
 
-/** The start of a random sequence: a whole number from 0 to 2^63 - 1, with a dice beside it. */
+/** The start of a random sequence: a whole number from 0 to 2^64 - 1, with a dice beside it. */
 export interface Seed {
   widget: "seed";
   group: string;
   advanced: boolean;
   shown_if: { [key: string]: unknown };
+}
+
+/** `digest` names a PNG as large as the image: white where the thing is, else black. */
+export interface Segment {
+  digest: string;
+  width: number;
+  height: number;
+}
+
+/**
+ * `image` is a file of the input folder, `point` x and y in its pixels, from the upper left.
+ *
+ * `model` is a SAM or SAM 2; without one, segments are found by colours and edges, and a larger `scale` makes them
+ * larger.
+ */
+export interface SegmentBody {
+  image: string;
+  point: [number, number];
+  model?: string;
+  scale?: number;
 }
 
 /**
@@ -1176,6 +1352,13 @@ export interface Standing {
   ties: number;
 }
 
+/** Where a round brush passed. `spots`: x, y and the radius there, one place after the other. */
+export interface Stroke {
+  kind: "stroke";
+  spots: number[];
+  color?: string | null;
+}
+
 /**
  * A run to be queued: a document, or the name of a saved or shipped workflow, with values for its inputs.
  *
@@ -1224,6 +1407,23 @@ export interface Template {
   nodes: number;
   image: string;
   group: string;
+}
+
+/**
+ * What a shipped workflow takes on this machine.
+ *
+ * `models` are those that it names, the starter model among them, `extra` is the extra of the package that it needs;
+ * what of both is not here is `missing`. `seconds` is what it took when it ran here as it is, so that all of it is
+ * cached now; None before. `steps` are the most sampling steps that one image takes; 0 where nothing is sampled, or
+ * where they are not typed in.
+ */
+export interface TemplateCost {
+  name: string;
+  models: string[];
+  extra: string;
+  missing: string[];
+  seconds: number | null;
+  steps: number;
 }
 
 /**
@@ -1325,6 +1525,11 @@ export interface Workflow {
   modified: number;
   description: string;
   nodes: number;
+  title: string;
+  draft: boolean;
+  folder: string;
+  starred: boolean;
+  opened: number;
   document: WorkflowDocument;
 }
 
@@ -1338,7 +1543,14 @@ export interface WorkflowChanged {
 /** A workflow as `safelight run` takes it as a file; `safelight check` says what is wrong with one. */
 export type WorkflowDocument = object;
 
-/** A saved workflow without its content. `revision` counts from 1 and grows with each save. */
+/**
+ * A saved workflow without its content. `revision` counts from 1 and grows with each save.
+ *
+ * A `draft` was saved by an editor before anybody named it: `name` is a key, and `title` is what its document calls
+ * itself. Renaming a draft makes it a workflow.
+ * `folder` is where it is listed, as `portraits/night` (empty: at the top); names are one of a kind over all folders.
+ * `opened` is when an editor opened it last, in seconds since 1970 (0: never).
+ */
 export interface WorkflowInfo {
   name: string;
   revision: number;
@@ -1346,6 +1558,11 @@ export interface WorkflowInfo {
   modified: number;
   description: string;
   nodes: number;
+  title: string;
+  draft: boolean;
+  folder: string;
+  starred: boolean;
+  opened: number;
 }
 
 /** Every route: its method and address, what is sent and what comes back. */
@@ -1520,7 +1737,7 @@ export interface Routes {
   };
   /** Saved workflows. */
   "GET /workflows": {
-    query: { search?: string };
+    query: { search?: string; drafts?: boolean };
     body: undefined;
     answer: WorkflowInfo[];
   };
@@ -1534,6 +1751,12 @@ export interface Routes {
   "PUT /workflows/{name}": {
     query: undefined;
     body: SaveBody;
+    answer: WorkflowInfo;
+  };
+  /** Say where it is listed. */
+  "PATCH /workflows/{name}": {
+    query: undefined;
+    body: PlaceBody;
     answer: WorkflowInfo;
   };
   /** Delete. */
@@ -1566,6 +1789,12 @@ export interface Routes {
     body: undefined;
     answer: Template[];
   };
+  /** What each takes here. */
+  "GET /template-costs": {
+    query: undefined;
+    body: undefined;
+    answer: TemplateCost[];
+  };
   /** One of them. */
   "GET /templates/{name}": {
     query: undefined;
@@ -1578,11 +1807,65 @@ export interface Routes {
     body: undefined;
     answer: Blob;
   };
+  /** Values for nodes, under a name. */
+  "GET /presets": {
+    query: undefined;
+    body: undefined;
+    answer: Preset[];
+  };
+  /** Keep one. */
+  "PUT /presets": {
+    query: undefined;
+    body: PresetBody;
+    answer: Preset;
+  };
+  /** Rename; for new nodes. */
+  "PATCH /presets/{preset}": {
+    query: undefined;
+    body: PresetChange;
+    answer: Preset;
+  };
+  /** Delete, and give what it was. */
+  "DELETE /presets/{preset}": {
+    query: undefined;
+    body: undefined;
+    answer: Preset;
+  };
   /** What runs made. */
   "GET /gallery": {
-    query: { search?: string; node?: string; model?: string; workflow?: string; batch?: string; run?: string; since?: number; until?: number; trash?: boolean; offset?: number; limit?: number };
+    query: { search?: string; node?: string; model?: string; workflow?: string; batch?: string; run?: string; since?: number; until?: number; trash?: boolean; digest?: string; rating?: number; tag?: string; board?: string; offset?: number; limit?: number };
     body: undefined;
     answer: GalleryPage;
+  };
+  /** Rate, tag, lay on boards. */
+  "PATCH /gallery": {
+    query: undefined;
+    body: MarkBody;
+    answer: Changed;
+  };
+  /** Collections of outputs. */
+  "GET /boards": {
+    query: undefined;
+    body: undefined;
+    answer: Board[];
+  };
+  /** Make one. */
+  "POST /boards": {
+    query: undefined;
+    body: BoardBody;
+    answer: Board;
+  };
+  /** Rename. */
+  "PATCH /boards/{board}": {
+    query: undefined;
+    body: BoardName;
+    answer: Board;
+  };
+  /** Delete; what lay on it stays. */
+  "DELETE /boards/{board}": {
+    query: undefined;
+    body: undefined;
+    answer: Changed;
   };
   /** What can be looked for. */
   "GET /gallery/facets": {
@@ -1658,9 +1941,15 @@ export interface Routes {
   };
   /** The workflow in a file. */
   "POST /open": {
-    query: undefined;
+    query: { kind?: "a1111" | "comfyui" | "comfyui-api" | "draw-things" | "fooocus" | "invokeai" | "invokeai-graph" | "invokeai-settings" | "novelai" | "safelight" | "swarmui" | "" };
     body: Blob;
     answer: Opened;
+  };
+  /** The thing at a place of an image. */
+  "POST /segments": {
+    query: undefined;
+    body: SegmentBody;
+    answer: Segment;
   };
   /** Models that can be named. */
   "GET /models": {

@@ -1,25 +1,34 @@
 import { useEffect } from "react";
 import { Canvas } from "../canvas/Canvas";
 import { setLanguage, useT } from "../i18n";
+import { stopComparing } from "../state/comparing";
 import { tabTitle } from "../state/documents";
-import { dismiss, graphOf, tabOf, useApp } from "../state/store";
+import { progressOf } from "../state/status";
+import { dismiss, graphOf, historyOf, tabOf, useApp } from "../state/store";
 import { Breadcrumb } from "./Breadcrumb";
 import { ChooseFields } from "../panels/ChooseFields";
+import { Feed } from "../panels/Feed";
+import { FailureCard } from "./FailureCard";
 import { FormView } from "../panels/FormView";
+import { CanvasTools } from "./CanvasTools";
 import { Minimap } from "../canvas/Minimap";
 import { Overlays } from "./Overlays";
+import { Rail } from "./Rail";
 import { RepeatPanel } from "../panels/RepeatPanel";
 import { SidePanel } from "../panels/SidePanel";
 import { TopBar } from "./TopBar";
+import { Tour, TourOffer } from "./Tour";
 import { execute } from "../commands/commands";
 import { StartStrip } from "../panels/Workflows";
 
 export function App() {
   const t = useT();
-  const { theme, language, minimap } = useApp((state) => state.preferences);
+  const { theme, language, minimap, feed } = useApp((state) => state.preferences);
   const form = useApp((state) => state.form);
   const choosing = useApp((state) => state.choosing);
   const empty = useApp((state) => !Object.keys(graphOf(state).nodes).length);
+  // Who has deleted everything wants it back.
+  const undoable = useApp((state) => empty && Boolean(historyOf(tabOf(state)).canUndo));
   useEffect(() => void setLanguage(language), [language]);
   useEffect(() => {
     const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -38,15 +47,21 @@ export function App() {
       </a>
       <TopBar />
       <Notices />
+      <Rail />
       <main>
         {form ? <FormView /> : <Canvas />}
         {!form && <Breadcrumb />}
         {!form && <RepeatPanel />}
+        {!form && (!empty || undoable) && <CanvasTools />}
         {!form && minimap && !empty && <Minimap />}
+        {!form && feed && <Feed onClose={() => execute("feed")} />}
         {!form && <EmptyHint />}
+        {!form && <TourOffer />}
         {!form && choosing && <ChooseFields />}
         <SidePanel />
+        <FailureCard />
       </main>
+      <Tour />
       <Overlays />
       <Toasts />
     </div>
@@ -57,18 +72,32 @@ function useTitle(): void {
   const tab = useApp(tabOf);
   const queue = useApp((state) => state.queue);
   const busy = queue.running + queue.waiting;
+  const percent = useApp((state) => {
+    const id = Object.values(state.runs).find((run) => run.status === "running")?.id;
+    return id && state.runNodes[id] ? Math.floor(progressOf(state.runNodes[id]) * 100) : null;
+  });
   useEffect(() => {
-    document.title = `${busy ? `(${busy}) ` : ""}${tabTitle(tab)} · Safelight`;
-  }, [tab, busy]);
+    document.title = `${busy ? `(${busy}) ` : ""}${percent === null ? "" : `${percent} % `}${tabTitle(tab)} · Safelight`;
+  }, [tab, busy, percent]);
 }
 
 function Notices() {
   const t = useT();
   const connection = useApp((state) => state.connection);
   const conflict = useApp((state) => tabOf(state).conflict);
+  const comparing = useApp((state) => state.comparing);
   return (
     <div className="notices" role="status">
       {connection === "offline" && <p className="notice warn">{t("connection.offline")}</p>}
+      {comparing !== null && (
+        <p className="notice" data-notice="compare">
+          <img src={comparing} alt="" />
+          {t("gallery.compare.pick")}
+          <button type="button" onClick={stopComparing}>
+            {t("cancel")}
+          </button>
+        </p>
+      )}
       {conflict !== null && (
         <p className="notice warn">
           {t(conflict ? "save.conflict" : "save.deleted")}

@@ -47,7 +47,7 @@ function Definition() {
       else delete scene.graph[field];
     });
   return (
-    <details className="ports" open>
+    <details className="ports" open={innerWidth > 600}>
       <summary>{t("subgraph.ports")}</summary>
       <label>
         <span>{t("subgraph.name")}</span>

@@ -1,22 +1,27 @@
 /** What opens above the editor: search lists, menus, sheets. */
 
+import { useState } from "react";
 import { type TextKey, useT } from "../i18n";
-import { openFile } from "../state/documents";
+import { closeTab, isUnsaved, openFile, showTab, tabTitle } from "../state/documents";
 import { jumpTo } from "../state/edits";
 import { loadImage } from "../state/files";
 import { Painter } from "../painter/Painter";
-import { activeGraph, type Overlay, useApp } from "../state/store";
+import { PaintingPainter } from "../painter/PaintStudio";
+import { activeTab, type Overlay, useApp } from "../state/store";
 import { ImportSheet } from "../dialogs/ImportSheet";
 import { MediaSheet } from "../dialogs/MediaSheet";
 import { AddNode } from "../dialogs/AddNode";
-import { commands, commandTitle, execute } from "../commands/commands";
+import { commands, commandTitle, execute, keysOf } from "../commands/commands";
 import { Connect } from "../dialogs/Connect";
 import { ContextMenu } from "../dialogs/ContextMenu";
-import { readable } from "../commands/keys";
-import { NameSheet } from "../dialogs/NameSheet";
-import { nodeOptions } from "../canvas/nodeOptions";
+import { readable } from "../ui/keyNames";
+import { SeveralSheet } from "../dialogs/SeveralSheet";
+import { MoveSheet, NameSheet } from "../dialogs/NameSheet";
+import { allNodeOptions } from "../canvas/nodeOptions";
 import { Popup } from "../ui/Popup";
 import { type Option, SearchList } from "../ui/SearchList";
+import { PresetSheet } from "../dialogs/PresetSheet";
+import { SnippetSheet } from "../dialogs/SnippetSheet";
 import { Settings } from "../dialogs/Settings";
 import { ShareSheet } from "../dialogs/ShareSheet";
 import { Sheet } from "../ui/Sheet";
@@ -24,6 +29,7 @@ import { ShortcutSheet } from "../dialogs/ShortcutSheet";
 import { ConflictSheet, RevisionSheet } from "../dialogs/VersionSheets";
 import { Viewer } from "../dialogs/Viewer";
 import { Voting } from "../dialogs/Voting";
+import { WhereSheet } from "../dialogs/WhereSheet";
 
 const close = () => useApp.setState({ overlay: null });
 
@@ -37,28 +43,42 @@ export function Overlays() {
       return <ContextMenu {...overlay} />;
     case "commands":
       return <CommandPalette />;
+    case "tabs":
+      return <TabList />;
     case "find":
       return <FindNode />;
     case "connect":
       return <Connect id={overlay.node} onClose={close} />;
     case "shortcuts":
       return <ShortcutSheet onClose={close} />;
+    case "where":
+      return <WhereSheet onClose={close} />;
     case "settings":
       return <Settings onClose={close} />;
+    case "presets":
+      return <PresetSheet node={overlay.node} onClose={close} />;
+    case "snippet":
+      return <SnippetSheet rename={overlay.rename} onClose={close} />;
     case "viewer":
       return <Viewer {...overlay} onClose={close} />;
     case "media":
       return <MediaSheet file={overlay.file} onClose={close} />;
     case "painter":
       return <Painter source={overlay.source} onClose={close} />;
+    case "several":
+      return <SeveralSheet way={overlay.way} onClose={close} />;
+    case "painting":
+      return <PaintingPainter place={overlay.place} onClose={close} />;
     case "name":
       return <NameSheet rename={overlay.rename} onClose={close} />;
+    case "move":
+      return <MoveSheet name={overlay.name} onClose={close} />;
     case "revisions":
       return <RevisionSheet onClose={close} />;
     case "conflict":
       return <ConflictSheet onClose={close} />;
     case "import":
-      return <ImportSheet report={overlay.report} onClose={close} />;
+      return <ImportSheet opened={overlay.opened} onClose={close} />;
     case "share":
       return <ShareSheet onClose={close} />;
     case "voting":
@@ -77,7 +97,7 @@ function CommandPalette() {
       title: commandTitle(command.id),
       also: command.id,
       group: t(`group.${command.group}` as TextKey),
-      aside: command.keys?.[0] ? <kbd>{readable(command.keys[0])}</kbd> : null,
+      aside: keysOf(command)[0] ? <kbd>{readable(keysOf(command)[0] ?? "")}</kbd> : null,
     }));
   return (
     <Popup anchor={{ x: innerWidth / 2 - 240, y: Math.min(120, innerHeight / 6) }} onClose={close} className="commands" label={t("commands.label")}>
@@ -96,24 +116,53 @@ function CommandPalette() {
   );
 }
 
+/** All open documents: what is typed finds one, a middle click or Delete closes it. */
+function TabList() {
+  const t = useT();
+  const tabs = useApp((state) => state.tabs);
+  const active = useApp((state) => state.active);
+  const [anchor] = useState(() => document.querySelector(".tab-list") ?? { x: innerWidth / 2 - 200, y: 72 });
+  const options = tabs.map((tab): Option => ({ id: tab.id, title: tabTitle(tab), aside: isUnsaved(tab) ? t("tab.unsaved") : tab.draft ? t("tab.draft") : null }));
+  return (
+    <Popup anchor={anchor} onClose={close} className="commands tab-popup" label={t("tabs")}>
+      <SearchList
+        options={options}
+        label={t("tabs")}
+        placeholder={t("tab.search")}
+        empty={t("search.empty")}
+        current={active}
+        onClose={close}
+        onChoose={(id) => {
+          close();
+          showTab(id);
+        }}
+        onRemove={closeTab}
+      />
+      <p className="popup-note">{t("tab.closeHint", { key: readable("Delete") })}</p>
+    </Popup>
+  );
+}
+
 function FindNode() {
   const t = useT();
+  const [options] = useState(() => {
+    const tab = activeTab();
+    return allNodeOptions(tab.document, useApp.getState().catalogue, tab.path);
+  });
   return (
     <Popup anchor={{ x: innerWidth / 2 - 240, y: 72 }} onClose={close} className="commands" label={t("find.label")}>
       <SearchList
-        options={nodeOptions(activeGraph())}
+        options={options}
         label={t("find.label")}
         placeholder={t("find.placeholder")}
         empty={t("search.empty")}
         onClose={close}
         cycle
-        onChoose={(id) => jumpTo([...activeScenePath(), id].join("/"))}
+        onChoose={jumpTo}
       />
     </Popup>
   );
 }
-
-const activeScenePath = () => useApp.getState().tabs.find((tab) => tab.id === useApp.getState().active)?.path ?? [];
 
 function DropChoice({ overlay }: { overlay: Extract<Overlay, { kind: "drop" }> }) {
   const t = useT();
@@ -123,7 +172,6 @@ function DropChoice({ overlay }: { overlay: Extract<Overlay, { kind: "drop" }> }
         <button
           type="button"
           className="primary"
-          autoFocus
           onClick={() => {
             close();
             void openFile(overlay.file);

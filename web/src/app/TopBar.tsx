@@ -1,43 +1,23 @@
-import { useMemo } from "react";
-import { duration, type TextKey, useT } from "../i18n";
+import { useEffect, useRef } from "react";
+import { duration, useT } from "../i18n";
 import { emptyDocument } from "../graph";
 import { closeTab, isUnsaved, openTab, showTab, tabTitle } from "../state/documents";
-import { missingThings } from "../state/missing";
 import { isError } from "../i18n/problems";
 import { forecast, progressOf } from "../state/status";
-import { type Panel, tabOf, useApp } from "../state/store";
-import { cancelRun, isActive, run } from "../state/sync";
-import { execute, togglePanel } from "../commands/commands";
+import { tabOf, useApp } from "../state/store";
+import { isLive, toggleLive } from "../state/live";
+import { cancelRun, isActive, run } from "../state/runs";
+import { execute, useKeyNames, withKeys } from "../commands/commands";
+import { Chevron } from "../ui/icons";
 
 export function TopBar() {
   const t = useT();
-  const form = useApp((state) => state.form);
   return (
     <header className="top-bar">
       <span className="brand" role="img" aria-label="Safelight">
         <i aria-hidden="true" />
       </span>
       <Tabs />
-      <nav className="panels" aria-label={t("menu")}>
-        {(["templates", "nodes", "gallery", "queue", "outline"] as const).map((panel) => (
-          <PanelButton key={panel} panel={panel} />
-        ))}
-        <ProblemsButton />
-        <button type="button" aria-pressed={form} onClick={() => execute("form")}>
-          {t(form ? "form.graph" : "form.title")}
-        </button>
-        <button type="button" className="icon" aria-label={t("commands.label")} title={`${t("commands.label")} (Ctrl+K)`} onClick={() => execute("palette")}>
-          <svg viewBox="0 0 16 16" width="15" height="15" fill="none" stroke="currentColor" strokeWidth="1.5" strokeLinecap="round" aria-hidden="true">
-            <path d="M2.5 4.5 5 7 2.5 9.5M7.5 10.5h6M7.5 4.5h6" />
-          </svg>
-        </button>
-        <button type="button" className="icon" aria-label={t("settings.title")} title={t("settings.title")} onClick={() => execute("settings")}>
-          ⚙
-        </button>
-        <button type="button" className="icon" aria-label={t("shortcuts.title")} title={`${t("shortcuts.title")} (?)`} onClick={() => execute("shortcuts")}>
-          ?
-        </button>
-      </nav>
       <button type="button" className="share-button" title={t("command.share")} onClick={() => execute("share")}>
         {t("share")}
       </button>
@@ -46,54 +26,67 @@ export function TopBar() {
   );
 }
 
+/** So many tabs get a list of all: the bar shows a part of them. */
+const MANY = 10;
+
 function Tabs() {
   const t = useT();
+  const keyNames = useKeyNames();
   const tabs = useApp((state) => state.tabs);
   const active = useApp((state) => state.active);
+  const bar = useRef<HTMLElement>(null);
+  // Of many tabs the one that is worked on is in sight, with its menu; "+" and the list of all always are.
+  useEffect(() => void bar.current?.querySelector(".tab.active")?.scrollIntoView({ inline: "nearest", block: "nearest" }), [active, tabs.length]);
   return (
-    <nav className="tabs" aria-label={t("tabs")}>
-      {tabs.map((tab) => (
-        <div key={tab.id} className={`tab${tab.id === active ? " active" : ""}`}>
-          <button
-            type="button"
-            aria-current={tab.id === active ? "page" : undefined}
-            onClick={() => showTab(tab.id)}
-            onAuxClick={(event) => event.button === 1 && closeTab(tab.id)}
-            onDoubleClick={() => execute(tab.name ? "renameWorkflow" : "saveAs")}
-            onContextMenu={(event) => {
-              event.preventDefault();
-              openFileMenu(tab.id, { x: event.clientX, y: event.clientY });
-            }}
-         >
-            {tabTitle(tab)}
-            {isUnsaved(tab) && <i className="unsaved" role="img" title={t("tab.unsaved")} aria-label={t("tab.unsaved")} />}
-          </button>
-          {tab.id === active && (
+    <div className="tab-bar">
+      <nav ref={bar} className="tabs" aria-label={t("tabs")}>
+        {tabs.map((tab) => (
+          <div key={tab.id} className={`tab${tab.id === active ? " active" : ""}${tab.name ? "" : " draft"}`}>
             <button
               type="button"
-              className="icon file-menu"
-              aria-haspopup="menu"
-              aria-label={t("menu.file")}
-              title={t("menu.file")}
-              onClick={(event) => {
-                const box = event.currentTarget.getBoundingClientRect();
-                openFileMenu(tab.id, { x: box.left, y: box.bottom + 4 });
+              aria-current={tab.id === active ? "page" : undefined}
+              onClick={() => showTab(tab.id)}
+              onAuxClick={(event) => event.button === 1 && closeTab(tab.id)}
+              onDoubleClick={() => execute(tab.name ? "renameWorkflow" : "saveAs")}
+              onContextMenu={(event) => {
+                event.preventDefault();
+                openFileMenu(tab.id, { x: event.clientX, y: event.clientY });
               }}
-           >
-              <svg viewBox="0 0 10 10" width="9" height="9" aria-hidden="true">
-                <path d="M1.5 3 5 7 8.5 3" fill="none" stroke="currentColor" strokeWidth="1.6" />
-              </svg>
+            >
+              {tabTitle(tab)}
+              {isUnsaved(tab) && <i className="unsaved" role="img" title={t("tab.unsaved")} aria-label={t("tab.unsaved")} />}
             </button>
-          )}
-          <button type="button" className="icon" tabIndex={-1} aria-label={t("tab.close", { name: tabTitle(tab) })} onClick={() => closeTab(tab.id)}>
-            ✕
-          </button>
-        </div>
-      ))}
+            {tab.id === active && (
+              <button
+                type="button"
+                className="icon file-menu"
+                aria-haspopup="menu"
+                aria-label={t("menu.file")}
+                title={t("menu.file")}
+                onClick={(event) => {
+                  const box = event.currentTarget.getBoundingClientRect();
+                  openFileMenu(tab.id, { x: box.left, y: box.bottom + 4 });
+                }}
+              >
+                <Chevron />
+              </button>
+            )}
+            <button type="button" className="icon" tabIndex={-1} aria-label={t("tab.close", { name: tabTitle(tab) })} onClick={() => closeTab(tab.id)}>
+              ✕
+            </button>
+          </div>
+        ))}
+      </nav>
       <button type="button" className="icon new-tab" aria-label={t("tab.new")} title={t("tab.new")} onClick={() => openTab({ document: emptyDocument() })}>
         +
       </button>
-    </nav>
+      {tabs.length >= MANY && (
+        <button type="button" className="icon tab-list" aria-haspopup="dialog" aria-label={t("tab.list", { count: tabs.length })} title={withKeys(t("command.tabs"), keyNames("tabs"))} onClick={() => execute("tabs")}>
+          {tabs.length}
+          <Chevron />
+        </button>
+      )}
+    </div>
   );
 }
 
@@ -104,72 +97,64 @@ function openFileMenu(tab: string, screen: { x: number; y: number }): void {
   useApp.setState({ overlay: { kind: "menu", screen, items: FILE } });
 }
 
-function PanelButton({ panel }: { panel: Exclude<Panel, null> }) {
-  const t = useT();
-  const shown = useApp((state) => state.panel === panel);
-  const busy = useApp((state) => (panel === "queue" ? state.queue.waiting + state.queue.running : 0));
-  return (
-    <button type="button" aria-pressed={shown} data-panel={panel} onClick={() => togglePanel(panel)}>
-      {t(`panel.${panel}` as TextKey)}
-      {busy > 0 && <span className="count">{busy}</span>}
-    </button>
-  );
-}
+const RUN = ["run", "runFront", "runTo", "-", "runTimes", "runLines", "-", "live", "newSeeds", "-", "cancel", "cancelAll"];
 
-function ProblemsButton() {
-  const t = useT();
-  const problems = useApp((state) => tabOf(state).problems.filter(isError).length);
-  const warnings = useApp((state) => tabOf(state).problems.length) - problems;
-  const document = useApp((state) => tabOf(state).document);
-  const catalogue = useApp((state) => state.catalogue);
-  const models = useApp((state) => state.models);
-  const lost = useMemo(() => missingThings(document, catalogue, models.length ? models : null).filter((one) => one.kind === "model").length, [document, catalogue, models]);
-  const count = problems + lost;
-  const shown = useApp((state) => state.panel === "problems");
-  if (!count && !warnings && !shown) return null;
-  const mild = !count && warnings > 0;
-  const many = mild ? warnings : count;
-  return (
-    <button type="button" aria-pressed={shown} data-panel="problems" className={mild ? "problems-button mild" : "problems-button"} onClick={() => togglePanel("problems")}>
-      {t(`${mild ? "warnings" : "problems"}.${many === 1 ? "one" : "many"}`, { count: many })}
-    </button>
-  );
-}
-
+/** Runs the workflow; while it is at work, tells how far it is and stops it. The arrow has the other ways to run. */
 function RunButton() {
   const t = useT();
+  const keyNames = useKeyNames();
   const expected = useApp((state) => forecast(state)?.count ?? -1);
   const seconds = useApp((state) => forecast(state)?.seconds ?? 0);
   const problems = useApp((state) => tabOf(state).problems.filter(isError).length);
   const ready = useApp((state) => state.ready);
+  const live = useApp(isLive);
+  const queued = useApp((state) => tabOf(state).queued.length);
   const current = useApp((state) => {
     const id = tabOf(state).run;
     return id ? state.runs[id] : undefined;
   });
   const progress = useApp((state) => Math.round(progressOf(state.runNodes[tabOf(state).run ?? ""]) * 100));
-  const active = current && isActive(current);
-  const detail =
+  const active = current !== undefined && isActive(current);
+  const forecastText =
     expected > 0 ? `${t("run.count", { count: expected })}${seconds >= 0.1 ? ` · ${t("run.seconds", { time: duration(seconds) })}` : ""}` : expected === 0 ? t("run.nothing") : "";
+  const detail = active ? (current.status === "queued" ? t("run.waiting") : `${progress} %`) + (queued ? ` · +${queued}` : "") : live ? "" : forecastText;
+  const press = (event: React.MouseEvent) => {
+    if (live) toggleLive();
+    // The second click of a double click does not stop what the first has begun.
+    else if (!active) void run({ front: event.shiftKey });
+    else if (event.detail < 2) void cancelRun();
+  };
   return (
-    <div className="run">
-      {active && (
-        <button type="button" className="cancel" onClick={() => void cancelRun()} title="Ctrl+Alt+Enter">
-          {current.status === "queued" ? t("run.waiting") : `${progress} %`} · {t("run.cancel")}
-        </button>
-      )}
+    <div className={`run${live ? " live" : ""}`}>
       <button
         type="button"
-        className="primary run-button"
+        className={`primary run-button${active && !live ? " cancel" : ""}`}
         disabled={!ready}
         data-will-run={expected}
-        onClick={(event) => void run({ front: event.shiftKey })}
-        title={problems ? t("run.problems", { count: problems }) : "Ctrl+Enter"}
+        aria-pressed={live || undefined}
+        onClick={press}
+        title={live ? t("run.live.stop", { keys: keyNames("live") }) : active ? keyNames("cancel") : problems ? t("run.problems", { count: problems }) : keyNames("run")}
       >
+        {active && <i className="run-progress" style={{ width: `${progress}%` }} />}
         <svg viewBox="0 0 12 12" width="11" height="11" aria-hidden="true">
-          <path d="M2 1 11 6 2 11Z" fill="currentColor" />
+          {live ? <circle cx="6" cy="6" r="4.5" fill="currentColor" /> : <path d={active ? "M1.5 1.5h9v9h-9Z" : "M2 1 11 6 2 11Z"} fill="currentColor" />}
         </svg>
-        <span>{t("run")}</span>
+        <span>{t(live ? "run.live" : active ? "run.stop" : "run")}</span>
         {detail && <small>{detail}</small>}
+      </button>
+      <button
+        type="button"
+        className="primary run-menu"
+        disabled={!ready}
+        aria-haspopup="menu"
+        aria-label={t("run.more")}
+        title={t("run.more")}
+        onClick={(event) => {
+          const box = event.currentTarget.getBoundingClientRect();
+          useApp.setState({ overlay: { kind: "menu", screen: { x: box.right - 260, y: box.bottom + 4 }, items: RUN } });
+        }}
+      >
+        <Chevron />
       </button>
     </div>
   );

@@ -5,20 +5,25 @@
  */
 
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import { said, useT, useWords } from "../i18n";
+import { said, t, useT, useWords } from "../i18n";
 import { useShallow } from "zustand/react/shallow";
-import { boundsOf, joinPort, labelOf, noteKey, overlaps, type Rect, type ResultKind, scopesAt } from "../graph";
+import { boundsOf, isBorder, joinPort, labelOf, noteKey, overlaps, type Rect, type ResultKind, scopesAt, sideOf } from "../graph";
+import { wireStyle } from "../state/preferences";
 import { flatId, nodeStatus, type Result, resultKind, useResults } from "../state/status";
 import { activeTab, graphOf, patchTab, tabOf, useApp } from "../state/store";
 import { boxes, Geometer } from "./geometry";
 import type { Gesture } from "./gesture";
 import { doubleClick, gestureFor, hover } from "./gestures";
 import { NodeView } from "./NodeView";
+import { FlagField } from "./FlagField";
 import { FrameTitle, NoteView } from "./items";
+import { PortsView } from "./PortsView";
 import { paintAbove, paintBelow, Palette, prepare, somethingAbove } from "./paint";
 import { Sheet } from "./sheet";
-import { stage, useConnecting } from "./stage";
+import { stage } from "./stage";
 import { FarList } from "./FarList";
+import { Reason } from "./Reason";
+import { freeParts } from "./free";
 import { openMenu } from "./menu";
 import { receiveDrop } from "../state/files";
 import { useReveal } from "./reveal";
@@ -33,7 +38,7 @@ const KEEP = 900;
 const ZOOM_RESTS = 200;
 
 export function Canvas() {
-  const t = useT();
+  useT();
   const root = useRef<HTMLDivElement>(null);
   const below = useRef<HTMLCanvasElement>(null);
   const above = useRef<HTMLCanvasElement>(null);
@@ -47,6 +52,7 @@ export function Canvas() {
   const catalogue = useApp((state) => state.catalogue);
   const selection = useApp((state) => tabOf(state).selection);
   const tab = useApp((state) => state.active);
+  const wires = useApp((state) => state.preferences.wires);
   const farView = useApp((state) => state.preferences.farView);
   const words = useWords();
   const prefix = path.length ? `${path.join("/")}/` : "";
@@ -61,8 +67,8 @@ export function Canvas() {
   const [far, setFar] = useState(view.far);
 
   const geometry = useMemo(
-    () => geometer.current.compute({ scopes: scopesAt(document_, path), graph, catalogue, types: path.length ? {} : types }, kindsOf(results)),
-    [document_, path, graph, catalogue, types, results],
+    () => geometer.current.compute({ scopes: scopesAt(document_, path), graph, catalogue, types: path.length ? {} : types }, kindsOf(results), wireStyle(wires)),
+    [document_, path, graph, catalogue, types, results, wires],
   );
   const exposed = useMemo(() => new Set(graph.inputs?.map((entry) => entry.to)), [graph.inputs]);
   stage.geometry = geometry;
@@ -77,14 +83,15 @@ export function Canvas() {
       const tabNow = tabOf(state);
       const look = {
         selection: new Set(tabNow.selection),
-        titleOf: (id: string) => now.nodes[id]?.title || said(stage.geometry.nodes.get(id)?.ports.title ?? "") || labelOf(id),
+        titleOf: (id: string) => (isBorder(id) ? t(`subgraph.${sideOf(id)}`) : now.nodes[id]?.title || said(stage.geometry.nodes.get(id)?.ports.title ?? "") || labelOf(id)),
         colorOf: (id: string) => now.ui?.nodes?.[id]?.color,
         statusOf: (id: string) => nodeStatus(state, flatId(tabNow.path, id)).kind,
         modeOf: (id: string) => now.nodes[id]?.mode ?? "on",
+        hideWires: state.preferences.wires === "hidden",
         running: tabNow.run !== null && state.runs[tabNow.run]?.status === "running",
       };
       const changing = stage.drag || stage.bend || stage.resize || stage.connecting || (look.running && !view.far);
-      const shown = changing ? null : [stage.geometry, state.tabs, state.runNodes, state.runs, stage.hoverWire, stage.dropWire, stage.found];
+      const shown = changing ? null : [stage.geometry, state.tabs, state.runNodes, state.runs, stage.hoverWire, stage.hoverFlag, stage.dropWire, stage.found];
       if (below.current) sheet.current.show(below.current, view, shown, (context, sight) => paintBelow(context, stage, sight, palette, look));
       // An empty sheet over everything would be cleared, carried over and blended in every frame of a pan.
       const anything = somethingAbove(stage);
@@ -188,6 +195,7 @@ export function Canvas() {
   useLayoutEffect(() => {
     const element = root.current;
     if (!element) return;
+    view.free = () => freeParts(element);
     const measure = () => view.resize(element.getBoundingClientRect());
     const observer = new ResizeObserver(measure);
     observer.observe(element);
@@ -227,12 +235,14 @@ export function Canvas() {
       ?.ports.inputs.filter((input) => exposed.has(joinPort(id, input.name)))
       .map((input) => input.name)
       .join("\n") ?? "";
+  const chosenPorts = selection.filter((key) => key.startsWith("/port/")).join("\n");
   const inSight = (rect: Rect) => overlaps(rect, view.visible(MARGIN));
 
   return (
     <div ref={root} id="canvas" className="canvas" tabIndex={0} role="application" aria-label={t("canvas")} data-far={far || undefined}>
       <canvas ref={below} className="below" aria-hidden="true" />
       <div ref={layer} className="layer">
+        {!far && <FlagField />}
         {!far && (graph.ui?.frames ?? []).map((frame) => <FrameTitle key={frame.id} frame={frame} />)}
         {!far &&
           (graph.ui?.notes ?? []).map((note) =>
@@ -241,6 +251,7 @@ export function Canvas() {
         {!far &&
           mounted.map((id) => {
             const box = geometry.nodes.get(id);
+            if (box && isBorder(id)) return <PortsView key={id} box={box} selected={selected.has(id)} chosen={chosenPorts} />;
             return box ? <NodeView key={id} box={box} selected={selected.has(id)} linked={linkedOf(id)} exposed={exposedOf(id)} /> : null;
           })}
       </div>
@@ -258,18 +269,6 @@ function kindsOf(results: readonly string[]): Map<string, ResultKind> {
       const [id = "", kind = ""] = text.split("\n");
       return kind ? [[id, kind as ResultKind]] : [];
     }),
-  );
-}
-
-/** Why the wire in hand does not fit where the pointer is. */
-function Reason() {
-  const connecting = useConnecting((state) => state.connecting);
-  if (!connecting?.reason) return null;
-  const place = view.toClient(connecting.at);
-  return (
-    <div className="reason" role="status" style={{ left: place.x - view.left + 16, top: place.y - view.top + 16 }}>
-      {connecting.reason}
-    </div>
   );
 }
 
@@ -295,7 +294,9 @@ function usePointer(root: React.RefObject<HTMLDivElement | null>): void {
       gesture = gestureFor(event, space);
       if (!gesture) return;
       if (!(event.target as HTMLElement).closest(".nodrag")) element.focus({ preventScroll: true });
-      if (event.button !== 0 || event.pointerType !== "mouse") event.preventDefault();
+      // A tap on a field must still reach it.
+      const field = (event.target as HTMLElement).closest(".nodrag, input, textarea, button");
+      if (event.button !== 0 || (event.pointerType !== "mouse" && !field)) event.preventDefault();
       pressed = { x: event.clientX, y: event.clientY };
     };
     const move = (event: PointerEvent) => {

@@ -1,7 +1,8 @@
 import { useId, useMemo, useState } from "react";
 import { stage } from "./stage";
 import { type TextKey, useT, useWords } from "../i18n";
-import { jumpTo } from "../state/edits";
+import { isBorder, sideOf } from "../graph";
+import { jumpTo, select } from "../state/edits";
 import { flatId, nodeStatus } from "../state/status";
 import { graphOf, tabOf, useApp } from "../state/store";
 import { nodeOptions } from "./nodeOptions";
@@ -24,14 +25,20 @@ export function FarList() {
   const options = useMemo(
     () => {
       const place = (node: string) => stage.geometry.nodes.get(node)?.rect ?? { x: 0, y: 0 };
-      return nodeOptions(graph).sort((a, b) => place(a.id).x - place(b.id).x || place(a.id).y - place(b.id).y);
+      const border = [...stage.geometry.nodes.keys()].filter(isBorder).map((node) => ({ id: node, title: t(`subgraph.${sideOf(node)}`) }));
+      return [...nodeOptions(graph), ...border].sort((a, b) => place(a.id).x - place(b.id).x || place(a.id).y - place(b.id).y);
     },
     // eslint-disable-next-line react-hooks/exhaustive-deps -- titles follow the language
-    [graph, words],
+    [graph, words, path],
   );
   const index = Math.max(0, options.findIndex((option) => option.id === (active ?? selection[0])));
   const shown = options.slice(Math.max(0, index - REACH), index + REACH + 1);
   const state = useApp((now) => shown.map((option) => nodeStatus(now, flatId(path, option.id)).kind).join(" ")).split(" ");
+  const go = (node: string) => {
+    if (!isBorder(node)) return jumpTo(flatId(path, node));
+    select([node]);
+    useApp.setState({ reveal: node });
+  };
   const press = (event: React.KeyboardEvent) => {
     const step: Record<string, number> = { ArrowDown: index + 1, ArrowUp: index - 1, PageDown: index + REACH, PageUp: index - REACH, Home: 0, End: options.length - 1 };
     const to = step[event.key];
@@ -39,7 +46,7 @@ export function FarList() {
     else if (event.key === "Enter" || event.key === " ") {
       const chosen = options[index];
       if (chosen) {
-        jumpTo(flatId(path, chosen.id));
+        go(chosen.id);
         document.getElementById("canvas")?.focus({ preventScroll: true });
       }
     } else return;
@@ -57,10 +64,10 @@ export function FarList() {
           aria-selected={option.id === options[index]?.id}
           aria-setsize={options.length}
           aria-posinset={options.indexOf(option) + 1}
-          onClick={() => jumpTo(flatId(path, option.id))}
+          onClick={() => go(option.id)}
         >
           {option.title}
-          <small>{[option.id, t(`status.${state[number] || "none"}` as TextKey)].filter(Boolean).join(" · ")}</small>
+          <small>{[isBorder(option.id) ? "" : option.id, t(`status.${state[number] || "none"}` as TextKey)].filter(Boolean).join(" · ")}</small>
         </div>
       ))}
     </div>

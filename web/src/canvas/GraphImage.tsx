@@ -27,7 +27,7 @@ export function GraphImage({ document: shown, width, height, marked, label, scal
     const context = canvas.current?.getContext("2d");
     if (!context) return;
     const palette = new Palette(document.documentElement);
-    const { nodes, wires } = new Geometer().compute({ scopes: [shown], graph: shown, catalogue, types: {} }, new Map());
+    const { nodes, wires, flagged } = new Geometer().compute({ scopes: [shown], graph: shown, catalogue, types: {} }, new Map());
     const bounds = boundsOf([...nodes.values()].map((box) => box.rect), 60);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
@@ -36,7 +36,7 @@ export function GraphImage({ document: shown, width, height, marked, label, scal
     context.translate((width - bounds.w * k) / 2 - bounds.x * k, (height - bounds.h * k) / 2 - bounds.y * k);
     context.scale(k, k);
     context.lineWidth = 1.6 / k;
-    for (const wire of wires) {
+    for (const wire of [...wires, ...flagged]) {
       context.strokeStyle = palette.get(typeStyle(wire.type).variable);
       context.beginPath();
       wire.points.forEach((point, index) => {

@@ -3,8 +3,9 @@
 import { memo, useEffect, useMemo, useRef, useState } from "react";
 import { Markdown } from "../ui/Markdown";
 import { Popup } from "../ui/Popup";
+import { Chevron } from "../ui/icons";
 import { duration, said, saidName, type TextKey, useT, useWords } from "../i18n";
-import { isError, problemTitle } from "../i18n/problems";
+import { isError, problemText, problemTitle } from "../i18n/problems";
 import { type InputSpec, lookOf, type NodeData, pickedImages, repeatKind, repeatOf, setLook, setTitle, SUBGRAPH } from "../graph";
 import { edit } from "../state/edits";
 import { enterSubgraph, exampleImage, openExample } from "../state/documents";
@@ -13,6 +14,7 @@ import { graphOf, tabOf, useApp } from "../state/store";
 import { WidgetView } from "../fields/WidgetView";
 import type { NodeBox } from "./geometry";
 import { Socket } from "./items";
+import { PresetList } from "./PresetList";
 import { ResultView } from "./ResultView";
 import { stage } from "./stage";
 
@@ -53,8 +55,10 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
   const mode = node.mode ?? "on";
   const byName = new Map(ports.inputs.map((input) => [input.name, input]));
   const isSubgraph = node.type.startsWith(SUBGRAPH);
+  // Inside a subgraph a port that is shown outside is at the end of a wire from the border.
+  const fed = (port: string) => linkedSet.has(port) || (path.length > 0 && exposedSet.has(port));
   const wanting = (input: InputSpec) =>
-    input.required && input.socket && !linkedSet.has(input.name) && node.values?.[input.name] === undefined;
+    input.required && input.socket && !fed(input.name) && node.values?.[input.name] === undefined;
 
   return (
     <div
@@ -84,11 +88,9 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
           aria-label={look.collapsed ? t("node.expand") : t("node.collapse")}
           onClick={() => edit("collapse", ({ graph }) => setLook(graph, [id], { collapsed: look.collapsed ? undefined : true }))}
         >
-          <svg viewBox="0 0 10 10" width="10" height="10" aria-hidden="true">
-            <path d={look.collapsed ? "M3 1.5 7 5 3 8.5" : "M1.5 3 5 7 8.5 3"} fill="none" stroke="currentColor" strokeWidth="1.6" />
-          </svg>
+          <Chevron open={!look.collapsed} />
         </button>
-        <Title id={id} fixed={isSubgraph} title={title} own={node.title ?? ""} kind={node.title ? "" : ports.category} />
+        <Title id={id} fixed={isSubgraph} title={title} own={node.title ?? ""} kind={node.title || title.toLowerCase().includes(ports.category.toLowerCase()) ? "" : ports.category} />
         {ports.deprecated && (
           <span className="badge deprecated" title={said(ports.deprecated)}>
             {t("node.deprecated")}
@@ -149,9 +151,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
               aria-expanded={look.advanced ?? false}
               onClick={() => edit("advanced", ({ graph }) => setLook(graph, [id], { advanced: look.advanced ? undefined : true }))}
             >
-              <svg viewBox="0 0 10 10" width="9" height="9" aria-hidden="true">
-                <path d={look.advanced ? "M1.5 3 5 7 8.5 3" : "M3 1.5 7 5 3 8.5"} fill="none" stroke="currentColor" strokeWidth="1.6" />
-              </svg>
+              <Chevron open={look.advanced === true} />
               {t("node.advanced", { count: row.hidden ?? 0 })}
             </button>
           );
@@ -173,7 +173,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
             key={input.name}
             style={{ top: row.y, height: row.h }}
             data-widget={`${id}.${input.name}`}
-            title={exposedSet.has(input.name) ? t("node.exposed") : undefined}
+            title={exposedSet.has(input.name) ? t(path.length ? "node.outside" : "node.exposed") : undefined}
           >
             {isSocket ? (
               <span className="in">{saidName(input.name)}</span>
@@ -186,11 +186,11 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
       {Object.entries(layout.inputs).map(([name, at]) => {
         const input = byName.get(name);
         if (!input) return null;
-        const shown = input.socket || linkedSet.has(name) || (look.sockets?.includes(name) ?? false);
+        const shown = input.socket || fed(name) || (look.sockets?.includes(name) ?? false);
         if (!shown && look.collapsed) return null;
         return (
           <span key={name} className={shown ? undefined : "latent-socket"}>
-            <Socket port={`${id}.${name}`} name={saidName(name)} type={input.type} side="input" at={at} linked={linkedSet.has(name)} wanting={wanting(input)} faulty={faulty === name} />
+            <Socket port={`${id}.${name}`} name={saidName(name)} type={input.type} side="input" at={at} linked={fed(name)} wanting={wanting(input)} faulty={faulty === name} />
           </span>
         );
       })}
@@ -201,7 +201,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
       {problem && !look.collapsed && (
         <div className={isError(problem) ? "node-problem" : "node-problem doubtful"} role="alert" tabIndex={0} title={problem.hint}>
           {problemTitle(problem.code) && <strong>{problemTitle(problem.code)}</strong>}
-          {problem.message} {problem.hint}
+          {problemText(problem)} {problem.hint}
         </div>
       )}
       {!look.collapsed && <span className="grip" data-resize={id} />}
@@ -211,6 +211,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
           <code>{node.type}</code>
           {ports.deprecated && <p className="deprecated">{said(ports.deprecated)}</p>}
           <Markdown text={said(ports.help)} />
+          {!isSubgraph && <PresetList id={id} type={node.type} />}
           {illustrated && (
             <button type="button" className="example" onClick={() => void openExample(node.type)}>
               <img src={exampleImage(node.type)} alt="" draggable={false} />

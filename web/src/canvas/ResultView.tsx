@@ -6,6 +6,7 @@
 import { blobUrl, fileUrl, thumbnailUrl } from "../api/client";
 import type { NodeState } from "../api/types";
 import { saidName, useT } from "../i18n";
+import { chooseSecond } from "../state/comparing";
 import { resultKey, resultKind, useResults } from "../state/status";
 import { MediaResult, mediaFile, pickedFile } from "../results/MediaResult";
 import { useApp } from "../state/store";
@@ -36,7 +37,7 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
   const kind = result && resultKind(result);
   const files = useApp((state) => state.files);
   const media = useApp((state) => state.catalogue.media);
-  const given = result?.files ?? [];
+  const given = result?.kept ?? result?.files ?? [];
   const other = given.find((file) => media.view(file.media_type) !== "image");
   const made = given
     .filter((file) => media.view(file.media_type) === "image")
@@ -72,16 +73,26 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
             data-url={one.url}
             className={one.small ? "small" : ""}
             style={{ flexBasis: `${100 / columns}%`, height: `${100 / rows}%` }}
+            onClick={(event) => chooseSecond(one.url) && event.stopPropagation()}
             onDoubleClick={(event) => {
               event.stopPropagation();
               open(index);
             }}
           />
-        ))
+        )).concat(images.length > SHOWN ? [<More key="more" count={images.length - SHOWN} onOpen={() => open(SHOWN)} />] : [])
       ) : (
         <span className="hint">{t("node.preview")}</span>
       )}
     </div>
+  );
+}
+
+function More({ count, onOpen }: { count: number; onOpen: () => void }) {
+  const t = useT();
+  return (
+    <button type="button" className="more-images nodrag" title={t("result.more", { count })} aria-label={t("result.more", { count })} onClick={onOpen}>
+      +{count}
+    </button>
   );
 }
 

@@ -22,19 +22,21 @@ interface Plan {
 export function connectGesture(event: PointerEvent, port: string, side: "input" | "output"): Gesture {
   if (event.altKey) {
     const gone = (link: m.Link) => (side === "input" ? link.to : link.from) === port;
-    return { move() {}, cancel() {}, end: () => void edit("unlink", ({ graph }) => m.removeLinks(graph, gone)) };
+    return { move() {}, cancel() {}, end: () => void edit("unlink", (scene) => m.unlink(scene, gone)) };
   }
-  return afterSlop(event, () => drawGesture(planFor(event, port, side)));
+  const { node, port: name } = m.splitPort(port);
+  const list = name === m.NEW ? () => useApp.setState({ overlay: { kind: "connect", node } }) : undefined;
+  return afterSlop(event, () => drawGesture(planFor(event, port, side)), list);
 }
 
 function planFor(event: PointerEvent, port: string, side: "input" | "output"): Plan {
-  const { graph } = activeScene();
+  const links = m.linksOf(activeScene());
   if (side === "input") {
-    const lifted = graph.links.findLast((link) => link.to === port);
+    const lifted = links.findLast((link) => link.to === port);
     if (lifted) return { port: lifted.from, side: "output", lifted, all: null };
     return { port, side, lifted: null, all: null };
   }
-  const first = graph.links.find((link) => link.from === port);
+  const first = links.find((link) => link.from === port);
   if ((event.ctrlKey || event.metaKey) && first) return { port: first.to, side: "input", lifted: first, all: port };
   return { port, side, lifted: null, all: null };
 }
@@ -96,11 +98,12 @@ function finish(plan: Plan, target: string | null, onSomething: boolean, event: 
     const [from, to] = plan.side === "output" ? [plan.port, target] : [target, plan.port];
     if (lifted === `${from}>${to}`) return;
     edit("connect", (scene) => {
-      if (lifted) m.removeLinks(scene.graph, (link) => m.linkId(link) === lifted);
+      // The new one first: a port of the border is there as long as a link is.
       m.connect(scene, from, to);
+      if (lifted) m.unlink(scene, (link) => m.linkId(link) === lifted);
     });
   } else if (lifted) {
-    if (!onSomething) edit("unlink", ({ graph }) => m.removeLinks(graph, (link) => m.linkId(link) === lifted));
+    if (!onSomething) edit("unlink", (scene) => m.unlink(scene, (link) => m.linkId(link) === lifted));
   } else if (!onSomething) {
     const end = plan.side === "output" ? { from: plan.port } : { to: plan.port };
     useApp.setState({ overlay: { kind: "add", screen: { x: event.clientX, y: event.clientY }, ...end } });

@@ -1,6 +1,7 @@
 /** Where everything of the graph on screen lies: boxes and sockets of nodes, curves of wires, and what is under a point. */
 
 import * as m from "../graph";
+import { borderBoxes } from "./border";
 
 export interface Wire {
   id: string;
@@ -8,8 +9,11 @@ export interface Wire {
   type: string;
   from: string;
   to: string;
-  /** Points that the curve runs through, from the output to the input. */
+  /** Points that it runs through, from the output to the input. */
   points: m.Point[];
+  style: m.WireStyle;
+  /** Kept by `wireLines`, which alone reads it. */
+  lines?: readonly m.WireLine[];
 }
 
 export interface NodeBox {
@@ -24,6 +28,8 @@ export interface Geometry {
   /** In the order of drawing. */
   order: string[];
   wires: Wire[];
+  /** Those of links that are shown as names. */
+  flagged: Wire[];
   frames: readonly m.Frame[];
   notes: readonly m.Note[];
   linked: Map<string, Set<string>>;
@@ -45,7 +51,7 @@ const EMPTY: ReadonlySet<string> = new Set();
 export class Geometer {
   #cache = new Map<string, Cached>();
 
-  compute(scene: m.Scene, results: ReadonlyMap<string, m.ResultKind>): Geometry {
+  compute(scene: m.Scene, results: ReadonlyMap<string, m.ResultKind>, style: m.WireStyle = "curved"): Geometry {
     const { graph } = scene;
     const linked = new Map<string, Set<string>>();
     for (const link of graph.links) {
@@ -67,15 +73,18 @@ export class Geometer {
       nodes.set(id, entry.box);
     }
     this.#cache = cache;
+    for (const box of borderBoxes(scene, nodes)) nodes.set(box.id, box);
     const wires: Wire[] = [];
-    for (const link of graph.links) {
-      const wire = wireOf(link, nodes, scene);
-      if (wire) wires.push(wire);
+    const flagged: Wire[] = [];
+    for (const link of m.linksOf(scene)) {
+      const wire = wireOf(link, nodes, scene, style);
+      if (wire) (m.flagOf(link) ? flagged : wires).push(wire);
     }
     return {
       nodes,
-      order: Object.keys(graph.nodes),
+      order: [...nodes.keys()],
       wires,
+      flagged,
       frames: graph.ui?.frames ?? [],
       notes: graph.ui?.notes ?? [],
       linked,
@@ -118,7 +127,7 @@ export class Geometer {
   }
 }
 
-function wireOf(link: m.Link, nodes: Map<string, NodeBox>, scene: m.Scene): Wire | undefined {
+function wireOf(link: m.Link, nodes: Map<string, NodeBox>, scene: m.Scene, style: m.WireStyle): Wire | undefined {
   const source = m.splitPort(link.from);
   const target = m.splitPort(link.to);
   const from = nodes.get(source.node);
@@ -133,6 +142,7 @@ function wireOf(link: m.Link, nodes: Map<string, NodeBox>, scene: m.Scene): Wire
     type: scene.types?.[source.node]?.[source.port] ?? output?.type ?? "?",
     from: source.node,
     to: target.node,
+    style,
     points: [
       { x: from.rect.x + start.x, y: from.rect.y + start.y },
       ...(link.bend ?? []).map(([x, y]) => ({ x, y })),
@@ -141,38 +151,23 @@ function wireOf(link: m.Link, nodes: Map<string, NodeBox>, scene: m.Scene): Wire
   };
 }
 
-/** The Bézier curve between two points of a wire: it leaves to the right and arrives from the left. */
-export function curve(a: m.Point, b: m.Point): [m.Point, m.Point, m.Point, m.Point] {
-  const dx = b.x - a.x;
-  const reach = dx > 0 ? Math.min(Math.max(dx * 0.5, 24), 220) : Math.min(60 + Math.abs(dx) * 0.35, 260);
-  return [a, { x: a.x + reach, y: a.y }, { x: b.x - reach, y: b.y }, b];
-}
-
-export function pointOn([a, b, c, d]: readonly [m.Point, m.Point, m.Point, m.Point], t: number): m.Point {
-  const s = 1 - t;
-  const mix = (p: number, q: number, r: number, u: number) =>
-    s * s * s * p + 3 * s * s * t * q + 3 * s * t * t * r + t * t * t * u;
-  return { x: mix(a.x, b.x, c.x, d.x), y: mix(a.y, b.y, c.y, d.y) };
-}
-
-const SAMPLES = 20;
+/** What a wire is drawn of. Made when first asked for: each move of the pointer asks it of every wire. */
+export const wireLines = (wire: Wire): readonly m.WireLine[] => (wire.lines ??= m.linesThrough(wire.points, wire.style));
 
 /** How far a point is from a wire, and between which of its points. */
 export function wireDistance(wire: Wire, at: m.Point): { distance: number; segment: number } {
   let best = { distance: Infinity, segment: 0 };
-  for (let i = 0; i + 1 < wire.points.length; i++) {
-    const line = curve(wire.points[i] as m.Point, wire.points[i + 1] as m.Point);
-    const xs = line.map((point) => point.x);
-    const ys = line.map((point) => point.y);
+  for (const { line, segment } of wireLines(wire)) {
+    const [a, b, c, d] = line;
     const out =
-      Math.max(Math.min(...xs) - at.x, at.x - Math.max(...xs), 0) +
-      Math.max(Math.min(...ys) - at.y, at.y - Math.max(...ys), 0);
+      Math.max(Math.min(a.x, b.x, c.x, d.x) - at.x, at.x - Math.max(a.x, b.x, c.x, d.x), 0) +
+      Math.max(Math.min(a.y, b.y, c.y, d.y) - at.y, at.y - Math.max(a.y, b.y, c.y, d.y), 0);
     if (out > 60 || out >= best.distance) continue;
     let last = line[0];
-    for (let step = 1; step <= SAMPLES; step++) {
-      const next = pointOn(line, step / SAMPLES);
+    for (let step = 1; step <= m.SAMPLES; step++) {
+      const next = m.pointOn(line, step / m.SAMPLES);
       const distance = segmentDistance(at, last, next);
-      if (distance < best.distance) best = { distance, segment: i };
+      if (distance < best.distance) best = { distance, segment };
       last = next;
     }
   }
@@ -264,11 +259,10 @@ export function inside(rect: m.Rect, at: m.Point): boolean {
 
 /** Whether the straight line from `a` to `b` crosses a wire. */
 export function crosses(wire: Wire, a: m.Point, b: m.Point): boolean {
-  for (let i = 0; i + 1 < wire.points.length; i++) {
-    const line = curve(wire.points[i] as m.Point, wire.points[i + 1] as m.Point);
+  for (const { line } of wireLines(wire)) {
     let last = line[0];
-    for (let step = 1; step <= SAMPLES; step++) {
-      const next = pointOn(line, step / SAMPLES);
+    for (let step = 1; step <= m.SAMPLES; step++) {
+      const next = m.pointOn(line, step / m.SAMPLES);
       if (meet(a, b, last, next)) return true;
       last = next;
     }
@@ -295,4 +289,14 @@ export function boxes(geometry: Geometry, keys?: readonly string[]): Record<stri
     if (!wanted || wanted.has(key)) all[key] = note;
   }
   return all;
+}
+
+/** Nodes as an arrangement takes them. */
+export function shapesOf(geometry: Geometry, ids: readonly string[] = geometry.order): Record<string, m.Shape> {
+  return Object.fromEntries(
+    ids.flatMap((id): [string, m.Shape][] => {
+      const box = geometry.nodes.get(id);
+      return box ? [[id, { ...box.rect, inputs: box.layout.inputs, outputs: box.layout.outputs }]] : [];
+    }),
+  );
 }

@@ -5,22 +5,13 @@ import { activeTab, useApp } from "../state/store";
 import { edit, seal, select, toggleSelected } from "../state/edits";
 import { bendAt, boxes, crosses, frameAt, nodeAt, wireAt } from "./geometry";
 import { connectGesture } from "./connect";
+import { clickFlag, flagAt, hoverFlag } from "./flags";
 import { afterSlop, type Gesture, pointOf } from "./gesture";
 import { moveGesture } from "./move";
+import { panGesture } from "./pan";
+import { pressPort } from "./ports";
 import { stage } from "./stage";
 import { view } from "./view";
-
-export function panGesture(start: PointerEvent): Gesture {
-  let last = pointOf(start);
-  return {
-    move(event) {
-      view.pan(event.clientX - last.x, event.clientY - last.y);
-      last = pointOf(event);
-    },
-    end() {},
-    cancel() {},
-  };
-}
 
 /** The gesture that a press begins; undefined leaves the press to the page (typing, buttons). */
 export function gestureFor(event: PointerEvent, spaceHeld: boolean): Gesture | undefined {
@@ -32,12 +23,23 @@ export function gestureFor(event: PointerEvent, spaceHeld: boolean): Gesture | u
   if (event.button !== 0) return undefined;
   const port = target.closest<HTMLElement>("[data-port]");
   if (port) return connectGesture(event, port.dataset.port ?? "", port.dataset.side as "input" | "output");
+  const row = target.closest(".nodrag, input") ? undefined : target.closest<HTMLElement>('[data-key^="/port/"]');
+  if (row) return pressPort(event, row.dataset.key ?? "");
+  if (event.pointerType === "touch" && swipes(target)) return afterSlop(event, () => panGesture(event), () => undefined);
   if (target.closest(".nodrag, input, textarea, select, button, a, [contenteditable]")) return undefined;
   const grip = target.closest<HTMLElement>("[data-resize]");
   if (grip) return resizeNode(grip.dataset.resize ?? "");
   const key = target.closest<HTMLElement>("[data-key]")?.dataset.key;
   if (key !== undefined) return pressItem(event, key);
   return onCanvas(event);
+}
+
+/** A finger on a node moves the view, and the node only by its title or where it is chosen: it never changes a field. */
+function swipes(target: HTMLElement): boolean {
+  const node = target.closest<HTMLElement>("[data-key]");
+  if (!node || target.closest("[data-resize]")) return false;
+  if (target.closest(".nodrag, input, textarea, select, button, a")) return document.activeElement !== target;
+  return !target.closest("header") && !activeTab().selection.includes(node.dataset.key ?? "");
 }
 
 function onCanvas(event: PointerEvent): Gesture {
@@ -47,6 +49,8 @@ function onCanvas(event: PointerEvent): Gesture {
     const box = nodeAt(geometry, at);
     if (box) return pressItem(event, box.id);
   }
+  const flag = flagAt(geometry, at);
+  if (flag) return afterSlop(event, () => (event.pointerType === "touch" ? panGesture(event) : boxGesture(event)), () => clickFlag(event, flag));
   const bend = bendAt(geometry, at, 9 / view.zoom);
   if (bend) return bendGesture(event, bend.wire.id, bend.index);
   const wire = wireAt(geometry, at, 7 / view.zoom);
@@ -143,7 +147,7 @@ function cutGesture(start: PointerEvent): Gesture {
       const line = stage.cut;
       if (line) {
         const cut = new Set(stage.geometry.wires.filter((wire) => crosses(wire, ...line)).map((wire) => wire.id));
-        if (cut.size) edit("cut", ({ graph }) => m.removeLinks(graph, (link) => cut.has(m.linkId(link))));
+        if (cut.size) edit("cut", (scene) => m.unlink(scene, (link) => cut.has(m.linkId(link))));
       }
       done();
     },
@@ -216,6 +220,7 @@ function resizeFrame(frame: m.Frame): Gesture {
 /** What a double click on the canvas means: a bend in a wire, or a place for a new node. */
 export function doubleClick(event: MouseEvent): void {
   const at = view.toGraph(pointOf(event));
+  if (flagAt(stage.geometry, at)) return;
   const bend = bendAt(stage.geometry, at, 9 / view.zoom);
   if (bend) {
     edit("reroute", ({ graph }) => m.removeBend(graph, bend.wire.id, bend.index));
@@ -244,6 +249,7 @@ export function doubleClick(event: MouseEvent): void {
 /** The pointer moves without a button: the wire below lights up. */
 export function hover(event: PointerEvent): void {
   const overItem = (event.target as HTMLElement).closest("[data-key]");
+  hoverFlag(overItem ? undefined : view.toGraph(pointOf(event)));
   const wire = overItem ? undefined : wireAt(stage.geometry, view.toGraph(pointOf(event)), 7 / view.zoom);
   const id = wire?.wire.id ?? null;
   if (id === stage.hoverWire) return;

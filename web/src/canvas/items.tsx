@@ -4,7 +4,9 @@ import { memo, useEffect, useState } from "react";
 import { useT } from "../i18n";
 import { typeLabel } from "../i18n/types";
 import { changeFrame, changeNote, type Frame, frameKey, noteKey, type Note, type Point } from "../graph";
-import { edit } from "../state/edits";
+import { historyKey } from "../fields/caret";
+import { leave } from "../fields/leave";
+import { edit, redo, undo } from "../state/edits";
 import { Markdown } from "../ui/Markdown";
 import { stage, useConnecting } from "./stage";
 import { typeStyle } from "../ui/typeStyle";
@@ -21,14 +23,19 @@ interface SocketProps {
   faulty: boolean;
 }
 
-export const Socket = memo(function Socket({ port, name, type, side, at, linked, wanting, faulty }: SocketProps) {
-  useT();
-  const style = typeStyle(type);
-  const lit = useConnecting(({ connecting }) => {
+/** How a socket looks while a wire is pulled, as a class. */
+export function useLit(port: string): string {
+  return useConnecting(({ connecting }) => {
     if (!connecting) return "";
     if (connecting.port === port) return " held";
     return connecting.fits.has(port) ? (connecting.over === port ? " lit over" : " lit") : " dim";
   });
+}
+
+export const Socket = memo(function Socket({ port, name, type, side, at, linked, wanting, faulty }: SocketProps) {
+  useT();
+  const style = typeStyle(type);
+  const lit = useLit(port);
   return (
     <button
       type="button"
@@ -50,6 +57,7 @@ export const NoteView = memo(function NoteView({ note, selected }: { note: Note;
   const [editing, setEditing] = useState(note.text === "");
   const key = noteKey(note.id);
   useRename(key, () => setEditing(true));
+  const write = (text: string) => edit("note", ({ graph }) => changeNote(graph, note.id, { text }));
   return (
     <div
       className={`note${selected ? " selected" : ""}`}
@@ -74,11 +82,23 @@ export const NoteView = memo(function NoteView({ note, selected }: { note: Note;
           aria-label={t("note.new")}
           onKeyDown={(event) => {
             event.stopPropagation();
-            if (event.key === "Escape") event.currentTarget.blur();
+            const again = historyKey(event);
+            if (again && event.currentTarget.value === note.text) {
+              // Nothing was typed since: what is undone is the step before, be it this note.
+              event.preventDefault();
+              leave(event.currentTarget);
+              (again === "undo" ? undo : redo)();
+            }
+            if (event.key !== "Escape") return;
+            // As in every field: back to what it said, and what was typed is a step that undo gives back.
+            const before = note.text;
+            write(event.currentTarget.value);
+            write(before);
+            event.currentTarget.value = before;
+            leave(event.currentTarget);
           }}
           onBlur={(event) => {
-            const text = event.currentTarget.value;
-            edit("note", ({ graph }) => changeNote(graph, note.id, { text }));
+            write(event.currentTarget.value);
             setEditing(false);
           }}
         />

@@ -4,6 +4,7 @@ import * as m from "../graph";
 import { edit, seal, undo } from "../state/edits";
 import { activeGraph, activeScene, activeTab, useApp } from "../state/store";
 import { type Gesture, pointOf } from "./gesture";
+import { keepBorder } from "./border";
 import { boxes, wireDistance } from "./geometry";
 import { stage } from "./stage";
 import { view } from "./view";
@@ -77,13 +78,13 @@ export function moveGesture(start: PointerEvent, selection: readonly string[]): 
 function commit(graph: m.Graph, drag: NonNullable<typeof stage.drag>, wire: string | null, copying: boolean): void {
   const places: Record<string, m.Point> = {};
   for (const key of drag.keys) {
-    if (!(key in graph.nodes)) continue;
-    const look = m.lookOf(graph, key);
-    places[key] = { x: look.x + drag.dx, y: look.y + drag.dy };
+    const from = key in graph.nodes ? m.lookOf(graph, key) : m.isBorder(key) ? stage.geometry.nodes.get(key)?.rect : undefined;
+    if (from) places[key] = { x: from.x + drag.dx, y: from.y + drag.dy };
   }
   edit(
     "move",
     (scene) => {
+      if (drag.dx || drag.dy) keepBorder(scene.graph, stage.geometry.nodes);
       m.moveNodes(scene.graph, places);
       moveItems(scene.graph, drag.keys, drag.dx, drag.dy);
       moveBends(scene.graph, drag.keys, drag.dx, drag.dy);
@@ -109,9 +110,9 @@ export function moveItems(graph: m.Graph, keys: ReadonlySet<string>, dx: number,
 
 /** Reroute points go along when both ends of their wire do. */
 export function moveBends(graph: m.Graph, keys: ReadonlySet<string>, dx: number, dy: number): void {
-  for (const link of graph.links) {
-    if (!link.bend || !keys.has(m.splitPort(link.from).node) || !keys.has(m.splitPort(link.to).node)) continue;
-    link.bend = link.bend.map(([x, y]) => [Math.round(x + dx), Math.round(y + dy)]);
+  for (const link of [...graph.links, ...m.borderLinks(graph)]) {
+    const keeper = link.bend && m.endsOf(link).every((id) => keys.has(id)) ? m.keeperOf(graph, m.linkId(link)) : undefined;
+    if (keeper?.bend) keeper.bend = keeper.bend.map(([x, y]) => [Math.round(x + dx), Math.round(y + dy)]);
   }
 }
 
@@ -131,7 +132,7 @@ function pinned(graph: m.Graph, key: string): boolean {
 
 function insertable(id: string) {
   const scene = activeScene();
-  const touched = scene.graph.links.some((link) => [link.from, link.to].some((port) => m.splitPort(port).node === id));
+  const touched = m.linksOf(scene).some((link) => [link.from, link.to].some((port) => m.splitPort(port).node === id));
   if (touched) return [];
   return stage.geometry.wires.filter((wire) => m.fitsOnLink(scene, id, wire.link));
 }

@@ -1,9 +1,10 @@
 /** Paints wires, frames and the dot grid below the nodes; in the far view the nodes too; and gestures above all. */
 
 import type { Point, Rect } from "../graph";
-import { frameKey, noteKey, overlaps } from "../graph";
+import { frameKey, linesThrough, noteKey, overlaps, type WireLine } from "../graph";
 import type { StatusKind } from "../state/status";
-import { curve, FRAME_TITLE, type Wire } from "./geometry";
+import { isLit, paintFlags } from "./flags";
+import { FRAME_TITLE, wireLines, type Wire } from "./geometry";
 import type { Stage } from "./stage";
 import { typeStyle } from "../ui/typeStyle";
 
@@ -14,6 +15,7 @@ export interface Look {
   statusOf: (id: string) => StatusKind;
   modeOf: (id: string) => string;
   running: boolean;
+  hideWires: boolean;
 }
 
 /** Colours by CSS variable, read again when the theme changes. */
@@ -76,6 +78,8 @@ export function paintBelow(context: CanvasRenderingContext2D, stage: Stage, view
   const seen = sightOf(view, 40);
   frames(context, stage, view, palette, look, seen);
   for (const wire of stage.geometry.wires) paintWire(context, wire, stage, view, palette, look, seen);
+  for (const wire of stage.geometry.flagged) if (isLit(wire, stage, look)) paintWire(context, wire, stage, view, palette, look, seen);
+  paintFlags(context, stage, view, palette, look, seen);
   if (view.far) boxes(context, stage, view, palette, look, seen);
   context.restore();
 }
@@ -129,9 +133,11 @@ function frames(context: CanvasRenderingContext2D, stage: Stage, view: Sight, pa
   }
 }
 
-function pointsOf(wire: Wire, stage: Stage): Point[] {
+/** Where a wire runs now; the points of the wire itself while nothing moves them. */
+function pointsOf(wire: Wire, stage: Stage): readonly Point[] {
   const from = stage.offsetOf(wire.from);
   const to = stage.offsetOf(wire.to);
+  if (!from.x && !from.y && !to.x && !to.y && stage.bend?.wire !== wire.id) return wire.points;
   const both = stage.drag?.keys.has(wire.from) && stage.drag.keys.has(wire.to) ? from : { x: 0, y: 0 };
   const last = wire.points.length - 1;
   return wire.points.map((point, index) => {
@@ -154,12 +160,14 @@ function paintWire(
   const points = pointsOf(wire, stage);
   if (!visible(points, seen)) return;
   const selected = look.selection.has(`/link/${wire.id}`);
-  const hovered = stage.hoverWire === wire.id;
+  const hovered = stage.hoverWire === wire.id || (stage.hoverFlag?.has(wire.id) ?? false);
   const target = stage.dropWire === wire.id;
   const beside = look.selection.has(wire.from) || look.selection.has(wire.to);
+  // Hidden ones are seen where somebody looks: at what is selected or pointed at, and while a wire is drawn.
+  if (look.hideWires && !selected && !hovered && !target && !beside && !stage.connecting) return;
   const quiet = look.modeOf(wire.from) === "mute" || look.modeOf(wire.to) === "mute";
   context.beginPath();
-  for (let i = 0; i + 1 < points.length; i++) trace(context, points[i] as Point, points[i + 1] as Point, i === 0);
+  trace(context, points === wire.points ? wireLines(wire) : linesThrough(points, wire.style));
   context.lineWidth = Math.max((selected || target ? 3.5 : hovered || beside ? 2.75 : 2) * Math.min(1, view.zoom * 1.4), 0.9) / view.zoom;
   context.strokeStyle = target ? palette.get("--good") : selected ? palette.get("--accent") : palette.get(typeStyle(wire.type).variable);
   context.globalAlpha = quiet ? 0.25 : stage.connecting ? 0.35 : hovered || selected || beside || target ? 1 : 0.75;
@@ -204,10 +212,11 @@ function visible(points: readonly Point[], seen: Rect): boolean {
   return left - 260 < seen.x + seen.w && right + 260 > seen.x && top < seen.y + seen.h && bottom > seen.y;
 }
 
-function trace(context: CanvasRenderingContext2D, a: Point, b: Point, start: boolean): void {
-  const [, c, d] = curve(a, b);
-  if (start) context.moveTo(a.x, a.y);
-  context.bezierCurveTo(c.x, c.y, d.x, d.y, b.x, b.y);
+function trace(context: CanvasRenderingContext2D, lines: readonly WireLine[]): void {
+  lines.forEach(({ line: [a, c, d, b] }, index) => {
+    if (index === 0) context.moveTo(a.x, a.y);
+    context.bezierCurveTo(c.x, c.y, d.x, d.y, b.x, b.y);
+  });
 }
 
 const FONT = "Inter, system-ui, 'Segoe UI', Roboto, 'Noto Sans', 'Noto Sans CJK SC', sans-serif";
@@ -333,7 +342,7 @@ export function paintAbove(context: CanvasRenderingContext2D, stage: Stage, view
       const port = (connecting.side === "output" ? node.ports.outputs : node.ports.inputs).find((entry) => entry.name === name);
       const [a, b] = connecting.side === "output" ? [fixed, connecting.at] : [connecting.at, fixed];
       context.beginPath();
-      trace(context, a, b, true);
+      trace(context, linesThrough([a, b], "curved"));
       context.lineWidth = 3 / Math.max(view.zoom, 0.5);
       const refused = connecting.over !== null && !connecting.fits.has(connecting.over);
       context.strokeStyle = palette.get(refused ? "--bad" : typeStyle(port?.type ?? "?").variable);

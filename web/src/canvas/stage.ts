@@ -24,13 +24,15 @@ export interface Connecting {
 export const useConnecting = create<{ connecting: Connecting | null }>()(() => ({ connecting: null }));
 
 export class Stage {
-  geometry: Geometry = { nodes: new Map(), order: [], wires: [], frames: [], notes: [], linked: new Map() };
+  geometry: Geometry = { nodes: new Map(), order: [], wires: [], flagged: [], frames: [], notes: [], linked: new Map() };
   /** Keys that move with the pointer, and by how much. */
   drag: { keys: ReadonlySet<string>; dx: number; dy: number } | null = null;
   box: Rect | null = null;
   cut: [Point, Point] | null = null;
   guides: [Point, Point][] = [];
   hoverWire: string | null = null;
+  /** Wires of the flag that is pointed at. */
+  hoverFlag: ReadonlySet<string> | null = null;
   dropWire: string | null = null;
   bend: { wire: string; index: number; at: Point } | null = null;
   resize: { key: string; rect: Rect } | null = null;

@@ -85,15 +85,16 @@ export class View {
     return { x: this.left + this.width / 2, y: this.top + this.height / 2 };
   }
 
-  fit(box: Rect, { animate = true, max = 1.25, margin = 48 } = {}): void {
-    const zoom = Math.min(
-      max,
-      (this.width - 2 * margin) / Math.max(1, box.w),
-      (this.height - 2 * margin) / Math.max(1, box.h),
-    );
-    const bounded = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, zoom));
-    const x = this.width / 2 - (box.x + box.w / 2) * bounded;
-    const y = this.height / 2 - (box.y + box.h / 2) * bounded;
+  /** Parts of the canvas, in its own pixels, that nothing lies over; set by the page, the whole canvas otherwise. */
+  free: () => readonly Rect[] = () => [];
+
+  /** Shows all of `box`, as large as it goes in one of the free parts. */
+  fit(box: Rect, { animate = true, max = 1.25, margin = 40 } = {}): void {
+    const zoomIn = (part: Rect) => Math.min((part.w - 2 * margin) / Math.max(1, box.w), (part.h - 2 * margin) / Math.max(1, box.h));
+    const part = this.#best(zoomIn);
+    const bounded = Math.min(MAX_ZOOM, Math.max(MIN_ZOOM, Math.min(max, zoomIn(part))));
+    const x = part.x + part.w / 2 - (box.x + box.w / 2) * bounded;
+    const y = part.y + part.h / 2 - (box.y + box.h / 2) * bounded;
     if (animate) this.animate({ x, y, zoom: bounded });
     else {
       this.stop();
@@ -102,11 +103,14 @@ export class View {
   }
 
   centerOn(point: Point): void {
-    this.animate({
-      x: this.width / 2 - point.x * this.zoom,
-      y: this.height / 2 - point.y * this.zoom,
-      zoom: this.zoom,
-    });
+    const part = this.#best((free) => free.w * free.h);
+    this.animate({ x: part.x + part.w / 2 - point.x * this.zoom, y: part.y + part.h / 2 - point.y * this.zoom, zoom: this.zoom });
+  }
+
+  #best(worth: (part: Rect) => number): Rect {
+    const parts = this.free().filter(({ w, h }) => w > 120 && h > 120);
+    const whole = { x: 0, y: 0, w: this.width, h: this.height };
+    return parts.reduce<Rect>((best, part) => (best === whole || worth(part) > worth(best) ? part : best), whole);
   }
 
   animate(target: Viewport): void {

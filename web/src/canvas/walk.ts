@@ -1,5 +1,6 @@
 /** Going through the graph by keyboard: to the nearest node in a direction, and into the fields of one. */
 
+import { chosenBorder } from "./ports";
 import { stage } from "./stage";
 import { view } from "./view";
 import type { Point, Rect } from "../graph";
@@ -10,7 +11,7 @@ const middle = (rect: Rect): Point => ({ x: rect.x + rect.w / 2, y: rect.y + rec
 /** Selects the node that lies nearest in a direction; what lies aside counts as twice as far. */
 export function walk(dx: number, dy: number): void {
   const { nodes } = stage.geometry;
-  const start = nodes.get(selectedNodes()[0] ?? "");
+  const start = nodes.get(chosenBorder() ?? selectedNodes()[0] ?? "");
   const from = start ? middle(start.rect) : view.toGraph(view.center);
   let best: { id: string; rect: Rect } | undefined;
   let least = Infinity;

@@ -1,21 +1,29 @@
 /** Every command of the editor: one table for keys, menus, the command palette, the shortcut sheet and the tests. */
 
-import { boxes } from "../canvas/geometry";
+import { boxes, shapesOf } from "../canvas/geometry";
+import { keepBorder } from "../canvas/border";
+import { areFlags, hasOtherEnd, linksMeant, toggleFlags, toOtherEnd } from "../canvas/flags";
 import { moveItems } from "../canvas/move";
+import { here } from "../canvas/pointer";
 import { stage } from "../canvas/stage";
 import { view } from "../canvas/view";
 import { t, type TextKey } from "../i18n";
 import * as m from "../graph";
-import { closeTab, copyText, enterSubgraph, leaveSubgraph, openFile, openTab, saveFile, tabTitle } from "../state/documents";
+import { stopComparing } from "../state/comparing";
+import { closeTab, enterSubgraph, leaveSubgraph, openFile, openTab, saveFile, tabTitle } from "../state/documents";
 import { edit, redo, removeSelected, select, selectedNodes, startChoosing, undo } from "../state/edits";
-import { paste, receiveFile } from "../state/files";
 import { keepSubgraph } from "../state/library";
-import { type Preferences, save as savePreferences } from "../state/preferences";
+import { isLive, toggleLive } from "../state/live";
+import { THEMES, type Theme, wireStyle } from "../state/preferences";
 import { saveTab } from "../state/saving";
-import { activeGraph, activeScene, activeTab, type Panel, toast, useApp } from "../state/store";
-import { cancelRun, run, runSelected } from "../state/sync";
+import { activeGraph, activeScene, activeTab, keyOf, type Panel, setPreference, useApp } from "../state/store";
+import { startTour } from "../state/tour";
+import { cancelAll, cancelRun, hasSeeds, run, runSelected, seedsTurn, toggleSeeds } from "../state/runs";
+import { readable } from "../ui/keyNames";
 import { pickFile } from "../ui/files";
+import { chosenBorder, chosenPort, enterPorts, shiftPort, stepPort } from "../canvas/ports";
 import { enterFields, walk } from "../canvas/walk";
+import { copyAndTell, copySelected, pasteFromClipboard } from "./clipboard";
 
 export interface Command {
   id: string;
@@ -24,7 +32,11 @@ export interface Command {
   keys?: string[];
   /** Works while a text field has the focus. */
   inText?: boolean;
+  /** The browser's own event does it (see clipboard.ts): the keys are left to it. */
+  native?: boolean;
   when?: () => boolean;
+  /** Of what is on or off: whether it is on. */
+  checked?: () => boolean;
   run: () => unknown;
 }
 
@@ -32,20 +44,6 @@ const some = () => selectedNodes().length > 0;
 const any = () => activeTab().selection.length > 0;
 const one = () => selectedNodes().length === 1;
 const instance = () => one() && activeGraph().nodes[selectedNodes()[0] ?? ""]?.type.startsWith(m.SUBGRAPH) === true;
-
-/** Where the pointer is over the canvas, or was when it opened a menu there; else the canvas's middle. */
-let pointer: m.Point | null = null;
-export function trackPointer({ target, clientX, clientY }: PointerEvent): void {
-  if (!(target instanceof Element) || target.closest('[role="menu"]')) return;
-  pointer = target.closest("#canvas") ? { x: clientX, y: clientY } : null;
-}
-const here = () => pointer ?? view.center;
-
-export function setPreference(change: Partial<Preferences>): void {
-  const preferences = { ...useApp.getState().preferences, ...change };
-  savePreferences(preferences);
-  useApp.setState({ preferences });
-}
 
 export function togglePanel(panel: Panel): void {
   useApp.setState((state) => ({ panel: state.panel === panel ? null : panel }));
@@ -59,6 +57,7 @@ function fit(all: boolean): void {
 }
 
 function nudge(dx: number, dy: number): void {
+  if (stepPort(Math.sign(dy))) return;
   const keys = new Set(activeTab().selection);
   edit(
     "move",
@@ -68,6 +67,11 @@ function nudge(dx: number, dy: number): void {
         const look = m.lookOf(graph, id);
         if (!look.pinned) places[id] = { x: look.x + dx, y: look.y + dy };
       }
+      for (const id of keys) {
+        const rect = m.isBorder(id) ? stage.geometry.nodes.get(id)?.rect : undefined;
+        if (rect) places[id] = { x: rect.x + dx, y: rect.y + dy };
+      }
+      if (Object.keys(places).length) keepBorder(graph, stage.geometry.nodes);
       m.moveNodes(graph, places);
       moveItems(graph, keys, dx, dy);
     },
@@ -76,47 +80,23 @@ function nudge(dx: number, dy: number): void {
 }
 
 function arrange(label: string, make: (chosen: Record<string, m.Rect>) => Record<string, m.Point>): void {
-  const places = make(boxes(stage.geometry, selectedNodes()));
+  const places = make(boxes(stage.geometry, selectedBoxes()));
   edit(label, ({ graph }) => m.moveNodes(graph, places));
 }
 
+/** Nodes that are selected, those of a subgraph's border among them. */
+const selectedBoxes = () => activeTab().selection.filter((key) => stage.geometry.nodes.has(key));
+
 async function layout(): Promise<void> {
-  const chosen = selectedNodes();
-  const places = await m.autoLayout(activeGraph(), boxes(stage.geometry, chosen.length > 1 ? chosen : Object.keys(activeGraph().nodes)));
-  if (edit("layout", ({ graph }) => m.moveNodes(graph, places)) && chosen.length < 2) requestAnimationFrame(() => fit(true));
-}
-
-async function copy(cut = false): Promise<void> {
-  if (!any()) return;
-  try {
-    await navigator.clipboard.writeText(m.copyText(activeScene().scopes, activeTab().selection));
-    if (cut) removeSelected();
-  } catch {
-    toast(t("clipboard.denied"), "error");
-  }
-}
-
-async function pasteHere(linked = false): Promise<void> {
-  const at = view.toGraph(here());
-  try {
-    for (const item of await navigator.clipboard.read()) {
-      const image = item.types.find((type) => useApp.getState().catalogue.media.view(type) === "image");
-      if (image) return await receiveFile(new File([await item.getType(image)], "pasted.png", { type: image }), at);
-      if (!item.types.includes("text/plain")) continue;
-      const part = m.readPart(await (await item.getType("text/plain")).text());
-      if (part) return paste(part, at, linked ? incoming(part) : []);
-    }
-    toast(t("paste.nothing"));
-  } catch {
-    toast(t("clipboard.denied"), "error");
-  }
-}
-
-/** Wires from outside into the copied nodes, if those are still in this graph under their old ids. */
-function incoming(part: m.Document): { from: string; to: string }[] {
-  return activeGraph()
-    .links.filter((link) => m.splitPort(link.to).node in part.nodes && !(m.splitPort(link.from).node in part.nodes))
-    .map(({ from, to }) => ({ from, to }));
+  const chosen = selectedBoxes();
+  const shapes = shapesOf(stage.geometry, chosen.length > 1 ? chosen : undefined);
+  const graph = { ...activeGraph(), links: [...m.linksOf(activeScene())] };
+  const arranged = await m.autoLayout(graph, shapes, wireStyle(useApp.getState().preferences.wires));
+  const take = ({ graph }: m.Scene) => {
+    keepBorder(graph, stage.geometry.nodes);
+    m.takeArrangement(graph, arranged);
+  };
+  if (edit("layout", take) && chosen.length < 2) requestAnimationFrame(() => fit(true));
 }
 
 function frameSelection(): void {
@@ -168,11 +148,6 @@ export function saveOrAsk(): void {
 const askName = () => useApp.setState({ overlay: { kind: "name" } });
 const saved = () => activeTab().name !== "";
 
-async function copyJson(): Promise<void> {
-  const done = await copyText(m.writeDocument(activeTab().document));
-  toast(t(done ? "copied.json" : "clipboard.denied"), done ? "info" : "error");
-}
-
 function exportJson(): void {
   const text = new Blob([m.writeDocument(activeTab().document)], { type: "application/json" });
   saveFile(URL.createObjectURL(text), `${tabTitle(activeTab())}.json`);
@@ -200,7 +175,7 @@ const align = (side: m.Side) => () => arrange("align", (chosen) => m.align(chose
 
 /** Bar, canvas or form, panel: Tab stays inside the canvas, so there is a key that leaves it. */
 function nextRegion(): void {
-  const regions = [".top-bar", "#canvas, .form-view", ".side-panel"].flatMap((selector) => document.querySelector<HTMLElement>(selector) ?? []);
+  const regions = [".top-bar", ".rail", ".side-panel", "#canvas, .form-view"].flatMap((selector) => document.querySelector<HTMLElement>(selector) ?? []);
   const at = regions.findIndex((region) => region.contains(document.activeElement));
   const next = regions[(at + 1) % regions.length];
   (next?.id === "canvas" ? next : next?.querySelector<HTMLElement>("button, input, a[href], textarea, select"))?.focus({ preventScroll: true });
@@ -211,12 +186,17 @@ export const commands: Command[] = [
   { id: "runFront", group: "run", keys: ["$mod+Shift+Enter"], inText: true, run: () => run({ front: true }) },
   { id: "cancel", group: "run", keys: ["$mod+Alt+Enter"], inText: true, run: () => cancelRun() },
   { id: "runTo", group: "run", keys: ["Shift+Enter"], when: some, run: () => runSelected() },
+  { id: "runTimes", group: "run", run: () => useApp.setState({ overlay: { kind: "several", way: "times" } }) },
+  { id: "runLines", group: "run", run: () => useApp.setState({ overlay: { kind: "several", way: "lines" } }) },
+  { id: "live", group: "run", keys: ["Alt+l"], inText: true, checked: () => isLive(useApp.getState()), run: toggleLive },
+  { id: "newSeeds", group: "run", when: hasSeeds, checked: seedsTurn, run: toggleSeeds },
+  { id: "cancelAll", group: "run", when: () => activeTab().queued.length > 0, run: () => cancelAll() },
   { id: "undo", group: "edit", keys: ["$mod+z"], run: undo },
   { id: "redo", group: "edit", keys: ["$mod+Shift+z", "$mod+y"], run: redo },
-  { id: "copy", group: "edit", keys: ["$mod+c"], when: any, run: () => copy() },
-  { id: "cut", group: "edit", keys: ["$mod+x"], when: any, run: () => copy(true) },
-  { id: "paste", group: "edit", keys: ["$mod+v"], run: () => pasteHere() },
-  { id: "pasteLinked", group: "edit", keys: ["$mod+Shift+v"], run: () => pasteHere(true) },
+  { id: "copy", group: "edit", keys: ["$mod+c"], native: true, when: any, run: () => copySelected() },
+  { id: "cut", group: "edit", keys: ["$mod+x"], native: true, when: any, run: () => copySelected(true) },
+  { id: "paste", group: "edit", keys: ["$mod+v"], native: true, run: () => pasteFromClipboard() },
+  { id: "pasteLinked", group: "edit", keys: ["$mod+Shift+v"], run: () => pasteFromClipboard(true) },
   {
     id: "duplicate",
     group: "edit",
@@ -235,21 +215,27 @@ export const commands: Command[] = [
     group: "edit",
     keys: ["Escape"],
     // From the inside out: what is chosen, the subgraph that is shown, the run.
-    run: () => (any() ? select([]) : activeTab().path.length ? leaveSubgraph() : cancelRun()),
+    run: () => (useApp.getState().comparing ? stopComparing() : any() ? select([]) : activeTab().path.length ? leaveSubgraph() : cancelRun()),
   },
   { id: "selectLinked", group: "edit", keys: ["l"], when: some, run: selectLinked },
   { id: "add", group: "node", keys: ["Tab", "a"], run: () => useApp.setState({ overlay: { kind: "add", screen: here() } }) },
+  { id: "feed", group: "view", keys: ["Shift+i"], run: () => setPreference({ feed: !useApp.getState().preferences.feed }) },
   { id: "find", group: "view", keys: ["$mod+f"], run: () => useApp.setState({ overlay: { kind: "find" } }) },
   { id: "fit", group: "view", keys: [".", "f", "Shift+Digit2"], run: () => fit(false) },
   { id: "fitAll", group: "view", keys: ["Shift+Digit1", "Home"], run: () => fit(true) },
   { id: "zoomIn", group: "view", keys: ["Alt+=", "+", "="], run: () => view.zoomAt(here(), 1.25) },
   { id: "zoomOut", group: "view", keys: ["Alt+-", "-"], run: () => view.zoomAt(here(), 0.8) },
   { id: "zoom100", group: "view", keys: ["Shift+Digit0"], run: () => view.zoomAt(view.center, 1 / view.zoom) },
+  { id: "portUp", group: "arrange", keys: ["Alt+ArrowUp"], when: () => chosenPort() !== undefined, run: () => shiftPort(-1) },
+  { id: "portDown", group: "arrange", keys: ["Alt+ArrowDown"], when: () => chosenPort() !== undefined, run: () => shiftPort(1) },
   ...(Object.entries({ Left: [-1, 0], Right: [1, 0], Up: [0, -1], Down: [0, 1] }) as [string, [number, number]][]).map(
     ([way, by]): Command => ({ id: `walk${way}`, group: "view", keys: [`Alt+Arrow${way}`], run: () => walk(...by) }),
   ),
   { id: "fields", group: "node", keys: ["Enter"], when: () => one() && !instance(), run: enterFields },
-  { id: "connect", group: "node", keys: ["c"], when: one, run: () => useApp.setState({ overlay: { kind: "connect", node: selectedNodes()[0] ?? "" } }) },
+  { id: "ports", group: "node", keys: ["Enter"], when: () => chosenBorder() !== undefined, run: enterPorts },
+  { id: "connect", group: "node", keys: ["c"], when: () => one() || chosenBorder() !== undefined, run: () => useApp.setState({ overlay: { kind: "connect", node: chosenBorder() ?? selectedNodes()[0] ?? "" } }) },
+  { id: "flag", group: "node", keys: ["Shift+w"], when: () => linksMeant().length > 0, checked: () => areFlags(linksMeant()), run: () => toggleFlags(linksMeant()) },
+  { id: "otherEnd", group: "view", keys: ["Shift+j"], when: hasOtherEnd, run: toOtherEnd },
   { id: "help", group: "node", keys: ["h"], when: one, run: () => window.dispatchEvent(new CustomEvent("safelight:help", { detail: selectedNodes()[0] })) },
   { id: "mute", group: "node", keys: ["$mod+m", "m"], when: some, run: mode("mute") },
   { id: "bypass", group: "node", keys: ["$mod+b"], when: some, run: mode("bypass") },
@@ -277,6 +263,8 @@ export const commands: Command[] = [
   { id: "enter", group: "node", keys: ["Enter"], when: instance, run: () => enterSubgraph(selectedNodes()[0] ?? "") },
   { id: "leave", group: "node", keys: ["$mod+ArrowUp"], when: () => activeTab().path.length > 0, run: () => leaveSubgraph() },
   { id: "unpack", group: "node", keys: ["$mod+Alt+g"], when: instance, run: unpack },
+  { id: "presets", group: "node", when: () => one() && !instance(), run: () => useApp.setState({ overlay: { kind: "presets", node: selectedNodes()[0] ?? "" } }) },
+  { id: "snippet", group: "node", when: () => some() && !instance(), run: () => useApp.setState({ overlay: { kind: "snippet" } }) },
   { id: "keep", group: "node", when: instance, run: () => keepSubgraph(selectedNodes()[0] ?? "") },
   { id: "layout", group: "arrange", keys: ["Shift+l"], run: layout },
   { id: "alignLeft", group: "arrange", keys: ["Alt+a"], when: some, run: align("left") },
@@ -290,14 +278,16 @@ export const commands: Command[] = [
   { id: "saveAs", group: "file", keys: ["$mod+Shift+s"], inText: true, run: askName },
   { id: "open", group: "file", keys: ["$mod+o"], run: () => pickFile(useApp.getState().catalogue.media.carriers, (file) => void openFile(file)) },
   { id: "export", group: "file", keys: ["$mod+e"], run: exportJson },
-  { id: "copyJson", group: "file", run: copyJson },
-  { id: "revisions", group: "file", when: saved, run: () => useApp.setState({ overlay: { kind: "revisions" } }) },
+  { id: "copyJson", group: "file", run: () => copyAndTell(m.writeDocument(activeTab().document), "copied.json") },
+  { id: "revisions", group: "file", when: () => keyOf(activeTab()) !== "", run: () => useApp.setState({ overlay: { kind: "revisions" } }) },
   { id: "renameWorkflow", group: "file", when: saved, run: () => useApp.setState({ overlay: { kind: "name", rename: activeTab().name } }) },
   { id: "share", group: "file", keys: ["$mod+Shift+e"], run: () => useApp.setState({ overlay: { kind: "share" } }) },
   { id: "newTab", group: "file", keys: ["Alt+n"], run: () => openTab({ document: m.emptyDocument() }) },
+  { id: "tabs", group: "file", keys: ["Alt+t"], run: () => useApp.setState({ overlay: { kind: "tabs" } }) },
   { id: "closeTab", group: "file", keys: ["Alt+x"], run: () => closeTab(activeTab().id) },
   { id: "templates", group: "file", keys: ["t"], run: () => togglePanel("templates") },
   { id: "nodes", group: "app", keys: ["b"], run: () => togglePanel("nodes") },
+  { id: "models", group: "app", keys: ["Shift+m"], run: () => togglePanel("models") },
   { id: "gallery", group: "app", keys: ["g"], run: () => togglePanel("gallery") },
   { id: "queue", group: "app", keys: ["q"], run: () => togglePanel("queue") },
   { id: "outline", group: "app", keys: ["o"], run: () => togglePanel("outline") },
@@ -307,18 +297,24 @@ export const commands: Command[] = [
   { id: "region", group: "app", keys: ["F6"], inText: true, run: nextRegion },
   { id: "palette", group: "app", keys: ["$mod+k"], inText: true, run: () => useApp.setState({ overlay: { kind: "commands" } }) },
   { id: "shortcuts", group: "app", keys: ["?", "F1"], run: () => useApp.setState({ overlay: { kind: "shortcuts" } }) },
+  { id: "tour", group: "app", run: () => void startTour() },
+  { id: "where", group: "app", run: () => useApp.setState({ overlay: { kind: "where" } }) },
   { id: "settings", group: "app", keys: ["$mod+,"], run: () => useApp.setState({ overlay: { kind: "settings" } }) },
   {
     id: "theme",
     group: "app",
-    run: () => setPreference({ theme: document.documentElement.dataset.theme === "light" ? "dark" : "light" }),
-  },
-  {
-    id: "language",
-    group: "app",
-    run: () => setPreference({ language: document.documentElement.lang.startsWith("zh") ? "en" : "zh" }),
+    run: () => setPreference({ theme: THEMES[(THEMES.indexOf(document.documentElement.dataset.theme as Theme) + 1) % THEMES.length] ?? "dark" }),
   },
 ];
+
+/** What ComfyUI has on other keys, or on the keys of something else here. Most of the table is the same as there. */
+const COMFYUI: Readonly<Record<string, string[]>> = { templates: ["w"], nodes: ["n"], models: ["m"], note: [], mute: ["$mod+m"] };
+
+/** The keys of a command: the user's own, else those of the preset that is chosen. */
+export function keysOf({ id, keys = [] }: Command): readonly string[] {
+  const { preferences } = useApp.getState();
+  return preferences.ownKeys[id] ?? (preferences.keys === "comfyui" ? COMFYUI[id] : undefined) ?? keys;
+}
 
 export const nudges: Record<string, [number, number]> = {
   ArrowLeft: [-1, 0],
@@ -328,6 +324,22 @@ export const nudges: Record<string, [number, number]> = {
 };
 
 export { nudge };
+
+/** The first keys of a command, as they are printed on the keyboard. */
+export function keyNames(id: string): string {
+  const command = commands.find((candidate) => candidate.id === id);
+  return readable((command && keysOf(command)[0]) ?? "");
+}
+
+/** The same for what is shown: it follows what the user changes. */
+export function useKeyNames(): typeof keyNames {
+  useApp((state) => state.preferences.ownKeys);
+  useApp((state) => state.preferences.keys);
+  return keyNames;
+}
+
+/** A title with the keys of a command behind it, if it has any. */
+export const withKeys = (title: string, keys: string): string => (keys ? `${title} (${keys})` : title);
 
 export const commandTitle = (id: string) => t(`command.${id}` as TextKey);
 

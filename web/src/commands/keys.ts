@@ -1,9 +1,8 @@
 /** Keys to commands, by the table in `commands.ts`. */
 
 import { useApp } from "../state/store";
-import { commands, nudge, nudges } from "./commands";
-
-const MAC = navigator.platform.startsWith("Mac");
+import { MAC } from "../ui/keyNames";
+import { commands, keysOf, nudge, nudges } from "./commands";
 
 /** Whether an event is the key combination `keys`: `$mod+Shift+z`, `?`, `Shift+Digit1`. */
 export function matches(event: KeyboardEvent, keys: string): boolean {
@@ -19,25 +18,20 @@ export function matches(event: KeyboardEvent, keys: string): boolean {
   return event.key.toLowerCase() === key.toLowerCase() || event.code === key || (event.altKey && event.code === `Key${key.toUpperCase()}`);
 }
 
-export function readable(keys: string): string {
-  const names: Record<string, string> = {
-    $mod: MAC ? "⌘" : "Ctrl",
-    Digit1: "1",
-    Digit0: "0",
-    ArrowUp: "↑",
-    Escape: "Esc",
-    Delete: "Del",
-  };
-  return keys
-    .split(/\+(?!$)/)
-    .map((part) => names[part] ?? (part.length === 1 ? part.toUpperCase() : part))
-    .join(MAC ? "" : "+");
-}
-
 export function startKeys(): () => void {
+  // Whoever came to the canvas by Tab goes on by Tab; whoever clicked on it adds a node.
+  let reached = false;
+  let tabbing = false;
+  const arrive = (event: FocusEvent) => (reached = tabbing && (event.target as HTMLElement).id === "canvas");
+  const point = () => (reached = tabbing = false);
+  const note = (event: KeyboardEvent) => (tabbing = event.key === "Tab");
+  window.addEventListener("keydown", note, true);
+  window.addEventListener("focusin", arrive);
+  window.addEventListener("pointerdown", point, true);
   const press = (event: KeyboardEvent) => {
     const target = event.target as HTMLElement;
-    if (event.isComposing || target.closest("dialog, .popup")) return;
+    // What is typed into a sheet never reaches the canvas below it, wherever in the sheet the focus is.
+    if (event.isComposing || target.closest("dialog, .popup") || document.querySelector("dialog[open]")) return;
     const typing = target.closest("input, textarea, select, [contenteditable]") !== null;
     const inControl = target.closest("[role=slider], [role=spinbutton], button, [role=treeitem], [role=option], a") !== null;
     if (event.key === "Escape" && target.closest(".node")) {
@@ -47,8 +41,12 @@ export function startKeys(): () => void {
     }
     if (useApp.getState().form && !event.ctrlKey && !event.metaKey && !/^F\d/.test(event.key)) return;
     for (const command of commands) {
-      if (!command.keys?.some((keys) => matches(event, keys))) continue;
+      if (!keysOf(command).some((keys) => matches(event, keys))) continue;
+      if (command.native) return;
       if (typing && !command.inText) continue;
+      // In a field these change what is in it, not the node around it.
+      if (target.closest("[data-widget]") && (command.id === "delete" || command.id === "dissolve")) continue;
+      if (event.key === "Tab" && reached) continue;
       // Tab walks through the controls of the page; on the canvas itself it adds a node. Enter presses buttons.
       if ((event.key === "Tab" || event.key === "Enter") && !event.ctrlKey && !event.metaKey && !event.altKey) {
         if (inControl || !(target.id === "canvas" || (target === document.body && event.key === "Enter"))) continue;
@@ -66,5 +64,10 @@ export function startKeys(): () => void {
     }
   };
   window.addEventListener("keydown", press);
-  return () => window.removeEventListener("keydown", press);
+  return () => {
+    window.removeEventListener("keydown", press);
+    window.removeEventListener("keydown", note, true);
+    window.removeEventListener("focusin", arrive);
+    window.removeEventListener("pointerdown", point, true);
+  };
 }

@@ -1,7 +1,7 @@
 import { useMemo } from "react";
+import { specOption } from "../canvas/nodeOptions";
 import { view } from "../canvas/view";
-import { said, saidName, useT, useWords } from "../i18n";
-import { typeLabel } from "../i18n/types";
+import { useT, useWords } from "../i18n";
 import * as m from "../graph";
 import { edit } from "../state/edits";
 import { addKept, isKept, keptTitle, LIBRARY } from "../state/library";
@@ -28,23 +28,13 @@ export function AddNode({ overlay, onClose }: { overlay: Extract<Overlay, { kind
     }));
     const nodes = catalogue.nodes
       .filter((spec) => !spec.deprecated && (!fitting || fitting.has(spec.id)))
-      .map((spec): Option => {
-        const help = said(spec.help);
-        return {
-          id: spec.id,
-          title: said(spec.title),
-          tags: [...spec.tags, ...spec.aliases],
-          also: `${spec.id} ${spec.title} ${saidName(spec.category)} ${help} ${help === spec.help ? "" : spec.help} ${spec.outputs.map((port) => `${port.type} ${typeLabel(port.type)}`).join(" ")}`,
-          group: saidName(spec.category),
-          detail: help.split(/\n|(?<=[.。])\s?/)[0],
-          aside: <TypeDots types={spec.outputs.map((port) => port.type)} />,
-        };
-      });
+      .map((spec): Option => ({ ...specOption(spec), aside: <TypeDots types={spec.outputs.map((port) => port.type)} /> }));
     const kept = workflows.filter(isKept).map((workflow): Option => ({
       id: workflow.name,
       title: keptTitle(workflow.name),
       detail: workflow.description,
       group: t("library.title"),
+      aside: t("snippet.mark"),
     }));
     return fitting ? nodes : [...subgraphs, ...(swap ? [] : kept), ...nodes];
     // eslint-disable-next-line react-hooks/exhaustive-deps -- `said` reads the words

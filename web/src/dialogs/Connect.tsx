@@ -12,6 +12,7 @@ export function Connect({ id, onClose }: { id: string; onClose: () => void }) {
   const t = useT();
   const scene = activeScene();
   const titleOf = (node: string) => nodeTitle(scene, node);
+  const nameOf = (port: string) => (port === m.NEW ? t("ports.new") : saidName(port));
   const titles = Object.keys(scene.graph.nodes).map(titleOf);
   const options = m.possibleLinks(scene.scopes, scene.catalogue, id, scene.types).map(({ from, to, type }): Option => {
     const source = m.splitPort(from);
@@ -20,7 +21,7 @@ export function Connect({ id, onClose }: { id: string; onClose: () => void }) {
     const [own, other] = out ? [source, target] : [target, source];
     return {
       id: `${from}>${to}`,
-      title: `${saidName(own.port)} ${out ? "→" : "←"} ${titleOf(other.node)} · ${saidName(other.port)}`,
+      title: `${nameOf(own.port)} ${out ? "→" : "←"} ${titleOf(other.node)} · ${nameOf(other.port)}`,
       also: other.node,
       // Nodes of one title are told apart by their ids.
       detail: titles.filter((title) => title === titleOf(other.node)).length > 1 ? other.node : undefined,

@@ -2,15 +2,43 @@
 
 import type { ImportReport, Problem } from "../api/types";
 import { useT } from "../i18n";
+import { openFile } from "../state/documents";
 import { jumpTo } from "../state/edits";
+import type { FileKind, OpenedFile } from "../state/store";
 import { Sheet } from "../ui/Sheet";
 
-export function ImportSheet({ report, onClose }: { report: ImportReport; onClose: () => void }) {
+export function ImportSheet({ opened, onClose }: { opened: OpenedFile; onClose: () => void }) {
+  const t = useT();
+  const { report, others } = opened;
+  const openAs = (kind: FileKind) => {
+    onClose();
+    void openFile(opened.file, kind);
+  };
+  return (
+    <Sheet title={report ? t("import.title", { program: report.program }) : t("import.as")} onClose={onClose}>
+      {report && <Report report={report} onClose={onClose} />}
+      {others.length > 0 && (
+        <section>
+          {report && <h3>{t("import.as")}</h3>}
+          <p className="buttons import-kinds">
+            {others.map((kind) => (
+              <button key={kind} type="button" onClick={() => openAs(kind)}>
+                {t(`import.as.${kind}`)}
+              </button>
+            ))}
+          </p>
+        </section>
+      )}
+    </Sheet>
+  );
+}
+
+function Report({ report, onClose }: { report: ImportReport; onClose: () => void }) {
   const t = useT();
   const placeholders = report.remarks.filter(({ code }) => code === "placeholder");
   const others = report.remarks.filter(({ code }) => code !== "placeholder");
   return (
-    <Sheet title={t("import.title", { program: report.program })} onClose={onClose}>
+    <>
       <p>{t("import.mapped", { mapped: report.mapped, nodes: report.nodes })}</p>
       <Told title={t("import.placeholders")} list={placeholders} onClose={onClose} />
       <Told title={t("import.otherwise")} list={others} onClose={onClose} />
@@ -27,7 +55,7 @@ export function ImportSheet({ report, onClose }: { report: ImportReport; onClose
           </ul>
         </section>
       )}
-    </Sheet>
+    </>
   );
 }
 

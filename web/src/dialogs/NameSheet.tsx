@@ -1,9 +1,9 @@
 import { useState } from "react";
 import { useT } from "../i18n";
-import { freeName, nameOf, renameWorkflow, saveTab } from "../state/saving";
-import { tabTitle } from "../state/documents";
+import { folderOf, freeName, nameOf, renameWorkflow, saveTab } from "../state/saving";
+import { placeWorkflow, tabTitle } from "../state/documents";
 import { activeTab, useApp } from "../state/store";
-import { Sheet } from "../ui/Sheet";
+import { Sheet, SheetForm } from "../ui/Sheet";
 
 /** Asks for the name of a workflow: to save it under, or to rename a saved one. */
 export function NameSheet({ rename, onClose }: { rename?: string | undefined; onClose: () => void }) {
@@ -21,28 +21,42 @@ export function NameSheet({ rename, onClose }: { rename?: string | undefined; on
   };
   return (
     <Sheet title={t(rename === undefined ? "command.saveAs" : "command.renameWorkflow")} onClose={onClose}>
-      <form
-        className="name-form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit();
-        }}
-      >
-        <input aria-label={t("save.name")} value={name} maxLength={110} autoFocus onFocus={(event) => event.target.select()} onChange={(event) => setName(event.target.value)} />
+      <SheetForm label={t(rename === undefined ? "command.save" : "command.rename")} disabled={taken || !name.trim()} onSubmit={() => void submit()} onClose={onClose}>
+        <input aria-label={t("save.name")} value={name} maxLength={110} onChange={(event) => setName(event.target.value)} />
         {taken && (
           <p className="warning" role="alert">
             {t("save.taken", { name: clean })}
           </p>
         )}
-        <div className="buttons">
-          <button type="submit" className="primary" disabled={taken || !name.trim()}>
-            {t(rename === undefined ? "command.save" : "command.rename")}
-          </button>
-          <button type="button" onClick={onClose}>
-            {t("cancel")}
-          </button>
-        </div>
-      </form>
+      </SheetForm>
+    </Sheet>
+  );
+}
+
+/** Asks for the folder of a saved workflow. */
+export function MoveSheet({ name, onClose }: { name: string; onClose: () => void }) {
+  const t = useT();
+  const workflows = useApp((state) => state.workflows);
+  const [folder, setFolder] = useState(() => workflows.find((one) => one.name === name)?.folder ?? "");
+  const folders = [...new Set(workflows.map((one) => one.folder ?? "").filter(Boolean))].sort();
+  return (
+    <Sheet title={t("workflows.moveTitle", { name })} onClose={onClose}>
+      <SheetForm
+        label={t("workflows.moveHere")}
+        onSubmit={() => {
+          onClose();
+          void placeWorkflow(name, { folder: folderOf(folder) });
+        }}
+        onClose={onClose}
+      >
+        <input aria-label={t("workflows.folder")} placeholder={t("workflows.noFolder")} list="folders" value={folder} maxLength={250} onChange={(event) => setFolder(event.target.value)} />
+        <datalist id="folders">
+          {folders.map((one) => (
+            <option key={one} value={one} />
+          ))}
+        </datalist>
+        <p className="hint">{t("workflows.folderHint")}</p>
+      </SheetForm>
     </Sheet>
   );
 }

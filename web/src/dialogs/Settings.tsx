@@ -1,7 +1,6 @@
-import { type TextKey, useT } from "../i18n";
-import type { Preferences } from "../state/preferences";
-import { useApp } from "../state/store";
-import { setPreference } from "../commands/commands";
+import { LANGUAGES, type TextKey, useT } from "../i18n";
+import { type Preferences, THEMES } from "../state/preferences";
+import { setPreference, useApp } from "../state/store";
 import { Sheet } from "../ui/Sheet";
 
 export function Settings({ onClose }: { onClose: () => void }) {
@@ -29,17 +28,32 @@ export function Settings({ onClose }: { onClose: () => void }) {
     <Sheet title={t("settings.title")} onClose={onClose}>
       {choice("theme", "settings.theme", [
         ["system", t("settings.theme.system")],
-        ["dark", t("settings.theme.dark")],
-        ["light", t("settings.theme.light")],
+        ...THEMES.map((theme): [typeof theme, string] => [theme, t(`settings.theme.${theme}`)]),
       ])}
       {choice("language", "settings.language", [
         ["system", t("settings.language.system")],
-        ["en", "English"],
-        ["zh", "简体中文"],
+        ...LANGUAGES.map(({ id, name }): [string, string] => [id, name]),
       ])}
+      <label className="setting">
+        <span>{t("settings.keys")}</span>
+        <select
+          data-setting="keys"
+          value={preferences.keys}
+          onChange={({ target }) => setPreference(target.value === "comfyui" ? { keys: "comfyui", leftDrag: "pan" } : { keys: "safelight", leftDrag: "select" })}
+        >
+          <option value="safelight">Safelight</option>
+          <option value="comfyui">ComfyUI</option>
+        </select>
+      </label>
       {choice("leftDrag", "settings.leftDrag", [
         ["select", t("settings.leftDrag.select")],
         ["pan", t("settings.leftDrag.pan")],
+      ])}
+      {choice("wires", "settings.wires", [
+        ["curved", t("settings.wires.curved")],
+        ["straight", t("settings.wires.straight")],
+        ["angled", t("settings.wires.angled")],
+        ["hidden", t("settings.wires.hidden")],
       ])}
       {toggle("snap", "settings.snap")}
       {toggle("minimap", "settings.minimap")}

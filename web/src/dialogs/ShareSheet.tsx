@@ -1,10 +1,11 @@
 import { useRef, useState } from "react";
 import { blobUrl, call, fetchBlob, thumbnailUrl } from "../api/client";
 import type { ExportReport } from "../api/types";
+import { copyAndTell } from "../commands/clipboard";
 import { useT } from "../i18n";
 import { errorText } from "../i18n/problems";
 import { embedInPng, writeDocument } from "../graph";
-import { copyText, saveFile, tabImages, tabTitle } from "../state/documents";
+import { saveFile, tabImages, tabTitle } from "../state/documents";
 import { useResults } from "../state/status";
 import { tabOf, toast, useApp } from "../state/store";
 import { GraphImage } from "../canvas/GraphImage";
@@ -47,7 +48,6 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
     saveFile(URL.createObjectURL(new Blob([JSON.stringify(answer.file, null, 1)], { type: "application/json" })), name);
     setReport(answer.report);
   };
-  const copy = async () => toast((await copyText(writeDocument(tab.document))) ? t("copied.json") : t("clipboard.denied"));
   return (
     <Sheet title={t("share.title", { name: tabTitle(tab) })} onClose={onClose} className="wide share">
       <p className="hint">{t("share.hint")}</p>
@@ -88,7 +88,7 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
         <button type="button" data-share="comfyui-api" onClick={() => void convert("comfyui-api").catch(failed)}>
           {t("share.comfyuiApi")}
         </button>
-        <button type="button" data-share="copy" onClick={() => void copy()}>
+        <button type="button" data-share="copy" onClick={() => void copyAndTell(writeDocument(tab.document), "copied.json")}>
           {t("command.copyJson")}
         </button>
       </div>

@@ -7,7 +7,7 @@ import { errorText } from "../i18n/problems";
 import { compareDocuments, type Difference, type Document } from "../graph";
 import { openUnchanged, tabTitle } from "../state/documents";
 import { keepBoth, keepMine, readRevisions, readWorkflow, restoreRevision, takeTheirs } from "../state/saving";
-import { tabOf, toast, useApp } from "../state/store";
+import { keyOf, tabOf, toast, useApp } from "../state/store";
 import { GraphImage } from "../canvas/GraphImage";
 import { Sheet } from "../ui/Sheet";
 
@@ -49,12 +49,13 @@ const touched = (list: Difference[]) => new Set(list.map((one) => one.node));
 export function ConflictSheet({ onClose }: { onClose: () => void }) {
   const t = useT();
   const tab = useApp(tabOf);
+  const key = keyOf(tab);
   const [theirs, setTheirs] = useState<{ document: Document; revision: number } | null>(null);
   const deleted = tab.conflict === 0;
   useEffect(() => {
-    if (!tab.name || deleted) return;
-    readWorkflow(tab.name).then(setTheirs, (error: Error) => toast(errorText(error), "error"));
-  }, [tab.name, tab.conflict, deleted]);
+    if (!key || deleted) return;
+    readWorkflow(key).then(setTheirs, (error: Error) => toast(errorText(error), "error"));
+  }, [key, tab.conflict, deleted]);
   if (tab.conflict === null) return null;
   const act = (action: Promise<void>) => {
     onClose();
@@ -100,12 +101,13 @@ export function ConflictSheet({ onClose }: { onClose: () => void }) {
 export function RevisionSheet({ onClose }: { onClose: () => void }) {
   const t = useT();
   const tab = useApp(tabOf);
+  const key = keyOf(tab);
   const [revisions, setRevisions] = useState<RevisionInfo[] | null>(null);
   const [chosen, setChosen] = useState<number | null>(null);
   const [shown, setShown] = useState<Document | null>(null);
   useEffect(() => {
-    if (!tab.name) return setRevisions([]);
-    readRevisions(tab.name).then(
+    if (!key) return setRevisions([]);
+    readRevisions(key).then(
       (list) => {
         setRevisions(list);
         setChosen((before) => before ?? list[0]?.revision ?? null);
@@ -115,18 +117,18 @@ export function RevisionSheet({ onClose }: { onClose: () => void }) {
         toast(errorText(error), "error");
       },
     );
-  }, [tab.name, tab.revision]);
+  }, [key, tab.revision]);
   useEffect(() => {
     if (chosen === null) return;
     let stale = false;
-    readWorkflow(tab.name, chosen).then(
+    readWorkflow(key, chosen).then(
       (found) => !stale && setShown(found.document),
       (error: Error) => toast(errorText(error), "error"),
     );
     return () => {
       stale = true;
     };
-  }, [tab.name, chosen]);
+  }, [key, chosen]);
   const list = shown ? compareDocuments(tab.document, shown) : [];
   return (
     <Sheet title={t("revisions.title", { name: tabTitle(tab) })} onClose={onClose} className="wide revisions">

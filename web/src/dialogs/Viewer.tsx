@@ -1,7 +1,16 @@
 import { useEffect, useRef, useState } from "react";
+import type { GalleryItem } from "../api/types";
 import { useT } from "../i18n";
+import { ImageFacts } from "../results/ImageFacts";
+import { ImageMarks } from "../results/ImageMarks";
+import { outputOf, rateByKey } from "../state/boards";
+import { openGalleryItem } from "../state/documents";
+import { setPreference, useApp } from "../state/store";
+import { startComparing } from "../state/comparing";
 import { paintImage } from "../state/painting";
 import { Sheet } from "../ui/Sheet";
+import { Compare } from "./Compare";
+import { transformOf, useDrag, usePlace, WHOLE } from "./zoom";
 
 interface Props {
   images: string[];
@@ -10,89 +19,72 @@ interface Props {
   onClose: () => void;
 }
 
-interface Place {
-  zoom: number;
-  x: number;
-  y: number;
+export function Viewer({ images, index, compare, onClose }: Props) {
+  const source = images[index];
+  return compare && source ? <Compare first={source} second={compare} onClose={onClose} /> : <Images images={images} index={index} onClose={onClose} />;
 }
 
-const WHOLE: Place = { zoom: 1, x: 0, y: 0 };
-const MAX_ZOOM = 16;
+/** What is known of the image at an address, and whether something was of the one before: then the place for it is kept. */
+function useOutput(url: string | undefined): { item: GalleryItem | null; kept: boolean } {
+  const version = useApp((state) => state.filesVersion);
+  const [found, setFound] = useState<{ url: string; item: GalleryItem | null } | null>(null);
+  useEffect(() => {
+    if (!url) return;
+    let stale = false;
+    outputOf(url).then((item) => !stale && setFound({ url, item }), () => undefined);
+    return () => {
+      stale = true;
+    };
+  }, [url, version]);
+  return { item: found && found.url === url ? found.item : null, kept: Boolean(found?.item) };
+}
 
-/** An image as large as the window allows, or two on top of each other with a slider between them. */
-export function Viewer({ images, index, compare, onClose }: Props) {
+/** An image as large as the window allows, with what is known of it. */
+function Images({ images, index, onClose }: Omit<Props, "compare">) {
   const t = useT();
   const [at, setAt] = useState(index);
-  const [part, setPart] = useState(50);
-  const [place, setPlace] = useState(WHOLE);
   const stage = useRef<HTMLDivElement>(null);
-  const drag = useRef<{ x: number; y: number; slider: boolean } | null>(null);
+  const [place, setPlace] = usePlace(stage);
+  const drag = useDrag(setPlace);
   const source = images[at];
+  const { item, kept } = useOutput(source);
+  const details = useApp((state) => state.preferences.viewerDetails);
   const step = (by: number) => {
     setAt((before) => (before + by + images.length) % images.length);
-    setPlace(WHOLE);
-  };
-  useEffect(() => {
-    // React listens to wheels passively; here it zooms at the pointer.
-    const element = stage.current;
-    if (!element) return;
-    const wheel = (event: WheelEvent) => {
-      event.preventDefault();
-      const box = element.getBoundingClientRect();
-      const [px, py] = [event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2];
-      setPlace(({ zoom, x, y }) => {
-        const next = Math.min(MAX_ZOOM, Math.max(1, zoom * Math.exp(-event.deltaY * 0.002)));
-        return next === 1 ? WHOLE : { zoom: next, x: px - ((px - x) * next) / zoom, y: py - ((py - y) * next) / zoom };
-      });
-    };
-    element.addEventListener("wheel", wheel, { passive: false });
-    return () => element.removeEventListener("wheel", wheel);
-  }, []);
-  const transform = `translate(${place.x}px, ${place.y}px) scale(${place.zoom})`;
-  const slide = (clientX: number) => {
-    const box = stage.current?.querySelector("img")?.getBoundingClientRect();
-    if (box) setPart(Math.max(0, Math.min(100, ((clientX - box.left) / box.width) * 100)));
+    setPlace(() => WHOLE);
   };
   return (
-    <Sheet title={t(compare ? "viewer.compare" : "viewer.title")} onClose={onClose} className="viewer">
+    <Sheet title={t("viewer.title")} onClose={onClose} className={kept && details ? "viewer with-details" : "viewer"}>
       <div
-        ref={stage}
-        className="image"
-        tabIndex={compare ? -1 : 0}
-        autoFocus={!compare}
-        role="group"
-        aria-label={t("viewer.title")}
+        className="looked-at"
         onKeyDown={(event) => {
-          if (compare || images.length < 2) return;
-          if (event.key === "ArrowRight") step(1);
-          if (event.key === "ArrowLeft") step(-1);
+          if (!(event.target instanceof HTMLInputElement) && item && rateByKey(event, [item.id])) event.preventDefault();
         }}
-        onDoubleClick={() => setPlace((before) => (before.zoom > 1 ? WHOLE : { ...WHOLE, zoom: 3 }))}
-        onPointerDown={(event) => {
-          if (event.button !== 0) return;
-          event.currentTarget.setPointerCapture(event.pointerId);
-          drag.current = { x: event.clientX, y: event.clientY, slider: compare !== undefined && place.zoom === 1 };
-          if (drag.current.slider) slide(event.clientX);
-        }}
-        onPointerMove={(event) => {
-          const from = drag.current;
-          if (!from) return;
-          if (from.slider) return slide(event.clientX);
-          setPlace((before) => (before.zoom > 1 ? { ...before, x: before.x + event.clientX - from.x, y: before.y + event.clientY - from.y } : before));
-          drag.current = { ...from, x: event.clientX, y: event.clientY };
-        }}
-        onPointerUp={() => (drag.current = null)}
-        onPointerCancel={() => (drag.current = null)}
       >
-        <div className="images" style={{ transform }}>
-          <img src={source} alt={t("viewer.title")} draggable={false} className={place.zoom > 2 ? "pixels" : ""} />
-          {compare && <img className="over" src={compare} alt="" draggable={false} style={{ clipPath: `inset(0 0 0 ${part}%)` }} />}
-          {compare && <span className="divider" style={{ left: `${part}%`, width: 2 / place.zoom }} />}
+        <div
+          ref={stage}
+          className="image"
+          tabIndex={0}
+          data-first
+          role="group"
+          aria-label={t("viewer.title")}
+          onKeyDown={(event) => {
+            if (images.length < 2) return;
+            if (event.key === "ArrowRight") step(1);
+            if (event.key === "ArrowLeft") step(-1);
+          }}
+          {...drag}
+        >
+          <div className="images" style={{ transform: transformOf(place) }}>
+            <img src={source} alt={t("viewer.title")} draggable={false} className={place.zoom > 2 ? "pixels" : ""} />
+          </div>
         </div>
-      </div>
-      {compare ? (
-        <input type="range" min="0" max="100" value={Math.round(part)} aria-label={t("viewer.slider")} onChange={(event) => setPart(Number(event.target.value))} autoFocus />
-      ) : (
+        {item && details && (
+          <div className="image-detail" role="region" aria-label={item.name}>
+            <ImageMarks items={[item]} />
+            <ImageFacts item={item} prompts />
+          </div>
+        )}
         <div className="buttons">
           {images.length > 1 && (
             <>
@@ -108,12 +100,36 @@ export function Viewer({ images, index, compare, onClose }: Props) {
             </>
           )}
           {source && (
-            <button type="button" onClick={() => paintImage(source)}>
-              {t("painter.open")}
-            </button>
+            <>
+              <button type="button" onClick={() => startComparing(source)}>
+                {t("gallery.compare")}
+              </button>
+              <button type="button" onClick={() => paintImage(source)}>
+                {t("painter.open")}
+              </button>
+            </>
+          )}
+          {item && (
+            <>
+              <button
+                type="button"
+                onClick={() => {
+                  onClose();
+                  void openGalleryItem(item.id);
+                }}
+              >
+                {t("gallery.open")}
+              </button>
+              <a className="button" href={item.url} download={item.name.split("/").pop()}>
+                {t("gallery.download")}
+              </a>
+              <button type="button" aria-pressed={details} onClick={() => setPreference({ viewerDetails: !details })}>
+                {t("viewer.details")}
+              </button>
+            </>
           )}
         </div>
-      )}
+      </div>
     </Sheet>
   );
 }

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "react";
-import { bounded, evaluate, type Range, shown } from "./expression";
+import { plus } from "../graph";
+import { bounded, evaluate, type Range, shown, written } from "./expression";
 
 interface Props extends Range {
   label: string;
@@ -17,6 +18,8 @@ interface Props extends Range {
 }
 
 const PIXELS_A_STEP = 6;
+/** Pixels that a finger may move in a tap. */
+const TAP = 8;
 
 /** A number that is dragged, wheeled, stepped with arrows or typed as an expression. */
 export function NumberField({ label, value, step, bar, disabled, help, zero, onChange, onEnd, ...range }: Props) {
@@ -24,7 +27,7 @@ export function NumberField({ label, value, step, bar, disabled, help, zero, onC
   const byKey = useRef(false);
   const field = useRef<HTMLDivElement>(null);
   const input = useRef<HTMLInputElement>(null);
-  const drag = useRef<{ x: number; start: number; moved: boolean } | null>(null);
+  const drag = useRef<{ x: number; y: number; start: number; moved: boolean } | null>(null);
   const number = typeof value === "number" ? value : Number(value ?? 0);
   const { min, max } = range;
   const word = number === 0 ? zero : "";
@@ -35,8 +38,17 @@ export function NumberField({ label, value, step, bar, disabled, help, zero, onC
     const result = bounded(next, range);
     if (result !== number) onChange(result);
   };
+  const add = (by: number) => {
+    if (!range.whole) return set(number + by);
+    // Exactly, also where a seed is larger than what numbers hold.
+    const next = plus(value, Math.round(by));
+    if (typeof next === "bigint") onChange(next);
+    else set(next);
+  };
+  const begin = word || written(value);
   const commit = () => {
     if (typing === null) return;
+    if (typing === begin) return setTyping(null); // looked at, not changed
     const big = range.whole && /^\d{16,19}$/.test(typing.trim()) ? BigInt(typing.trim()) : undefined;
     const result = evaluate(typing);
     setTyping(null);
@@ -54,7 +66,7 @@ export function NumberField({ label, value, step, bar, disabled, help, zero, onC
       if (document.activeElement !== element || event.ctrlKey) return;
       event.preventDefault();
       event.stopPropagation();
-      set(number + (event.deltaY < 0 ? step : -step) * (event.shiftKey ? 0.1 : 1));
+      add((event.deltaY < 0 ? step : -step) * (event.shiftKey ? 0.1 : 1));
     };
     element.addEventListener("wheel", wheel, { passive: false });
     return () => element.removeEventListener("wheel", wheel);
@@ -107,13 +119,16 @@ export function NumberField({ label, value, step, bar, disabled, help, zero, onC
       {...(max !== null && Number.isSafeInteger(Math.round(max)) ? { "aria-valuemax": max } : {})}
       onPointerDown={(event) => {
         if (event.button !== 0 || disabled) return;
+        drag.current = { x: event.clientX, y: event.clientY, start: number, moved: false };
+        // A finger that swipes here means what lies around the field: only a tap is for the number.
+        if (event.pointerType === "touch") return;
         event.currentTarget.setPointerCapture(event.pointerId);
         event.currentTarget.focus();
-        drag.current = { x: event.clientX, start: number, moved: false };
       }}
       onPointerMove={(event) => {
         const at = drag.current;
-        if (!at || (!at.moved && Math.abs(event.clientX - at.x) < 3)) return;
+        if (at && event.pointerType === "touch" && Math.abs(event.clientX - at.x) + Math.abs(event.clientY - at.y) > TAP) drag.current = null;
+        if (!at || event.pointerType === "touch" || (!at.moved && Math.abs(event.clientX - at.x) < 3)) return;
         at.moved = true;
         const width = event.currentTarget.clientWidth || 200;
         const moved = event.clientX - at.x;
@@ -126,7 +141,7 @@ export function NumberField({ label, value, step, bar, disabled, help, zero, onC
         const at = drag.current;
         drag.current = null;
         if (at?.moved) onEnd?.();
-        else if (at) setTyping(text);
+        else if (at) setTyping(begin);
       }}
       onPointerCancel={() => (drag.current = null)}
       onKeyDown={(event) => {
@@ -135,12 +150,17 @@ export function NumberField({ label, value, step, bar, disabled, help, zero, onC
         if (by !== undefined && !event.altKey && !event.ctrlKey) {
           event.preventDefault();
           event.stopPropagation();
-          set(number + by * step * (event.shiftKey ? 10 : 1));
+          add(by * step * (event.shiftKey ? 10 : 1));
         } else if (event.key === "Home" && min !== null) set(min);
         else if (event.key === "End" && max !== null) set(max);
         else if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) {
           event.stopPropagation();
-          setTyping(text);
+          setTyping(begin);
+        } else if (event.key === "Backspace" || event.key === "Delete") {
+          event.preventDefault();
+          event.stopPropagation();
+          byKey.current = true;
+          setTyping("");
         } else if (/^[\d.(-]$/.test(event.key) && !event.ctrlKey && !event.metaKey) {
           event.preventDefault();
           event.stopPropagation();

@@ -1,5 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { type Suggestion, type Wanted, withEmbedding, without } from "./completion";
+import { caretAfter, historyKey } from "./caret";
+import { leave } from "./leave";
 import { changeWeight } from "./prompt";
 import { useCompletion } from "./Suggestions";
 
@@ -15,31 +17,31 @@ interface Props {
   onEnd?: () => void;
   /** A LoRA was chosen in a prompt; `text` is the prompt without its name. */
   onLora?: (text: string, lora: { name: string; title: string; weight?: number }) => void;
+  /** The document's own undo and redo: they know of what a completion or a key has changed, and go burst by burst. */
   onUndo?: () => void;
-}
-
-/** Back to the canvas that the field lies on, else to nothing. */
-function leave(field: HTMLElement): void {
-  const canvas = field.closest<HTMLElement>("#canvas");
-  if (canvas) canvas.focus({ preventScroll: true });
-  else field.blur();
+  onRedo?: () => void;
 }
 
 /**
  * A line of text, or several. In prompts Ctrl+Up and Ctrl+Down change the weight of the chosen words, and the names of
  * embeddings and LoRAs complete.
  */
-export function TextField({ label, value, multiline, prompt, placeholder, disabled, help, onChange, onEnd, onLora, onUndo }: Props) {
+export function TextField({ label, value, multiline, prompt, placeholder, disabled, help, onChange, onEnd, onLora, onUndo, onRedo }: Props) {
   const text = typeof value === "string" ? value : String(value ?? "");
   const [before, setBefore] = useState(text);
   const area = useRef<HTMLTextAreaElement & HTMLInputElement>(null);
   const cursor = useRef<[number, number] | null>(null);
-  // The text that a completion made: the browser's own undo knows nothing of it.
-  const completed = useRef<string | null>(null);
+  const typed = useRef(text);
+  const was = useRef(text);
 
   useLayoutEffect(() => {
-    if (!cursor.current) return;
-    area.current?.setSelectionRange(...cursor.current);
+    const element = area.current;
+    const changed = was.current;
+    was.current = text;
+    if (!element || document.activeElement !== element) return;
+    if (cursor.current) element.setSelectionRange(...cursor.current);
+    // Undone or redone: the cursor stands where the text has changed.
+    else if (typed.current !== text && changed !== text) element.setSelectionRange(...caretAfter(changed, text));
     cursor.current = null;
   }, [text]);
   useEffect(() => {
@@ -58,13 +60,12 @@ export function TextField({ label, value, multiline, prompt, placeholder, disabl
     onEnd?.(); // a step of its own: undo gives back what was typed
     const edited = wanted.kind === "lora" ? without(text, wanted) : withEmbedding(text, wanted, title);
     cursor.current = [edited.caret, edited.caret];
-    completed.current = edited.text;
     if (wanted.kind === "lora") onLora?.(edited.text, { name, title, weight: wanted.weight });
     else onChange(edited.text);
     onEnd?.();
   };
   const completion = useCompletion(area, text, accept);
-  const typed = ({ value: now, selectionStart }: HTMLTextAreaElement | HTMLInputElement) => completion.typed(now, selectionStart ?? now.length);
+  const complete = ({ value: now, selectionStart }: HTMLTextAreaElement | HTMLInputElement) => completion.typed(now, selectionStart ?? now.length);
 
   const shared = {
     ref: area,
@@ -81,18 +82,20 @@ export function TextField({ label, value, multiline, prompt, placeholder, disabl
       onEnd?.();
     },
     onChange: (event: React.ChangeEvent<HTMLTextAreaElement | HTMLInputElement>) => {
+      typed.current = event.target.value;
       onChange(event.target.value);
-      if (prompt && !(event.nativeEvent as InputEvent).isComposing) typed(event.target);
+      if (prompt && !(event.nativeEvent as InputEvent).isComposing) complete(event.target);
     },
     onCompositionEnd: (event: React.CompositionEvent<HTMLTextAreaElement | HTMLInputElement>) => {
-      if (prompt) typed(event.currentTarget);
+      if (prompt) complete(event.currentTarget);
     },
     onKeyDown: (event: React.KeyboardEvent<HTMLTextAreaElement | HTMLInputElement>) => {
       if (completion.key(event)) return;
-      if (onUndo && text === completed.current && event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey) {
+      const again = historyKey(event);
+      if (again && onUndo && onRedo) {
         event.preventDefault();
-        completed.current = null;
-        onUndo();
+        event.stopPropagation();
+        (again === "undo" ? onUndo : onRedo)();
         return;
       }
       const steps = event.key === "ArrowUp" ? 1 : event.key === "ArrowDown" ? -1 : 0;
@@ -104,7 +107,10 @@ export function TextField({ label, value, multiline, prompt, placeholder, disabl
         onChange(edited.text);
       } else if (event.key === "Escape") {
         event.stopPropagation();
+        // A step of its own: undo gives back what was typed.
+        onEnd?.();
         if (text !== before) onChange(before);
+        onEnd?.();
         leave(event.currentTarget);
       } else if (event.key === "Enter" && !multiline && !event.ctrlKey) event.currentTarget.blur();
     },

@@ -7,18 +7,20 @@ import { thumbnailUrl } from "../api/client";
 import { said, t as translate, useT } from "../i18n";
 import { errorText } from "../i18n/problems";
 import { type InputSpec, lookOf, randomSeed, type SeedMode, setLook } from "../graph";
-import { edit, jumpTo, seal, setValue, undo } from "../state/edits";
-import { DRAG_MODEL, DRAG_OUTPUT, outputFile, uploadFile } from "../state/files";
+import { edit, jumpTo, redo, seal, setValue, undo } from "../state/edits";
+import { DRAG_IMAGE, DRAG_MODEL, draggedImage, uploadFile } from "../state/files";
 import { acceptLora } from "../state/loras";
+import { isKnownModel } from "../state/missing";
 import { activeGraph, graphOf, toast, useApp } from "../state/store";
 import { isPaintable, paintField } from "../state/painting";
-import { Icon } from "../ui/icons";
+import { openPainting, readPainting } from "../state/paintings";
+import { Chevron, Icon } from "../ui/icons";
 import { DropZone } from "./DropZone";
 import { NumberField } from "./NumberField";
 import { TextField } from "./TextField";
 import { bytes, pickFile } from "../ui/files";
 
-const FILES = ["Files", DRAG_OUTPUT];
+const FILES = ["Files", DRAG_IMAGE];
 const MODELS = [DRAG_MODEL];
 
 interface Props {
@@ -89,6 +91,7 @@ export function Field({ id, input, value, label, set }: FieldProps) {
           onEnd={seal}
           onLora={(text, lora) => acceptLora(id, input.name, text, lora, jumpTo)}
           onUndo={undo}
+          onRedo={redo}
         />
       );
     case "toggle":
@@ -107,6 +110,8 @@ export function Field({ id, input, value, label, set }: FieldProps) {
           <input type="color" aria-label={label} value={/^#[0-9a-f]{6}$/i.test(String(value)) ? String(value) : "#000000"} onChange={(event) => set(event.target.value)} onBlur={seal} />
         </label>
       );
+    case "paint":
+      return <PaintField id={id} input={input} value={value} label={label} />;
     case "items":
       return <ItemsField input={input} value={value} label={label} set={set} />;
     default:
@@ -119,6 +124,19 @@ export function Field({ id, input, value, label, set }: FieldProps) {
 }
 
 type Simple = Omit<FieldProps, "id">;
+
+function PaintField({ id, input, value, label }: Omit<FieldProps, "set">) {
+  const t = useT();
+  const layers = typeof value === "string" && value ? readPainting(value, 1, 1, "").layers : [];
+  const marks = layers.reduce((sum, layer) => sum + layer.marks.length, 0);
+  return (
+    <button type="button" className="field choice nodrag" title={said(input.help)} data-paint={input.name} aria-label={t("painting.open")} onClick={() => openPainting(id, input.name)}>
+      <span className="label">{label}</span>
+      <span className="value">{marks ? t("painting.count", { marks, layers: layers.length }) : t("painting.empty")}</span>
+      <Icon name="brush" />
+    </button>
+  );
+}
 
 function Toggle({ label, value, help, set }: { label: string; value: boolean; help: string; set: (value: boolean) => void }) {
   return (
@@ -136,9 +154,7 @@ function Opener({ label, shown, help, children }: { label: string; shown: string
       <button type="button" className="field choice nodrag" aria-haspopup="listbox" aria-expanded={anchor !== null} title={help} onClick={(event) => setAnchor(event.currentTarget)}>
         <span className="label">{label}</span>
         <span className="value">{shown}</span>
-        <svg viewBox="0 0 10 10" width="9" height="9" aria-hidden="true">
-          <path d="M1.5 3 5 7 8.5 3" fill="none" stroke="currentColor" strokeWidth="1.5" />
-        </svg>
+        <Chevron />
       </button>
       {anchor && (
         <Popup anchor={anchor} onClose={() => setAnchor(null)} label={label}>
@@ -178,7 +194,7 @@ function ModelField({ input, value, label, set, kind }: Simple & { kind: string 
   const t = useT();
   const all = useApp((state) => state.models);
   const models = kind ? all.filter((model) => (TAKES[kind] ?? [kind]).includes(model.kind)) : all;
-  const lost = all.length > 0 && typeof value === "string" && value !== "" && !all.some((model) => model.name === value);
+  const lost = all.length > 0 && typeof value === "string" && value !== "" && !isKnownModel(value, all);
   const options = models.map((model): Option => ({
     id: model.name,
     title: model.name,
@@ -237,10 +253,7 @@ function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & 
     <DropZone
       className="file-field"
       takes={FILES}
-      onTake={(data) => {
-        const output = data.getData(DRAG_OUTPUT);
-        void take(output ? outputFile(output) : data.files[0]);
-      }}
+      onTake={(data) => void take(draggedImage(data) ?? data.files[0])}
     >
       <Opener label={label} shown={String(value || t("file.none"))} help={said(input.help)}>
         {(close) => (
@@ -300,7 +313,7 @@ function SeedField({ id, input, value, label, set }: FieldProps) {
   };
   return (
     <div className="seed-field">
-      <NumberField label={label} value={value} step={1} min={0} max={Number.MAX_SAFE_INTEGER} whole multipleOf={null} help={said(input.help)} onChange={set} onEnd={seal} />
+      <NumberField label={label} value={value} step={1} min={0} max={null} whole multipleOf={null} help={said(input.help)} onChange={set} onEnd={seal} />
       <button type="button" className="icon nodrag" aria-label={t("seed.roll")} title={t("seed.roll")} onClick={() => set(randomSeed())}>
         <svg viewBox="0 0 16 16" width="14" height="14" aria-hidden="true">
           <rect x="1.5" y="1.5" width="13" height="13" rx="3" fill="none" stroke="currentColor" strokeWidth="1.4" />

@@ -27,3 +27,21 @@ export function letterBox(field: HTMLTextAreaElement | HTMLInputElement, index: 
   const top = box.top + (offsetTop - field.scrollTop) * scale;
   return new DOMRect(left, Math.min(Math.max(top, box.top), box.bottom), 0, offsetHeight * scale);
 }
+
+/** Where the cursor belongs after `before` became `after` by itself: behind what has changed. */
+export function caretAfter(before: string, after: string): [number, number] {
+  const most = Math.min(before.length, after.length);
+  let start = 0;
+  while (start < most && before[start] === after[start]) start++;
+  let end = 0;
+  while (end < most - start && before[before.length - 1 - end] === after[after.length - 1 - end]) end++;
+  return [after.length - end, after.length - end];
+}
+
+/** Ctrl+Z, Ctrl+Shift+Z and Ctrl+Y, with Command on a Mac. */
+export function historyKey(event: { key: string; ctrlKey: boolean; metaKey: boolean; shiftKey: boolean; altKey: boolean }): "undo" | "redo" | null {
+  if ((!event.ctrlKey && !event.metaKey) || event.altKey) return null;
+  const key = event.key.toLowerCase();
+  if (key === "z") return event.shiftKey ? "redo" : "undo";
+  return key === "y" ? "redo" : null;
+}

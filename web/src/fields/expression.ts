@@ -2,7 +2,9 @@
 
 /** The value of an expression; undefined when it is none. */
 export function evaluate(text: string): number | undefined {
-  const tokens = text.replace(/,/g, ".").match(/\d+\.?\d*(?:e[+-]?\d+)?|\.\d+|[-+*/^%()]|\S/gi) ?? [];
+  // 1,024 is a thousand and more; 0,5 and 1,5 are the fractions of those who write them so.
+  const plain = text.replace(/(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])/g, (number) => number.replace(/,/g, ""));
+  const tokens = plain.replace(/,/g, ".").match(/\d+\.?\d*(?:e[+-]?\d+)?|\.\d+|[-+*/^%()]|\S/gi) ?? [];
   let at = 0;
   const take = (token: string) => (tokens[at] === token ? (at++, true) : false);
 
@@ -56,6 +58,11 @@ export function bounded(value: number, { min, max, whole, multipleOf }: Range): 
   if (min !== null && result < min) result = multipleOf ? Math.ceil(min / multipleOf) * multipleOf : min;
   if (max !== null && result > max) result = multipleOf ? Math.floor(max / multipleOf) * multipleOf : max;
   return whole ? result : Number(result.toPrecision(12));
+}
+
+/** A number with all its digits, as it is typed. */
+export function written(value: unknown): string {
+  return typeof value === "bigint" || typeof value === "number" ? String(value) : "";
 }
 
 /** A number as it is shown: whole numbers as such, others with as many digits as their step has. */

@@ -2,7 +2,7 @@
 
 import type { Document, Graph } from "./document";
 import { linkId } from "./document";
-import { stringifyJson } from "./json";
+import { sameJson } from "./json";
 
 export interface Difference {
   kind: "added" | "removed" | "changed" | "links" | "moved";
@@ -24,7 +24,7 @@ export function compareDocuments(before: Document, after: Document): Difference[
     if (old && now) compareGraphs(old, now, `${name}/`, found);
     else found.push({ kind: now ? "added" : "removed", node: name, field: "" });
   }
-  if (!found.length && !same(before.ui, after.ui)) found.push({ kind: "moved", node: "", field: "" });
+  if (!found.length && !sameJson(before.ui, after.ui)) found.push({ kind: "moved", node: "", field: "" });
   return found;
 }
 
@@ -41,23 +41,19 @@ function compareGraphs(before: Graph, after: Graph, prefix: string, found: Diffe
     if (old === node) continue;
     for (const port of new Set([...Object.keys(old.values ?? {}), ...Object.keys(node.values ?? {})])) {
       const [a, b] = [old.values?.[port], node.values?.[port]];
-      if (!same(a, b)) found.push({ kind: "changed", node: prefix + id, field: port, before: a, after: b });
+      if (!sameJson(a, b)) found.push({ kind: "changed", node: prefix + id, field: port, before: a, after: b });
     }
     for (const field of ["type", "title", "mode", "version"] as const) {
-      if (!same(old[field], node[field])) found.push({ kind: "changed", node: prefix + id, field, before: old[field], after: node[field] });
+      if (!sameJson(old[field], node[field])) found.push({ kind: "changed", node: prefix + id, field, before: old[field], after: node[field] });
     }
   }
   const links = new Set(before.links.map(linkId));
   const added = after.links.filter((link) => !links.delete(linkId(link))).length;
   if (added || links.size) found.push({ kind: "links", node: prefix.replace(/\/$/, ""), field: "", before: links.size, after: added });
   for (const field of ["name", "description", "inputs", "outputs"] as const) {
-    if (!same(before[field], after[field])) {
+    if (!sameJson(before[field], after[field])) {
       const [a, b] = [before[field], after[field]].map((value) => (Array.isArray(value) ? value.map((entry) => entry.name).join(", ") : value));
       found.push({ kind: "changed", node: prefix.replace(/\/$/, ""), field, before: a, after: b });
     }
   }
-}
-
-function same(a: unknown, b: unknown): boolean {
-  return a === b || stringifyJson(a) === stringifyJson(b);
 }

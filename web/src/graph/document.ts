@@ -18,22 +18,30 @@ export interface NodeData {
   [unknown: string]: unknown;
 }
 
-/** `bend` holds the reroute points that the wire runs through; it never changes a result. */
-export interface Link {
+/**
+ * How a wire is drawn; it never changes a result. `bend` holds the reroute points that it runs through, `flag` the name
+ * that is shown at both ends in its place.
+ */
+export interface Drawing {
+  bend?: [number, number][];
+  flag?: string;
+}
+
+export interface Link extends Drawing {
   from: string;
   to: string;
-  bend?: [number, number][];
   [unknown: string]: unknown;
 }
 
-export interface InputEntry {
+/** Inside a subgraph an entry is a wire as well: from its border to a port, or the other way round. */
+export interface InputEntry extends Drawing {
   name: string;
   to: string;
   help?: string;
   [unknown: string]: unknown;
 }
 
-export interface OutputEntry {
+export interface OutputEntry extends Drawing {
   name: string;
   from: string;
   [unknown: string]: unknown;

@@ -3,10 +3,13 @@
  * Nothing here knows a page, a pointer or a key.
  */
 
+import { enterAt, hasBorder, INPUTS, isBorder, leaveFrom, linksOf, moveBorder, NEW, OUTPUTS, unlink } from "./border";
 import type { Catalogue } from "./catalogue";
 import {
+  copyOf,
   freshId,
   type Graph,
+  joinPort,
   type Link,
   linkId,
   lookOf,
@@ -16,7 +19,7 @@ import {
   splitPort,
   touchLook,
 } from "./document";
-import { inputType, linkFit, outputType, portsOf, type FoundTypes } from "./ports";
+import { inputType, linkFit, outputType, portsAt, portsOf, type FoundTypes } from "./ports";
 import { canConnect, depthOf } from "./porttype";
 
 /** Where an edit happens: the graphs from the document down to the edited one (the last), and what is installed. */
@@ -25,6 +28,8 @@ export interface Scene {
   graph: Graph;
   catalogue: Catalogue;
   types?: FoundTypes;
+  /** What new nodes of a type begin with, in the place of its defaults. */
+  standard?: (type: string) => Readonly<Record<string, unknown>> | undefined;
 }
 
 export function addNode(scene: Scene, type: string, at: Point, id?: string): string {
@@ -33,6 +38,8 @@ export function addNode(scene: Scene, type: string, at: Point, id?: string): str
   const spec = catalogue.get(type);
   graph.nodes[made] = { type, ...(spec ? { version: spec.version } : {}), values: {} };
   Object.assign(touchLook(graph, made), { x: Math.round(at.x), y: Math.round(at.y) });
+  const standard = scene.standard?.(type);
+  if (standard) setValues(scene, made, standard);
   return made;
 }
 
@@ -55,57 +62,62 @@ export function removeNodes(graph: Graph, ids: ReadonlySet<string>): void {
 /** Removes nodes and joins what was before them to what was after, where the types allow. */
 export function dissolve(scene: Scene, ids: ReadonlySet<string>): void {
   for (const id of ids) {
-    const { graph } = scene;
-    const into = graph.links.filter((link) => splitPort(link.to).node === id);
-    const out = graph.links.filter((link) => splitPort(link.from).node === id);
-    const bridges: [string, string][] = [];
+    const links = linksOf(scene);
+    const into = links.filter((link) => splitPort(link.to).node === id);
+    const out = links.filter((link) => splitPort(link.from).node === id);
     for (const link of out) {
       const source = into.find((candidate) => linkFit(scene.scopes, scene.catalogue, candidate.from, link.to).ok);
-      if (source) bridges.push([source.from, link.to]);
+      if (source) connect(scene, source.from, link.to);
     }
-    removeNodes(graph, new Set([id]));
-    for (const [from, to] of bridges) connect(scene, from, to);
+    removeNodes(scene.graph, new Set([id]));
   }
 }
 
 /**
- * Makes a link. A second link into a plain input replaces the first; a list input collects several.
+ * Makes a link. A second link into a plain input replaces the first; a list input collects several. Links to and from the
+ * border of a subgraph make and change its ports.
  * Returns false when the types do not fit.
  */
 export function connect(scene: Scene, from: string, to: string): boolean {
   const { graph } = scene;
-  if (graph.links.some((link) => link.from === from && link.to === to)) return true;
+  if (linksOf(scene).some((link) => link.from === from && link.to === to)) return true;
   if (!linkFit(scene.scopes, scene.catalogue, from, to, scene.types).ok) return false;
-  if (!takesSeveral(scene, to)) graph.links = graph.links.filter((link) => link.to !== to);
-  graph.links.push({ from, to });
+  const source = splitPort(from);
+  const target = splitPort(to);
+  if (target.node === OUTPUTS) {
+    if (target.port === NEW) exposeOutput(graph, from);
+    else leaveFrom(graph, target.port, from);
+    return true;
+  }
+  if (from === joinPort(INPUTS, NEW) && graph.inputs?.some((entry) => entry.to === to)) return true;
+  if (!takesSeveral(scene, to)) unlink(scene, (link) => link.to === to && link.from !== from);
+  if (source.node !== INPUTS) graph.links.push({ from, to });
+  else if (source.port === NEW) exposeInput(graph, to);
+  else enterAt(graph, source.port, to);
   return true;
 }
 
 export function takesSeveral(scene: Scene, to: string): boolean {
   const { node, port } = splitPort(to);
-  const data = scene.graph.nodes[node];
-  if (!data) return false;
-  const input = portsOf(scene.scopes, node, data, scene.catalogue).inputs.find((entry) => entry.name === port);
+  const input = portsAt(scene.scopes, node, scene.catalogue)?.inputs.find((entry) => entry.name === port);
   return input !== undefined && depthOf(inputType(input, scene.catalogue)) > 0;
-}
-
-export function removeLinks(graph: Graph, gone: (link: Link) => boolean): void {
-  graph.links = graph.links.filter((link) => !gone(link));
 }
 
 /** Moves one end of all links of a port to another port of the same side. */
 export function moveLinks(scene: Scene, from: string, to: string): void {
-  const targets = scene.graph.links.filter((link) => link.from === from).map((link) => link.to);
-  removeLinks(scene.graph, (link) => link.from === from);
-  for (const target of targets) if (!connect(scene, to, target)) connect(scene, from, target);
+  if (from === to) return;
+  const targets = linksOf(scene).filter((link) => link.from === from).map((link) => link.to);
+  for (const target of targets) {
+    if (connect(scene, to, target)) unlink(scene, (link) => link.from === from && link.to === target);
+  }
 }
 
 /** The first free input of a node that takes `from`, a socket before a widget; undefined when none does. */
 export function fittingInput(scene: Scene, from: string, id: string): string | undefined {
-  const node = scene.graph.nodes[id];
-  if (!node) return undefined;
-  const taken = new Set(scene.graph.links.map((link) => link.to));
-  const inputs = portsOf(scene.scopes, id, node, scene.catalogue).inputs;
+  const inputs = portsAt(scene.scopes, id, scene.catalogue)?.inputs;
+  if (!inputs) return undefined;
+  if (id === OUTPUTS) return joinPort(id, NEW);
+  const taken = new Set(linksOf(scene).map((link) => link.to));
   const fits = inputs
     .map((input) => ({ input, to: `${id}.${input.name}` }))
     .filter(({ to }) => linkFit(scene.scopes, scene.catalogue, from, to, scene.types).ok);
@@ -122,36 +134,35 @@ export function fittingInput(scene: Scene, from: string, id: string): string | u
 
 function outputText(scene: Scene, from: string): string {
   const { node, port } = splitPort(from);
-  const data = scene.graph.nodes[node];
-  const ports = data && portsOf(scene.scopes, node, data, scene.catalogue);
-  return ports?.outputs.find((output) => output.name === port)?.type ?? "";
+  return portsAt(scene.scopes, node, scene.catalogue)?.outputs.find((output) => output.name === port)?.type ?? "";
 }
 
 /** The first output of a node that fits the input `to`. */
 export function fittingOutput(scene: Scene, id: string, to: string): string | undefined {
-  const node = scene.graph.nodes[id];
-  if (!node) return undefined;
-  return portsOf(scene.scopes, id, node, scene.catalogue)
-    .outputs.map((output) => `${id}.${output.name}`)
+  if (id === INPUTS && hasBorder(scene.scopes) && !isBorder(splitPort(to).node)) return joinPort(id, NEW);
+  return portsAt(scene.scopes, id, scene.catalogue)
+    ?.outputs.map((output) => joinPort(id, output.name))
     .find((from) => linkFit(scene.scopes, scene.catalogue, from, to, scene.types).ok);
 }
 
 /** Puts a node into a wire: its first fitting input takes what the wire brought, its first fitting output goes on. */
 export function insertOnLink(scene: Scene, id: string, wire: string): boolean {
-  const link = scene.graph.links.find((candidate) => linkId(candidate) === wire);
+  const link = linksOf(scene).find((candidate) => linkId(candidate) === wire);
   if (!link) return false;
   const { from, to } = { ...link };
   const input = fittingInput(scene, from, id);
   const output = fittingOutput(scene, id, to);
   if (!input || !output) return false;
-  removeLinks(scene.graph, (candidate) => linkId(candidate) === wire);
-  return connect(scene, from, input) && connect(scene, output, to);
+  // The new ones first: a port of the border is there as long as a link is.
+  const made = connect(scene, from, input) && connect(scene, output, to);
+  unlink(scene, (candidate) => linkId(candidate) === wire);
+  return made;
 }
 
 /** Whether `insertOnLink` would work; asked while a node hovers over a wire. */
 export function fitsOnLink(scene: Scene, id: string, link: Link): boolean {
   const touches = (port: string) => splitPort(port).node === id;
-  if (scene.graph.links.some((other) => touches(other.from) || touches(other.to))) return false;
+  if (linksOf(scene).some((other) => touches(other.from) || touches(other.to))) return false;
   return fittingInput(scene, link.from, id) !== undefined && fittingOutput(scene, id, link.to) !== undefined;
 }
 
@@ -160,6 +171,14 @@ export function setValue(graph: Graph, id: string, port: string, value: unknown)
   if (!node) return;
   node.values ??= {};
   node.values[port] = value;
+}
+
+/** Sets those values whose ports the node has. */
+export function setValues({ scopes, graph, catalogue }: Scene, id: string, values: Readonly<Record<string, unknown>>): void {
+  const node = graph.nodes[id];
+  if (!node) return;
+  const fields = new Set(portsOf(scopes, id, node, catalogue).inputs.map((input) => input.name));
+  for (const [port, value] of Object.entries(values)) if (fields.has(port)) setValue(graph, id, port, copyOf(value));
 }
 
 /** Back to the default: the value is taken out, so that later defaults are followed. */
@@ -209,7 +228,7 @@ export function toggleSocket(graph: Graph, id: string, port: string): void {
   if (shown || linked) {
     look.sockets = look.sockets?.filter((name) => name !== port);
     if (!look.sockets?.length) delete look.sockets;
-    if (linked) removeLinks(graph, (link) => link.to === target);
+    if (linked) graph.links = graph.links.filter((link) => link.to !== target);
   } else {
     look.sockets = [...(look.sockets ?? []), port];
   }
@@ -223,7 +242,7 @@ export function swapType(scene: Scene, id: string, type: string): void {
   const old = portsOf(scopes, id, node, catalogue);
   const incoming = graph.links.filter((link) => splitPort(link.to).node === id).map((link) => ({ ...link }));
   const outgoing = graph.links.filter((link) => splitPort(link.from).node === id).map((link) => ({ ...link }));
-  removeLinks(graph, (link) => splitPort(link.to).node === id || splitPort(link.from).node === id);
+  graph.links = graph.links.filter((link) => splitPort(link.to).node !== id && splitPort(link.from).node !== id);
   node.type = type;
   const spec = catalogue.get(type);
   if (spec) node.version = spec.version;
@@ -250,9 +269,8 @@ export function swapType(scene: Scene, id: string, type: string): void {
 /** Types of the catalogue that have an input for the output `from`, or an output for the input `to`. */
 export function fittingTypes(scene: Scene, port: { from?: string; to?: string }): string[] {
   const { node, port: name } = splitPort(port.from ?? port.to ?? "");
-  const data = scene.graph.nodes[node];
-  if (!data) return [];
-  const ports = portsOf(scene.scopes, node, data, scene.catalogue);
+  const ports = portsAt(scene.scopes, node, scene.catalogue);
+  if (!ports) return [];
   const output = ports.outputs.find((entry) => entry.name === name);
   const input = ports.inputs.find((entry) => entry.name === name);
   const found: string[] = [];
@@ -273,27 +291,6 @@ export function fittingTypes(scene: Scene, port: { from?: string; to?: string })
     if (fits) found.push(spec.id);
   }
   return found;
-}
-
-// Reroute points of a wire.
-
-export function addBend(graph: Graph, wire: string, at: Point, index: number): void {
-  const link = graph.links.find((candidate) => linkId(candidate) === wire);
-  if (!link) return;
-  link.bend = [...(link.bend ?? [])];
-  link.bend.splice(index, 0, [Math.round(at.x), Math.round(at.y)]);
-}
-
-export function moveBend(graph: Graph, wire: string, index: number, at: Point): void {
-  const link = graph.links.find((candidate) => linkId(candidate) === wire);
-  if (link?.bend?.[index]) link.bend[index] = [Math.round(at.x), Math.round(at.y)];
-}
-
-export function removeBend(graph: Graph, wire: string, index: number): void {
-  const link = graph.links.find((candidate) => linkId(candidate) === wire);
-  if (!link?.bend) return;
-  link.bend.splice(index, 1);
-  if (!link.bend.length) delete link.bend;
 }
 
 // Parameters and results of the whole workflow (and, inside a subgraph, its ports).
@@ -334,6 +331,7 @@ export function orderPort(graph: Graph, side: "inputs" | "outputs", index: numbe
 export function moveNodes(graph: Graph, places: Readonly<Record<string, Point>>): void {
   for (const [id, place] of Object.entries(places)) {
     const now = lookOf(graph, id);
+    if (isBorder(id)) moveBorder(graph, id, place);
     if (!(id in graph.nodes) || (now.x === place.x && now.y === place.y)) continue;
     const look = touchLook(graph, id);
     look.x = Math.round(place.x);

@@ -4,7 +4,7 @@
  */
 
 import type { InputSpec } from "./catalogue";
-import { stringifyJson } from "./json";
+import { sameJson } from "./json";
 import type { NodePorts } from "./ports";
 
 export type FieldRow =
@@ -32,12 +32,12 @@ export function fieldRows(ports: NodePorts, { values = {}, linked = NONE, kept =
   }
   const byName = new Map(fields.map((input) => [input.name, input]));
   const acts = ({ name, required, default: plain }: InputSpec) =>
-    required || kept.has(name) || (values[name] !== undefined && !same(values[name], plain));
+    required || kept.has(name) || (values[name] !== undefined && !sameJson(values[name], plain));
   const wanted = ({ widget }: InputSpec) =>
     Object.entries(widget?.shown_if ?? {}).every(([name, allowed]) => {
       if (linked.has(name)) return true;
       const value = values[name] ?? byName.get(name)?.default;
-      return (allowed as unknown[]).some((candidate) => same(candidate, value));
+      return (allowed as unknown[]).some((candidate) => sameJson(candidate, value));
     });
   const there = fields.filter((input) => acts(input) || wanted(input));
   const advanced = there.filter(({ widget }) => widget?.advanced);
@@ -66,8 +66,4 @@ function grouped(fields: readonly InputSpec[]): FieldRow[] {
 
 function hasCondition(widget: InputSpec["widget"]): boolean {
   return Object.keys(widget?.shown_if ?? {}).length > 0;
-}
-
-function same(a: unknown, b: unknown): boolean {
-  return a === b || stringifyJson(a) === stringifyJson(b);
 }

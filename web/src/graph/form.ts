@@ -32,6 +32,9 @@ export function fieldOf(document: Document, catalogue: Catalogue, to: string): F
   return { name: to, help: spec?.help ?? "", ports: [to], spec, value: data?.values?.[port] ?? spec?.default };
 }
 
+/** What a run calls a port: the input of the workflow that sets it, else `node.port`. */
+export const inputName = (document: Document, to: string): string => document.inputs?.find((entry) => entry.to === to)?.name ?? to;
+
 /** Puts the field `name` in front of `before`; at the end without it. */
 export function moveInput(graph: Graph, name: string, before: string | undefined): void {
   const moved = (graph.inputs ?? []).filter((entry) => entry.name === name);

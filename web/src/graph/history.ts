@@ -8,6 +8,7 @@
 
 import { produce } from "immer";
 import type { Document } from "./document";
+import { sameJson } from "./json";
 
 export interface Entry {
   label: string;
@@ -45,7 +46,10 @@ export class History {
     return this.#future[this.#future.length - 1];
   }
 
-  /** Applies `recipe` to a draft. Returns false when it changed nothing; then there is no entry either. */
+  /**
+   * Applies `recipe` to a draft. Returns false when it changed nothing; then there is no entry either, nor for a group
+   * that came back to where it began.
+   */
   edit(
     label: string,
     recipe: (draft: Document) => void,
@@ -55,16 +59,18 @@ export class History {
     const after = produce(before, (draft: Document) => {
       recipe(draft);
     });
-    if (after === before) return false;
+    if (sameJson(after, before)) return false;
     this.#document = after;
     this.#future = [];
     const last = this.canUndo;
-    if (group && last?.group === group && time - last.time < GROUP_SECONDS) {
+    const grouped = group && last?.group === group && time - last.time < GROUP_SECONDS;
+    if (grouped && sameJson(after, last.before)) {
+      this.#past.pop();
+      this.#document = last.before;
+    } else if (grouped) {
       this.#past[this.#past.length - 1] = { ...last, after, time, selectionAfter: selection };
     } else {
-      const entry = { label, before, after, group, time, selectionBefore: selection, selectionAfter: selection };
-      this.#past.push(entry);
-      if (this.#past.length > LIMIT) this.#past.shift();
+      this.#push({ label, before, after, group, time, selectionBefore: selection, selectionAfter: selection });
     }
     return true;
   }
@@ -72,12 +78,16 @@ export class History {
   /** Another document takes the place of this one. */
   replace(label: string, after: Document, selection: readonly string[] = []): boolean {
     const before = this.#document;
-    if (after === before) return false;
+    if (sameJson(after, before)) return false;
     this.#document = after;
     this.#future = [];
-    this.#past.push({ label, before, after, group: "", time: 0, selectionBefore: selection, selectionAfter: selection });
-    if (this.#past.length > LIMIT) this.#past.shift();
+    this.#push({ label, before, after, group: "", time: 0, selectionBefore: selection, selectionAfter: selection });
     return true;
+  }
+
+  #push(entry: Entry): void {
+    this.#past.push(entry);
+    if (this.#past.length > LIMIT) this.#past.shift();
   }
 
   /** The same document in other words, as the server writes it today: no step of undo. */

@@ -1,5 +1,6 @@
 /** The ports of a subgraph: renamed, taken away, and what that means for its instances wherever they are. */
 
+import type { portNames } from "./border";
 import { definitionOf, type Graph, SUBGRAPH } from "./document";
 import { renameInRepeat } from "./repeat";
 
@@ -54,17 +55,40 @@ export function removePort(top: Graph, graph: Graph, side: PortSide, name: strin
   if (side === "inputs") graph.inputs = graph.inputs?.filter((entry) => entry.name !== name) ?? [];
   else graph.outputs = graph.outputs?.filter((entry) => entry.name !== name) ?? [];
   if (!graph[side]?.length) delete graph[side];
+  forgetPort(top, graph, side, name);
+}
+
+/** Takes off instances what used a port that is no longer there. Returns how many links that were. */
+function forgetPort(top: Graph, graph: Graph, side: PortSide, name: string): number {
+  let count = 0;
   for (const { graph: holder, id } of instancesOf(top, graph)) {
     const port = `${id}.${name}`;
     const instance = holder.nodes[id];
     if (instance) renameInRepeat(instance, side, name);
-    holder.links = holder.links.filter((link) => (side === "inputs" ? link.to !== port : link.from !== port));
+    const kept = holder.links.filter((link) => (side === "inputs" ? link.to !== port : link.from !== port));
+    count += holder.links.length - kept.length;
+    if (kept.length < holder.links.length) holder.links = kept;
     if (side === "inputs") {
-      if (holder.inputs) holder.inputs = holder.inputs.filter((entry) => entry.to !== port);
-      const node = holder.nodes[id];
-      if (node?.values) delete node.values[name];
-    } else if (holder.outputs) holder.outputs = holder.outputs.filter((entry) => entry.from !== port);
+      if (holder.inputs?.some((entry) => entry.to === port)) holder.inputs = holder.inputs.filter((entry) => entry.to !== port);
+      if (instance?.values) delete instance.values[name];
+    } else if (holder.outputs?.some((entry) => entry.from === port)) holder.outputs = holder.outputs.filter((entry) => entry.from !== port);
   }
+  return count;
+}
+
+/** After an edit inside a subgraph: ports that it took away are taken off all instances. Returns what that cost. */
+export function forgetLost(top: Graph, graph: Graph, before: ReturnType<typeof portNames>): { names: string[]; links: number } {
+  const lost = { names: [] as string[], links: 0 };
+  for (const side of ["inputs", "outputs"] as const) {
+    const now = new Set(graph[side]?.map(({ name }) => name));
+    for (const name of new Set(before[side])) {
+      const links = now.has(name) ? 0 : forgetPort(top, graph, side, name);
+      if (!links) continue;
+      lost.names.push(name);
+      lost.links += links;
+    }
+  }
+  return lost;
 }
 
 /** The ports as they are seen from outside: those that share a name are one. With what they lead to inside. */
@@ -92,6 +116,12 @@ export function movePort(graph: Graph, side: PortSide, name: string, by: -1 | 1)
   const named = rest.map((entry) => entry.name);
   const place = by < 0 ? named.indexOf(other.name) : named.lastIndexOf(other.name) + 1;
   entries.splice(0, entries.length, ...rest.slice(0, place), ...own, ...rest.slice(place));
+}
+
+/** Moves a port so that it is the one at `index`. */
+export function placePort(graph: Graph, side: PortSide, name: string, index: number): void {
+  const at = shownPorts(graph, side).findIndex((port) => port.name === name);
+  for (let steps = at < 0 ? 0 : Math.abs(index - at); steps > 0; steps--) movePort(graph, side, name, index < at ? -1 : 1);
 }
 
 /** Whether an instance of `type` in the graph at the end of `scopes` would come to lie inside itself. */

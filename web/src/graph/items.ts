@@ -6,9 +6,10 @@ export const frameKey = (id: string) => `/frame/${id}`;
 export const noteKey = (id: string) => `/note/${id}`;
 export const linkKey = (id: string) => `/link/${id}`;
 
-export function keyKind(key: string): "node" | "frame" | "note" | "link" {
+export function keyKind(key: string): "node" | "frame" | "note" | "link" | "port" {
   if (key.startsWith("/frame/")) return "frame";
   if (key.startsWith("/note/")) return "note";
+  if (key.startsWith("/port/")) return "port";
   return key.startsWith("/link/") ? "link" : "node";
 }
 

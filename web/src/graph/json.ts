@@ -1,5 +1,5 @@
 /**
- * JSON that keeps whole numbers beyond 2^53 (seeds go to 2^63 - 1): they are read as `bigint` and written back digit
+ * JSON that keeps whole numbers beyond 2^53 (seeds go to 2^64 - 1): they are read as `bigint` and written back digit
  * for digit. Everything else is plain JSON.
  */
 
@@ -26,6 +26,22 @@ export function stringifyJson(data: unknown, indent = 0): string {
     indent,
   );
   return big ? text.replace(/"\\u0001big:(-?\d+)"/g, "$1") : text;
+}
+
+/**
+ * Whether two values are written as the same JSON, in whatever order the fields of their objects stand. What both share
+ * is not looked into: documents that differ by one edit are compared in the time of that edit.
+ */
+export function sameJson(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    return Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every((item, index) => sameJson(item, b[index]));
+  }
+  const [left, right] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  const written = (value: Record<string, unknown>) => Object.keys(value).filter((key) => value[key] !== undefined);
+  const keys = written(left);
+  return keys.length === written(right).length && keys.every((key) => right[key] !== undefined && sameJson(left[key], right[key]));
 }
 
 /** Quotes integers that a double cannot hold; text inside quotes is left alone. */

@@ -2,6 +2,7 @@
  * type, those that its values and links speak of. */
 
 import { type Catalogue, type InputSpec, labelOf, type OutputSpec } from "./catalogue";
+import { hasBorder, INPUTS, isBorder, linksOf, NEW, OUTPUTS } from "./border";
 import { definitionOf, type Graph, lookOf, type NodeData, splitPort, SUBGRAPH } from "./document";
 import { repeatedPorts, repeatOf } from "./repeat";
 import { canConnect, type Fit, no, type PortType, portType } from "./porttype";
@@ -62,14 +63,28 @@ function instancePorts(
 ): NodePorts {
   const definition = definitionOf(scopes, node.type);
   if (!definition || depth > 50) return guessedPorts(scopes, id, node, "subgraph");
-  const inner = [...scopes, definition];
+  const { inputs, outputs } = shownOutside([...scopes, definition], catalogue, depth);
+  return {
+    title: definition.name || labelOf(node.type.slice(SUBGRAPH.length)),
+    help: definition.description ?? "",
+    category: "subgraph",
+    ...repeatedPorts(repeatOf(node), inputs, outputs, plainInput),
+    missing: "",
+    output: false,
+    deprecated: "",
+  };
+}
+
+/** The ports of the subgraph at the end of `scopes`, as one turn of it has them. */
+function shownOutside(scopes: readonly Graph[], catalogue: Catalogue, depth: number): Pick<NodePorts, "inputs" | "outputs"> {
+  const definition = scopes[scopes.length - 1] as Graph;
   const inside = (port: string) => {
     const { node: innerId, port: name } = splitPort(port);
     const innerNode = definition.nodes[innerId];
     if (!innerNode) return undefined;
     const ports = innerNode.type.startsWith(SUBGRAPH)
-      ? instancePorts(inner, innerId, innerNode, catalogue, depth + 1)
-      : portsOf(inner, innerId, innerNode, catalogue);
+      ? instancePorts(scopes, innerId, innerNode, catalogue, depth + 1)
+      : portsOf(scopes, innerId, innerNode, catalogue);
     return { ports, name, value: innerNode.values?.[name] };
   };
   const inputs = new Map<string, InputSpec>();
@@ -92,15 +107,26 @@ function instancePorts(
     const spec = found?.ports.outputs.find((port) => port.name === found.name);
     return { type: "?", choices: [], help: "", ...spec, name: entry.name };
   });
-  return {
-    title: definition.name || labelOf(node.type.slice(SUBGRAPH.length)),
-    help: definition.description ?? "",
-    category: "subgraph",
-    ...repeatedPorts(repeatOf(node), [...inputs.values()], outputs, plainInput),
-    missing: "",
-    output: false,
-    deprecated: "",
-  };
+  return { inputs: [...inputs.values()], outputs };
+}
+
+/** What is known of the ports of a node, or of one of the two that stand for the border of a subgraph. */
+export function portsAt(scopes: readonly Graph[], id: string, catalogue: Catalogue): NodePorts | undefined {
+  if (isBorder(id)) return hasBorder(scopes) ? borderPorts(scopes, id, catalogue) : undefined;
+  const node = scopes[scopes.length - 1]?.nodes[id];
+  return node && portsOf(scopes, id, node, catalogue);
+}
+
+/** In the order that the subgraph shows outside, and one more for what is not a port yet. */
+function borderPorts(scopes: readonly Graph[], id: string, catalogue: Catalogue): NodePorts {
+  const { inputs, outputs } = shownOutside(scopes, catalogue, 0);
+  const plain = { title: "", help: "", category: "", missing: "", output: false, deprecated: "" } as const;
+  if (id === INPUTS) {
+    const given = inputs.map(({ name, type, choices, help }): OutputSpec => ({ name, type, choices, help }));
+    return { ...plain, inputs: [], outputs: [...given, { name: NEW, type: "?", choices: [], help: "" }] };
+  }
+  const taken = outputs.map(({ name, type, choices, help }): InputSpec => ({ ...plainInput, name, type, choices, help }));
+  return { ...plain, inputs: [...taken, { ...plainInput, name: NEW }], outputs: [] };
 }
 
 function guessedPorts(
@@ -168,11 +194,11 @@ export function linkFit(
   const graph = scopes[scopes.length - 1];
   const source = splitPort(from);
   const target = splitPort(to);
-  const giver = graph?.nodes[source.node];
-  const taker = graph?.nodes[target.node];
-  if (!graph || !giver || !taker) return no({ why: "node" });
-  const output = portsOf(scopes, source.node, giver, catalogue).outputs.find((port) => port.name === source.port);
-  const input = portsOf(scopes, target.node, taker, catalogue).inputs.find((port) => port.name === target.port);
+  const giver = portsAt(scopes, source.node, catalogue);
+  const taker = portsAt(scopes, target.node, catalogue);
+  if (!graph || !giver || !taker || (isBorder(source.node) && isBorder(target.node))) return no({ why: "node" });
+  const output = giver.outputs.find((port) => port.name === source.port);
+  const input = taker.inputs.find((port) => port.name === target.port);
   if (!output || !input) return no({ why: "port" });
   const type = outputType(output, catalogue, found[source.node]?.[source.port]);
   const fit = canConnect(type, inputType(input, catalogue));
@@ -195,16 +221,15 @@ export function fittingPorts(
 ): Set<string> {
   const graph = scopes[scopes.length - 1];
   const { node: own, port: name } = splitPort(port);
-  const data = graph?.nodes[own];
+  const ports = portsAt(scopes, own, catalogue);
   const fits = new Set<string>();
-  if (!graph || !data) return fits;
-  const ports = portsOf(scopes, own, data, catalogue);
+  if (!graph || !ports) return fits;
   const output = ports.outputs.find((entry) => entry.name === name);
   const input = ports.inputs.find((entry) => entry.name === name);
   const closed = connected(graph, own, side === "output" ? "up" : "down");
-  for (const [id, node] of Object.entries(graph.nodes)) {
-    if (closed.has(id)) continue;
-    const other = portsOf(scopes, id, node, catalogue);
+  for (const id of boxesOf(scopes)) {
+    const other = closed.has(id) || (isBorder(own) && isBorder(id)) ? undefined : portsAt(scopes, id, catalogue);
+    if (!other) continue;
     if (side === "output" && output) {
       const type = outputType(output, catalogue, found[own]?.[name]);
       for (const entry of other.inputs) {
@@ -219,6 +244,9 @@ export function fittingPorts(
   }
   return fits;
 }
+
+/** The nodes of the graph at the end of `scopes`, with those of its border. */
+const boxesOf = (scopes: readonly Graph[]) => [...Object.keys(scopes[scopes.length - 1]?.nodes ?? {}), ...(hasBorder(scopes) ? [INPUTS, OUTPUTS] : [])];
 
 export interface PossibleLink {
   from: string;
@@ -235,11 +263,10 @@ export function possibleLinks(
   found: FoundTypes = {},
 ): PossibleLink[] {
   const graph = scopes[scopes.length - 1];
-  const node = graph?.nodes[id];
-  if (!graph || !node) return [];
-  const there = new Set(graph.links.map((link) => `${link.from}>${link.to}`));
-  const ports = portsOf(scopes, id, node, catalogue);
-  const specs = new Map(Object.entries(graph.nodes).map(([key, data]) => [key, portsOf(scopes, key, data, catalogue)]));
+  const ports = portsAt(scopes, id, catalogue);
+  if (!graph || !ports) return [];
+  const there = new Set(linksOf({ scopes, graph }).map((link) => `${link.from}>${link.to}`));
+  const specs = new Map(boxesOf(scopes).map((key) => [key, portsAt(scopes, key, catalogue)]));
   const list: (PossibleLink & { socket: boolean })[] = [];
   const add = (from: string, to: string) => {
     if (there.has(`${from}>${to}`)) return;

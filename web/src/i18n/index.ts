@@ -7,28 +7,30 @@ import { create } from "zustand";
 import { ApiError, call, Unreachable } from "../api/client";
 import { labelOf } from "../graph";
 import { en, type TextKey, type Texts } from "./en";
+import { fetchTexts, languageOf, LANGUAGES, tagOf } from "./languages";
 
-export type { TextKey };
-export type Language = "en" | "zh";
+export { LANGUAGES, type TextKey };
 
 /** What the server says (names and help of nodes, templates), from English; what is not there stays English. */
 export type Words = Record<string, string>;
 
 interface State {
-  language: Language;
+  language: string;
   texts: Texts;
   words: Words;
   /** Of problems, by code; none in English. */
   titles: Record<string, string>;
+  /** What problems say, by code, with gaps for their values; none in English, which the server speaks. */
+  messages: Record<string, string>;
 }
 
-export const useLanguage = create<State>()(() => ({ language: "en", texts: en, words: {}, titles: {} }));
+export const useLanguage = create<State>()(() => ({ language: "en", texts: en, words: {}, titles: {}, messages: {} }));
 
-export async function setLanguage(wanted: Language | "system"): Promise<void> {
-  const language = wanted === "system" ? (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en") : wanted;
-  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  const [texts, titles] = language === "en" ? [en, {}] : await Promise.all([import("./zh"), import("./problems.zh")]).then(([one, two]) => [one.zh, two.titles] as const);
-  useLanguage.setState({ language, texts, titles, words: {} });
+export async function setLanguage(wanted: string): Promise<void> {
+  const language = LANGUAGES.some(({ id }) => id === wanted) ? wanted : languageOf(navigator.languages);
+  document.documentElement.lang = tagOf(language);
+  const { texts, titles, messages } = language === "en" ? { texts: en, titles: {}, messages: {} } : await fetchTexts(language);
+  useLanguage.setState({ language, texts, titles, messages, words: {} });
   await loadWords();
 }
 

@@ -1,4 +1,19 @@
-/** Titles of problems in Simplified Chinese, by code: see docs/problems.md. Their messages come from the server, in English. */
+/**
+ * Problems in Simplified Chinese, by code: see docs/problems.md. Each has a title. What has a message here, with the value that
+ * the server sends, is said in Chinese altogether; of others the message is the server's, in English.
+ */
+export const messages: Record<string, string> = {
+  unknown_type: "没有安装类型为“{value}”的节点。",
+  not_a_choice: "“{value}”不在可选项之中。",
+  unknown_node: "工作流没有节点“{value}”。",
+  run_missing: "没有运行“{value}”。",
+  batch_missing: "没有对比“{value}”。",
+  output_missing: "图库中没有“{value}”。",
+  download_missing: "没有下载任务“{value}”。",
+  revision_missing: "没有第 {value} 个历史版本。",
+  name_taken: "名称“{value}”已被占用。",
+};
+
 export const titles: Record<string, string> = {
   workflow_missing: "找不到工作流",
   no_workflow_inside: "图片中没有工作流",
@@ -9,6 +24,7 @@ export const titles: Record<string, string> = {
   not_workflow: "不是 Safelight 工作流",
   newer_format: "由更新版本的 Safelight 写成",
   foreign_workflow: "这是其他程序的工作流",
+  kind_missing: "文件中没有这种工作流",
   imported_otherwise: "导入的设置与原来不同",
   placeholder: "其他程序节点的占位",
   bad_shape: "字段的值类型不对",
@@ -85,6 +101,7 @@ export const titles: Record<string, string> = {
   out_of_memory: "内存不足",
   stepped_down: "内存不足，模型改为分块载入",
   vae_overflowed: "VAE 超出 float16 范围，已改用 float32 重算",
+  no_int8: "没有安装 int8 权重所需的软件包",
   no_float8: "此设备不支持 8 位权重",
   training_diverged: "训练发散：损失不再是数字",
   patched_model: "带 LoRA 的模型不能在此训练",
@@ -176,6 +193,7 @@ export const titles: Record<string, string> = {
   pose_unreadable: "姿势无法读取",
   unknown_class: "没有这个类别",
   text_empty: "没有可查找的文本",
+  no_place: "没有有效的位置",
   reader_unknown: "transformers 中没有这种模型",
   wrong_noise: "噪声与潜变量形状不同",
   wrong_sigmas: "噪声水平不合适",
@@ -222,6 +240,7 @@ export const titles: Record<string, string> = {
   bad_answer: "应答的不是 Safelight 服务器",
   run_missing: "没有这次运行",
   run_ended: "运行已结束",
+  queue_paused: "队列已暂停",
   run_not_waiting: "只能移动等待中的运行",
   run_busy: "运行正在进行，请先取消",
   run_failed: "运行中断",
@@ -240,6 +259,9 @@ export const titles: Record<string, string> = {
   not_ours: "此文件在只读的文件夹中",
   blob_missing: "此内容已不存在",
   output_missing: "图库中没有这一项",
+  board_missing: "找不到画板",
+  bad_tag: "标签无效",
+  preset_missing: "找不到预设",
   no_thumbnail: "无法生成缩略图",
   bad_range: "请求的范围超出文件",
   upload_empty: "上传的文件是空的",

@@ -1,23 +1,20 @@
-import { useCallback, useEffect, useRef, useState } from "react";
-import { type TextKey, useT } from "../i18n";
+import { readable } from "../ui/keyNames";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { useT } from "../i18n";
 import { errorText } from "../i18n/problems";
 import type { Rect } from "../graph";
-import { draftOf, keepDraft, putMask, putImage } from "../state/painting";
-import { type PaintSource, toast } from "../state/store";
-import { Board, SIZES, type Tool } from "./board";
-import { Icon, type Sign } from "../ui/icons";
-import { cropped, MaskLayer, toPng } from "./layer";
+import { draftOf, inputOf, keepDraft, putMask, putImage, runHere } from "../state/painting";
+import type { PaintSource } from "../state/store";
+import { SIZES, type Tool } from "./board";
+import { cropped, type MaskLayer, toPng } from "./layer";
 import { addMark, type Mark, type Marks, redoMark, undoMark } from "../state/marks";
+import { Likeness, Range, Surface, ToolButton, Tools, useStudio } from "./useStudio";
+import { SegmentFields, useSegments } from "./Segments";
+import { share } from "./coverage";
 import { withRatio } from "./crop";
 
-const TOOLS: { tool: Tool; key: string }[] = [
-  { tool: "brush", key: "b" },
-  { tool: "eraser", key: "e" },
-  { tool: "lasso", key: "l" },
-  { tool: "fill", key: "g" },
-  { tool: "crop", key: "c" },
-  { tool: "move", key: "h" },
-];
+const TOOLS: readonly Tool[] = ["brush", "eraser", "lasso", "fill", "similar", "segment", "crop", "move"];
+const NEED_IMAGE: readonly Tool[] = ["crop", "similar", "segment"];
 const RATIOS: Record<string, number> = { "1:1": 1, "4:3": 4 / 3, "3:4": 3 / 4, "3:2": 3 / 2, "2:3": 2 / 3, "16:9": 16 / 9, "9:16": 9 / 16 };
 
 interface Loaded {
@@ -27,19 +24,36 @@ interface Loaded {
   height: number;
 }
 
-/** An image with a mask to paint on it, as large as the window. */
-export function Painter({ source, onClose }: { source: PaintSource; onClose: () => void }) {
-  const t = useT();
+/** A window of its own, above everything. */
+export function PainterDialog({ label, onClose, children }: { label: string; onClose: () => void; children: ReactNode }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const [loaded, setLoaded] = useState<Loaded | "failed" | null>(null);
   useEffect(() => {
     const element = dialog.current;
     element?.showModal();
     return () => element?.close();
   }, []);
+  return (
+    <dialog
+      ref={dialog}
+      className="painter"
+      aria-label={label}
+      onCancel={(event) => {
+        event.preventDefault();
+        onClose();
+      }}
+    >
+      {children}
+    </dialog>
+  );
+}
+
+/** An image with a mask to paint on it, as large as the window. */
+export function Painter({ source, onClose }: { source: PaintSource; onClose: () => void }) {
+  const t = useT();
+  const [loaded, setLoaded] = useState<Loaded | "failed" | null>(null);
   useEffect(() => {
     let stopped = false;
-    void Promise.all([load(source.image), load(source.mask)]).then(
+    void Promise.all([loadImage(source.image), loadImage(source.mask)]).then(
       ([background, mask]) => {
         const first = background ?? mask;
         if (!stopped) setLoaded(first ? { background, mask, width: first.naturalWidth, height: first.naturalHeight } : "failed");
@@ -51,15 +65,7 @@ export function Painter({ source, onClose }: { source: PaintSource; onClose: () 
     };
   }, [source]);
   return (
-    <dialog
-      ref={dialog}
-      className="painter"
-      aria-label={t("painter.title")}
-      onCancel={(event) => {
-        event.preventDefault();
-        onClose();
-      }}
-    >
+    <PainterDialog label={t("painter.title")} onClose={onClose}>
       {loaded === "failed" ? (
         <div className="painter-message">
           <p>{t("painter.failed", { name: source.name })}</p>
@@ -68,13 +74,13 @@ export function Painter({ source, onClose }: { source: PaintSource; onClose: () 
           </button>
         </div>
       ) : (
-        loaded && <Studio source={source} loaded={loaded} onClose={onClose} />
+        loaded && <MaskStudio source={source} loaded={loaded} onClose={onClose} />
       )}
-    </dialog>
+    </PainterDialog>
   );
 }
 
-async function load(address: string | null): Promise<HTMLImageElement | null> {
+export async function loadImage(address: string | null): Promise<HTMLImageElement | null> {
   if (!address) return null;
   const image = new Image();
   image.src = address;
@@ -82,62 +88,30 @@ async function load(address: string | null): Promise<HTMLImageElement | null> {
   return image;
 }
 
-function Studio({ source, loaded, onClose }: { source: PaintSource; loaded: Loaded; onClose: () => void }) {
+function MaskStudio({ source, loaded, onClose }: { source: PaintSource; loaded: Loaded; onClose: () => void }) {
   const t = useT();
-  const surface = useRef<HTMLCanvasElement>(null);
-  const board = useRef<Board | null>(null);
-  const [tool, setTool] = useState<Tool>("brush");
-  const [size, setSize] = useState(() => Math.max(4, Math.round(Math.max(loaded.width, loaded.height) / 12)));
   const [feather, setFeather] = useState(0);
   const [marks, setMarks] = useState<Marks>(() => draftOf(source));
   const [crop, setCrop] = useState<Rect | null>(null);
   const [ratio, setRatio] = useState("");
-  const [zoom, setZoom] = useState(1);
-  const [penDown, setPenDown] = useState(false);
   const [busy, setBusy] = useState(false);
-
-  const put = useCallback((mark: Mark, drawn: boolean) => {
-    if (drawn) board.current?.layer.adopt(mark);
+  const put = (mark: Mark, drawn = false) => {
+    if (drawn) studio.board.current?.layer.adopt(mark);
     setMarks((before) => addMark(before, mark));
-  }, []);
-  const changeSize = useCallback((next: number) => setSize(Math.round(Math.max(SIZES[0], Math.min(SIZES[1], next)))), []);
-
-  useEffect(() => {
-    if (!surface.current) return;
-    const color = getComputedStyle(surface.current).getPropertyValue("--paint").trim() || "#2f9bff";
-    const layer = new MaskLayer(loaded.width, loaded.height, color, loaded.mask);
-    const made = new Board(surface.current, loaded.background, layer, { mark: put, crop: setCrop, zoom: setZoom, size: changeSize });
-    board.current = made;
-    surface.current.focus({ preventScroll: true });
-    return () => made.dispose();
-  }, [loaded, put, changeSize]);
-  useEffect(() => {
-    board.current?.layer.show(marks.done);
-    board.current?.refresh();
-    keepDraft(source, marks);
-  }, [marks, source]);
-  useEffect(() => {
-    if (!board.current) return;
-    Object.assign(board.current, { tool, size, feather, ratio: RATIOS[ratio] ?? 0 });
-    board.current.refresh();
-  }, [tool, size, feather, ratio]);
-
+  };
   const undo = () => setMarks(undoMark);
   const redo = () => setMarks(redoMark);
-  const choose = (next: Tool) => {
-    setTool(next);
-    if (next === "crop" && !crop) board.current?.setCrop({ x: 0, y: 0, w: loaded.width, h: loaded.height });
-  };
   const chooseRatio = (next: string) => {
     setRatio(next);
     const wanted = RATIOS[next];
+    const { board } = studio;
     if (wanted && crop && board.current) {
       board.current.ratio = wanted;
       board.current.setCrop(withRatio(crop, wanted));
     }
   };
   const finish = async (action: (layer: MaskLayer) => Promise<void>) => {
-    const layer = board.current?.layer;
+    const layer = studio.board.current?.layer;
     if (!layer || busy) return;
     setBusy(true);
     try {
@@ -146,7 +120,7 @@ function Studio({ source, loaded, onClose }: { source: PaintSource; loaded: Load
       onClose();
     } catch (error) {
       setBusy(false);
-      toast(t("file.failed", { message: errorText(error) }), "error");
+      segments.tell(t("file.failed", { message: errorText(error) }));
     }
   };
   const takeMask = () => finish(async (layer) => putMask(source, await toPng(layer.grey(feather))));
@@ -154,65 +128,61 @@ function Studio({ source, loaded, onClose }: { source: PaintSource; loaded: Load
     finish(async (layer) => {
       if (loaded.background) await putImage(source, await toPng(layer.cutout(loaded.background, feather)), "cutout");
     });
+  const paintAgain = () => {
+    const layer = studio.board.current?.layer;
+    if (layer && !share(layer.coverage())) return segments.tell(t("painter.runHere.empty"));
+    void finish(async (chosen) => runHere(source, await toPng(chosen.grey(feather)), { width: loaded.width, height: loaded.height }));
+  };
   const takeCrop = () =>
     finish(async () => {
       if (loaded.background && crop) await putImage(source, await toPng(cropped(loaded.background, crop)), "crop");
     });
 
-  const press = (event: React.KeyboardEvent) => {
-    const mod = event.ctrlKey || event.metaKey;
-    const key = event.key.toLowerCase();
-    const field = (event.target as HTMLElement).closest("input, select, button");
-    const act = (run: () => void) => {
-      event.preventDefault();
-      event.stopPropagation();
-      run();
-    };
-    if (mod && key === "z") return act(event.shiftKey ? redo : undo);
-    if (mod && key === "y") return act(redo);
-    if (mod && key === "enter") return act(() => void (tool === "crop" ? takeCrop() : takeMask()));
-    if (mod || event.altKey || field) return;
-    const named = TOOLS.find((entry) => entry.key === key);
-    if (named) return act(() => choose(named.tool));
-    if (key === "i") return act(() => put({ kind: "invert" }, false));
-    if (key === "delete" || key === "backspace") return act(() => put({ kind: "clear" }, false));
-    if (key === "[") return act(() => changeSize(size / 1.2 - 0.5));
-    if (key === "]") return act(() => changeSize(size * 1.2 + 0.5));
-    if (key === "+" || key === "=") return act(() => board.current?.zoomBy(1.25));
-    if (key === "-") return act(() => board.current?.zoomBy(0.8));
-    if (key === "0" || key === ".") return act(() => board.current?.fit());
-    if (key === " ") return act(() => board.current?.holdSpace(true));
-    if (key === "enter") {
-      return act(() => {
-        if (!penDown) board.current?.dab();
-        setPenDown(!penDown && tool !== "fill");
-      });
-    }
-    const by: Record<string, [number, number]> = { arrowleft: [-1, 0], arrowright: [1, 0], arrowup: [0, -1], arrowdown: [0, 1] };
-    const step = by[key];
-    const times = event.shiftKey ? 4 : 1;
-    if (step) act(() => board.current?.step(step[0] * times, step[1] * times, penDown));
-  };
+  const segments = useSegments(
+    loaded.background,
+    { width: loaded.width, height: loaded.height },
+    () => inputOf(source.image ?? "", source.name),
+    (runs, erase) => put({ kind: "region", erase, runs }),
+  );
+  const tools = TOOLS.filter((tool) => (tool !== "crop" || !source.forMask) && (loaded.background || !NEED_IMAGE.includes(tool)));
+  const studio = useStudio({
+    width: loaded.width,
+    height: loaded.height,
+    image: loaded.background,
+    mask: loaded.mask,
+    tools,
+    put,
+    onCrop: setCrop,
+    onSegment: segments.choose,
+    onTool: (next) => {
+      if (next === "crop" && !crop) studio.board.current?.setCrop({ x: 0, y: 0, w: loaded.width, h: loaded.height });
+    },
+    undo,
+    redo,
+    finish: () => void (studio.tool === "crop" ? takeCrop() : takeMask()),
+    more: { i: () => put({ kind: "invert" }), delete: () => put({ kind: "clear" }), backspace: () => put({ kind: "clear" }) },
+  });
+  const { board, tool, set } = studio;
+  useEffect(() => {
+    board.current?.layer.show(marks.done);
+    board.current?.refresh();
+    keepDraft(source, marks);
+  }, [board, marks, source]);
+  useEffect(() => set({ feather, ratio: RATIOS[ratio] ?? 0 }), [set, feather, ratio]);
 
   return (
-    <div className="painter-frame" onKeyDown={press} onKeyUp={(event) => event.key === " " && board.current?.holdSpace(false)}>
-      <div className="painter-tools" role="toolbar" aria-label={t("painter.tools")} aria-orientation="vertical">
-        {TOOLS.filter((entry) => entry.tool !== "crop" || (loaded.background && !source.forMask)).map((entry) => (
-          <ToolButton key={entry.tool} name={entry.tool} hint={entry.key.toUpperCase()} pressed={tool === entry.tool} onClick={() => choose(entry.tool)} />
-        ))}
+    <div className="painter-frame" onKeyDown={studio.press} onKeyUp={studio.release}>
+      <Tools studio={studio} tools={tools}>
+        <ToolButton name="undo" hint={readable("$mod+z")} disabled={!marks.done.length} onClick={undo} />
+        <ToolButton name="redo" hint={readable("$mod+Shift+z")} disabled={!marks.undone.length} onClick={redo} />
         <hr />
-        <ToolButton name="undo" hint="Ctrl+Z" disabled={!marks.done.length} onClick={undo} />
-        <ToolButton name="redo" hint="Ctrl+Shift+Z" disabled={!marks.undone.length} onClick={redo} />
-        <hr />
-        <ToolButton name="invert" hint="I" onClick={() => put({ kind: "invert" }, false)} />
-        <ToolButton name="all" onClick={() => put({ kind: "all" }, false)} />
-        <ToolButton name="clear" hint="Del" onClick={() => put({ kind: "clear" }, false)} />
-        <hr />
-        <ToolButton name="fit" hint="0" onClick={() => board.current?.fit()} />
-      </div>
+        <ToolButton name="invert" hint="I" onClick={() => put({ kind: "invert" })} />
+        <ToolButton name="all" onClick={() => put({ kind: "all" })} />
+        <ToolButton name="clear" hint="Del" onClick={() => put({ kind: "clear" })} />
+      </Tools>
       <header className="painter-bar">
         <strong>{source.name}</strong>
-        <small>{`${loaded.width} × ${loaded.height} · ${Math.round(zoom * 100)} %`}</small>
+        <small>{`${loaded.width} × ${loaded.height} · ${Math.round(studio.zoom * 100)} %`}</small>
         {tool === "crop" ? (
           <>
             <label className="painter-field">
@@ -228,16 +198,10 @@ function Studio({ source, loaded, onClose }: { source: PaintSource; loaded: Load
           </>
         ) : (
           <>
-            <label className="painter-field">
-              <span>{t("painter.size")}</span>
-              <input type="range" min={SIZES[0]} max={SIZES[1]} value={size} onChange={(event) => changeSize(Number(event.target.value))} />
-              <output>{size}</output>
-            </label>
-            <label className="painter-field">
-              <span>{t("painter.feather")}</span>
-              <input type="range" min="0" max="128" value={feather} onChange={(event) => setFeather(Number(event.target.value))} />
-              <output>{feather}</output>
-            </label>
+            {tool !== "segment" && <Range label="painter.size" value={studio.size} min={SIZES[0]} max={SIZES[1]} onChange={studio.changeSize} />}
+            <Range label="painter.feather" value={feather} max={128} onChange={setFeather} />
+            {tool === "similar" && <Likeness studio={studio} />}
+            {tool === "segment" && <SegmentFields segments={segments} />}
           </>
         )}
         <span className="painter-actions">
@@ -245,41 +209,30 @@ function Studio({ source, loaded, onClose }: { source: PaintSource; loaded: Load
             {t("painter.close")}
           </button>
           {tool === "crop" ? (
-            <button type="button" className="primary" disabled={!crop || busy} title="Ctrl+Enter" onClick={() => void takeCrop()}>
+            <button type="button" className="primary" disabled={!crop || busy} title={readable("$mod+Enter")} onClick={() => void takeCrop()}>
               {t("painter.useCrop")}
             </button>
           ) : (
             <>
               {loaded.background && !source.forMask && (
-                <button type="button" disabled={busy} onClick={() => void cutOut()}>
-                  {t("painter.cutOut")}
-                </button>
+                <>
+                  <button type="button" disabled={busy} onClick={() => void cutOut()}>
+                    {t("painter.cutOut")}
+                  </button>
+                  <button type="button" data-act="run-here" disabled={busy} title={t("painter.runHere.help")} onClick={paintAgain}>
+                    {t("painter.runHere")}
+                  </button>
+                </>
               )}
-              <button type="button" className="primary" disabled={busy} title="Ctrl+Enter" onClick={() => void takeMask()}>
+              <button type="button" className="primary" disabled={busy} title={readable("$mod+Enter")} onClick={() => void takeMask()}>
                 {t("painter.useMask")}
               </button>
             </>
           )}
         </span>
       </header>
-      <canvas ref={surface} tabIndex={0} role="application" aria-label={t("painter.surface")} aria-describedby="painter-hint" />
-      <p className="painter-hint" id="painter-hint">
-        {t("painter.hint")}
-      </p>
-      <p className="unseen" role="status">
-        {penDown ? t("painter.penDown") : ""}
-      </p>
+      <Surface studio={studio} label="painter.surface" said={segments.said || (studio.tool === "segment" ? segments.note : "")} />
     </div>
-  );
-}
-
-function ToolButton({ name, hint, pressed, disabled, onClick }: { name: Sign; hint?: string; pressed?: boolean; disabled?: boolean; onClick: () => void }) {
-  const t = useT();
-  const title = t(`painter.${name}` as TextKey);
-  return (
-    <button type="button" className="icon" data-tool={name} aria-label={title} title={hint ? `${title} (${hint})` : title} aria-pressed={pressed} disabled={disabled} onClick={onClick}>
-      <Icon name={name} />
-    </button>
   );
 }
 

@@ -2,10 +2,19 @@
 
 import type { Point, Rect } from "../graph";
 import { dragged, type Grip, gripAt, settled, withRatio } from "./crop";
-import { type MaskLayer, outline } from "./layer";
+import { drawCrop, drawGround, twice } from "./drawing";
+import { makeCanvas, type MaskLayer, outline } from "./layer";
+import { hex, similar } from "./similar";
 import { type Mark, radius, type Spot } from "../state/marks";
 
-export type Tool = "brush" | "eraser" | "lasso" | "fill" | "crop" | "move";
+export type Tool = "brush" | "eraser" | "lasso" | "fill" | "similar" | "segment" | "picker" | "crop" | "move";
+
+/** A layer as it is shown. */
+export interface Sheet {
+  layer: MaskLayer;
+  opacity: number;
+  visible: boolean;
+}
 
 export interface Listeners {
   /** A mark that is complete. `drawn`: it is on the layer already. */
@@ -13,6 +22,10 @@ export interface Listeners {
   crop: (rect: Rect) => void;
   zoom: (zoom: number) => void;
   size: (size: number) => void;
+  /** The place whose segment is wanted: what it is, the server finds. */
+  segment?: (at: Point, erase: boolean) => void;
+  /** The colour of the place that was touched with the picker. */
+  color?: (color: string) => void;
 }
 
 const ZOOM = [0.02, 32] as const;
@@ -42,6 +55,14 @@ export class Board {
   feather = 0;
   crop: Rect | null = null;
   ratio = 0;
+  /** What is painted with; undefined on a mask, which has one colour. */
+  color: string | undefined;
+  /** Of colours that count as the same: 0 to 255. */
+  tolerance = 32;
+  /** Similar colours hang together with the place that is touched. */
+  touching = true;
+  /** All that is seen above the image, the lowest first. `layer` is the one that is painted on. */
+  sheets: readonly Sheet[];
   /** Where the brush is, in the image: under the pointer, or moved by keys. */
   spot: Point | null = null;
   private x = 0;
@@ -60,9 +81,10 @@ export class Board {
   constructor(
     readonly canvas: HTMLCanvasElement,
     private readonly image: CanvasImageSource | null,
-    readonly layer: MaskLayer,
+    public layer: MaskLayer,
     private readonly listeners: Listeners,
   ) {
+    this.sheets = [{ layer, opacity: 0.6, visible: true }];
     const listen = <K extends keyof HTMLElementEventMap>(type: K, hear: (event: HTMLElementEventMap[K]) => void) => {
       canvas.addEventListener(type, hear, { passive: false });
       this.stops.push(() => canvas.removeEventListener(type, hear));
@@ -151,11 +173,52 @@ export class Board {
     const to = this.spot ?? { x: this.layer.width / 2, y: this.layer.height / 2 };
     this.spot = to;
     const erase = this.tool === "eraser";
-    if (this.tool === "fill") this.listeners.mark({ kind: "fill", erase: false, at: to }, false);
+    if (touches(this.tool)) this.touch(to, false);
     else if (this.tool === "brush" || erase) {
       const r = radius(this.size, null);
-      this.listeners.mark({ kind: "stroke", erase, spots: from ? [{ ...from, r }, { ...to, r }] : [{ ...to, r }] }, false);
+      this.listeners.mark({ kind: "stroke", erase, ...this.paintOf(), spots: from ? [{ ...from, r }, { ...to, r }] : [{ ...to, r }] }, false);
     }
+  }
+
+  /** The image with what is painted on it, in its own size; for a mask the image alone. */
+  private seen(): ImageData {
+    const { width, height } = this.layer;
+    const [, context] = makeCanvas(width, height);
+    if (this.image) context.drawImage(this.image, 0, 0, width, height);
+    if (this.color !== undefined) this.drawSheets(context);
+    return context.getImageData(0, 0, width, height);
+  }
+
+  private drawSheets(context: CanvasRenderingContext2D): void {
+    for (const { layer, opacity, visible } of this.sheets) {
+      if (!visible) continue;
+      context.globalAlpha = opacity;
+      context.drawImage(layer === this.layer ? (this.soft ?? layer.canvas) : layer.canvas, 0, 0);
+    }
+    context.globalAlpha = 1;
+  }
+
+  /** The tools that touch one place: what they choose there, or which colour it has. */
+  private touch(at: Point, erase: boolean): void {
+    const { width, height } = this.layer;
+    const [x, y] = [Math.floor(at.x), Math.floor(at.y)];
+    if (this.tool === "segment") {
+      if (x >= 0 && y >= 0 && x < width && y < height) this.listeners.segment?.(at, erase);
+      return;
+    }
+    if (this.tool === "fill") return this.listeners.mark({ kind: "fill", erase, at }, false);
+    const { data } = this.seen();
+    if (this.tool === "picker") {
+      const place = (y * width + x) * 4;
+      if (x >= 0 && y >= 0 && x < width && y < height) this.listeners.color?.(hex(data[place] as number, data[place + 1] as number, data[place + 2] as number));
+      return;
+    }
+    const runs = similar(data, width, height, x, y, this.tolerance, this.touching);
+    if (runs.length) this.listeners.mark({ kind: "region", erase, runs, ...this.paintOf() }, false);
+  }
+
+  paintOf(): { color?: string } {
+    return this.color === undefined ? {} : { color: this.color };
   }
 
   paint(): void {
@@ -204,11 +267,11 @@ export class Board {
       const rect = grip === "new" || !this.crop ? { x: spot.x, y: spot.y, w: 0, h: 0 } : this.crop;
       this.hold = { kind: "crop", grip: grip === "new" ? "se" : grip, from: spot, rect };
     } else if (this.tool === "lasso") this.hold = { kind: "area", erase, points: [spot] };
-    else if (this.tool === "fill") this.listeners.mark({ kind: "fill", erase, at: { x: spot.x, y: spot.y } }, false);
+    else if (touches(this.tool)) this.touch({ x: spot.x, y: spot.y }, erase);
     else {
       const spots = event.shiftKey && this.last ? [this.last, spot] : [spot];
       this.hold = { kind: "stroke", erase, spots };
-      spots.forEach((one, index) => this.layer.segment(spots[Math.max(0, index - 1)] as Spot, one, erase));
+      spots.forEach((one, index) => this.layer.segment(spots[Math.max(0, index - 1)] as Spot, one, erase, this.color));
       this.soft = null;
     }
     this.paint();
@@ -240,7 +303,7 @@ export class Board {
         else {
           const before = hold.spots.at(-1) as Spot;
           if (Math.hypot(spot.x - before.x, spot.y - before.y) < 0.3) continue;
-          this.layer.segment(before, spot, hold.erase);
+          this.layer.segment(before, spot, hold.erase, this.color);
           hold.spots.push(spot);
         }
       }
@@ -255,9 +318,9 @@ export class Board {
     this.hold = null;
     if (hold?.kind === "stroke") {
       this.last = hold.spots.at(-1) ?? null;
-      this.listeners.mark({ kind: "stroke", erase: hold.erase, spots: hold.spots }, true);
+      this.listeners.mark({ kind: "stroke", erase: hold.erase, ...this.paintOf(), spots: hold.spots }, true);
     } else if (hold?.kind === "area" && hold.points.length > 2) {
-      this.listeners.mark({ kind: "area", erase: hold.erase, points: hold.points }, false);
+      this.listeners.mark({ kind: "area", erase: hold.erase, ...this.paintOf(), points: hold.points }, false);
     }
     this.paint();
   }
@@ -318,21 +381,19 @@ export class Board {
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     context.setTransform(this.scale * ratio, 0, 0, this.scale * ratio, this.x * ratio, this.y * ratio);
     context.imageSmoothingEnabled = this.scale < 3;
-    this.drawGround(context, width, height);
+    drawGround(context, width, height, this.image === null);
     if (this.image) context.drawImage(this.image, 0, 0, width, height);
-    context.globalAlpha = 0.6;
-    context.drawImage(this.soft ?? this.layer.canvas, 0, 0);
-    context.globalAlpha = 1;
+    this.drawSheets(context);
     const thin = 1 / this.scale;
     if (this.hold?.kind === "area") {
       const path = outline(this.hold.points);
       context.globalAlpha = 0.35;
-      context.fillStyle = this.hold.erase ? "#ffffff" : color;
+      context.fillStyle = this.hold.erase ? "#ffffff" : (this.color ?? color);
       context.fill(path);
       context.globalAlpha = 1;
       twice(context, thin, (one) => one.stroke(path));
     }
-    if (this.tool === "crop" && this.crop) this.drawCrop(context, this.crop, width, height, thin);
+    if (this.tool === "crop" && this.crop) drawCrop(context, this.crop, width, height, thin);
     const brush = this.tool === "brush" || this.tool === "eraser";
     if (this.spot && this.tool !== "crop" && this.tool !== "move" && !this.space) {
       const { x, y } = this.spot;
@@ -345,36 +406,6 @@ export class Board {
     }
   }
 
-  /** Behind transparent images, and where no image is known. */
-  private drawGround(context: CanvasRenderingContext2D, width: number, height: number): void {
-    context.fillStyle = "#8a8d93";
-    context.fillRect(0, 0, width, height);
-    if (this.image) return;
-    context.fillStyle = "#777a80";
-    const side = Math.max(8, Math.round(Math.max(width, height) / 48));
-    for (let y = 0; y < height; y += side) {
-      for (let x = (y / side) % 2 ? side : 0; x < width; x += 2 * side) {
-        context.fillRect(x, y, Math.min(side, width - x), Math.min(side, height - y));
-      }
-    }
-  }
-
-  private drawCrop(context: CanvasRenderingContext2D, { x, y, w, h }: Rect, width: number, height: number, thin: number): void {
-    context.fillStyle = "#000000a0";
-    context.beginPath();
-    context.rect(0, 0, width, height);
-    context.rect(x, y, w, h);
-    context.fill("evenodd");
-    twice(context, thin, (one) => one.strokeRect(x, y, w, h));
-    context.fillStyle = "#ffffff";
-    const side = 8 * thin;
-    for (const across of [0, 0.5, 1]) {
-      for (const down of [0, 0.5, 1]) {
-        if (across !== 0.5 || down !== 0.5) context.fillRect(x + w * across - side / 2, y + h * down - side / 2, side, side);
-      }
-    }
-  }
-
   /** Sets the rectangle from fields. */
   setCrop(rect: Rect): void {
     const { width, height } = this.layer;
@@ -384,14 +415,6 @@ export class Board {
   }
 }
 
-const clamp = (value: number, most: number) => Math.max(0, Math.min(most, value));
+const touches = (tool: Tool) => tool === "fill" || tool === "similar" || tool === "segment" || tool === "picker";
 
-/** A line that is seen on anything: dark below, light above. */
-function twice(context: CanvasRenderingContext2D, thin: number, stroke: (context: CanvasRenderingContext2D) => void): void {
-  context.strokeStyle = "#000000b0";
-  context.lineWidth = 3 * thin;
-  stroke(context);
-  context.strokeStyle = "#ffffff";
-  context.lineWidth = 1.25 * thin;
-  stroke(context);
-}
+const clamp = (value: number, most: number) => Math.max(0, Math.min(most, value));

@@ -1,4 +1,7 @@
-/** The mask as pixels: marks drawn on a canvas of the image's size. What is chosen is opaque; the colour is for the eye. */
+/**
+ * A layer as pixels: marks drawn on a canvas of the image's size. Of a mask, what is chosen is opaque, and its one colour is
+ * for the eye; on a layer of a painting each mark has a colour of its own.
+ */
 
 import type { Point } from "../graph";
 import { feathered, flood } from "./coverage";
@@ -8,7 +11,7 @@ import type { Mark, Spot } from "../state/marks";
 const STRIDE = 10;
 const COPIES = 8;
 
-function makeCanvas(width: number, height: number): [HTMLCanvasElement, CanvasRenderingContext2D] {
+export function makeCanvas(width: number, height: number): [HTMLCanvasElement, CanvasRenderingContext2D] {
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
@@ -66,9 +69,9 @@ export class MaskLayer {
   }
 
   /** A piece of a stroke, also while it is being drawn. */
-  segment(from: Spot, to: Spot, erase: boolean): void {
+  segment(from: Spot, to: Spot, erase: boolean, color = this.color): void {
     const { context } = this;
-    this.pen(erase);
+    this.pen(erase, color);
     context.lineCap = "round";
     context.lineWidth = Math.max(1, from.r + to.r);
     context.beginPath();
@@ -126,11 +129,18 @@ export class MaskLayer {
     const { context, width, height } = this;
     switch (mark.kind) {
       case "stroke":
-        mark.spots.forEach((spot, index) => this.segment(mark.spots[Math.max(0, index - 1)] as Spot, spot, mark.erase));
+        mark.spots.forEach((spot, index) => this.segment(mark.spots[Math.max(0, index - 1)] as Spot, spot, mark.erase, mark.color));
         break;
       case "area":
-        this.pen(mark.erase);
+        this.pen(mark.erase, mark.color);
         context.fill(outline(mark.points));
+        break;
+      case "region":
+        this.pen(mark.erase, mark.color);
+        for (let at = 0; at < mark.runs.length; at += 2) {
+          const start = mark.runs[at] as number;
+          context.fillRect(start % width, Math.floor(start / width), mark.runs[at + 1] as number, 1);
+        }
         break;
       case "fill": {
         const values = this.coverage();
@@ -152,9 +162,9 @@ export class MaskLayer {
     }
   }
 
-  private pen(erase: boolean): void {
+  private pen(erase: boolean, color = this.color): void {
     this.context.globalCompositeOperation = erase ? "destination-out" : "source-over";
-    this.context.strokeStyle = this.context.fillStyle = this.color;
+    this.context.strokeStyle = this.context.fillStyle = color;
   }
 
   private put(context: CanvasRenderingContext2D, values: Uint8ClampedArray): void {

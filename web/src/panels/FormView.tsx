@@ -8,7 +8,7 @@ import { editDocument, startChoosing } from "../state/edits";
 import { type NodeFile, progressOf, resultKey, useResults } from "../state/status";
 import { patchTab, type Tab, tabOf, useApp } from "../state/store";
 import { runSweep, setSweep, sweepAxes, sweepCount, sweepTexts, valueText } from "../state/sweep";
-import { isActive, run } from "../state/sync";
+import { isActive, run } from "../state/runs";
 import { Field } from "../fields/WidgetView";
 import { SweepGrid } from "./SweepGrid";
 
@@ -232,7 +232,7 @@ function Results({ tab }: { tab: Tab }) {
   const prefix = resultKey(tab.id, "");
   const own = Object.entries(results).filter(([key]) => key.startsWith(prefix));
   const live = own.find(([, result]) => result.live)?.[1].live;
-  const filesOf = (node: string) => own.filter(([key]) => key === prefix + node || key.startsWith(`${prefix}${node}/`)).flatMap(([, result]) => result.files);
+  const filesOf = (node: string) => own.filter(([key]) => key === prefix + node || key.startsWith(`${prefix}${node}/`)).flatMap(([, result]) => result.kept ?? result.files);
   const outputs = tab.document.outputs ?? [];
   const groups: { name: string; files: NodeFile[]; values: unknown[] }[] = outputs.length
     ? outputs.map((output) => ({
@@ -240,7 +240,7 @@ function Results({ tab }: { tab: Tab }) {
         files: filesOf(splitPort(output.from).node),
         values: (current?.outputs[output.name] ?? []).flatMap((item) => (item.value === undefined || item.value === null ? [] : [item.value])),
       }))
-    : [{ name: "", files: own.flatMap(([, result]) => result.files), values: [] }];
+    : [{ name: "", files: own.flatMap(([, result]) => result.kept ?? result.files), values: [] }];
   const media = useApp((state) => state.catalogue.media);
   const isImage = (file: NodeFile) => media.view(file.media_type) === "image";
   const images = groups.flatMap((group) => group.files.filter(isImage).map((file) => blobUrl(file.digest)));

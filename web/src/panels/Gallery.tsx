@@ -1,14 +1,16 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useMemo, useRef, useState } from "react";
-import { call } from "../api/client";
-import type { FacetsAnswer, GalleryItem } from "../api/types";
-import { said, useT } from "../i18n";
-import { labelOf } from "../graph";
-import { DRAG_OUTPUT } from "../state/files";
-import { emptyTrash, EVERYTHING, type GalleryQuery, putBack, trash, useGallery } from "../state/gallery";
+import { useEffect, useRef, useState } from "react";
+import type { GalleryItem } from "../api/types";
+import { useT } from "../i18n";
+import { DRAG_ITEMS, rateByKey } from "../state/boards";
+import { chooseSecond } from "../state/comparing";
+import { dragImage } from "../state/files";
+import { EVERYTHING, type GalleryQuery, trash, useGallery } from "../state/gallery";
 import { openMedia } from "../results/MediaResult";
 import { useApp } from "../state/store";
+import { GalleryFilters, isFiltered } from "./GalleryFilters";
 import { ImageDetail } from "./ImageDetail";
+import { SeveralImages } from "./SeveralImages";
 
 /** The smallest side of a cell; columns fill the width. */
 const CELL = { narrow: 104, wide: 168 };
@@ -20,9 +22,11 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
   const [query, setQuery] = useState<GalleryQuery>(EVERYTHING);
   const [chosen, setChosen] = useState<ReadonlyMap<string, GalleryItem>>(new Map());
   const [anchor, setAnchor] = useState(0);
-  const [comparing, setComparing] = useState<GalleryItem | null>(null);
+  const comparing = useApp((state) => state.comparing !== null);
   const [width, setWidth] = useState(328);
   const scroll = useRef<HTMLDivElement>(null);
+  // A long press of a finger began a choice: further taps add to it, until nothing is chosen.
+  const collecting = useRef(false);
   const gallery = useGallery(query);
   const { total, at, show } = gallery;
 
@@ -44,6 +48,7 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
 
   const ask = (change: Partial<GalleryQuery>) => {
     setQuery((before) => ({ ...before, ...change }));
+    collecting.current = false;
     setChosen(new Map());
     scroll.current?.scrollTo({ top: 0 });
   };
@@ -53,31 +58,34 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
     const images = gallery.loaded().filter((one) => media.view(one.media_type) === "image");
     useApp.setState({ overlay: { kind: "viewer", images: images.map((one) => one.url), index: Math.max(0, images.findIndex((one) => one.id === item.id)) } });
   };
-  const compare = (a: GalleryItem, b: GalleryItem) => {
-    setComparing(null);
-    useApp.setState({ overlay: { kind: "viewer", images: [a.url], index: 0, compare: b.url } });
+  const toggle = (item: GalleryItem) => {
+    const next = new Map(chosen);
+    if (!next.delete(item.id)) next.set(item.id, item);
+    if (!next.size) collecting.current = false;
+    setChosen(next);
   };
   const choose = (index: number, event: { ctrlKey: boolean; metaKey: boolean; shiftKey: boolean }) => {
     const item = at(index);
     if (!item) return;
-    if (comparing) return comparing.id === item.id ? undefined : compare(comparing, item);
+    if (chooseSecond(item.url)) return;
     if (event.shiftKey) {
       const [from, to] = [Math.min(anchor, index), Math.max(anchor, index)];
       const range = Array.from({ length: to - from + 1 }, (_, step) => at(from + step)).filter((one) => one !== undefined);
       return setChosen(new Map(range.map((one) => [one.id, one])));
     }
     setAnchor(index);
-    if (event.ctrlKey || event.metaKey) {
-      const next = new Map(chosen);
-      if (!next.delete(item.id)) next.set(item.id, item);
-      setChosen(next);
-    } else setChosen(new Map([[item.id, item]]));
+    if (event.ctrlKey || event.metaKey || collecting.current) toggle(item);
+    else setChosen(new Map([[item.id, item]]));
+  };
+  const unchoose = () => {
+    collecting.current = false;
+    setChosen(new Map());
   };
   const remove = (items: GalleryItem[]) => {
-    setChosen(new Map());
+    unchoose();
     void trash(items.map((item) => item.id));
   };
-  /** Arrows walk through the images, Enter opens one, Delete throws away what is chosen. */
+  /** Arrows walk through the images, Space chooses, Enter opens one, 0 to 5 rate, Delete throws away what is chosen. */
   const press = (event: React.KeyboardEvent, index: number) => {
     const steps: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
     const by = steps[event.key];
@@ -88,6 +96,15 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
       choose(target, event.shiftKey ? event : { ctrlKey: false, metaKey: false, shiftKey: false });
       rows.scrollToIndex(Math.floor(target / columns));
       requestAnimationFrame(() => scroll.current?.querySelector<HTMLElement>(`[data-index="${target}"]`)?.focus());
+    } else if (event.key === " " || ((event.ctrlKey || event.metaKey) && event.key === "a")) {
+      const item = at(index);
+      event.preventDefault();
+      event.stopPropagation();
+      if (event.key === "a") setChosen(new Map(gallery.loaded().map((one) => [one.id, one])));
+      else if (item) toggle(item);
+    } else if (!query.trash && rateByKey(event, chosen.size ? [...chosen.keys()] : [at(index)?.id ?? []].flat())) {
+      event.preventDefault();
+      event.stopPropagation();
     } else if (event.key === "Enter") {
       const item = at(index);
       event.preventDefault();
@@ -97,25 +114,18 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
       event.preventDefault();
       event.stopPropagation();
       remove([...chosen.values()]);
-    } else if (event.key === "Escape" && (comparing || chosen.size)) {
+    } else if (event.key === "Escape" && chosen.size && !comparing) {
       event.stopPropagation();
-      setComparing(null);
-      setChosen(new Map());
+      unchoose();
     }
   };
 
-  const items = [...chosen.values()];
+  // As they are now: what is said of them changes here and in other windows.
+  const now = new Map(gallery.loaded().map((item) => [item.id, item]));
+  const items = [...chosen.values()].map((item) => now.get(item.id) ?? item);
   return (
     <>
-      <Filters query={query} ask={ask} total={total} wide={wide} setWide={setWide} />
-      {comparing && (
-        <p className="hint banner" role="status">
-          {t("gallery.compare.pick")}{" "}
-          <button type="button" onClick={() => setComparing(null)}>
-            {t("cancel")}
-          </button>
-        </p>
-      )}
+      <GalleryFilters query={query} ask={ask} total={total} wide={wide} setWide={setWide} />
       <div className="gallery-body">
         <div className="scroll gallery-grid" ref={scroll} {...(total ? { role: "listbox", "aria-label": t("panel.gallery"), "aria-multiselectable": true } : {})}>
           {gallery.known && !total && <p className="hint">{t(isFiltered(query) ? "search.empty" : query.trash ? "gallery.trash.empty" : "gallery.empty")}</p>}
@@ -133,7 +143,13 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
                       chosen={item !== undefined && chosen.has(item.id)}
                       focusable={index === anchor || (index === first && (anchor < first || anchor > last))}
                       onChoose={(event) => choose(index, event)}
-                      onOpen={() => item && !comparing && view(item)}
+                      onHold={() => {
+                        collecting.current = true;
+                        setAnchor(index);
+                        if (item && !chosen.has(item.id)) toggle(item);
+                      }}
+                      onDrag={(data) => item && data.setData(DRAG_ITEMS, JSON.stringify(chosen.has(item.id) ? [...chosen.keys()] : [item.id]))}
+                      onOpen={() => item && !comparing && !collecting.current && view(item)}
                       onPress={(event) => press(event, index)}
                     />
                   );
@@ -143,34 +159,14 @@ export function Gallery({ wide, setWide }: { wide: boolean; setWide: (wide: bool
           </div>
         </div>
         {items.length > 1 ? (
-          <div className="image-detail">
-            <strong>{t("gallery.chosen", { count: items.length })}</strong>
-            <div className="buttons">
-              {items.length === 2 && (
-                <button type="button" className="primary" onClick={() => compare(items[0] as GalleryItem, items[1] as GalleryItem)}>
-                  {t("gallery.compare.two")}
-                </button>
-              )}
-              {query.trash ? (
-                <button type="button" onClick={() => void putBack(items.map((item) => item.id))}>
-                  {t("gallery.restore")}
-                </button>
-              ) : (
-                <button type="button" onClick={() => remove(items)}>
-                  {t("gallery.delete")}
-                </button>
-              )}
-            </div>
-          </div>
+          <SeveralImages items={items} trashed={query.trash} onRemove={() => remove(items)} onClear={unchoose} />
         ) : (
-          items[0] && <ImageDetail key={items[0].id} item={items[0]} onCompare={setComparing} onRemove={(item) => remove([item])} onView={view} />
+          items[0] && <ImageDetail key={items[0].id} item={items[0]} onRemove={(item) => remove([item])} onView={view} />
         )}
       </div>
     </>
   );
 }
-
-const isFiltered = (query: GalleryQuery) => Boolean(query.search.trim() || query.node || query.model || query.since || query.until);
 
 interface CellProps {
   index: number;
@@ -178,11 +174,20 @@ interface CellProps {
   chosen: boolean;
   focusable: boolean;
   onChoose: (event: React.MouseEvent) => void;
+  onHold: () => void;
+  onDrag: (data: DataTransfer) => void;
   onOpen: () => void;
   onPress: (event: React.KeyboardEvent) => void;
 }
 
-function Cell({ index, item, chosen, focusable, onChoose, onOpen, onPress }: CellProps) {
+/** How long a finger rests on an image to choose it, in milliseconds, and how far it may slip, in pixels. */
+const HOLD = { time: 450, slip: 8 };
+const FINGERS = matchMedia("(pointer: coarse)").matches;
+
+function Cell({ index, item, chosen, focusable, onChoose, onHold, onDrag, onOpen, onPress }: CellProps) {
+  const finger = useRef<{ x: number; y: number; timer: number; held: boolean } | null>(null);
+  const lift = () => clearTimeout(finger.current?.timer);
+  useEffect(() => lift, []);
   if (!item) return <span className="gallery-cell loading" data-index={index} />;
   const prompt = item.prompts[0] ?? "";
   return (
@@ -194,18 +199,34 @@ function Cell({ index, item, chosen, focusable, onChoose, onOpen, onPress }: Cel
       className="gallery-cell"
       data-index={index}
       data-image={item.name}
-      aria-label={prompt ? `${prompt} (${item.name})` : item.name}
+      aria-label={`${prompt ? `${prompt} (${item.name})` : item.name}${item.rating ? ` · ${"★".repeat(item.rating)}` : ""}`}
       title={prompt || item.name}
-      draggable
+      draggable={!FINGERS}
       onDragStart={(event) => {
-        event.dataTransfer.setData(DRAG_OUTPUT, item.name);
-        event.dataTransfer.setData("DownloadURL", `${item.media_type}:${item.name.split("/").pop() ?? ""}:${new URL(item.url, location.href).href}`);
+        dragImage(event.dataTransfer, item.url, item.name, item.media_type);
+        onDrag(event.dataTransfer);
       }}
-      onClick={onChoose}
+      onPointerDown={(event) => {
+        if (event.pointerType !== "touch") return void (finger.current = null);
+        const timer = window.setTimeout(() => {
+          if (finger.current) finger.current.held = true;
+          onHold();
+        }, HOLD.time);
+        finger.current = { x: event.clientX, y: event.clientY, timer, held: false };
+      }}
+      onPointerMove={(event) => {
+        const from = finger.current;
+        if (from && Math.hypot(event.clientX - from.x, event.clientY - from.y) > HOLD.slip) lift();
+      }}
+      onPointerUp={lift}
+      onPointerCancel={lift}
+      onContextMenu={(event) => finger.current && event.preventDefault()}
+      onClick={(event) => !finger.current?.held && onChoose(event)}
       onDoubleClick={onOpen}
       onKeyDown={onPress}
     >
       {item.thumbnail ? <img src={item.thumbnail} alt="" decoding="async" draggable={false} /> : <span className="file-name">{item.name}</span>}
+      {item.rating > 0 && <span className="cell-stars">{"★".repeat(item.rating)}</span>}
       {item.seconds > 0 && <span className="file-length">{lengthText(item.seconds)}</span>}
     </button>
   );
@@ -215,86 +236,4 @@ function Cell({ index, item, chosen, focusable, onChoose, onOpen, onPress }: Cel
 function lengthText(seconds: number): string {
   const whole = Math.round(seconds);
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
-}
-
-const DAYS = { today: 1, week: 7, month: 30 } as const;
-
-interface FilterProps {
-  query: GalleryQuery;
-  ask: (change: Partial<GalleryQuery>) => void;
-  total: number;
-  wide: boolean;
-  setWide: (wide: boolean) => void;
-}
-
-function Filters({ query, ask, total, wide, setWide }: FilterProps) {
-  const t = useT();
-  const version = useApp((state) => state.filesVersion);
-  const catalogue = useApp((state) => state.catalogue);
-  const [facets, setFacets] = useState<FacetsAnswer | null>(null);
-  const [when, setWhen] = useState<"any" | keyof typeof DAYS | "between">("any");
-  useEffect(() => {
-    const timer = setTimeout(() => void call("GET /gallery/facets").then(setFacets, () => undefined), 400);
-    return () => clearTimeout(timer);
-  }, [version, total]);
-  const nodes = useMemo(() => {
-    const title = (type: string) => said(catalogue.get(type)?.title ?? labelOf(type));
-    return Object.entries(facets?.nodes ?? {})
-      .map(([type, count]): [string, string, number] => [type, title(type), Number(count)])
-      .sort((a, b) => a[1].localeCompare(b[1]));
-  }, [facets, catalogue]);
-  const setDays = (choice: typeof when) => {
-    setWhen(choice);
-    if (choice === "any" || choice === "between") return ask({ since: 0, until: 0 });
-    const midnight = new Date();
-    midnight.setHours(0, 0, 0, 0);
-    ask({ since: midnight.getTime() / 1000 - (DAYS[choice] - 1) * 86_400, until: 0 });
-  };
-  const day = (text: string, after: number) => (text ? new Date(`${text}T00:00`).getTime() / 1000 + after * 86_400 : 0);
-  return (
-    <div className="gallery-filters">
-      <input type="search" placeholder={t("gallery.search")} aria-label={t("gallery.search")} value={query.search} onChange={(event) => ask({ search: event.target.value })} />
-      <div className="filter-row">
-        <select aria-label={t("gallery.filter.node")} value={query.node} onChange={(event) => ask({ node: event.target.value })}>
-          <option value="">{t("gallery.filter.node")}</option>
-          {nodes.map(([type, title, count]) => (
-            <option key={type} value={type}>{`${title} (${count})`}</option>
-          ))}
-        </select>
-        <select aria-label={t("gallery.filter.model")} value={query.model} onChange={(event) => ask({ model: event.target.value })}>
-          <option value="">{t("gallery.filter.model")}</option>
-          {Object.entries(facets?.models ?? {}).map(([name, count]) => (
-            <option key={name} value={name}>{`${name} (${Number(count)})`}</option>
-          ))}
-        </select>
-        <select aria-label={t("gallery.filter.when")} value={when} onChange={(event) => setDays(event.target.value as typeof when)}>
-          <option value="any">{t("gallery.filter.when")}</option>
-          <option value="today">{t("gallery.when.today")}</option>
-          <option value="week">{t("gallery.when.week")}</option>
-          <option value="month">{t("gallery.when.month")}</option>
-          <option value="between">{t("gallery.when.between")}</option>
-        </select>
-      </div>
-      {when === "between" && (
-        <div className="filter-row">
-          <input type="date" aria-label={t("gallery.when.from")} onChange={(event) => ask({ since: day(event.target.value, 0) })} />
-          <input type="date" aria-label={t("gallery.when.to")} onChange={(event) => ask({ until: day(event.target.value, 1) })} />
-        </div>
-      )}
-      <div className="filter-row quiet">
-        <span aria-live="polite">{t(query.trash ? "gallery.trash.count" : "gallery.count", { count: total })}</span>
-        {query.trash && total > 0 && (
-          <button type="button" onClick={() => void emptyTrash()}>
-            {t("gallery.trash.clear")}
-          </button>
-        )}
-        <button type="button" aria-pressed={query.trash} onClick={() => ask({ trash: !query.trash })}>
-          {t("gallery.trash")}
-        </button>
-        <button type="button" aria-pressed={wide} onClick={() => setWide(!wide)}>
-          {t(wide ? "gallery.narrow" : "gallery.wide")}
-        </button>
-      </div>
-    </div>
-  );
 }

@@ -1,24 +1,25 @@
 import { useEffect, useState } from "react";
 import { call } from "../api/client";
 import type { GalleryDetail, GalleryItem, Parameter } from "../api/types";
-import { said, saidName, useT, useWords, when } from "../i18n";
+import { said, saidName, useT, useWords } from "../i18n";
 import { asDocument } from "../graph";
 import { openGalleryItem } from "../state/documents";
-import { loadOutput } from "../state/files";
+import { startComparing } from "../state/comparing";
+import { loadShown } from "../state/files";
 import { putBack } from "../state/gallery";
 import { useApp } from "../state/store";
 import { view } from "../canvas/view";
-import { bytes } from "../ui/files";
+import { ImageFacts } from "../results/ImageFacts";
+import { ImageMarks } from "../results/ImageMarks";
 
 interface Props {
   item: GalleryItem;
-  onCompare: (item: GalleryItem) => void;
   onRemove: (item: GalleryItem) => void;
   onView: (item: GalleryItem) => void;
 }
 
 /** Everything that is known of an image: what it shows, how it was made, and what can be done with it. */
-export function ImageDetail({ item, onCompare, onRemove, onView }: Props) {
+export function ImageDetail({ item, onRemove, onView }: Props) {
   const t = useT();
   useWords();
   const catalogue = useApp((state) => state.catalogue);
@@ -43,13 +44,6 @@ export function ImageDetail({ item, onCompare, onRemove, onView }: Props) {
       () => undefined,
     );
   }, [item.id, bare]);
-  const facts: [string, string][] = [
-    [t("gallery.fact.model"), item.models.join(", ")],
-    [t("gallery.fact.seed"), item.seed === null ? "" : String(item.seed)],
-    [t("gallery.fact.workflow"), item.workflow ?? ""],
-    [t("gallery.fact.size"), [item.width ? `${item.width} × ${item.height}` : "", item.seconds ? `${item.seconds.toFixed(1)} s` : "", bytes(item.size)].filter(Boolean).join(" · ")],
-    [t("gallery.fact.made"), `${when(item.made)}${item.run ? ` · ${item.run}` : ""}`],
-  ];
   const byNode = new Map<string, { type: string; values: [string, string][] }>();
   for (const { node, type, port, value } of bare ? carried : (detail?.parameters ?? [])) {
     const group = byNode.get(node) ?? { type, values: [] };
@@ -70,7 +64,6 @@ export function ImageDetail({ item, onCompare, onRemove, onView }: Props) {
               {prompt}
             </p>
           ))}
-          <small>{item.name}</small>
         </div>
       </div>
       <div className="buttons">
@@ -79,10 +72,10 @@ export function ImageDetail({ item, onCompare, onRemove, onView }: Props) {
             <button type="button" className="primary" onClick={() => void openGalleryItem(item.id)}>
               {t("gallery.open")}
             </button>
-            <button type="button" onClick={() => void loadOutput(item.name, view.toGraph(view.center))}>
+            <button type="button" onClick={() => void loadShown(item.url, item.name, view.toGraph(view.center))}>
               {t("gallery.load")}
             </button>
-            <button type="button" onClick={() => onCompare(item)}>
+            <button type="button" onClick={() => startComparing(item.url)}>
               {t("gallery.compare")}
             </button>
             <a className="button" href={item.url} download={item.name.split("/").pop()}>
@@ -98,16 +91,8 @@ export function ImageDetail({ item, onCompare, onRemove, onView }: Props) {
           </button>
         )}
       </div>
-      <dl className="facts">
-        {facts
-          .filter(([, value]) => value)
-          .map(([name, value]) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-      </dl>
+      {item.trashed === null && <ImageMarks items={[item]} />}
+      <ImageFacts item={item} />
       {byNode.size > 0 && (
         <details>
           <summary>{t("gallery.parameters")}</summary>

@@ -1,9 +1,9 @@
 import { useMemo } from "react";
 import { useT } from "../i18n";
-import { copyText } from "../state/documents";
+import { copyAndTell } from "../commands/clipboard";
 import { jumpTo } from "../state/edits";
 import { missingThings } from "../state/missing";
-import { tabOf, toast, useApp } from "../state/store";
+import { tabOf, useApp } from "../state/store";
 
 /** Nodes and models that are not on this machine. Their values and wires are kept; here is what brings them back. */
 export function MissingList() {
@@ -13,7 +13,6 @@ export function MissingList() {
   const models = useApp((state) => state.models);
   const list = useMemo(() => missingThings(document, catalogue, models.length ? models : null), [document, catalogue, models]);
   if (!list.length) return null;
-  const copy = async (text: string) => toast(t((await copyText(text)) ? "copied" : "clipboard.denied"));
   const hub = (name: string) => /^[\w.-]+\/[\w.-]+$/.test(name);
   return (
     <section className="missing-list">
@@ -28,7 +27,7 @@ export function MissingList() {
               {command && <code>{command}</code>}
               <div className="buttons">
                 {command && (
-                  <button type="button" onClick={() => void copy(command)}>
+                  <button type="button" onClick={() => void copyAndTell(command)}>
                     {t("missing.copy")}
                   </button>
                 )}

@@ -1,18 +1,72 @@
 import { useMemo, useState } from "react";
 import { view } from "../canvas/view";
+import { WIDTH } from "../graph";
 import { said, saidName, useT, useWords } from "../i18n";
-import { addModel, addNodeAt, DRAG_MODEL, DRAG_NODE } from "../state/files";
+import { addNodeAt, DRAG_NODE } from "../state/files";
+import { addKept, DRAG_SNIPPET, importKept, isKept, keptTitle } from "../state/library";
 import { useApp } from "../state/store";
-import { bytes } from "../ui/files";
+import { pickFile } from "../ui/files";
 import { rank } from "../ui/fuzzy";
 import { TypeDots } from "../ui/TypeDots";
 
-/** All node types by category, and the models: dragged onto the canvas, or added with Enter or a double click. */
+/** What the user has kept of graphs: dragged onto the canvas as nodes are. */
+function Snippets({ query }: { query: string }) {
+  const t = useT();
+  const workflows = useApp((state) => state.workflows);
+  const all = workflows.filter(isKept).map(({ name, description, nodes }) => ({ name, title: keptTitle(name), also: description, nodes: nodes ?? 0 }));
+  const sorted = all.sort((a, b) => a.title.localeCompare(b.title));
+  const found = query.trim() ? rank(sorted, query) : sorted;
+  if (query.trim() && !found.length) return null;
+  const center = () => view.toGraph(view.center);
+  const insert = (name: string) => void addKept(name, { x: center().x - WIDTH / 2, y: center().y - 20 });
+  return (
+    <section className="snippets" aria-label={t("library.title")}>
+      <h3>
+        {t("library.title")}
+        <button type="button" className="icon" onClick={() => pickFile(".json,application/json", (file) => void importKept(file))}>
+          {t("snippet.import")}
+        </button>
+      </h3>
+      {!all.length && <p className="hint">{t("snippet.none")}</p>}
+      {found.map(({ name, title, also, nodes }) => (
+        <div key={name} className="snippet-row">
+          <button
+            type="button"
+            className="library-row"
+            data-snippet={title}
+            title={also}
+            draggable
+            onDragStart={(event) => event.dataTransfer.setData(DRAG_SNIPPET, name)}
+            onDoubleClick={() => insert(name)}
+            onKeyDown={(event) => event.key === "Enter" && insert(name)}
+          >
+            <span>{title}</span>
+            <small>{query.trim() ? t("snippet.mark") : t("templates.nodes", { count: nodes })}</small>
+          </button>
+          <button
+            type="button"
+            className="icon"
+            aria-haspopup="menu"
+            aria-label={t("workflows.menu", { name: title })}
+            title={t("menu")}
+            onClick={(event) => {
+              const box = event.currentTarget.getBoundingClientRect();
+              useApp.setState({ overlay: { kind: "menu", screen: { x: box.left, y: box.bottom + 4 }, items: [`snippet:${name}`] } });
+            }}
+          >
+            ⋯
+          </button>
+        </div>
+      ))}
+    </section>
+  );
+}
+
+/** All node types by category: dragged onto the canvas, or added with Enter or a double click. */
 export function NodeLibrary() {
   const t = useT();
   const [query, setQuery] = useState("");
   const catalogue = useApp((state) => state.catalogue);
-  const models = useApp((state) => state.models);
   const packs = useApp((state) => state.packs);
   const broken = packs.filter((pack) => pack.reason);
   const words = useWords();
@@ -26,10 +80,6 @@ export function NodeLibrary() {
     return query.trim() ? rank(sorted, query) : sorted;
     // eslint-disable-next-line react-hooks/exhaustive-deps -- `said` reads the words of the language
   }, [catalogue, words, query]);
-  const found = useMemo(() => {
-    const all = models.map((model) => ({ model, title: model.name, also: `${model.family} ${model.kind}` }));
-    return query.trim() ? rank(all, query) : all;
-  }, [models, query]);
   const center = () => view.toGraph(view.center);
   return (
     <>
@@ -41,6 +91,7 @@ export function NodeLibrary() {
             {t("packs.broken", { name, reason: `${reason} ${remedy}` })}
           </p>
         ))}
+        <Snippets query={query} />
         {nodes.map(({ spec, title, help }, index) => (
           <div key={spec.id}>
             {!query.trim() && spec.category !== nodes[index - 1]?.spec.category && <h3>{saidName(spec.category)}</h3>}
@@ -59,23 +110,6 @@ export function NodeLibrary() {
               <TypeDots types={spec.outputs.map((port) => port.type)} />
             </button>
           </div>
-        ))}
-        <h3>{t("panel.models")}</h3>
-        {!found.length && <p className="hint">{t("models.none")}</p>}
-        {found.map(({ model }) => (
-          <button
-            key={model.name}
-            type="button"
-            className="library-row"
-            data-model={model.name}
-            draggable
-            onDragStart={(event) => event.dataTransfer.setData(DRAG_MODEL, JSON.stringify({ name: model.name, kind: model.kind }))}
-            onDoubleClick={() => addModel(model, center())}
-            onKeyDown={(event) => event.key === "Enter" && addModel(model, center())}
-          >
-            <span>{model.name}</span>
-            <small>{[model.family, model.kind, model.size ? bytes(model.size) : ""].filter(Boolean).join(" · ")}</small>
-          </button>
         ))}
       </div>
     </>

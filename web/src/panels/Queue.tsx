@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import { keyNames } from "../commands/commands";
 import { call } from "../api/client";
 import type { Run } from "../api/types";
 import { duration, saidName, type TextKey, useT, when } from "../i18n";
@@ -7,7 +8,7 @@ import { stringifyJson } from "../graph";
 import { openRun } from "../state/documents";
 import { progressOf } from "../state/status";
 import { toast, useApp } from "../state/store";
-import { cancelRun, isActive } from "../state/sync";
+import { cancelRun, isActive } from "../state/runs";
 
 const SHOWN = 100;
 const PAGE = 50;
@@ -38,7 +39,7 @@ export function Queue() {
         {queue.seconds !== null && queue.seconds > 0 && <span className="hint">{t("queue.left", { time: duration(queue.seconds) })}</span>}
       </div>
       {queue.paused && <p className="warning">{t("queue.isPaused")}</p>}
-      {!all.length && <p className="hint">{t("queue.empty")}</p>}
+      {!all.length && <p className="hint">{t("queue.empty", { keys: keyNames("run") || "–" })}</p>}
       <Group title="queue.running" runs={running}>
         {(run) => (
           <Row key={run.id} run={run} left={left[run.id]}>

@@ -2,13 +2,14 @@ import { jumpTo } from "../state/edits";
 import { useMemo, useRef, useState } from "react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { saidName, type TextKey, useT } from "../i18n";
-import { isError, problemTitle } from "../i18n/problems";
+import { isError, problemText, problemTitle } from "../i18n/problems";
 import { flatId, nodeStatus } from "../state/status";
 import { graphOf, tabOf, useApp } from "../state/store";
 import { togglePanel } from "../commands/commands";
 import { rank } from "../ui/fuzzy";
 import { Gallery } from "./Gallery";
 import { MissingList } from "./MissingList";
+import { Models } from "./Models";
 import { NodeLibrary } from "./NodeLibrary";
 import { nodeOptions } from "../canvas/nodeOptions";
 import { Queue } from "./Queue";
@@ -34,6 +35,7 @@ export function SidePanel() {
       {panel === "problems" && <Problems />}
       {panel === "templates" && <WorkflowsPanel />}
       {panel === "nodes" && <NodeLibrary />}
+      {panel === "models" && <Models />}
     </aside>
   );
 }
@@ -99,7 +101,7 @@ function Problems() {
             <button type="button" onClick={() => problem.node && jumpTo(problem.node)}>
               <strong>{[problem.node, problem.port && saidName(problem.port)].filter(Boolean).join(" · ")}</strong>
               {problemTitle(problem.code) && <b>{problemTitle(problem.code)}</b>}
-              <span>{problem.message}</span>
+              <span>{problemText(problem)}</span>
               {problem.hint && <em>{problem.hint}</em>}
             </button>
           </li>

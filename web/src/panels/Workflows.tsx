@@ -1,15 +1,17 @@
 /** Workflows to begin with or to go on with: those that ship with the program, saved ones, and those that were closed. */
 
 import { useEffect, useState } from "react";
-import type { Template } from "../api/types";
-import { said, saidName, useT, useWords, when } from "../i18n";
-import { openTemplate, openWorkflow, reopenTab } from "../state/documents";
+import { call } from "../api/client";
+import type { Template, TemplateCost } from "../api/types";
+import { duration, said, saidName, useT, useWords, when } from "../i18n";
+import { openTemplate, openWorkflow, reopenTab, titleOf } from "../state/documents";
 import { type ClosedTab, closedTabs } from "../state/persist";
 import { removeWorkflow } from "../state/saving";
 import { useApp } from "../state/store";
 import { rank } from "../ui/fuzzy";
+import { SavedWorkflows } from "./SavedWorkflows";
 
-const titleOf = (template: Template) => (template.title === template.name ? saidName(template.name) : said(template.title));
+const templateTitle = (template: Template) => (template.title === template.name ? saidName(template.name) : said(template.title));
 
 /** By the heading that they are offered under, in the order in which the server gives them. */
 function grouped(templates: readonly Template[]): [string, Template[]][] {
@@ -18,13 +20,38 @@ function grouped(templates: readonly Template[]): [string, Template[]][] {
   return [...groups];
 }
 
-export function TemplateCard({ template }: { template: Template }) {
+const STARTER = "starter";
+const FILTERS = ["all", "ready", "image", "missing"] as const;
+type Filter = (typeof FILTERS)[number];
+
+/** Ready is what runs here as it is. */
+function passes(filter: Filter, cost: TemplateCost | undefined): boolean {
+  if (filter === "all" || !cost) return filter === "all";
+  return filter === "image" ? !cost.models.length : (filter === "missing") === cost.missing.length > 0;
+}
+
+/** What it needs beside the program, and what it costs: the time that was measured here, else the steps. */
+function CardCost({ cost }: { cost: TemplateCost }) {
+  const t = useT();
+  const others = [...cost.models.filter((name) => name !== STARTER), ...(cost.extra ? [`safelight[${cost.extra}]`] : [])];
+  const needs = others.length ? t(cost.missing.length ? "templates.lacks" : "templates.uses", { names: others.join(", ") }) : t(cost.models.length ? "templates.starter" : "templates.noModel");
+  const price = cost.seconds !== null ? t("templates.seconds", { time: duration(cost.seconds) }) : cost.steps ? t("templates.steps", { count: cost.steps }) : "";
+  return (
+    <small className={cost.missing.length ? "cost lacks" : "cost"}>
+      {needs}
+      {price && ` · ${price}`}
+    </small>
+  );
+}
+
+export function TemplateCard({ template, cost }: { template: Template; cost?: TemplateCost | undefined }) {
   useWords();
   return (
     <button type="button" className="template-card" data-template={template.name} title={said(template.description)} onClick={() => void openTemplate(template.name)}>
       {template.image ? <img src={template.image} alt="" loading="lazy" draggable={false} /> : <span className="no-image" />}
-      <strong>{titleOf(template)}</strong>
+      <strong>{templateTitle(template)}</strong>
       <span>{said(template.description)}</span>
+      {cost && <CardCost cost={cost} />}
     </button>
   );
 }
@@ -53,38 +80,43 @@ export function StartStrip() {
 export function WorkflowsPanel() {
   const t = useT();
   const [query, setQuery] = useState("");
+  const [filter, setFilter] = useState<Filter>("all");
+  const [costs, setCosts] = useState<ReadonlyMap<string, TemplateCost>>(new Map());
+  useEffect(() => void call("GET /template-costs").then((found) => setCosts(new Map(found.map((one) => [one.name, one]))), () => undefined), []);
   const templates = useApp((state) => state.templates);
-  const workflows = useApp((state) => state.workflows);
+  const drafts = useApp((state) => state.drafts);
   const tabs = useApp((state) => state.tabs.length);
   const [closed, setClosed] = useState<ClosedTab[]>([]);
   useEffect(() => void closedTabs().then(setClosed), [tabs]);
   const found = <T,>(list: readonly T[], title: (one: T) => string, also: (one: T) => string = () => "") =>
     query.trim() ? rank(list.map((one) => ({ one, title: title(one), also: also(one) })), query).map(({ one }) => one) : list;
-  const saved = found(workflows, (one) => one.name, (one) => one.description);
-  const gone = found(closed, (one) => one.title);
-  const fitting = found(templates, titleOf, (one) => `${one.name} ${one.description}`);
+  const begun = found(drafts, (one) => titleOf(one.title), (one) => one.description);
+  const sent = new Set(drafts.map((draft) => draft.name));
+  const gone = found(closed.filter((tab) => !sent.has(tab.key || tab.id)), (one) => one.title);
+  const fitting = found(templates, templateTitle, (one) => `${one.name} ${one.description} ${said(one.description)} ${said(one.group)}`).filter((one) => passes(filter, costs.get(one.name)));
   return (
     <>
       <input type="search" className="filter" placeholder={t("workflows.search")} aria-label={t("workflows.search")} value={query} onChange={(event) => setQuery(event.target.value)} />
       <div className="scroll">
-        <h3>{t("workflows.saved")}</h3>
-        {!saved.length && <p className="hint">{t(workflows.length ? "search.empty" : "workflows.none")}</p>}
-        <ul className="workflow-list">
-          {saved.map((workflow) => (
-            <li key={workflow.name}>
-              <button type="button" className="open" data-workflow={workflow.name} onClick={() => void openWorkflow(workflow.name)}>
-                <strong>{workflow.name}</strong>
-                <small>{`${t("templates.nodes", { count: workflow.nodes })} · ${when(workflow.modified)}`}</small>
-              </button>
-              <button type="button" className="icon" aria-label={t("workflows.rename", { name: workflow.name })} title={t("command.rename")} onClick={() => useApp.setState({ overlay: { kind: "name", rename: workflow.name } })}>
-                ✎
-              </button>
-              <button type="button" className="icon" aria-label={t("workflows.delete", { name: workflow.name })} title={t("command.delete")} onClick={() => removeWorkflow(workflow.name)}>
-                ✕
-              </button>
-            </li>
-          ))}
-        </ul>
+        <SavedWorkflows query={query} />
+        {begun.length > 0 && (
+          <>
+            <h3>{t("drafts.title")}</h3>
+            <ul className="workflow-list drafts">
+              {begun.map((draft) => (
+                <li key={draft.name}>
+                  <button type="button" className="open" data-draft={draft.name} onClick={() => void openWorkflow(draft.name)}>
+                    <strong>{titleOf(draft.title)}</strong>
+                    <small>{`${t("templates.nodes", { count: draft.nodes })} · ${when(draft.modified)}`}</small>
+                  </button>
+                  <button type="button" className="icon" aria-label={t("drafts.delete", { name: titleOf(draft.title) })} title={t("command.delete")} onClick={() => removeWorkflow(draft)}>
+                    ✕
+                  </button>
+                </li>
+              ))}
+            </ul>
+          </>
+        )}
         {gone.length > 0 && (
           <>
             <h3>{t("workflows.closed")}</h3>
@@ -102,13 +134,23 @@ export function WorkflowsPanel() {
         )}
         <h3>{t("templates.title")}</h3>
         {!templates.length && <p className="hint">{t("templates.none")}</p>}
+        {costs.size > 0 && (
+          <div className="choices" role="group" aria-label={t("templates.filter")}>
+            {FILTERS.map((one) => (
+              <button key={one} type="button" data-filter={one} aria-pressed={filter === one} onClick={() => setFilter(one)}>
+                {t(`templates.filter.${one}`)}
+              </button>
+            ))}
+          </div>
+        )}
+        {templates.length > 0 && !fitting.length && <p className="hint">{t("templates.noneFit")}</p>}
         {(query.trim() ? [["", fitting] as [string, Template[]]] : grouped(fitting)).map(([group, members]) => (
           <section key={group}>
             {group && <h4>{said(group)}</h4>}
             <ul className="template-grid">
               {members.map((template) => (
                 <li key={template.name}>
-                  <TemplateCard template={template} />
+                  <TemplateCard template={template} cost={costs.get(template.name)} />
                 </li>
               ))}
             </ul>

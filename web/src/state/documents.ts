@@ -1,15 +1,15 @@
 /** Open documents: tabs, opening, saving with revisions, entering subgraphs. */
 
 import { call } from "../api/client";
-import type { ImportReport, Run } from "../api/types";
-import { said, t } from "../i18n";
+import type { PlaceBody, Run } from "../api/types";
+import { said, saidName, t } from "../i18n";
 import { errorText, problemLine } from "../i18n/problems";
 import * as m from "../graph";
 import { missingThings } from "./missing";
 import { keepClosed, takeClosed } from "./persist";
 import { randomId } from "./session";
 import { type NodeFile, type Result, resultKey } from "./status";
-import { activeTab, histories, newTab, patchTab, type Tab, toast, useApp } from "./store";
+import { activeTab, type FileKind, histories, keyOf, newTab, type OpenedFile, patchTab, type Tab, toast, useApp } from "./store";
 
 export function openTab(part: Partial<Tab> & { document: m.Document }): string {
   const id = randomId();
@@ -18,13 +18,15 @@ export function openTab(part: Partial<Tab> & { document: m.Document }): string {
     // The empty document of a fresh start makes room for the first real one.
     const tabs = state.tabs.filter((other) => !(isBlank(other) && Object.keys(part.document.nodes).length > 0));
     for (const gone of state.tabs) if (!tabs.includes(gone)) histories.delete(gone.id);
-    return { tabs: [...tabs, tab], active: id };
+    // On a phone the form comes first: fields and results without a graph.
+    const form = part.document.inputs?.length && matchMedia("(max-width: 640px)").matches;
+    return { tabs: [...tabs, tab], active: id, ...(form ? { form: true } : {}) };
   });
   return id;
 }
 
 function isBlank(tab: Tab): boolean {
-  return !tab.name && !Object.keys(tab.document.nodes).length && !(tab.document.ui?.notes?.length ?? 0) && !histories.get(tab.id)?.canUndo;
+  return !keyOf(tab) && !Object.keys(tab.document.nodes).length && !(tab.document.ui?.notes?.length ?? 0) && !histories.get(tab.id)?.canUndo;
 }
 
 export function closeTab(id: string): void {
@@ -49,7 +51,11 @@ export async function reopenTab(id: string): Promise<void> {
   if (!closed) return;
   const history = histories.get(id);
   const tab = history ? { ...closed, document: history.document, base: closed.base && history.document } : closed;
-  if (tab.name && useApp.getState().tabs.some((other) => other.name === tab.name)) Object.assign(tab, { name: "", revision: 0, base: null });
+  const { tabs, drafts } = useApp.getState();
+  // Sent a moment after it was closed.
+  const sent = drafts.find((draft) => draft.name === id);
+  if (!keyOf(tab) && sent) Object.assign(tab, { draft: id, revision: sent.revision });
+  if (keyOf(tab) && tabs.some((other) => keyOf(other) === keyOf(tab))) Object.assign(tab, { id: randomId(), name: "", draft: "", revision: 0, base: null });
   useApp.setState((state) => ({ tabs: [...state.tabs.filter((other) => !isBlank(other)), tab], active: id }));
 }
 
@@ -57,8 +63,12 @@ export function showTab(id: string): void {
   useApp.setState({ active: id, overlay: null });
 }
 
-export function tabTitle(tab: Tab): string {
-  return tab.name || tab.document.name || t("tab.untitled");
+export const tabTitle = (tab: Tab): string => titleOf(tab.name || tab.document.name);
+
+/** Of a document, by the name that it was given or calls itself by. */
+export function titleOf(name: string | undefined): string {
+  const given = name || t("tab.untitled");
+  return /^[a-z0-9]+(_[a-z0-9]+)+$/.test(given) ? saidName(given) : given;
 }
 
 export function isUnsaved(tab: Tab): boolean {
@@ -76,31 +86,45 @@ export function openUnchanged(document: m.Document): string {
   return openTab({ document, base: document });
 }
 
-/** Another graph with something unsaved in sight is left alone; what is opened gets a tab of its own. */
+/** A saved workflow, or a draft by its key. Another graph with something unsaved in sight is left alone; what is opened gets a tab of its own. */
 export async function openWorkflow(name: string): Promise<void> {
-  const there = useApp.getState().tabs.find((tab) => tab.name === name);
+  const { tabs, workflows } = useApp.getState();
+  if (workflows.some((one) => one.name === name)) void placeWorkflow(name, { opened: true });
+  const there = tabs.find((tab) => keyOf(tab) === name);
   if (there) return showTab(there.id);
   await opening(async () => {
     const answer = await call("GET /workflows/{name}", { path: { name } });
     const document = await placed(m.asDocument(answer.document));
-    openTab({ document, base: document, name, revision: answer.revision });
+    openTab({ document, base: document, ...(answer.draft ? { draft: name } : { name }), revision: answer.revision });
   });
+}
+
+/** Where a saved workflow is listed, and that it was opened. The list follows by the event of it. */
+export async function placeWorkflow(name: string, change: Partial<PlaceBody>): Promise<void> {
+  try {
+    await call("PATCH /workflows/{name}", { path: { name }, body: change });
+  } catch (error) {
+    if (!change.opened) toast(errorText(error), "error");
+  }
 }
 
 export async function openTemplate(name: string): Promise<void> {
   await opening(async () => {
     const document = m.asDocument(await call("GET /templates/{name}", { path: { name } }));
     // From here on they are the user's own words.
-    for (const node of Object.values(document.nodes)) if (node.title) node.title = said(node.title);
+    for (const graph of [document, ...Object.values(document.subgraphs ?? {})]) {
+      for (const node of Object.values(graph.nodes)) if (node.title) node.title = said(node.title);
+    }
     openUnchanged(await placed(document));
     useApp.setState((state) => ({ panel: state.panel === "templates" ? null : state.panel }));
   });
 }
 
-/** Opens a workflow file, or the workflow inside an image. */
-export async function openFile(file: Blob): Promise<boolean> {
+/** Opens a workflow file, or the workflow inside an image; `kind` is one of several that it holds. */
+export async function openFile(file: Blob, kind?: FileKind): Promise<boolean> {
   return opening(async () => {
-    if (file.type === "application/json" || (file instanceof File && file.name.endsWith(".json"))) {
+    const json = file.type === "application/json" || (file instanceof File && file.name.endsWith(".json"));
+    if (json && !kind) {
       try {
         openUnchanged(await placed(m.readDocument(await file.text())));
         return;
@@ -109,20 +133,26 @@ export async function openFile(file: Blob): Promise<boolean> {
         // The server knows other programs' formats too.
       }
     }
-    const answer = await call("POST /open", { body: file });
+    const answer = await call("POST /open", { body: file, ...(kind ? { query: { kind } } : {}) });
     const document = m.asDocument(answer.document);
     if (answer.report && !document.name && file instanceof File) document.name = file.name.replace(/\.[^.]*$/, "");
     openUnchanged(await placed(document));
     for (const problem of answer.problems) toast(problemLine(problem), "error");
-    if (answer.report) tellImport(answer.report);
+    const others = answer.kinds.filter((one) => one !== answer.kind);
+    tellImport({ report: answer.report ?? null, file, others });
   });
 }
 
-/** A workflow that came whole gets a line, another a sheet that names what did not. */
-function tellImport(report: ImportReport): void {
-  const whole = report.mapped === report.nodes && !report.remarks.length && !report.models.length;
-  if (whole) toast(t("import.whole", { program: report.program, nodes: report.nodes }), "info");
-  else useApp.setState({ overlay: { kind: "import", report } });
+/** A workflow that came whole gets a line, another a sheet that names what did not. What else is in the file is offered. */
+function tellImport(opened: OpenedFile): void {
+  const { report, others } = opened;
+  const open = () => useApp.setState({ overlay: { kind: "import", opened } });
+  const action = others.length ? { label: t("import.as"), run: open } : undefined;
+  if (!report) {
+    if (action) toast(t("import.others", { kinds: others.map((kind) => t(`import.as.${kind}`)).join(", ") }), "info", action);
+  } else if (report.mapped === report.nodes && !report.remarks.length && !report.models.length)
+    toast(t("import.whole", { program: report.program, nodes: report.nodes }), "info", action);
+  else open();
 }
 
 /** The example of a node: its small image holds it. */
@@ -166,16 +196,20 @@ export async function placed(document: m.Document): Promise<m.Document> {
   if (!missing.length) return document;
   const { catalogue } = useApp.getState();
   const none = { sockets: new Set<string>(), result: "image" as const };
-  const boxes = Object.fromEntries(
-    ids.map((id) => {
+  const shapes = Object.fromEntries(
+    ids.map((id): [string, m.Shape] => {
       const node = document.nodes[id] as m.NodeData;
-      const layout = m.layoutNode(m.portsOf([document], id, node, catalogue), m.lookOf(document, id), { ...none, values: node.values });
-      return [id, { x: 0, y: 0, w: layout.w, h: layout.h }];
+      const { w, h, inputs, outputs } = m.layoutNode(m.portsOf([document], id, node, catalogue), m.lookOf(document, id), { ...none, values: node.values });
+      return [id, { x: 0, y: 0, w, h, inputs, outputs }];
     }),
   );
-  const places = await m.autoLayout(document, boxes);
+  const { places, bends } = await m.autoLayout(document, shapes);
   const nodes = Object.fromEntries(ids.map((id) => [id, { ...m.lookOf(document, id), ...(places[id] ?? { x: 0, y: 0 }) }]));
-  return { ...document, ui: { ...document.ui, nodes: { ...document.ui?.nodes, ...nodes } } };
+  const links = document.links.map((link) => {
+    const bend = bends[m.linkId(link)];
+    return bend?.length ? { ...link, bend } : link;
+  });
+  return { ...document, links, ui: { ...document.ui, nodes: { ...document.ui?.nodes, ...nodes } } };
 }
 
 export function enterSubgraph(id: string): void {
@@ -197,16 +231,6 @@ export function saveFile(url: string, name: string): void {
   link.download = name;
   link.click();
   if (url.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}
-
-/** False where the browser forbids it: on pages that are not served from this machine or over HTTPS. */
-export async function copyText(text: string): Promise<boolean> {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The files of a tab's newest run that can carry a workflow: each carries the workflow that made it. Files of outputs come first. */

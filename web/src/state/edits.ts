@@ -1,7 +1,8 @@
 /** The only way documents change: each call is one step of undo, unless it belongs to the group of the one before. */
 
 import * as m from "../graph";
-import { activeTab, historyOf, patchTab, sceneOf, useApp } from "./store";
+import { t } from "../i18n";
+import { activeTab, historyOf, patchTab, sceneOf, toast, useApp } from "./store";
 
 interface Options {
   /** Edits with the same group in short succession are one step: typing, nudging. */
@@ -16,14 +17,24 @@ interface Options {
 export function edit(label: string, recipe: (scene: m.Scene) => void, options: Options = {}): boolean {
   const tab = activeTab();
   const history = historyOf(tab);
-  const changed = history.edit(label, (draft) => recipe(sceneOf(useApp.getState(), draft)), {
+  let lost = { names: [] as string[], links: 0 };
+  const apply = (draft: m.Document) => {
+    const scene = sceneOf(useApp.getState(), draft);
+    const inside = m.hasBorder(scene.scopes);
+    const before = inside && m.portNames(scene.graph);
+    recipe(scene);
+    // What used a port outside goes with it, in the same step.
+    if (before) lost = m.forgetLost(scene.scopes[0] as m.Graph, scene.graph, before);
+  };
+  const changed = history.edit(label, apply, {
     group: options.group ? `${tab.path.join("/")}:${options.group}` : "",
     time: options.join ? 0 : performance.now() / 1000,
     selection: tab.selection,
   });
   if (!changed) return false;
+  if (lost.links) toast(t("ports.lost", { count: lost.links, names: lost.names.join(", ") }));
   const wanted = typeof options.select === "function" ? options.select() : options.select;
-  const selection = stillThere(wanted ?? tab.selection, m.graphAt(history.document, tab.path));
+  const selection = stillThere(wanted ?? tab.selection, history.document, tab.path);
   history.select(selection);
   patchTab(tab.id, { document: history.document, selection });
   return true;
@@ -41,7 +52,7 @@ export function replaceDocument(id: string, label: string, document: m.Document)
   const tab = useApp.getState().tabs.find((candidate) => candidate.id === id);
   if (!tab || !historyOf(tab).replace(label, document, tab.selection)) return;
   const path = tab.path.slice(0, m.scopesAt(document, tab.path).length - 1);
-  patchTab(id, { document, path, selection: stillThere(tab.selection, m.graphAt(document, path)) });
+  patchTab(id, { document, path, selection: stillThere(tab.selection, document, path) });
 }
 
 /** Shows the graph, in which a click on a field puts it into the form or takes it out. */
@@ -86,7 +97,7 @@ export function redo(): void {
 function show(document: m.Document, selection: readonly string[]): void {
   const tab = activeTab();
   const path = tab.path.slice(0, m.scopesAt(document, tab.path).length - 1);
-  patchTab(tab.id, { document, path, selection: stillThere(selection, m.graphAt(document, path)) });
+  patchTab(tab.id, { document, path, selection: stillThere(selection, document, path) });
 }
 
 export function select(keys: readonly string[]): void {
@@ -106,13 +117,16 @@ export function selectedNodes(): string[] {
   return tab.selection.filter((key) => key in graph.nodes);
 }
 
-function stillThere(keys: readonly string[], graph: m.Graph): string[] {
-  const links = new Set(graph.links.map((link) => m.linkKey(m.linkId(link))));
-  const items = new Set([
+function stillThere(keys: readonly string[], document: m.Document, path: readonly string[]): string[] {
+  const scopes = m.scopesAt(document, path);
+  const graph = scopes[scopes.length - 1] as m.Graph;
+  const there = new Set([
+    ...m.linksOf({ scopes, graph }).map((link) => m.linkKey(m.linkId(link))),
     ...(graph.ui?.frames ?? []).map((frame) => m.frameKey(frame.id)),
     ...(graph.ui?.notes ?? []).map((note) => m.noteKey(note.id)),
+    ...(m.hasBorder(scopes) ? m.borderKeys(graph) : []),
   ]);
-  return keys.filter((key) => key in graph.nodes || links.has(key) || items.has(key));
+  return keys.filter((key) => key in graph.nodes || there.has(key));
 }
 
 /** Removes whatever is selected, as one step. */
@@ -126,11 +140,13 @@ export function removeSelected(dissolve = false): void {
       const nodes = new Set(selection.filter((key) => key in scene.graph.nodes));
       if (dissolve) m.dissolve(scene, nodes);
       else m.removeNodes(scene.graph, nodes);
-      if (links.size) m.removeLinks(scene.graph, (link) => links.has(m.linkId(link)));
+      const gone = (link: m.Link) => links.has(m.linkId(link)) || m.portKeysOf(link).some((key) => keys.has(key));
+      if (selection.some((key) => key.startsWith("/"))) m.unlink(scene, gone);
       m.removeItems(scene.graph, keys);
       m.dropUnused(scene);
     },
-    { select: [] },
+    // Who removed ports goes on at the node that they were of.
+    { select: [...new Set(selection.flatMap((key) => m.portOfKey(key)?.side ?? []))].map(m.borderOf) },
   );
 }
 

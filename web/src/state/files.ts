@@ -1,12 +1,13 @@
 /** Files of the input and output folders, and files that arrive from outside. */
 
-import { fetchBlob, fileUrl, call } from "../api/client";
+import { fetchBlob, call } from "../api/client";
 import type { Uploaded } from "../api/types";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
 import * as m from "../graph";
 import { openFile, openUnchanged, placed } from "./documents";
 import { edit } from "./edits";
+import { addKept, DRAG_SNIPPET } from "./library";
 import { toast, useApp } from "./store";
 
 export async function refreshFiles(): Promise<void> {
@@ -20,8 +21,8 @@ export async function uploadFile(file: File): Promise<Uploaded> {
   return answer;
 }
 
-/** The name under which an image is dragged inside the editor. */
-export const DRAG_OUTPUT = "application/x-safelight-output";
+/** An image that is dragged inside the editor: its address and name. */
+export const DRAG_IMAGE = "application/x-safelight-image";
 export const DRAG_NODE = "application/x-safelight-node";
 export const DRAG_MODEL = "application/x-safelight-model";
 
@@ -30,20 +31,40 @@ export async function receiveDrop(event: DragEvent, at: m.Point): Promise<void> 
   if (!data) return;
   const type = data.getData(DRAG_NODE);
   if (type) return addNodeAt(type, at);
+  const snippet = data.getData(DRAG_SNIPPET);
+  if (snippet) return addKept(snippet, { x: at.x - m.WIDTH / 2, y: at.y - 20 });
   const model = data.getData(DRAG_MODEL);
   if (model) return addModel(JSON.parse(model) as { name: string; kind: string }, at);
-  const output = data.getData(DRAG_OUTPUT);
-  if (output) return void (await loadOutput(output, at));
-  const file = data.files[0];
-  if (file) return receiveFile(file, at);
+  const image = draggedImage(data);
+  if (image) return void (await loadImage(image, at));
+  if (data.files.length) return receiveFiles([...data.files], at);
   const part = m.readPart(data.getData("text/plain"));
   if (part) paste(part, at);
 }
 
+const COLUMNS = 5;
+
+/** Several at once: images and other media are loaded beside each other without a question, workflows get a tab each. */
+export async function receiveFiles(files: readonly File[], at: m.Point): Promise<void> {
+  if (files.length === 1 && files[0]) return receiveFile(files[0], at);
+  const tab = useApp.getState().active;
+  const loaded = files.filter((file) => !opens(file));
+  for (const [index, file] of loaded.entries()) {
+    await loadImage(file, { x: at.x + (index % COLUMNS) * (m.WIDTH + 40), y: at.y + Math.floor(index / COLUMNS) * (m.WIDTH + 160) });
+  }
+  for (const file of files.filter(opens)) await openFile(file);
+  if (loaded.length) useApp.setState({ active: tab });
+}
+
+/** Whether a file is a workflow or nothing: it shows nothing by itself. */
+function opens(file: File): boolean {
+  const medium = useApp.getState().catalogue.media.of(file.type, file.name);
+  return !medium || medium.view === "text";
+}
+
 /** A file dropped or pasted: a workflow is opened; an image or video with one in it asks; another is loaded. */
 export async function receiveFile(file: File, at: m.Point): Promise<void> {
-  const medium = useApp.getState().catalogue.media.of(file.type, file.name);
-  if (!medium || medium.view === "text") {
+  if (opens(file)) {
     await openFile(file);
     return;
   }
@@ -58,6 +79,15 @@ async function holdsWorkflow(file: File): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** A text pasted: a workflow or settings of another program are opened. Gives whether it was taken for one. */
+export async function receiveText(text: string): Promise<boolean> {
+  const file = new File([text], "", { type: "text/plain" });
+  // What is written as JSON was meant as a workflow: then it is told what is wrong with it.
+  if (!text.trimStart().startsWith("{") && !(await holdsWorkflow(file))) return false;
+  await openFile(file);
+  return true;
 }
 
 /** Uploads a file and makes a node that loads it. */
@@ -114,14 +144,25 @@ export function addModel({ name, kind }: { name: string; kind: string }, at: m.P
   toast(t("model.noLoader", { kind }), "error");
 }
 
-/** An image of the gallery becomes an input: a copy of it in the input folder. */
-export async function loadOutput(name: string, at: m.Point): Promise<void> {
-  await loadImage(outputFile(name), at);
+/** An image of the gallery or a result becomes an input: a copy of it in the input folder. */
+export const loadShown = (url: string, name: string, at: m.Point): Promise<void> => loadImage(shownFile(url, name), at);
+
+/** Dropped outside of the browser it is saved there. */
+export function dragImage(data: DataTransfer, url: string, name: string, mediaType: string): void {
+  data.setData(DRAG_IMAGE, JSON.stringify({ url, name }));
+  data.setData("DownloadURL", `${mediaType}:${name.split("/").pop() ?? ""}:${new URL(url, location.href).href}`);
+}
+
+export function draggedImage(data: DataTransfer): Promise<File> | null {
+  const text = data.getData(DRAG_IMAGE);
+  if (!text) return null;
+  const { url, name } = JSON.parse(text) as { url: string; name: string };
+  return shownFile(url, name);
 }
 
 /** Raises ApiError where the image is gone, Unreachable without a server. */
-export async function outputFile(name: string): Promise<File> {
-  const blob = await fetchBlob(fileUrl("output", name));
+async function shownFile(url: string, name: string): Promise<File> {
+  const blob = await fetchBlob(url);
   return new File([blob], name.split("/").pop() ?? name, { type: blob.type });
 }
 

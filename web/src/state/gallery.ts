@@ -9,6 +9,7 @@ import { toast, useApp } from "./store";
 
 const PAGE = 120;
 const TYPING = 200;
+const CHANGED = 40;
 
 export interface GalleryQuery {
   search: string;
@@ -18,16 +19,21 @@ export interface GalleryQuery {
   since: number;
   until: number;
   trash: boolean;
+  /** The lowest; 0: any. */
+  rating: number;
+  tag: string;
+  /** The id of a board. */
+  board: string;
 }
 
-export const EVERYTHING: GalleryQuery = { search: "", node: "", model: "", since: 0, until: 0, trash: false };
+export const EVERYTHING: GalleryQuery = { search: "", node: "", model: "", since: 0, until: 0, trash: false, rating: 0, tag: "", board: "" };
 
 type Asked = Routes["GET /gallery"]["query"];
 
 /** What is asked, without what asks for nothing. */
-function parameters({ search, node, model, since, until, trash }: GalleryQuery): Asked {
+function parameters({ search, trash, ...others }: GalleryQuery): Asked {
   const text = search.trim();
-  return { trash, ...(text && { search: text }), ...(node && { node }), ...(model && { model }), ...(since && { since }), ...(until && { until }) };
+  return { trash, ...(text && { search: text }), ...Object.fromEntries(Object.entries(others).filter(([, value]) => value)) };
 }
 
 interface List {
@@ -50,6 +56,7 @@ export function useGallery(query: GalleryQuery): Gallery {
   const [list, setList] = useState<List>({ total: 0, pages: new Map(), known: false });
   const seen = useRef({ first: 0, last: 0 });
   const round = useRef(0);
+  const asked = useRef("");
   const pending = useRef(new Set<number>());
   const text = JSON.stringify(parameters(query));
 
@@ -77,17 +84,20 @@ export function useGallery(query: GalleryQuery): Gallery {
   useEffect(() => {
     const now = ++round.current;
     pending.current = new Set();
-    const timer = setTimeout(() => void fetchPage(Math.floor(seen.current.first / PAGE), now, true).then(() => rest()), TYPING);
+    // What the user types is waited for; what came in or was rated is shown at once.
+    const wait = asked.current === text ? CHANGED : TYPING;
+    asked.current = text;
+    const timer = setTimeout(() => void fetchPage(Math.floor(seen.current.first / PAGE), now, true).then(() => rest()), wait);
     const rest = () => {
       const last = Math.floor(seen.current.last / PAGE);
       if (round.current === now && last !== Math.floor(seen.current.first / PAGE)) void fetchPage(last, now, false);
     };
     return () => clearTimeout(timer);
-  }, [fetchPage, version]);
+  }, [fetchPage, text, version]);
 
   // Files that came into the folder by other ways are found by the server while it is asked: look again a little later.
   useEffect(() => {
-    const timers = [2500, 8000].map((wait) => setTimeout(refresh, wait));
+    const timers = [2500, 8000].map((wait) => setTimeout(refreshGallery, wait));
     return () => timers.forEach(clearTimeout);
   }, []);
 
@@ -111,7 +121,7 @@ export async function trash(ids: string[]): Promise<void> {
   if (!ids.length) return;
   try {
     const { items } = await call("POST /gallery/trash", { body: { items: ids } });
-    refresh();
+    refreshGallery();
     toast(t(items.length === 1 ? "gallery.trashed.one" : "gallery.trashed", { count: items.length }), "info", {
       label: t("command.undo"),
       run: () => void putBack(items),
@@ -124,7 +134,7 @@ export async function trash(ids: string[]): Promise<void> {
 export async function putBack(ids: string[]): Promise<void> {
   try {
     await call("POST /gallery/restore", { body: { items: ids } });
-    refresh();
+    refreshGallery();
   } catch (error) {
     toast(errorText(error), "error");
   }
@@ -133,12 +143,12 @@ export async function putBack(ids: string[]): Promise<void> {
 export async function emptyTrash(): Promise<void> {
   try {
     await call("POST /gallery/empty");
-    refresh();
+    refreshGallery();
   } catch (error) {
     toast(errorText(error), "error");
   }
 }
 
-function refresh(): void {
+export function refreshGallery(): void {
   useApp.setState((state) => ({ filesVersion: state.filesVersion + 1 }));
 }

@@ -7,9 +7,17 @@ export interface Spot extends Point {
   r: number;
 }
 
+/** What paints or takes away. On a mask, which has one colour, none is said. */
+interface Paint {
+  erase: boolean;
+  color?: string;
+}
+
 export type Mark =
-  | { kind: "stroke"; erase: boolean; spots: Spot[] }
-  | { kind: "area"; erase: boolean; points: Point[] }
+  | (Paint & { kind: "stroke"; spots: Spot[] })
+  | (Paint & { kind: "area"; points: Point[] })
+  /** Whole pixels as runs, of a painting as large as the image: where one begins, counted row by row, and its length. */
+  | (Paint & { kind: "region"; runs: number[] })
   | { kind: "fill"; erase: boolean; at: Point }
   | { kind: "invert" }
   | { kind: "clear" }

@@ -12,10 +12,22 @@ export interface Missing {
   pack: string;
 }
 
+const WEIGHTS = /\.(safetensors|ckpt|pt|pth|bin|gguf|sft)$/i;
+
+/** Whether a name may mean one of these models, as the server looks for it: whole, by the end of its path, a file of
+ * weights by its own name, and behind the folder that other programs keep its kind in. */
+export function isKnownModel(name: string, models: readonly ModelInfo[]): boolean {
+  const wanted = name.replaceAll("\\", "/").toLowerCase();
+  const [last, behind] = [wanted.split("/").pop() ?? "", wanted.slice(wanted.indexOf("/") + 1)];
+  return models.some((model) => {
+    const known = model.name.toLowerCase();
+    return `/${known}`.endsWith(`/${wanted}`) || known === behind || (WEIGHTS.test(last) && known.split("/").pop() === last);
+  });
+}
+
 /** `models` is null while the list is not known. */
 export function missingThings(document: m.Document, catalogue: m.Catalogue, models: readonly ModelInfo[] | null): Missing[] {
   const found: Missing[] = [];
-  const known = models && new Set(models.map((model) => model.name));
   const graphs: [string, m.Graph][] = [["", document], ...Object.entries(document.subgraphs ?? {}).map(([name, graph]): [string, m.Graph] => [`${name}/`, graph])];
   for (const [prefix, graph] of graphs) {
     for (const [id, node] of Object.entries(graph.nodes)) {
@@ -28,7 +40,7 @@ export function missingThings(document: m.Document, catalogue: m.Catalogue, mode
       }
       for (const input of spec.inputs) {
         const value = node.values?.[input.name];
-        if (input.widget?.widget !== "model" || typeof value !== "string" || !value || !known || known.has(value)) continue;
+        if (input.widget?.widget !== "model" || typeof value !== "string" || !value || !models || isKnownModel(value, models)) continue;
         found.push({ kind: "model", node: prefix + id, name: value, pack: "" });
       }
     }

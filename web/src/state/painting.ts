@@ -1,12 +1,14 @@
 /** What is painted on, and where the result goes: a mask into the node that reads it, a crop into the one that loads. */
 
 import { create } from "zustand";
-import { fetchBlob, fileUrl } from "../api/client";
+import { ApiError, call, fetchBlob, fileUrl } from "../api/client";
 import * as m from "../graph";
 import { NO_MARKS, type Marks } from "./marks";
+import { openTab, placed } from "./documents";
 import { edit } from "./edits";
 import { uploadFile } from "./files";
-import { activeGraph, activeScene, type PaintSource, useApp } from "./store";
+import { run } from "./runs";
+import { activeGraph, activeScene, activeTab, type PaintSource, useApp } from "./store";
 
 /** Marks of images that are not finished: closing the painter loses none. By image and mask. */
 export const useDrafts = create<{ drafts: Record<string, Marks> }>()(() => ({ drafts: {} }));
@@ -26,11 +28,23 @@ export function openPainter(source: PaintSource): void {
 }
 
 /** Opens the painter on an image by its address: a result in a node, in the gallery, in the viewer. */
-export function paintImage(address: string, title = "image.png"): void {
-  const path = new URL(address, location.href).pathname;
-  const [, folder, name] = /\/files\/(input|output)\/(.+)$/.exec(path) ?? [];
-  const file = name ? decodeURIComponent(name) : title;
-  openPainter({ image: address, name: file, input: folder === "input" ? file : null, mask: null, field: null, forMask: false });
+export function paintImage(address: string, title = "image.png", origin?: m.Document): void {
+  const { folder, name = title } = fileAt(address);
+  openPainter({ image: address, name, input: folder === "input" ? name : null, mask: null, field: null, forMask: false, ...(origin ? { origin } : {}) });
+}
+
+/** The file that an address gives, where it is one of a folder. */
+function fileAt(address: string): { folder?: string; name?: string } {
+  const [, folder, name] = /\/files\/(input|output)\/(.+)$/.exec(new URL(address, location.href).pathname) ?? [];
+  return folder && name ? { folder, name: decodeURIComponent(name) } : {};
+}
+
+/** The name in the input folder of what an address shows: its own, or that of a copy. */
+export async function inputOf(address: string, title = "image.png"): Promise<string> {
+  const { folder, name = title } = fileAt(address);
+  if (folder === "input") return name;
+  const blob = await fetchBlob(address);
+  return (await uploadFile(new File([blob], name.split("/").at(-1) ?? title, { type: blob.type }))).file.name;
 }
 
 /** Opens the painter on an image that a node shows: of its field, if that is where it comes from. */
@@ -41,7 +55,7 @@ export function paintShown(node: string, address: string, title: string): void {
     return widget?.widget === "file" && typeof value === "string" && fileUrl("input", value) === address;
   });
   if (field) paintField(node, field.name);
-  else paintImage(address, title);
+  else paintImage(address, title, activeTab().runDocument ?? undefined);
 }
 
 /** Opens the painter from the file field of a node. */
@@ -75,17 +89,45 @@ export function isPaintable(node: string, port: string, value: unknown): boolean
 
 /** A mask that was painted: into its node, or a new one that is connected where the image goes and a mask is missing. */
 export async function putMask(source: PaintSource, mask: Blob): Promise<void> {
-  const stem = source.name.split("/").at(-1)?.replace(/\.\w+$/, "").replace(/_mask$/, "") ?? "image";
-  const { file } = await uploadFile(new File([mask], `masks/${stem}_mask.png`, { type: "image/png" }));
+  const { file } = await uploadFile(new File([mask], `masks/${stemOf(source)}_mask.png`, { type: "image/png" }));
   if (source.forMask && source.field) {
     const { node, port } = m.splitPort(source.field);
     edit("mask", ({ graph }) => m.setValue(graph, node, port, file.name));
     return;
   }
-  const input = source.input ?? (await asInput(source));
+  const input = source.input ?? (await inputOf(source.image ?? "", source.name));
   let made = "";
   edit("mask", (scene) => void (made = placeMask(scene, source, input, file.name)), { select: () => [made] });
 }
+
+/** Pixels of the longer side at most that a part is painted in, where nothing tells what the model likes. */
+const PART = 1536;
+
+/** A tab of its own, in which the masked part of the image is painted again as its workflow would, and runs at once. */
+export async function runHere(source: PaintSource, mask: Blob, size: { width: number; height: number }): Promise<void> {
+  const input = source.input ?? (await inputOf(source.image ?? "", source.name));
+  const { file } = await uploadFile(new File([mask], `masks/${stemOf(source)}_mask.png`, { type: "image/png" }));
+  const [template, origin] = await Promise.all([call("GET /templates/{name}", { path: { name: "crop_and_stitch" } }), originOf(source)]);
+  const factor = Math.min(1, PART / Math.max(size.width, size.height));
+  const part = { width: Math.round(size.width * factor), height: Math.round(size.height * factor) };
+  const document = m.repaint(m.asDocument(template), origin, useApp.getState().catalogue, input, file.name, part);
+  openTab({ document: await placed(document) });
+  useApp.setState({ form: true, panel: null });
+  await run();
+}
+
+/** The workflow that made an image: known by the page, or carried by the file. */
+async function originOf(source: PaintSource): Promise<m.Document | null> {
+  if (source.origin) return source.origin;
+  try {
+    return m.asDocument((await call("POST /open", { body: await fetchBlob(source.image ?? "") })).document);
+  } catch (error) {
+    if (error instanceof ApiError) return null;
+    throw error;
+  }
+}
+
+const stemOf = (source: PaintSource) => source.name.split("/").at(-1)?.replace(/\.\w+$/, "").replace(/_mask$/, "") ?? "image";
 
 /** A crop or cut-out: into the field that it came from, or a new node that loads it. */
 export async function putImage(source: PaintSource, image: Blob, how: "crop" | "cutout"): Promise<void> {
@@ -101,12 +143,6 @@ export async function putImage(source: PaintSource, image: Blob, how: "crop" | "
     },
     { select: () => [made] },
   );
-}
-
-async function asInput(source: PaintSource): Promise<string> {
-  const blob = await fetchBlob(source.image ?? "");
-  const name = source.name.split("/").at(-1) ?? "image.png";
-  return (await uploadFile(new File([blob], name, { type: blob.type }))).file.name;
 }
 
 function fileWidget(node: string, port: string): string | null {

@@ -21,12 +21,14 @@ interface Kept {
   order: number;
   active: boolean;
   name: string;
+  draft?: string;
   revision: number;
   saved: boolean;
   path: string[];
   viewports: Tab["viewports"];
   run: string | null;
   sameRun: boolean;
+  queued?: string[];
   batch?: string | null;
   /** As text: numbers beyond 2^53 keep their digits. */
   text: string;
@@ -37,6 +39,8 @@ interface Kept {
 /** A tab that was closed and can be opened again. */
 export interface ClosedTab {
   id: string;
+  /** What the server keeps it under, if it was sent there. */
+  key: string;
   title: string;
   closed: number;
   nodes: number;
@@ -98,6 +102,7 @@ function tabOfKept(entry: Kept): Tab {
   return newTab({
     id: entry.id,
     name: entry.name,
+    draft: entry.draft ?? "",
     revision: entry.revision,
     document,
     base: entry.saved ? document : null,
@@ -105,6 +110,7 @@ function tabOfKept(entry: Kept): Tab {
     viewports: entry.viewports,
     run: entry.run,
     runDocument: entry.sameRun ? document : null,
+    queued: (entry.queued ?? []).map((id) => ({ id, document: null })),
     batch: entry.batch ?? null,
   });
 }
@@ -116,12 +122,14 @@ function keptOf(tab: Tab, order: number, active: boolean): Kept {
     order,
     active,
     name: tab.name,
+    draft: tab.draft,
     revision: tab.revision,
     saved: tab.base === tab.document,
     path: tab.path,
     viewports: tab.viewports,
     run: tab.run,
     sameRun: tab.runDocument === tab.document,
+    queued: tab.queued.map(({ id }) => id),
     batch: tab.batch,
     text: stringifyJson(tab.document),
   };
@@ -180,11 +188,13 @@ function sameForStorage(a: Tab | undefined, b: Tab): boolean {
     a !== undefined &&
     a.document === b.document &&
     a.name === b.name &&
+    a.draft === b.draft &&
     a.revision === b.revision &&
     a.base === b.base &&
     a.path === b.path &&
     a.viewports === b.viewports &&
     a.run === b.run &&
+    a.queued === b.queued &&
     a.batch === b.batch &&
     a.runDocument === b.runDocument
   );
@@ -203,6 +213,17 @@ export async function keepClosed(tab: Tab): Promise<void> {
   }
 }
 
+/** A closed tab was saved on the server after all: what is kept of it here says so. */
+export async function amendClosed(tab: Tab): Promise<void> {
+  try {
+    const store = (await open()).transaction(CLOSED, "readwrite").objectStore(CLOSED);
+    const entry = await answer(store.get(tab.id) as IDBRequest<Kept | undefined>);
+    if (entry) store.put({ ...keptOf(tab, 0, false), closed: entry.closed });
+  } catch {
+    // As for `keepClosed`.
+  }
+}
+
 /** The newest first. */
 export async function closedTabs(): Promise<ClosedTab[]> {
   try {
@@ -212,7 +233,7 @@ export async function closedTabs(): Promise<ClosedTab[]> {
       .sort((a, b) => (b.closed ?? 0) - (a.closed ?? 0))
       .map((entry) => {
         const document = parseJson(entry.text) as Document;
-        return { id: entry.id, title: entry.name || document.name || "", closed: entry.closed ?? 0, nodes: Object.keys(document.nodes).length };
+        return { id: entry.id, key: entry.draft || entry.name, title: entry.name || document.name || "", closed: entry.closed ?? 0, nodes: Object.keys(document.nodes).length };
       });
   } catch {
     return [];

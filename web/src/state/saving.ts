@@ -4,22 +4,25 @@
  */
 
 import { ApiError, call, Unreachable } from "../api/client";
-import type { RevisionInfo } from "../api/types";
+import type { RevisionInfo, WorkflowInfo } from "../api/types";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
 import * as m from "../graph";
-import { isUnsaved, openTab, placed, tabTitle } from "./documents";
+import { isUnsaved, openTab, placed, tabTitle, titleOf } from "./documents";
 import { replaceDocument } from "./edits";
-import { keepClosed } from "./persist";
+import { amendClosed, keepClosed } from "./persist";
 import { randomId } from "./session";
-import { activeTab, patchTab, type Tab, toast, useApp } from "./store";
+import { activeTab, keyOf, patchTab, type Tab, toast, useApp } from "./store";
 
 /** How long nothing has to change before it is saved, and after how long it is saved anyhow; milliseconds. */
 const QUIET = 1500;
 const LONGEST = 10_000;
 
 interface SaveOptions {
+  /** The workflow that it is to be from now on. */
   name?: string;
+  /** Of a new draft; by default the id of the tab that it is made in, which nobody else has. */
+  key?: string;
   autosave?: boolean;
   /** The revision that this one is put on top of, when it is not the one that was edited. */
   over?: number;
@@ -29,6 +32,9 @@ interface SaveOptions {
 const flights = new Map<string, Promise<void>>();
 /** Documents that the server does not take; they are not sent again before they change. */
 const refused = new Map<string, m.Document>();
+
+/** What was saved of tabs that were closed meanwhile. */
+const late = new Map<string, Partial<Tab>>();
 
 const tabById = (id: string): Tab | undefined => useApp.getState().tabs.find((tab) => tab.id === id);
 
@@ -40,33 +46,44 @@ function inFlight(id: string, action: () => Promise<void>): Promise<void> {
   return flight;
 }
 
-/** Saves a tab; one without a name gets one that is free. */
+/** Saves a tab: as the workflow that it is or is to be, else as a draft. */
 export function saveTab(id: string, options: SaveOptions = {}): Promise<void> {
-  return inFlight(id, () => put(id, options));
+  return inFlight(id, () => put(tabById(id), options));
 }
 
-async function put(id: string, { name, autosave = false, over }: SaveOptions): Promise<void> {
-  const tab = tabById(id);
+async function put(tab: Tab | undefined, { name, key, autosave = false, over }: SaveOptions): Promise<void> {
   if (!tab) return;
-  const { document } = tab;
-  const target = name ?? (tab.name || freeName(tabTitle(tab)));
-  const revision = over ?? (target === tab.name ? tab.revision : 0);
+  const { id, document } = tab;
+  const named = name ?? tab.name;
+  const target = named || tab.draft || (key ?? id);
+  const known = target === tab.name || tab.draft !== "";
+  let revision = over ?? (known ? tab.revision : 0);
   try {
-    const saved = await call("PUT /workflows/{name}", { path: { name: target }, body: { document, revision, autosave } });
+    if (named && tab.draft) {
+      // A draft becomes the workflow, with all its revisions.
+      revision = (await call("POST /workflows/{name}/rename", { path: { name: tab.draft }, body: { name: named, revision } })).revision;
+      patchTab(id, { name: named, draft: "" });
+    }
+    const saved = await call("PUT /workflows/{name}", { path: { name: target }, body: { document, revision, autosave, draft: !named } });
     refused.delete(id);
-    patchTab(id, { name: target, base: document, revision: saved.revision, conflict: null });
-    if (!autosave) toast(t("save.saved", { name: target }));
+    const now = { name: named, draft: named ? "" : target, base: document, revision: saved.revision, conflict: null };
+    if (tabById(id)) patchTab(id, now);
+    else {
+      late.set(id, now);
+      await amendClosed({ ...tab, ...now });
+    }
+    if (!autosave) toast(t("save.saved", { name: named || tabTitle(tab) }));
   } catch (error) {
     if (error instanceof ApiError && error.status === 409) {
+      if (error.problems.some((problem) => problem.code === "name_taken") || (name && !known)) {
+        if (tab.draft) patchTab(id, { name: "" });
+        return toast(t("save.taken", { name: target }), "error");
+      }
       const theirs = error.problems.find((problem) => typeof problem.value === "number")?.value;
-      if (target === tab.name) {
-        patchTab(id, { conflict: typeof theirs === "number" ? theirs : revision + 1 });
-        if (!autosave) useApp.setState({ overlay: { kind: "conflict" } });
-      } else if (autosave) {
-        await refreshWorkflows(); // somebody took the name meanwhile: the next try finds another
-      } else toast(t("save.taken", { name: target }), "error");
+      patchTab(id, { conflict: typeof theirs === "number" ? theirs : revision + 1, ...(named ? {} : { draft: target }) });
+      if (!autosave) useApp.setState({ overlay: { kind: "conflict" } });
     } else if (error instanceof Unreachable) {
-      if (name) patchTab(id, { name, revision: 0, base: null });
+      if (name) patchTab(id, { name, base: null, ...(tab.draft ? {} : { revision: 0 }) });
       if (!autosave) toast(t("save.later"));
     } else {
       refused.set(id, document);
@@ -93,7 +110,8 @@ export function nameOf(text: string): string {
 
 export async function refreshWorkflows(): Promise<void> {
   try {
-    useApp.setState({ workflows: await call("GET /workflows") });
+    const all = await call("GET /workflows", { query: { drafts: true } });
+    useApp.setState({ workflows: all.filter((one) => !one.draft), drafts: all.filter((one) => one.draft) });
   } catch {
     // It is asked for again at the next change.
   }
@@ -102,6 +120,8 @@ export async function refreshWorkflows(): Promise<void> {
 /** Watches the tabs, and saves each a moment after it changed. */
 export function startAutosave(): () => void {
   const waiting = new Map<string, { first: number; last: number; document: m.Document }>();
+  // What is closed before it was sent is sent at once: the list of drafts is to have it, not this browser alone.
+  const left = new Map<string, Tab>();
   let timer = 0;
   const due = ({ first, last }: { first: number; last: number }) => Math.min(last + QUIET, first + LONGEST);
   const wants = (tab: Tab) => isUnsaved(tab) && tab.conflict === null && refused.get(tab.id) !== tab.document;
@@ -127,7 +147,14 @@ export function startAutosave(): () => void {
     look();
   };
   const stop = useApp.subscribe((state, before) => {
-    if (state.tabs !== before.tabs || state.connection !== before.connection) look();
+    if (state.tabs === before.tabs && state.connection === before.connection) return;
+    const open = new Set(state.tabs.map((tab) => tab.id));
+    for (const tab of before.tabs) if (!open.has(tab.id) && wants(tab)) left.set(tab.id, tab);
+    for (const id of left.keys()) if (open.has(id)) left.delete(id);
+    look();
+    if (state.connection !== "online") return;
+    for (const [id, tab] of left) void inFlight(id, () => put({ ...tab, ...late.get(id) }, { autosave: true }).finally(() => late.delete(id)));
+    left.clear();
   });
   look();
   return () => {
@@ -138,10 +165,10 @@ export function startAutosave(): () => void {
 
 /** A workflow was saved (`revision` 0: deleted) by somebody, perhaps by this window. Unchanged tabs follow. */
 export async function followWorkflow(name: string, revision: number): Promise<void> {
-  for (const tab of useApp.getState().tabs.filter((one) => one.name === name)) {
+  for (const tab of useApp.getState().tabs.filter((one) => keyOf(one) === name)) {
     await flights.get(tab.id);
     const now = tabById(tab.id);
-    if (!now || now.name !== name || now.revision >= revision || isUnsaved(now)) continue;
+    if (!now || keyOf(now) !== name || now.revision >= revision || isUnsaved(now)) continue;
     try {
       const theirs = await readWorkflow(name);
       replaceDocument(tab.id, "elsewhere", theirs.document);
@@ -170,19 +197,18 @@ export function keepMine(id = activeTab().id): Promise<void> {
 export async function takeTheirs(theirs: { document: m.Document; revision: number }, id = activeTab().id): Promise<void> {
   const tab = tabById(id);
   if (!tab) return;
-  await keepClosed({ ...tab, id: randomId(), name: "", base: null, document: { ...tab.document, name: tabTitle(tab) } });
+  await keepClosed({ ...tab, id: randomId(), name: "", draft: "", revision: 0, base: null, document: { ...tab.document, name: tabTitle(tab) } });
   replaceDocument(id, "elsewhere", theirs.document);
   patchTab(id, { base: tabById(id)?.document ?? null, revision: theirs.revision, conflict: null });
 }
 
-/** Ours goes on under a name of its own, theirs is opened beside it. */
+/** Ours goes on under a name of its own, or as a draft of its own; theirs is opened beside it. */
 export async function keepBoth(theirs: { document: m.Document; revision: number } | null, id = activeTab().id): Promise<void> {
   const tab = tabById(id);
   if (!tab) return;
-  const name = freeName(`${tab.name} 2`);
-  patchTab(id, { name: "", revision: 0, base: null, conflict: null });
-  if (theirs) openTab({ document: theirs.document, base: theirs.document, name: tab.name, revision: theirs.revision });
-  await saveTab(id, { name });
+  patchTab(id, { name: "", draft: "", revision: 0, base: null, conflict: null });
+  if (theirs) openTab({ document: theirs.document, base: theirs.document, name: tab.name, draft: tab.draft, revision: theirs.revision });
+  await saveTab(id, tab.name ? { name: freeName(`${tab.name} 2`) } : { key: randomId(), autosave: true });
 }
 
 // History
@@ -202,7 +228,7 @@ export async function renameWorkflow(name: string, wanted: string): Promise<bool
   const { workflows, tabs } = useApp.getState();
   const target = nameOf(wanted);
   if (target === name) return true;
-  const open = tabs.filter((tab) => tab.name === name);
+  const open = tabs.filter((tab) => keyOf(tab) === name);
   let renamed = false;
   const action = async () => {
     try {
@@ -218,19 +244,25 @@ export async function renameWorkflow(name: string, wanted: string): Promise<bool
   return renamed;
 }
 
-/** Gone from the list at once; from the disk when there is no way back any more. */
-export function removeWorkflow(name: string): void {
-  const before = useApp.getState().workflows;
-  useApp.setState({ workflows: before.filter((one) => one.name !== name) });
+/** What the server takes as a folder: names parted by slashes. */
+export function folderOf(text: string): string {
+  return text.split("/").filter((part) => part.trim()).map(nameOf).join("/").slice(0, 250);
+}
+
+/** A workflow or a draft: gone from the list at once; from the disk when there is no way back any more. */
+export function removeWorkflow({ name, draft, title }: WorkflowInfo): void {
+  const without = (list: WorkflowInfo[]) => list.filter((one) => one.name !== name);
+  useApp.setState((state) => ({ workflows: without(state.workflows), drafts: without(state.drafts) }));
   const timer = setTimeout(() => {
     void call("DELETE /workflows/{name}", { path: { name } }).then(
       () => {
-        for (const tab of useApp.getState().tabs) if (tab.name === name) patchTab(tab.id, { name: "", revision: 0, base: null });
+        // A workflow goes on as a draft where it is open; a draft is not made again before it is changed.
+        for (const tab of useApp.getState().tabs) if (keyOf(tab) === name) patchTab(tab.id, { name: "", draft: "", revision: 0, base: draft ? tab.document : null });
       },
       (error: Error) => toast(errorText(error), "error"),
     );
   }, 5500);
-  toast(t("workflows.deleted", { name }), "info", {
+  toast(t("workflows.deleted", { name: draft ? titleOf(title) : name }), "info", {
     label: t("command.undo"),
     run: () => {
       clearTimeout(timer);

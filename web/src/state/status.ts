@@ -17,6 +17,7 @@ export type StatusKind =
   | "failed"
   | "skipped"
   | "problem"
+  | "unfinished"
   | "doubtful";
 
 export interface Status {
@@ -40,6 +41,12 @@ function status(kind: StatusKind, seconds: number | null = null, step = 0, total
   return found;
 }
 
+/** A node and the instances around it: `a/b/c` is inside `a/b` and `a`. */
+export function around(node: string): string[] {
+  const path = node.split("/");
+  return path.map((_, depth) => path.slice(0, path.length - depth).join("/"));
+}
+
 /** The id of a node in the flat graph that runs: with the instances that lead to it. */
 export function flatId(path: readonly string[], id: string): string {
   return path.length ? `${path.join("/")}/${id}` : id;
@@ -58,7 +65,7 @@ export function nodeStatus(state: AppState, id: string): Status {
     if (inner.length) return sum(inner.map(([, node]) => ofRun(node, active)));
   }
   const told = tab.problems.filter((problem) => problem.node === id || problem.node?.startsWith(`${id}/`));
-  if (told.length) return status(told.some(isError) ? "problem" : "doubtful");
+  if (told.length) return status(told.some((problem) => isError(problem) && !isCalm(tab, problem)) ? "problem" : told.some(isError) ? "unfinished" : "doubtful");
   const plan = tab.plan?.nodes;
   if (!plan) return NONE;
   const own = plan[id];
@@ -67,6 +74,11 @@ export function nodeStatus(state: AppState, id: string): Status {
   if (call) return ofPlan(call[1].status, null);
   const inner = Object.entries(plan).filter(([key]) => key.startsWith(`${id}/`));
   return inner.length ? sum(inner.map(([, node]) => ofPlan(node.status, node.seconds))) : NONE;
+}
+
+/** An input that nothing goes into yet is no mistake before somebody has tried to run the graph as it is. */
+export function isCalm(tab: { document: unknown; tried: unknown }, { code }: Problem): boolean {
+  return code === "missing_input" && tab.tried !== tab.document;
 }
 
 function ofRun(node: { status: string; step: number; total: number; seconds: number }, active: boolean): Status {
@@ -94,7 +106,7 @@ function ofPlan(planned: string, seconds: number | null): Status {
   return planned === "unknown" ? status("maybe", seconds) : NONE;
 }
 
-const ORDER: StatusKind[] = ["failed", "running", "problem", "doubtful", "waiting", "will-run", "maybe", "skipped", "done", "cached"];
+const ORDER: StatusKind[] = ["failed", "running", "problem", "unfinished", "doubtful", "waiting", "will-run", "maybe", "skipped", "done", "cached"];
 
 function sum(parts: Status[]): Status {
   const kind = ORDER.find((candidate) => parts.some((part) => part.kind === candidate)) ?? "none";
@@ -109,7 +121,7 @@ function sum(parts: Status[]): Status {
 export function nodeProblem(state: AppState, id: string): Problem | undefined {
   const tab = tabOf(state);
   const failed = tab.run && tab.runDocument === tab.document ? state.runNodes[tab.run]?.[id]?.problem : undefined;
-  const told = tab.problems.filter((problem) => problem.node === id);
+  const told = tab.problems.filter((problem) => problem.node === id && !isCalm(tab, problem));
   return failed ?? told.find(isError) ?? told[0];
 }
 
@@ -137,6 +149,8 @@ export type NodeFile = Pick<RunFile, "name" | "digest" | "media_type" | "width" 
 /** Results and live previews by tab and flat id of the node; they live as long as the page. */
 export interface Result {
   files: NodeFile[];
+  /** What the cache has of it, as the plan tells: shown where no run of this page made it. */
+  kept?: NodeFile[] | undefined;
   /** The run that made the files. */
   run?: string;
   /** Object URL of the newest preview while sampling. */
@@ -146,8 +160,8 @@ export interface Result {
 }
 
 /** What a node shows of a result; null for nothing. */
-export function resultKind({ live, files, curve, values }: Result): ResultKind | null {
-  if (live || files.length) return "image";
+export function resultKind({ live, files, kept, curve, values }: Result): ResultKind | null {
+  if (live || files.length || kept?.length) return "image";
   if (curve && curve.length > 1) return "curve";
   return values && Object.keys(values).length ? "values" : null;
 }
@@ -163,4 +177,11 @@ export function setResult(key: string, change: Partial<Result>): void {
     if (before?.live && before.live !== change.live && "live" in change) URL.revokeObjectURL(before.live);
     return { results: { ...results, [key]: { ...(before ?? { files: [] }), ...change } } };
   });
+}
+
+/** No node of a tab is at work any more. */
+export function clearLive(tab: string): void {
+  for (const [key, { live }] of Object.entries(useResults.getState().results)) {
+    if (live && key.startsWith(`${tab}:`)) setResult(key, { live: undefined });
+  }
 }

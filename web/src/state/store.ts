@@ -12,13 +12,16 @@ import {
   scopesAt,
   type Viewport,
 } from "../graph";
-import type { FileInfo, ImportReport, ModelInfo, NodeState, PackState, PlanAnswer, Problem, QueueInfo, Run, Template, WorkflowInfo } from "../api/types";
-import { load, type Preferences } from "./preferences";
+import type { DownloadInfo, FileInfo, ImportReport, ModelInfo, NodeState, Opened, PackState, PlanAnswer, Preset, Problem, QueueInfo, Run, Template, WorkflowInfo } from "../api/types";
+import { load, type Preferences, save } from "./preferences";
 
 /** An open document. `base` is the document as last saved on the server, `revision` its number there (0: never). */
 export interface Tab {
   id: string;
+  /** Of the saved workflow that it is; empty as long as nobody named it. */
   name: string;
+  /** What the server keeps it under as a draft; empty when it keeps none. With a name: it is to become that workflow. */
+  draft: string;
   revision: number;
   base: Document | null;
   document: Document;
@@ -30,12 +33,24 @@ export interface Tab {
   types: FoundTypes;
   problems: Problem[];
   plan: PlanAnswer | null;
-  /** The newest run of this tab, and the document that it runs. */
+  /** The run of this tab that is at work, else its newest, and the document that it runs. */
   run: string | null;
   runDocument: Document | null;
+  /** Runs that wait for that one. */
+  queued: readonly Queued[];
+  /** The document that could not be run: until it changes, what it lacks is shown loudly. */
+  tried: Document | null;
+  /** A run that failed, as long as that is to be told. */
+  failure: string | null;
   conflict: number | null;
   /** The newest sweep of this tab. */
   batch: string | null;
+}
+
+/** A run that waits; its document is unknown after a reload. */
+export interface Queued {
+  id: string;
+  document: Document | null;
 }
 
 /** An image that a node shows. */
@@ -58,29 +73,55 @@ export interface PaintSource {
   field: string | null;
   /** That field takes masks. */
   forMask: boolean;
+  /** What made the image, where the page knows it; its file may know it, too. */
+  origin?: Document;
+}
+
+/** The field that is painted in: the ids of the instances that lead to its node, the node, the port. */
+export interface PaintPlace {
+  path: readonly string[];
+  node: string;
+  port: string;
 }
 
 export type Connection = "starting" | "online" | "offline";
-export type Panel = "gallery" | "queue" | "outline" | "problems" | "nodes" | "templates" | null;
+export type Panel = "gallery" | "queue" | "outline" | "problems" | "nodes" | "models" | "templates" | null;
 export type Overlay =
   | { kind: "commands" }
   | { kind: "shortcuts" }
+  | { kind: "where" }
   | { kind: "find" }
   | { kind: "connect"; node: string }
   | { kind: "settings" }
+  | { kind: "presets"; node: string }
+  | { kind: "snippet"; rename?: string }
   | { kind: "viewer"; images: string[]; index: number; compare?: string }
   | { kind: "media"; file: { name: string; media_type: string; url: string; thumbnail: string } }
   | { kind: "add"; screen: { x: number; y: number }; from?: string; to?: string; swap?: string }
   | { kind: "menu"; screen: { x: number; y: number }; items: string[]; image?: ShownImage }
   | { kind: "painter"; source: PaintSource }
+  | { kind: "painting"; place: PaintPlace }
+  | { kind: "several"; way: "times" | "lines" }
   | { kind: "name"; rename?: string }
+  | { kind: "move"; name: string }
+  | { kind: "tabs" }
   | { kind: "revisions" }
   | { kind: "conflict" }
   | { kind: "share" }
-  | { kind: "import"; report: ImportReport }
+  | { kind: "import"; opened: OpenedFile }
   | { kind: "voting"; batch: string }
   | { kind: "drop"; file: File; at: { x: number; y: number } }
   | null;
+
+/** What a file can be opened as. */
+export type FileKind = Opened["kinds"][number];
+
+/** A file that was opened: what became of its workflow, if another program made it, and what else it can be opened as. */
+export interface OpenedFile {
+  report: ImportReport | null;
+  file: Blob;
+  others: FileKind[];
+}
 
 export interface Toast {
   id: number;
@@ -106,8 +147,11 @@ export interface AppState {
   files: FileInfo[];
   filesVersion: number;
   workflows: WorkflowInfo[];
+  drafts: WorkflowInfo[];
   templates: Template[];
   models: ModelInfo[];
+  presets: Preset[];
+  downloads: DownloadInfo[];
   packs: PackState[];
   panel: Panel;
   overlay: Overlay;
@@ -116,6 +160,12 @@ export interface AppState {
   toasts: Toast[];
   preferences: Preferences;
   form: boolean;
+  /** The step of the tour that is shown. */
+  tour: number | null;
+  /** The tab that runs at every change. */
+  live: string | null;
+  /** The first of two images that are to be compared, until the second is chosen. */
+  comparing: string | null;
   /** A click on a field of the graph puts it into the form. */
   choosing: boolean;
   /** By tab and field: what was typed for several values. */
@@ -136,8 +186,11 @@ export const useApp = create<AppState>()(() => ({
   files: [],
   filesVersion: 0,
   workflows: [],
+  drafts: [],
   templates: [],
   models: [],
+  presets: [],
+  downloads: [],
   packs: [],
   panel: null,
   overlay: null,
@@ -145,6 +198,9 @@ export const useApp = create<AppState>()(() => ({
   toasts: [],
   preferences: load(),
   form: false,
+  tour: null,
+  live: null,
+  comparing: null,
   choosing: false,
   sweeps: {},
 }));
@@ -152,6 +208,7 @@ export const useApp = create<AppState>()(() => ({
 const NO_TAB: Tab = {
   id: "",
   name: "",
+  draft: "",
   revision: 0,
   base: null,
   document: { format: "safelight/1", nodes: {}, links: [] },
@@ -163,6 +220,9 @@ const NO_TAB: Tab = {
   plan: null,
   run: null,
   runDocument: null,
+  queued: [],
+  tried: null,
+  failure: null,
   conflict: null,
   batch: null,
 };
@@ -170,6 +230,9 @@ const NO_TAB: Tab = {
 export function newTab(part: Partial<Tab> & { id: string; document: Document }): Tab {
   return { ...NO_TAB, ...part };
 }
+
+/** What the server has it under, as a workflow or as a draft; empty when it has neither. */
+export const keyOf = (tab: Tab): string => tab.draft || tab.name;
 
 export function tabOf(state: AppState): Tab {
   return state.tabs.find((tab) => tab.id === state.active) ?? NO_TAB;
@@ -197,6 +260,7 @@ export function sceneOf(state: AppState, document?: Document): Scene {
     graph: scopes[scopes.length - 1] as Graph,
     catalogue: state.catalogue,
     types: tab.path.length ? {} : tab.types,
+    standard: (type) => state.presets.find((preset) => preset.standard && preset.type === type)?.values,
   };
 }
 
@@ -215,6 +279,12 @@ export function patchTab(id: string, change: Partial<Tab>): void {
 }
 
 let toasts = 0;
+
+export function setPreference(change: Partial<Preferences>): void {
+  const preferences = { ...useApp.getState().preferences, ...change };
+  save(preferences);
+  useApp.setState({ preferences });
+}
 
 export function toast(text: string, kind: Toast["kind"] = "info", action?: Toast["action"]): void {
   const id = ++toasts;

@@ -2,11 +2,10 @@
 
 import { call } from "../api/client";
 import type { Axis, Batch, BatchRun } from "../api/types";
-import { saidName, t } from "../i18n";
-import { errorText } from "../i18n/problems";
+import { saidName } from "../i18n";
 import * as m from "../graph";
-import { tabTitle } from "./documents";
-import { activeTab, patchTab, tabOf, toast, useApp } from "./store";
+import { runMany } from "./runs";
+import { tabOf, useApp } from "./store";
 
 export interface SweepAxis {
   field: m.FormField;
@@ -44,27 +43,17 @@ export function sweepCount(axes: readonly SweepAxis[]): number {
 }
 
 export async function runSweep(): Promise<void> {
-  const tab = activeTab();
   const axes = sweepAxes().filter(({ parsed }) => parsed.values.length);
-  try {
-    const answer = await call("POST /runs/batch", {
-      body: {
-        document: tab.document,
-        sweep: Object.fromEntries(axes.map(({ field, parsed }) => [field.name, parsed.values])),
-        name: tabTitle(tab),
-      },
-    });
-    patchTab(tab.id, { batch: answer.batch });
-  } catch (error) {
-    toast(t("run.refused", { message: errorText(error) }), "error");
-  }
+  await runMany({ sweep: Object.fromEntries(axes.map(({ field, parsed }) => [field.name, parsed.values])) });
 }
 
 export function readBatch(id: string): Promise<Batch> {
   return call("GET /batches/{batch}", { path: { batch: id } });
 }
 
-export const valueText = (value: unknown) => (typeof value === "string" ? value : m.stringifyJson(value));
+/** A row of several fields, which change together, is told by its values. */
+export const valueText = (value: unknown): string =>
+  typeof value === "string" ? value : value && typeof value === "object" && !Array.isArray(value) ? Object.values(value).map(valueText).join(", ") : m.stringifyJson(value);
 
 /** Name and value of an axis: "Guidance 7"; of a port, "sample · Guidance 7". */
 export function axisName(axis: Axis): string {

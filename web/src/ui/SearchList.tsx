@@ -23,13 +23,15 @@ interface Props {
   current?: string;
   /** Takes what was typed when no option has that name. */
   onText?: (text: string) => void;
+  /** Takes an option away: by a middle click, or by Delete where nothing that was typed stands behind the cursor. */
+  onRemove?: (id: string) => void;
   limit?: number;
   /** Choosing with Enter goes on to the next, for walking through what was found. */
   cycle?: boolean;
 }
 
 /** A search field with a list below it: for nodes, commands, choices, models. Follows the combobox pattern of ARIA. */
-export function SearchList({ options, label, placeholder, empty, onChoose, onClose, current, onText, limit = 200, cycle = false }: Props) {
+export function SearchList({ options, label, placeholder, empty, onChoose, onClose, current, onText, onRemove, limit = 200, cycle = false }: Props) {
   const [query, setQuery] = useState("");
   const [index, setIndex] = useState(() => Math.max(0, options.findIndex((option) => option.id === current)));
   const list = useRef<HTMLDivElement>(null);
@@ -69,6 +71,8 @@ export function SearchList({ options, label, placeholder, empty, onChoose, onClo
               onChoose(chosen.id);
               if (cycle) setIndex((at + 1) % found.length);
             } else if (onText && query.trim()) onText(query.trim());
+          } else if (event.key === "Delete" && onRemove && event.currentTarget.selectionStart === query.length) {
+            if (found[at]) onRemove(found[at].id);
           } else if (event.key === "Escape") onClose();
           else return;
           event.preventDefault();
@@ -91,6 +95,9 @@ export function SearchList({ options, label, placeholder, empty, onChoose, onClo
               className={option.id === current ? "option current" : "option"}
               onPointerMove={() => number !== at && setIndex(number)}
               onClick={() => onChoose(option.id)}
+              // Else the middle button begins to scroll.
+              onMouseDown={(event) => event.button === 1 && event.preventDefault()}
+              onAuxClick={(event) => event.button === 1 && onRemove?.(option.id)}
             >
               <span className="title">{option.title}</span>
               {option.aside && <span className="aside">{option.aside}</span>}

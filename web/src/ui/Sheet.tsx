@@ -8,6 +8,11 @@ export function Sheet({ title, onClose, children, className = "" }: { title: str
   useEffect(() => {
     const element = dialog.current;
     element?.showModal();
+    // The browser would choose the first button, which closes the sheet.
+    const body = element?.querySelector(".sheet-body");
+    const first = body?.querySelector<HTMLElement>("[data-first], input:not([type=hidden]), textarea, select") ?? body?.querySelector<HTMLElement>("button.primary, button") ?? element;
+    if (!body?.contains(document.activeElement)) first?.focus();
+    if (first instanceof HTMLInputElement && first.type === "text") first.select();
     return () => element?.close();
   }, []);
   return (
@@ -31,5 +36,29 @@ export function Sheet({ title, onClose, children, className = "" }: { title: str
       </header>
       <div className="sheet-body">{children}</div>
     </dialog>
+  );
+}
+
+/** What a sheet asks for, with the button that takes it, called `label`, and one to leave it. */
+export function SheetForm({ label, disabled = false, className = "", onSubmit, onClose, children }: { label: string; disabled?: boolean; className?: string; onSubmit: () => void; onClose: () => void; children: ReactNode }) {
+  const t = useT();
+  return (
+    <form
+      className={`sheet-form ${className}`}
+      onSubmit={(event) => {
+        event.preventDefault();
+        onSubmit();
+      }}
+    >
+      {children}
+      <div className="buttons">
+        <button type="submit" className="primary" disabled={disabled}>
+          {label}
+        </button>
+        <button type="button" onClick={onClose}>
+          {t("cancel")}
+        </button>
+      </div>
+    </form>
   );
 }

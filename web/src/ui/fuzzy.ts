@@ -15,8 +15,9 @@ export function rank<T extends Searchable>(entries: readonly T[], query: string)
     let total = tags.includes(words.join(" ")) ? 90 * words.length : 0;
     // SaveImage, Save Image and save_image are one name.
     const runTogether = letters(query.toLowerCase());
-    if (runTogether && [entry.title.toLowerCase(), ...tags].some((name) => letters(name) === runTogether)) {
-      scored.push({ entry, score: 100 * words.length - entry.title.length / 1000, index });
+    const own = letters(entry.title.toLowerCase()) === runTogether;
+    if (runTogether && (own || tags.some((name) => letters(name) === runTogether))) {
+      scored.push({ entry, score: 100 * words.length + Number(own) - entry.title.length / 1000, index });
       return;
     }
     for (const word of words) {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.latents import painted_part
 from safelight.diffusion.modular import Outside
-from safelight.diffusion.noise import BrownianNoise, draw_whole
+from safelight.diffusion.noise import BrownianNoise, draw_whole, generator
 
 from .methods import METHODS
 from .step import Step
@@ -106,8 +106,8 @@ class Process:
 
         if self.method.noise == "fresh":
             # On the CPU the seed itself has drawn the noise of the start.
-            generator = self.generator = torch.Generator(device).manual_seed(seed + (device.type == "cpu"))
-            self.noise_sampler = lambda *_: placed(torch.randn(tuple(shape), generator=generator, device=device))
+            source = self.generator = generator(seed + (device.type == "cpu"), device)
+            self.noise_sampler = lambda *_: placed(torch.randn(tuple(shape), generator=source, device=device))
         if self.method.noise == "brownian":
             path = BrownianNoise(shape, self.range, seed, device, whole=True)
             self.noise_sampler = lambda sigma, after: placed(path(sigma, after))

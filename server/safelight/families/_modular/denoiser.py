@@ -93,6 +93,10 @@ class ModularDenoiser(ABC):
     usual_shift: tuple[float, int] = (0.0, 0)
     """The shift of the levels, and how many there are, that ComfyUI gives to models of the family, for the formulas of
     k-diffusion; 0 where it has what the model's own settings say."""
+    axes: int = 4
+    """Of its latents: 5 for those of videos and of layers."""
+    takes: tuple[str, str] = "latents of images", "latent.empty"
+    """What it works on, and the node that makes an empty one."""
     adapters: int | None = 0
     """How many IP-Adapters at once; None for any number."""
 
@@ -205,7 +209,7 @@ class ModularDenoiser(ABC):
             )
             scratch += len(controls) * self._residual_bytes(original.shape)
             stack.enter_context(ctx.models.lease(self._held.ref, scratch=scratch))
-            caches = stack.enter_context(cached_steps(self.modules.values(), self._held.ref.step_cache))
+            caches = stack.enter_context(cached_steps(self.modules.values(), self._held.ref))
             # ControlNets first: they are to see the latent alone.
             stack.enter_context(controls.beside(self, request.guidance))
             stack.enter_context(self.beside(work))
@@ -374,7 +378,7 @@ class ModularDenoiser(ABC):
             found.append(self.cannot("LoRAs for a part of the steps", hint, "model"))
         if self._held.ref.schedule:
             found.append(self.cannot("another kind of prediction", "Take out models.set_prediction.", "model"))
-        if self._held.ref.step_cache and not self.family.caches_steps:
+        if (self._held.ref.step_cache or self._held.ref.step_forecast) and not self.family.caches_steps:
             found.append(self.cannot("a cache of steps", "Take out models.set_cache.", "model"))
         latent = request.latent
         if latent.mask is not None and latent.samples.ndim != 4:
@@ -451,6 +455,10 @@ class ModularDenoiser(ABC):
 
     def _check(self, latent: Latent, prompts: Mapping[bool, Prompt]) -> None:
         """Raises ProblemError when the latent or the encoded text does not fit the transformer."""
+        if latent.samples.ndim != self.axes:
+            message = f"This {self.family.title} takes {self.takes[0]}, and is given another kind."
+            hint = f"Make the latent with {self.takes[1]}."
+            raise ProblemError(Problem(code="wrong_latent", message=message, hint=hint, port="latent"))
         found: list[Problem] = []
         channels = latent.samples.shape[1]
         if channels != self.family.latent.channels:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from safelight.families._clip.towers import Tower
 from safelight.families._modular.controlnet import NetKind
-from safelight.families._modular.detect import Signs, claims, denoiser_prefix
+from safelight.families._modular.detect import Signs, claims, denoiser_prefix, odd_heads
 from safelight.families._modular.lora import PARTS
 from safelight.families._original.names import Rule, Shapes, shapes_of, translated, translated_shapes
 from safelight.families.base import Family, FileKind, Files, Folder, Held, Loaded, Lora, Parts, unsupported
@@ -69,7 +69,7 @@ class ModularFamily(Family):
     those of `takes` (more, beside the latent). `signs` tell its files, `controlnet` what its ControlNets are.
     `text_settings` is the denoiser's configuration that its text encoders go by where they are loaded without one.
     `beside` are parts of its folders that are loaded with a kind of component. `lora_rules` are how its makers call
-    the layers that LoRAs change; with None diffusers translates them.
+    the layers that LoRAs change; with None diffusers translates those names.
     """
 
     transformer: str = ""
@@ -139,7 +139,11 @@ class ModularFamily(Family):
             return False
         if kind in ("pipeline", "unet"):
             # A damaged file tells no channels; what it lacks is named when it is loaded.
-            self._require_channels(name, self.original_config(header).get("in_channels") or self.channels)
+            config = self.original_config(header)
+            self._require_channels(name, config.get("in_channels") or self.channels)
+            self._require_heads(
+                name, config, "Get it as a folder in the layout of diffusers, which says its positions."
+            )
         return True
 
     # Single files. A later family gives these two.
@@ -262,7 +266,7 @@ class ModularFamily(Family):
     def _single_text(self, files: Files) -> Loaded:
         from safelight.families._clip import towers
         from safelight.families._lm import encoder as lm
-        from safelight.families._original.text import clip_prefix, language_prefix, t5_prefix
+        from safelight.families._original.text import clip_prefix, language_prefix, require_rows, t5_prefix
         from safelight.families._t5 import encoder as t5
 
         modules: dict[str, Any] = {}
@@ -282,6 +286,8 @@ class ModularFamily(Family):
                 tokenizers.append(lm.original_tokenizer(files, part))
             elif not encoder.optional:
                 raise towers.lacks(files, TEXT_ENCODERS[encoder.sort])
+            if encoder.part in modules:
+                require_rows(files.name, modules[encoder.part], tokenizers[-1])
         whole = files.kind == "pipeline"
         config = self.original_config(files.header()) if whole else self.text_settings
         return Loaded(modules, {"tokenizers": tuple(tokenizers), "transformer": config})
@@ -310,16 +316,17 @@ class ModularFamily(Family):
         return importlib.import_module(f"{home}.tiny").write(self, folder, seed)
 
     def read_lora(self, name: str, tensors: Mapping[str, Any], modules: Mapping[str, Any]) -> Lora:
-        from .lora import own_names, read, unfused
+        from .lora import is_named, own_names, read, unfused
 
-        if self.lora_rules is not None:
-            for part, module in modules.items():
-                if not part.startswith(PARTS):
-                    continue
+        told = tensors
+        for part, module in modules.items():
+            if part in PARTS:
                 inner = dict(module.named_modules())
                 names = own_names(part, inner) | self.fused_names(part, module, inner)
-                tensors = unfused(tensors, part, names, inner)
-        return read(self.lora_loader, self.title, name, tensors)
+                told = unfused(told, part, names, inner)
+        # What diffusers translates itself it takes whole, or not at all.
+        given = told if self.lora_rules is not None or all(map(is_named, told)) else tensors
+        return read(self.lora_loader, self.title, name, given)
 
     def attach_lora(self, part: str, module: Any, lora: Lora, adapter: str) -> None:
         from .lora import attach
@@ -334,11 +341,16 @@ class ModularFamily(Family):
         if config.get("_class_name") != self.transformer:
             raise unsupported(folder.name, f"holds a {config.get('_class_name') or 'model without a class'}")
         self._require_channels(folder.name, config.get("in_channels", self.channels))
+        self._require_heads(folder.name, config, "Get its config.json again: both are said there.")
 
     def _require_channels(self, name: str, channels: int) -> None:
         if channels not in (self.channels, *self.takes):
             what = f"is a {self.title} that takes {channels} channels instead of {self.channels}"
             raise unsupported(name, f"{what}: one led by an image, which is not supported yet")
+
+    def _require_heads(self, name: str, config: Mapping[str, Any], hint: str) -> None:
+        if odd := odd_heads(config):
+            raise unsupported(name, f"is a {self.title} {odd}", hint)
 
     def _load_text(self, files: Files) -> Loaded:
         from safelight.families._clip import towers

@@ -33,8 +33,8 @@ def read(loader: str, title: str, name: str, tensors: Mapping[str, Any]) -> Lora
     found = reader.lora_state_dict(dict(tensors))
     state = {key: value for key, value in found.items() if not key.endswith(".alpha")}
     # Those of files by other programs are in the weights already.
-    alphas = {key: float(value) for key, value in tensors.items() if key.endswith(".alpha") and _is_ours(key)}
-    if not any(_is_ours(key) for key in state):
+    alphas = {key: float(value) for key, value in tensors.items() if key.endswith(".alpha") and is_named(key)}
+    if not any(is_named(key) for key in state):
         message = f"Nothing in the LoRA {name!r} fits a transformer or a text encoder of {title}."
         hint = f"Choose a LoRA that was trained on {title}."
         raise ProblemError(Problem(code="lora_unfit", message=message, hint=hint, value=name))
@@ -100,5 +100,6 @@ def attach(loader: str, part: str, module: Any, lora: Lora, adapter: str) -> Non
         )
 
 
-def _is_ours(key: str) -> bool:
+def is_named(key: str) -> bool:
+    """Whether a tensor of a LoRA is called as diffusers calls it: by its part."""
     return key.startswith(("text_encoder.", "text_encoder_2.", "transformer_2.", *(f"{one}." for one in PARTS)))

@@ -1,15 +1,29 @@
-"""A transformer that leaves out most of its blocks in steps that change little: the first-block cache of diffusers.
+"""A transformer that leaves out most of its blocks in some steps, by the caches of diffusers.
 
-The first block is run in every step. Where what it adds differs from what it added before by less than a threshold, a
-part of its size, the others are left out, and what they added before is added again. Nothing of it lasts beyond a run.
+First block: it is run in every step. Where what it adds differs from what it added before by less than a threshold, a
+part of its size, the others are left out, and what they added before is added again.
+
+Forecast (TaylorSeer, Liu et al., https://arxiv.org/abs/2503.06923): one of so many steps is computed. For the others,
+what the last block gives is continued along its last change, and no block is run.
+
+Nothing of either lasts beyond a run.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from safelight.sdk import ModelRef
+
+FIRST_STEPS = 3
+"""Steps at the beginning that are computed before any is forecast: what is drawn is decided there."""
+_BLOCKS = ("blocks", "transformer_blocks", "single_transformer_blocks")
+"""How transformers call their lists of blocks, in the order in which they run."""
 
 
 class StepCache:
@@ -28,13 +42,11 @@ class StepCache:
         self._step, self._calls = step, 0
 
     @contextmanager
-    def attached(self, threshold: float) -> Iterator[None]:
-        from diffusers import FirstBlockCacheConfig  # pyright: ignore[reportPrivateImportUsage]
-
+    def attached(self, config: Any) -> Iterator[None]:
         transformer = self._transformer
         # A method that is put back by its hook stays in the instance, where copies of it would find the original's.
         before = {module: vars(module).get("forward") for module in transformer.modules()}
-        transformer.enable_cache(FirstBlockCacheConfig(threshold=threshold))
+        transformer.enable_cache(config)
         forward = transformer.forward
 
         @wraps(forward)
@@ -56,10 +68,36 @@ class StepCache:
 
 
 @contextmanager
-def cached_steps(transformers: Iterable[Any], threshold: float) -> Iterator[list[StepCache]]:
-    """Within it, the transformers are run so; with a threshold of 0, as ever."""
-    found = [StepCache(transformer) for transformer in transformers] if threshold else []
+def cached_steps(transformers: Iterable[Any], ref: ModelRef[Any]) -> Iterator[list[StepCache]]:
+    """Within it, the transformers are run as the recipe says; where it says nothing, as ever."""
+    import diffusers as library
+
+    diffusers: Any = library
+    found: list[StepCache] = []
     with ExitStack() as stack:
-        for one in found:
-            stack.enter_context(one.attached(threshold))
+        for transformer in transformers if ref.step_cache or ref.step_forecast else ():
+            if ref.step_forecast:
+                config = _forecast(transformer, ref.step_forecast)
+            else:
+                config = diffusers.FirstBlockCacheConfig(threshold=ref.step_cache)
+            found.append(StepCache(transformer))
+            stack.enter_context(found[-1].attached(config))
         yield found
+
+
+def _forecast(transformer: Any, interval: int) -> Any:
+    import diffusers as library
+    import torch
+
+    diffusers: Any = library
+    *others, last = [
+        re.escape(f"{name}.{place}") for name in _BLOCKS for place in range(len(getattr(transformer, name, ())))
+    ]
+    return diffusers.TaylorSeerCacheConfig(
+        cache_interval=interval,
+        disable_cache_before_step=FIRST_STEPS,
+        max_order=1,
+        taylor_factors_dtype=torch.float32,
+        cache_identifiers=[last],
+        skip_predict_identifiers=others,
+    )

@@ -10,15 +10,15 @@ from .denoiser import Work
 from .guided import GuidedDenoiser
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
 
     from safelight.sdk.leased import SampleRequest
-    from safelight.sdk.values import Prompt
 
 
 class VideoDenoiser(GuidedDenoiser):
+    axes = 5
+    takes = "latents of videos", "latent.empty_video"
+
     def inputs(self, work: Work) -> dict[str, Any]:
         # The blocks ask for both; without guidance the second is not looked at.
         found = self.said(work, work.positive)
@@ -68,10 +68,3 @@ class VideoDenoiser(GuidedDenoiser):
             message = f"The image encoder gives {shown.embeddings.shape[-1]} channels, and the model takes {width}."
             hint = f"Use the image encoder that belongs to the model ({which})."
             raise ProblemError(Problem(code="wrong_family", message=message, hint=hint, port="positive"))
-
-    def _check(self, latent: Latent, prompts: Mapping[bool, Prompt]) -> None:
-        if latent.samples.ndim != 5:
-            message = f"The latent holds images, and models of the family {self.family.title} make videos."
-            hint = "Make it with latent.empty_video."
-            raise ProblemError(Problem(code="wrong_latent", message=message, hint=hint, port="latent"))
-        super()._check(latent, prompts)

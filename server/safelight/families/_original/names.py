@@ -99,8 +99,9 @@ def _translated(
         if len(new) == 1:
             made[new[0] + ending] = found
             continue
-        sizes = rule.sizes or (shape_of(found)[0] // len(new),) * len(new)
-        if sum(sizes) != shape_of(found)[0]:
+        whole = next(iter(shape_of(found)), 0)
+        sizes = rule.sizes or (whole // len(new),) * len(new)
+        if not whole or sum(sizes) != whole:
             # Left under its old name, it is told as missing.
             made[name] = one
             continue

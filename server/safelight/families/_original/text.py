@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from safelight.sdk.problem import Problem, ProblemError
 
 if TYPE_CHECKING:
     from safelight.families.files import Header
@@ -63,3 +65,12 @@ def sort_of(header: Header) -> str:
     names = [start + OPEN_CLIP] if open_clip else [start + name for name in _HUGGING_FACE]
     width = next(header.shape(name)[-1] for name in names if name in header.tensors)
     return WIDTHS.get(width, "")
+
+
+def require_rows(name: str, module: Any, tokenizer: Any) -> None:
+    """Raises ProblemError for a text encoder that has no embedding for each token that its tokenizer knows."""
+    rows, tokens = len(module.get_input_embeddings().weight), len(tokenizer)
+    if rows < tokens:
+        message = f"The text encoder in {name} knows {rows} tokens, and its tokenizer {tokens}."
+        hint = "One of the two is damaged or of another model: get both again."
+        raise ProblemError(Problem(code="weights_mismatch", message=message, hint=hint, value=name))

@@ -49,7 +49,7 @@ def original(files: Files, part: str, prefix: str, kind: str = "t5") -> Any:
     shapes = shapes_of(files.header(part), prefix)
     layer = "encoder.block.0.layer."
     words = next(name for name in ("shared.weight", "encoder.embed_tokens.weight") if name in shapes)
-    buckets, heads = shapes[f"{layer}0.SelfAttention.relative_attention_bias.weight"]
+    heads = shapes[f"{layer}0.SelfAttention.relative_attention_bias.weight"][1]
     gated = f"{layer}1.DenseReluDense.wi_0.weight" in shapes
     inner = shapes[f"{layer}1.DenseReluDense.{'wi_0' if gated else 'wi'}.weight"][0]
     config = {
@@ -60,7 +60,6 @@ def original(files: Files, part: str, prefix: str, kind: str = "t5") -> Any:
         "d_ff": inner,
         "num_layers": count(shapes, "encoder.block."),
         "num_heads": heads,
-        "relative_attention_num_buckets": buckets,
         "feed_forward_proj": "gated-gelu" if gated else "relu",
         "is_encoder_decoder": False,
     }

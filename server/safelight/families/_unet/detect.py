@@ -25,6 +25,7 @@ _PIPELINES = ("StableDiffusion", "LatentConsistencyModel")
 _OTHER_PIPELINES = ("StableDiffusion3",)
 CONTROLNETS = ("ControlNetModel", "ControlNetUnionModel", "ControlNetModel_Union")
 """Classes of ControlNets in configurations; the last is what the authors of the union one call it."""
+_TO_TEXT = ("attn2_to_k", "attn2_to_v", "attn2.to_k", "attn2.to_v")
 _TOWERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
 _DIFFUSERS_ATTENTION = "down_blocks.{}.attentions.0.transformer_blocks.0.attn2.to_k.weight"
 _KOLORS_LABELS = 5632
@@ -226,7 +227,8 @@ def _is_lora(family: Generation, header: Header) -> bool:
     if any(key.startswith(("lora_te2_", "text_encoder_2.")) for key in names):
         return len(family.towers) == 2
     for key, inputs in lora_layers(header).items():
-        if inputs and "attn2" in key and key.endswith(("to_k", "to_v")):
+        # Transformers have such layers as well, but no blocks inside of blocks.
+        if inputs and "block" in key.partition("transformer_block")[0] and key.endswith(_TO_TEXT):
             return inputs == family.width
     return False
 

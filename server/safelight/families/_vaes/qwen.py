@@ -33,6 +33,10 @@ class QwenCodec(Codec):
         return 2 ** len(self.vae.temperal_downsample)
 
     @property
+    def opacity(self) -> bool:
+        return getattr(self.vae.config, "input_channels", 3) == 4
+
+    @property
     def native_size(self) -> tuple[int, int]:
         return 1328, 1328
 
@@ -40,6 +44,11 @@ class QwenCodec(Codec):
         return super()._pixels(latent[:, :, None])[:, :, 0]
 
     def _moments(self, pixels: Tensor) -> Tensor:
+        """`pixels` (B, 3, H, W) are all opaque to one that reads opacity."""
+        import torch
+
+        if self.opacity and pixels.shape[1] == 3:
+            pixels = torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=1)
         return super()._moments(pixels[:, :, None])[:, :, 0]
 
 
@@ -71,14 +80,15 @@ def single(files: Files) -> Any:
     return files.filled(lambda: diffusers.AutoencoderKLQwenImage(**config), given)
 
 
-def tiny() -> Any:
-    """One in miniature, for tests."""
+def tiny(channels: int = 3) -> Any:
+    """One in miniature, for tests: of 3 channels, or of 4, with opacity."""
     import diffusers as library
 
     diffusers: Any = library
     return diffusers.AutoencoderKLQwenImage(
         base_dim=8,
         z_dim=16,
+        input_channels=channels,
         dim_mult=[1, 2, 2, 2],
         num_res_blocks=1,
         temperal_downsample=[False, True, True],

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from safelight.families._modular.detect import Signs
+from safelight.families._modular.detect import Blocks, Signs
 from safelight.families._modular.family import Encoder, ModularFamily, loaded_module
 from safelight.families._original.names import rules as table
 from safelight.families._vaes.qwen import LATENT
@@ -44,6 +44,7 @@ _BLOCK = table(
     start=("blocks.{}.", "transformer_blocks.{}."),
 )
 """How its makers call its layers: github.com/nvidia-cosmos/cosmos-predict2."""
+_NORMS = tuple(f"norm{number}_linear_" for number in (1, 2, 3))
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ FAMILY = Anima(
     signs=Signs(
         names=(("llm_adapter.embed.weight", "x_embedder.proj.1.weight"),),
         lora=("llm_adapter_", "text_conditioner_", "blocks_0_self_attn_q_proj", "blocks_0_cross_attn_q_proj"),
+        # It looks at texts of 1024 channels, with 2048 of its own.
+        blocks=Blocks(("attn1_", "attn2_", "ff_net_", *_NORMS), widths=(1024, 2048), last=range(28), own=_NORMS),
         others=(),
         get="circlestone-labs/Anima-Base-v1.0-Diffusers",
     ),

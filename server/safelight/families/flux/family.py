@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip.towers import CLIP_L, Tower
 from safelight.families._modular.controlnet import saved_together
-from safelight.families._modular.detect import Signs
+from safelight.families._modular.detect import JOINT, Blocks, Signs
 from safelight.families._modular.family import Encoder, ModularFamily
 from safelight.families._original.names import Rule, Shapes
 from safelight.families.base import FileKind, Files, Folder, Held, LatentSpace, Loaded
@@ -156,18 +156,13 @@ FAMILY = Flux(
             ("image_proj.redux_up.weight",),
         ),
         lora=("double_blocks_", "single_blocks_", "single_transformer_blocks_"),
-        shared=("transformer_blocks_0_attn_",),
-        widths=range(3000, 4000),
+        blocks=Blocks((*JOINT, "ff_net_", "ff_context_net_", "norm1_"), widths=(3072,), last=range(19)),
         others=(
             "distilled_guidance_layer",
             "double_stream_modulation",
             "to_qkv_mlp",
             "individual_token_refiner",
             "controlnet_x_embedder",
-            "transformer_blocks_0_img_m",
-            "transformer_blocks_0_txt_m",
-            "transformer_blocks_0_attn1",
-            "transformer_blocks_59_",
             "attn_to_gate",
             "img_attn_q_",
             "txt_attn_q_",

@@ -46,8 +46,8 @@ def rules(shapes: Shapes) -> list[Rule]:
         ("double_blocks.{}.", "transformer_blocks.{}."),
         ("single_blocks.{}.", "single_transformer_blocks.{}."),
     )
-    inner = shapes.get("img_in.weight", (0,))[0]
-    both = shapes.get("single_blocks.0.linear1.weight", (0,))[0]
+    side = sides_of(shapes)
+    inner, both = side("img_in.weight", 0), side("single_blocks.0.linear1.weight", 0)
 
     def qkv(old: str, new: str, *names: str) -> Rule:
         return Rule(old, tuple(new + name for name in names))
@@ -95,5 +95,5 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
         "num_attention_heads": side("x_embedder.weight", 0) // head,
         "joint_attention_dim": side("context_embedder.weight", 1),
         "pooled_projection_dim": side("time_text_embed.text_embedder.linear_1.weight", 1),
-        "guidance_embeds": "time_text_embed.guidance_embedder.linear_1.weight" in shapes,
+        "guidance_embeds": any(name.startswith("time_text_embed.guidance_embedder.") for name in shapes),
     }

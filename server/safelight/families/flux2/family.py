@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from safelight.families._modular.detect import Signs
+from safelight.families._modular.detect import JOINT, Blocks, Signs
 from safelight.families._modular.family import Encoder, ModularFamily
 from safelight.families._vaes.flux2 import LATENT
 from safelight.families.base import Files, Held, Loaded
@@ -73,6 +73,13 @@ FAMILY = Flux2(
             ("double_stream_modulation_img.linear.weight", "single_stream_modulation.linear.weight"),
         ),
         lora=("single_transformer_blocks_0_attn_to_qkv_mlp", "double_stream_modulation", "single_stream_modulation"),
+        # Klein has 5 or 8 blocks of 3072 or 4096 channels, Dev 8 of 6144.
+        blocks=Blocks(
+            (*JOINT, "ff_linear_", "ff_context_linear_"),
+            widths=(3072, 4096, 6144),
+            last=range(8),
+            own=("ff_linear_", "ff_context_linear_"),
+        ),
         others=(),
         get="black-forest-labs/FLUX.2-klein-4B",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from safelight.families._modular.detect import Signs
+from safelight.families._modular.detect import JOINT, Blocks, Signs
 from safelight.families._modular.family import Encoder, ModularFamily
 from safelight.families._original.names import rules as table
 from safelight.families.base import Files, Held, LatentSpace, Loaded
@@ -84,8 +84,9 @@ FAMILY = HunyuanVideo(
             ("byt5_in.fc1.weight", "double_blocks.0.img_attn_q.weight"),
             ("context_embedder_2.linear_3.weight", "cond_type_embed.weight", "x_embedder.proj.weight"),
         ),
-        lora=("transformer_blocks_53_attn_", *(f"double_blocks_0_{side}_attn_q" for side in _SIDES)),
-        others=("transformer_blocks_59_",),
+        lora=tuple(f"double_blocks_0_{side}_attn_q" for side in _SIDES),
+        blocks=Blocks((*JOINT, "ff_net_", "ff_context_net_", "norm1_"), widths=(2048,), last=range(54)),
+        others=(),
         get="hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_t2v",
     ),
 )

@@ -76,7 +76,7 @@ FAMILY = Ideogram4(
         names=(("llm_cond_proj.weight", "embed_image_indicator.weight"),),
         lora=("layers_0_adaln_modulation",),
         others=(),
-        shared=("layers_0_attention_", "layers_0_feed_forward_"),
+        shared=tuple(f"layers_{number}_{part}_" for number in range(34) for part in ("attention", "feed_forward")),
         widths=(4608,),
         get="ideogram-ai/ideogram-v4",
     ),

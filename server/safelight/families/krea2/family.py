@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from safelight.families._lm.encoder import Reading
-from safelight.families._modular.detect import Signs
+from safelight.families._modular.detect import Blocks, Signs
 from safelight.families._modular.family import Encoder, ModularFamily
 from safelight.families._vaes.qwen import LATENT
 from safelight.families.base import Files, Held, Loaded
@@ -21,6 +21,7 @@ _TEMPLATE = (
     "relationships of the objects and background:<|im_end|>\n<|im_start|>user\n{}"
 )
 _ENDING = "<|im_end|>\n<|im_start|>assistant\n"
+_GATED = ("ff_gate", "ff_up", "ff_down")
 READING = Reading(
     # 34 tokens of the template that are left out; 5 of the ending count among the 512.
     length=34 + 512 - 5,
@@ -83,9 +84,8 @@ FAMILY = Krea2(
     encoders=(Encoder("text_encoder", "tokenizer", kind="language model"),),
     signs=Signs(
         names=(("text_fusion.projector.weight", "img_in.weight"), ("txtfusion.projector.weight", "first.weight")),
-        lora=("text_fusion_", "transformer_blocks_0_attn_to_gate", "transformer_blocks_0_ff_gate"),
-        shared=("transformer_blocks_0_attn_",),
-        widths=range(6000, 6300),
+        lora=("text_fusion_",),
+        blocks=Blocks(("attn_to_", *_GATED), widths=(6144,), last=range(28), own=("attn_to_gate", *_GATED)),
         others=(),
         get="krea/Krea-2-Raw",
     ),

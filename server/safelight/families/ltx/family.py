@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from safelight.families._modular.detect import Signs
+from safelight.families._modular.detect import Blocks, Signs
 from safelight.families._modular.family import Encoder, ModularFamily
 from safelight.families.base import Held, LatentSpace
 from safelight.sdk.leased import Presets
@@ -67,8 +67,8 @@ FAMILY = Ltx(
             ("proj_in.weight", "time_embed.linear.weight", "caption_projection.linear_1.weight"),
         ),
         lora=(),
-        shared=("transformer_blocks_0_attn1_", "transformer_blocks_0_attn2_"),
-        widths=(2048, 4096),
+        # 2B has 28 blocks of 2048 channels, 13B has 48 of 4096.
+        blocks=Blocks(("attn1_", "attn2_", "ff_net_"), widths=(2048, 4096), last=range(48)),
         others=("audio_",),
         get="Lightricks/LTX-Video",
     ),

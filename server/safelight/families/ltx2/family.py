@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from safelight.families._modular.detect import Signs
+from safelight.families._modular.detect import Blocks, Signs
 from safelight.families._modular.family import Encoder, ModularFamily, loaded_module
 from safelight.families._original.names import rules as table
 from safelight.families.base import FileKind, Files, Folder, Held, LatentSpace, Loaded
@@ -103,7 +103,8 @@ FAMILY = Ltx2(
             ("audio_patchify_proj.weight", "patchify_proj.weight"),
             ("audio_proj_in.weight", "proj_in.weight", "audio_time_embed.linear.weight"),
         ),
-        lora=("audio_patchify_proj", "audio_proj_in", *(f"transformer_blocks_0_{part}" for part in _SOUNDS)),
+        lora=("audio_patchify_proj", "audio_proj_in"),
+        blocks=Blocks(("attn1_", "attn2_", "ff_net_", *_SOUNDS), widths=(4096,), last=range(48), own=_SOUNDS),
         others=(),
         get="Lightricks/LTX-2",
     ),

@@ -9,7 +9,7 @@ from safelight.families._lm import encoder as lm
 from safelight.families._lm import seeing
 from safelight.families._lm.encoder import Reading
 from safelight.families._modular.controlnet import saved_together
-from safelight.families._modular.detect import Signs
+from safelight.families._modular.detect import JOINT, Blocks, Signs
 from safelight.families._modular.family import Encoder, ModularFamily
 from safelight.families._modular.text import LanguageText
 from safelight.families._vaes.qwen import LATENT
@@ -18,6 +18,7 @@ from safelight.sdk.leased import Presets, VAEModel
 
 from .controlnet import CONTROLNET
 from .edit import KINDS, EditText
+from .layered import MADE as LAYERED
 
 if TYPE_CHECKING:
     from safelight.families.files import Header
@@ -28,17 +29,17 @@ _TEMPLATE = (
     "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture, quantity, text, spatial "
     "relationships of the objects and background:<|im_end|>\n<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 )
+_STREAMS = ("img_mlp_net_", "txt_mlp_net_", "img_mod_", "txt_mod_")
+"""Layers of a block that attention does not mix, of images and of texts."""
 READING = Reading(length=34 + 512, layers=(-1,), template=_TEMPLATE, skip=34)
 
 
 @dataclass(frozen=True)
 class QwenImage(ModularFamily):
     def complete(self, transformer: Any) -> None:
-        from diffusers.models.transformers.transformer_qwenimage import QwenEmbedRope
-
         # Of positions, complex numbers: they are no buffers, so nothing else fills them.
         axes = list(transformer.config.axes_dims_rope)
-        transformer.pos_embed = QwenEmbedRope(theta=10000, axes_dim=axes, scale_rope=True)
+        transformer.pos_embed = type(transformer.pos_embed)(theta=10000, axes_dim=axes, scale_rope=True)
 
     def claims(self, kind: FileKind, name: str, header: Header) -> bool:
         from safelight.families._vaes.qwen import is_single
@@ -67,7 +68,11 @@ class QwenImage(ModularFamily):
 
     def denoiser(self, held: Held) -> DenoiserModel:
         from .denoiser import QwenImageDenoiser
+        from .layered import LayeredDenoiser
 
+        # Whatever folder it lies in: nothing else can be done with such a transformer.
+        if held.modules["transformer"].config.use_layer3d_rope:
+            return LayeredDenoiser(self, held, replace(self.presets, width=640, height=640))
         return QwenImageDenoiser(self, held, self.presets, KINDS.get(held.settings["made"]))
 
     def text_encoder(self, held: Held) -> TextModel:
@@ -102,9 +107,8 @@ FAMILY = QwenImage(
     caches_steps=True,
     lora_loader="QwenImageLoraLoaderMixin",
     channels=64,
-    pipelines=("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline", *KINDS),
+    pipelines=("QwenImagePipeline", "QwenImageImg2ImgPipeline", "QwenImageInpaintPipeline", *KINDS, LAYERED),
     others={
-        "QwenImageLayeredPipeline": "is a Qwen-Image that takes images apart, which is not supported yet",
         "QwenImageControlNetPipeline": saved_together("Qwen-Image"),
         "QwenImageControlNetInpaintPipeline": saved_together("Qwen-Image"),
     },
@@ -112,7 +116,9 @@ FAMILY = QwenImage(
     controlnet=CONTROLNET,
     signs=Signs(
         names=(("transformer_blocks.0.img_mlp.net.0.proj.weight", "txt_norm.weight", "img_in.weight"),),
-        lora=("transformer_blocks_0_img_m", "transformer_blocks_0_txt_m", "transformer_blocks_59_attn_"),
+        lora=(),
+        # One of Flux.1 that leaves out its single blocks ends with 18, and is of the same width.
+        blocks=Blocks((*JOINT, *_STREAMS), widths=(3072,), last=frozenset(range(60)) - {18}, own=_STREAMS),
         others=("single_transformer_blocks", "attn1", "controlnet_blocks", "img_mlp_gate_"),
         get="Qwen/Qwen-Image",
     ),

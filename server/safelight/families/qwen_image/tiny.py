@@ -11,6 +11,9 @@ from safelight.families._lm import tiny as lm
 from safelight.families._modular.tiny import lively, save
 from safelight.families._vaes.qwen import tiny as autoencoder
 
+from .edit import KINDS
+from .layered import MADE as LAYERED
+
 if TYPE_CHECKING:
     from safelight.families._modular.family import ModularFamily
 
@@ -20,6 +23,8 @@ def write(family: ModularFamily, folder: Path, seed: int, *, made: str = "QwenIm
     import diffusers as library
 
     diffusers: Any = library
+    layered = made == LAYERED
+    seeing = layered or made in KINDS
 
     with seeded(seed):
         pipeline = getattr(diffusers, made)(
@@ -33,16 +38,18 @@ def write(family: ModularFamily, folder: Path, seed: int, *, made: str = "QwenIm
                     num_attention_heads=2,
                     joint_attention_dim=TEXT_WIDTH,
                     axes_dims_rope=(8, 4, 4),
+                    use_additional_t_cond=layered,
+                    use_layer3d_rope=layered,
                 )
             ),
             scheduler=diffusers.FlowMatchEulerDiscreteScheduler.from_config(family.default_scheduler({})),
-            vae=autoencoder(),
+            vae=autoencoder(4 if layered else 3),
             text_encoder=lm.qwen2_vl(TEXT_WIDTH),
             tokenizer=None,
-            **({"processor": None} if "Edit" in made else {}),
+            **({"processor": None} if seeing else {}),
         )
     save(family, pipeline, folder)
-    if "Edit" in made:
+    if seeing:
         lm.write_processor(folder / "processor")
         index = json.loads((folder / "model_index.json").read_text())
         index["processor"] = ["transformers", "Qwen2VLProcessor"]

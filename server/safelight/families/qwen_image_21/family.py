@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from safelight.families._modular.detect import Signs
+from safelight.families._modular.detect import Blocks, Signs
 from safelight.families._modular.family import Encoder, ModularFamily
 from safelight.families._original.names import Rule
 from safelight.families.base import Files, Held, LatentSpace, Loaded
@@ -14,6 +14,7 @@ from safelight.sdk.leased import Presets, VAEModel
 if TYPE_CHECKING:
     from safelight.sdk.context import DenoiserModel, TextModel
 _MLP = "transformer_blocks.{}.img_mlp."
+_GATED = ("img_mlp_gate_", "img_mlp_proj", "img_mlp_out")
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,8 @@ FAMILY = QwenImage21(
             ("modulation.1.weight", "transformer_blocks.0.img_mlp.gate_up.weight"),
             ("modulation.1.weight", "transformer_blocks.0.img_mlp.gate_layer.weight"),
         ),
-        lora=("transformer_blocks_0_img_mlp_gate_",),
-        shared=("transformer_blocks_0_attn_",),
-        widths=(4096,),
+        lora=(),
+        blocks=Blocks(("attn_to_", *_GATED), widths=(4096,), last=range(32), own=_GATED),
         others=(),
         get="Qwen/Qwen-Image-2.1",
     ),

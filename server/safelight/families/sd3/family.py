@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.families._clip.towers import CLIP_BIG_G, CLIP_L, Tower
 from safelight.families._modular.controlnet import saved_together
-from safelight.families._modular.detect import Signs
+from safelight.families._modular.detect import JOINT, Blocks, Signs
 from safelight.families._modular.family import Encoder, ModularFamily
 from safelight.families._original.names import Rule, Shapes
 from safelight.families.base import Held, LatentSpace, Lora
@@ -122,17 +122,8 @@ FAMILY = StableDiffusion3(
         ),
         lora=("joint_blocks_",),
         adapters=(("ip_adapter.0.norm_ip.linear.weight", "image_proj.time_embedding.linear_1.weight"),),
-        shared=("transformer_blocks_0_attn_",),
-        widths=range(3000),
-        others=(
-            "single_transformer_blocks",
-            "transformer_blocks_0_img_m",
-            "transformer_blocks_0_txt_m",
-            "transformer_blocks_0_attn1",
-            "transformer_blocks_53_",
-            "transformer_blocks_59_",
-            "attn_to_gate",
-            "controlnet_blocks",
-        ),
+        # Medium has 24 blocks of 1536 channels, Large of 3.5 has 38 of 2432.
+        blocks=Blocks((*JOINT, "attn2_", "ff_net_", "ff_context_net_", "norm1_"), widths=(1536, 2432), last=range(38)),
+        others=("single_transformer_blocks", "controlnet_blocks"),
     ),
 )

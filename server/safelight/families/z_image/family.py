@@ -72,8 +72,9 @@ FAMILY = ZImage(
             ("cap_embedder.1.weight", "noise_refiner.0.attention.qkv.weight", "x_pad_token"),
             ("all_x_embedder.2-1.weight", "cap_embedder.1.weight"),
         ),
-        lora=("layers_0_attention_", "layers_0_feed_forward_", "noise_refiner_0_"),
-        relatives=(4608,),
+        lora=("noise_refiner_", "context_refiner_"),
+        shared=tuple(f"layers_{number}_{part}_" for number in range(30) for part in ("attention", "feed_forward")),
+        widths=(3840,),
         others=("time_caption_embed", "siglip_embedder", "control_", "adaln_modulation"),
     ),
 )

@@ -14,10 +14,12 @@ from safelight.app import Studio
 from safelight.graph import Checked, Document, Graph, Plan
 from safelight.models.hardware import REMEMBERED
 from safelight.protocol.records import RunOrder
+from safelight.protocol.workflows import TemplateCost
 from safelight.sdk.pack import Catalogue
 from safelight.sdk.problem import Problem, ProblemError
 
 from .filling import filled, port_of
+from .templates import template_costs
 
 T = TypeVar("T")
 _MEASURE_SECONDS = 30.0
@@ -58,6 +60,11 @@ class Graphs:
 
         await self._numerics()
         return await self.call(work)
+
+    async def costs(self) -> list[TemplateCost]:
+        """What each shipped workflow takes on this machine."""
+        await self._numerics()
+        return await self.call(template_costs)
 
     def measured(self) -> None:
         """A worker is warm: what its processor computes with is known by now."""

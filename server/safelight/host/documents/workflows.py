@@ -14,7 +14,7 @@ from .kept import keep_document
 
 KEEP_REVISIONS = 200
 AUTOSAVE_SECONDS = 300.0
-_COLUMNS = "name, revision, created, modified, description, nodes"
+_COLUMNS = "name, revision, created, modified, description, nodes, title, draft, folder, starred, opened"
 
 
 def save(
@@ -26,9 +26,11 @@ def save(
     message: str,
     description: str,
     nodes: int,
+    title: str = "",
     autosave: bool = False,
+    draft: bool = False,
 ) -> WorkflowInfo:
-    """Saves a new revision. `revision` is the one that was edited, 0 for a new workflow.
+    """Saves a new revision. `revision` is the one that was edited, 0 for a new workflow, which `draft` speaks of.
 
     An `autosave` takes the place of the autosave before it, except where more than `AUTOSAVE_SECONDS` would then lie
     between two revisions: a day of typing leaves one every five minutes, and those saved by hand all stay.
@@ -48,9 +50,10 @@ def save(
     if last is not None and last["document"] == digest:
         return info(connection, name)  # nothing has changed, so neither does the revision
     connection.execute(
-        f"INSERT INTO workflow ({_COLUMNS}) VALUES (?1, ?2, ?3, ?3, ?4, ?5) "
-        "ON CONFLICT (name) DO UPDATE SET revision = ?2, modified = ?3, description = ?4, nodes = ?5",
-        (name, there + 1, now, description, nodes),
+        "INSERT INTO workflow (name, revision, created, modified, description, nodes, title, draft) "
+        "VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7) "
+        "ON CONFLICT (name) DO UPDATE SET revision = ?2, modified = ?3, description = ?4, nodes = ?5, title = ?6",
+        (name, there + 1, now, description, nodes, title, draft),
     )
     if autosave:
         _thin(connection, name, there, now)
@@ -71,15 +74,36 @@ def _thin(connection: sqlite3.Connection, name: str, last: int, now: float) -> N
 
 
 def rename(connection: sqlite3.Connection, name: str, new: str, revision: int) -> WorkflowInfo:
-    """Raises ProblemError `workflow_missing`, `workflow_conflict`, or `name_taken`."""
+    """A draft becomes a workflow by this.
+
+    Raises:
+        ProblemError: `workflow_missing`, `workflow_conflict`, or `name_taken`.
+    """
     there = info(connection, name).revision
     if there != revision:
         raise _conflict(name, there, revision)
     if new != name and connection.execute("SELECT 1 FROM workflow WHERE name = ?", (new,)).fetchone():
         message = f"There is already a workflow named {new!r}."
         raise ProblemError(Problem(code="name_taken", message=message, hint="Choose another name.", value=new))
-    connection.execute("UPDATE workflow SET name = ? WHERE name = ?", (new, name))
+    connection.execute("UPDATE workflow SET name = ?, draft = 0 WHERE name = ?", (new, name))
     return info(connection, new)
+
+
+def place(
+    connection: sqlite3.Connection, name: str, *, folder: str | None = None, starred: bool | None = None, opened: bool
+) -> WorkflowInfo:
+    """Says where a workflow is listed. Its revisions and the time of its last change stay.
+
+    Raises:
+        ProblemError: `workflow_missing`.
+    """
+    info(connection, name)
+    connection.execute(
+        "UPDATE workflow SET folder = coalesce(?, folder), starred = coalesce(?, starred), "
+        "opened = coalesce(?, opened) WHERE name = ?",
+        (folder, starred, time.time() if opened else None, name),
+    )
+    return info(connection, name)
 
 
 def remove(connection: sqlite3.Connection, name: str, revision: int | None) -> None:
@@ -93,7 +117,11 @@ def info(connection: sqlite3.Connection, name: str) -> WorkflowInfo:
     row = connection.execute(f"SELECT {_COLUMNS} FROM workflow WHERE name = ?", (name,)).fetchone()
     if row is None:
         raise _missing(connection, name)
-    return WorkflowInfo(**dict(row))
+    return _info(row)
+
+
+def _info(row: sqlite3.Row) -> WorkflowInfo:
+    return WorkflowInfo(**{**dict(row), "draft": bool(row["draft"]), "starred": bool(row["starred"])})
 
 
 def body(connection: sqlite3.Connection, name: str, number: int | None = None) -> bytes:
@@ -117,11 +145,17 @@ def get(connection: sqlite3.Connection, name: str, number: int | None = None) ->
     return Workflow(**{**fields, "revision": number}, document=document)
 
 
-def listed(connection: sqlite3.Connection, search: str = "") -> list[WorkflowInfo]:
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM workflow ORDER BY modified DESC").fetchall()
+def listed(connection: sqlite3.Connection, search: str = "", drafts: bool = False) -> list[WorkflowInfo]:
+    """The newest first; `drafts` are among them only where they are asked for."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM workflow WHERE draft <= ? ORDER BY modified DESC", (drafts,)
+    ).fetchall()
     words = search.casefold().split()
-    found = [WorkflowInfo(**dict(row)) for row in rows]
-    return [one for one in found if all(word in f"{one.name} {one.description}".casefold() for word in words)]
+    return [one for one in map(_info, rows) if all(word in _searched(one) for word in words)]
+
+
+def _searched(one: WorkflowInfo) -> str:
+    return f"{'' if one.draft else one.name} {one.title} {one.folder} {one.description}".casefold()
 
 
 def revisions(connection: sqlite3.Connection, name: str) -> list[RevisionInfo]:

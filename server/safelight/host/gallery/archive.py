@@ -13,9 +13,11 @@ from safelight.graph import Document
 from safelight.host.database import Database
 from safelight.host.documents import filled
 from safelight.host.queue import history
-from safelight.protocol.records import FileChanged, GalleryDetail, GalleryItem
+from safelight.protocol.files import Board, MarkBody
+from safelight.protocol.records import FileChanged, GalleryChanged, GalleryDetail, GalleryItem
 from safelight.sdk.problem import Problem, ProblemError
 
+from .boards import all_boards, make_board, mark, remove_board, rename_board
 from .records import (
     Record,
     Wanted,
@@ -26,6 +28,7 @@ from .records import (
     forget,
     forget_gone,
     missing,
+    moved,
     named,
     number_of,
     page,
@@ -45,9 +48,11 @@ _HALF_WRITTEN = 600.0
 
 
 class Archive:
-    """`publish` is told of files that come and go."""
+    """`publish` is told of files that come and go, and of what is said of them."""
 
-    def __init__(self, database: Database, shelf: Shelf, publish: Callable[[FileChanged], object]) -> None:
+    def __init__(
+        self, database: Database, shelf: Shelf, publish: Callable[[FileChanged | GalleryChanged], object]
+    ) -> None:
         self._database = database
         self._shelf = shelf
         self._publish = publish
@@ -92,6 +97,33 @@ class Archive:
                 raise told from None
             message = f"{found.name!r} carries no workflow, and the run that made it is forgotten."
             raise ProblemError(Problem(code="no_workflow_inside", message=message, value=item)) from None
+
+    async def mark(self, body: MarkBody) -> list[str]:
+        """Rates outputs, tags them, lays them on boards; gives the ids of those that are there."""
+        numbers = [number_of(item) for item in dict.fromkeys(body.items)]
+        changed = await self._database.write(lambda connection: mark(connection, numbers, body))
+        self._publish(GalleryChanged())
+        return [f"p{number}" for number in changed]
+
+    async def boards(self) -> list[Board]:
+        return await self._database.read(all_boards)
+
+    async def make_board(self, name: str, items: Sequence[str]) -> Board:
+        numbers = [number_of(item) for item in dict.fromkeys(items)]
+        made = await self._database.write(lambda connection: make_board(connection, name, numbers))
+        self._publish(GalleryChanged())
+        return made
+
+    async def rename_board(self, board: str, name: str) -> Board:
+        found = await self._database.write(lambda connection: rename_board(connection, board, name))
+        self._publish(GalleryChanged())
+        return found
+
+    async def remove_board(self, board: str) -> list[str]:
+        """Removes a board and gives the ids of what lay on it."""
+        found = await self._database.write(lambda connection: remove_board(connection, board))
+        self._publish(GalleryChanged())
+        return found
 
     async def throw_away(self, items: Sequence[str]) -> list[str]:
         """Moves outputs into the trash and gives their ids; those that are there already are left out."""
@@ -145,16 +177,21 @@ class Archive:
                 )
             )
             self._compared = time.monotonic(), await asyncio.to_thread(self._shelf.changed)
-            new, gone = await asyncio.to_thread(self._shelf.compare, known, trashed)
-            if gone:
-                await self._database.write(lambda connection: forget_gone(connection, gone))
+            new, numbers = await asyncio.to_thread(self._shelf.compare, known, trashed)
+            names = {row["number"]: row["name"] for row in known}
+            gone = {number: names[number] for number in numbers}
             for start in range(0, len(new), _PIECE):
                 records: list[Record] = []
                 for one in new[start : start + _PIECE]:
                     record = await asyncio.to_thread(self._shelf.describe, one)
                     records += [record] if record is not None else []
-                await self._database.write(lambda connection, records=records: add(connection, records))
+                await self._database.write(
+                    lambda connection, records=records: add(connection, moved(connection, records, gone))
+                )
                 await asyncio.sleep(_BREATH)  # thousands of images must not keep anybody else waiting
+            if gone:
+                # After what is new: a file that was only moved is on record under its new name by now.
+                await self._database.write(lambda connection: forget_gone(connection, gone))
             if new or gone:
                 log.info("output folder: %d files that were new are on record, %d were gone", len(new), len(gone))
                 # Of thousands a few are enough: who lists the folder asks again at the first.

@@ -8,22 +8,31 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from safelight.host.ids import number_in
 from safelight.media.registry import MediaRegistry
 from safelight.protocol.facts import Facts
 from safelight.protocol.records import GalleryDetail, GalleryItem, RunFile
 from safelight.sdk.problem import Problem, ProblemError
 
+from .boards import all_tags, board_number, boards_of, tags_of
+
 SEARCH_LIMIT = 8_000
-_FIELDS = "number, name, digest, made, run, media_type, size, width, height, frames, seconds, workflow, batch, trashed"
+_FIELDS = (
+    "number, name, digest, made, run, media_type, size, width, height, frames, seconds, workflow, batch, trashed, "
+    "rating"
+)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What to look for. `since` and `until` are times; `trash` looks into the trash, and nowhere else."""
+    """What to look for. `since` and `until` are times; `trash` looks into the trash, and nowhere else.
+
+    `rating` is the lowest, `tag` a word, `board` an id.
+    """
 
     search: str = ""
     node: str | None = None
@@ -34,6 +43,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     since: float | None = None
     until: float | None = None
     trash: bool = False
+    digest: str | None = None
+    rating: int = 0
+    tag: str | None = None
+    board: str | None = None
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,10 +69,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 def number_of(item: str) -> int:
     """The number in an item's id. Raises ProblemError `output_missing` for what is none."""
-    digits = item[1:]
-    if item.startswith("p") and digits.isascii() and digits.isdigit() and len(digits) <= 18:
-        return int(digits)
-    raise missing(item)
+    number = number_in(item, "p")
+    if number is None:
+        raise missing(item)
+    return number
 
 
 def add(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
@@ -94,6 +107,26 @@ def add(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
         )
 
 
+def moved(connection: sqlite3.Connection, records: Iterable[Record], gone: Mapping[int, str]) -> list[Record]:
+    """Of files that are new, those that are none of the gone ones (names by number) at another place.
+
+    One that is keeps its number, and with it its rating, its tags and its boards.
+    """
+    rows = rows_of(connection, [f"p{number}" for number in gone], trashed=False)
+    lost = {row["digest"]: row["number"] for row in rows if row["name"] == gone[row["number"]]}
+    new: list[Record] = []
+    for one in records:
+        twin = connection.execute(
+            "SELECT 1 FROM output WHERE name = ? AND digest = ?", (one.name, one.digest)
+        ).fetchone()
+        number = None if twin else lost.pop(one.digest, None)
+        if number is None:
+            new.append(one)
+        else:
+            connection.execute("UPDATE output SET name = ? WHERE number = ?", (one.name, number))
+    return new
+
+
 def record_of(file: RunFile, run: int, workflow: str | None, batch: str | None, facts: Facts) -> Record:
     """The record of a file that a run has just made."""
     return Record(
@@ -116,14 +149,18 @@ def record_of(file: RunFile, run: int, workflow: str | None, batch: str | None, 
 def page(
     connection: sqlite3.Connection, wanted: Wanted, offset: int, limit: int, media: MediaRegistry
 ) -> tuple[list[GalleryItem], int]:
-    """A page of items, the newest first, and how many there are in all."""
-    where, values = _where(wanted)
+    """A page of items, the newest first, and how many there are in all.
+
+    Raises:
+        ProblemError: `board_missing`.
+    """
+    where, values = _where(connection, wanted)
     (total,) = connection.execute(f"SELECT count(*) FROM output WHERE {where}", values).fetchone()
     rows = connection.execute(
         f"SELECT {_FIELDS}, facts FROM output WHERE {where} ORDER BY made DESC, number DESC LIMIT ? OFFSET ?",
         (*values, limit, offset),
     ).fetchall()
-    return [_item(row, media) for row in rows], total
+    return _items(connection, rows, media), total
 
 
 def facets(connection: sqlite3.Connection) -> dict[str, Counter[str]]:
@@ -138,7 +175,7 @@ def facets(connection: sqlite3.Connection) -> dict[str, Counter[str]]:
                 found[key][name] += count
         if workflow:
             found["workflows"][workflow] += count
-    return found
+    return found | {"tags": all_tags(connection)}
 
 
 class _Lists(msgspec.Struct):
@@ -152,7 +189,7 @@ def detail(connection: sqlite3.Connection, item: str, media: MediaRegistry) -> G
     if row is None:
         raise missing(item)
     facts = msgspec.json.decode(row["facts"], type=Facts)
-    fields = msgspec.structs.asdict(_item(row, media))
+    fields = msgspec.structs.asdict(_items(connection, [row], media)[0])
     inputs: dict[str, Any] = {}
     if row["run"] is not None:
         known = connection.execute("SELECT inputs FROM run WHERE number = ?", (row["run"],)).fetchone()
@@ -205,26 +242,30 @@ def set_restored(connection: sqlite3.Connection, names: dict[int, str]) -> None:
         connection.execute("UPDATE output SET trashed = NULL, name = ? WHERE number = ?", (name, number))
 
 
-def forget_gone(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
-    """Forgets files that are gone from the folder, but not those that were thrown away meanwhile."""
-    connection.executemany("DELETE FROM output WHERE number = ? AND trashed IS NULL", [(number,) for number in numbers])
+def forget_gone(connection: sqlite3.Connection, gone: Mapping[int, str]) -> None:
+    """Forgets files that are gone from the folder, names by number, but not those thrown away or moved meanwhile."""
+    connection.executemany("DELETE FROM output WHERE number = ? AND name = ? AND trashed IS NULL", list(gone.items()))
 
 
 def forget(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
     connection.executemany("DELETE FROM output WHERE number = ?", [(number,) for number in numbers])
 
 
-def _where(wanted: Wanted) -> tuple[str, list[Any]]:
+def _where(connection: sqlite3.Connection, wanted: Wanted) -> tuple[str, list[Any]]:
     where = ["trashed IS NOT NULL" if wanted.trash else "trashed IS NULL"]
     values: list[Any] = []
     for word in wanted.search.casefold().split()[:10]:
-        where.append("instr(search, ?)")
-        values.append(word)
+        where.append(
+            "(instr(search, ?) OR EXISTS (SELECT 1 FROM tag WHERE tag.output = output.number AND instr(folded, ?)))"
+        )
+        values += [word, word]
     for key, name in (("nodes", wanted.node), ("models", wanted.model)):
         if name is not None:
             where.append(f"EXISTS (SELECT 1 FROM json_each(facts, '$.{key}') WHERE value = ?)")
             values.append(name)
     for column, operator, value in (
+        ("digest", "=", wanted.digest),
+        ("rating", ">=", wanted.rating or None),
         ("workflow", "=", wanted.workflow),
         ("batch", "=", wanted.batch),
         ("run", "=", wanted.run),
@@ -234,10 +275,22 @@ def _where(wanted: Wanted) -> tuple[str, list[Any]]:
         if value is not None:
             where.append(f"{column} {operator} ?")
             values.append(value)
+    if wanted.tag is not None:
+        where.append("number IN (SELECT tag.output FROM tag WHERE folded = ?)")
+        values.append(wanted.tag.casefold())
+    if wanted.board is not None:
+        where.append("number IN (SELECT board_output.output FROM board_output WHERE board = ?)")
+        values.append(board_number(connection, wanted.board))
     return " AND ".join(where), values
 
 
-def _item(row: sqlite3.Row, media: MediaRegistry) -> GalleryItem:
+def _items(connection: sqlite3.Connection, rows: Sequence[sqlite3.Row], media: MediaRegistry) -> list[GalleryItem]:
+    numbers = [row["number"] for row in rows]
+    tags, lying = tags_of(connection, numbers), boards_of(connection, numbers)
+    return [_item(row, media, tags.get(row["number"], ()), lying.get(row["number"], ())) for row in rows]
+
+
+def _item(row: sqlite3.Row, media: MediaRegistry, tags: tuple[str, ...], lying: tuple[str, ...]) -> GalleryItem:
     facts = msgspec.json.decode(row["facts"], type=Facts)
     return GalleryItem(
         id=f"p{row['number']}",
@@ -260,6 +313,9 @@ def _item(row: sqlite3.Row, media: MediaRegistry) -> GalleryItem:
         seed=facts.seed,
         nodes=facts.nodes,
         trashed=row["trashed"],
+        rating=row["rating"],
+        tags=tags,
+        boards=lying,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from safelight.host.ids import number_in
 from safelight.protocol.records import OutputItem, Run, RunFile
 from safelight.sdk.problem import Problem, ProblemError
 
@@ -26,10 +27,10 @@ class Options(msgspec.Struct):
 
 def number_of(run_id: str) -> int:
     """The number in a run's id. Raises ProblemError `run_missing` for what is none."""
-    digits = run_id[1:]
-    if run_id.startswith("r") and digits.isascii() and digits.isdigit() and len(digits) <= 18:
-        return int(digits)
-    raise run_missing(run_id)
+    number = number_in(run_id, "r")
+    if number is None:
+        raise run_missing(run_id)
+    return number
 
 
 def row_of(connection: sqlite3.Connection, number: int) -> sqlite3.Row:

@@ -18,12 +18,12 @@ from safelight.interop.comfyui.rules.base import Lead, Made, Part, Pick, Row, Un
 from safelight.interop.comfyui.rules.formulas import SAMPLERS, SCHEDULERS
 from safelight.sdk.node import InputSpec
 from safelight.sdk.pack import Catalogue
-from safelight.sdk.widgets import FilePick, ModelPick, Slider
+from safelight.sdk.widgets import LARGEST_SEED, FilePick, ModelPick, Slider
 
 _PROBE = "probe_of_"
-_METHODS = {"sampler_name": SAMPLERS, "scheduler": SCHEDULERS}
+_METHODS = {"sampler_name": (*SAMPLERS, "deis"), "scheduler": tuple(SCHEDULERS)}
+SEEDS = ("seed", "noise_seed")
 _TYPED = ("INT", "FLOAT", "STRING", "BOOLEAN")
-_MOST_SEEDS = 1 << 63
 
 
 class Offered:
@@ -133,8 +133,8 @@ class _Class:
         # A default that lies outside is made smaller on its way.
         if bounds is not None and (one.default is None or bounds.min <= one.default <= bounds.max):
             options |= {"min": bounds.min, "max": bounds.max}
-        elif one.type == "INT" and one.name in ("seed", "noise_seed"):
-            options |= {"min": 0, "max": _MOST_SEEDS - 1}
+        elif one.type == "INT" and one.name in SEEDS:
+            options |= {"min": 0, "max": LARGEST_SEED}
         if one.type == "STRING" and one.name in ("text", "prompt"):
             options["multiline"] = True
         return [one.type, options]
@@ -145,12 +145,23 @@ class _Class:
             return sorted(self._offered.models.get(folder, ()))
         if port is not None and isinstance(port.widget, FilePick):
             return list(self._offered.files.get(port.widget.kind, ()))
-        found = self._row_choices(one)
+        found = _choices(self._name, one.name)
         return found or ([str(one.default)] if one.default is not None else [])
 
-    def _row_choices(self, one: ClassInput) -> list[str]:
-        rule = rules()[self._name]
-        given = rule.inputs.get(one.name) if isinstance(rule, Row) else None
-        if isinstance(given, tuple) and isinstance(given[1], Pick):
-            return list(given[1].choices)
-        return list(_METHODS.get(one.name, ()))
+
+def _choices(kind: str, name: str) -> list[str]:
+    """What an input of a class takes by the rule of the class; empty where that does not say."""
+    picked = _picked(kind, name)
+    return list(picked.choices if picked is not None else _METHODS.get(name, ()))
+
+
+def needed(kind: str, name: str) -> list[str]:
+    """The choices of an input that cannot do without one of them; empty where another value is only told of."""
+    picked = _picked(kind, name)
+    return [] if picked is not None and picked.others else _choices(kind, name)
+
+
+def _picked(kind: str, name: str) -> Pick | None:
+    rule = rules().get(kind)
+    given = rule.inputs.get(name) if isinstance(rule, Row) else None
+    return given[1] if isinstance(given, tuple) and isinstance(given[1], Pick) else None

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _FOLDERS = ("input", "output", "temp")
+_NAMES = "Give the name as /history has it: filename, subfolder and type."
+_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+"""Of Pillow, that PNG and WebP have."""
 _PATIENCE = (0.0, 0.1, 0.3, 0.6)
 """Seconds before each look for a file that is not there yet."""
 
@@ -57,9 +60,9 @@ async def found_source(state: State, name: str, below: str, folder: str) -> Byte
     """The bytes of a file. Raises Refused for what is not there, or lies outside of the folder."""
     parts = name.split("/")
     if not name or name.startswith("/") or ".." in parts:
-        raise Refused(400, "bad_path", f"{name[:200]!r} is not the name of a file.")
+        raise Refused(400, "bad_path", f"{name[:200]!r} is not the name of a file.", _NAMES)
     if below.startswith("/") or ".." in below.replace("\\", "/").split("/"):
-        raise Refused(403, "bad_path", f"{below[:200]!r} leads out of the {folder} folder.")
+        raise Refused(403, "bad_path", f"{below[:200]!r} leads out of the {folder} folder.", _NAMES)
     if folder == "temp":
         digest = PurePosixPath(name).stem
         # A worker writes behind: what an event has just announced may be a moment away.
@@ -75,7 +78,8 @@ async def found_source(state: State, name: str, below: str, folder: str) -> Byte
         one = await asyncio.to_thread(state.folders.find, folder, path)
     except ProblemError as error:
         problem = error.problems[0]
-        raise Refused(404 if problem.code == "file_missing" else 400, problem.code, problem.message) from None
+        hint = problem.hint or (f"Look for it in another folder: {', '.join(_FOLDERS)}." if folder else "")
+        raise Refused(404 if problem.code == "file_missing" else 400, problem.code, problem.message, hint) from None
     return await asyncio.to_thread(state.folders.bytes_in, one)
 
 
@@ -98,7 +102,8 @@ def _changed(source: Bytes, preview: str | None, channel: str) -> Bytes:
         elif channel != "rgba":
             raise Refused(400, "bad_request", f"There is no channel {channel[:20]!r}.", "There are rgba, rgb and a.")
         buffer = io.BytesIO()
-        made.convert("RGB" if kind == "jpeg" else made.mode).save(buffer, kind.upper(), quality=quality)
+        kept = kind != "jpeg" and made.mode in _MODES
+        made.convert(made.mode if kept else "RGB").save(buffer, kind.upper(), quality=quality)
         return buffer.getvalue()
 
     kind, _, given = (preview or "png").partition(";")
@@ -114,8 +119,9 @@ def _drawn(source: Bytes, work: Callable[[Image], bytes]) -> bytes:
     try:
         with source.open() as file, Image.open(file) as image:
             return work(image)
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
-        raise Refused(400, "image_unreadable", "The file is no image that can be shown in another form.") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        message = "The file is no image that can be read."
+        raise Refused(400, "image_unreadable", message, "Send or name a PNG, JPEG or WebP image.") from None
 
 
 async def upload_image(state: State, request: web.Request) -> web.Response:

@@ -28,6 +28,7 @@ _LEVEL = "0.8.0"
 """The ComfyUI whose API this is."""
 _SCAN_PATIENCE = 60.0
 _FILES = 1_000
+_LISTED = "GET /models/FOLDER has those that are there."
 
 
 async def _models(state: State) -> dict[str, dict[str, str]]:
@@ -65,7 +66,7 @@ async def _folder(state: State, request: web.Request) -> dict[str, str]:
     folder = request.match_info["folder"]
     known = await _models(state)
     if folder not in known:
-        raise Refused(404, "folder_missing", f"There is no folder of models {folder[:50]!r}.")
+        raise Refused(404, "folder_missing", f"There is no folder of models {folder[:50]!r}.", "GET /models has them.")
     return known[folder]
 
 
@@ -80,11 +81,11 @@ async def metadata(state: State, request: web.Request) -> web.Response:
     entries = await state.host.models.look(_SCAN_PATIENCE)
     path = next((Path(entry.path) for entry in entries if entry.name == name and entry.format == "safetensors"), None)
     if path is None:
-        raise Refused(404, "model_missing", "There is no safetensors file of this name in the folder.")
+        raise Refused(404, "model_missing", "There is no safetensors file of this name in the folder.", _LISTED)
     try:
         found = (await asyncio.to_thread(read_header, path)).metadata
     except OSError:
-        raise Refused(404, "model_missing", "The file is gone.") from None
+        raise Refused(404, "model_missing", "The file is gone.", _LISTED) from None
     except ProblemError as error:
         raise Refused(404, error.problems[0].code, error.problems[0].message) from None
     return answer(found)

@@ -27,6 +27,7 @@ from ..state import State
 from .answers import Body, answer, read, told
 from .file_routes import annotated, found_source, keep
 from .owners import above, owners
+from .validation import faults
 
 _SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 """Of `extra_data`, for paid services: never kept."""
@@ -40,6 +41,8 @@ _TYPES = {
     "bad_value": "invalid_input_type",
     "wrong_type": "invalid_input_type",
     "type_mismatch": "return_type_mismatch",
+    "dangling_link": "bad_linked_input",
+    "unknown_output": "bad_linked_input",
     "no_output": "prompt_no_outputs",
     "nothing_to_run": "prompt_no_outputs",
 }
@@ -60,37 +63,40 @@ class PromptBody(Body, kw_only=True):
 
 class Translated(NamedTuple):
     """A prompt as a document of ours. `nodes` are its ids by ours, `outputs` those of its output nodes, `unknown` tells
-    of nodes that have no counterpart."""
+    of nodes that have no counterpart, `remarks` of what is not as it is there."""
 
     document: Document
     nodes: dict[str, str]
     outputs: tuple[str, ...]
     unknown: list[Problem]
-
-    @classmethod
-    def none(cls, prompt: Mapping[str, Any]) -> Translated:
-        """Before anything is known of it: a problem names its nodes as they are."""
-        return cls(Document(), {name: name for name in prompt}, (), [])
+    remarks: list[Problem]
 
 
 async def post(state: State, request: web.Request) -> web.Response:
     body = await read(request, PromptBody)
     prompt = _nodes(body)
     graphs = state.host.graphs
-    try:
-        nodes = await _with_files(state, prompt)
-    except ProblemError as error:
-        return _invalid(errors(error.problems), prompt, Translated.none(prompt))
+    wrong = faults(prompt)
+    nodes = prompt
+    if not wrong:
+        try:
+            nodes = await _with_files(state, prompt)
+        except ProblemError as error:
+            wrong = errors(error.problems)
     made = await graphs.call(lambda studio: _translated(studio, nodes))
     if made.unknown:
         return _invalid(made.unknown, prompt, made, "missing_node_type")
+    if wrong:  # told by their own ids
+        return _invalid(wrong, prompt, made._replace(nodes={name: name for name in prompt}))
     try:
         prepared = await graphs.prepare(_order(body, made), {})
     except ProblemError as error:
         return _invalid(errors(error.problems), prompt, made)
     ((run, _),) = await state.host.submit(prepared)
     (posted,) = await state.host.database.read(lambda connection: prompts.find(connection, [run.id]))
-    return answer({"prompt_id": posted.id, "number": posted.number, "node_errors": {}})
+    remarks = [{"node_id": made.nodes.get(remark.node or "", ""), "message": remark.message} for remark in made.remarks]
+    told = {"remarks": remarks} if remarks else {}
+    return answer({"prompt_id": posted.id, "number": posted.number, "node_errors": {}, **told})
 
 
 def _nodes(body: PromptBody) -> dict[str, Any]:
@@ -103,8 +109,14 @@ def _nodes(body: PromptBody) -> dict[str, Any]:
         if not (isinstance(node, dict) and isinstance(node.get("class_type"), str)):
             hint = "Export the workflow in the API format."
             raise Refused(400, "invalid_prompt", f"The node {name[:100]!r} does not say its class_type.", hint)
+    for name in body.partial_execution_targets or ():
+        if name not in prompt:
+            message = f"The node {name[:100]!r} of partial_execution_targets is not in the prompt."
+            raise Refused(400, "unknown_node", message, "Name nodes of the prompt, or leave the targets out.")
     if body.prompt_id is not None and not 0 < len(body.prompt_id) <= _ID_CHARACTERS:
-        raise Refused(400, "bad_request", f"A prompt_id has 1 to {_ID_CHARACTERS} characters.")
+        raise Refused(
+            400, "bad_request", f"A prompt_id has 1 to {_ID_CHARACTERS} characters.", "Leave it out to get one."
+        )
     return prompt
 
 
@@ -131,7 +143,8 @@ async def _with_files(state: State, prompt: Mapping[str, Any]) -> Mapping[str, A
 
 
 def _gone(value: str, node: str) -> Problem:
-    return Problem(code="file_missing", message=f"The file {value[:200]!r} is gone.", node=node, value=value)
+    message = f"The file {value[:200]!r} is gone."
+    return Problem(code="file_missing", message=message, hint="Name another one.", node=node, value=value)
 
 
 def _translated(studio: Studio, prompt: Mapping[str, Any]) -> Translated:
@@ -143,8 +156,13 @@ def _translated(studio: Studio, prompt: Mapping[str, Any]) -> Translated:
         for name, node in document.nodes.items()
         if (kind := studio.catalogue.get(node.type)) is not None and kind.spec.output
     )
-    unknown = [problem for problem in report.remarks if problem.code == "placeholder"]
-    return Translated(document, nodes, tuple(outputs), unknown)
+    unknown = [
+        msgspec.structs.replace(problem, hint="Use classes that GET /object_info lists.")
+        for problem in report.remarks
+        if problem.code == "placeholder"
+    ]
+    remarks = [problem for problem in report.remarks if problem.code != "placeholder"]
+    return Translated(document, nodes, tuple(outputs), unknown, remarks)
 
 
 def _order(body: PromptBody, made: Translated) -> RunOrder:
@@ -170,6 +188,13 @@ def _order(body: PromptBody, made: Translated) -> RunOrder:
     )
 
 
+def _about(problem: Problem, node: Mapping[str, Any]) -> dict[str, Any]:
+    """The value that is wrong, and the input of theirs, if it is called as ours."""
+    inputs = node.get("inputs")
+    named = isinstance(inputs, Mapping) and problem.port in inputs
+    return {"input_name": problem.port, "received_value": problem.value} if named else {"received_value": problem.value}
+
+
 def _extra(made: Translated, name: str) -> dict[str, Any]:
     return made.document.nodes[name].extra
 
@@ -190,7 +215,7 @@ def _invalid(problems: Sequence[Problem], prompt: Mapping[str, Any], made: Trans
             },
         )
         entry["errors"].append(
-            told(type or _TYPES.get(problem.code, problem.code), problem, received_value=problem.value)
+            told(type or _TYPES.get(problem.code, problem.code), problem, **_about(problem, prompt[owner]))
         )
     first = problems[0]
     kind = type or ("prompt_outputs_failed_validation" if wrong else _TYPES.get(first.code, first.code))

@@ -169,5 +169,7 @@ def _number(request: web.Request, name: str) -> int | None:
     try:
         number = int(given)
     except ValueError:
-        raise Refused(400, "bad_request", f"{name} is a whole number, not {given[:50]!r}.") from None
+        raise Refused(
+            400, "bad_request", f"{name} is a whole number, not {given[:50]!r}.", "Give one, or leave it out."
+        ) from None
     return max(-1, min(number, 1 << 53))

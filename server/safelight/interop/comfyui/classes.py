@@ -37,6 +37,10 @@ class NodeClass:
     def default(self, name: str) -> Any:
         return next((one.default for one in self.inputs if one.name == name), None)
 
+    def type_of(self, name: str) -> str:
+        """The type of an input; empty for one that is not known."""
+        return next((one.type for one in self.inputs if one.name == name), "")
+
 
 @cache
 def _table() -> dict[str, Any]:

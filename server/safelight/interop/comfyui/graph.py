@@ -25,10 +25,11 @@ OUTSIDE = "-10"
 
 @dataclass(frozen=True)
 class Wire:
-    """An output of a node."""
+    """An output of a node. `name` is what the link is shown as where it is no drawn wire."""
 
     node: str
     slot: int
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ class Box:
 
 @dataclass
 class ForeignGraph:
-    """A workflow, or a subgraph, which has names for what it takes (name, type) and wires for what it gives."""
+    """A workflow, or a subgraph, which has names for what it takes (name, type) and wires for what it gives. `faults`
+    say what of its nodes and links could not be read."""
 
     nodes: dict[str, ForeignNode] = field(default_factory=dict)
     name: str = ""
@@ -88,3 +90,4 @@ class ForeignGraph:
     outputs: list[tuple[str, Wire | None]] = field(default_factory=list)
     subgraphs: dict[str, ForeignGraph] = field(default_factory=dict)
     models: list[dict[str, str]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)

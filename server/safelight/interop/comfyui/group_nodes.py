@@ -15,12 +15,14 @@ _OUTSIDE, _OUTWARDS = -10, -20
 """Where links begin that come into a subgraph, and where those end that leave it."""
 
 
-def with_group_nodes(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The same workflow with a subgraph in the place of each group node whose body is there."""
+def with_group_nodes(data: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
+    """The same workflow with a subgraph in the place of each group node whose body is there, and what of the bodies
+    could not be read."""
     extra = data.get("extra")
     bodies = extra.get("groupNodes") if isinstance(extra, Mapping) else None
     if not isinstance(bodies, Mapping) or not bodies:
-        return data
+        return data, []
+    faults: list[str] = []
     listed = data.get("definitions")
     found = listed.get("subgraphs") if isinstance(listed, Mapping) else None
     made: list[Any] = list(found) if isinstance(found, list) else []
@@ -32,11 +34,13 @@ def with_group_nodes(data: Mapping[str, Any]) -> Mapping[str, Any]:
             nodes.append(node)
             continue
         key = f"group node {node.get('id')}"
-        definition, names = _definition(key, kind[len(_MARKS[0]) :], node, body)
+        definition, names, lost = _definition(key, kind[len(_MARKS[0]) :], node, body)
+        if lost:
+            faults.append(f"The group node {kind[len(_MARKS[0]) :]!r} has {lost} damaged links, which are left out.")
         made.append(definition)
         inputs = [{**one, "name": name} for one, name in zip(_mappings(node.get("inputs")), names, strict=True)]
         nodes.append({**node, "type": key, "inputs": inputs, "widgets_values": []})
-    return {**data, "nodes": nodes, "definitions": {"subgraphs": made}}
+    return {**data, "nodes": nodes, "definitions": {"subgraphs": made}}, faults
 
 
 class _End(NamedTuple):
@@ -50,20 +54,24 @@ class _End(NamedTuple):
 
 def _definition(
     key: str, name: str, instance: Mapping[str, Any], body: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[str]]:
-    """The subgraph, and the names of its inputs in the order that the instance has them."""
+) -> tuple[dict[str, Any], list[str], int]:
+    """The subgraph, the names of its inputs in the order that the instance has them, and how many links inside are
+    damaged: they name nodes or inputs that are not there, or no numbers."""
     inner = [dict(one) for one in _mappings(body["nodes"])]
     for number, node in enumerate(inner):
         node["id"] = number
         node["inputs"] = [{**one, "link": None} for one in _mappings(node.get("inputs"))]
     links: list[dict[str, Any]] = []
     types: dict[tuple[int, int], str] = {}
-    for one in _rows(body.get("links"), 4):
+    listed = body.get("links")
+    lost = sum(not isinstance(one, list) or len(one) < 4 for one in listed) if isinstance(listed, list) else 0
+    for one in _rows(listed, 4):
         origin, slot, target, target_slot = one[:4]
         if not all(at is None or isinstance(at, int) for at in one[:4]):
-            continue
-        if isinstance(origin, int):
-            _link(links, inner, origin, slot, target, target_slot)
+            lost += 1
+        elif isinstance(origin, int):
+            ends = 0 <= origin < len(inner) and isinstance(slot, int)
+            lost += not _link(links, inner, origin, slot, target, target_slot) or not ends
         elif len(one) > 5:
             types[target, target_slot] = str(one[5])
     _put_values(inner, instance.get("widgets_values"))
@@ -87,15 +95,18 @@ def _definition(
         for name, one in zip(names, _mappings(instance.get("inputs")), strict=True)
     ]
     outputs = [{"name": one.get("name"), "type": one.get("type")} for one in given]
-    return {"id": key, "name": name, "nodes": inner, "links": links, "inputs": inputs, "outputs": outputs}, names
+    made = {"id": key, "name": name, "nodes": inner, "links": links, "inputs": inputs, "outputs": outputs}
+    return made, names, lost
 
 
 def _link(
     links: list[dict[str, Any]], inner: list[dict[str, Any]], origin: int, slot: Any, target: Any, target_slot: Any
-) -> None:
+) -> bool:
+    """Adds a link, and tells whether it ends at an input of a node inside."""
     number = len(links) + 1
     inside = isinstance(target, int) and 0 <= target < len(inner) and isinstance(target_slot, int)
-    if inside and 0 <= target_slot < len(inner[target]["inputs"]):
+    reached = inside and 0 <= target_slot < len(inner[target]["inputs"])
+    if reached:
         inner[target]["inputs"][target_slot]["link"] = number
     links.append(
         {
@@ -106,6 +117,7 @@ def _link(
             "target_slot": target_slot,
         }
     )
+    return reached
 
 
 def _free_inputs(inner: list[dict[str, Any]], types: Mapping[tuple[int, int], str], config: Any) -> list[_End]:

@@ -3,7 +3,7 @@ file comes home: its name, and values that have no counterpart there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from safelight.graph.document import Node
@@ -17,7 +17,8 @@ CLASS = "safelight"
 
 class StandIn(NamedTuple):
     """Values that were written into inputs of theirs where ours have no counterpart; `ours` are by port, None where
-    nothing was typed. They come back together, or not at all where one of theirs was changed."""
+    nothing was typed. They come back together, or not at all where one of theirs was changed. `sampler.sampler_name` is
+    the input of the node that the input `sampler` is linked to."""
 
     written: dict[str, Any]
     ours: dict[str, Any]
@@ -41,12 +42,14 @@ def kept_properties(
     return kept
 
 
-def restored(raw: Mapping[str, Any], typed: Mapping[str, Any], type: str, values: Mapping[str, Any]) -> dict[str, Any]:
+def restored(
+    raw: Mapping[str, Any], typed: Callable[[str], Any], type: str, values: Mapping[str, Any]
+) -> dict[str, Any]:
     """The values of a node that came home, with those that were kept for it.
 
     Args:
         raw: the node as the file has it.
-        typed: its values by the names of its inputs there.
+        typed: gives the value of an input there, by its name or as a `StandIn` has it; None where there is none.
         type: what it became here: only the node that it was gets its values back.
         values: what they became here. A value that was changed there counts.
     """
@@ -63,7 +66,7 @@ def restored(raw: Mapping[str, Any], typed: Mapping[str, Any], type: str, values
         written, ours = one
         if not isinstance(written, Mapping) or not isinstance(ours, Mapping):
             continue
-        if any(typed.get(str(name)) != value for name, value in written.items()):
+        if any(typed(str(name)) != value for name, value in written.items()):
             continue
         for port, value in ours.items():
             found.pop(str(port), None)

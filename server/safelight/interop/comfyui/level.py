@@ -98,6 +98,19 @@ def _finite(value: Any) -> Any:
     return value
 
 
+def as_typed(value: Any, kind: str) -> Any:
+    """A value as ComfyUI's server takes it for an input of a type: text may stand for a number, a fraction for a whole
+    number, which is cut off, and a number for true or false. What cannot be read so stays as it is."""
+    try:
+        if kind == "INT" and isinstance(value, str | float):
+            return int(value)
+        if kind == "FLOAT" and isinstance(value, str):
+            return _finite(float(value))
+    except (ValueError, OverflowError):
+        return value
+    return bool(value) if kind == "BOOLEAN" and isinstance(value, int | float) else value
+
+
 def handed_on(node: ForeignNode, slot: int) -> Wire | None:
     """What a bypassed node hands on in the place of an output."""
     wanted = node.outputs[slot][1] if slot < len(node.outputs) else "*"
@@ -126,9 +139,9 @@ class At:
         return self._node.wires.get(name)
 
     def typed(self, name: str, default: Any = None) -> Any:
-        if name in self._node.typed:
-            return self._node.typed[name]
         known = classes.find(self._node.type)
+        if name in self._node.typed:
+            return as_typed(self._node.typed[name], known.type_of(name) if known is not None else "")
         plain = known.default(name) if known is not None else None
         return default if plain is None else plain
 

@@ -1,4 +1,4 @@
-"""A graph of ComfyUI's to a document, by the rules of each class. What has no rule stays as a placeholder."""
+"""A graph of another program to a document, by the rules of each class. What has no rule stays as a placeholder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,21 @@ from .graph import OUTSIDE, ForeignGraph, ForeignNode, Wire, free_name
 from .kept import OURS, kept_of, kept_repeat, restored
 from .level import At, Level, handed_on
 from .rules import rules
-from .rules.base import Convert, Lead, Made, Out, Part, Ref, Unfit
+from .rules.base import Convert, Lead, Made, Out, Part, Ref, Rule, Unfit
 
 PLACEHOLDER = "comfyui:"
-"""What the type of a placeholder begins with; its class stands behind it."""
+"""What the type of a placeholder of ComfyUI begins with; its class stands behind it."""
 SUBGRAPH = "subgraph:"
 _OWN_NAME = re.compile(r"[A-Za-z0-9_]{1,120}")
+
+
+class Program(NamedTuple):
+    """Whose graph it is: its name, the key below which a node keeps what it was there, with which the types of
+    placeholders begin, and the rules of its classes."""
+
+    name: str
+    key: str
+    rules: Mapping[str, Rule]
 
 
 class _Entry(NamedTuple):
@@ -50,18 +59,22 @@ class _Body:
     outputs: list[str | int | None]
 
 
-def translate(graph: ForeignGraph) -> tuple[Document, ImportReport]:
-    """The document, and the report of what became of each node."""
+def translate(graph: ForeignGraph, program: Program | None = None) -> tuple[Document, ImportReport]:
+    """The document, and the report of what became of each node; of ComfyUI's where no other program is named."""
+    program = program or Program("ComfyUI", PLACEHOLDER.removesuffix(":"), rules())
     order = _inner_first(graph.subgraphs)
     _cut_what_nobody_gives(graph, order)
     levels = (graph, *graph.subgraphs.values())
     everything = {node.type for level in levels for node in level.nodes.values()}
-    report = ImportReport(program="ComfyUI", models=_models(levels))
+    report = ImportReport(program=program.name, models=_models(levels))
+    report.remarks = [
+        Problem(code="imported_otherwise", message=said, level="warning") for level in levels for said in level.faults
+    ]
     bodies: dict[str, _Body] = {}
     for key in order:
         level = Level(graph.subgraphs[key], everything, inner=True)
-        bodies[key] = _Translation(level, bodies, report, key).body()
-    body = _Translation(Level(graph, everything, inner=False), bodies, report, "").body()
+        bodies[key] = _Translation(level, bodies, report, key, program).body()
+    body = _Translation(Level(graph, everything, inner=False), bodies, report, "", program).body()
     subgraphs = {key: body.document for key, body in bodies.items()}
     top = body.document
     return Document(name=graph.name, nodes=top.nodes, links=top.links, subgraphs=subgraphs, ui=top.ui), report
@@ -120,6 +133,7 @@ class _Translation:
     bodies: Mapping[str, _Body]
     report: ImportReport
     path: str
+    program: Program
     made: dict[str, Made] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
     kept: set[str] = field(default_factory=set)
@@ -139,11 +153,11 @@ class _Translation:
     def _made(self, node: ForeignNode) -> Made:
         site = At(self.level, node)
         if node.type.startswith(SUBGRAPH):
-            return _restored(node, self._instance(site))
+            return self._restored(node, self._instance(site))
         self.report.nodes += 1
         if node.type.startswith(OURS):
             return self._returned(node)
-        rule = rules().get(node.type)
+        rule = self.program.rules.get(node.type)
         if rule is None:
             return self._placeholder(node, "")
         try:
@@ -153,12 +167,25 @@ class _Translation:
         except (TypeError, ValueError, OverflowError):  # a file may hold anything in the place of a number
             return self._placeholder(node, "Its values are not of the kinds that they should be.")
         self.report.mapped += 1
-        _restored(node, made)
+        self._restored(node, made)
         if node.unread and not node.typed:
             listed = ", ".join(str(value)[:30] for value in node.unread[:6])
             site.approximate(f"Its values have no names in the file, and are left out: {listed}.")
         for said in site.said:
             self._remark("imported_otherwise", node, f"{self._shown(node)} ({node.type}): {said}", "")
+        return made
+
+    def _restored(self, node: ForeignNode, made: Made) -> Made:
+        """With the values that were kept for the node, if it was one of ours."""
+
+        def typed(name: str) -> Any:
+            before, _, inner = name.rpartition(".")
+            at = self.level.at(node.wires.get(before)) if before and name not in node.typed else node
+            return at.typed.get(name if at is node else inner) if at is not None else None
+
+        first = made.parts.get("")
+        if first is not None:
+            first.values = restored(node.raw, typed, first.type, first.values)
         return made
 
     def _returned(self, node: ForeignNode) -> Made:
@@ -175,12 +202,13 @@ class _Translation:
         self.kept.add(node.id)
         counted = self.report.placeholders
         counted[node.type] = counted.get(node.type, 0) + 1
-        message = f"{self._shown(node)} is ComfyUI's {node.type}, for which there is no node here."
+        message = f"{self._shown(node)} is {self.program.name}'s {node.type}, for which there is no node here."
         hint = why or "It stays as a placeholder, with its values and links: put nodes of Safelight in its place."
         self._remark("placeholder", node, message, hint)
-        part = Part(PLACEHOLDER + node.type, {port_name(name) or "input": value for name, value in node.typed.items()})
+        ports = port_names([*input_names(node.raw), *node.typed, *node.wires])
+        part = Part(f"{self.program.key}:{node.type}", {ports[name]: value for name, value in node.typed.items()})
         for name, wire in node.wires.items():
-            part.lead(port_name(name) or "input", Lead(wire))
+            part.lead(ports[name], Lead(wire))
         return Made({"": part}, _ports(node))
 
     def _instance(self, site: At) -> Made:
@@ -218,12 +246,12 @@ class _Translation:
                     for lead in given if isinstance(given, list) else [given]:
                         source = self._source(node.id, lead)
                         if source.port is not None:
-                            links.append(Link(source.port, target))
+                            links.append(Link(source.port, target, _drawing(lead)))
                         elif source.entry >= 0:
                             while len(entries) <= source.entry:
                                 entries.append([])
                             entry = self._entry(source.entry, inputs)
-                            inputs.append(InputPort(entry, target))
+                            inputs.append(InputPort(entry, target, extra=_drawing(lead)))
                             convert = lead.convert if isinstance(lead, Lead) else None
                             entries[source.entry].append(_Entry(entry, convert))
         entries += [[] for _ in range(len(graph.inputs) + len(self.level.wanted) - len(entries))]
@@ -251,7 +279,8 @@ class _Translation:
         kept = node.id in self.kept
         extra: dict[str, Any] = {}
         if not key:
-            extra["comfyui"] = {"id": node.id, **({"node": node.raw} if kept else {"class": node.type})}
+            was = {"node": node.raw} if kept else {"class": node.type}
+            extra[self.program.key] = {"id": node.id, **was}
         return Node(
             type=part.type,
             values=part.values,
@@ -314,14 +343,6 @@ def _ports(node: ForeignNode) -> list[Out]:
     return [Ref("", name) for name in names]
 
 
-def _restored(node: ForeignNode, made: Made) -> Made:
-    """With the values that were kept for the node, if it was one of ours."""
-    first = made.parts.get("")
-    if first is not None:
-        first.values = restored(node.raw, node.typed, first.type, first.values)
-    return made
-
-
 def _slug(node: ForeignNode) -> str:
     text = node.title or node.type.removeprefix(SUBGRAPH).split("|")[0]
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
@@ -330,9 +351,32 @@ def _slug(node: ForeignNode) -> str:
     return f"{plain or 'node'}_{number}"[:120]
 
 
+def _drawing(lead: Lead | Ref) -> dict[str, Any]:
+    """What the editor draws in the place of a wire: the name that Set and Get had."""
+    return {"flag": lead.wire.name} if isinstance(lead, Lead) and lead.wire.name else {}
+
+
 def _name(text: str) -> str:
     """A name for an input or output of a workflow."""
     return re.sub(r"[./=\s\0]+", "_", text).strip("_")[:80]
+
+
+def input_names(raw: Mapping[str, Any]) -> list[str]:
+    """The inputs that a node of a file lists, by their names there."""
+    given = raw.get("inputs")
+    if isinstance(given, Mapping):
+        return [str(name) for name in given]
+    listed = [one.get("name") for one in given if isinstance(one, Mapping)] if isinstance(given, list) else []
+    return [name for name in listed if isinstance(name, str)]
+
+
+def port_names(names: Iterable[str]) -> dict[str, str]:
+    """What a placeholder calls its inputs, by their names there: each has a name of its own."""
+    found: dict[str, str] = {}
+    for name in names:
+        if name not in found:
+            found[name] = free_name(port_name(name) or "input", found.values())
+    return found
 
 
 def port_name(text: str) -> str:

@@ -8,6 +8,7 @@ about the format are from its files and its documentation.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -54,12 +55,17 @@ def is_ui(data: Any) -> bool:
     if not isinstance(data.get("links"), list) or "format" in data:
         return False
     nodes = [one for one in data["nodes"] if isinstance(one, Mapping)]
-    return all("type" in one and "id" in one for one in nodes) and (bool(nodes) or "last_node_id" in data)
+    told = [_is_node(one) for one in nodes]
+    return sum(told) * 2 >= len(told) and (bool(nodes) or "last_node_id" in data)
+
+
+def _is_node(one: Any) -> bool:
+    return isinstance(one, Mapping) and "id" in one and "type" in one
 
 
 def read_ui(data: Mapping[str, Any]) -> ForeignGraph:
     """The graph with its subgraphs, each by a readable key. Instances have the type `subgraph:KEY`."""
-    data = with_group_nodes(data)
+    data, faults = with_group_nodes(data)
     definitions = data.get("definitions")
     listed = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
     found = {str(one["id"]): one for one in _mappings(listed) if "id" in one}
@@ -68,8 +74,20 @@ def read_ui(data: Mapping[str, Any]) -> ForeignGraph:
         keys[key] = free_name(_slug(str(one.get("name") or "subgraph")), keys.values())
     reader = _Reader(found, keys)
     graph = reader.level(data)
+    graph.faults = [*graph.faults, *faults]
     graph.subgraphs = {keys[key]: reader.level(one) for key, one in found.items()}
     return graph
+
+
+def _lost(listed: Any) -> list[str]:
+    """What is left out of a list of nodes, in words."""
+    nodes = listed if isinstance(listed, list) else []
+    counts = Counter(str(one["id"]) for one in nodes if _is_node(one))
+    said = [
+        f"{count} nodes have the id {key[:40]}: the last one is kept." for key, count in counts.items() if count > 1
+    ]
+    none = sum(not _is_node(one) for one in nodes)
+    return [*said, *([f"{none} of the nodes have no id or no type, and are left out."] if none else [])]
 
 
 class _Reader:
@@ -79,9 +97,10 @@ class _Reader:
 
     def level(self, data: Mapping[str, Any]) -> ForeignGraph:
         links = _links(data)
-        raws = {str(one["id"]): one for one in _mappings(data.get("nodes")) if "id" in one and "type" in one}
+        raws = {str(one["id"]): one for one in _mappings(data.get("nodes")) if _is_node(one)}
         wiring = _Wiring(raws, links)
         graph = ForeignGraph(name=str(data.get("name") or ""))
+        graph.faults = _lost(data.get("nodes"))
         graph.frames = [_frame(one) for one in _mappings(data.get("groups"))]
         for key, raw in raws.items():
             kind = str(raw["type"])
@@ -116,15 +135,23 @@ class _Reader:
             unread=unread,
             raw=dict(raw),
         )
+        named: list[dict[str, Any]] = []
         for one in _mappings(raw.get("inputs")):
             widget = one.get("widget")
             name = str((widget.get("name") if isinstance(widget, Mapping) else None) or one.get("name") or "")
+            if one.get("link") is not None and (not name or name in node.wires):  # two of a name would be one
+                name = free_name(name or "input", node.types)
+                named.append({**one, "name": name})
+            else:
+                named.append(dict(one))
             node.types[name] = str(one.get("type", ""))
             reached = wiring.into(one.get("link"))
             if isinstance(reached, Wire):
                 node.wires[name] = reached
             elif isinstance(reached, Typed):
                 node.typed[name] = reached.value
+        if named:
+            node.raw["inputs"] = named
         return node
 
     def _instance(self, raw: Mapping[str, Any], definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,10 +219,11 @@ class _Wiring:
 
     def follow(self, link: _Link) -> Wire | Typed | None:
         seen: set[_Link] = set()
+        name = ""
         while link not in seen:
             seen.add(link)
             if link.origin == OUTSIDE:
-                return Wire(OUTSIDE, link.slot)
+                return Wire(OUTSIDE, link.slot, name)
             raw = self._raws.get(link.origin)
             if raw is None:
                 return None
@@ -203,9 +231,11 @@ class _Wiring:
             if kind == "PrimitiveNode":
                 return Typed(_first(raw.get("widgets_values")))
             if kind in _GETTERS:
-                raw = self._setters.get(str(_first(raw.get("widgets_values"))))
+                said = str(_first(raw.get("widgets_values")))
+                name = name or said
+                raw = self._setters.get(said)
             elif kind not in _REROUTES and kind not in _SETTERS:
-                return Wire(link.origin, link.slot)
+                return Wire(link.origin, link.slot, name)
             first = next(iter(_mappings(raw.get("inputs") if raw else None)), None)
             found = self._links.get(_whole(first.get("link"))) if first else None
             if found is None:

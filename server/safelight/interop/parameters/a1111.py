@@ -9,6 +9,10 @@ import json
 import re
 from collections.abc import Mapping
 
+from safelight.sdk.prompt_syntax import parse
+
+from ..comfyui.rules.formulas import FORMULAS
+from .detailer import is_detailer, read_faces
 from .settings import Hires, Settings, model_file, number
 from .units import hashed, read_unit
 
@@ -43,6 +47,28 @@ _SCHEDULERS = {
     "Beta": "beta",
     "Automatic": "",
 }
+_K_SAMPLERS = {
+    **{
+        name: _SAMPLERS[name] for name in ("Euler a", "Euler", "LMS", "Heun", "DPM2", "DPM2 a", "DPM++ 2M", "DPM++ SDE")
+    },
+    **{name: _SAMPLERS[name] for name in ("DPM++ 2M SDE", "DPM++ 3M SDE")},
+    **{"DPM++ 2S a": "dpmpp_2s_ancestral", "DPM++ 2M SDE Heun": "dpmpp_2m_sde_heun"},
+}
+"""Those that are k-diffusion's there. DDIM, PLMS and UniPC go along whole timesteps, as those of diffusers do."""
+_K_SCHEDULERS = {
+    **{"karras": "karras", "exponential": "exponential", "sgm uniform": "sgm_uniform", "uniform": "normal"},
+    **{"normal": "normal", "simple": "simple", "ddim": "ddim_uniform", "beta": "beta", "kl optimal": "kl_optimal"},
+}
+"""Uniform is k-diffusion's own, evenly over the timesteps, which is called normal elsewhere."""
+_OTHERWISE = ("beta", "kl optimal")
+"""Schedules whose levels A1111 makes by other formulas."""
+_AUTOMATIC = {
+    **dict.fromkeys(("dpmpp_2m", "dpmpp_sde", "dpmpp_2s_ancestral", "dpm2", "dpm2_ancestral"), "karras"),
+    **dict.fromkeys(("dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde"), "exponential"),
+}
+"""What Automatic means for a sampler; for others it is Uniform."""
+_STOCHASTIC = ("ancestral", "sde")
+_K_NAMES = {theirs.lower(): ours for theirs, ours in _K_SAMPLERS.items()}
 _UNIT = re.compile(r"ControlNet \d+")
 _OURS = {theirs.lower(): ours for theirs, ours in _SAMPLERS.items()}
 _SPREADS = {theirs.lower(): ours for theirs, ours in _SCHEDULERS.items()}
@@ -59,7 +85,7 @@ _READ = frozenset(
         # Said of files that are found by their names, or of the program alone.
         *("Model hash", "VAE hash", "Lora hashes", "TI hashes", "Hashes", "Version", "Hires resize", "Emphasis"),
         *("Hires CFG Scale", "Schedule max sigma", "Civitai resources", "Civitai metadata", "Created Date"),
-        *("Refiner", "Refiner switch at"),
+        *("Refiner", "Refiner switch at", "RNG"),
     }
 )
 
@@ -95,7 +121,7 @@ def read_a1111(text: str) -> Settings:
         said.width, said.height = int(size[1]), int(size[2])
     skip = _whole(told.get("Clip skip"))
     said.clip_skip = max(0, (skip or 1) - 1)
-    method(said, told.get("Sampler", ""), told.get("Schedule type", ""))
+    _method(said, told.get("Sampler", ""), told.get("Schedule type", ""))
     said.model = model_file("checkpoints", told.get("Model", ""))
     vae = told.get("VAE", "")
     said.vae = f"vae/{vae}" if vae not in ("", "None", "Automatic") else ""
@@ -106,6 +132,9 @@ def read_a1111(text: str) -> Settings:
     if denoise is not None and 0 <= denoise <= 1:
         said.denoise = denoise
     _hires(said, told)
+    read_faces(said, told)
+    if said.formulas:
+        _by_k_diffusion(said, told)
     refiner, digest = hashed(told.get("Refiner", ""))
     if refiner and refiner != "None":
         share = number(told.get("Refiner switch at"))
@@ -115,14 +144,13 @@ def read_a1111(text: str) -> Settings:
         if _UNIT.fullmatch(key):
             read_unit(said, told[key])
     _remember(said, told, hashes)
-    faces = sorted(key for key in told if key.startswith("ADetailer"))
-    if faces:
-        said.remarks.append(
-            f"ADetailer ({told.get('ADetailer model', 'its model is not named')[:80]}) is left out: faces.find finds "
-            "faces, the workflow crop_and_stitch paints them again, and faces.repair mends them."
-        )
     for key, value in told.items():
-        if key not in _READ and key not in faces and not _UNIT.fullmatch(key) and value not in ("", "None", "False"):
+        if (
+            key not in _READ
+            and not is_detailer(key)
+            and not _UNIT.fullmatch(key)
+            and value not in ("", "None", "False")
+        ):
             said.remarks.append(f"{key} = {value[:80]} has no counterpart, and is left out.")
     return said
 
@@ -164,12 +192,60 @@ def _prompts(lines: list[str]) -> tuple[str, str]:
     return (prompt.strip(), negative.strip()) if found else (text.strip(), "")
 
 
-def method(said: Settings, sampler: str, schedule: str) -> None:
-    """The sampler and scheduler of A1111's names; older versions wrote both in one: `DPM++ 2M Karras`."""
+def _method(said: Settings, sampler: str, schedule: str) -> None:
+    """The sampler by the formulas that A1111 has: those of k-diffusion where it takes them from there."""
+    name, spread = _parted(sampler, schedule)
+    ours = _K_NAMES.get(name)
+    if ours is None or (spread not in _K_SCHEDULERS and spread not in ("", "automatic")):
+        method(said, sampler, schedule)
+        return
+    said.sampler, said.formulas = ours, FORMULAS
+    # Records without a schedule are of versions in which the name of the sampler said it all.
+    said.scheduler = _K_SCHEDULERS.get(spread) or (_AUTOMATIC.get(ours, "normal") if spread else "normal")
+    if spread in _OTHERWISE:
+        said.remarks.append(f"The levels of {schedule} come from another formula there: the image is alike, not equal.")
+
+
+def counted(steps: int, denoise: float) -> tuple[int, float]:
+    """The steps that A1111 makes of these, and the denoise that gives as many in total here."""
+    made = int(min(denoise, 0.999) * steps) + 1
+    # In the middle of the numbers that give `steps` in total.
+    return (steps, 1.0) if made >= steps else (made, round(made / (steps + 0.5), 4))
+
+
+def _by_k_diffusion(said: Settings, told: Mapping[str, str]) -> None:
+    """What differs still, where the mathematics of the steps is the same; and the steps that change an image.
+
+    Of n steps there, the last int(denoise n) + 1 are made; here, steps are those that are made, of a schedule that is
+    1 / denoise times as long. The second pass of hires fix counts as it is counted here.
+    """
+    device = told.get("RNG", "GPU")
+    if device != "CPU":
+        said.remarks.append(f"Its noise came from another generator (RNG: {device}): the image is alike, not the same.")
+    elif any(word in said.sampler for word in _STOCHASTIC):
+        said.remarks.append("The noise between its steps is drawn otherwise here: the image is alike, not the same.")
+    weighed = any(abs(one.weight - 1) > 1e-9 for text in (said.prompt, said.negative) for one in parse(text))
+    if weighed and told.get("Emphasis") not in ("None", "Ignore"):
+        said.remarks.append("A1111 weighs words by another formula, and keeps the mean: the image is alike, not equal.")
+    if said.faces is not None and (said.faces.steps or said.steps):
+        faces = said.faces
+        faces.steps, faces.denoise = counted(faces.steps or said.steps, faces.denoise)
+    if said.denoise < 1 and said.hires is None and said.steps:
+        said.steps, said.denoise = counted(said.steps, said.denoise)
+
+
+def _parted(sampler: str, schedule: str) -> tuple[str, str]:
+    """Names of a sampler and its schedule, in small letters; older versions wrote both in one: `DPM++ 2M Karras`."""
     name, spread = sampler.lower(), schedule.lower()
     for ending in ("karras", "exponential"):
         if name.endswith(f" {ending}"):
             name, spread = name.removesuffix(f" {ending}"), spread or ending
+    return name, spread
+
+
+def method(said: Settings, sampler: str, schedule: str) -> None:
+    """The sampler and scheduler of diffusers that are closest to A1111's names."""
+    name, spread = _parted(sampler, schedule)
     said.sampler = _OURS.get(name, "")
     if name and not said.sampler:
         said.remarks.append(f"There is no sampler {sampler!r} here: the model's own is taken.")

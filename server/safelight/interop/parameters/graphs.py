@@ -10,7 +10,7 @@ from safelight.graph import Document, InputPort, Link, Node, OutputPort, Port
 from safelight.protocol.imports import ImportReport
 from safelight.sdk.problem import Problem
 
-from .settings import Hires, Settings, Unit
+from .settings import Faces, Hires, Settings, Unit
 from .units import preprocessor
 
 _SCHEDULED = re.compile(r"\[[^\]\[]*[:|][^\]\[]*\]|\sAND\s")
@@ -51,7 +51,10 @@ class _Graph:
         self._next()
         self._add("decode", "vae.decode", {}, vae=self._vae, latent=sampled)
         self._next()
-        self._add("save", "image.save", {}, image=("decode", "image"))
+        image = ("decode", "image")
+        if said.faces is not None:
+            image = self._painted_again(said.faces, image)
+        self._add("save", "image.save", {}, image=image)
 
     def document(self) -> Document:
         inputs = [
@@ -248,6 +251,40 @@ class _Graph:
         if hires.steps:
             self.nodes["again"].values["steps"] = hires.steps
         return sampled
+
+    def _painted_again(self, faces: Faces, image: tuple[str, str]) -> tuple[str, str]:
+        """Faces are found, cut out, sampled in a size of their own, and put back."""
+        prompts = {"prompt": ("prompt", "conditioning"), "negative": ("negative", "conditioning")}
+        for place, (name, text) in enumerate({"prompt": faces.prompt, "negative": faces.negative}.items()):
+            if text:
+                self._encoded(f"face_{name}", text, f"{name.capitalize()} of faces", 480 + 240 * place, self._text)
+                prompts[name] = (f"face_{name}", "conditioning")
+        self._add("faces", "faces.find", {}, image=image)
+        self._next()
+        cut = {"feather": faces.feather, "grow": faces.grow}
+        cut |= {"width": faces.width or self._said.width, "height": faces.height or self._said.height}
+        self._add("cut", "mask.crop", cut, image=image, mask=("faces", "mask"))
+        self._next()
+        self._add("face_encode", "vae.encode", {"fit": "crop"}, vae=self._vae, image=("cut", "image"))
+        self._next()
+        self._add("face_mask", "latent.set_mask", {}, latent=("face_encode", "latent"), mask=("cut", "mask"))
+        self._next()
+        sampled = self._sample("face", prompts["prompt"], prompts["negative"], ("face_mask", "latent"), faces.denoise)
+        own = {"steps": faces.steps, "guidance": faces.guidance}
+        self.nodes["face"].values.update({name: value for name, value in own.items() if value})
+        self._next()
+        self._add("face_decode", "vae.decode", {}, vae=self._vae, latent=sampled)
+        self._next()
+        cutout = ("cut", "cutout")
+        self._add("stitch", "mask.stitch", {}, cutout=cutout, image=("face_decode", "image"))
+        self._next()
+        # Where there is no face, nothing is cut out and nothing is sampled.
+        self._add("any_face", "values.compare", {"b": 0, "operation": "greater"}, "", 240, a=("faces", "number"))
+        self._next()
+        painted, condition = ("stitch", "image"), ("any_face", "value")
+        self._add("painted", "choice.switch", {}, if_true=painted, if_false=image, condition=condition)
+        self._next()
+        return "painted", "value"
 
     def _add(
         self, name: str, kind: str, values: dict[str, Any], title: str = "", down: int = 0, **inputs: tuple[str, str]

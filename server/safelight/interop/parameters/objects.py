@@ -7,15 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..comfyui.rules.formulas import FORMULAS, SAMPLERS, SCHEDULERS
+from ..invokeai.prompts import prompt
+from ..invokeai.values import SCHEDULERS as INVOKEAI
 from .a1111 import method
 from .settings import Settings, model_file, number
 
-_INVOKEAI = {
-    **{"euler": "euler", "euler_a": "euler_ancestral", "heun": "heun", "lms": "lms", "ddim": "ddim", "ddpm": "ddpm"},
-    **{"dpmpp_2m": "dpmpp_2m", "dpmpp_sde": "dpmpp_sde", "dpmpp_2m_sde": "dpmpp_2m_sde", "unipc": "unipc"},
-    **{"deis": "deis", "lcm": "lcm", "tcd": "tcd", "pndm": "pndm", "kdpm_2": "dpm2", "kdpm_2_a": "dpm2_ancestral"},
-}
-"""InvokeAI's names; those with `_k` behind are with Karras' schedule."""
 _NOVELAI = {
     **{"k_euler": "euler", "k_euler_ancestral": "euler_ancestral", "k_dpmpp_2m": "dpmpp_2m", "ddim_v3": "ddim"},
     **{"k_dpmpp_sde": "dpmpp_sde", "k_dpmpp_2m_sde": "dpmpp_2m_sde", "ddim": "ddim"},
@@ -24,12 +20,12 @@ _NOVELAI = {
 
 def read_invokeai(data: Mapping[str, Any]) -> Settings:
     """`invokeai_metadata`: the settings of InvokeAI since version 3."""
-    said = Settings("InvokeAI", _text(data, "positive_prompt"), _text(data, "negative_prompt"))
+    said = Settings("InvokeAI", prompt(_text(data, "positive_prompt")), prompt(_text(data, "negative_prompt")))
     _common(
         said, data, {"steps": "steps", "cfg_scale": "guidance", "seed": "seed", "width": "width", "height": "height"}
     )
     name = _text(data, "scheduler")
-    _sampler(said, name.removesuffix("_k"), _INVOKEAI)
+    _sampler(said, name.removesuffix("_k"), INVOKEAI)
     if name.endswith("_k"):
         said.spread("karras")
     said.model = _invoked(data.get("model"), "checkpoints")

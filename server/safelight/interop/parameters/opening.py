@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from html import unescape
 from typing import Any
 
 from safelight.graph import Document
 from safelight.graph.jsontext import loads
-from safelight.protocol.imports import ImportReport
+from safelight.protocol.imports import ImportReport, Kind
 from safelight.sdk.problem import ProblemError
 
 from .a1111 import is_a1111, read_a1111
@@ -22,39 +23,41 @@ _COMMENT = re.compile(r"<exif:UserComment>[^{]{0,500}(\{.*?\})\s*<", re.S)
 
 def read_parameters(
     texts: Mapping[str, str], known: Callable[[str], str] | None = None
-) -> tuple[Document, ImportReport] | None:
-    """The workflow of the settings among the texts of an image, by their keys; None where there are none.
+) -> Iterator[tuple[Kind, Callable[[], tuple[Document, ImportReport]]]]:
+    """What settings are among the texts of an image, by their keys, and what makes the workflow of each.
 
     `known` gives our name of the model of a hash, empty where there is none.
     """
-    said = _said(texts)
-    if said is None:
-        return None
+    for kind, read in _said(texts):
+        yield kind, partial(_graph, read, known)
+
+
+def _graph(read: Callable[[], Settings], known: Callable[[str], str] | None) -> tuple[Document, ImportReport]:
+    said = read()
     if known is not None:
         named(said, known)
     return graph_of(said)
 
 
-def _said(texts: Mapping[str, str]) -> Settings | None:
+def _said(texts: Mapping[str, str]) -> Iterator[tuple[Kind, Callable[[], Settings]]]:
     parameters = texts.get("parameters", "")
-    if is_a1111(parameters):
-        return read_a1111(parameters)
     data = _object(parameters)
-    if texts.get("fooocus_scheme") == "fooocus" or {"base_model", "guidance_scale"} <= data.keys():
-        return read_fooocus(data)
     swarm = data.get("sui_image_params")
-    if isinstance(swarm, Mapping):
-        return read_swarmui(swarm)
+    if is_a1111(parameters):
+        yield "a1111", partial(read_a1111, parameters)
+    elif texts.get("fooocus_scheme") == "fooocus" or {"base_model", "guidance_scale"} <= data.keys():
+        yield "fooocus", partial(read_fooocus, data)
+    elif isinstance(swarm, Mapping):
+        yield "swarmui", partial(read_swarmui, swarm)
     invoked = _object(texts.get("invokeai_metadata", ""))
     if invoked.get("positive_prompt") is not None:
-        return read_invokeai(invoked)
+        yield "invokeai-settings", partial(read_invokeai, invoked)
     drawn = _drawn(texts)
     if drawn:
-        return read_draw_things(drawn)
-    if texts.get("Software") == "NovelAI":
-        novel = _object(texts.get("Comment", ""))
-        return read_novelai(novel) if "prompt" in novel else None
-    return None
+        yield "draw-things", partial(read_draw_things, drawn)
+    novel = _object(texts.get("Comment", "")) if texts.get("Software") == "NovelAI" else {}
+    if "prompt" in novel:
+        yield "novelai", partial(read_novelai, novel)
 
 
 def _drawn(texts: Mapping[str, str]) -> dict[str, Any]:

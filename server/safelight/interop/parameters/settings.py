@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from safelight.sdk.widgets import LARGEST_SEED
+
 from ..methods import takes
 
-_LARGEST = 2**63 - 1
 ENDINGS = (".safetensors", ".ckpt", ".pt", ".gguf")
 
 
@@ -19,8 +20,8 @@ class Settings:
     `guidance` is the cfg; `denoise` below 1 changes an image, unless `hires` is set, whose second pass it is then.
     `loras` are (file, weight, weight in the text encoders), beside those that the prompt names. `formulas` are those
     that sampler and scheduler are names of, where that is not diffusers. `refiner` is a second model, and the share of
-    the steps after which it goes on; `units` are ControlNets. `hashes` are those that stand there, by file: SHA-256 or
-    A1111's short ones. `remarks` tell what has no counterpart.
+    the steps after which it goes on; `faces` are painted again; `units` are ControlNets. `hashes` are those that stand
+    there, by file: SHA-256 or A1111's short ones. `remarks` tell what has no counterpart.
     """
 
     program: str
@@ -42,6 +43,7 @@ class Settings:
     hires: Hires | None = None
     refiner: tuple[str, float] | None = None
     loras: list[tuple[str, float, float]] = field(default_factory=list)
+    faces: Faces | None = None
     units: list[Unit] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
@@ -54,12 +56,12 @@ class Settings:
             self.scheduler = scheduler
 
     def seed_of(self, value: int | None) -> int | None:
-        """A seed as ours are, which go up to 2^63 - 1; -1 is none. A larger one is told."""
+        """A seed as ours are, which go up to 2^64 - 1; -1 is none. A larger one is told."""
         if value is None or value < 0:
             return None
-        if value > _LARGEST:
+        if value > LARGEST_SEED:
             self.remarks.append(f"The seed {value} is larger than seeds are here: the noise is another.")
-        return value & _LARGEST
+        return value & LARGEST_SEED
 
 
 @dataclass
@@ -69,6 +71,22 @@ class Hires:
     scale: float
     steps: int = 0
     upscaler: str = ""
+
+
+@dataclass
+class Faces:
+    """Faces that are painted again at the end. Empty texts and 0 are those of the image; `grow` and `feather` are
+    pixels that its mask grows and fades by, `width` and `height` the size that it is painted in."""
+
+    prompt: str = ""
+    negative: str = ""
+    denoise: float = 0.4
+    feather: int = 4
+    grow: int = 0
+    steps: int = 0
+    guidance: float = 0.0
+    width: int = 0
+    height: int = 0
 
 
 @dataclass

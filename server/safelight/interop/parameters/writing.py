@@ -15,6 +15,7 @@ from safelight.graph.keys import eager
 from safelight.graph.ports import PARAMETER
 from safelight.graph.structure import Graph, GraphNode
 
+from ..comfyui.rules.formulas import FORMULAS
 from ..naming import Trail
 from .a1111 import sampler_name, schedule_name
 from .settings import ENDINGS, Hires, Settings
@@ -65,6 +66,7 @@ def _pairs(said: Settings) -> Iterator[tuple[str, str]]:
     yield "Steps", str(said.steps or "")
     yield "Sampler", sampler_name(said.sampler)
     yield "Schedule type", schedule_name(said.scheduler)
+    yield "RNG", "CPU"  # where noise is drawn here
     yield "CFG scale", f"{said.guidance:g}" if said.guidance else ""
     yield "Seed", "" if said.seed is None else str(said.seed)
     yield "Size", f"{said.width}x{said.height}" if said.width and said.height else ""
@@ -131,6 +133,11 @@ class _Found:
         guidance = self._typed(sampler, "guidance")
         said.guidance = float(guidance) if isinstance(guidance, int | float) else 0.0
         said.sampler, said.scheduler = self._named(sampler, "sampler"), self._named(sampler, "scheduler")
+        changes = said.hires is None and 0 < said.denoise < 1 and said.steps > 0
+        if changes and self._typed(sampler, "formulas") == FORMULAS:
+            # Here the steps that are made, there those of the whole schedule: `a1111` reads it the other way.
+            made, said.steps = said.steps, int(said.steps / said.denoise)
+            said.denoise = (made - 0.5) / said.steps
         self._seed(sampler, place)
         self._prompts(sampler)
         self._models(sampler)

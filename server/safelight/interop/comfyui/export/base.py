@@ -67,9 +67,10 @@ class Spot(Protocol):
         """A value that has no counterpart, and is dealt with: it comes back with the file."""
         ...
 
-    def stand_in(self, piece: Piece, written: Mapping[str, Any], ports: Sequence[str], why: str) -> None:
+    def stand_in(self, piece: Piece, written: Mapping[str, Any], ports: Sequence[str], why: str, via: str = "") -> None:
         """Writes values of theirs where ours have no counterpart, and tells why. Ours come back with the file, unless
-        one of theirs was changed."""
+        one of theirs was changed. `via` is the input of the first piece that `piece` is linked to, where it is another
+        one."""
         ...
 
     def giver(self, source: Port | None) -> Spot | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ..rules.base import Unfit, pick
@@ -17,8 +18,8 @@ _STEPS, _GUIDANCE = 20, 7.0
 """What is written where a document leaves them to the model."""
 
 
-def _common(spot: Spot, piece: Piece, *, scheduler: bool = True) -> dict[str, Piece]:
-    """Model, prompts, latent, guidance, sampler and scheduler; and the nodes that stand before the model and prompt."""
+def _common(spot: Spot, piece: Piece) -> dict[str, Piece]:
+    """Model, prompts, latent and guidance; and the nodes that stand before the model and prompt."""
     for name, port in (("positive", "positive"), ("negative", "negative"), ("latent_image", "latent")):
         spot.put(piece, name, port)
     before, model = adapted(spot)
@@ -44,7 +45,6 @@ def _common(spot: Spot, piece: Piece, *, scheduler: bool = True) -> dict[str, Pi
             before["nothing"] = Piece("ConditioningZeroOut", {}, {"conditioning": piece.wires["positive"]})
             piece.wires["negative"] = Own("nothing", 0)
             spot.remark("No negative prompt is linked: an empty conditioning stands there.")
-    _method(spot, piece, scheduler=scheduler)
     spot.told("model", "guidance", "guidance_rescale", "auto_guidance")
     return before
 
@@ -56,18 +56,21 @@ def _guidance(spot: Spot, piece: Piece, name: str, otherwise: float) -> None:
         spot.stand_in(piece, {name: otherwise}, ["guidance"], why)
 
 
-def _method(spot: Spot, piece: Piece, *, scheduler: bool) -> None:
-    """Sampler and scheduler: those of k-diffusion mean the same there, those of diffusers get the closest."""
+def _method(spot: Spot, piece: Piece, names: Sequence[str] = ("sampler_name", "scheduler"), via: str = "") -> None:
+    """Sampler and scheduler, as far as the class names them: those of k-diffusion mean the same there, those of
+    diffusers get the closest. `via` as `Spot.stand_in` has it."""
     exact = spot.value("formulas") == FORMULAS
-    given = {"sampler_name": ("sampler", _SAMPLER, "euler")}
-    if scheduler:
-        given["scheduler"] = ("scheduler", _SCHEDULER if exact else _CLOSE, "simple" if _flows(spot) else "normal")
+    both = {
+        "sampler_name": ("sampler", _SAMPLER, "euler"),
+        "scheduler": ("scheduler", _SCHEDULER if exact else _CLOSE, "simple" if _flows(spot) else "normal"),
+    }
+    given = {name: both[name] for name in names}
     written: dict[str, Any] = {}
     told: list[str] = []
-    for name, (port, names, otherwise) in given.items():
+    for name, (port, table, otherwise) in given.items():
         value = spot.value(port)
         try:
-            written[name] = names.back(value)
+            written[name] = table.back(value)
         except Unfit as unfit:
             written[name] = otherwise
             why = f"The {port} is left to the model here" if value == "auto" else f"{port} = {value!r}: {unfit}"
@@ -76,7 +79,7 @@ def _method(spot: Spot, piece: Piece, *, scheduler: bool) -> None:
         told.append("Its steps are those of diffusers here, and of k-diffusion there: the image is alike, not equal.")
     ports = [*(port for port, _, _ in given.values()), "formulas"]
     if told:
-        spot.stand_in(piece, written, ports, " ".join(told))
+        spot.stand_in(piece, written, ports, " ".join(told), via)
     else:
         piece.typed |= written
     for name, (port, _, _) in given.items():
@@ -140,6 +143,7 @@ def adapted(spot: Spot) -> tuple[dict[str, Piece], Source | None]:
 def sample(spot: Spot) -> Written:
     piece = Piece("KSampler")
     before = _common(spot, piece)
+    _method(spot, piece)
     spot.put(piece, "seed", "seed")
     _steps(spot, piece)
     spot.put(piece, "denoise", "denoise")
@@ -149,6 +153,7 @@ def sample(spot: Spot) -> Written:
 def sample_part(spot: Spot) -> Written:
     piece = Piece("KSamplerAdvanced")
     before = _common(spot, piece)
+    _method(spot, piece)
     spot.put(piece, "noise_seed", "seed")
     _steps(spot, piece)
     spot.put(piece, "start_at_step", "start_step")
@@ -162,10 +167,11 @@ def sample_part(spot: Spot) -> Written:
 
 def custom(spot: Spot) -> Written:
     piece = Piece("SamplerCustom", {"add_noise": True})
-    before = _common(spot, piece, scheduler=False)
+    before = _common(spot, piece)
     spot.put(piece, "noise_seed", "seed")
     spot.put(piece, "sigmas", "sigmas")
-    before["sampler"] = Piece("KSamplerSelect", {"sampler_name": piece.typed.pop("sampler_name", "euler")})
+    before["sampler"] = Piece("KSamplerSelect")
+    _method(spot, before["sampler"], ["sampler_name"], via="sampler")
     piece.wires["sampler"] = Own("sampler", 0)
     return Written({"": piece, **before}, {"latent": Own("", 0)})
 
@@ -179,8 +185,9 @@ def make_sigmas(spot: Spot) -> Written:
         piece.wires["model"] = model
     _steps(spot, piece)
     spot.put(piece, "denoise", "denoise")
-    _method(spot, piece, scheduler=True)
-    piece.typed.pop("sampler_name")
+    _method(spot, piece, ["scheduler"])
+    if spot.value("sampler") is not None:
+        spot.keep("sampler")  # a BasicScheduler knows the levels of every sampler
     return Written({"": piece, **pieces}, {"sigmas": Own("", 0)})
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from .. import classes
 from ..graph import OUTSIDE, Box, ForeignGraph, ForeignNode, Place
 from ..kept import CLASS
+from .ids import FIRST_NOTE
 from .laid import laid_out
 
 _MODES = {"on": 0, "mute": 2, "bypass": 4}
@@ -90,7 +91,7 @@ def _level(
     for raw in nodes:
         for slot, output in enumerate(raw["outputs"]):
             output["links"] = taken.get((str(raw["id"]), slot), [])
-    notes = [_note(box, 900_000_000 + number) for number, box in enumerate(graph.notes)]
+    notes = [_note(box, FIRST_NOTE + number) for number, box in enumerate(graph.notes)]
     made: dict[str, Any] = {
         "nodes": [*nodes, *notes],
         "links": wired if inner else [list(one.values()) for one in wired],

@@ -18,9 +18,10 @@ from ..canvas import BELOW
 from ..graph import OUTSIDE, Box, ForeignGraph, ForeignNode, Place, Wire
 from ..kept import CLASS, OURS, StandIn, kept_properties
 from ..rules.base import Unfit
-from ..translate import PLACEHOLDER, port_name
+from ..translate import PLACEHOLDER, input_names, port_name, port_names
 from . import images, models, sampling
 from .base import Back, Own, Piece, Rule, Source, Spot, Written
+from .ids import Ids
 from .levels import side_by_side
 from .rows import by_row
 
@@ -59,8 +60,8 @@ def written(document: Document, catalogue: Catalogue) -> Exported:
     """The graph. Nodes keep their places, titles, frames and notes; subgraphs stay subgraphs."""
     document = side_by_side(migrate(document, catalogue))
     report = ExportReport(program="ComfyUI")
-    ids = iter(range(1, 1_000_000_000))
     scope = dict(document.subgraphs)
+    ids = Ids(node for level in (document, *scope.values()) for node in level.nodes.values())
     graph = _Level(document, catalogue, scope, report, "", ids).graph()
     for key, body in scope.items():
         graph.subgraphs[key] = _Level(body, catalogue, scope, report, key, ids).graph()
@@ -74,7 +75,7 @@ class _Level:
     scope: Mapping[str, Document]
     report: ExportReport
     path: str
-    ids: Any
+    ids: Ids
     made: dict[str, Written] = field(default_factory=dict)
     numbers: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -95,8 +96,8 @@ class _Level:
         for name, node in document.nodes.items():
             spot = spots[name] = _At(self, name, node)
             self.made[name] = self._written(spot)
-            for key in self.made[name].pieces:
-                self.numbers[name, key] = str(next(self.ids))
+            for place, key in enumerate(self.made[name].pieces):
+                self.numbers[name, key] = self.ids.new() if place else self.ids.of(node)
         for name, node in document.nodes.items():
             drop = 0.0
             for key, piece in self.made[name].pieces.items():
@@ -155,8 +156,8 @@ class _Level:
         raw = _raw(spot.node)
         piece = Piece(theirs)
         known = classes.find(theirs)
-        own = [str(one.get("name", "")) for one in _objects(raw.get("inputs"))]
-        names = {port_name(name): name for name in (*own, *(one.name for one in (known.inputs if known else ())))}
+        listed = (*input_names(raw), *(one.name for one in (known.inputs if known else ())))
+        names = {port: name for name, port in port_names(listed).items()}
         for port in {*spot.node.values, *spot.linked()}:
             spot.put(piece, names.get(port, port), port)
         outputs = [str(one.get("name", "")) for one in _objects(raw.get("outputs"))]
@@ -298,11 +299,12 @@ class _At:
         self._told.add(port)
         self.left[port] = self.value(port)
 
-    def stand_in(self, piece: Piece, written: Mapping[str, Any], ports: Sequence[str], why: str) -> None:
+    def stand_in(self, piece: Piece, written: Mapping[str, Any], ports: Sequence[str], why: str, via: str = "") -> None:
         self._told.update(ports)
         piece.typed |= written
         ours = {port: self.node.values.get(port) for port in ports if Port(self._name, port) not in self._level.into}
-        self.stand_ins.append(StandIn(dict(written), ours))
+        places = {f"{via}.{name}" if via else name: value for name, value in written.items()}
+        self.stand_ins.append(StandIn(places, ours))
         self.remark(why)
 
     def giver(self, source: Port | None) -> Spot | None:

@@ -15,6 +15,7 @@ def rules() -> Mapping[str, Rule]:
         adapters,
         bundles,
         conditioning,
+        cutouts,
         detailers,
         files,
         images,
@@ -46,6 +47,7 @@ def rules() -> Mapping[str, Rule]:
         suites,
         bundles,
         detailers,
+        cutouts,
     ):
         for name, rule in room.RULES.items():
             if name in found:

@@ -223,14 +223,14 @@ class Pick(TwoWay):
 
     def __init__(self, choices: Mapping[str, Any], others: str = "") -> None:
         self.choices = choices
-        self._others = others
+        self.others = others
         self._named_by = {json.dumps(ours): theirs for theirs, ours in reversed(list(choices.items()))}
         super().__init__(self._picked, self._named)
 
     def _picked(self, value: Any) -> Any:
         if str(value) in self.choices:
             return self.choices[str(value)]
-        raise Unfit(self._others or f"{value!r} is not known; what is set by default is taken.")
+        raise Unfit(self.others or f"{value!r} is not known; what is set by default is taken.")
 
     def _named(self, value: Any) -> str:
         found = self._named_by.get(json.dumps(value))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .base import Lead, Made, Part, Ref, Row, Rule, Site, Through, one, pick, told
+from ..graph import Wire
+from .base import Lead, Made, Part, Ref, Row, Rule, Site, Through, Unfit, one, pick, told
 
 _METHODS = pick(
     {
@@ -40,14 +41,38 @@ def empty_video(site: Site) -> Made:
     return one(part, "latent")
 
 
+def empty_layers(site: Site) -> Made:
+    """The layers of an image of this size; none of them are plain images, for the same models."""
+    canvas = Part("latent.empty")
+    vae_of(site, canvas)
+    for port, name in (("width", "width"), ("height", "height"), ("batch", "batch_size")):
+        site.put(canvas, port, name)
+    if site.typed("layers") == 0:
+        return one(canvas, "latent")
+    part = Part("latent.empty_layers", {}, {"image": Ref("canvas", "latent")})
+    site.put(part, "layers", "layers")
+    return Made({"": part, "canvas": canvas}, [Ref("", "latent")])
+
+
+def cut(site: Site) -> Made:
+    """Layers, which stand one behind the other in time there, become images where they are decoded here."""
+    if str(site.typed("dim", "t")) != "t" or site.typed("slice_size", 1) != 1:
+        raise Unfit("Only layers are taken apart, one by one (dim t, slice_size 1).")
+    return Made({}, [site.wire("samples")])
+
+
 def decode(site: Site) -> Made:
-    """Images of a latent; the frames of one that holds a video, which is decoded as one here."""
-    part = Part("vae.decode_video" if of_video(site) else "vae.decode")
+    """Images of a latent; of one that holds a video its frames, of one that holds layers these."""
+    if of_layers(site):
+        part = Part("vae.decode_layers")
+        site.approximate("The image as a whole, which comes before its layers there, is left out.")
+    else:
+        part = Part("vae.decode_video" if of_video(site) else "vae.decode")
     site.put(part, "vae", "vae")
     site.put(part, "latent", "samples")
     if "Tiled" in site.node.type:
         site.put(part, "tile", "tile_size")
-    if part.type == "vae.decode":
+    if part.type != "vae.decode_video":
         return one(part, "image")
     frames = Part("video.frames", {}, {"video": Ref("", "video")})
     return Made({"": part, "frames": frames}, [Ref("frames", "image")])
@@ -55,22 +80,41 @@ def decode(site: Site) -> Made:
 
 def of_video(site: Site) -> bool:
     """Whether the latent that comes in holds a video: by the node that it begins at, else by those of the workflow."""
+    found = _begin(site)
+    if found is not None and latents(found):  # from outside of a subgraph
+        return site.has(*_VIDEOS) and not site.has("EmptyLatentImage", "EmptySD3LatentImage", "VAEEncode")
+    return found is not None and "Video" in found.node.type
+
+
+def of_layers(site: Site) -> bool:
+    """Whether the latent that comes in holds the layers of an image, by the node that it begins at."""
+    found = _begin(site)
+    return found is not None and found.node.type == _LAYERS and found.typed("layers") != 0
+
+
+def latents(site: Site) -> list[Wire]:
+    """The wires that bring latents into a node."""
+    return [wire for wire in site.node.wires.values() if site.kind(wire) == "LATENT"]
+
+
+def _begin(site: Site) -> Site | None:
+    """The node that the latent begins at which comes in; the last one there is where it comes from outside of a
+    subgraph."""
     todo, seen = [site], set[str]()
     while todo:
         at = todo.pop()
         if at.node.id in seen:
             continue
         seen.add(at.node.id)
-        wires = [wire for wire in at.node.wires.values() if at.kind(wire) == "LATENT"]
+        wires = latents(at)
         before = [found for found in map(at.giver, wires) if found is not None]
-        if at is not site and not wires:
-            return "Video" in at.node.type
-        if wires and not before:  # from outside of a subgraph
-            return site.has(*_VIDEOS) and not site.has("EmptyLatentImage", "EmptySD3LatentImage", "VAEEncode")
+        if not before and (wires or at is not site):
+            return at
         todo += before
-    return False
+    return None
 
 
+_LAYERS = "EmptyQwenImageLayeredLatentImage"
 _VIDEOS = (
     *("EmptyHunyuanLatentVideo", "EmptyHunyuanVideo15Latent", "EmptyLTXVLatentVideo", "WanImageToVideo"),
     *("WanFirstLastFrameToVideo",),
@@ -130,6 +174,8 @@ RULES: dict[str, Rule] = {
     "EmptyLatentImage": empty,
     "EmptySD3LatentImage": empty,
     "EmptyFlux2LatentImage": empty,
+    _LAYERS: empty_layers,
+    "LatentCutToBatch": cut,
     "EmptyHunyuanLatentVideo": empty_video,
     "EmptyHunyuanVideo15Latent": empty_video,
     "EmptyLTXVLatentVideo": empty_video,

@@ -199,7 +199,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("ModelSamplingSD3", "ModelSamplingAuraFlow", "ModelSamplingFlux"), Through(("model",))),
     "EasyCache": Through(("model",), "A cache of steps is set by models.set_cache."),
     "TeaCache": Through(("model",), "A cache of steps is set by models.set_cache."),
-    "TorchCompileModel": Through(("model",), "Models are not compiled here."),
+    "TorchCompileModel": Through(("model",), "SAFELIGHT_COMPILE=1 compiles all models."),
     "PatchModelPatcherOrder": Through(("model",)),
     "DifferentialDiffusion": Through(("model",), "It is a setting of latent.set_mask here."),
 }

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from safelight.sdk.widgets import LARGEST_SEED
+
 from ...methods import SAMPLERS as OWN
+from ..kept import kept_of
 from .adapters import ADAPTED, adapted
 from .base import Made, Part, Ref, Row, Rule, Site, Through, Unfit, one, told
 from .formulas import FLOW, FORMULAS, SCHEDULERS, SKIPPING, method, shift
@@ -112,10 +115,9 @@ _SKIPPED = frozenset({"SkipLayerGuidanceSD3", "SkipLayerGuidanceDiT"})
 
 
 def seed(value: Any) -> int:
-    """Theirs go up to 2^64 - 1, ours up to 2^63 - 1."""
     number = int(value)
-    if not 0 <= number < 2**63:
-        raise Unfit("Seeds go up to 2^63 - 1 here: the noise is another.")
+    if not 0 <= number <= LARGEST_SEED:
+        raise Unfit("Seeds go from 0 to 2^64 - 1: it is 0 now.")
     return number
 
 
@@ -189,14 +191,14 @@ def sample_advanced(site: Site) -> Made:
 
 def _along(site: Site) -> tuple[Part, dict[str, Part]]:
     """A sampler along the levels that come in, and what stands beside it: by their scheduler where that is a model's
-    own, else level by level."""
+    own, else level by level, as those are that were a node of ours."""
     levels = site.giver(site.wire("sigmas"))
     chosen = site.giver(site.wire("sampler"))
     if chosen is None:
         raise Unfit("Its sampler comes from outside of the subgraph: put sampling.sample or sampling.custom there.")
     sampler = _named(chosen)
     beside: dict[str, Part] = {}
-    if levels is None or levels.node.type not in _WHOLE:
+    if levels is None or levels.node.type not in _WHOLE or _ours(levels):
         part = Part("sampling.custom")
         site.put(part, "sigmas", "sigmas")
         method(site, part, sampler, None)
@@ -215,6 +217,11 @@ def _along(site: Site) -> tuple[Part, dict[str, Part]]:
             part.values["sampler"] = sampler
     site.put(part, "latent", "latent_image")
     return part, beside
+
+
+def _ours(levels: Site) -> bool:
+    """Whether levels were a node of ours, and are to be one again."""
+    return kept_of(levels.node.raw).get("type") == "sigmas.make"
 
 
 def _named(chosen: Site) -> str:
@@ -252,7 +259,8 @@ def _levels(site: Site) -> Part:
 
 def levels(site: Site) -> Made:
     """A scheduler: a part of the sampler that takes it, or a node of its own where its levels are changed before."""
-    if site.takers() and all(taker in ("SamplerCustom", "SamplerCustomAdvanced") for taker in site.takers()):
+    merged = site.takers() and all(taker in ("SamplerCustom", "SamplerCustomAdvanced") for taker in site.takers())
+    if merged and not _ours(site):
         return Made({}, [None])
     if site.node.type not in _BASIC:
         raise Unfit("Its levels are made by a formula that has no counterpart.")

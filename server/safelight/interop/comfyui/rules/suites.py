@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from safelight.sdk.widgets import LARGEST_SEED
+
 from .base import Made, Out, Part, Ref, Row, Rule, Site, Through, Unfit, one, pick, saved_as, told
 from .conditioning import RULES as CONDITIONING
 from .files import save_mask_preview
@@ -42,7 +44,7 @@ def resized(width: str, height: str, way: str, method: str, multiple: str) -> Ru
             site, width, height, way, method, multiple, "condition", "device", "crop_position", "pad_color", "per_batch"
         )
         size: list[Out] = [Ref("size", "width"), Ref("size", "height")] if "size" in parts else [None, None]
-        return Made(parts, [Ref(last, "image"), *size, None])
+        return Made(parts, [Ref(last, "image"), *size, None][: len(site.node.outputs)])
 
     return rule
 
@@ -199,7 +201,7 @@ def seed(site: Site) -> Made:
 
 
 def _seed(value: Any) -> int:
-    if not 0 <= int(value) < 2**63:
+    if not 0 <= int(value) <= LARGEST_SEED:
         raise Unfit("A new seed for each run is chosen in the editor here.")
     return int(value)
 

@@ -1,0 +1,47 @@
+import { useState } from "react";
+import { useT } from "../i18n";
+import { isKept, keepSelection, keptName, keptTitle } from "../state/library";
+import { renameWorkflow } from "../state/saving";
+import { useApp } from "../state/store";
+import { Sheet } from "../ui/Sheet";
+
+/** Asks for the name of a snippet: to keep what is selected, or to rename one. */
+export function SnippetSheet({ rename, onClose }: { rename?: string | undefined; onClose: () => void }) {
+  const t = useT();
+  const workflows = useApp((state) => state.workflows);
+  const [name, setName] = useState(rename === undefined ? "" : keptTitle(rename));
+  const target = keptName(name);
+  const taken = name.trim() !== "" && target !== rename && workflows.some((one) => isKept(one) && one.name === target);
+  const submit = async () => {
+    if (!name.trim() || (taken && rename !== undefined)) return;
+    if (rename === undefined) await keepSelection(name);
+    else if (!(await renameWorkflow(rename, target))) return;
+    onClose();
+  };
+  return (
+    <Sheet title={t(rename === undefined ? "command.snippet" : "snippet.rename")} onClose={onClose}>
+      <form
+        className="name-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void submit();
+        }}
+      >
+        <input aria-label={t("snippet.name")} placeholder={t("snippet.name")} value={name} maxLength={100} onChange={(event) => setName(event.target.value)} />
+        {taken && (
+          <p className={rename === undefined ? "hint" : "warning"} role="alert">
+            {t(rename === undefined ? "presets.replaced" : "save.taken", { name: keptTitle(target) })}
+          </p>
+        )}
+        <div className="buttons">
+          <button type="submit" className="primary" disabled={!name.trim() || (taken && rename !== undefined)}>
+            {t(rename === undefined ? "command.save" : "command.rename")}
+          </button>
+          <button type="button" onClick={onClose}>
+            {t("cancel")}
+          </button>
+        </div>
+      </form>
+    </Sheet>
+  );
+}
