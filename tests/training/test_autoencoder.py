@@ -11,8 +11,8 @@ import torch
 
 import tiny_sets
 from node_bench import BenchContext
-from safelight_nodes import training
 from safelight_nodes._training.autoencoder import standardise
+from safelight_nodes.training import encoders
 
 TINY: dict[str, Any] = {
     "batch": 8, "learning_rate": 5e-3, "warmup_steps": 2, "ema_decay": 0.9, "width": 8, "widest": 8,
@@ -31,7 +31,7 @@ class Bench(BenchContext):
 
 def test_the_loss_falls_and_the_latents_are_standard() -> None:
     ctx = Bench(previews=True)
-    made = training.autoencoder(tiny_sets.image_set(32), None, updates=120, **TINY, ctx=ctx)
+    made = encoders.autoencoder(tiny_sets.image_set(32), None, updates=120, **TINY, ctx=ctx)
     losses = [value for _, value in made.curve]
     assert sum(losses[-10:]) < 0.75 * sum(losses[:10])
     assert ctx.steps[-1] == (120, 120)

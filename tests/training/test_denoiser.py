@@ -12,7 +12,7 @@ import torch
 import tiny_sets
 from node_bench import BenchContext
 from safelight.sdk import ProblemError
-from safelight_nodes import training
+from safelight_nodes.training import denoisers, encoders
 from safelight_nodes.training_values import ImageSet, LatentSet
 
 TINY: dict[str, Any] = {"width": 16, "widest": 16, "text_width": 32, "text_layers": 1}
@@ -53,9 +53,9 @@ def test_a_model_is_gone_on_with(run: Callable[..., Any], home: Path) -> None:
 
 def test_the_loss_falls_and_a_new_text_tower_learns_along() -> None:
     images = tiny_sets.image_set(32)
-    words = training.tokenizer(images, vocabulary=700, length=24)
+    words = encoders.tokenizer(images, vocabulary=700, length=24)
     ctx = Bench()
-    made = training.denoiser(
+    made = denoisers.denoiser(
         _latents(images), images, words, None, None, None, updates=80, batch=16, learning_rate=4e-3, warmup_steps=5,
         ema_decay=0.9, heads=2, **TINY, ctx=ctx,
     )  # fmt: skip
@@ -76,7 +76,7 @@ def test_fixed_captions_under_a_frozen_tower_are_embedded_once() -> None:
     images = tiny_sets.image_set(32)
     entries = tuple({**entry, "style": -1} for entry in images.entries)
     images = ImageSet(images.pixels, entries, images.subjects, images.weights)
-    reader = from_files(training.tokenizer(images, vocabulary=600, length=16).files)
+    reader = from_files(encoders.tokenizer(images, vocabulary=600, length=16).files)
     tower = text_tower(len(reader), 16, 32, 1, seed=0)
     calls: list[int] = []
     tower.register_forward_hook(lambda *_: calls.append(1))
@@ -102,7 +102,7 @@ def test_latents_of_another_set_are_a_problem() -> None:
     images = tiny_sets.image_set(32)
     fewer = _latents(images)
     with pytest.raises(ProblemError) as caught:
-        training.denoiser(
+        denoisers.denoiser(
             LatentSet(fewer.samples[:3], fewer.colours[:3], "sd1", 8), images, None, None, None, None, ctx=Bench()
         )
     assert [problem.code for problem in caught.value.problems] == ["wrong_latents"]

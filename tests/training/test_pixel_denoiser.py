@@ -13,8 +13,8 @@ import torch
 import tiny_sets
 from node_bench import BenchContext
 from safelight.sdk import ProblemError
-from safelight_nodes import training
 from safelight_nodes._training.pixel_denoiser import Loss, Settings, fresh, scheduler_settings
+from safelight_nodes.training import denoisers
 
 TINY: dict[str, Any] = {
     "batch": 8, "learning_rate": 2e-3, "warmup_steps": 5, "ema_decay": 0.9, "side": 16, "width": 16, "widest": 16,
@@ -32,7 +32,7 @@ def bench() -> BenchContext:
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 def test_the_loss_falls(prediction: Any) -> None:
     ctx = bench()
-    made = training.pixel_denoiser(tiny_sets.image_set(32), prediction=prediction, updates=60, **TINY, ctx=ctx)
+    made = denoisers.pixel_denoiser(tiny_sets.image_set(32), prediction=prediction, updates=60, **TINY, ctx=ctx)
     losses = [value for _, value in made.curve]
     assert sum(losses[-10:]) < 0.75 * sum(losses[:10])
     assert ctx.steps[-1] == (60, 60)
@@ -70,7 +70,7 @@ def test_a_model_that_knows_the_noise_has_no_loss() -> None:
 
 def test_a_side_that_cannot_be_halved_is_refused() -> None:
     with pytest.raises(ProblemError) as caught:
-        training.pixel_denoiser(tiny_sets.image_set(32), **{**TINY, "side": 24, "levels": 5}, ctx=bench())
+        denoisers.pixel_denoiser(tiny_sets.image_set(32), **{**TINY, "side": 24, "levels": 5}, ctx=bench())
     assert [problem.code for problem in caught.value.problems] == ["size_not_a_multiple"]
     assert caught.value.problems[0].port == "side"
 

@@ -13,8 +13,8 @@ import torch
 import tiny_sets
 from node_bench import BenchContext
 from safelight.sdk import ProblemError
-from safelight_nodes import training
 from safelight_nodes._training.towers import Pairs
+from safelight_nodes.training import encoders
 
 
 class Bench(BenchContext):
@@ -25,8 +25,8 @@ class Bench(BenchContext):
 
 def test_both_towers_learn_from_nothing() -> None:
     images = tiny_sets.image_set(32)
-    words = training.tokenizer(images, vocabulary=700, length=24)
-    made = training.clip(
+    words = encoders.tokenizer(images, vocabulary=700, length=24)
+    made = encoders.clip(
         images, words, None, updates=60, batch=7, learning_rate=2e-3, warmup_steps=5, ema_decay=0.9, width=48, layers=1,
         patch=8, text_width=64, text_layers=1, ctx=Bench(),
     )  # fmt: skip
@@ -65,5 +65,5 @@ def test_a_batch_that_the_set_cannot_fill_is_a_problem() -> None:
 
 def test_neither_tokenizer_nor_text_tower_is_a_problem() -> None:
     with pytest.raises(ProblemError) as caught:
-        training.clip(tiny_sets.image_set(16), None, None, ctx=Bench())
+        encoders.clip(tiny_sets.image_set(16), None, None, ctx=Bench())
     assert caught.value.problems[0].code == "no_text_side"
