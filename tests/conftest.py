@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import date
 
 import pytest
@@ -40,3 +41,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def proof(request: pytest.FixtureRequest) -> Proof:
     """Holds what a test compares to its bar, and tells `python -m benchmarks.parity`, where that runs the test."""
     return Proof(request.config.pluginmanager.get_plugin("parity"))
+
+
+@pytest.fixture(autouse=True)
+def same_place_in_line() -> Iterator[None]:
+    """No test leaves its process, and so all that comes after, before or behind all other programs of the machine."""
+    yield
+    if hasattr(os, "sched_getscheduler"):
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER

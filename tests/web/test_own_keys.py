@@ -130,3 +130,27 @@ def test_it_works_by_keyboard_alone(chain: Editor) -> None:
     page.keyboard.press("Escape")
     chain.press("Shift+N")
     assert chain.page.locator(".note").count() == 1
+
+
+def test_the_keys_of_blender(chain: Editor) -> None:
+    chain.press("Control+,")
+    chain.page.locator('[data-setting="keys"]').select_option("blender")
+    chain.page.keyboard.press("Escape")
+    before = chain.text
+    chain.press("a")
+    assert len(chain.state("tabs[0].selection")) == len(chain.document["nodes"]), "a selects all"
+    chain.press("Alt+a")
+    assert chain.state("tabs[0].selection") == []
+    chain.press("Shift+a")
+    chain.page.locator("dialog").wait_for()
+    chain.page.keyboard.press("Escape")
+    chain.press("a")
+    chain.press("Control+g")
+    assert len(chain.document["nodes"]) == 1, "a group"
+    chain.press("Tab")
+    assert len(chain.state("tabs[0].path")) == 1, "Tab goes in"
+    chain.press("Alt+a")
+    chain.press("Tab")
+    assert chain.state("tabs[0].path") == [], "and out again"
+    chain.press("Control+z")
+    assert chain.text == before

@@ -19,7 +19,7 @@ INK = """([x, y]) => {
 
 def choose(editor: Editor, style: str) -> None:
     editor.press("Control+,")
-    editor.page.get_by_label("Links").select_option(style)
+    editor.page.get_by_label("Links", exact=True).select_option(style)
     editor.page.keyboard.press("Escape")
     editor.settle()
 
@@ -53,3 +53,52 @@ def test_hidden_wires_show_at_what_is_selected(slanted: Editor) -> None:
     slanted.page.mouse.click(*slanted.header("sample"))
     slanted.settle()
     assert slanted.page.evaluate(INK, middle)
+
+
+def test_links_between_the_same_nodes_run_side_by_side(editor: Editor) -> None:
+    sides = ("left", "top", "width", "height")
+    editor.open(
+        {
+            "format": "safelight/1",
+            "nodes": {"box": {"type": "mask.bounding_box", "version": 1}, "crop": {"type": "image.crop", "version": 1}},
+            "links": [{"from": f"box.{side}", "to": f"crop.{side}"} for side in sides],
+            "ui": {"nodes": {"box": {"x": 0, "y": 0}, "crop": {"x": 700, "y": 260}}},
+        }
+    )
+    before = editor.text
+    editor.press("Control+,")
+    editor.page.get_by_label("Links between the same nodes").check()
+    editor.page.keyboard.press("Escape")
+    editor.settle()
+
+    def ribbon() -> int:
+        return editor.page.evaluate("__safelight.stage.geometry.wires.filter(({ via }) => via).length")
+
+    def middles() -> list[tuple[float, float]]:
+        ways = editor.page.evaluate("__safelight.stage.geometry.wires.map(({ via }) => via)")
+        assert all(ways), "every one is in the ribbon"
+        return sorted(editor.at((a["x"] + b["x"]) / 2, (a["y"] + b["y"]) / 2) for a, b in ways)
+
+    def hit() -> set[str]:
+        found = set()
+        for x, y in middles():
+            editor.page.mouse.click(x, y)
+            found |= set(editor.selection)
+            editor.press("Escape")
+        return found
+
+    places = middles()
+    assert max(y for _, y in places) - min(y for _, y in places) < 20, "they are near to each other"
+    links = {f"/link/box.{side}>crop.{side}" for side in sides}
+    assert hit() == links, "and each is hit by itself"
+    assert editor.text == before, "the document says nothing of it"
+    x, y = editor.header("crop")
+    editor.drag((x, y), (x + 40, y + 60))
+    assert hit() == links
+    x, y = middles()[0]
+    editor.page.mouse.dblclick(x, y)
+    editor.settle()
+    assert sum("bend" in link for link in editor.document["links"]) == 1
+    assert editor.page.evaluate("__safelight.stage.geometry.wires.filter(({ via }) => !via).length") == 1, (
+        "one that is bent leaves"
+    )

@@ -12,6 +12,7 @@ from safelight.sdk.values import Audio, Video
 
 from .base import needs_package, problem
 from .image import on_white, pil_image
+from .scheduling import same_scheduling
 
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
@@ -76,6 +77,8 @@ def stream_file(video: Video, form: Format, quality: int) -> bytes:
             stream.bit_rate = 0  # or it counts for more than the quality
         context = stream.codec_context
         context.color_primaries, context.color_trc, context.colorspace, context.color_range = 1, 1, 1, 1  # BT.709
+        with same_scheduling():
+            context.open()
         sound = sound_stream(container, video.audio, "libopus" if container_name == "webm" else "aac")
         for pixels in _pixels(video):
             padded = numpy.pad(pixels, ((0, high - height), (0, wide - width), (0, 0)), mode="edge")

@@ -53,6 +53,7 @@ export function Canvas() {
   const selection = useApp((state) => tabOf(state).selection);
   const tab = useApp((state) => state.active);
   const wires = useApp((state) => state.preferences.wires);
+  const bundles = useApp((state) => state.preferences.bundles);
   const farView = useApp((state) => state.preferences.farView);
   const words = useWords();
   const prefix = path.length ? `${path.join("/")}/` : "";
@@ -67,8 +68,8 @@ export function Canvas() {
   const [far, setFar] = useState(view.far);
 
   const geometry = useMemo(
-    () => geometer.current.compute({ scopes: scopesAt(document_, path), graph, catalogue, types: path.length ? {} : types }, kindsOf(results), wireStyle(wires)),
-    [document_, path, graph, catalogue, types, results, wires],
+    () => geometer.current.compute({ scopes: scopesAt(document_, path), graph, catalogue, types: path.length ? {} : types }, kindsOf(results), wireStyle(wires), bundles),
+    [document_, path, graph, catalogue, types, results, wires, bundles],
   );
   const exposed = useMemo(() => new Set(graph.inputs?.map((entry) => entry.to)), [graph.inputs]);
   stage.geometry = geometry;

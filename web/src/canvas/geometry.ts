@@ -12,6 +12,8 @@ export interface Wire {
   /** Points that it runs through, from the output to the input. */
   points: m.Point[];
   style: m.WireStyle;
+  /** Where it runs beside others between the same nodes. */
+  via?: readonly [m.Point, m.Point];
   /** Kept by `wireLines`, which alone reads it. */
   lines?: readonly m.WireLine[];
 }
@@ -51,7 +53,7 @@ const EMPTY: ReadonlySet<string> = new Set();
 export class Geometer {
   #cache = new Map<string, Cached>();
 
-  compute(scene: m.Scene, results: ReadonlyMap<string, m.ResultKind>, style: m.WireStyle = "curved"): Geometry {
+  compute(scene: m.Scene, results: ReadonlyMap<string, m.ResultKind>, style: m.WireStyle = "curved", bundles = false): Geometry {
     const { graph } = scene;
     const linked = new Map<string, Set<string>>();
     for (const link of graph.links) {
@@ -80,6 +82,7 @@ export class Geometer {
       const wire = wireOf(link, nodes, scene, style);
       if (wire) (m.flagOf(link) ? flagged : wires).push(wire);
     }
+    if (bundles) m.bundle(wires);
     return {
       nodes,
       order: [...nodes.keys()],
@@ -152,7 +155,7 @@ function wireOf(link: m.Link, nodes: Map<string, NodeBox>, scene: m.Scene, style
 }
 
 /** What a wire is drawn of. Made when first asked for: each move of the pointer asks it of every wire. */
-export const wireLines = (wire: Wire): readonly m.WireLine[] => (wire.lines ??= m.linesThrough(wire.points, wire.style));
+export const wireLines = (wire: Wire): readonly m.WireLine[] => (wire.lines ??= wire.via ? m.linesVia(wire.points, wire.via, wire.style) : m.linesThrough(wire.points, wire.style));
 
 /** How far a point is from a wire, and between which of its points. */
 export function wireDistance(wire: Wire, at: m.Point): { distance: number; segment: number } {

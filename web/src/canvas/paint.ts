@@ -1,7 +1,7 @@
 /** Paints wires, frames and the dot grid below the nodes; in the far view the nodes too; and gestures above all. */
 
 import type { Point, Rect } from "../graph";
-import { frameKey, linesThrough, noteKey, overlaps, type WireLine } from "../graph";
+import { frameKey, linesThrough, linesVia, noteKey, overlaps, type WireLine } from "../graph";
 import type { StatusKind } from "../state/status";
 import { isLit, paintFlags } from "./flags";
 import { FRAME_TITLE, wireLines, type Wire } from "./geometry";
@@ -147,6 +147,15 @@ function pointsOf(wire: Wire, stage: Stage): readonly Point[] {
   });
 }
 
+/** What a wire is drawn of while something moves its points. A ribbon moves with the nodes at its ends. */
+function linesNow({ points: before, via, style }: Wire, points: readonly Point[]): readonly WireLine[] {
+  const [start, end] = [points[0] as Point, points[points.length - 1] as Point];
+  const [from, to] = [before[0] as Point, before[before.length - 1] as Point];
+  if (!via || points.length > 2) return linesThrough(points, style);
+  const [out, back] = via;
+  return linesVia(points, [{ x: out.x + start.x - from.x, y: out.y + start.y - from.y }, { x: back.x + end.x - to.x, y: back.y + end.y - to.y }], style);
+}
+
 function paintWire(
   context: CanvasRenderingContext2D,
   wire: Wire,
@@ -167,7 +176,7 @@ function paintWire(
   if (look.hideWires && !selected && !hovered && !target && !beside && !stage.connecting) return;
   const quiet = look.modeOf(wire.from) === "mute" || look.modeOf(wire.to) === "mute";
   context.beginPath();
-  trace(context, points === wire.points ? wireLines(wire) : linesThrough(points, wire.style));
+  trace(context, points === wire.points ? wireLines(wire) : linesNow(wire, points));
   context.lineWidth = Math.max((selected || target ? 3.5 : hovered || beside ? 2.75 : 2) * Math.min(1, view.zoom * 1.4), 0.9) / view.zoom;
   context.strokeStyle = target ? palette.get("--good") : selected ? palette.get("--accent") : palette.get(typeStyle(wire.type).variable);
   context.globalAlpha = quiet ? 0.25 : stage.connecting ? 0.35 : hovered || selected || beside || target ? 1 : 0.75;

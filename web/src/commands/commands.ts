@@ -24,6 +24,7 @@ import { pickFile } from "../ui/files";
 import { chosenBorder, chosenPort, enterPorts, shiftPort, stepPort } from "../canvas/ports";
 import { enterFields, walk } from "../canvas/walk";
 import { copyAndTell, copySelected, pasteFromClipboard } from "./clipboard";
+import { KEY_PRESETS } from "./keyPresets";
 
 export interface Command {
   id: string;
@@ -235,6 +236,7 @@ export const commands: Command[] = [
   { id: "ports", group: "node", keys: ["Enter"], when: () => chosenBorder() !== undefined, run: enterPorts },
   { id: "connect", group: "node", keys: ["c"], when: () => one() || chosenBorder() !== undefined, run: () => useApp.setState({ overlay: { kind: "connect", node: chosenBorder() ?? selectedNodes()[0] ?? "" } }) },
   { id: "flag", group: "node", keys: ["Shift+w"], when: () => linksMeant().length > 0, checked: () => areFlags(linksMeant()), run: () => toggleFlags(linksMeant()) },
+  { id: "bundles", group: "view", checked: () => useApp.getState().preferences.bundles, run: () => setPreference({ bundles: !useApp.getState().preferences.bundles }) },
   { id: "otherEnd", group: "view", keys: ["Shift+j"], when: hasOtherEnd, run: toOtherEnd },
   { id: "help", group: "node", keys: ["h"], when: one, run: () => window.dispatchEvent(new CustomEvent("safelight:help", { detail: selectedNodes()[0] })) },
   { id: "mute", group: "node", keys: ["$mod+m", "m"], when: some, run: mode("mute") },
@@ -307,13 +309,10 @@ export const commands: Command[] = [
   },
 ];
 
-/** What ComfyUI has on other keys, or on the keys of something else here. Most of the table is the same as there. */
-const COMFYUI: Readonly<Record<string, string[]>> = { templates: ["w"], nodes: ["n"], models: ["m"], note: [], mute: ["$mod+m"] };
-
 /** The keys of a command: the user's own, else those of the preset that is chosen. */
 export function keysOf({ id, keys = [] }: Command): readonly string[] {
   const { preferences } = useApp.getState();
-  return preferences.ownKeys[id] ?? (preferences.keys === "comfyui" ? COMFYUI[id] : undefined) ?? keys;
+  return preferences.ownKeys[id] ?? KEY_PRESETS[preferences.keys].keys[id] ?? keys;
 }
 
 export const nudges: Record<string, [number, number]> = {

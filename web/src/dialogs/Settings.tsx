@@ -1,3 +1,4 @@
+import { KEY_PRESETS } from "../commands/keyPresets";
 import { LANGUAGES, type TextKey, useT } from "../i18n";
 import { type Preferences, THEMES } from "../state/preferences";
 import { setPreference, useApp } from "../state/store";
@@ -18,7 +19,7 @@ export function Settings({ onClose }: { onClose: () => void }) {
       </select>
     </label>
   );
-  const toggle = (key: "snap" | "minimap" | "farView", title: TextKey) => (
+  const toggle = (key: "bundles" | "snap" | "minimap" | "farView", title: TextKey) => (
     <label className="setting">
       <span>{t(title)}</span>
       <input type="checkbox" checked={preferences[key]} onChange={(event) => setPreference({ [key]: event.target.checked })} />
@@ -39,10 +40,16 @@ export function Settings({ onClose }: { onClose: () => void }) {
         <select
           data-setting="keys"
           value={preferences.keys}
-          onChange={({ target }) => setPreference(target.value === "comfyui" ? { keys: "comfyui", leftDrag: "pan" } : { keys: "safelight", leftDrag: "select" })}
+          onChange={({ target }) => {
+            const keys = target.value as Preferences["keys"];
+            setPreference({ keys, leftDrag: KEY_PRESETS[keys].leftDrag });
+          }}
         >
-          <option value="safelight">Safelight</option>
-          <option value="comfyui">ComfyUI</option>
+          {Object.entries(KEY_PRESETS).map(([id, { name }]) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
         </select>
       </label>
       {choice("leftDrag", "settings.leftDrag", [
@@ -55,6 +62,7 @@ export function Settings({ onClose }: { onClose: () => void }) {
         ["angled", t("settings.wires.angled")],
         ["hidden", t("settings.wires.hidden")],
       ])}
+      {toggle("bundles", "settings.bundles")}
       {toggle("snap", "settings.snap")}
       {toggle("minimap", "settings.minimap")}
       {toggle("farView", "settings.farView")}

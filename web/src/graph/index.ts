@@ -1,6 +1,7 @@
 export * from "./arrange";
 export * from "./bends";
 export * from "./border";
+export * from "./bundles";
 export * from "./catalogue";
 export * from "./clipboard";
 export * from "./compare";

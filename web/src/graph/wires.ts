@@ -55,6 +55,12 @@ export function linesThrough(points: readonly Point[], style: WireStyle): readon
   return points.slice(1).flatMap((end, segment) => linesOf(points[segment] as Point, end, style).map((line) => ({ line, segment })));
 }
 
+/** The lines of a wire that runs through a ribbon: to those who bend it, it is still one way from end to end. */
+export function linesVia(points: readonly Point[], [out, back]: readonly [Point, Point], style: WireStyle): readonly WireLine[] {
+  const way = [points[0] as Point, out, back, points[points.length - 1] as Point];
+  return linesThrough(way, style).map(({ line }) => ({ line, segment: 0 }));
+}
+
 /** The first of `boxes` that a wire through these points runs behind, its own ends left out. */
 export function behind(
   points: readonly Point[],

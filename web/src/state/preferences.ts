@@ -14,12 +14,14 @@ export interface Preferences {
   minimap: boolean;
   /** What dragging on the empty canvas with the left button does. */
   leftDrag: "select" | "pan";
-  /** Whose keys, and what the left button does: one's own, or those that people from ComfyUI have in their hands. */
-  keys: "safelight" | "comfyui";
+  /** Whose keys, and what the left button does: our own, or those that people from elsewhere have in their hands (commands/keyPresets.ts). */
+  keys: "safelight" | "comfyui" | "blender";
   /** Keys of the user's own by command, in the place of those; an empty list: none. */
   ownKeys: Record<string, readonly string[]>;
   /** How wires are drawn; hidden ones show at what is selected or pointed at. */
   wires: WireStyle | "hidden";
+  /** Links between the same two nodes run side by side. */
+  bundles: boolean;
   farView: boolean;
   /** Folders of saved workflows that are shut in the list. */
   shutFolders: string[];
@@ -45,6 +47,7 @@ const defaults: Preferences = {
   keys: "safelight",
   ownKeys: {},
   wires: "curved",
+  bundles: false,
   farView: true,
   shutFolders: [],
   offerTour: true,
