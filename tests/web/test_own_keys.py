@@ -142,7 +142,7 @@ def test_the_keys_of_blender(chain: Editor) -> None:
     chain.press("Alt+a")
     assert chain.state("tabs[0].selection") == []
     chain.press("Shift+a")
-    chain.page.locator("dialog").wait_for()
+    assert chain.state("overlay.kind") == "add"
     chain.page.keyboard.press("Escape")
     chain.press("a")
     chain.press("Control+g")

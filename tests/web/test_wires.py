@@ -19,7 +19,7 @@ INK = """([x, y]) => {
 
 def choose(editor: Editor, style: str) -> None:
     editor.press("Control+,")
-    editor.page.get_by_label("Links", exact=True).select_option(style)
+    editor.page.locator('[data-setting="wires"]').select_option(style)
     editor.page.keyboard.press("Escape")
     editor.settle()
 
@@ -67,7 +67,7 @@ def test_links_between_the_same_nodes_run_side_by_side(editor: Editor) -> None:
     )
     before = editor.text
     editor.press("Control+,")
-    editor.page.get_by_label("Links between the same nodes").check()
+    editor.page.locator('[data-setting="bundles"]').check()
     editor.page.keyboard.press("Escape")
     editor.settle()
 

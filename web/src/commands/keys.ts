@@ -53,6 +53,8 @@ export function startKeys(): () => void {
       }
       if (command.when && !command.when()) continue;
       event.preventDefault();
+      // A Tab that did something moves no focus: what the command puts it on was not come to by Tab.
+      tabbing = false;
       void command.run();
       return;
     }

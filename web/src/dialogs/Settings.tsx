@@ -10,7 +10,7 @@ export function Settings({ onClose }: { onClose: () => void }) {
   const choice = <K extends keyof Preferences>(key: K, title: TextKey, options: [Preferences[K] & string, string][]) => (
     <label className="setting">
       <span>{t(title)}</span>
-      <select value={String(preferences[key])} onChange={(event) => setPreference({ [key]: event.target.value } as Partial<Preferences>)}>
+      <select data-setting={key} value={String(preferences[key])} onChange={(event) => setPreference({ [key]: event.target.value } as Partial<Preferences>)}>
         {options.map(([value, text]) => (
           <option key={value} value={value}>
             {text}
@@ -22,7 +22,7 @@ export function Settings({ onClose }: { onClose: () => void }) {
   const toggle = (key: "bundles" | "snap" | "minimap" | "farView", title: TextKey) => (
     <label className="setting">
       <span>{t(title)}</span>
-      <input type="checkbox" checked={preferences[key]} onChange={(event) => setPreference({ [key]: event.target.checked })} />
+      <input type="checkbox" data-setting={key} checked={preferences[key]} onChange={(event) => setPreference({ [key]: event.target.checked })} />
     </label>
   );
   return (
