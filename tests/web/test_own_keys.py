@@ -139,8 +139,6 @@ def test_the_keys_of_blender(chain: Editor) -> None:
     before = chain.text
     chain.press("a")
     assert len(chain.state("tabs[0].selection")) == len(chain.document["nodes"]), "a selects all"
-    chain.press("Alt+a")
-    assert chain.state("tabs[0].selection") == []
     chain.press("Shift+a")
     assert chain.state("overlay.kind") == "add"
     chain.page.keyboard.press("Escape")
@@ -149,7 +147,6 @@ def test_the_keys_of_blender(chain: Editor) -> None:
     assert len(chain.document["nodes"]) == 1, "a group"
     chain.press("Tab")
     assert len(chain.state("tabs[0].path")) == 1, "Tab goes in"
-    chain.press("Alt+a")
     chain.press("Tab")
     assert chain.state("tabs[0].path") == [], "and out again"
     chain.press("Control+z")

@@ -19,7 +19,7 @@ export const KEY_PRESETS: Readonly<Record<Preferences["keys"], KeyPreset>> = {
     keys: {
       add: ["Shift+a"],
       selectAll: ["a", "$mod+a"],
-      selectNone: ["Alt+a", "Escape"],
+      // Alt+A selects nothing there; here Escape does, which also leaves what one is in.
       alignLeft: [],
       delete: ["x", "Delete", "Backspace"],
       duplicate: ["Shift+d"],
