@@ -30,10 +30,10 @@ def draw_curve(
     *,
     logarithmic: Annotated[bool, "Equal distances are equal ratios of the loss."] = True,
 ) -> Image:
-    """Draw the loss over the steps of the training that made these weights."""
-    from ._training.drawing import curve
+    """Draw the loss over the steps of the training that made these weights; where sides had losses of their own, all."""
+    from ._training.drawing import curves
 
-    return Image(curve(weights.curve, logarithmic))
+    return Image(curves(weights.curves or (("", weights.curve),), logarithmic))
 
 
 @node(version=1, title="Save VAE", output=True, cache=False, tags=("VAESave", "export"))

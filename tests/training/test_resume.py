@@ -136,7 +136,7 @@ def test_a_kept_state_is_a_copy() -> None:
     fit([{"params": list(module.parameters())}], loss, Course(6, 0.1, ema_decay=0.5), ctx)
     kept = ctx.kept[0]
     assert kept["step"] == 2
-    assert not torch.equal(kept["parameters"][0], module.weight)
+    assert not torch.equal(kept["sides"][0]["parameters"][0], module.weight)
 
 
 def test_a_loss_that_is_no_number_ends_the_training_with_advice() -> None:
