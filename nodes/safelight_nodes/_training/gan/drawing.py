@@ -89,3 +89,16 @@ def settle(network: Any, latent: int, classes: int, seed: int) -> None:
     for module in normal:
         module.momentum = 0.1
     network.eval()
+
+
+def walked(network: Any, z: Tensor, label: Tensor | None, truncation: float, count: int) -> Tensor:
+    """Images (count, 3, side, side) in 0..1 whose styles lie on a line between those of two rows of z."""
+    import torch
+
+    device = next(network.parameters()).device
+    with torch.no_grad():
+        labels = None if label is None else label.expand(2).to(device)
+        first, last = network.styles(z.to(device), labels, truncation)
+        places = torch.linspace(0, 1, count, device=device).view(-1, *[1] * first.dim())
+        made = network.painted(first.lerp(last, places)).float().cpu()
+    return (made / 2 + 0.5).clamp(0, 1)
