@@ -181,6 +181,15 @@ class Drawer:
         return numbers, composited(self.images.pixels[numbers], colours)  # pyright: ignore[reportArgumentType]
 
 
+def scaled(images: Tensor, side: int) -> Tensor:
+    """Images (B, 3, H, W) at so many pixels a side."""
+    import torch
+
+    if images.shape[-1] == side:
+        return images
+    return torch.nn.functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
+
+
 def sheet(images: ImageSet, columns: int, rows: int, seed: int) -> Tensor:
     """(1, rows * H, columns * W, 3) in 0..1."""
     drawn = Drawer(images, seed).batch(0, columns * rows)

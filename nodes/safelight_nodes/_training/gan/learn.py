@@ -15,9 +15,8 @@ from ..adversarial import Player, duel
 from ..captions import STYLES
 from ..computing import half_precision
 from ..folders import plain_tensors
-from ..images import Drawer, tiled
+from ..images import Drawer, scaled, tiled
 from ..loop import Course, numpy_generator, torch_generator
-from ..pixel_denoiser import scaled
 from . import losses
 from .drawing import drawn, latents, settle
 from .shapes import KIND, Architecture, Norm, Shape, discriminator, generator, require_side
