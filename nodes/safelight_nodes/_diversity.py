@@ -37,11 +37,21 @@ def apart(some: Tensor) -> float:
 
 def duplicates(some: Tensor, within: float) -> float:
     """The share of rows that have another one within a distance."""
+    return float((_to_others(some).min(1).values <= within).float().mean())
+
+
+def others_reached(some: Tensor) -> int:
+    """How many different rows are the nearest other one to a row."""
+    return len(_to_others(some).argmin(1).unique())
+
+
+def _to_others(some: Tensor) -> Tensor:
+    """(N, N) distances, with none of a row to itself."""
     import torch
 
+    # By differences: rows that are equal are to be 0 apart, and not what rounding leaves.
     distances = torch.cdist(some, some, compute_mode="donot_use_mm_for_euclid_dist")
-    distances.fill_diagonal_(float("inf"))
-    return float((distances.min(1).values <= within).float().mean())
+    return distances.fill_diagonal_(float("inf"))
 
 
 def mean_colors(some: Tensor) -> int:

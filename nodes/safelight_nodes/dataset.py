@@ -160,7 +160,7 @@ def draw(
     ] = 0.0,
     seed: Annotated[int, Seed(), "Another seed draws other images."] = 0,
 ) -> Image:
-    """Draw single images of the set, as often as they weigh: what a model that learned from it should make the like of."""
+    """Draw single images of the set, as often as they weigh: what a model that learned from it should make more of."""
     from ._training.images import Drawer, scaled
 
     drawn = scaled(Drawer(images, seed).batch(0, count, anywhere), side or images.pixels.shape[1])

@@ -27,7 +27,7 @@ def load(
     model: Annotated[
         str,
         ModelPick("gan"),
-        "A folder that weights.save_gan wrote, or a file of weights of a DCGAN: main.0.weight, main.1.weight and so on.",
+        "A folder that weights.save_gan wrote, or a file with the weights of a DCGAN (main.0.weight and so on).",
     ],
     precision: PrecisionChoice = "auto",
     ctx: Context,

@@ -29,6 +29,7 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "clip": {"model": "tiny", "updates": STEPS, "batch": 6, "width": 48, "layers": 1},
     "few_step": {"model": "tiny", "updates": STEPS, "batch": 2, "rank": 2, "steps": 2},
+    "gan": {"updates": STEPS, "batch": 2, "side": 16, "width": 8, "latent": 8, "count": 4},
     "ddpm": {"updates": STEPS, "batch": 2, "side": 16, "width": 16, "widest": 16, "steps": 2},
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ class Diversity(NamedTuple):
     duplicates: Annotated[float, "Share of the images that have a near duplicate among them."]
     real_duplicates: Annotated[float, "The same of the real ones, which a good set comes near to."]
     reached: Annotated[int, "How many different real images are the nearest one to an image."]
+    real_reached: Annotated[int, "How many are the nearest other one to a real image."]
     colors: Annotated[int, "How many of the 23 colours with a name the images have for a mean."]
     real_colors: Annotated[int, "The same of the real ones."]
 
@@ -40,7 +41,8 @@ def diversity(
     least: Annotated[
         float,
         Slider(0, 1, step=0.05),
-        "A collapse is a distance below this part of the real one, or so many more near duplicates.",
+        "A collapse is a distance below this part of the real one, so many more near duplicates, or half this part of "
+        "the real images reached.",
     ] = 0.5,
 ) -> Diversity:
     """Tell whether a model makes the same image again and again: the collapse that no loss of a GAN shows.
@@ -51,7 +53,7 @@ def diversity(
     """
     import torch
 
-    from .._diversity import apart, duplicates, mean_colors, rows
+    from .._diversity import apart, duplicates, mean_colors, others_reached, rows
 
     ours, theirs = rows(images), rows(real)
     colors, real_colors = mean_colors(ours), mean_colors(theirs)
@@ -73,11 +75,13 @@ def diversity(
     inner, scale = apart(ours), apart(theirs)
     share = inner / scale if scale else 1.0
     repeated, usual = duplicates(ours, near * scale), duplicates(theirs, near * scale)
-    reached = len(torch.cdist(ours, theirs).argmin(1).unique())
-    collapsed = share < least or repeated - usual > least
+    reached, usually = len(torch.cdist(ours, theirs).argmin(1).unique()), others_reached(theirs)
+    # Sets of unequal sizes reach as much as the smaller one can.
+    expected = usually * min(1.0, len(ours) / len(theirs))
+    collapsed = share < least or repeated - usual > least or reached < expected * least / 2
     said = (
         f"{'Collapsed' if collapsed else 'No collapse'}: distance {share:.2f} of the real one, near duplicates "
-        f"{repeated:.0%} (real: {usual:.0%}), nearest to {reached} of {len(theirs)} real images, "
-        f"{colors} colours (real: {real_colors})."
+        f"{repeated:.0%} (real: {usual:.0%}), nearest to {reached} of {len(theirs)} real images "
+        f"(real: {usually}), {colors} colours (real: {real_colors})."
     )
-    return Diversity(collapsed, said, share, repeated, usual, reached, colors, real_colors)
+    return Diversity(collapsed, said, share, repeated, usual, reached, usually, colors, real_colors)

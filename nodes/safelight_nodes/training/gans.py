@@ -78,7 +78,9 @@ def gan(
         float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
     ] = 0.0,
     latent: Annotated[int, Slider(2, 512), "Random numbers that an image is made of."] = 128,
-    width: Annotated[int, Number(4, 512, multiple_of=4), "Channels at the full side; each level below doubles them."] = 64,
+    width: Annotated[
+        int, Number(4, 512, multiple_of=4), "Channels at the full side; each level below doubles them."
+    ] = 64,
     widest: Annotated[int, Number(4, 2048, multiple_of=4, advanced=True), "No level has more channels."] = 512,
     seed: RandomSeed = 0,
     ctx: Context,

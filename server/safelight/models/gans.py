@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from safelight.families.files import Header
@@ -29,7 +30,7 @@ def told(header: Header) -> dict[str, Any]:
     found = {name for name in header.tensors if not name.endswith(".num_batches_tracked")}
     if found != names or len(kernels) < 2 or any(len(shape) != 4 or shape[2:] != (4, 4) for shape in kernels):
         return {}
-    if any(one[1] != after[0] for one, after in zip(kernels, kernels[1:], strict=False)) or kernels[-1][1] != 3:
+    if any(one[1] != after[0] for one, after in itertools.pairwise(kernels)) or kernels[-1][1] != 3:
         return {}
     return {
         "_class_name": KIND,

@@ -9,6 +9,7 @@ regularisation, and what makes BigGAN big.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -67,7 +68,7 @@ class Generator(nn.Module):
         self.first = nn.Linear(condition, widths[0] * 16)
         self.blocks = nn.ModuleList(
             Up(before, after, lambda channels: Conditional(channels, condition))
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in itertools.pairwise(widths)
         )
         at = _attends_at(shape.side)
         self.place = sides.index(at) - 1
@@ -96,7 +97,7 @@ class Discriminator(nn.Module):
         self.blocks = nn.ModuleList(
             [
                 Down(3, widths[0], first=True),
-                *(Down(before, after) for before, after in zip(widths, widths[1:], strict=False)),
+                *(Down(before, after) for before, after in itertools.pairwise(widths)),
                 Down(widths[-1], widths[-1], halves=False),
             ]
         )

@@ -6,6 +6,7 @@ order of the tensors are those of the implementation that most published weights
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -47,7 +48,7 @@ class Discriminator(nn.Module):
         super().__init__()
         widths = [min(shape.widest, shape.width << level) for level in range(shape.levels)]
         parts: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             # A normalisation by itself shifts; without one the convolution must.
             parts.append(nn.Conv2d(before, after, 4, 2, 1, bias=norm == "none"))
             if norm == "batch":

@@ -97,9 +97,7 @@ def learn(images: ImageSet, settings: Settings, ctx: Context) -> Weights:
         course(settings.discriminator_learning_rate, "discriminator_learning_rate"),
         settings.discriminator_updates,
     )
-    maker = Player(
-        "generator", made, game.of_generator, course(settings.learning_rate, "learning_rate"), averaged=True
-    )
+    maker = Player("generator", made, game.of_generator, course(settings.learning_rate, "learning_rate"), averaged=True)
     game.optimiser = lambda: critic.side.optimiser
     z = latents(range(SHOWN_SEED, SHOWN_SEED + SHOWN), shape.latent)
     labels = torch.arange(SHOWN) % len(names) if names else None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ class Generator(nn.Module):
         widths = [shape.channels(side) for side in sides]
         self.first = nn.Linear(shape.latent, widths[0] * 16)
         self.blocks = nn.ModuleList(
-            Up(before, after, nn.BatchNorm2d) for before, after in zip(widths, widths[1:], strict=False)
+            Up(before, after, nn.BatchNorm2d) for before, after in itertools.pairwise(widths)
         )
         self.last = nn.Sequential(
             nn.BatchNorm2d(widths[-1]), nn.ReLU(True), nn.Conv2d(widths[-1], 3, 3, padding=1), nn.Tanh()
@@ -91,7 +92,7 @@ class Discriminator(nn.Module):
         widths = [shape.channels(side) for side in sides]
         self.blocks = nn.Sequential(
             Down(3, widths[0], first=True),
-            *(Down(before, after) for before, after in zip(widths, widths[1:], strict=False)),
+            *(Down(before, after) for before, after in itertools.pairwise(widths)),
             Down(widths[-1], widths[-1], halves=False),
         )
         self.last = nn.Linear(widths[-1], 1)

@@ -8,6 +8,7 @@ regularisation of path lengths and the filter (1, 3, 3, 1), whose place bilinear
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +146,7 @@ class Generator(nn.Module):
         mix: Tensor | None = None,
         mixing: float = 0.0,
     ) -> Tensor:
-        """With `mix`, the part `mixing` of the images has the style of those other random numbers from some level on."""
+        """With `mix`, the part `mixing` of the images has the style of those random numbers from some level on."""
         w = self.mapped(z, labels)
         levels = len(self.levels)
         styles = w[:, None].expand(-1, levels, -1)
@@ -196,7 +197,7 @@ class Discriminator(nn.Module):
         sides = [shape.side >> level for level in range(shape.levels + 1)]
         widths = [shape.channels(side) for side in sides]
         self.first = Conv(3, widths[0], 1)
-        self.blocks = nn.ModuleList(Down(before, after) for before, after in zip(widths, widths[1:], strict=False))
+        self.blocks = nn.ModuleList(Down(before, after) for before, after in itertools.pairwise(widths))
         self.last = Conv(widths[-1] + 1, widths[-1], 3)
         self.dense = Linear(widths[-1] * 16, widths[-1])
         self.score = Linear(widths[-1], 1)
