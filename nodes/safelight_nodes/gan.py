@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from safelight.sdk import GAN, Context, Image, ModelPick, ModelRef, Seed, Slider, Text, node
 
@@ -84,3 +84,50 @@ def interpolate(
             return image(walked(held.network, z, chosen, truncation, steps))
         ends = latents((seed, to_seed), held.shape.latent, truncation)
         return image(drawn(held.network, between(ends[0], ends[1], steps), labels))
+
+
+class Projected(NamedTuple):
+    image: Annotated[Image, "What the generator comes nearest with, an image for each."]
+    distance: Annotated[list[float], "Root of the mean squared difference of each, 0 to 1: 0 is equal."]
+
+
+@node(version=1, title="Project into GAN", tags=("inversion", "Image2StyleGAN", "find latent", "GAN inversion"))
+def project(
+    model: Model,
+    image: Annotated[Image, "What to look for; it is scaled to the side of the generator."],
+    *,
+    steps: Annotated[int, Slider(1, 2000), "Steps of the search."] = 200,
+    seed: Annotated[int, Seed(), "Where the first guesses come from."] = 0,
+    label: Label = "",
+    ctx: Context,
+) -> Projected:
+    """Find what a generator can draw that is nearest to an image: how well it comes back tells what it has learned.
+
+    Random numbers, or the style, are moved until what they draw differs least. Source: R. Abdal et al.,
+    "Image2StyleGAN", 2019, without its perceptual loss.
+    """
+    import torch
+
+    from ._gan import image as as_image
+    from ._gan import leased
+    from ._pixels import flattened, resized
+    from ._training.gan.projection import projected
+
+    made: list[torch.Tensor] = []
+    count = len(image.pixels)
+    with leased(ctx, model) as held:
+        side = held.shape.side
+        wanted = resized(flattened(image.pixels, 1.0), side, side, "crop", "lanczos").clamp(0, 1).movedim(-1, 1)
+        labels = held.labels(label, count)
+
+        for place in range(count):
+
+            def told(step: int, place: int = place) -> None:
+                ctx.check_cancelled()
+                ctx.progress(place * steps + step, count * steps)
+
+            chosen = None if labels is None else labels[place : place + 1]
+            one = wanted[place : place + 1]
+            made.append(projected(held.network, one, held.shape.latent, chosen, steps, seed, told))
+    found = torch.cat(made)
+    return Projected(as_image(found), [float(one) for one in (found - wanted).square().mean((1, 2, 3)).sqrt()])

@@ -30,7 +30,7 @@ def draw_curve(
     *,
     logarithmic: Annotated[bool, "Equal distances are equal ratios of the loss."] = True,
 ) -> Image:
-    """Draw the loss over the steps of the training that made these weights; two that learn against each other have two."""
+    """Draw the loss over the steps of the training that made these weights."""
     from ._training.drawing import curves
 
     return Image(curves(weights.curves or (("", weights.curve),), logarithmic))

@@ -307,6 +307,19 @@ def test_what_is_saved_draws_the_same(way: str, saved: dict[str, Any], home: Pat
     assert not torch.allclose(walk.pixels[2], found[0], atol=1e-3)
 
 
+@pytest.mark.parametrize("way", ["dcgan", "stylegan2"])
+def test_an_image_of_the_generator_is_found_again(way: str, saved: dict[str, Any]) -> None:
+    from safelight_nodes import gan
+
+    ctx, ref = saved["ctx"], saved["refs"][way]
+    label = "" if way == "dcgan" else "Animals & Nature"
+    image = gan.generate(ref, seed=900, batch=2, label=label, ctx=ctx)
+    far, near = (gan.project(ref, image, steps=steps, label=label, ctx=ctx) for steps in (1, 150))
+    assert near.image.pixels.shape == (2, 16, 16, 3)
+    assert all(one < 0.6 * other for one, other in zip(near.distance, far.distance, strict=True))
+    assert ctx.steps[-1] == (299, 300)
+
+
 def test_truncation_brings_images_together(saved: dict[str, Any]) -> None:
     from safelight_nodes import gan
 
