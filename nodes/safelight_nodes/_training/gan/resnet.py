@@ -67,9 +67,7 @@ class Generator(nn.Module):
         sides = [4 << level for level in range(shape.levels + 1)]
         widths = [shape.channels(side) for side in sides]
         self.first = nn.Linear(shape.latent, widths[0] * 16)
-        self.blocks = nn.ModuleList(
-            Up(before, after, nn.BatchNorm2d) for before, after in itertools.pairwise(widths)
-        )
+        self.blocks = nn.ModuleList(Up(before, after, nn.BatchNorm2d) for before, after in itertools.pairwise(widths))
         self.last = nn.Sequential(
             nn.BatchNorm2d(widths[-1]), nn.ReLU(True), nn.Conv2d(widths[-1], 3, 3, padding=1), nn.Tanh()
         )
