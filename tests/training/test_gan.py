@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import real_weights
 import tiny_sets
 from node_bench import BenchContext, codes
 from safelight.app import Studio
@@ -381,6 +382,25 @@ def test_a_file_of_dcgan_is_known_by_its_shapes(saved: dict[str, Any], home: Pat
     ctx = saved["ctx"]
     ref = gan.load(model="netG.safetensors", precision="float32", ctx=ctx)
     assert torch.equal(gan.generate(ref, ctx=ctx).pixels, gan.generate(saved["refs"]["dcgan"], ctx=ctx).pixels)
+
+
+@pytest.mark.slow
+def test_a_real_dcgan_draws_faces(saved: dict[str, Any], home: Path) -> None:
+    """Weights that others trained, out of a package: 64 pixels, different each time, smooth, and of the colour of skin
+    in the middle."""
+    from safetensors.torch import save_file
+
+    from safelight_nodes import gan
+
+    found = {name.removeprefix("module."): tensor.contiguous() for name, tensor in real_weights.dcgan_faces().items()}
+    save_file(found, home / "models" / "faces.safetensors")
+    ctx = saved["ctx"]
+    faces = gan.generate(gan.load(model="faces.safetensors", ctx=ctx), batch=32, ctx=ctx).pixels
+    assert faces.shape == (32, 64, 64, 3)
+    assert float(faces.std(0).mean()) > 0.1
+    assert float((faces[:, 1:] - faces[:, :-1]).abs().mean()) < 0.1
+    red, green, blue = faces[:, 20:44, 20:44].mean((0, 1, 2))
+    assert float(red) > float(green) > float(blue)
 
 
 def test_a_walk_keeps_its_distance_from_the_mean() -> None:
