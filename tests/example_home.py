@@ -70,7 +70,8 @@ def fill(home: Path) -> Path:
 def _generator(folder: Path) -> None:
     """The generator of a GAN as `weights.save_gan` writes it, with random weights."""
     from safelight_nodes._training.folders import plain_tensors, write_gan
-    from safelight_nodes._training.gan.shapes import KIND, Shape, generator
+    from safelight_nodes._training.gan.networks import generator
+    from safelight_nodes._training.gan.shapes import KIND, Shape
     from safelight_nodes.training_values import Weights
 
     shape = Shape("stylegan2", 16, 8, 8)

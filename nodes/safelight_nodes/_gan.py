@@ -64,7 +64,8 @@ def made(tensors: dict[str, Tensor], config: dict[str, Any], name: str) -> Gener
     """The network of tensors and a configuration; it shares the tensors."""
     import torch
 
-    from ._training.gan.shapes import Shape, generator
+    from ._training.gan.networks import generator
+    from ._training.gan.shapes import Shape
 
     try:
         shape = Shape.of(config)

@@ -19,7 +19,8 @@ from ..images import Drawer, scaled, tiled
 from ..loop import Course, numpy_generator, torch_generator
 from . import losses
 from .drawing import drawn, latents, settle
-from .shapes import KIND, Architecture, Norm, Shape, discriminator, generator, require_side
+from .networks import discriminator, generator
+from .shapes import KIND, Architecture, Norm, Shape, require_side
 from .unrolled import unrolled
 
 if TYPE_CHECKING:
