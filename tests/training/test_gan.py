@@ -185,7 +185,8 @@ def test_images_come_nearer_to_the_real_ones() -> None:
     from safelight_nodes.reading_values import Vectors
 
     images = tiny_sets.image_set(16)
-    real = Vectors(rows([dataset.draw(images, count=128, side=16)]), "pixels")
+    shown = dataset.draw(images, count=128, side=16)
+    real = Vectors(rows([shown]), "pixels")
 
     def away(made: Any) -> float:
         return kernel(Vectors(rows([made_by(made, 128)]), "pixels"), real).value
@@ -194,6 +195,8 @@ def test_images_come_nearer_to_the_real_ones() -> None:
     given = {**TINY, **WAYS["hinge"], **rates, "batch": 16}
     early, late = (gans.gan(images, **given, updates=count, ctx=bench()) for count in (1, 150))
     assert away(late) < 0.5 * away(early)
+    assert not diversity([made_by(late, 128)], [shown]).collapsed
+    assert diversity([made_by(early, 128)], [shown]).collapsed
 
 
 @pytest.mark.parametrize("way", ["hinge", "stylegan2", "biggan"])
