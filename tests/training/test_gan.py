@@ -178,6 +178,16 @@ def test_both_sides_learn(way: str) -> None:
     assert all(bool(torch.isfinite(one).all()) for one in made.tensors.values())
 
 
+@pytest.mark.parametrize("way", ["hinge", "stylegan2"])
+def test_in_half_precision_weights_stay_whole(way: str) -> None:
+    ctx = bench()
+    ctx.models.device = lambda: (torch.device("cpu"), torch.bfloat16)
+    made = trained(ctx, updates=2, **WAYS[way])
+    exact = trained(bench(), updates=2, **WAYS[way])
+    assert all(one.dtype in (torch.float32, torch.int64) for one in made.tensors.values())
+    assert made.curves[0][1][0][1] == pytest.approx(exact.curves[0][1][0][1], rel=0.05)
+
+
 def test_images_come_nearer_to_the_real_ones() -> None:
     """The kernel distance of their pixels falls far below that of an untrained generator."""
     from safelight_nodes._diversity import rows
