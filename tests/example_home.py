@@ -63,7 +63,21 @@ def fill(home: Path) -> Path:
     tiny_pipelines.SOUND["stable_audio"].write(models / "tiny_stable_audio")
     tiny_models.tiny_lora(models / "tiny_lora.safetensors")
     _upscaler(models / "tiny_upscaler.safetensors")
+    _generator(models / "tiny_gan")
     return home
+
+
+def _generator(folder: Path) -> None:
+    """The generator of a GAN as `weights.save_gan` writes it, with random weights."""
+    from safelight_nodes._training.folders import plain_tensors, write_gan
+    from safelight_nodes._training.gan.networks import generator
+    from safelight_nodes._training.gan.shapes import KIND, Shape
+    from safelight_nodes.training_values import Weights
+
+    shape = Shape("stylegan2", 16, 8, 8)
+    folder.mkdir(parents=True)
+    with seeded(5):
+        write_gan(folder, Weights(KIND, shape.config(), plain_tensors(generator(shape))), "float32")
 
 
 def _texts(files: Path) -> None:

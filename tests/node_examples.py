@@ -31,6 +31,7 @@ SOURCES: dict[str, Fed] = {
     "ModelRef[ControlNet]": ("models.load_controlnet", "model", {}),
     "ModelRef[IPAdapter]": ("models.load_ip_adapter", "adapter", {}),
     "ModelRef[ImageEncoder]": ("models.load_ip_adapter", "encoder", {}),
+    "ModelRef[GAN]": ("gan.load", "model", {}),
     "ModelRef[Upscaler]": ("upscale.load", "model", {}),
     "Conditioning": ("text.encode", "conditioning", {}),
     "Latent": ("vae.encode", "latent", {}),
@@ -135,6 +136,8 @@ VALUES: dict[str, dict[str, Any]] = {
     "training.denoiser": _UPDATES
     | {"width": 16, "widest": 32, "levels": 2, "heads": 2, "text_width": 32, "text_layers": 1},
     "training.pixel_denoiser": _UPDATES | {"side": 16, "width": 16, "widest": 16, "levels": 2},
+    "training.gan": _UPDATES | {"side": 16, "width": 8, "latent": 8},
+    "gan.load": {"model": "tiny_gan"},
     "training.few_step": _UPDATES | {"steps": 2, "inner": 1, "rank": 2},
     "metrics.precision_recall": {"neighbors": 1},
     "metrics.lpips": {"model": "squeezenet1_1-b8a52dc0.pth"},
@@ -200,6 +203,10 @@ FED: dict[str, dict[str, Fed]] = {
     "metrics.lpips": {"reference": ("image.gaussian_blur", "image", {})},
     "metrics.dists": {"reference": ("image.gaussian_blur", "image", {})},
     "metrics.ms_ssim": {"image": ("image.scale", "image", {}), "reference": ("image.resize", "image", LARGER)},
+    "metrics.diversity": {
+        "images": ("gan.generate", "image", {}),
+        "real": ("dataset.draw", "image", {}),
+    },
     "metrics.preferences": {"votes": ("values.text", "text", {"value": VOTES})},
     "metrics.clip_score": {"texts": ("reading.embed_texts", "vectors", {})},
     "metrics.bars": {
@@ -211,6 +218,7 @@ FED: dict[str, dict[str, Fed]] = {
     "vae.decode_video": {"latent": EMPTY_VIDEO},
     "weights.save_vae": {"weights": ("training.autoencoder", "weights", {})},
     "weights.save_pixel_model": {"weights": ("training.pixel_denoiser", "weights", {})},
+    "weights.save_gan": {"weights": ("training.gan", "weights", {})},
     "weights.draw_curve": {"weights": ("training.autoencoder", "weights", {})},
     "weights.save_image_encoder": {"weights": ("training.clip", "image", {})},
     "weights.save_model": {

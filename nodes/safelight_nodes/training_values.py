@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import value
+from safelight.sdk import added, value
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +51,7 @@ class Weights:
 
     `kind` is the class of diffusers or transformers, or `lora`; `config` what makes an empty one; `tensors` the
     averaged weights in float32 by their names there. `curve`: (step, loss) points. `about`: how it was
-    trained, for its folder.
+    trained, for its folder. `curves`: by name, those of several losses that fell side by side; `curve` is one of them.
     """
 
     kind: str
@@ -59,6 +59,7 @@ class Weights:
     tensors: dict[str, Tensor]
     curve: tuple[tuple[int, float], ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
+    curves: tuple[tuple[str, tuple[tuple[int, float], ...]], ...] = added(())
 
 
 @value

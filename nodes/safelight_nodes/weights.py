@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple
 
-from safelight.sdk import VAE, Context, Denoiser, Image, ImageEncoder, ModelRef, Patch, Text, TextEncoder, node
+from safelight.sdk import GAN, VAE, Context, Denoiser, Image, ImageEncoder, ModelRef, Patch, Text, TextEncoder, node
 
 from .training_values import Tokenizer, Weights
 
@@ -31,9 +31,9 @@ def draw_curve(
     logarithmic: Annotated[bool, "Equal distances are equal ratios of the loss."] = True,
 ) -> Image:
     """Draw the loss over the steps of the training that made these weights."""
-    from ._training.drawing import curve
+    from ._training.drawing import curves
 
-    return Image(curve(weights.curve, logarithmic))
+    return Image(curves(weights.curves or (("", weights.curve),), logarithmic))
 
 
 @node(version=1, title="Save VAE", output=True, cache=False, tags=("VAESave", "export"))
@@ -122,6 +122,23 @@ def save_pixel_model(
     with ctx.models.create(name) as folder:
         write_pixel_pipeline(folder, weights, precision)
     return name
+
+
+@node(version=1, title="Save GAN", output=True, cache=False, tags=("generator", "StyleGAN", "DCGAN", "export"))
+def save_gan(
+    weights: Annotated[Weights, "A generator that was trained."],
+    *,
+    name: _Name = "trained/gan",
+    precision: _Precision = "float32",
+    ctx: Context,
+) -> ModelRef[GAN]:
+    """Write the generator of a GAN below the model folder: its configuration, and its weights as safetensors."""
+    from ._training.folders import check_kind, write_gan
+
+    check_kind(weights, "SafelightGAN")
+    with ctx.models.create(name) as folder:
+        write_gan(folder, weights, precision)
+    return ModelRef("GAN", "", ctx.models.find(name, "gan"))
 
 
 @node(version=1, title="Save LoRA", output=True, cache=False, tags=("SaveLoRA", "LoraSave", "export"))

@@ -29,6 +29,7 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "clip": {"model": "tiny", "updates": STEPS, "batch": 6, "width": 48, "layers": 1},
     "few_step": {"model": "tiny", "updates": STEPS, "batch": 2, "rank": 2, "steps": 2},
+    "gan": {"updates": STEPS, "batch": 2, "side": 16, "width": 8, "latent": 8, "count": 4},
     "ddpm": {"updates": STEPS, "batch": 2, "side": 16, "width": 16, "widest": 16, "steps": 2},
 }  # fmt: skip
 
@@ -136,7 +137,7 @@ def test_a_kept_state_is_a_copy() -> None:
     fit([{"params": list(module.parameters())}], loss, Course(6, 0.1, ema_decay=0.5), ctx)
     kept = ctx.kept[0]
     assert kept["step"] == 2
-    assert not torch.equal(kept["parameters"][0], module.weight)
+    assert not torch.equal(kept["sides"][0]["parameters"][0], module.weight)
 
 
 def test_a_loss_that_is_no_number_ends_the_training_with_advice() -> None:

@@ -19,6 +19,7 @@ _SAID = {
     "CLIPTextModel": "a text encoder",
     "CLIPVisionModelWithProjection": "an image encoder",
     "lora": "a LoRA",
+    "SafelightGAN": "a generator of a GAN",
 }
 ABOUT = "training.json"
 """Beside the weights: settings and loss curve of the training."""
@@ -143,6 +144,21 @@ def write_pixel_pipeline(folder: Path, weights: Weights, precision: str) -> None
     write_about(folder, weights)
 
 
+def write_gan(folder: Path, weights: Weights, precision: str) -> None:
+    """`config.json` and `model.safetensors`, as `gan.load` finds them in a folder."""
+    import torch
+    from safetensors.torch import save_file
+
+    dtype = getattr(torch, precision)
+    tensors = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in weights.tensors.items()
+    }
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(weights.config, indent=2) + "\n", encoding="utf-8")
+    write_about(folder, weights)
+
+
 def write_lora(folder: Path, weights: Weights, precision: str) -> None:
     """`pytorch_lora_weights.safetensors`, as `load_lora_weights` finds it in a folder."""
     import torch
@@ -155,5 +171,11 @@ def write_lora(folder: Path, weights: Weights, precision: str) -> None:
 
 def write_about(folder: Path, *weights: Weights) -> None:
     """Settings and curve of each, by kind."""
-    said = {one.kind: {**one.about, "curve": [list(point) for point in one.curve]} for one in weights}
+    said = {one.kind: {**one.about, **_curves(one)} for one in weights}
     (folder / ABOUT).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _curves(weights: Weights) -> dict[str, Any]:
+    if not weights.curves:
+        return {"curve": [list(point) for point in weights.curve]}
+    return {"curves": {name: [list(point) for point in line] for name, line in weights.curves}}

@@ -168,13 +168,26 @@ class Drawer:
 
     def batch(self, step: int, count: int, anywhere: float = 0.0) -> Tensor:
         """Images (B, 3, H, W) in -1..1 over palette colours, the part `anywhere` over any colour of the cube."""
+        return self.drawn(step, count, anywhere)[1]
+
+    def drawn(self, step: int, count: int, anywhere: float = 0.0) -> tuple[np.ndarray, Tensor]:
+        """As `batch`, and which images of the set they are."""
         rng = numpy_generator(self.seed, step)
         numbers = self.numbers(rng, count)
         colours = [
             tuple(int(v) for v in rng.integers(0, 256, 3)) if rng.random() < anywhere else draw_colour(rng)[1]
             for _ in numbers
         ]
-        return composited(self.images.pixels[numbers], colours)  # pyright: ignore[reportArgumentType]
+        return numbers, composited(self.images.pixels[numbers], colours)  # pyright: ignore[reportArgumentType]
+
+
+def scaled(images: Tensor, side: int) -> Tensor:
+    """Images (B, 3, H, W) at so many pixels a side."""
+    import torch
+
+    if images.shape[-1] == side:
+        return images
+    return torch.nn.functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
 
 
 def sheet(images: ImageSet, columns: int, rows: int, seed: int) -> Tensor:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,7 +47,11 @@ def torch_generator(seed: int, step: int) -> torch.Generator:
 
 @dataclass(frozen=True)
 class Course:
-    """How long and how fast. `learning_rate` is reached after `warmup_steps`; `ema_decay` is that of the average."""
+    """How long and how fast. `learning_rate` is reached after `warmup_steps`; `ema_decay` is that of the average.
+
+    Gradients longer than `clip` are shortened to it; 0 leaves them as they are. `port` is where the node has the
+    learning rate, for what is told when it was too high.
+    """
 
     steps: int
     learning_rate: float
@@ -57,6 +61,8 @@ class Course:
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     seed: int = 0
+    clip: float = 1.0
+    port: str = "learning_rate"
 
 
 @dataclass
@@ -109,100 +115,190 @@ def fit(
         Cancelled: the run was stopped; what was learned is kept for the next run of the same work.
         ProblemError: `training_diverged`, when the loss is no longer a number.
     """
-    import torch
-    from diffusers.optimization import get_scheduler
-    from diffusers.training_utils import EMAModel
+    side = Side.of(groups, course)
 
-    made = [{**group, "lr": course.learning_rate * group.get("scale", 1.0)} for group in groups]
-    parameters: list[Any] = [parameter for group in made for parameter in group["params"]]
-    optimiser = torch.optim.AdamW(made, lr=course.learning_rate, betas=course.betas, weight_decay=course.weight_decay)
-    schedule = get_scheduler(
-        _SCHEDULES[course.schedule],
-        optimiser,
-        num_warmup_steps=min(course.warmup_steps, course.steps // 4),
-        num_training_steps=course.steps,
-    )
-    average = EMAModel(parameters, decay=course.ema_decay, foreach=True)
-    parts = _Parts(parameters, optimiser, schedule, average, Curve())
-    first = parts.put_back(ctx.restore())
+    def update(step: int) -> None:
+        side.note(step, side.learn(loss(step), step))
+
+    train([side], update, course.steps, ctx, show)
+    return side.curve
+
+
+def train(
+    sides: Sequence[Side],
+    update: Callable[[int], None],
+    steps: int,
+    ctx: Context,
+    show: Callable[[], Image] | None = None,
+) -> None:
+    """Makes the steps of a training of one side or several; at the end each that is averaged holds its average.
+
+    Args:
+        sides: what learns. The curve of the last one is shown while it does.
+        update: makes the step of this number, counted from 0, by `learn` and `note` of the sides.
+        steps: how many there are.
+        ctx: as for `fit`.
+        show: draws samples with the averages in place.
+
+    Raises:
+        Cancelled: as `fit`.
+    """
+
+    def state(step: int) -> dict[str, Any]:
+        import torch
+
+        return _portable({"step": step, "sides": [one.state() for one in sides], "random": torch.get_rng_state()})
+
+    first = _put_back(sides, ctx.restore())
     keeper, shower, told = _Pace(), _Pace(_SHOW_SECONDS), 0.0
     with adapted_threads() as adapt:
-        for step in range(first, course.steps):
+        for step in range(first, steps):
             try:
                 ctx.check_cancelled()
             except Cancelled:
                 if step > first:
-                    ctx.checkpoint(parts.state(step))
+                    ctx.checkpoint(state(step))
                 raise
-            if step > first and ctx.checkpoint_due(step, course.steps) and keeper.due():
+            if step > first and ctx.checkpoint_due(step, steps) and keeper.due():
                 with keeper:
-                    ctx.checkpoint(parts.state(step))
+                    ctx.checkpoint(state(step))
             adapt()
-            value = loss(step)
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
-            schedule.step()
-            average.step(parameters)
-            number = float(value.detach())
-            if not math.isfinite(number):
-                raise _diverged(step, course)
-            grown = parts.curve.add(step + 1, number)
-            last = step + 1 == course.steps
+            update(step)
+            last = step + 1 == steps
             preview = None
             if show is not None and ctx.wants_preview() and (last or shower.due()):
-                with shower, averaged(average, parameters):
+                with shower, ExitStack() as stack:
+                    for one in sides:
+                        stack.enter_context(one.averaged())
                     preview = show()
-            tell = last or (grown and time.monotonic() - told >= _CURVE_SECONDS)
+            tell = last or (sides[-1].grown and time.monotonic() - told >= _CURVE_SECONDS)
             if tell:
-                told = time.monotonic()
-            ctx.progress(step + 1, course.steps, preview, parts.curve.points if tell else None)
-    average.copy_to(parameters)
-    return parts.curve
+                told, sides[-1].grown = time.monotonic(), False
+            ctx.progress(step + 1, steps, preview, sides[-1].curve.points if tell else None)
+    for one in sides:
+        if one.average is not None:
+            one.average.copy_to(one.held)
+
+
+def _put_back(sides: Sequence[Side], state: Mapping[str, Any] | None) -> int:
+    """Restores what a checkpoint holds; returns the step to go on with."""
+    import torch
+
+    if state is None:
+        return 0
+    for one, kept in zip(sides, state["sides"], strict=True):
+        one.put_back(kept)
+    torch.set_rng_state(state["random"])
+    return int(state["step"])
 
 
 @dataclass
-class _Parts:
-    """All that a checkpoint holds."""
+class Side:
+    """What learns from one loss: its parameters and all that a checkpoint holds of them.
+
+    `held` are the parameters and, after them, the buffers that change as they learn (statistics of a normalisation).
+    `average` is None for one whose last weights are as good as any. `grown` says that its curve has new points.
+    """
 
     parameters: Sequence[Any]
+    held: Sequence[Any]
     optimiser: Any
     schedule: Any
     average: Any
+    course: Course
     curve: Curve
+    grown: bool = False
 
-    def state(self, step: int) -> dict[str, Any]:
+    @classmethod
+    def of(
+        cls,
+        groups: Sequence[Mapping[str, Any]],
+        course: Course,
+        buffers: Iterable[Tensor] = (),
+        updates: int = 1,
+        average: bool = True,
+    ) -> Side:
+        """`groups` are as for `fit`; `updates` are made at each step of the course."""
+        import torch
+        from diffusers.optimization import get_scheduler
+        from diffusers.training_utils import EMAModel
+
+        made = [{**group, "lr": course.learning_rate * group.get("scale", 1.0)} for group in groups]
+        parameters: list[Any] = [parameter for group in made for parameter in group["params"]]
+        optimiser = torch.optim.AdamW(
+            made, lr=course.learning_rate, betas=course.betas, weight_decay=course.weight_decay
+        )
+        schedule = get_scheduler(
+            _SCHEDULES[course.schedule],
+            optimiser,
+            num_warmup_steps=min(course.warmup_steps, course.steps // 4) * updates,
+            num_training_steps=course.steps * updates,
+        )
+        held = [*parameters, *buffers]
+        kept = EMAModel(held, decay=course.ema_decay, foreach=True) if average else None
+        return cls(parameters, held, optimiser, schedule, kept, course, Curve())
+
+    def learn(self, value: Tensor, step: int) -> float:
+        """Goes one update down the gradient of a loss; returns the loss.
+
+        Raises:
+            ProblemError: `training_diverged`, when it is no longer a number.
+        """
         import torch
 
-        state = {
-            "step": step,
-            "parameters": list(self.parameters),
+        self.optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        if self.course.clip:
+            torch.nn.utils.clip_grad_norm_(self.parameters, self.course.clip)
+        self.optimiser.step()
+        self.schedule.step()
+        if self.average is not None:
+            self.average.step(self.held)
+        number = float(value.detach())
+        if not math.isfinite(number):
+            raise _diverged(step, self.course)
+        return number
+
+    def note(self, step: int, value: float) -> None:
+        """Adds the loss of a step, counted from 0, to the curve."""
+        self.grown |= self.curve.add(step + 1, value)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The parameters hold their average inside the block; buffers come back as they were, too."""
+        if self.average is None:
+            yield
+            return
+        self.average.store(self.held)
+        self.average.copy_to(self.held)
+        try:
+            yield
+        finally:
+            self.average.restore(self.held)
+
+    def state(self) -> dict[str, Any]:
+        """All of it, for `put_back`; tensors are the very ones that go on changing."""
+        return {
+            "parameters": list(self.held),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "average": self.average.state_dict(),
+            "average": {} if self.average is None else self.average.state_dict(),
             "curve": self.curve.state(),
-            "random": torch.get_rng_state(),
         }
-        return _portable(state)
 
-    def put_back(self, state: Mapping[str, Any] | None) -> int:
-        """Restores what `state` gave; returns the step to go on with."""
+    def put_back(self, state: Mapping[str, Any]) -> None:
         import torch
 
-        if state is None:
-            return 0
         with torch.no_grad():
-            for parameter, kept in zip(self.parameters, state["parameters"], strict=True):
-                parameter.copy_(kept)
+            for tensor, kept in zip(self.held, state["parameters"], strict=True):
+                tensor.copy_(kept)
         optimiser = dict(state["optimiser"])
         optimiser["state"] = {int(key): dict(value) for key, value in optimiser["state"].items()}
         self.optimiser.load_state_dict(optimiser)
         self.schedule.load_state_dict(dict(state["schedule"]))
-        self.average.load_state_dict(dict(state["average"]))
+        if self.average is not None:
+            self.average.load_state_dict(dict(state["average"]))
         self.curve = Curve.restored(state["curve"])
-        torch.set_rng_state(state["random"])
-        return int(state["step"])
 
 
 def _portable(value: Any) -> Any:
@@ -218,17 +314,6 @@ def _portable(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_portable(item) for item in value)
     return value
-
-
-@contextmanager
-def averaged(average: Any, parameters: Sequence[Any]) -> Iterator[None]:
-    """The parameters hold their average inside the block."""
-    average.store(parameters)
-    average.copy_to(parameters)
-    try:
-        yield
-    finally:
-        average.restore(parameters)
 
 
 class _Pace:
@@ -291,7 +376,7 @@ def _diverged(step: int, course: Course) -> ProblemError:
             code="training_diverged",
             message=f"At step {step + 1} the loss is no longer a number.",
             hint=f"Lower the learning rate (it is {course.learning_rate:g}) or warm up for longer.",
-            port="learning_rate",
+            port=course.port,
             value=course.learning_rate,
         )
     )

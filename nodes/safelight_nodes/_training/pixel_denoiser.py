@@ -15,7 +15,7 @@ from safelight_nodes.training_values import ImageSet, Weights
 
 from .computing import half_precision
 from .folders import plain_config, plain_tensors
-from .images import Drawer, tiled
+from .images import Drawer, scaled, tiled
 from .loop import Course, fit, torch_generator
 
 if TYPE_CHECKING:
@@ -162,15 +162,6 @@ class Loss:
         with half_precision(self._device, self._dtype):
             told = self._unet(noisy, t.to(self._device)).sample.float()
         return (told - aim.to(self._device)).square().mean()
-
-
-def scaled(images: Tensor, side: int) -> Tensor:
-    """Images (B, 3, H, W) at so many pixels a side."""
-    import torch
-
-    if images.shape[-1] == side:
-        return images
-    return torch.nn.functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
 
 
 def drawn(unet: Any, scheduler: dict[str, Any], noise: Tensor, device: Any, dtype: Any) -> Tensor:

@@ -40,6 +40,7 @@ FileKind = Literal[
     "foreign",
     "reader",
     "preprocessor",
+    "gan",
 ]
 """What a folder or file holds; `unet` is any denoiser alone, `foreign` a pipeline of diffusers that no family knows,
 `reader` a model of transformers that reads images or texts."""

@@ -17,6 +17,7 @@ from safelight.sdk.problem import Cancelled, Problem, ProblemError
 from .adapter_files import GROUPS, adapter_header, adapter_name, lacking
 from .files import ModelFiles, empty, filled
 from .foreign import load_pipeline, modules_of
+from .gans import told as gan_told
 from .headers import read_header
 from .image_encoders import Sight, said, wanted_by
 from .layout import SAID, Layout, Part, read_json
@@ -44,6 +45,7 @@ _FITS = {
     "Pipeline": ("foreign",),
     "Reader": ("reader",),
     "Preprocessor": ("preprocessor",),
+    "GAN": ("gan",),
 }
 _FAMILYS_OWN = ("Denoiser", "TextEncoder", "VAE")
 """Kinds for which a lease gives an object of the family."""
@@ -59,6 +61,7 @@ _NEEDED = {
     "Pipeline": "a pipeline of diffusers",
     "Reader": "a model that reads images or texts",
     "Preprocessor": "a preprocessor",
+    "GAN": "a generator of a GAN",
 }
 
 
@@ -175,6 +178,7 @@ def load(kind: str, layout: Layout, target: Target, families: Families) -> Loade
             found = load_folder(layout.root, read_json(part.config), target)
         return Loaded(found, target.dtype, target.device, {"preprocessor": found.network})
     beside = {"IPAdapter": _ip_adapter, "ImageEncoder": _image_encoder, "Embedding": _embedding, "Upscaler": _upscaler}
+    beside["GAN"] = _gan
     if kind in beside:
         return beside[kind](parts[0], target)
     # A file that several families claim is read as any of them reads it.
@@ -216,6 +220,14 @@ def _image_encoder(part: Part, target: Target) -> Loaded:
 def _upscaler(part: Part, target: Target) -> Loaded:
     made, module = load_upscaler(part.weights[0], target)
     return Loaded(made, next(module.parameters()).dtype, target.device, {"upscaler": module})
+
+
+def _gan(part: Part, target: Target) -> Loaded:
+    """The tensors of a generator, and its configuration, which a file alone tells by its shapes. The network is made of
+    them by the nodes that call it."""
+    config = read_json(part.config) if part.config is not None else gan_told(read_header(part.weights[0]))
+    found = {"generator": dict(tensors(part.weights, target))}
+    return Loaded(found, target.dtype, target.device, settings={"config": config})
 
 
 def _ip_adapter(part: Part, target: Target) -> Loaded:

@@ -17,6 +17,8 @@ from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError, one_of
 
 from .adapter_files import adapter_header
+from .gans import KIND as GAN
+from .gans import told as gan_told
 from .gguf_files import is_gguf
 from .headers import Header, is_pickle, is_safetensors, onnx_of, read_header, refuse_others
 from .image_encoders import CLASSES, PLACES, Sight, near, sight_in, sight_told, wanted_by
@@ -41,6 +43,7 @@ SAID: dict[str, str] = {
     "text_encoder": "a text encoder alone",
     "upscaler": "an upscaler, or a model that mends images",
     "reader": "a model that reads images or texts",
+    "gan": "a generator of a GAN",
     "preprocessor": "a preprocessor (edges, depth, poses, faces, segments) or a network that measures",
 }
 LATENT_RGB = "latent_rgb.json"
@@ -213,6 +216,8 @@ class Reader:
         made = str(config.get("_class_name") or (config.get("architectures") or ["model of unknown class"])[0])
         if made in CLASSES:
             return Layout("image_encoder", "", root, {"image_encoder": self._weighted(name, root, "")})
+        if made == GAN:
+            return Layout("gan", "", root, {"": self._weighted(name, root, "")})
         found = self._families.of_component(folder)
         if found is None and (is_reader(made) or is_preprocessor(made)):
             kind: FileKind = "reader" if is_reader(made) else "preprocessor"
@@ -271,6 +276,8 @@ class Reader:
             return Layout("preprocessor", "", path, {"": part}, True, sort=network)
         if architecture(header):
             return Layout("upscaler", "", path, {"": part}, True)
+        if gan_told(header):
+            return Layout("gan", "", path, {"": part}, True)
         said = what_is(header)
         if said:
             raise self._families.unsupported(name, f"is {said}")

@@ -255,7 +255,7 @@ class ModelStore:
         precision: str = ref.precision
         if precision == "auto":
             precision = here.vae if ref.kind == "VAE" else here.precision
-            if ref.kind == "Upscaler" and precision == "bfloat16":
+            if ref.kind in ("Upscaler", "GAN") and precision == "bfloat16":
                 precision = here.kind.images
             if ref.kind == "VAE" and precision == "float16":
                 layout = self._library.layout(ref.source)

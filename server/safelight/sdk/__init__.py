@@ -7,6 +7,7 @@ from .marker import added, value
 from .media import Format, Measures, Media, MediaFile
 from .memory import is_out_of_memory
 from .models import (
+    GAN,
     VAE,
     ControlNet,
     Denoiser,
@@ -50,6 +51,7 @@ from .values import (
 from .widgets import Choice, Color, FilePick, Items, ModelPick, Number, Paint, Seed, Slider, Text, Toggle
 
 __all__ = [
+    "GAN",
     "VAE",
     "Adapter",
     "Area",

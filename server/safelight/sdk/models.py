@@ -51,6 +51,13 @@ class Upscaler(Kind):
     """Makes images larger, or mends them: a network from images to images."""
 
 
+class GAN(Kind):
+    """Makes images of random numbers in one step: the generator of a generative adversarial network.
+
+    A lease gives its tensors by name (`generator`), and its `config` among the settings.
+    """
+
+
 class Pipeline(Kind):
     """A whole pipeline of diffusers that no family knows, run by itself."""
 
