@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safelight.diffusion.variational import CLASS as VARIATIONAL
 from safelight.sdk import Problem, ProblemError
 from safelight_nodes.training_values import Tokenizer, Weights
 
@@ -19,6 +20,7 @@ _SAID = {
     "CLIPTextModel": "a text encoder",
     "CLIPVisionModelWithProjection": "an image encoder",
     "lora": "a LoRA",
+    VARIATIONAL: "a variational autoencoder",
 }
 ABOUT = "training.json"
 """Beside the weights: settings and loss curve of the training."""
@@ -140,6 +142,17 @@ def write_pixel_pipeline(folder: Path, weights: Weights, precision: str) -> None
         "unet": ["diffusers", "UNet2DModel"],
     }
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    write_about(folder, weights)
+
+
+def write_variational(folder: Path, weights: Weights, precision: str) -> None:
+    """A variational autoencoder: `config.json` and its weights, by the names that diffusers gives such files."""
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.to(getattr(torch, precision)).contiguous() for name, tensor in weights.tensors.items()}
+    save_file(tensors, folder / "diffusion_pytorch_model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(weights.config, indent=2) + "\n", encoding="utf-8")
     write_about(folder, weights)
 
 

@@ -51,6 +51,10 @@ class Upscaler(Kind):
     """Makes images larger, or mends them: a network from images to images."""
 
 
+class Variational(Kind):
+    """A variational autoencoder whose latent is one flat vector: draws images, scores and compares them."""
+
+
 class Pipeline(Kind):
     """A whole pipeline of diffusers that no family knows, run by itself."""
 
