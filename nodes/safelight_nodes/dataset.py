@@ -139,7 +139,7 @@ def select(
         Slider(0, 0.9, step=0.05),
         "Part of the subjects that is kept from training, to test with. Which ones depends on their names alone.",
     ] = 0.0,
-    part: Annotated[Literal["training", "held out"], "Which of the two parts is given."] = "training",
+    part: Annotated[Literal["training", "held_out"], "Which of the two parts is given."] = "training",
 ) -> ImageSet:
     """Take some images of a set: by what they show, by style, and apart from those that are kept to test with.
 
@@ -147,7 +147,7 @@ def select(
     """
     from ._training.selecting import Wanted, selected
 
-    return selected(images, Wanted(words, without, style, color if on_color else "", held_out, part == "held out"))
+    return selected(images, Wanted(words, without, style, color if on_color else "", held_out, part == "held_out"))
 
 
 @node(version=1, title="Images of a set", tags=("dataset to images", "batch", "reference images", "FID statistics"))

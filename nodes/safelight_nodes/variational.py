@@ -21,7 +21,7 @@ _NoiseSeed = Annotated[int, Seed(), "Where the random numbers start."]
 class Anomaly(NamedTuple):
     values: Annotated[list[float], "One for each image; more is odder."]
     map: Annotated[Image, "Where: the difference from what comes back. White is the largest of the batch."]
-    reconstruction: Annotated[Image, "What comes back."]
+    reconstruction: Annotated[Image, "What comes back, in the size of the image."]
 
 
 @node(version=1, title="Load variational autoencoder", light=True, tags=("Load VAE", "beta-VAE", "ELBO"))
@@ -38,7 +38,7 @@ def load(
     return ModelRef("Variational", "", source, "", "float32")
 
 
-@node(version=1, title="Draw from a VAE", tags=("VAE sample", "generate", "prior", "latent vector"))
+@node(version=1, title="Sample from a VAE", tags=("VAE sample", "generate", "prior", "latent vector"))
 def sample(
     model: _Model,
     *,
@@ -124,8 +124,6 @@ def anomaly(
     Images of little detail may score low though they are odd: few bits describe them. Source: J. An and S. Cho,
     "Variational Autoencoder based Anomaly Detection using Reconstruction Probability", 2015.
     """
-    import torch
-
     from safelight.diffusion.noise import draw, generators
     from safelight.diffusion.variational import bits_per_dimension
 
@@ -141,10 +139,12 @@ def anomaly(
         else:
             values = [float(one) for one in apart.square().mean((1, 2, 3))]
     where = apart.abs().mean(1, keepdim=True)
-    where = (where / where.max().clamp(min=1e-6)).expand(-1, 3, -1, -1).movedim(1, -1)
+    where = (where / where.max().clamp(min=1e-6)).expand(-1, 3, -1, -1)
     height, width = image.pixels.shape[1:3]
-    shown = resized(torch.clone(where, memory_format=torch.contiguous_format), height, width, "stretch", "nearest")
-    return Anomaly(values, Image(shown), Image(again.movedim(1, -1).contiguous()))
+    shown = [
+        Image(resized(one.movedim(1, -1).contiguous(), height, width, "stretch", "nearest")) for one in (where, again)
+    ]
+    return Anomaly(values, shown[0], shown[1])
 
 
 def between(first: Tensor, second: Tensor, steps: int, spherical: bool) -> Tensor:

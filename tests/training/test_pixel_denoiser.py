@@ -81,6 +81,15 @@ def test_low_levels_attend() -> None:
     assert unet.config.up_block_types == ("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D")
 
 
+def test_samplers_are_compared_from_the_same_noise(run: Callable[..., Any], home: Path) -> None:
+    """The workflow that measures: images of three samplers, and their distances from what was learned."""
+    run("ddpm", name="compared", updates=2, batch=2, side=16, width=16, widest=16, steps=2)
+    outcome, _ = run("ddpm_samplers", model="compared", batch=8, count=12, side=16)
+    measured = [name for name in outcome.outputs if name.startswith(("frechet_dd", "kernel_dd"))]
+    assert len(measured) == 6
+    assert {"sheet", "frechet_bars", "kernel_bars"} <= set(outcome.outputs)
+
+
 def test_it_is_written_as_diffusers_has_it_and_drawn_from(run: Callable[..., Any], home: Path) -> None:
     from diffusers.pipelines.ddpm.pipeline_ddpm import DDPMPipeline
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler

@@ -70,7 +70,7 @@ def of_discs() -> Any:
 
 @pytest.fixture(scope="module")
 def learned() -> Any:
-    return training.vae(of_discs(), **{**TINY, "updates": 250, "kl_warmup": 50}, ctx=bench())
+    return training.vae(of_discs(), **{**TINY, "updates": 250, "beta_warmup": 50}, ctx=bench())
 
 
 def test_the_divergence_is_that_of_two_normal_distributions() -> None:
@@ -128,8 +128,8 @@ def test_beta_rises_and_free_bits_cost_nothing() -> None:
     told = 0.5 * 48
     assert float(weighed(likely, apart, settings(), 0)) == pytest.approx(told + 0.2 + 3.0)
     assert float(weighed(likely, apart, settings(beta=4.0), 0)) == pytest.approx(told + 4 * 3.2)
-    assert float(weighed(likely, apart, settings(kl_warmup=10), 0)) == pytest.approx(told + 0.1 * 3.2)
-    assert float(weighed(likely, apart, settings(kl_warmup=10), 30)) == pytest.approx(told + 3.2)
+    assert float(weighed(likely, apart, settings(beta_warmup=10), 0)) == pytest.approx(told + 0.1 * 3.2)
+    assert float(weighed(likely, apart, settings(beta_warmup=10), 30)) == pytest.approx(told + 3.2)
     assert float(weighed(likely, apart, settings(free_bits=0.5), 0)) == pytest.approx(told + 0.5 + 3.0 + 0.5)
 
 
@@ -154,14 +154,32 @@ def test_samples_are_shown_as_it_learns() -> None:
 
 def test_a_posterior_that_collapses_is_told_and_free_bits_help() -> None:
     ctx = bench()
-    made = training.vae(of_discs(), **{**TINY, "updates": 80, "kl_warmup": 0, "beta": 200.0}, ctx=ctx)
+    made = training.vae(of_discs(), **{**TINY, "updates": 80, "beta_warmup": 0, "beta": 200.0}, ctx=ctx)
     assert made.about["active_units"] == 0
     assert [problem.code for problem in ctx.warned] == ["posterior_collapse"]
     ctx = bench()
-    given = {**TINY, "updates": 80, "kl_warmup": 0, "beta": 200.0, "free_bits": 1.0}
+    given = {**TINY, "updates": 80, "beta_warmup": 0, "beta": 200.0, "free_bits": 1.0}
     helped = training.vae(of_discs(), **given, ctx=ctx)
     assert helped.about["active_units"] > 2
     assert not ctx.warned
+
+
+def test_the_perceptual_term_looks_with_an_image_encoder(studio: Any) -> None:
+    """Equal images are no distance apart, others are, and gradients go through."""
+    from safelight_nodes._training.variational import Eyes
+
+    ctx = bench()
+    ctx.models = studio.models
+    source = studio.models.find("starter/image_encoder", "image_encoder")
+    eyes = Eyes(ModelRef("ImageEncoder", "", source, "image_encoder"), ctx, torch.device("cpu"))
+    x = discs(2, 1).pixels.movedim(-1, 1) * 2 - 1
+    y = (discs(2, 1, odd=True).pixels.movedim(-1, 1) * 2 - 1).requires_grad_()
+    assert float(eyes.apart(x, x)) == pytest.approx(0, abs=1e-3)
+    found = eyes.apart(x, y)
+    assert float(found) > 1
+    found.backward()
+    assert y.grad is not None
+    assert float(y.grad.abs().sum()) > 0
 
 
 def test_active_units_are_those_whose_mean_differs() -> None:
@@ -257,22 +275,20 @@ def test_it_has_every_side(side: int) -> None:
     assert variational.decoded(network, shape, mean).shape == (2, 3, side, side)
 
 
-def test_it_is_written_and_loaded_as_a_model(run: Callable[..., Any], home: Path) -> None:
-    outcome, _ = run(
-        "variational", name="flat", updates=3, batch=2, side="16", width=8, widest=8, latent=4, draws=2
-    )
-    assert {"curve", "samples", "reconstructions"} <= set(outcome.outputs)
+def test_it_is_written_and_loaded_as_a_model(run: Callable[..., Any], home: Path, studio: Any) -> None:
+    words = {"words": "apple, sky, tree, house", "test_words": "", "odd_words": "cat, dog"}
+    tiny = {"updates": 3, "batch": 2, "side": "16", "width": 8, "widest": 8, "latent": 4}
+    outcome, _ = run("variational", name="flat", **tiny, **words)
+    assert {"curve", "samples", "reconstructions", "odd", "way", "area"} <= set(outcome.outputs)
     folder = home / "models" / "flat"
     about = json.loads((folder / "training.json").read_text())[variational.CLASS]
     assert about["updates"] == 3
     assert "active_units" in about
-    from safelight.app import Studio
-
-    with Studio.open(home) as studio:
-        assert studio.library.describe("flat").kind == "variational"
-        with pytest.raises(ProblemError) as caught:
-            studio.library.find("flat", "vae")
-        assert "variational" in caught.value.problems[0].message
+    library = studio.models.library
+    assert library.describe("flat").kind == "variational"
+    with pytest.raises(ProblemError) as caught:
+        library.find("flat", "vae")
+    assert "variational" in caught.value.problems[0].message
 
 
 def test_a_damaged_configuration_is_told() -> None:

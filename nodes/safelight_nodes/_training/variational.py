@@ -37,7 +37,7 @@ class Settings:
 
     shape: variational.Shape
     beta: float
-    kl_warmup: int
+    beta_warmup: int
     free_bits: float
     perceptual: float
     updates: int
@@ -117,7 +117,7 @@ class Loss:
 
 def weighed(likely: Tensor, divergence: Tensor, settings: Settings, step: int) -> Tensor:
     """What is minimised, in nats an image: of log p(x|z) (B, 3, S, S) and the divergences (B, latent)."""
-    beta = settings.beta * min(1.0, (step + 1) / settings.kl_warmup if settings.kl_warmup else 1.0)
+    beta = settings.beta * min(1.0, (step + 1) / settings.beta_warmup if settings.beta_warmup else 1.0)
     # Free nats are counted over the batch: an image may use a number of z more, if others use it less.
     told = divergence.mean(0).clamp(min=settings.free_bits).sum()
     return beta * told - likely.sum((1, 2, 3)).mean()
@@ -146,8 +146,8 @@ class Eyes:
         with torch.no_grad():
             wanted = self._states(x)
         found = self._states(y)
-        apart = [1 - cosine_similarity(one.float(), two.float(), dim=-1) for one, two in zip(wanted, found, strict=True)]
-        return torch.stack([one.sum(1) for one in apart]).sum(0).mean()
+        alike = [cosine_similarity(one.float(), two.float(), dim=-1) for one, two in zip(wanted, found, strict=True)]
+        return (1 - torch.stack(alike)).sum((0, 2)).mean()
 
     def _states(self, x: Tensor) -> Any:
         from torch.nn.functional import interpolate

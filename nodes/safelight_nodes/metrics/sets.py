@@ -80,7 +80,9 @@ def precision_recall(
     return Coverage(_among(ours, theirs, neighbors), _among(theirs, ours, neighbors))
 
 
-@node(version=1, title="ROC AUC", tags=("AUROC", "area under the curve", "anomaly detection", "separation", "threshold"))
+@node(
+    version=1, title="ROC AUC", tags=("AUROC", "area under the curve", "anomaly detection", "separation", "threshold")
+)
 def auroc(
     odd: Annotated[list[float], "Scores of what should score high, such as odd images."],
     usual: Annotated[list[float], "Scores of what should score low."],

@@ -17,7 +17,7 @@ from ._fields import Batch, EmaDecay, LearningRate, RandomSeed, Updates, WarmupS
 )
 def vae(
     images: ImageSet,
-    eyes: Annotated[
+    encoder: Annotated[
         ModelRef[ImageEncoder] | None,
         "An image encoder of CLIP's kind for the perceptual term, such as that of the starter model.",
     ] = None,
@@ -30,7 +30,7 @@ def vae(
         "Weight of the KL divergence. 1 is the ELBO; more makes latent numbers independent of each other and images "
         "blurred, less sharpens what comes back and spoils what is drawn.",
     ] = 1.0,
-    kl_warmup: Annotated[
+    beta_warmup: Annotated[
         int, Number(0, 1_000_000, zero="off"), "Updates over which beta rises to its value, so that nothing collapses."
     ] = 500,
     free_bits: Annotated[
@@ -71,7 +71,7 @@ def vae(
     from .._training.variational import Settings, learn
 
     settings = Settings(
-        Shape(int(side), latent, width, widest, likelihood), beta, kl_warmup, free_bits, perceptual, updates, batch,
+        Shape(int(side), latent, width, widest, likelihood), beta, beta_warmup, free_bits, perceptual, updates, batch,
         learning_rate, warmup_steps, ema_decay, anywhere, seed,
     )  # fmt: skip
-    return learn(images, eyes, settings, ctx)
+    return learn(images, encoder, settings, ctx)
