@@ -216,7 +216,9 @@ FED: dict[str, dict[str, Fed]] = {
     "training.denoiser": {"tokenizer": SOURCES["Tokenizer"]},
     "vae.decode_video": {"latent": EMPTY_VIDEO},
     "weights.save_vae": {"weights": ("training.autoencoder", "weights", {})},
-    "reading.embed_by_encoder": {"encoder": ("models.load_image_encoder", "model", {"encoder": "starter/image_encoder"})},
+    "reading.embed_by_encoder": {
+        "encoder": ("models.load_image_encoder", "model", {"encoder": "starter/image_encoder"})
+    },
     "variational.interpolate": {"second": ("image.invert", "image", {})},
     "metrics.auroc": {
         "odd": ("values.numbers", "values", {"values": [0.7, 0.9]}),

@@ -79,6 +79,8 @@ def test_low_levels_attend() -> None:
     unet = fresh(Settings("epsilon", 1, 1, 1e-3, 1, 0.9, 32, 0.0, 8, 16, 3, 1, 5), 32)
     assert unet.config.down_block_types == ("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D")
     assert unet.config.up_block_types == ("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D")
+    fewer = fresh(Settings("epsilon", 1, 1, 1e-3, 1, 0.9, 32, 0.0, 8, 16, 3, 1, 5, attention=8), 32)
+    assert fewer.config.down_block_types == ("DownBlock2D", "DownBlock2D", "AttnDownBlock2D")
 
 
 def test_samplers_are_compared_from_the_same_noise(run: Callable[..., Any], home: Path) -> None:

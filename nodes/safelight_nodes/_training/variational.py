@@ -81,7 +81,8 @@ def learn(images: ImageSet, eyes: ModelRef[ImageEncoder] | None, settings: Setti
     others = [parameter for name, parameter in network.named_parameters() if not name.startswith("scale.")]
     curve = fit([{"params": others}, scale], loss, course, ctx, show)
     found = measure(model, drawer, settings)
-    if found["active_units"] < max(1, _FEW_ACTIVE * shape.latent):
+    # Before beta has its value, nothing can be told.
+    if settings.updates > settings.beta_warmup and found["active_units"] < max(1, _FEW_ACTIVE * shape.latent):
         ctx.warn(_collapsed(found["active_units"], settings))
     about = {**asdict(settings), **found}
     return Weights(variational.CLASS, shape.config(), plain_tensors(network), tuple(curve.points), about)
