@@ -78,7 +78,8 @@ class Shape:
             message = f"The configuration of {name} is not that of a variational autoencoder."
             hint = "Copy the model again, or train it again."
             raise ProblemError(Problem(code="config_damaged", message=message, hint=hint, value=name))
-        return cls(*(cast("list[int]", sizes)), cast("Likelihood", likelihood))
+        side, latent, width, widest = cast("list[int]", sizes)
+        return cls(side, latent, width, widest, cast("Likelihood", likelihood))
 
 
 def fresh(shape: Shape) -> Any:
