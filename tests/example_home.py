@@ -60,6 +60,7 @@ def fill(home: Path) -> Path:
     )
     _text_encoder(models / "tiny_wan" / "text_encoder", models / "text_encoders" / "umt5.safetensors")
     tiny_pipelines.KINDS["ddpm"].write(models / "tiny_ddpm")
+    tiny_models.tiny_variational(models / "tiny_variational")
     tiny_pipelines.SOUND["stable_audio"].write(models / "tiny_stable_audio")
     tiny_models.tiny_lora(models / "tiny_lora.safetensors")
     _upscaler(models / "tiny_upscaler.safetensors")

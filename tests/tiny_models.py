@@ -134,6 +134,23 @@ def tiny_lora(
     return file
 
 
+def tiny_variational(folder: Path | str, seed: int = 8) -> Path:
+    """A variational autoencoder for images of 16 pixels a side, as `weights.save_variational` writes one."""
+    import torch
+
+    from safelight.diffusion.variational import CLASS, Shape, fresh
+    from safelight_nodes._training.folders import write_variational
+    from safelight_nodes.training_values import Weights
+
+    folder, shape = Path(folder), Shape(16, 4, 8, 8)
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = fresh(shape)
+    write_variational(folder, Weights(CLASS, shape.config(), network.state_dict()), "float32")
+    return folder
+
+
 def _generation(family: Family) -> Generation:
     found = FAMILIES[family]
     assert isinstance(found, Generation)

@@ -85,6 +85,20 @@ def image_vectors(lease: Lease[Any], images: Sequence[Image], ctx: Context) -> T
     return _in_parts(pictures, part, ctx)
 
 
+def encoder_vectors(lease: Lease[Any], images: Sequence[Image], ctx: Context) -> Tensor:
+    """(N, width) of each image of each batch, by an image encoder; without a projection, its pooled state."""
+    from ._pixels import flattened, prepared
+
+    pictures = [one for image in images for one in flattened(image.pixels, 1.0)]
+
+    def part(some: Sequence[Any]) -> Any:
+        made = lease.component.encoder(prepared(lease, some))
+        embeds = getattr(made, "image_embeds", None)
+        return made.pooler_output if embeds is None else embeds
+
+    return _in_parts(pictures, part, ctx)
+
+
 def text_vectors(lease: Lease[Any], texts: Sequence[str], ctx: Context) -> Tensor:
     """(N, width) of each text. Models without a vector for texts give the mean of their last states.
 

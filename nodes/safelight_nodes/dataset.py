@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from safelight.sdk import (
     VAE,
+    Color,
     Context,
     FilePick,
     Image,
@@ -17,6 +18,8 @@ from safelight.sdk import (
     ProblemError,
     Seed,
     Slider,
+    Text,
+    Toggle,
     node,
 )
 
@@ -110,6 +113,57 @@ def weigh(
     from ._training.images import probabilities
 
     return replace(images, weights=probabilities(images, focus, common or None, solid))
+
+
+@node(
+    version=1,
+    title="Select images",
+    tags=("filter dataset", "subset", "train test split", "hold out", "validation set", "background"),
+)
+def select(
+    images: ImageSet,
+    *,
+    words: Annotated[
+        str,
+        Text(placeholder="face, cat"),
+        "Only subjects with one of these words in a name, keyword or group; commas lie between. Empty: all.",
+    ] = "",
+    without: Annotated[str, Text(placeholder="heart, flag"), "None of the subjects with one of these words."] = "",
+    style: Annotated[int, Number(0, 1000, zero="all"), "Only images of this style, counted from 1. 0: all."] = 0,
+    on_color: Annotated[
+        bool, Toggle(), "Lay the images on the colour below, so that training sees no other background."
+    ] = False,
+    color: Annotated[str, Color(), "What transparent parts become."] = "#ffffff",
+    held_out: Annotated[
+        float,
+        Slider(0, 0.9, step=0.05),
+        "Part of the subjects that is kept from training, to test with. Which ones depends on their names alone.",
+    ] = 0.0,
+    part: Annotated[Literal["training", "held_out"], "Which of the two parts is given."] = "training",
+) -> ImageSet:
+    """Take some images of a set: by what they show, by style, and apart from those that are kept to test with.
+
+    All styles of a subject are on the same side of the split, whatever else is selected.
+    """
+    from ._training.selecting import Wanted, selected
+
+    return selected(images, Wanted(words, without, style, color if on_color else "", held_out, part == "held_out"))
+
+
+@node(version=1, title="Images of a set", tags=("dataset to images", "batch", "reference images", "FID statistics"))
+def images_of(
+    images: ImageSet,
+    *,
+    count: Annotated[int, Number(0, 100_000, zero="all"), "How many, each at most once. 0: all."] = 64,
+    side: Annotated[
+        int, Number(0, 2048, multiple_of=8, zero="as they are"), "Side in pixels; they are scaled to it."
+    ] = 0,
+    seed: Annotated[int, Seed(), "Another seed takes others, in another order."] = 0,
+) -> Image:
+    """Take images out of a set as a batch, to measure with or to look at. What is transparent lies on white."""
+    from ._training.selecting import taken
+
+    return Image(taken(images, count, side, seed))
 
 
 @node(version=2, migrations={1: _BOTH_TO_2}, tags=("augmentation", "flip", "random crop", "regularization"))

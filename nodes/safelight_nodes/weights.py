@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple
 
-from safelight.sdk import GAN, VAE, Context, Denoiser, Image, ImageEncoder, ModelRef, Patch, Text, TextEncoder, node
+from safelight.sdk import (
+    GAN,
+    VAE,
+    Context,
+    Denoiser,
+    Image,
+    ImageEncoder,
+    ModelRef,
+    Patch,
+    Text,
+    TextEncoder,
+    Variational,
+    node,
+)
 
 from .training_values import Tokenizer, Weights
 
@@ -139,6 +152,23 @@ def save_gan(
     with ctx.models.create(name) as folder:
         write_gan(folder, weights, precision)
     return ModelRef("GAN", "", ctx.models.find(name, "gan"))
+
+
+@node(version=1, title="Save variational autoencoder", output=True, cache=False, tags=("VAE", "export"))
+def save_variational(
+    weights: Annotated[Weights, "A variational autoencoder that was trained."],
+    *,
+    name: _Name = "trained/variational",
+    precision: _Precision = "float32",
+    ctx: Context,
+) -> ModelRef[Variational]:
+    """Write a variational autoencoder below the model folder, for the nodes that draw and score images with it."""
+    from ._training.folders import VARIATIONAL, check_kind, write_variational
+
+    check_kind(weights, VARIATIONAL)
+    with ctx.models.create(name) as folder:
+        write_variational(folder, weights, precision)
+    return ModelRef("Variational", "", ctx.models.find(name, "variational"), "", "float32")
 
 
 @node(version=1, title="Save LoRA", output=True, cache=False, tags=("SaveLoRA", "LoraSave", "export"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from node_bench import BenchContext
 from safelight.sdk import ProblemError
 from safelight_nodes import dataset
 from safelight_nodes._training.images import Drawer
+from safelight_nodes.training_values import ImageSet
 
 
 def test_a_folder_with_captions_is_read_in_the_order_of_its_file(tmp_path: Path) -> None:
@@ -96,3 +98,66 @@ def test_a_set_from_before_subjects_were_marked_says_so() -> None:
     with pytest.raises(ProblemError, match="earlier release"):
         dataset.weigh(replace(images, subjects=old), common=0.5)
     assert dataset.weigh(replace(images, subjects=old)).weights.sum() == pytest.approx(1)
+
+
+def _with_keywords() -> ImageSet:
+    images = tiny_sets.image_set(16)
+    subjects = images.subjects.items()
+    told = {key: {**one, "keywords": ["education"] if one["slug"] == "sky" else []} for key, one in subjects}
+    return replace(images, subjects=told)
+
+
+def test_images_are_selected_by_words_and_style() -> None:
+    images = _with_keywords()
+
+    def names(**asked: Any) -> set[str]:
+        found = dataset.select(images, **asked)
+        return {found.subjects[entry["subject"]]["names"][0] for entry in found.entries}
+
+    assert names(words="cat") == {"cat"}, "a word is a whole word: education holds no cat"
+    assert names(words="SKY , dog") == {"sky", "dog"}
+    assert names(words="animals & nature", without="cat, dog") == {"apple", "sky", "tree", "house"}
+    found = dataset.select(images, style=2)
+    assert [entry["style"] for entry in found.entries] == [1] * 6
+    assert float(found.weights.sum()) == pytest.approx(1)
+    # A cat weighs twice as much, and still does among the others.
+    cat = next(place for place, entry in enumerate(found.entries) if found.subjects[entry["subject"]]["slug"] == "cat")
+    assert float(found.weights[cat] / found.weights[cat - 1]) == pytest.approx(2)
+    with pytest.raises(ProblemError) as caught:
+        dataset.select(images, words="submarine")
+    assert caught.value.problems[0].code == "nothing_selected"
+
+
+def test_a_split_is_by_subject_and_leaves_nothing_out() -> None:
+    images = tiny_sets.image_set(16)
+    parts = [
+        dataset.select(images, held_out=0.5, part="training"),
+        dataset.select(images, held_out=0.5, part="held_out"),
+    ]
+    first, second = ({entry["subject"] for entry in part.entries} for part in parts)
+    assert not first & second
+    assert len(parts[0].entries) + len(parts[1].entries) == len(images.entries)
+    # It depends on nothing else that is selected.
+    flat = dataset.select(images, style=1, held_out=0.5, part="held_out")
+    assert {entry["subject"] for entry in flat.entries} == second
+
+
+def test_a_color_takes_the_place_of_what_is_transparent() -> None:
+    images = tiny_sets.image_set(16)
+    found = dataset.select(images, on_color=True, color="#ff8000")
+    assert bool((found.pixels[..., 3] == 255).all())
+    clear = images.pixels[..., 3] == 0
+    assert found.pixels[..., :3][clear].unique(dim=0).tolist() == [[255, 128, 0]]
+    assert torch.equal(found.pixels[~clear], images.pixels[~clear])
+
+
+def test_images_of_a_set_come_each_once() -> None:
+    images = tiny_sets.image_set(16)
+    every = dataset.images_of(images, count=0).pixels
+    assert every.shape == (18, 16, 16, 3)
+    assert len(every.flatten(1).unique(dim=0)) == 18
+    some = dataset.images_of(images, count=5, side=8, seed=4).pixels
+    assert some.shape == (5, 8, 8, 3)
+    assert not torch.equal(some, dataset.images_of(images, count=5, side=8, seed=5).pixels)
+    white = dataset.images_of(images, count=1).pixels[0, 0, 0]
+    assert white.tolist() == [1, 1, 1]

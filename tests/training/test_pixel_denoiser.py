@@ -79,6 +79,17 @@ def test_low_levels_attend() -> None:
     unet = fresh(Settings("epsilon", 1, 1, 1e-3, 1, 0.9, 32, 0.0, 8, 16, 3, 1, 5), 32)
     assert unet.config.down_block_types == ("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D")
     assert unet.config.up_block_types == ("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D")
+    fewer = fresh(Settings("epsilon", 1, 1, 1e-3, 1, 0.9, 32, 0.0, 8, 16, 3, 1, 5, attention=8), 32)
+    assert fewer.config.down_block_types == ("DownBlock2D", "DownBlock2D", "AttnDownBlock2D")
+
+
+def test_samplers_are_compared_from_the_same_noise(run: Callable[..., Any], home: Path) -> None:
+    """The workflow that measures: images of three samplers, and their distances from what was learned."""
+    run("ddpm", name="compared", updates=2, batch=2, side=16, width=16, widest=16, steps=2)
+    outcome, _ = run("ddpm_samplers", model="compared", batch=8, count=12, side=16)
+    measured = [name for name in outcome.outputs if name.startswith(("frechet_dd", "kernel_dd"))]
+    assert len(measured) == 6
+    assert {"sheet", "frechet_bars", "kernel_bars"} <= set(outcome.outputs)
 
 
 def test_it_is_written_as_diffusers_has_it_and_drawn_from(run: Callable[..., Any], home: Path) -> None:

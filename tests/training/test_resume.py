@@ -21,6 +21,7 @@ from safelight_nodes._training.loop import Course, Curve, fit
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows" / "train"
 STEPS, KILLED_AT = 8, 6
+TOLD = {"words": "apple, sky, tree, house", "test_words": "", "odd_words": "cat, dog"}
 FLOWS: dict[str, dict[str, Any]] = {
     "vae": {"start": "tiny", "updates": STEPS, "batch": 2},
     "unet": {
@@ -30,6 +31,7 @@ FLOWS: dict[str, dict[str, Any]] = {
     "clip": {"model": "tiny", "updates": STEPS, "batch": 6, "width": 48, "layers": 1},
     "few_step": {"model": "tiny", "updates": STEPS, "batch": 2, "rank": 2, "steps": 2},
     "gan": {"updates": STEPS, "batch": 2, "side": 16, "width": 8, "latent": 8, "count": 4},
+    "variational": {"updates": STEPS, "batch": 2, "side": "16", "latent": 4, "width": 8, "widest": 8, **TOLD},
     "ddpm": {"updates": STEPS, "batch": 2, "side": 16, "width": 16, "widest": 16, "steps": 2},
 }  # fmt: skip
 

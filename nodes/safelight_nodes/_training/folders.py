@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safelight.diffusion.variational import CLASS as VARIATIONAL
 from safelight.sdk import Problem, ProblemError
 from safelight_nodes.training_values import Tokenizer, Weights
 
@@ -20,6 +21,7 @@ _SAID = {
     "CLIPVisionModelWithProjection": "an image encoder",
     "lora": "a LoRA",
     "SafelightGAN": "a generator of a GAN",
+    VARIATIONAL: "a variational autoencoder",
 }
 ABOUT = "training.json"
 """Beside the weights: settings and loss curve of the training."""
@@ -146,6 +148,16 @@ def write_pixel_pipeline(folder: Path, weights: Weights, precision: str) -> None
 
 def write_gan(folder: Path, weights: Weights, precision: str) -> None:
     """`config.json` and `model.safetensors`, as `gan.load` finds them in a folder."""
+    _write_own(folder / "model.safetensors", weights, precision)
+
+
+def write_variational(folder: Path, weights: Weights, precision: str) -> None:
+    """A variational autoencoder: `config.json` and its weights, by the names that diffusers gives such files."""
+    _write_own(folder / "diffusion_pytorch_model.safetensors", weights, precision)
+
+
+def _write_own(file: Path, weights: Weights, precision: str) -> None:
+    """Weights of a network of ours, its configuration beside them. Counts stay whole numbers."""
     import torch
     from safetensors.torch import save_file
 
@@ -154,9 +166,9 @@ def write_gan(folder: Path, weights: Weights, precision: str) -> None:
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in weights.tensors.items()
     }
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(weights.config, indent=2) + "\n", encoding="utf-8")
-    write_about(folder, weights)
+    save_file(tensors, file, {"format": "pt"})
+    file.with_name("config.json").write_text(json.dumps(weights.config, indent=2) + "\n", encoding="utf-8")
+    write_about(file.parent, weights)
 
 
 def write_lora(folder: Path, weights: Weights, precision: str) -> None:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Prediction = Literal["epsilon", "v_prediction", "sample"]
 SHOWN, SHOWN_STEP, SHOWN_IN = 8, 1 << 40, 20
-_ATTENTION_BELOW = 16
-"""Levels of so many pixels a side or fewer attend, as in the paper."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Settings:
     levels: int
     layers: int
     seed: int
+    attention: int = 16
 
 
 def learn(images: ImageSet, settings: Settings, ctx: Context) -> Weights:
@@ -108,7 +107,7 @@ def fresh(settings: Settings, side: int) -> Any:
             )
         )
     widths = tuple(min(settings.widest, settings.width << level) for level in range(settings.levels))
-    attends = [side >> level <= _ATTENTION_BELOW for level in range(settings.levels)]
+    attends = [side >> level <= settings.attention for level in range(settings.levels)]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return UNet2DModel(

@@ -80,6 +80,29 @@ def precision_recall(
     return Coverage(_among(ours, theirs, neighbors), _among(theirs, ours, neighbors))
 
 
+@node(
+    version=1, title="ROC AUC", tags=("AUROC", "area under the curve", "anomaly detection", "separation", "threshold")
+)
+def auroc(
+    odd: Annotated[list[float], "Scores of what should score high, such as odd images."],
+    usual: Annotated[list[float], "Scores of what should score low."],
+) -> float:
+    """How well a score tells two sets apart: the part of all pairs in which the odd one scores higher.
+
+    1 is always, 0.5 is chance. A tie counts half. It is the area under the ROC curve; torchmetrics.
+    """
+    import torch
+    from torchmetrics.functional.classification import binary_auroc
+
+    for port, values in (("odd", odd), ("usual", usual)):
+        if not values:
+            raise refusal(code="list_empty", message="There is no number.", hint="Connect some.", port=port)
+    values = torch.tensor([*odd, *usual], dtype=torch.float64)
+    # Ranks: torchmetrics takes numbers beyond 0..1 for logits, and would round them.
+    ranks = torch.unique(values, return_inverse=True)[1].double() / len(values)
+    return float(binary_auroc(ranks, torch.tensor([1] * len(odd) + [0] * len(usual))))
+
+
 @node(version=1, title="CLIP score", tags=("text alignment", "prompt following", "CLIPScore"))
 def clip_score(
     images: Annotated[Vectors, "Vectors of images (reading.embed_images)."],

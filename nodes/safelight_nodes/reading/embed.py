@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Generic, NamedTuple, TypeVar
 
-from safelight.sdk import Context, FilePick, Image, ModelRef, Reader, Slider, node
+from safelight.sdk import Context, FilePick, Image, ImageEncoder, ModelRef, Reader, Slider, node
 
 from .._refusal import refusal
 from ..reading_values import Vectors, require_one_space
@@ -26,6 +26,26 @@ def embed_images(
         raise refusal(code="list_empty", message="There is no image.", hint="Connect one.", port="images")
     with ctx.models.lease(model) as lease:
         return Vectors(image_vectors(lease, images, ctx), lease.component.name)
+
+
+@node(
+    version=1,
+    title="Embed images by an encoder",
+    tags=("CLIP Vision Encode", "image embedding", "FID features", "image vector"),
+)
+def embed_by_encoder(
+    images: Annotated[list[Image], "Each image of each batch gets a vector."],
+    encoder: Annotated[ModelRef[ImageEncoder], "An image encoder alone, such as that of the starter model."],
+    *,
+    ctx: Context,
+) -> Vectors:
+    """A vector for each image, by an image encoder that has no text encoder beside it. What is alike lies close."""
+    from .._readers import encoder_vectors
+
+    if not images:
+        raise refusal(code="list_empty", message="There is no image.", hint="Connect one.", port="images")
+    with ctx.models.lease(encoder) as lease:
+        return Vectors(encoder_vectors(lease, images, ctx), encoder.source.name)
 
 
 @node(version=1, tags=("text embedding", "CLIP text features", "sentence embedding", "text vector"))

@@ -41,9 +41,10 @@ FileKind = Literal[
     "reader",
     "preprocessor",
     "gan",
+    "variational",
 ]
 """What a folder or file holds; `unet` is any denoiser alone, `foreign` a pipeline of diffusers that no family knows,
-`reader` a model of transformers that reads images or texts."""
+`reader` a model of transformers that reads images or texts, `variational` an autoencoder with one flat vector."""
 
 
 @dataclass(frozen=True)

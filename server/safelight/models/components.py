@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from safelight.families import Families, Family, Held
@@ -46,6 +47,7 @@ _FITS = {
     "Reader": ("reader",),
     "Preprocessor": ("preprocessor",),
     "GAN": ("gan",),
+    "Variational": ("variational",),
 }
 _FAMILYS_OWN = ("Denoiser", "TextEncoder", "VAE")
 """Kinds for which a lease gives an object of the family."""
@@ -62,6 +64,7 @@ _NEEDED = {
     "Reader": "a model that reads images or texts",
     "Preprocessor": "a preprocessor",
     "GAN": "a generator of a GAN",
+    "Variational": "a variational autoencoder",
 }
 
 
@@ -177,10 +180,8 @@ def load(kind: str, layout: Layout, target: Target, families: Families) -> Loade
         else:
             found = load_folder(layout.root, read_json(part.config), target)
         return Loaded(found, target.dtype, target.device, {"preprocessor": found.network})
-    beside = {"IPAdapter": _ip_adapter, "ImageEncoder": _image_encoder, "Embedding": _embedding, "Upscaler": _upscaler}
-    beside["GAN"] = _gan
-    if kind in beside:
-        return beside[kind](parts[0], target)
+    if kind in _BESIDE:
+        return _BESIDE[kind](parts[0], target)
     # A file that several families claim is read as any of them reads it.
     family = families.require(layout.family or layout.candidates[0])
     try:
@@ -256,3 +257,26 @@ def _embedding(part: Part, target: Target) -> Loaded:
     found = dict(tensors(part.weights, target, names.__contains__))
     vectors = {name: found[name].reshape(-1, found[name].shape[-1]) for name in names}
     return Loaded({"vectors": vectors}, target.dtype, target.device)
+
+
+def _variational(part: Part, target: Target) -> Loaded:
+    from safelight.diffusion.variational import FlatAutoencoder, Shape, fresh
+
+    assert part.config is not None
+    name = part.config.parent.name
+    shape = Shape.of(read_json(part.config), name)
+    network = filled(empty(lambda: fresh(shape)), dict(tensors(part.weights, target)).items(), target, name)
+    return Loaded(FlatAutoencoder(shape, network), target.dtype, target.device, {"variational": network})
+
+
+_BESIDE: Mapping[str, Callable[[Part, Target], Loaded]] = MappingProxyType(
+    {
+        "IPAdapter": _ip_adapter,
+        "ImageEncoder": _image_encoder,
+        "Embedding": _embedding,
+        "GAN": _gan,
+        "Upscaler": _upscaler,
+        "Variational": _variational,
+    }
+)
+"""What goes beside a family, by kind."""

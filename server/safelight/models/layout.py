@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from safelight.diffusion.variational import CLASS as VARIATIONAL
 from safelight.families import Families, FileKind
 from safelight.families._original.text import sort_of
 from safelight.families.files import embedding_vectors
@@ -45,6 +46,7 @@ SAID: dict[str, str] = {
     "reader": "a model that reads images or texts",
     "gan": "a generator of a GAN",
     "preprocessor": "a preprocessor (edges, depth, poses, faces, segments) or a network that measures",
+    "variational": "a variational autoencoder",
 }
 LATENT_RGB = "latent_rgb.json"
 """Optional file beside `model_index.json`: rows of red, green and blue for each latent channel, and a last row that is
@@ -214,6 +216,8 @@ class Reader:
         folder = ModelFolder(name, root, {})
         config = read_json(root / "config.json")
         made = str(config.get("_class_name") or (config.get("architectures") or ["model of unknown class"])[0])
+        if made == VARIATIONAL:
+            return Layout("variational", "", root, {"": self._weighted(name, root, "")})
         if made in CLASSES:
             return Layout("image_encoder", "", root, {"image_encoder": self._weighted(name, root, "")})
         if made == GAN:

@@ -25,6 +25,7 @@ from .models import (
     Source,
     TextEncoder,
     Upscaler,
+    Variational,
 )
 from .node import InputSpec, Migration, NodeDefinitionError, NodeSpec, NodeType, OutputSpec, node, node_type
 from .pack import Catalogue, load_packs
@@ -124,6 +125,7 @@ __all__ = [
     "Upscaler",
     "UpscalerModel",
     "VAEModel",
+    "Variational",
     "Video",
     "VideoVAEModel",
     "added",

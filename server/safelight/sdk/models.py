@@ -58,6 +58,10 @@ class GAN(Kind):
     """
 
 
+class Variational(Kind):
+    """A variational autoencoder whose latent is one flat vector: draws images, scores and compares them."""
+
+
 class Pipeline(Kind):
     """A whole pipeline of diffusers that no family knows, run by itself."""
 
