@@ -10,6 +10,8 @@ from typing import Any
 
 from safelight.sdk import Context, FamilyFacts, ModelRef, Problem, ProblemError
 
+from .adapters import bare
+
 
 @contextmanager
 def half_precision(device: Any, dtype: Any) -> Iterator[None]:
@@ -51,6 +53,29 @@ def own_copy(ctx: Context, ref: ModelRef[Any], port: str) -> Copied:
     Raises:
         ProblemError: `patched_model`, when a LoRA lies on it.
     """
+    _require_plain(ref, port)
+    with ctx.models.lease(replace(ref, precision="float32")) as lease:
+        found = lease.component
+        scheduler, tokenizers = getattr(found, "scheduler", {}), getattr(found, "tokenizers", ())
+        return Copied(found.family, _copies(found), lease.device, dict(scheduler), copy.deepcopy(tokenizers))
+
+
+def own_model(ctx: Context, ref: ModelRef[Any], port: str) -> Any:
+    """A leased denoiser or text encoder over copies of its modules, which may be changed and outlive the lease.
+
+    Raises:
+        ProblemError: `patched_model`, when a LoRA lies on it.
+    """
+    _require_plain(ref, port)
+    with ctx.models.lease(ref) as lease:
+        return lease.component.over(_copies(lease.component))
+
+
+def _copies(found: Any) -> dict[str, Any]:
+    return {part: bare(copy.deepcopy(module)) for part, module in found.modules.items()}
+
+
+def _require_plain(ref: ModelRef[Any], port: str) -> None:
     if ref.patches:
         raise ProblemError(
             Problem(
@@ -60,8 +85,3 @@ def own_copy(ctx: Context, ref: ModelRef[Any], port: str) -> Copied:
                 port=port,
             )
         )
-    with ctx.models.lease(replace(ref, precision="float32")) as lease:
-        found = lease.component
-        modules = {part: copy.deepcopy(module) for part, module in found.modules.items()}
-        scheduler, tokenizers = getattr(found, "scheduler", {}), getattr(found, "tokenizers", ())
-        return Copied(found.family, modules, lease.device, dict(scheduler), copy.deepcopy(tokenizers))

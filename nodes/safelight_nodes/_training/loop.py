@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from safelight.sdk import Cancelled, Context, Image, Problem, ProblemError
 
+from .optimisers import Name, optimiser
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -47,7 +49,8 @@ def torch_generator(seed: int, step: int) -> torch.Generator:
 
 @dataclass(frozen=True)
 class Course:
-    """How long and how fast. `learning_rate` is reached after `warmup_steps`; `ema_decay` is that of the average."""
+    """How long and how fast. `learning_rate` is reached after `warmup_steps`; `ema_decay` is that of the average. An
+    update goes by the mean of `accumulate` losses, one after another."""
 
     steps: int
     learning_rate: float
@@ -57,6 +60,8 @@ class Course:
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     seed: int = 0
+    optimiser: Name = "adamw"
+    accumulate: int = 1
 
 
 @dataclass
@@ -96,11 +101,12 @@ def fit(
     ctx: Context,
     show: Callable[[], Image] | None = None,
 ) -> Curve:
-    """Minimises `loss` with AdamW; at the end the parameters hold the average of their way.
+    """Minimises `loss`; at the end the parameters hold the average of their way.
 
     Args:
         groups: of parameters, as torch's optimisers take them. `scale` multiplies the rate of a group.
-        loss: the loss of a step, counted from 0. It may depend on the step and the parameters alone.
+        loss: the loss of a step, counted from 0. It may depend on the step and the parameters alone. Where several are
+            accumulated to an update, each counts as a step of its own.
         course: how long and how fast.
         ctx: is told of progress, the curve and samples, keeps checkpoints and may stop the run at any step.
         show: draws samples with the parameters as they are. It must leave torch's random state alone.
@@ -115,15 +121,15 @@ def fit(
 
     made = [{**group, "lr": course.learning_rate * group.get("scale", 1.0)} for group in groups]
     parameters: list[Any] = [parameter for group in made for parameter in group["params"]]
-    optimiser = torch.optim.AdamW(made, lr=course.learning_rate, betas=course.betas, weight_decay=course.weight_decay)
+    follow = optimiser(course.optimiser, made, course.learning_rate, course.betas, course.weight_decay)
     schedule = get_scheduler(
         _SCHEDULES[course.schedule],
-        optimiser,
+        follow,
         num_warmup_steps=min(course.warmup_steps, course.steps // 4),
         num_training_steps=course.steps,
     )
     average = EMAModel(parameters, decay=course.ema_decay, foreach=True)
-    parts = _Parts(parameters, optimiser, schedule, average, Curve())
+    parts = _Parts(parameters, follow, schedule, average, Curve())
     first = parts.put_back(ctx.restore())
     keeper, shower, told = _Pace(), _Pace(_SHOW_SECONDS), 0.0
     with adapted_threads() as adapt:
@@ -138,14 +144,16 @@ def fit(
                 with keeper:
                     ctx.checkpoint(parts.state(step))
             adapt()
-            value = loss(step)
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()
+            follow.zero_grad(set_to_none=True)
+            number = 0.0
+            for part in range(course.accumulate):
+                value = loss(step * course.accumulate + part) / course.accumulate
+                value.backward()
+                number += float(value.detach())
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
+            follow.step()
             schedule.step()
             average.step(parameters)
-            number = float(value.detach())
             if not math.isfinite(number):
                 raise _diverged(step, course)
             grown = parts.curve.add(step + 1, number)
