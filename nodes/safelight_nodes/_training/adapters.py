@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-Targets = Literal["attention", "all"]
+Targets = Literal["attention", "blocks", "all"]
 Layout = Literal["diffusers", "kohya"]
 _ATTENTION = re.compile(r"(^|[._])(attn\d?|attention|cross_attn|self_attn)\.")
+_BLOCK = re.compile(r"\.\d+\.|^mid_block\.")
 _LEVEL = "text_model."
 
 
@@ -24,7 +25,8 @@ def add_lora(
 ) -> list[Any]:
     """Lays a LoRA beside the matrices and kernels of a module; returns its parameters, float32. All else stands still.
 
-    `targets` are those of its attentions, or all. `alpha` is `rank` where none is given, so that it counts whole.
+    `targets` are those of its attentions, of its blocks (all but what comes before, between and after them, for which
+    other programs have no names), or all. `alpha` is `rank` where none is given, so that it counts whole.
     """
     import torch
     from diffusers.models.modeling_utils import ModelMixin
@@ -33,8 +35,9 @@ def add_lora(
     kinds = (torch.nn.Linear, torch.nn.Conv2d)
     # A projection of pooled text lies outside of what LoRAs for text encoders are read for.
     names = [name for name, inner in module.named_modules() if isinstance(inner, kinds) and name != "text_projection"]
-    if targets == "attention":
-        names = [name for name in names if _ATTENTION.search(name)] or names
+    if targets != "all":
+        inside = _ATTENTION if targets == "attention" else _BLOCK
+        names = [name for name in names if inside.search(name)]
     module.requires_grad_(False)
     config = LoraConfig(
         r=rank,
@@ -59,12 +62,12 @@ def add_lora(
 def lora_tensors(module: Any, part: str = "unet") -> dict[str, Tensor]:
     """The LoRA of a part by the names that diffusers loads, on the CPU. What alpha multiplies by is in the weights, so
     that programs which do not look for an alpha read it right."""
-    from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
     from peft import get_peft_model_state_dict
 
     config = next(iter(module.peft_config.values()))
     scale = config.lora_alpha / config.r
-    found: dict[str, Any] = convert_state_dict_to_diffusers(get_peft_model_state_dict(module))
+    # By the names of peft: those that diffusers had before it are for attentions alone, and a file of both is misread.
+    found: dict[str, Any] = get_peft_model_state_dict(module)
     level = _LEVEL if part.startswith("text_encoder") and not any(_LEVEL in name for name in found) else ""
     return {
         f"{part}.{level}{name}": (tensor * scale if ".lora_B." in name else tensor).detach().cpu().contiguous()

@@ -14,15 +14,19 @@ from .adapters import bare
 
 
 @contextmanager
-def half_precision(device: Any, dtype: Any) -> Iterator[None]:
-    """Multiplies matrices in `dtype` inside the block, if that is a half precision; weights stay in float32."""
+def half_precision(device: Any, dtype: Any, *, fused: bool = False) -> Iterator[None]:
+    """Multiplies matrices in `dtype` inside the block, if that is a half precision; weights stay in float32.
+
+    `fused` leaves the choice of attention to torch. Gradient checkpointing needs that: what it computes again, it
+    computes outside of the block.
+    """
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     with ExitStack() as stack:
         if dtype != torch.float32:
             stack.enter_context(torch.autocast(device.type, dtype))
-        if device.type == "cpu":
+        if device.type == "cpu" and not fused:
             # The backward pass of the fused kernel is slow for few tokens: plain attention made a step 17 % faster.
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         yield

@@ -218,7 +218,7 @@ class Loss:
 
     def error(self, clean: Tensor, texts: Sequence[str], generator: torch.Generator) -> Tensor:
         noised = self.noising(clean, generator)
-        with half_precision(self.device, self.dtype):
+        with half_precision(self.device, self.dtype, fused=self.settings.checkpointing):
             said = self.denoiser.predict(noised.noisy, noised.levels, self.read(texts))
         wrong = (said - noised.aim.to(said.device)).square().mean((1, 2, 3))
         return (wrong * noised.weights.to(said.device)).mean()

@@ -47,8 +47,9 @@ def lora(
         float, Number(0, 256, step=1, zero="as the rank", advanced=True), "Alpha: the LoRA counts alpha / rank."
     ] = 0.0,
     targets: Annotated[
-        Literal["all", "attention"], "Where it is laid: beside all matrices and kernels, or those of attentions alone."
-    ] = "all",
+        Literal["blocks", "attention"],
+        "Where it is laid: beside all matrices and kernels of the model's blocks, or those of attentions alone.",
+    ] = "blocks",
     dropout: Annotated[
         float, Slider(0, 0.9, step=0.05, zero="off", advanced=True), "Part of its inputs that a pass leaves out."
     ] = 0.0,
