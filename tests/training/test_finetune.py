@@ -119,9 +119,7 @@ def test_every_family_learns_what_it_is_shown(family: str, place: Path) -> None:
             examples = Examples(ctx, images, kit.vae, family, False, 9)
             noising = Noising(lease.component.scheduler, lease.component.prediction, 0.0, 0.0)
             read = Reader(text.component, ctx, learns=False)
-            loss = Loss(
-                lease.component, read, [(examples, 1.0)], noising, SETTINGS, torch.device("cpu"), torch.float32
-            )
+            loss = Loss(lease.component, read, [(examples, 1.0)], noising, SETTINGS, torch.device("cpu"), torch.float32)
             return sum(float(loss(step)) for step in range(1000, 1006))
 
     with_it = writing.save_lora(made, kit.denoiser, name=f"{family}_lora", precision="float32", ctx=ctx)
@@ -163,9 +161,7 @@ def test_diffusers_loads_it(family: str, place: Path, tmp_path: Path) -> None:
     module = pipeline.unet if family in UNETS else pipeline.transformer
     part = "unet" if family in UNETS else "transformer"
     theirs = {
-        name.replace(".default_0.", "."): tensor
-        for name, tensor in module.state_dict().items()
-        if ".lora_" in name
+        name.replace(".default_0.", "."): tensor for name, tensor in module.state_dict().items() if ".lora_" in name
     }
     ours = {name.removeprefix(f"{part}."): tensor for name, tensor in made.tensors.items()}
     assert theirs.keys() == ours.keys()
@@ -199,7 +195,10 @@ def test_a_transformer_has_no_such_layout(place: Path) -> None:
 
 
 def test_names_of_other_programs() -> None:
-    pair = {"unet.down.0.to_out.0.lora_A.weight": torch.zeros(3, 8), "unet.down.0.to_out.0.lora_B.weight": torch.zeros(8, 3)}
+    pair = {
+        "unet.down.0.to_out.0.lora_A.weight": torch.zeros(3, 8),
+        "unet.down.0.to_out.0.lora_B.weight": torch.zeros(8, 3),
+    }
     found = kohya(pair | {"text_encoder.text_model.q.lora_A.weight": torch.zeros(3, 8)})
     assert set(found) == {
         "lora_unet_down_0_to_out_0.lora_down.weight", "lora_unet_down_0_to_out_0.lora_up.weight",
@@ -319,7 +318,15 @@ def test_a_word_is_learned_and_prompts_say_it(family: str, place: Path) -> None:
     kit = Kit(place, family)
     ctx = kit.context()
     made = finetuned.textual_inversion(
-        kit.denoiser, kit.text, kit.vae, tiny_sets.image_set(64), vectors=3, initial="a cat", updates=4, **QUICK, ctx=ctx
+        kit.denoiser,
+        kit.text,
+        kit.vae,
+        tiny_sets.image_set(64),
+        vectors=3,
+        initial="a cat",
+        updates=4,
+        **QUICK,
+        ctx=ctx,
     )
     assert list(made.tensors) == (["emb_params"] if family == "sd1" else ["clip_l", "clip_g"])
     assert all(tensor.shape[0] == 3 for tensor in made.tensors.values())
