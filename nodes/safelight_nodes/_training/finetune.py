@@ -152,7 +152,8 @@ class Examples:
     def _encode(self, ctx: Context, images: ImageSet, vae: ModelRef[VAE], family: str, flip: bool) -> None:
         from safelight.diffusion.autoencoder import leased_codec
 
-        with leased_codec(ctx, vae, images.pixels.shape[1:3], family) as codec:
+        height, width = images.pixels.shape[1], images.pixels.shape[2]
+        with leased_codec(ctx, vae, (height, width), family) as codec:
             for number in range(len(images.entries)):
                 ctx.check_cancelled()
                 pixels = images.alone(number)

@@ -167,7 +167,8 @@ def write_finetuned(folder: Path, weights: Weights, denoiser: Any, text: Any, va
     index: dict[str, Any] = {"_class_name": denoiser.family.pipeline, "_diffusers_version": diffusers.__version__}
     for part, one in given.items():
         kept = bare(copy.deepcopy(one))
-        torch.nn.Module.to(kept, dtype).save_pretrained(folder / part)
+        torch.nn.Module.to(kept, dtype)
+        kept.save_pretrained(folder / part)
         index[part] = [type(kept).__module__.partition(".")[0], type(kept).__name__]
     for part, tokenizer in zip(text.modules, text.tokenizers, strict=False):
         name = part.replace("text_encoder", "tokenizer")
