@@ -21,7 +21,7 @@ SIZES = {
     "hires_fix": (192, 192), "enlarge": (256, 256), "enlarge_in_tiles": (256, 256), "outpaint": (192, 128),
     "caption": (144, 172), "texture": (204, 204), "noise_levels": (640, 400), "prompt_sheet": None,
     "steps_comparison": None, "sampler_scores": None, "detail_faces": (256, 256), "crop_and_stitch": (256, 256),
-    "regional_prompts_painted": (256, 128),
+    "regional_prompts_painted": (256, 128), "lora": None, "dreambooth": None, "textual_inversion": None,
 }  # fmt: skip
 """Other sizes than that of one image of the starter model; None: it depends on the letters."""
 
@@ -51,6 +51,7 @@ def test_it_runs(name: str, studio: Studio, tmp_path: Path) -> None:
         pytest.importorskip("av")
     bring_models(name, studio)
     fewer = {Port(node, "steps"): 4 for node, data in document.nodes.items() if data.values.get("steps", 0) > 4}
+    fewer |= {Port(node, "updates"): 2 for node, data in document.nodes.items() if data.type.startswith("training.")}
     document = document.with_values(fewer)
     outcome = studio.run(document, output=tmp_path, options=RunOptions(strict=True))
     assert outcome.result.problems == []

@@ -31,6 +31,18 @@ def _as_before(values: dict[str, Any]) -> dict[str, Any]:
     return {"index": "emoji/pictures.json", "pixels": "emoji/pictures.npy"} | values
 
 
+_Caption = Annotated[
+    str,
+    Text(multiline=True),
+    "What all images show that have no caption of their own, best with a rare word for what is new: a zwx cat.",
+]
+_Size = Annotated[int, Number(8, 2048, multiple_of=8), "Side of the square they are scaled and cropped to, in pixels."]
+_Shape = Annotated[
+    Literal["square", "keep"],
+    "square: cropped to a square. keep: in their own proportions, with about as many pixels; batches then hold images "
+    "of one size. For fine-tuning; other trainings want squares.",
+]
+
 _IMAGES_TO_2 = Migration(inputs={"pictures": "images"})
 _SET_TO_2 = Migration(outputs={"pictureset": "imageset"})
 _BOTH_TO_2 = replace(_IMAGES_TO_2, outputs=_SET_TO_2.outputs)
@@ -78,19 +90,39 @@ def image_folder(
     *,
     captions: Annotated[
         str,
-        FilePick("text"),
+        FilePick("any"),
         'A file metadata.jsonl: a line an image, such as {"file_name": "cat.png", "text": "a cat"}. `text` may '
-        "be a list of captions. Images are looked for beside it.",
+        "be a list of captions. Images are looked for beside it. Or any image: all in its folder are taken.",
     ],
-    size: Annotated[
-        int, Number(8, 2048, multiple_of=8), "Side of the square they are scaled and cropped to, in pixels."
-    ] = 128,
+    caption: _Caption = "",
+    size: _Size = 128,
+    shape: _Shape = "square",
     ctx: Context,
 ) -> ImageSet:
-    """Open a folder of images with captions, as other training tools want it, too."""
-    from ._training.images import read_folder
+    """Open a folder of images with captions, as other training tools want it, too.
 
-    return read_folder(ctx, captions, size)
+    Without metadata.jsonl the caption of an image is the text file of its name, or the one caption for all.
+    """
+    from ._training.image_folder import read_folder
+
+    return read_folder(ctx, captions, caption, size, shape)
+
+
+@node(
+    version=1, title="Images to image set", tags=("dataset", "training data", "class images", "regularization images")
+)
+def from_images(
+    images: Annotated[list[Image], "Images of any size, such as ten that are loaded, or those of a batch."],
+    captions: Annotated[list[str] | None, "One caption for each, in order; without it, the caption below is for all."],
+    *,
+    caption: _Caption = "",
+    size: _Size = 128,
+    shape: _Shape = "square",
+) -> ImageSet:
+    """Make a set to train on of images in the workflow: own ones, or those that a model made of its class."""
+    from ._training.image_folder import from_images as collected
+
+    return collected(images, captions or [caption], size, shape)
 
 
 @node(version=2, migrations={1: _BOTH_TO_2}, tags=("repeats", "balance", "oversample", "class weights"))

@@ -19,13 +19,20 @@ class ImageSet:
     `pixels`: (N, H, W, 4) uint8, straight alpha. `entries`: a dictionary an image, with `subject` (a key of
     `subjects`) and `style` (a number of the caption language, or -1 where captions are taken as they are).
     `subjects`: by key, `names` (the first is the official one), `keywords`, and `weight`, how often to draw it.
-    `weights`: (N,) float64, the probability of each image.
+    `weights`: (N,) float64, the probability of each image. `sizes`: where images differ, the (height, width) of each in
+    the upper left corner of its pixels, the rest of which is clear; empty where all fill theirs.
     """
 
     pixels: Tensor
     entries: tuple[dict[str, Any], ...]
     subjects: dict[str, dict[str, Any]]
     weights: Tensor
+    sizes: tuple[tuple[int, int], ...] = added(())
+
+    def alone(self, number: int) -> Tensor:
+        """One image, (h, w, 4) uint8."""
+        height, width = self.sizes[number] if self.sizes else self.pixels.shape[1:3]
+        return self.pixels[number, :height, :width]
 
 
 @value

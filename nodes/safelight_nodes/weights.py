@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 from safelight.sdk import (
     GAN,
     VAE,
+    Choice,
     Context,
     Denoiser,
     Image,
@@ -171,6 +172,56 @@ def save_variational(
     return ModelRef("Variational", "", ctx.models.find(name, "variational"), "", "float32")
 
 
+@node(
+    version=1,
+    title="Save fine-tuned model",
+    output=True,
+    cache=False,
+    tags=("CheckpointSave", "DreamBooth", "Save Checkpoint", "export"),
+)
+def save_finetuned(
+    weights: Annotated[Weights, "A denoiser that was trained on from that of the model."],
+    model: Annotated[ModelRef[Denoiser], "The model that it was trained on from."],
+    text: Annotated[ModelRef[TextEncoder], "Its text encoder, which is written as it is."],
+    vae: Annotated[ModelRef[VAE], "Its VAE, which is written as it is."],
+    *,
+    name: _Name = "trained/dreambooth",
+    precision: _Precision = "float16",
+    ctx: Context,
+) -> Saved:
+    """Write a model with other weights of its denoiser below the model folder, whole and in diffusers layout."""
+    from ._training.folders import write_finetuned
+
+    with (
+        ctx.models.lease(model) as denoiser,
+        ctx.models.lease(text) as encoder,
+        ctx.models.lease(vae) as codec,
+        ctx.models.create(name) as folder,
+    ):
+        write_finetuned(folder, weights, denoiser.component, encoder.component, codec.component, precision)
+    source = ctx.models.find(name, "pipeline")
+    return Saved(replace(model, source=source, schedule=()), replace(text, source=source), replace(vae, source=source))
+
+
+@node(
+    version=1, title="Save embedding", output=True, cache=False, tags=("textual inversion", "SaveEmbedding", "export")
+)
+def save_embedding(
+    weights: Annotated[Weights, "The vectors of a word that were learned."],
+    *,
+    name: Annotated[str, Text(), "The new word. In prompts it is embedding:NAME; its file is replaced."] = "my-word",
+    ctx: Context,
+) -> Annotated[str, "How prompts say it."]:
+    """Write a new word for prompts into the folder embeddings of the model folder, as other programs read it, too."""
+    from ._training.folders import check_kind, write_embedding
+
+    check_kind(weights, "embedding")
+    file = f"embeddings/{name}.safetensors"
+    with ctx.models.create(file) as folder:
+        write_embedding(folder, file, weights)
+    return f"embedding:{name}"
+
+
 @node(version=1, title="Save LoRA", output=True, cache=False, tags=("SaveLoRA", "LoraSave", "export"))
 def save_lora(
     weights: Annotated[Weights, "A LoRA that was trained."],
@@ -178,6 +229,12 @@ def save_lora(
     *,
     name: _Name = "trained/lora",
     precision: _Precision = "float16",
+    layout: Annotated[
+        Literal["diffusers", "kohya"],
+        Choice(advanced=True),
+        "How its layers are called. diffusers: as that library and this program do. kohya: as A1111 and ComfyUI want "
+        "them of models with a UNet.",
+    ] = "diffusers",
     ctx: Context,
 ) -> Annotated[ModelRef[Denoiser], "The model with the LoRA on it."]:
     """Write a LoRA below the model folder, in the form that other programs load, too."""
@@ -185,5 +242,5 @@ def save_lora(
 
     check_kind(weights, "lora")
     with ctx.models.create(name) as folder:
-        write_lora(folder, weights, precision)
+        write_lora(folder, weights, precision, layout)
     return model.patched(Patch("lora", ctx.models.find(name, "lora")))

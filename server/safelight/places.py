@@ -30,8 +30,11 @@ def shipped_workflows() -> Path:
 
 
 def shipped_names() -> dict[str, Path]:
-    """Shipped workflows by name."""
-    return {path.stem: path for path in sorted(shipped_workflows().glob("*.json"))}
+    """Shipped workflows by name: those of the folder, and those of a folder in it that `groups.toml` names."""
+    folder = shipped_workflows()
+    offered = {name for within in shipped_groups().values() for name in within}
+    inner = {path.stem: path for path in sorted(folder.glob("*/*.json")) if path.stem in offered}
+    return inner | {path.stem: path for path in sorted(folder.glob("*.json"))}
 
 
 def shipped_groups() -> dict[str, list[str]]:
@@ -44,7 +47,7 @@ def shipped_groups() -> dict[str, list[str]]:
 def shipped_image(name: str) -> Path | None:
     """The small image of a shipped workflow, if it has one."""
     workflow = shipped_names().get(name)  # so that no name from outside becomes a path
-    path = workflow and workflow.parent / "images" / f"{name}.webp"
+    path = workflow and shipped_workflows() / "images" / f"{name}.webp"
     return path if path and path.is_file() else None
 
 

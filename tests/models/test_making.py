@@ -18,6 +18,14 @@ def test_what_was_written_takes_the_place_of_what_was_there(tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "trained").iterdir()] == ["mine"]
 
 
+def test_a_model_of_one_file_lies_alone(tmp_path: Path) -> None:
+    for text in ("first", "second"):
+        with created(tmp_path, "embeddings/word.safetensors") as folder:
+            (folder / "word.safetensors").write_text(text)
+    assert (tmp_path / "embeddings/word.safetensors").read_text() == "second"
+    assert [path.name for path in (tmp_path / "embeddings").iterdir()] == ["word.safetensors"]
+
+
 def test_a_failure_leaves_the_old_model_and_nothing_beside_it(tmp_path: Path) -> None:
     with created(tmp_path, "mine") as folder:
         (folder / "config.json").write_text("old")

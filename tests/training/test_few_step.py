@@ -12,8 +12,9 @@ import torch
 
 from node_bench import BenchContext
 from safelight.engine import NodeProgress
+from safelight_nodes._training.course import Course
 from safelight_nodes._training.few_step import FewStep, Route, add_lora
-from safelight_nodes._training.loop import Course, fit
+from safelight_nodes._training.loop import fit
 
 SETTINGS = {
     "_class_name": "DDIMScheduler", "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",

@@ -20,13 +20,13 @@ from safelight.app import Studio
 from safelight.sdk import Cancelled, Image, ProblemError
 from safelight_nodes import dataset, weights
 from safelight_nodes._training.adversarial import Player, duel
+from safelight_nodes._training.course import Course
 from safelight_nodes._training.gan import losses
 from safelight_nodes._training.gan.drawing import between, drawn, latents, settle
 from safelight_nodes._training.gan.learn import classes_of
 from safelight_nodes._training.gan.networks import discriminator, generator
 from safelight_nodes._training.gan.shapes import Shape
 from safelight_nodes._training.gan.unrolled import unrolled
-from safelight_nodes._training.loop import Course
 from safelight_nodes.metrics.diversity import diversity
 from safelight_nodes.training import gans
 

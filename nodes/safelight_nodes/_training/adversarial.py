@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Context, Image
 
-from .loop import Course, Side, train
+from .course import Course
+from .loop import Side, train
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +67,7 @@ def duel(
         for player, side in zip(players, sides, strict=True):
             first = step * player.updates
             with _resting(other for other in sides if other is not side):
-                losses = [side.learn(player.loss(first + turn), step) for turn in range(player.updates)]
+                losses = [side.learn([player.loss(first + turn)], step) for turn in range(player.updates)]
             side.note(step, math.fsum(losses) / len(losses))
 
     train(sides, update, players[0].course.steps, ctx, show)

@@ -17,9 +17,10 @@ from safelight.sdk import VAE, Context, Image, ModelRef
 from safelight_nodes.training_values import ImageSet, Weights
 
 from .computing import half_precision, own_copy
+from .course import Course
 from .folders import plain_config, plain_tensors
 from .images import Drawer, tiled
-from .loop import Course, fit, torch_generator
+from .loop import fit, torch_generator
 
 if TYPE_CHECKING:
     from torch import Tensor

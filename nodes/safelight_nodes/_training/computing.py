@@ -10,17 +10,23 @@ from typing import Any
 
 from safelight.sdk import Context, FamilyFacts, ModelRef, Problem, ProblemError
 
+from .adapters import bare
+
 
 @contextmanager
-def half_precision(device: Any, dtype: Any) -> Iterator[None]:
-    """Multiplies matrices in `dtype` inside the block, if that is a half precision; weights stay in float32."""
+def half_precision(device: Any, dtype: Any, *, fused: bool = False) -> Iterator[None]:
+    """Multiplies matrices in `dtype` inside the block, if that is a half precision; weights stay in float32.
+
+    `fused` leaves the choice of attention to torch. Gradient checkpointing needs that: what it computes again, it
+    computes outside of the block.
+    """
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     with ExitStack() as stack:
         if dtype != torch.float32:
             stack.enter_context(torch.autocast(device.type, dtype))
-        if device.type == "cpu":
+        if device.type == "cpu" and not fused:
             # The backward pass of the fused kernel is slow for few tokens: plain attention made a step 17 % faster.
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         yield
@@ -51,6 +57,29 @@ def own_copy(ctx: Context, ref: ModelRef[Any], port: str) -> Copied:
     Raises:
         ProblemError: `patched_model`, when a LoRA lies on it.
     """
+    _require_plain(ref, port)
+    with ctx.models.lease(replace(ref, precision="float32")) as lease:
+        found = lease.component
+        scheduler, tokenizers = getattr(found, "scheduler", {}), getattr(found, "tokenizers", ())
+        return Copied(found.family, _copies(found), lease.device, dict(scheduler), copy.deepcopy(tokenizers))
+
+
+def own_model(ctx: Context, ref: ModelRef[Any], port: str) -> Any:
+    """A leased denoiser or text encoder over copies of its modules, which may be changed and outlive the lease.
+
+    Raises:
+        ProblemError: `patched_model`, when a LoRA lies on it.
+    """
+    _require_plain(ref, port)
+    with ctx.models.lease(ref) as lease:
+        return lease.component.over(_copies(lease.component))
+
+
+def _copies(found: Any) -> dict[str, Any]:
+    return {part: bare(copy.deepcopy(module)) for part, module in found.modules.items()}
+
+
+def _require_plain(ref: ModelRef[Any], port: str) -> None:
     if ref.patches:
         raise ProblemError(
             Problem(
@@ -60,8 +89,3 @@ def own_copy(ctx: Context, ref: ModelRef[Any], port: str) -> Copied:
                 port=port,
             )
         )
-    with ctx.models.lease(replace(ref, precision="float32")) as lease:
-        found = lease.component
-        modules = {part: copy.deepcopy(module) for part, module in found.modules.items()}
-        scheduler, tokenizers = getattr(found, "scheduler", {}), getattr(found, "tokenizers", ())
-        return Copied(found.family, modules, lease.device, dict(scheduler), copy.deepcopy(tokenizers))

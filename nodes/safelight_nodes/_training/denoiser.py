@@ -15,9 +15,10 @@ from safelight.sdk import VAE, Context, Denoiser, Image, Latent, ModelRef, Probl
 from safelight_nodes.training_values import ImageSet, LatentSet, Tokenizer, Weights
 
 from .computing import half_precision, own_copy
+from .course import Course
 from .folders import plain_config, plain_tensors
 from .images import EMPTY_SHARE, WHITE_SHARE, Drawer, tiled
-from .loop import Course, fit, numpy_generator, torch_generator
+from .loop import fit, numpy_generator, torch_generator
 from .text import plain_unet, tokens
 from .tokenizer import to_files
 from .towers import text_side

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, TextEncoder
 from safelight_nodes.training_values import ImageSet, Weights
 
+from .adapters import add_lora, lora_tensors
 from .computing import half_precision, own_copy
+from .course import Course
 from .images import Drawer, tiled
-from .loop import Course, fit, torch_generator
+from .loop import fit, torch_generator
 from .text import embedded, plain_unet
 
 if TYPE_CHECKING:
@@ -80,32 +82,6 @@ class Route:
         """The clean latent with which one step leads from `noisy` to `moved`."""
         ratio = ((1 - after) / (1 - power)).sqrt()
         return (moved - ratio * noisy) / (after.sqrt() - ratio * power.sqrt())
-
-
-def add_lora(unet: Any, rank: int, seed: int) -> list[Any]:
-    """Lays a LoRA beside all matrices and kernels of a denoiser; returns its parameters, float32."""
-    import torch
-    from peft import LoraConfig
-
-    kinds = (torch.nn.Linear, torch.nn.Conv2d)
-    names = [name for name, module in unet.named_modules() if isinstance(module, kinds)]
-    unet.requires_grad_(False)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=names, init_lora_weights="gaussian"))
-    learned = [parameter for parameter in unet.parameters() if parameter.requires_grad]
-    for parameter in learned:
-        parameter.data = parameter.data.float()
-    return learned
-
-
-def lora_tensors(unet: Any) -> dict[str, Tensor]:
-    """The LoRA's tensors by the names that diffusers loads, on the CPU."""
-    from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
-    from peft import get_peft_model_state_dict
-
-    found = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))
-    return {f"unet.{name}": tensor.detach().cpu().contiguous() for name, tensor in found.items()}
 
 
 class FewStep:

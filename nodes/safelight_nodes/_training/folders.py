@@ -10,6 +10,8 @@ from safelight.diffusion.variational import CLASS as VARIATIONAL
 from safelight.sdk import Problem, ProblemError
 from safelight_nodes.training_values import Tokenizer, Weights
 
+from .adapters import Layout, bare, kohya
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -22,6 +24,7 @@ _SAID = {
     "lora": "a LoRA",
     "SafelightGAN": "a generator of a GAN",
     VARIATIONAL: "a variational autoencoder",
+    "embedding": "a word of textual inversion",
 }
 ABOUT = "training.json"
 """Beside the weights: settings and loss curve of the training."""
@@ -171,14 +174,71 @@ def _write_own(file: Path, weights: Weights, precision: str) -> None:
     write_about(file.parent, weights)
 
 
-def write_lora(folder: Path, weights: Weights, precision: str) -> None:
-    """`pytorch_lora_weights.safetensors`, as `load_lora_weights` finds it in a folder."""
+def write_finetuned(folder: Path, weights: Weights, denoiser: Any, text: Any, vae: Any, precision: str) -> None:
+    """A whole model with other weights of its denoiser. The other parts are those of leased components.
+
+    Raises:
+        ProblemError: `wrong_weights`, when they are no weights of this denoiser.
+    """
+    import copy
+
+    import diffusers
+    import torch
+
+    trained = next((part for part, one in denoiser.modules.items() if type(one).__name__ == weights.kind), None)
+    if trained is None:
+        message = f"These are weights of {_SAID.get(weights.kind, weights.kind)}, which the model does not have."
+        hint = "Connect the model that was trained on from."
+        raise ProblemError(Problem(code="wrong_weights", message=message, hint=hint, port="weights"))
+    dtype = getattr(torch, precision)
+    given = {**denoiser.modules, **text.modules, **vae.modules, trained: module(weights)}
+    index: dict[str, Any] = {"_class_name": denoiser.family.pipeline, "_diffusers_version": diffusers.__version__}
+    for part, one in given.items():
+        kept = bare(copy.deepcopy(one))
+        torch.nn.Module.to(kept, dtype)
+        kept.save_pretrained(folder / part)
+        index[part] = [type(kept).__module__.partition(".")[0], type(kept).__name__]
+    for part, tokenizer in zip(text.modules, text.tokenizers, strict=False):
+        name = part.replace("text_encoder", "tokenizer")
+        tokenizer.save_pretrained(folder / name)
+        index[name] = ["transformers", type(tokenizer).__name__.removesuffix("Fast")]
+    settings = {key: value for key, value in denoiser.scheduler.items() if key != "_use_default_values"}
+    kind = settings.pop("_class_name", "DDIMScheduler")
+    getattr(diffusers, kind).from_config(settings).save_pretrained(folder / "scheduler")
+    index["scheduler"] = ["diffusers", kind]
+    if denoiser.family.pipeline == "StableDiffusionPipeline":
+        index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    write_about(folder, weights)
+
+
+def write_lora(folder: Path, weights: Weights, precision: str, layout: Layout = "diffusers") -> None:
+    """`pytorch_lora_weights.safetensors`, as `load_lora_weights` finds it in a folder.
+
+    Raises:
+        ProblemError: `wrong_weights`, for a layout that there is for UNets alone.
+    """
     import torch
     from safetensors.torch import save_file
 
-    tensors = {name: tensor.to(getattr(torch, precision)).contiguous() for name, tensor in weights.tensors.items()}
+    named = weights.tensors
+    if layout == "kohya":
+        if not any(name.startswith("unet.") for name in named):
+            message = "The layout kohya is for models with a UNet, and this LoRA is for a transformer."
+            hint = "Set layout to diffusers; other programs read that of transformers."
+            raise ProblemError(Problem(code="wrong_weights", message=message, hint=hint, port="layout", value=layout))
+        named = kohya(named)
+    tensors = {name: tensor.to(getattr(torch, precision)).contiguous() for name, tensor in named.items()}
     save_file(tensors, folder / "pytorch_lora_weights.safetensors", {"format": "pt"})
     write_about(folder, weights)
+
+
+def write_embedding(folder: Path, file: str, weights: Weights) -> None:
+    """The file of an embedding: `emb_params`, or `clip_l` and `clip_g` for Stable Diffusion XL."""
+    from safetensors.torch import save_file
+
+    said = json.dumps({key: value for key, value in weights.about.items() if isinstance(value, str | int | float)})
+    save_file(dict(weights.tensors), folder / Path(file).name, {"format": "pt", "training": said})
 
 
 def write_about(folder: Path, *weights: Weights) -> None:

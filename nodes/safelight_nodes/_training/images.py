@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from safelight.sdk import Context, Problem, ProblemError
+from safelight.sdk import Problem, ProblemError
 from safelight_nodes.training_values import ImageSet
 
 from .captions import PALETTE, caption, draw_colour
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 WHITE = 0
 EMPTY_SHARE = 0.1
 WHITE_SHARE = 0.4
-_EACH_LINE = 'Each line is to be like {"file_name": "cat.png", "text": "a cat"}.'
 
 
 def opened(index: Path, pixels: Path, limit: int = 0) -> ImageSet:
@@ -51,60 +50,6 @@ def opened(index: Path, pixels: Path, limit: int = 0) -> ImageSet:
     tensor = torch.from_numpy(np.array(array[chosen]))
     made = ImageSet(tensor, entries, {key: subjects[key] for key in subjects if key in used}, torch.empty(0))
     return ImageSet(tensor, made.entries, made.subjects, probabilities(made))
-
-
-def read_folder(ctx: Context, captions: str, size: int) -> ImageSet:
-    """A folder with `metadata.jsonl`, each image scaled and cropped to a square.
-
-    Raises:
-        ProblemError: every line that cannot be used, all at once (at most twenty).
-    """
-    import torch
-
-    folder = captions.rpartition("/")[0]
-    images: list[np.ndarray] = []
-    entries: list[dict[str, Any]] = []
-    subjects: dict[str, dict[str, Any]] = {}
-    problems: list[Problem] = []
-    for number, line in enumerate(ctx.files.path(captions).read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            name, names = _line(line)
-            images.append(_square(ctx.files.path(f"{folder}/{name}" if folder else name), size))
-        except ProblemError as error:
-            problems += error.problems
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            message = f"Line {number} of {captions} cannot be used: {str(error)[:200] or type(error).__name__}."
-            problems.append(Problem(code="bad_caption_line", message=message, hint=_EACH_LINE, port="captions"))
-        else:
-            subjects[name] = {"names": names, "keywords": [], "weight": 1.0}
-            entries.append({"subject": name, "style": -1})
-    if problems or not entries:
-        empty = Problem(
-            code="bad_caption_line", message=f"{captions} names no image.", hint=_EACH_LINE, port="captions"
-        )
-        raise ProblemError(problems[:20] or [empty])
-    weights = torch.full((len(entries),), 1 / len(entries), dtype=torch.float64)
-    return ImageSet(torch.from_numpy(np.stack(images)), tuple(entries), subjects, weights)
-
-
-def _line(line: str) -> tuple[str, list[str]]:
-    said = json.loads(line)
-    text = said["text"]
-    names = [text] if isinstance(text, str) else [str(one) for one in text]
-    if not names or not isinstance(said["file_name"], str):
-        raise ValueError("no file name, or no text")
-    return said["file_name"], names
-
-
-def _square(path: Path, size: int) -> np.ndarray:
-    from PIL import Image, ImageOps
-
-    from safelight.sdk.image_files import read_image
-
-    upright = read_image(path).pil_image().convert("RGBA")
-    return np.asarray(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
 
 
 def probabilities(images: ImageSet, focus: float = 1.0, common: float | None = None, solid: float = 1.0) -> Tensor:

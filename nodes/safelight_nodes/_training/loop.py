@@ -10,20 +10,20 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Cancelled, Context, Image, Problem, ProblemError
+
+from .course import Course, Curve
+from .optimisers import optimiser
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from torch import Tensor
 
-Schedule = Literal["cosine", "linear", "constant"]
-
 _SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
-_POINTS = 240
 _CURVE_SECONDS = 0.5
 _SHOW_SECONDS = 10.0
 # Writing a checkpoint and drawing samples may take this part of the time, and no more.
@@ -45,56 +45,6 @@ def torch_generator(seed: int, step: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9) % (1 << 63))
 
 
-@dataclass(frozen=True)
-class Course:
-    """How long and how fast. `learning_rate` is reached after `warmup_steps`; `ema_decay` is that of the average.
-
-    Gradients longer than `clip` are shortened to it; 0 leaves them as they are. `port` is where the node has the
-    learning rate, for what is told when it was too high.
-    """
-
-    steps: int
-    learning_rate: float
-    warmup_steps: int = 100
-    schedule: Schedule = "cosine"
-    ema_decay: float = 0.999
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.99)
-    seed: int = 0
-    clip: float = 1.0
-    port: str = "learning_rate"
-
-
-@dataclass
-class Curve:
-    """A loss over the steps, thinned as it grows: each point is the mean over equally many steps."""
-
-    points: list[tuple[int, float]] = field(default_factory=list)
-    width: int = 1
-    open: list[float] = field(default_factory=list)
-
-    def add(self, step: int, value: float) -> bool:
-        """Adds the loss of a step, counted from 1. True when that made a new point."""
-        self.open.append(value)
-        if len(self.open) < self.width:
-            return False
-        self.points.append((step, math.fsum(self.open) / len(self.open)))
-        self.open = []
-        if len(self.points) == _POINTS:
-            pairs = zip(self.points[::2], self.points[1::2], strict=True)
-            self.points = [(late[0], (early[1] + late[1]) / 2) for early, late in pairs]
-            self.width *= 2
-        return True
-
-    def state(self) -> dict[str, Any]:
-        return {"points": tuple(self.points), "width": self.width, "open": tuple(self.open)}
-
-    @classmethod
-    def restored(cls, state: Mapping[str, Any]) -> Curve:
-        points = [(int(step), float(value)) for step, value in state["points"]]
-        return cls(points, state["width"], list(state["open"]))
-
-
 def fit(
     groups: Sequence[Mapping[str, Any]],
     loss: Callable[[int], Tensor],
@@ -102,11 +52,12 @@ def fit(
     ctx: Context,
     show: Callable[[], Image] | None = None,
 ) -> Curve:
-    """Minimises `loss` with AdamW; at the end the parameters hold the average of their way.
+    """Minimises `loss`; at the end the parameters hold the average of their way.
 
     Args:
         groups: of parameters, as torch's optimisers take them. `scale` multiplies the rate of a group.
-        loss: the loss of a step, counted from 0. It may depend on the step and the parameters alone.
+        loss: the loss of a step, counted from 0. It may depend on the step and the parameters alone. Where several are
+            accumulated to an update, each counts as a step of its own.
         course: how long and how fast.
         ctx: is told of progress, the curve and samples, keeps checkpoints and may stop the run at any step.
         show: draws samples with the parameters as they are. It must leave torch's random state alone.
@@ -117,8 +68,11 @@ def fit(
     """
     side = Side.of(groups, course)
 
+    parts = course.accumulate
+
     def update(step: int) -> None:
-        side.note(step, side.learn(loss(step), step))
+        losses = (loss(step * parts + part) / parts for part in range(parts))
+        side.note(step, side.learn(losses, step))
 
     train([side], update, course.steps, ctx, show)
     return side.curve
@@ -219,27 +173,24 @@ class Side:
         average: bool = True,
     ) -> Side:
         """`groups` are as for `fit`; `updates` are made at each step of the course."""
-        import torch
         from diffusers.optimization import get_scheduler
         from diffusers.training_utils import EMAModel
 
         made = [{**group, "lr": course.learning_rate * group.get("scale", 1.0)} for group in groups]
         parameters: list[Any] = [parameter for group in made for parameter in group["params"]]
-        optimiser = torch.optim.AdamW(
-            made, lr=course.learning_rate, betas=course.betas, weight_decay=course.weight_decay
-        )
+        follow = optimiser(course.optimiser, made, course.learning_rate, course.betas, course.weight_decay)
         schedule = get_scheduler(
             _SCHEDULES[course.schedule],
-            optimiser,
+            follow,
             num_warmup_steps=min(course.warmup_steps, course.steps // 4) * updates,
             num_training_steps=course.steps * updates,
         )
         held = [*parameters, *buffers]
         kept = EMAModel(held, decay=course.ema_decay, foreach=True) if average else None
-        return cls(parameters, held, optimiser, schedule, kept, course, Curve())
+        return cls(parameters, held, follow, schedule, kept, course, Curve())
 
-    def learn(self, value: Tensor, step: int) -> float:
-        """Goes one update down the gradient of a loss; returns the loss.
+    def learn(self, losses: Iterable[Tensor], step: int) -> float:
+        """Goes one update down the gradient of the sum of losses, which are asked for one after another; returns it.
 
         Raises:
             ProblemError: `training_diverged`, when it is no longer a number.
@@ -247,14 +198,16 @@ class Side:
         import torch
 
         self.optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        number = 0.0
+        for value in losses:
+            value.backward()
+            number += float(value.detach())
         if self.course.clip:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.course.clip)
         self.optimiser.step()
         self.schedule.step()
         if self.average is not None:
             self.average.step(self.held)
-        number = float(value.detach())
         if not math.isfinite(number):
             raise _diverged(step, self.course)
         return number
@@ -292,9 +245,9 @@ class Side:
         with torch.no_grad():
             for tensor, kept in zip(self.held, state["parameters"], strict=True):
                 tensor.copy_(kept)
-        optimiser = dict(state["optimiser"])
-        optimiser["state"] = {int(key): dict(value) for key, value in optimiser["state"].items()}
-        self.optimiser.load_state_dict(optimiser)
+        kept = dict(state["optimiser"])
+        kept["state"] = {int(key): dict(value) for key, value in kept["state"].items()}
+        self.optimiser.load_state_dict(kept)
         self.schedule.load_state_dict(dict(state["schedule"]))
         if self.average is not None:
             self.average.load_state_dict(dict(state["average"]))

@@ -14,9 +14,10 @@ from safelight.sdk import Context, Image, Problem, ProblemError
 from safelight_nodes.training_values import ImageSet, Weights
 
 from .computing import half_precision
+from .course import Course
 from .folders import plain_config, plain_tensors
 from .images import Drawer, scaled, tiled
-from .loop import Course, fit, torch_generator
+from .loop import fit, torch_generator
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,9 +16,10 @@ from safelight_nodes.training_values import ImageSet, Tokenizer, Weights
 
 from .captions import PALETTE, draw_colour
 from .computing import half_precision, own_copy
+from .course import Course
 from .folders import plain_config, plain_tensors
 from .images import WHITE, WHITE_SHARE, composited
-from .loop import Course, fit, numpy_generator
+from .loop import fit, numpy_generator
 from .text import tokens
 from .tokenizer import from_files, to_files
 

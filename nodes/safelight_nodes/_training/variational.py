@@ -17,9 +17,10 @@ from safelight.sdk import Context, Image, ImageEncoder, ModelRef, Problem
 from safelight_nodes.training_values import ImageSet, Weights
 
 from .computing import half_precision
+from .course import Course
 from .folders import plain_tensors
 from .images import Drawer, tiled
-from .loop import Course, fit, torch_generator
+from .loop import fit, torch_generator
 from .pixel_denoiser import scaled
 
 if TYPE_CHECKING:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from safelight.sdk import Conditioning, Context, Latent, ModelRef, Problem, ProblemError
-from safelight.sdk.leased import FamilyFacts, Presets, SampleRequest
+from safelight.sdk.leased import FamilyFacts, Prediction, Presets, SampleRequest
 
 from .guidance import Call, Guide, Part, Perturbed, Switch, active_parts, check_coverage, make_parts
 from .inversion import invert
@@ -97,6 +98,19 @@ class LoopDenoiser(ABC):
         """Whether the original is put back outside of a latent's mask after each step."""
         return True
 
+    @property
+    def prediction(self) -> Prediction:
+        return self.scheduler.get("prediction_type", "epsilon")
+
+    def over(self, modules: Mapping[str, Any]) -> Self:
+        made = copy.copy(self)
+        object.__setattr__(made, "modules", modules)  # it is frozen, and what makes one differs by family
+        return made
+
+    @abstractmethod
+    def predict(self, noisy: Tensor, levels: Tensor, prompts: Sequence[Conditioning]) -> Tensor:
+        """See `sdk.DenoiserModel`."""
+
     def sample(self, request: SampleRequest, ctx: Context) -> Latent:
         import torch
 
@@ -173,6 +187,13 @@ def cannot_see(what: str, kind: str) -> ProblemError:
             value=kind,
         )
     )
+
+
+def not_trained(what: str) -> ProblemError:
+    """For a denoiser that looks at more than a latent of images and its prompt, where it is to be trained."""
+    message = f"This model of {what} looks at more than a latent of images and a prompt, which training cannot give it."
+    hint = "Choose the model that it was made from: one that makes images from prompts."
+    return ProblemError(Problem(code="model_not_supported", message=message, hint=hint, port="model"))
 
 
 def _planned(settings: Mapping[str, Any], request: SampleRequest) -> Schedule:

@@ -75,6 +75,40 @@ def denoise(
     return latents
 
 
+def predicted(blocks: Any, components: Mapping[str, Any], inputs: Mapping[str, Any]) -> Tensor:
+    """What the first step of a set of blocks hands to its scheduler, as the loop has its latents.
+
+    Where gradients are on, they flow through it: the blocks of diffusers turn them off for themselves, so their inner
+    functions are called. Arguments are those of `denoise`, with one step.
+    """
+    import torch
+
+    with_gradients = torch.is_grad_enabled()
+    pipeline = made_quietly(blocks.get_execution_blocks(**inputs).init_pipeline)
+    running = pipeline._blocks
+    made_quietly(lambda: pipeline.update_components(**components))
+    loop = _loop(running)
+    loop.set_progress_bar_config(disable=True)
+    found: list[Tensor] = []
+
+    def noted(model_output: Tensor, timestep: Any, sample: Tensor, *_: Any, **__: Any) -> tuple[Tensor]:
+        del timestep
+        found.append(model_output)
+        return (sample,)
+
+    def step(parts: Any, state: Any, **given: Any) -> tuple[Any, Any]:
+        with torch.set_grad_enabled(with_gradients):
+            for block in loop.sub_blocks.values():
+                call = type(block).__call__
+                parts, state = getattr(call, "__wrapped__", call)(block, parts, state, **given)
+        return parts, state
+
+    components["scheduler"].step = noted
+    loop.loop_step = step
+    pipeline(**inputs, output="latents")
+    return found[0]
+
+
 @dataclass(frozen=True)
 class Outside:
     """What is put back after each step where a mask is not 1, with the noise of that step, as the inpainting pipelines

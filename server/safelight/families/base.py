@@ -223,6 +223,11 @@ class Family(ABC):
         return self.latent.frames
 
     @property
+    def pipeline(self) -> str:
+        """See `sdk.FamilyFacts`; empty where there is none."""
+        return ""
+
+    @property
     def in_two(self) -> bool:
         return False
 

@@ -10,13 +10,15 @@ from pathlib import Path, PurePosixPath
 
 from safelight.sdk.problem import Problem, ProblemError
 
+from .headers import is_safetensors
 from .library import STARTER
 
 
 @contextmanager
 def created(folder: Path, name: str) -> Iterator[Path]:
     """An empty folder for the files of a model; when the block ends it becomes `folder`/`name`, in place of what was
-    there. When the block raises, nothing has changed.
+    there. When the block raises, nothing has changed. Of a `name` that ends in .safetensors the block writes the one
+    file of that name, which is then moved by itself.
 
     Raises:
         ProblemError: `bad_path`, when the name is none or leads elsewhere; `cannot_write`.
@@ -37,7 +39,7 @@ def created(folder: Path, name: str) -> Iterator[Path]:
     try:
         yield partial
         partial.chmod(0o755)
-        _replace(partial, target, name)
+        _replace(partial / target.name if is_safetensors(target) else partial, target, name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, overload
 
-from .leased import FamilyFacts, PreprocessorModel, Presets, SampleRequest, UpscalerModel, VAEModel
+from .leased import FamilyFacts, Prediction, PreprocessorModel, Presets, SampleRequest, UpscalerModel, VAEModel
 from .media import Media
 from .models import VAE, Denoiser, ModelRef, Preprocessor, Source, TextEncoder, Upscaler
 from .problem import Problem
@@ -15,6 +15,7 @@ from .values import File
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from .values import Conditioning, Image, Latent
 
@@ -72,6 +73,26 @@ class DenoiserModel(Protocol):
         """
         ...
 
+    @property
+    def prediction(self) -> Prediction:
+        """What it predicts; see `leased`."""
+        ...
+
+    def predict(self, noisy: Tensor, levels: Tensor, prompts: Sequence[Conditioning]) -> Tensor:
+        """One call for each latent (B, C, h, w) in float32 and its prompt, without guidance: what training compares.
+
+        `levels` (B,) are timesteps of the noise schedule, or for a `flow` the noise's share, 0..1. Where gradients are
+        asked for, they flow to the modules and to the prompts. The result has the shape of `noisy`, in float32.
+
+        Raises:
+            ProblemError: `model_not_supported`, for one that looks at more than a latent of images and its prompt.
+        """
+        ...
+
+    def over(self, modules: Mapping[str, Any]) -> Self:
+        """The same with other modules of the same parts, such as copies that are trained."""
+        ...
+
 
 class TextModel(Protocol):
     """All tokenizers and text encoders of a model in memory. `modules` are the encoders, by part, in their order."""
@@ -86,9 +107,15 @@ class TextModel(Protocol):
     def encode(self, text: str, ctx: Context, *, clip_skip: int = 0) -> Conditioning:
         """Encodes a prompt in the syntax of `safelight.sdk.prompt_syntax`.
 
+        Gradients flow to the encoders where they are asked for.
+
         Raises:
             ProblemError: it asks for what these encoders cannot do; `port` is `text` or `clip_skip`.
         """
+        ...
+
+    def over(self, modules: Mapping[str, Any]) -> Self:
+        """The same with other modules of the same parts, such as copies that are trained."""
         ...
 
 
@@ -152,7 +179,8 @@ class Models(Protocol):
 
     def create(self, name: str) -> AbstractContextManager[Path]:
         """A new model: the block writes its files into the folder it is given, which then takes the place of the model
-        `name` (a path below the first model folder) in one step. When the block raises, nothing has changed.
+        `name` (a path below the first model folder) in one step. When the block raises, nothing has changed. Of a name
+        that ends in .safetensors the block writes that one file, and no folder stays.
 
         Raises ProblemError when the name leads elsewhere or nothing can be written there.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +21,10 @@ TEXT_ENCODERS = {
     "qwen3": "Qwen3",
 }
 """Text encoders that may lie in files of their own, as `text_sorts` has them, and what they are called."""
+
+
+Prediction = Literal["epsilon", "v_prediction", "sample", "flow"]
+"""What a denoiser predicts: the noise, the velocity, the image, or the flow, which is the noise less the image."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,11 @@ class FamilyFacts(Protocol):
     @property
     def in_two(self) -> bool:
         """Whether its models may have two denoisers, one for much noise and one for little."""
+        ...
+
+    @property
+    def pipeline(self) -> str:
+        """The class of diffusers that its whole models are of, as `model_index.json` says."""
         ...
 
     @property

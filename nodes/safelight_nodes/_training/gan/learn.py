@@ -14,9 +14,10 @@ from safelight_nodes.training_values import ImageSet, Weights
 from ..adversarial import Player, duel
 from ..captions import STYLES
 from ..computing import half_precision
+from ..course import Course
 from ..folders import plain_tensors
 from ..images import Drawer, scaled, tiled
-from ..loop import Course, numpy_generator, torch_generator
+from ..loop import numpy_generator, torch_generator
 from . import losses
 from .drawing import drawn, latents, settle
 from .networks import discriminator, generator

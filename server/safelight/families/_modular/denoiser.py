@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from safelight.diffusion.denoiser import not_trained
 from safelight.diffusion.flow_steps import processed, steered
 from safelight.diffusion.guidance import make_parts
 from safelight.diffusion.k_diffusion.methods import METHODS
 from safelight.diffusion.k_diffusion.plan import NAME
 from safelight.diffusion.k_diffusion.process import Process
 from safelight.diffusion.latents import expanded
-from safelight.diffusion.modular import Outside, denoise
+from safelight.diffusion.modular import Outside, denoise, predicted
 from safelight.diffusion.noise import draw, draw_whole, generators
 from safelight.diffusion.preview import Previewer
 from safelight.sdk import Conditioning, Context, Latent, Problem, ProblemError, Prompt
+from safelight.sdk.leased import SampleRequest
 
 from .adapters import adapted
 from .controls import leased_controls
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from safelight.families.base import Held, LatentSpace
-    from safelight.sdk.leased import Presets, SampleRequest
+    from safelight.sdk.leased import Prediction, Presets
 
     from .family import ModularFamily
 
@@ -237,6 +240,51 @@ class ModularDenoiser(ABC):
             )
         samples = self.finished(found, size).to("cpu", torch.float32)[..., :height, :width].contiguous()
         return replace(latent, samples=samples, family=latent.family or self.family.id)
+
+    @property
+    def prediction(self) -> Prediction:
+        return "flow"
+
+    def over(self, modules: Mapping[str, Any]) -> Self:
+        made = copy.copy(self)
+        made.modules = modules
+        return made
+
+    def predict(self, noisy: Tensor, levels: Tensor, prompts: Sequence[Conditioning]) -> Tensor:
+        import torch
+
+        config = self.transformer.config
+        if self.axes != 4 or config.get("in_channels") in self.family.takes or len(self.modules) > 1 + len(self._with):
+            raise not_trained(self.family.title)
+        # One at a time: prompts may differ in length, and images in size.
+        rows = zip(noisy.split(1), levels.tolist(), prompts, strict=True)
+        return torch.cat([self._flow(row, float(level), prompt) for row, level, prompt in rows])
+
+    @property
+    def _with(self) -> tuple[str, ...]:
+        return self.family.beside.get("Denoiser", ())
+
+    def _flow(self, noisy: Tensor, level: float, prompt: Conditioning) -> Tensor:
+        """The flow of one latent (1, C, h, w) that holds this share of noise."""
+        held = self._held
+        height, width = noisy.shape[-2:]
+        whole = whole_tokens(noisy, self.family.cells).to(held.device, held.dtype)
+        size = whole.shape[-2], whole.shape[-1]
+        request = SampleRequest(
+            positive=prompt,
+            negative=None,
+            latent=Latent(whole, self.family.id),
+            steps=1,
+            guidance=1.0,
+            sampler="euler",
+            scheduler="model",
+            seed=0,
+            sigmas=(level, 0.0),
+        )
+        work = Work(request, prompt.prompts[0], None, whole, None, None, held.device, held.dtype)
+        components = {"transformer": self.transformer, "scheduler": self._steps(request), **self.components(work)}
+        found = predicted(self._blocks(work), components, {**self._start(work, size), **self.inputs(work)})
+        return self.unpacked(found, size)[..., :height, :width].float()
 
     def _layers(self, names: Iterable[str]) -> Mapping[str, str]:
         """The block of each layer of the transformer."""

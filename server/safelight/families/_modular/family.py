@@ -91,6 +91,10 @@ class ModularFamily(Family):
     controlnet: NetKind | None = None
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
+    @property
+    def pipeline(self) -> str:
+        return self.pipelines[0]
+
     def is_pipeline(self, folder: Folder) -> bool:
         made = str(folder.index.get("_class_name", ""))
         if made in self.others:

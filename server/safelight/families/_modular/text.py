@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 from safelight.diffusion.finite import require_finite
 from safelight.families._lm.encoder import Reading, encode
@@ -29,10 +30,15 @@ class ModularText(ABC):
 
     def __init__(self, family: ModularFamily, held: Held) -> None:
         self.family = family
-        self.modules = held.modules
+        self.modules: Mapping[str, Any] = held.modules
         self.tokenizers: tuple[Any, ...] = held.settings["tokenizers"]
         self.held = held
         self.device = held.device
+
+    def over(self, modules: Mapping[str, Any]) -> Self:
+        made = copy.copy(self)
+        made.modules = modules
+        return made
 
     @abstractmethod
     def encode(self, text: str, ctx: Context, *, clip_skip: int = 0) -> Conditioning: ...

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.adapters import Adapters, installed_adapters
 from safelight.diffusion.control import Controls, leased_controls
-from safelight.diffusion.denoiser import LoopDenoiser
+from safelight.diffusion.denoiser import LoopDenoiser, not_trained
 from safelight.diffusion.guidance import SHOWN, Part
 from safelight.diffusion.latents import canvas_size, expanded
 from safelight.sdk import Conditioning, Context, Problem, ProblemError, Prompt
@@ -83,16 +83,7 @@ class UNetDenoiser(LoopDenoiser):
         channels = self.unet.config.cross_attention_dim
         problems: list[Problem] = []
         if self.scheduler.get("prediction_type") == UNKNOWN:
-            problems.append(
-                Problem(
-                    code="prediction_unknown",
-                    message=f"The file of this model does not say whether it predicts noise or velocity, and "
-                    f"{self.family.title} exists as both.",
-                    hint="Put models.set_prediction behind the model. Models of 768 x 768 pixels mostly predict "
-                    "velocity, those of 512 x 512 noise.",
-                    port="model",
-                )
-            )
+            problems.append(self._unknown())
         for part in parts:
             width = part.prompt.embeddings.shape[-1]
             if isinstance(channels, int) and width != channels:
@@ -102,6 +93,17 @@ class UNetDenoiser(LoopDenoiser):
                 problems.append(Problem(code="wrong_family", message=message, hint=hint, port=port))
         if problems:
             raise ProblemError(problems)
+
+    def _unknown(self) -> Problem:
+        message = (
+            f"The file of this model does not say whether it predicts noise or velocity, and {self.family.title} "
+            "exists as both."
+        )
+        hint = (
+            "Put models.set_prediction behind the model. Models of 768 x 768 pixels mostly predict velocity, those of "
+            "512 x 512 noise."
+        )
+        return Problem(code="prediction_unknown", message=message, hint=hint, port="model")
 
     @contextmanager
     def running(self, request: SampleRequest, negative: Conditioning | None, ctx: Context) -> Iterator[UNetCall]:
@@ -127,6 +129,30 @@ class UNetDenoiser(LoopDenoiser):
                 controls=controls,
                 adapters=adapters,
             )
+
+    def predict(self, noisy: Tensor, levels: Tensor, prompts: Sequence[Conditioning]) -> Tensor:
+        import torch
+
+        if self.scheduler.get("prediction_type") == UNKNOWN:
+            raise ProblemError(self._unknown())
+        if self.unet.config.in_channels != noisy.shape[1]:
+            raise not_trained(self.family.title)
+        cell = self.family.latent.downsampling
+        call = UNetCall(
+            unet=self.unet,
+            family=self.family,
+            guidance=1.0,
+            batch=1,
+            size=(noisy.shape[-2] * cell, noisy.shape[-1] * cell),
+            device=self.device,
+            dtype=self.dtype,
+            controls=Controls(),
+            adapters=Adapters(),
+        )
+        sides = [True] * len(prompts)
+        given = call.inputs([one.prompts[0] for one in prompts], sides)
+        placed = noisy.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+        return call(placed, levels.to(self.device), given, sides, (0.0, 1.0)).float()
 
     def weakened(self, layers: tuple[str, ...]) -> Callable[[], AbstractContextManager[None]]:
         return partial(attending_to_itself, self_attention(self.unet, layers, self._blocks))

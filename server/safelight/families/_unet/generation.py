@@ -33,3 +33,8 @@ class Generation(Family):
     both: bool = False
     unet: Mapping[str, Any] = field(default_factory=dict)
     vae_config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def pipeline(self) -> str:
+        kind = "XL" if self.sized else ""
+        return f"StableDiffusion{kind}{'Img2Img' if self.scored else ''}Pipeline"

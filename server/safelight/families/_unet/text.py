@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from safelight.diffusion.embeddings import learned
 from safelight.diffusion.finite import require_finite
@@ -29,6 +30,11 @@ class CLIPText:
     @property
     def encoders(self) -> tuple[Any, ...]:
         return tuple(self.modules.values())
+
+    def over(self, modules: Mapping[str, Any]) -> Self:
+        made = copy.copy(self)
+        made.modules = modules
+        return made
 
     def encode(self, text: str, ctx: Context, *, clip_skip: int = 0) -> Conditioning:
         check_clip_skip(self.encoders, clip_skip)
