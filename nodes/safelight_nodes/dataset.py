@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from safelight.sdk import (
     VAE,
+    Color,
     Context,
     FilePick,
     Image,
@@ -158,6 +159,38 @@ def captions(
     from ._training.images import Drawer
 
     return "\n".join(Drawer(images, seed).captions(0, count))
+
+
+class Parts(NamedTuple):
+    """Two parts of an image set."""
+
+    train: Annotated[ImageSet, "Images to learn from."]
+    held: Annotated[ImageSet, "Images that were held back, to judge by."]
+
+
+@node(version=1, tags=("train test split", "validation", "hold out"))
+def split(
+    images: ImageSet,
+    *,
+    share: Annotated[float, Slider(0.01, 0.9, step=0.01), "Part of the subjects that is held back."] = 0.1,
+    seed: Annotated[int, Seed(), "Another seed holds others back."] = 0,
+) -> Parts:
+    """Hold back some subjects with all of their images, to judge what was learned by what it has not seen."""
+    from ._training.images import parted
+
+    return Parts(*parted(images, share, seed))
+
+
+@node(version=1, tags=("batch", "frames", "ImageSet to images"))
+def to_images(
+    images: ImageSet,
+    *,
+    background: Annotated[str, Color(), "What shows through transparent parts."] = "#ffffff",
+) -> Image:
+    """All images of a set in its order, for instance to make control images of them with a preprocessor."""
+    from ._pixels import color_of, flattened
+
+    return Image(flattened(images.pixels.float() / 255, color_of(background)[:3]))
 
 
 @node(version=2, migrations={1: _IMAGES_TO_2}, tags=("cache latents", "precompute"))

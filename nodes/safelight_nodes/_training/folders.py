@@ -18,7 +18,9 @@ _SAID = {
     "UNet2DModel": "a denoiser of pixels",
     "CLIPTextModel": "a text encoder",
     "CLIPVisionModelWithProjection": "an image encoder",
+    "ControlNetModel": "a ControlNet",
     "lora": "a LoRA",
+    "ip_adapter": "an IP-Adapter",
 }
 ABOUT = "training.json"
 """Beside the weights: settings and loss curve of the training."""
@@ -150,6 +152,21 @@ def write_lora(folder: Path, weights: Weights, precision: str) -> None:
 
     tensors = {name: tensor.to(getattr(torch, precision)).contiguous() for name, tensor in weights.tensors.items()}
     save_file(tensors, folder / "pytorch_lora_weights.safetensors", {"format": "pt"})
+    write_about(folder, weights)
+
+
+def write_ip_adapter(folder: Path, weights: Weights, encoder: Any, processor: Any, precision: str) -> None:
+    """`ip_adapter.safetensors` by the names of the published ones, and beside it its image encoder."""
+    import copy
+
+    import torch
+    from safetensors.torch import save_file
+
+    dtype = getattr(torch, precision)
+    tensors = {name: tensor.to(dtype).contiguous() for name, tensor in weights.tensors.items()}
+    save_file(tensors, folder / "ip_adapter.safetensors", {"format": "pt"})
+    copy.deepcopy(encoder).to(dtype).save_pretrained(folder / "image_encoder")
+    processor.save_pretrained(folder / "image_encoder")
     write_about(folder, weights)
 
 

@@ -131,6 +131,32 @@ def probabilities(images: ImageSet, focus: float = 1.0, common: float | None = N
     return torch.from_numpy(weight / weight.sum())
 
 
+def parted(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
+    """A set in two, by subject: `share` of the subjects are in the second. At least one is in either.
+
+    Raises:
+        ProblemError: `too_few_images`, for a set of one subject.
+    """
+    import torch
+
+    subjects = sorted({entry["subject"] for entry in images.entries})
+    if len(subjects) < 2:
+        message, hint = "All images of this set are of one subject.", "Split a set of several subjects."
+        raise ProblemError(Problem(code="too_few_images", message=message, hint=hint, port="images"))
+    count = min(len(subjects) - 1, max(1, round(share * len(subjects))))
+    chosen = np.random.default_rng(seed).choice(len(subjects), count, replace=False)
+    held = {subjects[number] for number in chosen}
+    made: list[ImageSet] = []
+    for is_held in (False, True):
+        numbers = [n for n, entry in enumerate(images.entries) if (entry["subject"] in held) == is_held]
+        entries = tuple(images.entries[n] for n in numbers)
+        own = {key: said for key, said in images.subjects.items() if (key in held) == is_held}
+        weights = images.weights[numbers]
+        weights = weights / weights.sum() if weights.sum() > 0 else torch.full_like(weights, 1 / len(numbers))
+        made.append(ImageSet(images.pixels[numbers], entries, own, weights))
+    return made[0], made[1]
+
+
 def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tensor:
     """Images (B, H, W, 4) uint8 over a colour each: (B, 3, H, W) float32 in -1..1."""
     import torch
