@@ -181,16 +181,26 @@ def split(
     return Parts(*parted(images, share, seed))
 
 
-@node(version=1, tags=("batch", "frames", "ImageSet to images"))
+class Shown(NamedTuple):
+    """Images of a set and what to say of each."""
+
+    image: Annotated[Image, "The images, all of them a batch."]
+    captions: Annotated[list[str], "A caption for each."]
+
+
+@node(version=1, tags=("batch", "prompts", "ImageSet to images"))
 def to_images(
     images: ImageSet,
     *,
+    count: Annotated[int, Number(0, zero="all"), "How many, evenly spread over the set. 0: all."] = 0,
     background: Annotated[str, Color(), "What shows through transparent parts."] = "#ffffff",
-) -> Image:
-    """All images of a set in its order, for instance to make control images of them with a preprocessor."""
-    from ._pixels import color_of, flattened
+    seed: Annotated[int, Seed(), "Another seed says other captions."] = 0,
+) -> Shown:
+    """Images of a set as a batch, for instance to make control images of them, each with a caption that says all."""
+    from ._training.images import laid_out
 
-    return Image(flattened(images.pixels.float() / 255, color_of(background)[:3]))
+    pixels, texts = laid_out(images, count, background, seed)
+    return Shown(Image(pixels), texts)
 
 
 @node(version=2, migrations={1: _IMAGES_TO_2}, tags=("cache latents", "precompute"))

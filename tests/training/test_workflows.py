@@ -19,6 +19,6 @@ def test_it_is_sound_and_readable(name: str, studio: Studio) -> None:
 
 
 def test_every_part_has_one() -> None:
-    assert NAMES == ["clip", "ddpm", "few_step", "unet", "unet_more", "vae"]
+    assert NAMES == ["clip", "controlnet", "ddpm", "few_step", "ip_adapter", "unet", "unet_more", "vae"]
     documented = (FOLDER.parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
     assert all(f"train/{name}.json" in documented for name in NAMES)

@@ -146,7 +146,8 @@ def learn(
     check_fit(unet, said.module.config.hidden_size, latents)
     net = fresh(unet, latents.downsampling, settings.seed) if start is None else _copy(ctx, start)
     net.to(device, memory_format=torch.channels_last).requires_grad_(True).train()
-    unet.to(device, dtype, memory_format=torch.channels_last).requires_grad_(False)
+    # Its own `to` warns of parts that are to stay in float32, and names none.
+    torch.nn.Module.to(unet, device, dtype, memory_format=torch.channels_last).requires_grad_(False)
     told = Told(said.module.to(device).requires_grad_(False), said.tokenizers[0], images, False, device, dtype)
     hints = Controls(images, settings.condition, controls, settings.seed)
 
@@ -208,8 +209,12 @@ def _copy(ctx: Context, start: ModelRef[ControlNet]) -> Any:
 
 
 def _check_controls(controls: Image | None, images: ImageSet) -> None:
-    if controls is None or len(controls.pixels) == len(images.entries):
+    if controls is None or controls.pixels.shape[:3] == images.pixels.shape[:3]:
         return
-    message = f"There are {len(controls.pixels)} control images and {len(images.entries)} images."
+    count, height, width = controls.pixels.shape[:3]
+    wanted, high, wide = images.pixels.shape[:3]
+    message = (
+        f"There are {count} control images of {width} x {height} pixels, and {wanted} images of {wide} x {high}."
+    )
     hint = "Make them of the very set that is connected here, with dataset.to_images and a preprocessor."
     raise ProblemError(Problem(code="wrong_batch", message=message, hint=hint, port="controls"))

@@ -167,6 +167,22 @@ def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tenso
     return (rgba[:, :3] * alpha + ground * (1 - alpha)) * 2 - 1
 
 
+def laid_out(images: ImageSet, count: int, background: str, seed: int) -> tuple[Tensor, list[str]]:
+    """Images (N, H, W, 3) in 0..1 over a colour written as `#rrggbb`, `count` of them evenly spread (0: all), with
+    captions that name style and background: the palette colour that is nearest."""
+    total = len(images.entries)
+    numbers = np.arange(total)
+    if 0 < count < total:
+        numbers = np.linspace(0, total - 1, count).round().astype(int)
+    rgb = tuple(int(background[at : at + 2], 16) for at in (1, 3, 5))
+    away = [sum((one - other) ** 2 for one, other in zip(rgb, colour, strict=True)) for colour in PALETTE.values()]
+    colour = int(np.argmin(away))
+    drawer = Drawer(images, seed)
+    texts = [drawer.text(numpy_generator(seed, int(n)), int(n), colour, explicit=True) for n in numbers]
+    made = composited(images.pixels[numbers], [(rgb[0], rgb[1], rgb[2])] * len(numbers))
+    return (made.movedim(1, -1) / 2 + 0.5).contiguous(), texts
+
+
 class Drawer:
     """Draws images, backgrounds and captions of a set."""
 
