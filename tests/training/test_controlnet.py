@@ -49,14 +49,6 @@ def small_unet() -> Any:
         )  # fmt: skip
 
 
-class Words:
-    """A text encoder that knows four words, each a direction of its own."""
-
-    def __init__(self) -> None:
-        self.module = torch.nn.Embedding(64, 32)
-        self.module.config = SimpleNamespace(hidden_size=32)  # pyright: ignore[reportAttributeAccessIssue]
-
-
 def bench(**more: Any) -> BenchContext:
     """One with a small model, whose models compute in float32."""
     from safelight_nodes._training.tokenizer import from_files
@@ -90,8 +82,9 @@ def test_a_new_one_changes_nothing_and_reaches_the_size_of_the_latents(downsampl
         alone = unet(noisy, 7, said).sample
         more = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
         assert torch.equal(unet(noisy, 7, said, **more).sample, alone)
-    assert all(torch.equal(net.state_dict()[name], value) for name, value in unet.state_dict().items() if name in net.state_dict())  # noqa: E501
-    assert torch.equal(fresh(unet, downsampling, seed=1).controlnet_cond_embedding.conv_in.weight, net.controlnet_cond_embedding.conv_in.weight)  # noqa: E501
+    own, again = net.state_dict(), fresh(unet, downsampling, seed=1).state_dict()
+    assert all(torch.equal(own[name], value) for name, value in unet.state_dict().items() if name in own)
+    assert all(torch.equal(own[name], value) for name, value in again.items())
 
 
 def test_the_loss_is_that_of_its_formula() -> None:
@@ -150,23 +143,23 @@ def test_edges_of_different_thresholds_differ() -> None:
 
 def test_it_learns_what_its_control_images_say() -> None:
     """Images that the caption does not tell apart: with their shapes the loss falls below that of black ones."""
-    images = tiny_sets.image_set(64)
+    images = tiny_sets.image_set(32)
     images = replace(images, entries=tuple({**entry, "style": -1} for entry in images.entries))
     names = {key: {**said, "names": ["thing"]} for key, said in images.subjects.items()}
     images = replace(images, subjects=names)
     losses: dict[str, float] = {}
-    for what, controls in (("shape", None), ("black", Image(torch.zeros(len(images.entries), 64, 64, 3)))):
+    for what, controls in (("shape", None), ("black", Image(torch.zeros(len(images.entries), 32, 32, 3)))):
         ctx = bench()
         made = adapters.controlnet(
             latents_of(images, slots=1), images, ref("Denoiser"), ref("TextEncoder"), controls, None, None,
-            condition="shape", updates=120, empty_controls=0.0, **FAST, ctx=ctx,
+            condition="shape", updates=120, empty_controls=0.0, **(FAST | {"learning_rate": 1e-2}), ctx=ctx,
         )  # fmt: skip
         values = [value for _, value in made.curve]
-        losses[what] = sum(values[-15:])
-        assert losses[what] < 0.9 * sum(values[:15])
+        losses[what] = sum(values[-30:])
+        assert losses[what] < 0.9 * sum(values[:30])
         assert ctx.steps[-1] == (120, 120)
         assert made.about["condition"] == ("shape" if what == "shape" else "given")
-    assert losses["shape"] < 0.9 * losses["black"]
+    assert losses["shape"] < 0.95 * losses["black"]
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -249,4 +242,5 @@ def test_it_is_written_as_diffusers_has_it_and_guides(run: Callable[..., Any], h
     about = json.loads((home / "models" / "edges" / "training.json").read_text())["ControlNetModel"]
     assert (about["updates"], about["condition"]) == (3, "edges")
     loaded: Any = ControlNetModel.from_pretrained(home / "models" / "edges")
-    assert loaded.config.block_out_channels == json.loads((home / "models/tiny/unet/config.json").read_text())["block_out_channels"]  # noqa: E501
+    unet = json.loads((home / "models" / "tiny" / "unet" / "config.json").read_text())
+    assert list(loaded.config.block_out_channels) == unet["block_out_channels"]
