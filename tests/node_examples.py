@@ -136,6 +136,9 @@ VALUES: dict[str, dict[str, Any]] = {
     | {"width": 16, "widest": 32, "levels": 2, "heads": 2, "text_width": 32, "text_layers": 1},
     "training.pixel_denoiser": _UPDATES | {"side": 16, "width": 16, "widest": 16, "levels": 2},
     "training.few_step": _UPDATES | {"steps": 2, "inner": 1, "rank": 2},
+    "training.controlnet": _UPDATES,
+    "training.ip_adapter": _UPDATES,
+    "dataset.split": {"share": 0.4},
     "metrics.precision_recall": {"neighbors": 1},
     "metrics.lpips": {"model": "squeezenet1_1-b8a52dc0.pth"},
     "metrics.inception_score": {"model": "tiny_classifier", "splits": 2},
@@ -219,6 +222,8 @@ FED: dict[str, dict[str, Fed]] = {
         "tokenizer": ("training.denoiser", "tokenizer", {}),
     },
     "weights.save_lora": {"weights": ("training.few_step", "weights", {})},
+    "weights.save_controlnet": {"weights": ("training.controlnet", "weights", {})},
+    "weights.save_ip_adapter": {"weights": ("training.ip_adapter", "weights", {})},
     "values.join": {"texts": ("values.texts", "texts", {})},
     "values.pick": {"items": ("values.texts", "texts", {})},
 }

@@ -18,7 +18,7 @@ from safelight.engine import NodeProgress
 from safelight.sdk import ProblemError
 from safelight_nodes._training.ip_adapter import adapter_tensors, add_adapter, seen
 from safelight_nodes.training import adapters
-from test_controlnet import FAST, bench, latents_of, ref, small_unet
+from small_denoiser import FAST, bench, latents_of, ref, small_unet
 
 
 def with_encoder(ctx: BenchContext, projected: bool = True) -> BenchContext:
@@ -98,11 +98,10 @@ def test_it_learns_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one caption for all images, only their own summaries help: with those of others the loss is higher."""
     from safelight_nodes._training import ip_adapter as training
 
-    images = nameless(tiny_sets.image_set(32))
+    images, own = nameless(tiny_sets.image_set(32)), training.seen
     losses: dict[str, float] = {}
     for what in ("own", "none"):
         if what == "none":
-            own = training.seen
             monkeypatch.setattr(training, "seen", lambda *given: torch.zeros_like(own(*given)))
         ctx = with_encoder(bench())
         made = adapters.ip_adapter(

@@ -112,7 +112,9 @@ def main() -> None:
             print(f"{len(given)} images {said}: edge F1 without {without:.3f}, with {guided:.3f}, VAE {kept:.3f}")
             if args.images >= COUNT:
                 date = time.strftime("%Y-%m-%d %H:%M")
-                row = f"| {date} | {said} | {without:.3f} | {guided:.3f} | {kept:.3f} | {args.note.replace('|', '/')} |\n"
+                row = (
+                    f"| {date} | {said} | {without:.3f} | {guided:.3f} | {kept:.3f} | {args.note.replace('|', '/')} |\n"
+                )
                 report.remember(args.history, row, HEAD)
 
 

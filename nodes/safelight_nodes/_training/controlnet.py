@@ -213,8 +213,6 @@ def _check_controls(controls: Image | None, images: ImageSet) -> None:
         return
     count, height, width = controls.pixels.shape[:3]
     wanted, high, wide = images.pixels.shape[:3]
-    message = (
-        f"There are {count} control images of {width} x {height} pixels, and {wanted} images of {wide} x {high}."
-    )
+    message = f"There are {count} control images of {width} x {height} pixels, and {wanted} images of {wide} x {high}."
     hint = "Make them of the very set that is connected here, with dataset.to_images and a preprocessor."
     raise ProblemError(Problem(code="wrong_batch", message=message, hint=hint, port="controls"))
