@@ -116,7 +116,7 @@ class Loss:
         self._guess, self._told, self._examples = guess, told, examples
         self._batch, self._gamma, self._seed = batch, gamma, seed
         self._device, self._dtype = device, dtype
-        made: Any = DDIMScheduler.from_config(scheduler)
+        made: Any = DDIMScheduler.from_config(dict(scheduler))
         self._alphas: Tensor = made.alphas_cumprod
         self._velocity = made.config["prediction_type"] == "v_prediction"
 

@@ -147,7 +147,8 @@ def learn(
     net = fresh(unet, latents.downsampling, settings.seed) if start is None else _copy(ctx, start)
     net.to(device, memory_format=torch.channels_last).requires_grad_(True).train()
     # Its own `to` warns of parts that are to stay in float32, and names none.
-    torch.nn.Module.to(unet, device, dtype, memory_format=torch.channels_last).requires_grad_(False)
+    torch.nn.Module.to(unet, device, dtype)
+    unet.to(memory_format=torch.channels_last).requires_grad_(False)
     told = Told(said.module.to(device).requires_grad_(False), said.tokenizers[0], images, False, device, dtype)
     hints = Controls(images, settings.condition, controls, settings.seed)
 
