@@ -28,7 +28,7 @@ def test_a_new_one_changes_nothing_and_reaches_the_size_of_the_latents(downsampl
     """Zero convolutions: with a ControlNet that has not learned, the denoiser predicts what it predicts alone."""
     unet = small_unet()
     net = fresh(unet, downsampling, seed=1)
-    assert len(widths(downsampling)) == strides + 1 == len(net.config.conditioning_embedding_out_channels)
+    assert len(net.config.conditioning_embedding_out_channels) == strides + 1
     noisy, said = torch.randn(2, 4, 8, 8), torch.randn(2, 5, 32)
     down, middle = net(noisy, 7, said, torch.rand(2, 3, 8 * downsampling, 8 * downsampling), return_dict=False)
     with torch.no_grad():
@@ -38,6 +38,11 @@ def test_a_new_one_changes_nothing_and_reaches_the_size_of_the_latents(downsampl
     own, again = net.state_dict(), fresh(unet, downsampling, seed=1).state_dict()
     assert all(torch.equal(own[name], value) for name, value in unet.state_dict().items() if name in own)
     assert all(torch.equal(own[name], value) for name, value in again.items())
+
+
+def test_for_stable_diffusion_it_has_the_shape_of_the_release() -> None:
+    assert widths(8, 320) == (16, 32, 96, 256)
+    assert widths(16, 128) == (8, 16, 32, 64, 128)
 
 
 def test_the_loss_is_that_of_its_formula() -> None:
