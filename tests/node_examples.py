@@ -149,6 +149,9 @@ VALUES: dict[str, dict[str, Any]] = {
     "training.lora": _UPDATES | {"rank": 2},
     "training.dreambooth": _UPDATES,
     "training.textual_inversion": _UPDATES | {"vectors": 2, "initial": "apple"},
+    "training.controlnet": _UPDATES,
+    "training.ip_adapter": _UPDATES,
+    "dataset.split": {"share": 0.4},
     "metrics.precision_recall": {"neighbors": 1},
     "metrics.lpips": {"model": "squeezenet1_1-b8a52dc0.pth"},
     "metrics.inception_score": {"model": "tiny_classifier", "splits": 2},
@@ -248,6 +251,8 @@ FED: dict[str, dict[str, Fed]] = {
     "weights.save_finetuned": {"weights": ("training.dreambooth", "weights", {})},
     "weights.save_embedding": {"weights": ("training.textual_inversion", "weights", {})},
     "weights.save_lora": {"weights": ("training.few_step", "weights", {})},
+    "weights.save_controlnet": {"weights": ("training.controlnet", "weights", {})},
+    "weights.save_ip_adapter": {"weights": ("training.ip_adapter", "weights", {})},
     "values.join": {"texts": ("values.texts", "texts", {})},
     "values.pick": {"items": ("values.texts", "texts", {})},
 }

@@ -1,6 +1,7 @@
 """Put a starter model together: all parts in float16, in the layout of diffusers.
 
-    python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA] --target DIR
+    python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA]
+                              [--controlnet-edges FOLDER] --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
 What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 SHIPPED = Path(__file__).parents[1] / "server" / "safelight" / "starter"
-LIMIT = 48_000_000
+LIMIT = 66_000_000
 """Bytes of weights that the package may carry."""
 
 
@@ -46,6 +47,7 @@ def export(
     vae: Path | None = None,
     image_encoder: Path | None = None,
     few_step: Path | None = None,
+    controlnet_edges: Path | None = None,
     cache: Path | None = None,
 ) -> int:
     """Writes the folder and returns the bytes of its weights. What else lies there (card, licences) stays."""
@@ -55,11 +57,7 @@ def export(
     parts = parts_of(model, checkpoint, vae)
     target.mkdir(parents=True, exist_ok=True)
     for name, part in parts.items():
-        part.eval().to(torch.float16).save_pretrained(target / name)
-        config = target / name / "config.json"
-        said = json.loads(config.read_text())
-        said.pop("_name_or_path", None)
-        config.write_text(json.dumps(said, indent=2) + "\n")
+        _half(part, target / name)
     if model.resolve() != target.resolve():
         for name in ("tokenizer", "scheduler"):
             shutil.copytree(model / name, target / name, dirs_exist_ok=True)
@@ -71,10 +69,28 @@ def export(
         tensors = {name: tensor.to(torch.float16).contiguous() for name, tensor in load_file(few_step).items()}
         (target / "few_step").mkdir(exist_ok=True)
         save_file(tensors, target / "few_step" / "pytorch_lora_weights.safetensors", {"format": "pt"})
+    if controlnet_edges:
+        from diffusers import ControlNetModel
+
+        made: Any = ControlNetModel.from_pretrained(controlnet_edges, torch_dtype=torch.float32)
+        _half(made, target / "controlnet_edges")
     if cache:
         rows = [[round(value, 4) for value in row] for row in latent_rgb(target, cache)]
         (target / "latent_rgb.json").write_text(json.dumps(rows) + "\n")
     return sum(path.stat().st_size for path in target.rglob("*.safetensors"))
+
+
+def _half(part: Any, target: Path) -> None:
+    """Writes a part in float16, without where it was loaded from."""
+    import torch
+
+    # Its own `to` warns of parts that are to stay in float32, and names none.
+    torch.nn.Module.to(part.eval(), torch.float16)
+    part.save_pretrained(target)
+    config = target / "config.json"
+    said = json.loads(config.read_text())
+    said.pop("_name_or_path", None)
+    config.write_text(json.dumps(said, indent=2) + "\n")
 
 
 def _half_tower(source: Path, target: Path) -> None:
@@ -118,7 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=SHIPPED)
-    for name in ("--checkpoint", "--vae", "--image-encoder", "--few-step", "--cache"):
+    for name in ("--checkpoint", "--vae", "--image-encoder", "--few-step", "--controlnet-edges", "--cache"):
         parser.add_argument(name, type=Path)
     args = vars(parser.parse_args())
     target = args.pop("target")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from safelight.sdk import (
     VAE,
@@ -264,6 +264,48 @@ def captions(
     from ._training.images import Drawer
 
     return "\n".join(Drawer(images, seed).captions(0, count))
+
+
+class Parts(NamedTuple):
+    """Two parts of an image set."""
+
+    train: Annotated[ImageSet, "Images to learn from."]
+    held: Annotated[ImageSet, "Images that were held back, to judge by."]
+
+
+@node(version=1, tags=("train test split", "validation", "hold out"))
+def split(
+    images: ImageSet,
+    *,
+    share: Annotated[float, Slider(0.01, 0.9, step=0.01), "Part of the subjects that is held back."] = 0.1,
+    seed: Annotated[int, Seed(), "Another seed holds others back."] = 0,
+) -> Parts:
+    """Hold back some subjects with all of their images, to judge what was learned by what it has not seen."""
+    from ._training.images import parted
+
+    return Parts(*parted(images, share, seed))
+
+
+class Shown(NamedTuple):
+    """Images of a set and what to say of each."""
+
+    image: Annotated[Image, "The images, all of them a batch."]
+    captions: Annotated[list[str], "A caption for each."]
+
+
+@node(version=1, tags=("batch", "prompts", "ImageSet to images"))
+def to_images(
+    images: ImageSet,
+    *,
+    count: Annotated[int, Number(0, zero="all"), "How many, evenly spread over the set. 0: all."] = 0,
+    background: Annotated[str, Color(), "What shows through transparent parts."] = "#ffffff",
+    seed: Annotated[int, Seed(), "Another seed says other captions."] = 0,
+) -> Shown:
+    """Images of a set as a batch, for instance to make control images of them, each with a caption that says all."""
+    from ._training.images import laid_out
+
+    pixels, texts = laid_out(images, count, background, seed)
+    return Shown(Image(pixels), texts)
 
 
 @node(version=2, migrations={1: _IMAGES_TO_2}, tags=("cache latents", "precompute"))

@@ -10,6 +10,7 @@ from safelight.sdk import (
     VAE,
     Choice,
     Context,
+    ControlNet,
     Denoiser,
     Image,
     ImageEncoder,
@@ -21,6 +22,7 @@ from safelight.sdk import (
     node,
 )
 
+from .models import LoadedAdapter
 from .training_values import Tokenizer, Weights
 
 
@@ -244,3 +246,48 @@ def save_lora(
     with ctx.models.create(name) as folder:
         write_lora(folder, weights, precision, layout)
     return model.patched(Patch("lora", ctx.models.find(name, "lora")))
+
+
+@node(version=1, title="Save ControlNet", output=True, cache=False, tags=("ControlNetSave", "export"))
+def save_controlnet(
+    weights: Annotated[Weights, "A ControlNet that was trained."],
+    *,
+    name: _Name = "trained/controlnet",
+    precision: _Precision = "float16",
+    ctx: Context,
+) -> ModelRef[ControlNet]:
+    """Write a ControlNet below the model folder, in diffusers layout: other programs load it, too."""
+    from ._training.folders import check_kind, write_part
+
+    check_kind(weights, "ControlNetModel")
+    with ctx.models.create(name) as folder:
+        write_part(folder, weights, precision)
+    source = ctx.models.find(name, "controlnet")
+    return ModelRef("ControlNet", ctx.models.family(source), source)
+
+
+@node(version=1, title="Save IP-Adapter", output=True, cache=False, tags=("IPAdapterSave", "export"))
+def save_ip_adapter(
+    weights: Annotated[Weights, "An IP-Adapter that was trained."],
+    encoder: Annotated[ModelRef[ImageEncoder], "The image encoder it was trained with; it is written beside it."],
+    *,
+    name: _Name = "trained/ip_adapter",
+    precision: _Precision = "float16",
+    ctx: Context,
+) -> LoadedAdapter:
+    """Write an IP-Adapter and its image encoder below the model folder, in the form that other programs load, too."""
+    from ._training.folders import check_kind, write_ip_adapter
+
+    check_kind(weights, "ip_adapter")
+    with (
+        ctx.models.lease(replace(encoder, precision="float32")) as lease,
+        ctx.models.create(name) as folder,
+    ):
+        sight = lease.component
+        write_ip_adapter(folder, weights, sight.encoder, sight.processor, precision)
+    source = ctx.models.find(name, "ip_adapter")
+    family = ctx.models.family(source)
+    return LoadedAdapter(
+        ModelRef("IPAdapter", family, source),
+        ModelRef("ImageEncoder", family, source, "image_encoder"),
+    )

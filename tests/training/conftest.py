@@ -31,9 +31,11 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a tiny model `tiny` and a tiny image set in its input folder."""
+    """A data folder with a tiny model `tiny`, an image encoder `tower` and a tiny image set in its input folder."""
     folder = tmp_path_factory.mktemp("home")
     tiny_models.tiny_sd2(folder / "models" / "tiny")
+    tiny_models.tiny_ip_adapter(folder / "adapter")
+    (folder / "adapter" / "image_encoder").rename(folder / "models" / "tower")
     tiny_sets.write(folder / "input")
     return folder
 

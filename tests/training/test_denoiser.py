@@ -66,10 +66,7 @@ def test_the_loss_falls_and_a_new_text_tower_learns_along() -> None:
 
 
 def test_fixed_captions_under_a_frozen_tower_are_embedded_once() -> None:
-    from diffusers import UNet2DConditionModel
-
-    from safelight_nodes._training.denoiser import Loss, Settings, scheduler_settings
-    from safelight_nodes._training.images import Drawer
+    from safelight_nodes._training.conditional import Told
     from safelight_nodes._training.tokenizer import from_files
     from safelight_nodes._training.towers import text_tower
 
@@ -80,22 +77,14 @@ def test_fixed_captions_under_a_frozen_tower_are_embedded_once() -> None:
     tower = text_tower(len(reader), 16, 32, 1, seed=0)
     calls: list[int] = []
     tower.register_forward_hook(lambda *_: calls.append(1))
-    settings = Settings(False, 1, 4, 1e-3, 0, "constant", 0.9, "epsilon", 5.0, 0.012, 16, 16, 1, 2, 32, 1, 0)
-    unet = UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, down_block_types=("CrossAttnDownBlock2D",),
-        up_block_types=("CrossAttnUpBlock2D",), block_out_channels=(16,), layers_per_block=1, norm_num_groups=4,
-        cross_attention_dim=32, attention_head_dim=2,
-    )  # fmt: skip
-    device = torch.device("cpu")
-    loss = Loss(
-        unet, tower, reader, _latents(images, 1), Drawer(images, 0), scheduler_settings(settings), settings,
-        False, device, torch.float32,
-    )  # fmt: skip
-    made = len(calls)
-    assert made == 1
-    for step in range(3):
-        assert torch.isfinite(loss(step).detach())
-    assert len(calls) == made
+    told = Told(tower, reader, images, False, torch.device("cpu"), torch.float32)
+    assert len(calls) == 1
+    known = told(["cat", "", "cat", "house"])
+    assert known.shape == (4, 16, 32)
+    assert len(calls) == 1
+    other = told(["cat", "a thing that no caption names"])
+    assert len(calls) == 2
+    assert torch.allclose(known[0], other[0], atol=1e-5)
 
 
 def test_latents_of_another_set_are_a_problem() -> None:

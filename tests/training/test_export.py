@@ -36,7 +36,13 @@ def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
             patch_size=16, projection_dim=32,
         )
     ).save_pretrained(folder / "tower")  # fmt: skip
-    return {"checkpoint": folder / "unet.pt", "few_step": folder / "lora.safetensors", "tower": folder / "tower"}
+    tiny_models.tiny_controlnet(folder / "controlnet", "sd2")
+    return {
+        "checkpoint": folder / "unet.pt",
+        "few_step": folder / "lora.safetensors",
+        "tower": folder / "tower",
+        "controlnet": folder / "controlnet",
+    }
 
 
 def test_a_checkpoint_and_parts_become_a_model_in_half_precision(
@@ -47,8 +53,9 @@ def test_a_checkpoint_and_parts_become_a_model_in_half_precision(
     target = home / "models" / "exported"
     (target / "licenses").mkdir(parents=True)
     size = export(
-        target, home / "models" / "tiny", parts["checkpoint"], image_encoder=parts["tower"], few_step=parts["few_step"]
-    )
+        target, home / "models" / "tiny", parts["checkpoint"], image_encoder=parts["tower"], few_step=parts["few_step"],
+        controlnet_edges=parts["controlnet"],
+    )  # fmt: skip
     files = list(target.rglob("*.safetensors"))
     assert size == sum(path.stat().st_size for path in files)
     assert {tensor.dtype for path in files for tensor in load_file(path).values()} == {torch.float16}
@@ -73,9 +80,16 @@ def test_previews_get_the_colours_of_the_autoencoder(home: Path, tmp_path: Path)
 def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp_path: Path) -> None:
     starter = tmp_path / "starter"
     shutil.copytree(home / "models" / "tiny", starter)
-    export(starter, starter, image_encoder=parts["tower"], few_step=parts["few_step"])
+    edges = parts["controlnet"]
+    export(starter, starter, image_encoder=parts["tower"], few_step=parts["few_step"], controlnet_edges=edges)
     library = Library((tmp_path / "models",), digest=lambda path: path.name, cache=tmp_path / "hub", starter=starter)
     assert library.find("starter/few_step", "lora").place == "starter"
     assert library.family(library.find("starter/image_encoder", "image_encoder")) == ""
+    assert library.family(library.find("starter/controlnet_edges", "controlnet")) == "sd2"
     listed = {entry.name: entry.kind for entry in library.list_models() if entry.place == "starter"}
-    assert listed == {"starter": "pipeline", "starter/few_step": "lora", "starter/image_encoder": "image_encoder"}
+    assert listed == {
+        "starter": "pipeline",
+        "starter/few_step": "lora",
+        "starter/image_encoder": "image_encoder",
+        "starter/controlnet_edges": "controlnet",
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +158,62 @@ def test_the_painter_makes_the_same_images_in_any_batch():
     assert kept.shape == both.shape
     assert np.abs(other - both).mean() > 0.05, "a call does not go on with the one before"
     assert np.abs(again - both).max() < 1e-6
+
+
+def test_a_row_goes_into_its_own_table(tmp_path: Path):
+    path = tmp_path / "scores.md"
+    full = scores.Scores(200, 0.625, 0.41, 0.96)
+    report.remember(path, report.line(27.0, full, None, "a model"))
+    report.remember(path, "| 1 | 2 |\n", "| one | two |\n")
+    report.remember(path, report.line(28.0, full, None, "another"))
+    report.remember(path, "| 3 | 4 |\n", "| one | two |\n")
+    text = path.read_text()
+    assert text.endswith("\n\n| one | two |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n")
+    assert text.index("| 27.00 |") < text.index("| 28.00 |") < text.index("| one |")
+
+
+def _lines(*places: int) -> np.ndarray:
+    found = np.zeros((64, 64, 3), np.float32)
+    for place in places:
+        found[place, 8:56] = 1
+    return found
+
+
+def test_edges_are_alike_within_a_pixel_and_no_farther():
+    from training.judge.control import likeness
+
+    assert likeness(_lines(20, 40), _lines(20, 40)) == 1
+    assert likeness(_lines(21, 40), _lines(20, 40)) > 0.98
+    assert likeness(_lines(23, 43), _lines(20, 40)) == 0
+    # Half of what was wanted is there, and all that is there was wanted: precision 1, recall 1/2.
+    assert likeness(_lines(20), _lines(20, 40)) == pytest.approx(2 / 3)
+    assert likeness(_lines(), _lines(20)) == 0
+    assert likeness(_lines(), _lines()) == 1
+
+
+def test_colours_that_are_apart_are_told():
+    from training.judge.reference import apart
+
+    white, black = np.ones((2, 64, 64, 3), np.float32), np.zeros((2, 64, 64, 3), np.float32)
+    assert apart(white, white) == 0
+    assert apart(white, black) == pytest.approx(100, abs=0.1)
+
+
+def test_held_images_are_of_subjects_that_the_workflows_hold_back(tmp_path: Path):
+    from training.judge.held import SEED, SHARE, held
+
+    import tiny_sets
+    from safelight_nodes._training.images import parted
+
+    folder = tiny_sets.write(tmp_path) / "emoji"
+    index = json.loads((folder / "images.json").read_text())
+    for said in index["subjects"].values():
+        said["names"] *= 2  # the official and the everyday one
+    (folder / "images.json").write_text(json.dumps(index))
+    kept = parted(tiny_sets.image_set(), SHARE, SEED)[1]
+    names = {said["names"][0] for said in kept.subjects.values()}
+    given = held(folder, 60)
+    assert len(given) == len(kept.entries)
+    assert {one.text.split(",")[0].split(" ", 1)[1] for one in given} == names
+    assert all(np.abs(one.image - one.moved).mean() > 0.01 for one in given)
+    assert given[0].image.shape == (64, 64, 3)

@@ -38,6 +38,8 @@ FLOWS: dict[str, dict[str, Any]] = {
     "textual_inversion": {
         "model": "tiny", "updates": STEPS, "batch": 2, "size": 64, "prompts": ["{}"], "initial": "cat",
     },
+    "controlnet": {"model": "tiny", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2},
+    "ip_adapter": {"model": "tiny", "encoder": "tower", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2},
     "ddpm": {"updates": STEPS, "batch": 2, "side": 16, "width": 16, "widest": 16, "steps": 2},
 }  # fmt: skip
 
@@ -48,7 +50,7 @@ FLOWS: dict[str, dict[str, Any]] = {
 def test_a_killed_training_ends_in_the_same_weights(name: str, home: Path, tmp_path: Path) -> None:
     killed, straight = tmp_path / "killed", tmp_path / "straight"
     for folder in (killed, straight):
-        for part in ("models/tiny", "input", "hardware.json"):
+        for part in ("models/tiny", "models/tower", "input", "hardware.json"):
             source, target = home / part, folder / part
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_dir():

@@ -15,17 +15,25 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Settings:
-    """How images are sampled. A guidance of 1 looks at no negative prompt."""
+    """How images are sampled. A guidance of 1 looks at no negative prompt; `scale` is that of an IP-Adapter."""
 
     steps: int = 20
     guidance: float = 2.0
     sampler: str = "dpmpp_2m"
+    scale: float = 1.0
 
 
 class Painter:
-    """An open model, and a LoRA on it if one is named."""
+    """An open model, and what is named beside it: a LoRA on it, a ControlNet, an IP-Adapter."""
 
-    def __init__(self, model: Path, lora: Path | None = None, weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        model: Path,
+        lora: Path | None = None,
+        weight: float = 1.0,
+        controlnet: Path | None = None,
+        adapter: Path | None = None,
+    ) -> None:
         from safelight.app import Budgets, Studio
         from safelight.engine import Cancel, NodeContext, Services
         from safelight.environment import Environment
@@ -36,7 +44,7 @@ class Painter:
         home = Path(self._home.name)
         self._studio = Studio.open(home, budgets=Budgets(memory=1 << 20, disk=1 << 20))
         model = model.resolve()
-        folders = [model.parent, *([lora.resolve().parent] if lora else [])]
+        folders = [path.resolve().parent for path in (model, lora, controlnet, adapter) if path]
         environment = replace(Environment.read(), models=tuple(folders))
         store = ModelStore(home, fingerprint=self._studio.cache.fingerprint, environment=environment)
         services = Services(self._studio.cache, store, self._studio.services.files, self._studio.media)
@@ -57,6 +65,11 @@ class Painter:
             name = str(lora.resolve())
             changed = models.apply_lora(self._parts.model, self._parts.text, lora=name, weight=weight, ctx=self._ctx)
             self._parts = self._parts._replace(model=changed.model, text=changed.text)
+        self._controlnet = self._adapter = None
+        if controlnet:
+            self._controlnet = models.load_controlnet(controlnet=str(controlnet.resolve()), ctx=self._ctx)
+        if adapter:
+            self._adapter = models.load_ip_adapter(adapter=str(adapter.resolve()), ctx=self._ctx)
 
     def __enter__(self) -> Painter:
         return self
@@ -65,12 +78,22 @@ class Painter:
         self._studio.close()
         self._home.cleanup()
 
-    def paint(self, prompts: Sequence[str], seed: int, settings: Settings) -> NDArray[np.float32]:
-        """(N, H, W, 3) in 0..1, all at once. Image k has the noise of seed + k, in whatever batch it is made."""
+    def paint(
+        self,
+        prompts: Sequence[str],
+        seed: int,
+        settings: Settings,
+        hints: NDArray[np.float32] | None = None,
+        references: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """(N, H, W, 3) in 0..1, all at once. Image k has the noise of seed + k, in whatever batch it is made.
+
+        `hints` are control images, `references` images to take after, one for each prompt (N, H, W, 3) in 0..1.
+        """
         import torch
 
-        from safelight.sdk import Conditioning
-        from safelight_nodes import latent, sampling, text, vae
+        from safelight.sdk import Conditioning, Image
+        from safelight_nodes import controlnet, ip_adapter, latent, sampling, text, vae
 
         parts, ctx = self._parts, self._ctx
         said = [text.encode(parts.text, text=prompt, ctx=ctx) for prompt in prompts]
@@ -78,10 +101,24 @@ class Painter:
         # One batch of different prompts: a node that takes a single prompt would make them one by one.
         names = first[0].tensors
         together = replace(first[0], tensors={name: torch.cat([one.tensors[name] for one in first]) for name in names})
+        positive = Conditioning((together,), family=said[0].family)
+        negative = text.encode(parts.text, text="", ctx=ctx) if settings.guidance > 1 else None
+        if hints is not None:
+            assert self._controlnet is not None
+            positive, other = controlnet.apply(positive, self._controlnet, Image(torch.from_numpy(hints)), negative)
+            negative = None if negative is None else other
+        if references is not None:
+            assert self._adapter is not None
+            seen = Image(torch.from_numpy(references))
+            positive = ip_adapter.apply(positive, *self._adapter, seen, scale=settings.scale, ctx=ctx)
+            # The node takes several images as one prompt; here each is that of its own image.
+            (one,) = positive.adapters
+            each, none = one.embeddings.movedim(0, 1), one.negative.movedim(0, 1)
+            positive = replace(positive, adapters=(replace(one, embeddings=each, negative=none),))
         made = sampling.sample(
             parts.model,
-            Conditioning((together,), family=said[0].family),
-            text.encode(parts.text, text="", ctx=ctx) if settings.guidance > 1 else None,
+            positive,
+            negative,
             latent.empty(parts.vae, batch=len(prompts), ctx=ctx),
             steps=settings.steps,
             guidance=settings.guidance,

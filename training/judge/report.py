@@ -13,7 +13,6 @@ from .scores import NEAREST, Judged, Scores
 
 HISTORY = Path(__file__).parents[2] / "docs" / "starter_scores.md"
 _HEAD = "| date | PSNR, dB | by CLIP | by plain features | background | 4 steps: CLIP, plain, background | what |\n"
-_RULE = "|---|---|---|---|---|---|---|\n"
 
 
 def _percent(share: float | None) -> str:
@@ -43,12 +42,16 @@ def line(quality: float | None, full: Scores, fast: Scores | None, note: str) ->
     return f"| {time.strftime('%Y-%m-%d %H:%M')} | {psnr} | {shares} | {few} | {note.replace('|', '/')} |\n"
 
 
-def remember(path: Path, row: str) -> None:
-    """Adds a row to the history's table, which is the last thing in its file."""
+def remember(path: Path, row: str, head: str = _HEAD) -> None:
+    """Adds a row to a table of the history: that with this head, which is made at the end of the file if it is new."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if _HEAD not in text:
-        text = f"{text.rstrip()}\n\n{_HEAD}{_RULE}".lstrip()
-    path.write_text(text + row, encoding="utf-8")
+    if head not in text:
+        rule = "|---" * (head.count("|") - 1) + "|\n"
+        text = f"{text.rstrip()}\n\n{head}{rule}".lstrip()
+    before, _, after = text.partition(head)
+    rows = after.splitlines(keepends=True)
+    count = next((at for at, line in enumerate(rows) if not line.startswith("|")), len(rows))
+    path.write_text(before + head + "".join([*rows[:count], row, *rows[count:]]), encoding="utf-8")
 
 
 def draw_sheet(images: Sequence[NDArray[np.float32]], judged: Sequence[Judged], path: Path, columns: int = 16) -> None:

@@ -21,10 +21,12 @@ _SAID = {
     "UNet2DModel": "a denoiser of pixels",
     "CLIPTextModel": "a text encoder",
     "CLIPVisionModelWithProjection": "an image encoder",
+    "ControlNetModel": "a ControlNet",
     "lora": "a LoRA",
     "SafelightGAN": "a generator of a GAN",
     VARIATIONAL: "a variational autoencoder",
     "embedding": "a word of textual inversion",
+    "ip_adapter": "an IP-Adapter",
 }
 ABOUT = "training.json"
 """Beside the weights: settings and loss curve of the training."""
@@ -239,6 +241,21 @@ def write_embedding(folder: Path, file: str, weights: Weights) -> None:
 
     said = json.dumps({key: value for key, value in weights.about.items() if isinstance(value, str | int | float)})
     save_file(dict(weights.tensors), folder / Path(file).name, {"format": "pt", "training": said})
+
+
+def write_ip_adapter(folder: Path, weights: Weights, encoder: Any, processor: Any, precision: str) -> None:
+    """`ip_adapter.safetensors` by the names of the published ones, and beside it its image encoder."""
+    import copy
+
+    import torch
+    from safetensors.torch import save_file
+
+    dtype = getattr(torch, precision)
+    tensors = {name: tensor.to(dtype).contiguous() for name, tensor in weights.tensors.items()}
+    save_file(tensors, folder / "ip_adapter.safetensors", {"format": "pt"})
+    copy.deepcopy(encoder).to(dtype).save_pretrained(folder / "image_encoder")
+    processor.save_pretrained(folder / "image_encoder")
+    write_about(folder, weights)
 
 
 def write_about(folder: Path, *weights: Weights) -> None:

@@ -76,6 +76,32 @@ def probabilities(images: ImageSet, focus: float = 1.0, common: float | None = N
     return torch.from_numpy(weight / weight.sum())
 
 
+def parted(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
+    """A set in two, by subject: `share` of the subjects are in the second. At least one is in either.
+
+    Raises:
+        ProblemError: `too_few_images`, for a set of one subject.
+    """
+    import torch
+
+    subjects = sorted({entry["subject"] for entry in images.entries})
+    if len(subjects) < 2:
+        message, hint = "All images of this set are of one subject.", "Split a set of several subjects."
+        raise ProblemError(Problem(code="too_few_images", message=message, hint=hint, port="images"))
+    count = min(len(subjects) - 1, max(1, round(share * len(subjects))))
+    chosen = np.random.default_rng(seed).choice(len(subjects), count, replace=False)
+    held = {subjects[number] for number in chosen}
+    made: list[ImageSet] = []
+    for is_held in (False, True):
+        numbers = [n for n, entry in enumerate(images.entries) if (entry["subject"] in held) == is_held]
+        entries = tuple(images.entries[n] for n in numbers)
+        own = {key: said for key, said in images.subjects.items() if (key in held) == is_held}
+        weights = images.weights[numbers]
+        weights = weights / weights.sum() if weights.sum() > 0 else torch.full_like(weights, 1 / len(numbers))
+        made.append(ImageSet(images.pixels[numbers], entries, own, weights))
+    return made[0], made[1]
+
+
 def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tensor:
     """Images (B, H, W, 4) uint8 over a colour each: (B, 3, H, W) float32 in -1..1."""
     import torch
@@ -84,6 +110,22 @@ def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tenso
     alpha = rgba[:, 3:]
     ground = torch.tensor(colours, dtype=torch.float32)[:, :, None, None] / 255
     return (rgba[:, :3] * alpha + ground * (1 - alpha)) * 2 - 1
+
+
+def laid_out(images: ImageSet, count: int, background: str, seed: int) -> tuple[Tensor, list[str]]:
+    """Images (N, H, W, 3) in 0..1 over a colour written as `#rrggbb`, `count` of them evenly spread (0: all), with
+    captions that name style and background: the palette colour that is nearest."""
+    total = len(images.entries)
+    numbers = np.arange(total)
+    if 0 < count < total:
+        numbers = np.linspace(0, total - 1, count).round().astype(int)
+    rgb = tuple(int(background[at : at + 2], 16) for at in (1, 3, 5))
+    away = [sum((one - other) ** 2 for one, other in zip(rgb, colour, strict=True)) for colour in PALETTE.values()]
+    colour = int(np.argmin(away))
+    drawer = Drawer(images, seed)
+    texts = [drawer.text(numpy_generator(seed, int(n)), int(n), colour, explicit=True) for n in numbers]
+    made = composited(images.pixels[numbers], [(rgb[0], rgb[1], rgb[2])] * len(numbers))
+    return (made.movedim(1, -1) / 2 + 0.5).contiguous(), texts
 
 
 class Drawer:
