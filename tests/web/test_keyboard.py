@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from web.editor import CHAIN, Editor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,3 +184,76 @@ def test_a_title_is_written_where_it_is_double_clicked(chain: Editor) -> None:
     chain.page.keyboard.type("To pixels")
     chain.page.keyboard.press("Enter")
     assert chain.document["nodes"]["decode"]["title"] == "To pixels"
+
+
+@pytest.mark.parametrize("keys", ["Control+,", "?", "Control+s", "Control+k", "Control+Shift+E"])
+def test_what_closes_gives_the_focus_back(chain: Editor, keys: str) -> None:
+    page = chain.page
+    for place in ('[data-panel="queue"]', "#canvas"):
+        page.focus(place)
+        page.keyboard.press(keys)
+        page.wait_for_selector("dialog[open], .popup")
+        page.keyboard.press("Escape")
+        chain.wait("!document.querySelector('dialog, .popup')")
+        assert page.evaluate("place => document.activeElement.matches(place)", place)
+
+
+def test_a_sheet_that_a_menu_opened_gives_the_focus_back_to_the_canvas(chain: Editor) -> None:
+    page = chain.page
+    page.mouse.click(*chain.header("sample"), button="right")
+    page.click('[role="menuitem"][data-command="presets"]')
+    page.wait_for_selector("dialog[open]")
+    page.keyboard.press("Escape")
+    chain.wait("!document.querySelector('dialog') && document.activeElement.id === 'canvas'")
+
+
+def test_what_is_added_by_key_or_from_the_side_stands_beside_what_is_there(editor: Editor) -> None:
+    page = editor.page
+    page.mouse.move(20, 400)
+    page.focus("#canvas")
+    for _ in range(4):
+        page.keyboard.press("a")
+        page.keyboard.type("ksampler")
+        page.keyboard.press("Enter")
+        editor.settle()
+    page.keyboard.press("b")
+    page.fill(".side-panel input", "solid")
+    for _ in range(2):
+        page.dblclick('[data-type="image.solid"]')
+        editor.settle()
+    rects = [editor.rect(name) for name in editor.document["nodes"]]
+    assert len(rects) == 6
+    for index, one in enumerate(rects):
+        for two in rects[:index]:
+            beside = one["x"] + one["w"] <= two["x"] or two["x"] + two["w"] <= one["x"]
+            assert beside or one["y"] + one["h"] <= two["y"] or two["y"] + two["h"] <= one["y"]
+    editor.wait("!__safelight.view.moving")
+    x, y = editor.header(editor.selection[0])
+    assert 0 < x < 1440 and 0 < y < 900, "the last one is in sight"
+
+
+def test_what_is_added_twice_under_the_pointer_does_not_hide_the_first(chain: Editor) -> None:
+    page = chain.page
+    page.mouse.click(*chain.at(100, 500))
+    for _ in range(2):
+        page.keyboard.press("a")
+        page.keyboard.type("ksampler")
+        page.keyboard.press("Enter")
+        chain.settle()
+    chain.press("Control+c")
+    for number in (6, 7):
+        page.keyboard.press("Control+v")
+        chain.wait(f"Object.keys(JSON.parse(__safelight.write()).nodes).length === {number}")
+    places = [(look["x"], look["y"]) for look in chain.document["ui"]["nodes"].values()]
+    assert len(set(places)) == len(places) == 7
+
+
+def test_a_text_that_is_marked_in_a_field_does_not_keep_the_canvas_from_copying(chain: Editor) -> None:
+    page = chain.page
+    page.keyboard.press("b")
+    page.fill(".side-panel input", "solid")
+    page.keyboard.press("Control+a")
+    page.mouse.click(*chain.header("decode"))
+    page.keyboard.press("Control+c")
+    page.keyboard.press("Control+v")
+    chain.wait("'decode_2' in JSON.parse(__safelight.write()).nodes")

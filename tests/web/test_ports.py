@@ -257,3 +257,36 @@ def test_by_touch(opened: Editor) -> None:
     touch("touchEnd")
     opened.settle()
     assert opened.selection == ["/port/inputs/latent"]
+
+
+def test_a_port_of_a_nested_subgraph_is_removed_as_far_out_as_it_is_used(opened: Editor) -> None:
+    choose(opened, "sample")
+    opened.press("Control+Shift+G")
+    opened.press("Enter")
+    opened.wait("!__safelight.view.moving")
+    assert len(path(opened)) == 2
+
+    def outermost() -> set[str]:
+        return {port for link in opened.links for port in link.split(" > ") if port.startswith("subgraph.")}
+
+    assert "subgraph.latent" in outermost()
+    row(opened, "latent").click()
+    opened.one_step(lambda: opened.press("Delete"))
+    assert opened.links == {"subgraph.latent > decode.latent"}, "what led there from the outermost went with it"
+    assert "(latent)" in opened.page.locator(".toast").first.inner_text()
+    opened.press("Control+z")
+    assert "empty.latent > subgraph.latent" in opened.links
+    opened.one_step(lambda: opened.page.locator('[data-ports="inputs"] li button').last.click())
+    assert opened.links == {"subgraph.latent > decode.latent"}
+
+
+def test_a_taken_name_is_told(opened: Editor) -> None:
+    opened.drag(opened.output(f"{INPUTS}./new"), opened.input("sample.positive"))
+    before = opened.text
+    for begin in (lambda: row(opened, "positive").dblclick(), lambda: opened.page.locator('[data-name="positive"] input').click(click_count=3)):
+        begin()
+        opened.page.keyboard.type("latent")
+        opened.page.keyboard.press("Enter")
+        opened.page.wait_for_selector(".toast:has-text('There is already a port named “latent”')")
+        opened.page.click(".toast button")
+        assert opened.text == before

@@ -82,6 +82,20 @@ def test_a_number_of_runs_with_seeds_of_their_own(chance: Editor) -> None:
     assert len(set(drawn)) == 2 and 41 not in drawn
 
 
+def test_the_number_of_runs_is_what_was_typed(chance: Editor) -> None:
+    page = chance.page
+    choose(chance, "runTimes")
+    field, button = page.locator('.several input[type="number"]'), page.locator(".several .primary")
+    field.press("Control+a")
+    field.press("Delete")
+    assert field.input_value() == "" and button.is_disabled(), "an emptied field is empty"
+    page.keyboard.type("5")
+    assert button.inner_text() == "Run 5 times"
+    for wrong in ("0", "-3", "2.5", "1001"):
+        field.fill(wrong)
+        assert button.is_disabled(), wrong
+
+
 def test_without_a_seed_it_is_said_why_not(editor: Editor) -> None:
     editor.open(graph({"text": ("values.text", 0, 0)}, outputs=[{"name": "text", "from": "text.value"}]))
     choose(editor, "runTimes")

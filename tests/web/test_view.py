@@ -50,6 +50,17 @@ def test_zoom_by_keys(chain: Editor) -> None:
     assert all(0 < chain.header(name)[0] < 1440 for name in CHAIN["nodes"])
 
 
+def test_the_zoom_that_is_said_is_the_zoom_that_is_seen(editor: Editor) -> None:
+    page = editor.page
+    page.set_viewport_size({"width": 820, "height": 1180})
+    page.get_by_role("button", name="Text to image").first.click()
+    page.wait_for_selector(".canvas-tools")
+    editor.wait("!__safelight.view.moving")
+    zoom = page.evaluate("__safelight.view.zoom")
+    assert zoom < 0.9
+    assert page.inner_text('[data-tool="zoom100"]') == f"{round(100 * zoom)} %"
+
+
 def test_the_left_button_pans_where_that_is_preferred(chain: Editor) -> None:
     chain.page.evaluate(
         """() => { const {preferences} = __safelight.app.getState();

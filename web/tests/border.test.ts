@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import * as m from "../src/graph";
-import { build, catalogue, edited, sceneOf, wires } from "./helpers";
+import { build, catalogue, edited, removePort, sceneOf, wires } from "./helpers";
 
 const base = build((scene) => {
   for (const [type, id] of [
@@ -66,6 +66,24 @@ test("ports that an edit took away are taken off all instances", () => {
   }, twice);
   expect(lost).toEqual({ names: ["latent"], links: 2 });
   expect(wires(after)).toEqual(["part.latent > decode.latent"]);
+});
+
+test("a port of a subgraph inside another is followed outwards, as far as nothing else leads there", () => {
+  const outer = edited(packed, (scene) => void m.makeSubgraph(scene, new Set(["part", "decode"]), "Outer"));
+  const inwards = ["outer", "part"];
+  let lost = { names: [] as string[], links: 0 };
+  const without = edited(outer, (scene) => void (lost = removePort(scene, "inputs", "latent")), inwards);
+  expect(lost).toEqual({ names: ["latent"], links: 1 });
+  expect(m.graphAt(without, ["outer"]).inputs, "nothing is left of the port around it").toBeUndefined();
+  expect(wires(without), "nor of the link at the outermost").toEqual([]);
+  const shared = edited(outer, (scene) => void m.enterAt(scene.graph, "latent", "decode.latent"), ["outer"]);
+  const kept = edited(shared, (scene) => void removePort(scene, "inputs", "latent"), inwards);
+  expect(m.graphAt(kept, ["outer"]).inputs).toEqual([{ name: "latent", to: "decode.latent" }]);
+  expect(wires(kept)).toEqual(["empty.latent > outer.latent"]);
+  const out = edited(edited(packed, (scene) => void m.makeSubgraph(scene, new Set(["part"]), "Outer")), (scene) => void (lost = removePort(scene, "outputs", "latent")), inwards);
+  expect(lost.links).toBe(1);
+  expect(m.graphAt(out, ["outer"]).outputs).toBeUndefined();
+  expect(wires(out)).toEqual(["empty.latent > outer.latent"]);
 });
 
 test("dissolving and inserting keep the ports", () => {

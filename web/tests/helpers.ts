@@ -1,5 +1,5 @@
 import { produce } from "immer";
-import { Catalogue, type Document, emptyDocument, type Graph, type MediumInfo, type NodeSpec, type Scene, scopesAt } from "../src/graph";
+import { Catalogue, type Document, emptyDocument, forgetLost, type Graph, type MediumInfo, type NodeSpec, portKey, portKeysOf, portNames, type PortSide, type Scene, scopesAt, unlink } from "../src/graph";
 import nodes from "./fixtures/catalogue.json";
 import media from "./fixtures/media.json";
 
@@ -21,4 +21,11 @@ export function build(recipe: (scene: Scene) => void): Document {
 
 export function wires(graph: Graph): string[] {
   return graph.links.map((link) => `${link.from} > ${link.to}`).sort();
+}
+
+/** A port is taken away as the editor does it: its links inside, and then what used it outside. */
+export function removePort(scene: Scene, side: PortSide, name: string): ReturnType<typeof forgetLost> {
+  const before = portNames(scene.graph);
+  unlink(scene, (link) => portKeysOf(link).includes(portKey(side, name)));
+  return forgetLost(scene.scopes[0] as Graph, scene.graph, before);
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import * as m from "../src/graph";
-import { build, catalogue, edited } from "./helpers";
+import { build, catalogue, edited, removePort } from "./helpers";
 
 const packed = edited(
   build((scene) => {
@@ -40,9 +40,9 @@ test("renamed and removed ports are followed", () => {
   });
   expect(renamed.nodes.loop?.repeat).toEqual({ times: 3, carry: { begin: "end" }, index: "seed" });
   const removed = edited(made, (scene) => {
-    m.removePort(scene.graph, inside(scene.graph as m.Document), "inputs", "seed");
-    m.removePort(scene.graph, inside(scene.graph as m.Document), "outputs", "latent");
-  });
+    removePort(scene, "inputs", "seed");
+    removePort(scene, "outputs", "latent");
+  }, ["loop"]);
   expect(removed.nodes.loop?.repeat).toEqual({ times: 3 });
 });
 

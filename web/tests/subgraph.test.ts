@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import * as m from "../src/graph";
-import { build, catalogue, edited, wires } from "./helpers";
+import { build, catalogue, edited, removePort, wires } from "./helpers";
 
 const base = build((scene) => {
   for (const [type, id] of [
@@ -103,10 +103,10 @@ test("a port is renamed everywhere: in its instances, their links and values, an
 
 test("a port that is taken away takes its links and values with it", () => {
   const set = edited(packed, ({ graph }) => m.setValue(graph, key, "seed", 42));
-  const without = edited(set, (scene) => m.removePort(scene.scopes[0] as m.Graph, scene.graph, "inputs", "seed"), [key]);
+  const without = edited(set, (scene) => void removePort(scene, "inputs", "seed"), [key]);
   expect(without.nodes[key]?.values).toEqual({});
   expect(without.inputs?.map((entry) => entry.to)).toEqual(["positive.text"]);
-  const cut = edited(set, (scene) => m.removePort(scene.scopes[0] as m.Graph, scene.graph, "inputs", "positive"), [key]);
+  const cut = edited(set, (scene) => void removePort(scene, "inputs", "positive"), [key]);
   expect(wires(cut)).not.toContain(`positive.conditioning > ${key}.positive`);
   expect(m.shownPorts(m.graphAt(cut, [key]), "inputs").map((port) => port.name)).toEqual(["latent", "seed"]);
 });

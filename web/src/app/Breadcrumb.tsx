@@ -2,6 +2,7 @@ import { TypeDots } from "../ui/TypeDots";
 import { saidName, useT, useWords } from "../i18n";
 import { nodeTitle } from "../i18n/nodes";
 import * as m from "../graph";
+import { renamePort } from "../canvas/ports";
 import { leaveSubgraph } from "../state/documents";
 import { edit } from "../state/edits";
 import { graphOf, tabOf, useApp } from "../state/store";
@@ -84,7 +85,6 @@ function Ports({ side }: { side: m.PortSide }) {
     const { node, port } = m.splitPort(inner);
     return `${nodeTitle({ scopes, graph, catalogue }, node)} · ${saidName(port)}`;
   };
-  const rename = (old: string, wanted: string) => edit("rename", (scene) => void m.renamePort(scene.scopes[0] as m.Graph, scene.graph, side, old, wanted));
   return (
     <section aria-label={t(`subgraph.${side}`)} data-ports={side}>
       <h3>{t(`subgraph.${side}`)}</h3>
@@ -93,7 +93,7 @@ function Ports({ side }: { side: m.PortSide }) {
         {ports.map(({ name, inner }, index) => (
           <li key={name} data-name={name}>
             <TypeDots types={[typeOf(inner[0] ?? "")]} />
-            <Line value={name} label={t("form.name")} hint={inner.map(innerTitle).join(", ")} onDone={(value) => rename(name, value)} />
+            <Line value={name} label={t("form.name")} hint={inner.map(innerTitle).join(", ")} onDone={(value) => renamePort({ side, name }, value)} />
             <button type="button" className="icon" aria-label={`${t("form.up")}: ${name}`} disabled={index === 0} onClick={() => edit("order", (scene) => m.movePort(scene.graph, side, name, -1))}>
               ↑
             </button>
@@ -105,7 +105,7 @@ function Ports({ side }: { side: m.PortSide }) {
               className="icon"
               aria-label={`${t("subgraph.takeOff")}: ${name}`}
               title={t("subgraph.takeOff")}
-              onClick={() => edit("hide", (scene) => m.removePort(scene.scopes[0] as m.Graph, scene.graph, side, name))}
+              onClick={() => edit("hide", (scene) => m.unlink(scene, (link) => m.portKeysOf(link).includes(m.portKey(side, name))))}
             >
               ✕
             </button>

@@ -1,6 +1,6 @@
 /** What is needed all the time, also without a keyboard: undo, redo, zoom, fit. */
 
-import { useEffect, useState } from "react";
+import { useSyncExternalStore } from "react";
 import { commandTitle, execute, useKeyNames, withKeys } from "../commands/commands";
 import { useT } from "../i18n";
 import { Icon, type Sign } from "../ui/icons";
@@ -16,12 +16,14 @@ const TOOLS: readonly [string, Sign][] = [
   ["feed", "feed"],
 ];
 
+const follow = (listener: () => void) => view.subscribe(listener);
+
 export function CanvasTools() {
   const t = useT();
-  const [zoom, setZoom] = useState(view.zoom);
+  // Also where the view moved between the first drawing of the tools and their first look at it.
+  const zoom = useSyncExternalStore(follow, () => view.zoom);
   const keyNames = useKeyNames();
   const feed = useApp((state) => state.preferences.feed);
-  useEffect(() => view.subscribe(() => setZoom(view.zoom)), []);
   // What can be undone changes only with the document.
   useApp((state) => tabOf(state).document);
   const history = historyOf(activeTab());

@@ -10,5 +10,8 @@ export function trackPointer({ target, clientX, clientY }: PointerEvent): void {
   pointer = target.closest("#canvas") ? { x: clientX, y: clientY } : null;
 }
 
+/** Whether the pointer is over the canvas, or was when it opened a menu there. */
+export const isPointed = (): boolean => pointer !== null;
+
 /** Where the pointer is over the canvas, or was when it opened a menu there; else the canvas's middle. */
 export const here = (): Point => pointer ?? view.center;

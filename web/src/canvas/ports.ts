@@ -1,8 +1,9 @@
 /** Hands on the ports of a subgraph's border: chosen, put in another order, gone through by keyboard. */
 
 import * as m from "../graph";
+import { t } from "../i18n";
 import { edit, select, toggleSelected } from "../state/edits";
-import { activeGraph, activeScene, activeTab } from "../state/store";
+import { activeGraph, activeScene, activeTab, toast } from "../state/store";
 import { afterSlop, type Gesture, pointOf } from "./gesture";
 import { panGesture } from "./pan";
 import { stage } from "./stage";
@@ -89,7 +90,9 @@ export function enterPorts(): void {
 }
 
 export function renamePort({ side, name }: { side: m.PortSide; name: string }, wanted: string): void {
-  const clean = m.portName(activeScene().graph, side, wanted);
-  if (clean === undefined) return;
+  const { graph } = activeScene();
+  const clean = m.portName(wanted);
+  if (!clean || clean === name) return;
+  if (m.hasPort(graph, side, clean)) return toast(t("ports.taken", { name: clean }), "error");
   edit("rename", (scene) => void m.renamePort(scene.scopes[0] as m.Graph, scene.graph, side, name, clean), { select: [m.portKey(side, clean)] });
 }

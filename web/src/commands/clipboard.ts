@@ -22,7 +22,8 @@ const part = () => m.copyText(activeScene().scopes, activeTab().selection);
 function isOurs(event: ClipboardEvent): boolean {
   const target = event.target instanceof Element ? event.target : document.body;
   if (useApp.getState().form || document.querySelector("dialog[open]") || target.closest("input, textarea, select, [contenteditable], .popup")) return false;
-  return event.type === "paste" || !document.getSelection()?.toString();
+  // What is marked in a field is text of the selection as well, long after the focus has left the field; its range is empty.
+  return event.type === "paste" || (document.getSelection()?.isCollapsed ?? true);
 }
 
 export function startClipboard(): () => void {

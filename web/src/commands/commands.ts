@@ -4,7 +4,7 @@ import { boxes, shapesOf } from "../canvas/geometry";
 import { keepBorder } from "../canvas/border";
 import { areFlags, hasOtherEnd, linksMeant, toggleFlags, toOtherEnd } from "../canvas/flags";
 import { moveItems } from "../canvas/move";
-import { here } from "../canvas/pointer";
+import { here, isPointed } from "../canvas/pointer";
 import { stage } from "../canvas/stage";
 import { view } from "../canvas/view";
 import { t, type TextKey } from "../i18n";
@@ -219,7 +219,7 @@ export const commands: Command[] = [
     run: () => (useApp.getState().comparing ? stopComparing() : any() ? select([]) : activeTab().path.length ? leaveSubgraph() : cancelRun()),
   },
   { id: "selectLinked", group: "edit", keys: ["l"], when: some, run: selectLinked },
-  { id: "add", group: "node", keys: ["Tab", "a"], run: () => useApp.setState({ overlay: { kind: "add", screen: here() } }) },
+  { id: "add", group: "node", keys: ["Tab", "a"], run: () => useApp.setState({ overlay: { kind: "add", screen: here(), free: !isPointed() } }) },
   { id: "feed", group: "view", keys: ["Shift+i"], run: () => setPreference({ feed: !useApp.getState().preferences.feed }) },
   { id: "find", group: "view", keys: ["$mod+f"], run: () => useApp.setState({ overlay: { kind: "find" } }) },
   { id: "fit", group: "view", keys: [".", "f", "Shift+Digit2"], run: () => fit(false) },

@@ -1,5 +1,6 @@
 import { useMemo } from "react";
 import { specOption } from "../canvas/nodeOptions";
+import { freePlace, showAdded } from "../canvas/place";
 import { view } from "../canvas/view";
 import { useT, useWords } from "../i18n";
 import * as m from "../graph";
@@ -13,7 +14,7 @@ import { TypeDots } from "../ui/TypeDots";
 /** Searches for a node to add; with a wire in hand, for one that fits; or for another type for a node that is there. */
 export function AddNode({ overlay, onClose }: { overlay: Extract<Overlay, { kind: "add" }>; onClose: () => void }) {
   const t = useT();
-  const { from, to, swap, screen } = overlay;
+  const { from, to, swap, screen, free } = overlay;
   const catalogue = useApp((state) => state.catalogue);
   const words = useWords();
   const workflows = useApp((state) => state.workflows);
@@ -46,7 +47,7 @@ export function AddNode({ overlay, onClose }: { overlay: Extract<Overlay, { kind
       edit("swap", (scene) => m.swapType(scene, swap, type));
       return;
     }
-    const at = view.toGraph(screen);
+    const at = free ? freePlace() : view.toGraph(screen);
     if (type.startsWith(LIBRARY)) return void addKept(type, { x: at.x - m.WIDTH / 2, y: at.y - 20 });
     let id = "";
     edit(
@@ -66,6 +67,7 @@ export function AddNode({ overlay, onClose }: { overlay: Extract<Overlay, { kind
       },
       { select: () => [id] },
     );
+    if (free) showAdded(id);
     document.getElementById("canvas")?.focus({ preventScroll: true });
   };
   const label = swap ? t("add.swap") : from || to ? t("add.fitting") : t("add.label");

@@ -15,12 +15,13 @@ export function SeveralSheet({ way: first, onClose }: { way: Way; onClose: () =>
   const [texts] = useState(textFields);
   const [field, setField] = useState(() => texts.find((one) => one.prompt)?.name ?? texts[0]?.name ?? "");
   const [lines, setLines] = useState("");
-  const [times, setTimes] = useState(4);
+  const [typed, setTyped] = useState("4");
   const [how, setHow] = useState<"random" | "step">("random");
   const [busy, setBusy] = useState(false);
   const chosen = texts.find((one) => one.name === field);
   const values = chosen?.spec ? parseValues(lines, chosen.spec).values : [];
   const seeds = hasSeeds();
+  const times = Number.isInteger(Number(typed)) && Number(typed) >= 1 && Number(typed) <= MOST ? Number(typed) : 0;
   const count = way === "lines" ? values.length : seeds ? times : 0;
   const submit = async () => {
     if (!count || busy) return;
@@ -33,7 +34,7 @@ export function SeveralSheet({ way: first, onClose }: { way: Way; onClose: () =>
   };
   return (
     <Sheet title={t("several.title")} onClose={onClose}>
-      <SheetForm className="several" label={t((count === 1 ? "several.run.one" : "several.run") as TextKey, { count })} disabled={!count || busy} onSubmit={() => void submit()} onClose={onClose}>
+      <SheetForm className="several" label={count ? t((count === 1 ? "several.run.one" : "several.run") as TextKey, { count }) : t("run")} disabled={!count || busy} onSubmit={() => void submit()} onClose={onClose}>
         <div className="segmented" role="group" aria-label={t("several.title")}>
           {(["times", "lines"] as const).map((one) => (
             <button key={one} type="button" data-way={one} aria-pressed={way === one} onClick={() => setWay(one)}>
@@ -46,7 +47,7 @@ export function SeveralSheet({ way: first, onClose }: { way: Way; onClose: () =>
           <>
             <label className="setting">
               <span>{t("several.count")}</span>
-              <input type="number" min="1" max={MOST} value={times} onChange={(event) => setTimes(Math.max(1, Math.min(MOST, Math.round(Number(event.target.value)) || 1)))} data-first />
+              <input type="number" min="1" max={MOST} required value={typed} onChange={(event) => setTyped(event.target.value)} data-first />
             </label>
             <label className="setting">
               <span>{t("several.seeds")}</span>

@@ -1,9 +1,8 @@
 import { useMemo, useState } from "react";
 import { useT, useWords } from "../i18n";
 import { specOption } from "../canvas/nodeOptions";
-import { view } from "../canvas/view";
-import * as m from "../graph";
-import { edit } from "../state/edits";
+import { freePlace, showAdded } from "../canvas/place";
+import { addNodeAt } from "../state/files";
 import { useApp } from "../state/store";
 import { rank } from "../ui/fuzzy";
 import { Sheet } from "../ui/Sheet";
@@ -31,7 +30,7 @@ export function WhereSheet({ onClose }: { onClose: () => void }) {
   const found = query.trim() ? rank(rows.map((row) => ({ ...row, also: row.ours })), query) : rows;
   const add = (type: string) => {
     onClose();
-    edit("add", (scene) => void m.addNode(scene, type, { x: view.center.x - m.WIDTH / 2, y: view.center.y - 20 }));
+    showAdded(addNodeAt(type, freePlace()));
   };
   return (
     <Sheet title={t("where.title")} onClose={onClose} className="where">

@@ -3,7 +3,7 @@
 import { asDocument, copyOf, DocumentError, freshId, type Document, FORMAT, type Graph, lookOf, type NodeData, type Point } from "./document";
 import { splitPort, SUBGRAPH, touchLook } from "./document";
 import type { Scene } from "./edit";
-import { connect } from "./edit";
+import { clearCorner, connect } from "./edit";
 import { holdsItself } from "./interface";
 import { frameKey, itemId, noteKey } from "./items";
 import { parseJson, stringifyJson } from "./json";
@@ -140,7 +140,8 @@ export function duplicate(scene: Scene, keys: readonly string[], offset: Point, 
       )
     : [];
   const copies = outside.map((link) => ({ from: link.from, to: link.to }));
-  return pastePart(scene, part, { x: corner.x + offset.x, y: corner.y + offset.y }, copies);
+  const beside = { x: corner.x + offset.x, y: corner.y + offset.y };
+  return pastePart(scene, part, offset.x || offset.y ? clearCorner(scene.graph, beside) : beside, copies);
 }
 
 function cornerOf(part: Graph): Point {

@@ -37,11 +37,25 @@ export function addNode(scene: Scene, type: string, at: Point, id?: string): str
   const made = freshId(id ?? type, (taken) => taken in graph.nodes);
   const spec = catalogue.get(type);
   graph.nodes[made] = { type, ...(spec ? { version: spec.version } : {}), values: {} };
-  Object.assign(touchLook(graph, made), { x: Math.round(at.x), y: Math.round(at.y) });
+  const { x, y } = clearCorner(graph, at);
+  Object.assign(touchLook(graph, made), { x: Math.round(x), y: Math.round(y) });
   const standard = scene.standard?.(type);
   if (standard) setValues(scene, made, standard);
   return made;
 }
+
+/** A place beside `at` where the corner of no other node is: what lies exactly upon another hides it. */
+export function clearCorner(graph: Graph, at: Point): Point {
+  const looks = Object.values(graph.ui?.nodes ?? {});
+  const place = { ...at };
+  while (looks.some(({ x, y }) => Math.abs(x - place.x) < BESIDE / 2 && Math.abs(y - place.y) < BESIDE / 2)) {
+    place.x += BESIDE;
+    place.y += BESIDE;
+  }
+  return place;
+}
+
+const BESIDE = 32;
 
 /** Removes nodes and their links, and the workflow's inputs and outputs that pointed at them. */
 export function removeNodes(graph: Graph, ids: ReadonlySet<string>): void {

@@ -1,7 +1,7 @@
-/** The ports of a subgraph: renamed, taken away, and what that means for its instances wherever they are. */
+/** The ports of a subgraph: renamed, ordered, taken away, and what that means for its instances wherever they are. */
 
 import type { portNames } from "./border";
-import { definitionOf, type Graph, SUBGRAPH } from "./document";
+import { definitionOf, type Graph, type InputEntry, type OutputEntry, SUBGRAPH } from "./document";
 import { renameInRepeat } from "./repeat";
 
 export type PortSide = "inputs" | "outputs";
@@ -20,16 +20,15 @@ export function instancesOf(top: Graph, definition: Graph): { graph: Graph; id: 
   return found;
 }
 
-/** A name as ports may have: no dots, slashes or blanks; undefined when nothing is left or it is taken. */
-export function portName(graph: Graph, side: PortSide, wanted: string): string | undefined {
-  const clean = wanted.trim().replace(/[./=\s]+/g, "_").replace(/^_+|_+$/g, "");
-  return clean && !graph[side]?.some((entry) => entry.name === clean) ? clean : undefined;
-}
+/** A name as ports may have: no dots, slashes or blanks; empty when nothing is left of it. */
+export const portName = (wanted: string): string => wanted.trim().replace(/[./=\s]+/g, "_").replace(/^_+|_+$/g, "");
+
+export const hasPort = (graph: Graph, side: PortSide, name: string): boolean => graph[side]?.some((entry) => entry.name === name) ?? false;
 
 /** Renames a port, and follows it in the links and values of all instances. Several inner ports may share one name. */
 export function renamePort(top: Graph, graph: Graph, side: PortSide, old: string, wanted: string): boolean {
-  const name = portName(graph, side, wanted);
-  if (name === undefined || !graph[side]?.some((entry) => entry.name === old)) return false;
+  const name = portName(wanted);
+  if (!name || hasPort(graph, side, name) || !hasPort(graph, side, old)) return false;
   for (const entry of graph[side] ?? []) if (entry.name === old) entry.name = name;
   for (const { graph: holder, id } of instancesOf(top, graph)) {
     const port = `${id}.${old}`;
@@ -50,15 +49,10 @@ export function renamePort(top: Graph, graph: Graph, side: PortSide, old: string
   return true;
 }
 
-/** Takes a port away, and with it the links, values and entries of instances that used it. */
-export function removePort(top: Graph, graph: Graph, side: PortSide, name: string): void {
-  if (side === "inputs") graph.inputs = graph.inputs?.filter((entry) => entry.name !== name) ?? [];
-  else graph.outputs = graph.outputs?.filter((entry) => entry.name !== name) ?? [];
-  if (!graph[side]?.length) delete graph[side];
-  forgetPort(top, graph, side, name);
-}
-
-/** Takes off instances what used a port that is no longer there. Returns how many links that were. */
+/**
+ * Takes off instances what used a port that is no longer there. An instance that stands in a subgraph may have been all
+ * that a port of that one led to: then that port goes, too, and so on outwards. Returns how many links that were.
+ */
 function forgetPort(top: Graph, graph: Graph, side: PortSide, name: string): number {
   let count = 0;
   for (const { graph: holder, id } of instancesOf(top, graph)) {
@@ -68,12 +62,23 @@ function forgetPort(top: Graph, graph: Graph, side: PortSide, name: string): num
     const kept = holder.links.filter((link) => (side === "inputs" ? link.to !== port : link.from !== port));
     count += holder.links.length - kept.length;
     if (kept.length < holder.links.length) holder.links = kept;
-    if (side === "inputs") {
-      if (holder.inputs?.some((entry) => entry.to === port)) holder.inputs = holder.inputs.filter((entry) => entry.to !== port);
-      if (instance?.values) delete instance.values[name];
-    } else if (holder.outputs?.some((entry) => entry.from === port)) holder.outputs = holder.outputs.filter((entry) => entry.from !== port);
+    if (side === "inputs" && instance?.values) delete instance.values[name];
+    for (const gone of forgetEntries(holder, side, port)) if (holder !== top) count += forgetPort(top, holder, side, gone);
   }
   return count;
+}
+
+/** Takes away the entries of a graph that lead to a port. Returns the names that none is left of. */
+function forgetEntries(graph: Graph, side: PortSide, port: string): string[] {
+  const entries: readonly (InputEntry | OutputEntry)[] = graph[side] ?? [];
+  const leads = (entry: InputEntry | OutputEntry) => (side === "inputs" ? entry.to : entry.from) === port;
+  const gone = entries.filter(leads).map(({ name }) => name);
+  if (!gone.length) return [];
+  const kept = entries.filter((entry) => !leads(entry));
+  if (!kept.length) delete graph[side];
+  else if (side === "inputs") graph.inputs = kept as InputEntry[];
+  else graph.outputs = kept as OutputEntry[];
+  return gone.filter((name) => !kept.some((entry) => entry.name === name));
 }
 
 /** After an edit inside a subgraph: ports that it took away are taken off all instances. Returns what that cost. */

@@ -11,6 +11,7 @@ import { addMark, type Mark, type Marks, redoMark, undoMark } from "../state/mar
 import { Likeness, Range, Surface, ToolButton, Tools, useStudio } from "./useStudio";
 import { SegmentFields, useSegments } from "./Segments";
 import { share } from "./coverage";
+import { keepFocus } from "../ui/focus";
 import { withRatio } from "./crop";
 
 const TOOLS: readonly Tool[] = ["brush", "eraser", "lasso", "fill", "similar", "segment", "crop", "move"];
@@ -29,8 +30,12 @@ export function PainterDialog({ label, onClose, children }: { label: string; onC
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const element = dialog.current;
+    const giveBack = keepFocus();
     element?.showModal();
-    return () => element?.close();
+    return () => {
+      element?.close();
+      giveBack();
+    };
   }, []);
   return (
     <dialog

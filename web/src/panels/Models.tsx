@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useState } from "react";
 import type { DownloadInfo, MissingModel, ModelInfo } from "../api/types";
-import { view } from "../canvas/view";
+import { freePlace } from "../canvas/place";
 import { copyAndTell } from "../commands/clipboard";
 import { saidName, useT } from "../i18n";
 import { problemLine } from "../i18n/problems";
@@ -78,7 +78,7 @@ function Card({ model, open, toggle }: { model: ModelInfo; open: boolean; toggle
         draggable
         onDragStart={(event) => event.dataTransfer.setData(DRAG_MODEL, JSON.stringify({ name: model.name, kind: model.kind }))}
         onClick={toggle}
-        onDoubleClick={() => addModel(model, view.toGraph(view.center))}
+        onDoubleClick={() => addModel(model, freePlace())}
       >
         {model.preview ? <img src={model.preview} alt="" loading="lazy" draggable={false} /> : <Icon name="models" />}
         <span>
@@ -106,7 +106,7 @@ function Card({ model, open, toggle }: { model: ModelInfo; open: boolean; toggle
             <Fact name="SHA-256" value={model.sha256} />
           </dl>
           <div className="buttons">
-            <button type="button" onClick={() => addModel(model, view.toGraph(view.center))}>
+            <button type="button" onClick={() => addModel(model, freePlace())}>
               {t("models.add")}
             </button>
             {place && (

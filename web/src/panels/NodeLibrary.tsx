@@ -1,5 +1,5 @@
 import { useMemo, useState } from "react";
-import { view } from "../canvas/view";
+import { freePlace, showAdded } from "../canvas/place";
 import { WIDTH } from "../graph";
 import { said, saidName, useT, useWords } from "../i18n";
 import { addNodeAt, DRAG_NODE } from "../state/files";
@@ -17,8 +17,10 @@ function Snippets({ query }: { query: string }) {
   const sorted = all.sort((a, b) => a.title.localeCompare(b.title));
   const found = query.trim() ? rank(sorted, query) : sorted;
   if (query.trim() && !found.length) return null;
-  const center = () => view.toGraph(view.center);
-  const insert = (name: string) => void addKept(name, { x: center().x - WIDTH / 2, y: center().y - 20 });
+  const insert = (name: string) => {
+    const { x, y } = freePlace();
+    void addKept(name, { x: x - WIDTH / 2, y: y - 20 });
+  };
   return (
     <section className="snippets" aria-label={t("library.title")}>
       <h3>
@@ -80,7 +82,7 @@ export function NodeLibrary() {
     return query.trim() ? rank(sorted, query) : sorted;
     // eslint-disable-next-line react-hooks/exhaustive-deps -- `said` reads the words of the language
   }, [catalogue, words, query]);
-  const center = () => view.toGraph(view.center);
+  const add = (type: string) => showAdded(addNodeAt(type, freePlace()));
   return (
     <>
       <input type="search" className="filter" placeholder={t("add.placeholder")} aria-label={t("add.placeholder")} value={query} onChange={(event) => setQuery(event.target.value)} />
@@ -102,8 +104,8 @@ export function NodeLibrary() {
               title={help}
               draggable
               onDragStart={(event) => event.dataTransfer.setData(DRAG_NODE, spec.id)}
-              onDoubleClick={() => addNodeAt(spec.id, center())}
-              onKeyDown={(event) => event.key === "Enter" && addNodeAt(spec.id, center())}
+              onDoubleClick={() => add(spec.id)}
+              onKeyDown={(event) => event.key === "Enter" && add(spec.id)}
             >
               <span>{title}</span>
               {query.trim() !== "" && <small>{saidName(spec.category)}</small>}

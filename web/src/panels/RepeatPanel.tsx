@@ -122,6 +122,7 @@ function Count({ label, value, least, onDone }: { label: string; value: number; 
         }}
         onKeyDown={(event) => {
           event.stopPropagation();
+          if (event.key === "Escape") event.currentTarget.value = String(value);
           if (event.key === "Enter" || event.key === "Escape") event.currentTarget.blur();
         }}
       />

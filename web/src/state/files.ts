@@ -30,7 +30,7 @@ export async function receiveDrop(event: DragEvent, at: m.Point): Promise<void> 
   const data = event.dataTransfer;
   if (!data) return;
   const type = data.getData(DRAG_NODE);
-  if (type) return addNodeAt(type, at);
+  if (type) return void addNodeAt(type, at);
   const snippet = data.getData(DRAG_SNIPPET);
   if (snippet) return addKept(snippet, { x: at.x - m.WIDTH / 2, y: at.y - 20 });
   const model = data.getData(DRAG_MODEL);
@@ -118,10 +118,11 @@ function addLoader(name: string, mediaType: string, at: m.Point): void {
   );
 }
 
-/** Adds a node with its title under `at`. */
-export function addNodeAt(type: string, at: m.Point): void {
+/** Adds a node with its title under `at`, and returns its id. */
+export function addNodeAt(type: string, at: m.Point): string {
   let id = "";
   edit("add", (scene) => void (id = m.addNode(scene, type, { x: at.x - m.WIDTH / 2, y: at.y - 20 })), { select: () => [id] });
+  return id;
 }
 
 /** Makes the node that loads models of this kind, with this one chosen. */
@@ -168,7 +169,7 @@ async function shownFile(url: string, name: string): Promise<File> {
 
 export function paste(part: m.Document, at: m.Point, outside: { from: string; to: string }[] = []): void {
   let keys: string[] = [];
-  edit("paste", (scene) => void (keys = m.pastePart(scene, part, at, outside)), { select: () => keys });
+  edit("paste", (scene) => void (keys = m.pastePart(scene, part, m.clearCorner(scene.graph, at), outside)), { select: () => keys });
 }
 
 export async function openText(text: string): Promise<boolean> {

@@ -97,7 +97,7 @@ export type Overlay =
   | { kind: "snippet"; rename?: string }
   | { kind: "viewer"; images: string[]; index: number; compare?: string }
   | { kind: "media"; file: { name: string; media_type: string; url: string; thumbnail: string } }
-  | { kind: "add"; screen: { x: number; y: number }; from?: string; to?: string; swap?: string }
+  | { kind: "add"; screen: { x: number; y: number }; from?: string; to?: string; swap?: string; free?: boolean }
   | { kind: "menu"; screen: { x: number; y: number }; items: string[]; image?: ShownImage }
   | { kind: "painter"; source: PaintSource }
   | { kind: "painting"; place: PaintPlace }

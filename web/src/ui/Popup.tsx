@@ -1,5 +1,6 @@
 import { type ReactNode, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { createPortal } from "react-dom";
+import { keepFocus } from "./focus";
 
 interface Props {
   /** The element it belongs to, or a point on the screen. */
@@ -16,7 +17,7 @@ export function Popup({ anchor, onClose, children, className = "", label }: Prop
   const [place, setPlace] = useState<{ left: number; top: number } | null>(null);
   const close = useRef(onClose);
   // Where the focus goes back to: asked for before anything inside takes it.
-  const [before] = useState(() => document.activeElement as HTMLElement | null);
+  const [giveBack] = useState(keepFocus);
   useEffect(() => {
     close.current = onClose;
   });
@@ -45,9 +46,9 @@ export function Popup({ anchor, onClose, children, className = "", label }: Prop
     window.addEventListener("pointerdown", press, true);
     return () => {
       window.removeEventListener("pointerdown", press, true);
-      if (document.activeElement === document.body || document.activeElement === null) before?.focus();
+      giveBack();
     };
-  }, [before]);
+  }, [giveBack]);
 
   return createPortal(
     <div

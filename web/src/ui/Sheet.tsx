@@ -1,5 +1,6 @@
 import { type ReactNode, useEffect, useRef } from "react";
 import { useT } from "../i18n";
+import { keepFocus } from "./focus";
 
 /** A sheet in the middle of the window. The browser's own dialog keeps the focus inside and the rest inert. */
 export function Sheet({ title, onClose, children, className = "" }: { title: string; onClose: () => void; children: ReactNode; className?: string }) {
@@ -7,13 +8,17 @@ export function Sheet({ title, onClose, children, className = "" }: { title: str
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const element = dialog.current;
+    const giveBack = keepFocus();
     element?.showModal();
     // The browser would choose the first button, which closes the sheet.
     const body = element?.querySelector(".sheet-body");
     const first = body?.querySelector<HTMLElement>("[data-first], input:not([type=hidden]), textarea, select") ?? body?.querySelector<HTMLElement>("button.primary, button") ?? element;
     if (!body?.contains(document.activeElement)) first?.focus();
     if (first instanceof HTMLInputElement && first.type === "text") first.select();
-    return () => element?.close();
+    return () => {
+      element?.close();
+      giveBack();
+    };
   }, []);
   return (
     <dialog
