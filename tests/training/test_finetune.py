@@ -370,6 +370,19 @@ def test_captions_of_a_word_have_a_place_for_it(place: Path) -> None:
     assert [(one.code, one.port) for one in caught.value.problems] == [("bad_value", "captions")]
 
 
+def test_models_of_videos_are_refused(place: Path) -> None:
+    with pytest.raises(ProblemError) as caught:
+        Kit(place, "wan").lora()
+    assert [(one.code, one.port) for one in caught.value.problems] == [("model_not_supported", "model")]
+
+
+def test_settings_that_a_flow_does_not_look_at_are_told(place: Path) -> None:
+    kit = Kit(place, "flux")
+    ctx = kit.context()
+    kit.lora(ctx, updates=1, noise_offset=0.1)
+    assert [(one.code, one.port) for one in ctx.warned] == [("setting_unused", "noise_offset")]
+
+
 def test_a_patched_model_and_language_models_are_refused(place: Path) -> None:
     kit = Kit(place, "flux")
     patched = replace(kit.denoiser, patches=(Patch("lora", Source("file", "x")),))

@@ -294,7 +294,11 @@ def previews(
 
 
 def taken(family: Any, settings: Settings, prediction: str, ctx: Context) -> None:
-    """Tells of settings that this model does not look at."""
+    """Tells of settings that this model does not look at. Raises ProblemError for models of videos."""
+    from safelight.diffusion.denoiser import not_trained
+
+    if family.frames != 1:
+        raise not_trained(family.title)
     if prediction == "flow" and settings.noise_offset:
         message = f"{family.title} learns a flow, to which no offset noise is added."
         problem = Problem(code="setting_unused", message=message, hint="Set it to 0.", port="noise_offset")

@@ -239,8 +239,8 @@ def write_embedding(folder: Path, file: str, weights: Weights) -> None:
     """The file of an embedding: `emb_params`, or `clip_l` and `clip_g` for Stable Diffusion XL."""
     from safetensors.torch import save_file
 
-    said = json.dumps({key: value for key, value in weights.about.items() if isinstance(value, str | int | float)})
-    save_file(dict(weights.tensors), folder / Path(file).name, {"format": "pt", "training": said})
+    # Not how it was trained: safetensors writes several entries in any order, and the same word is to be the same file.
+    save_file(dict(weights.tensors), folder / Path(file).name, {"format": "pt"})
 
 
 def write_ip_adapter(folder: Path, weights: Weights, encoder: Any, processor: Any, precision: str) -> None:

@@ -99,7 +99,7 @@ class _Work:
         self._parts = [
             (Examples(ctx, images, given.vae, family, flip, seed + number), weight)
             for number, (images, weight, flip) in enumerate(sets)
-            if images is not None
+            if images is not None and weight
         ]
 
     @property
