@@ -40,6 +40,21 @@ def test_a_new_one_changes_nothing_and_reaches_the_size_of_the_latents(downsampl
     assert all(torch.equal(own[name], value) for name, value in again.items())
 
 
+def test_thin_lines_reach_the_size_of_the_latents() -> None:
+    """What a new one makes of two drawings differs as the drawings do, before the zero convolution that closes it."""
+    from torch.nn.functional import silu
+
+    looking = fresh(small_unet(), 16, seed=1).controlnet_cond_embedding
+    drawings = torch.zeros(2, 3, 128, 128)
+    drawings[0, :, 40, 20:100] = 1
+    drawings[1, :, 20:100, 70] = 1
+    with torch.no_grad():
+        found = silu(looking.conv_in(drawings))
+        for layer in looking.blocks:
+            found = silu(layer(found))
+    assert 1 < float((found[0] - found[1]).std()) / float(drawings.std()) < 100
+
+
 def test_for_stable_diffusion_it_has_the_shape_of_the_release() -> None:
     assert widths(8, 320) == (16, 32, 96, 256)
     assert widths(16, 128) == (8, 16, 32, 64, 128)

@@ -122,14 +122,24 @@ def widths(downsampling: int, channels: int) -> tuple[int, ...]:
 
 
 def fresh(unet: Any, downsampling: int, seed: int) -> Any:
-    """A new `ControlNetModel` from a denoiser: the weights of its first half, and zero convolutions."""
+    """A new `ControlNetModel` from a denoiser: the weights of its first half, and zero convolutions.
+
+    The layers that look at the control image start with twice the deviation that keeps a variance, for SiLU halves what
+    is small. With torch's own start each of them weakens what it is given: after nine layers a millionth of thin lines
+    was left, and in 190 updates nothing of them was learned.
+    """
     import torch
     from diffusers.models.controlnets.controlnet import ControlNetModel
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         channels = widths(downsampling, unet.config.block_out_channels[0])
-        return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=channels)
+        net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=channels)
+        looking = net.controlnet_cond_embedding
+        for layer in (looking.conv_in, *looking.blocks):
+            torch.nn.init.normal_(layer.weight, std=2 / layer.weight[0].numel() ** 0.5)
+            torch.nn.init.zeros_(layer.bias)
+    return net
 
 
 def learn(
