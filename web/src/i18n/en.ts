@@ -620,6 +620,7 @@ export const en = {
   "repeat.hint": "An output that is carried gives its last value, the others a list with one element a turn.",
   "repeat.badge.each": "for each",
   "repeat.badge.times": "{count} turns",
+  "repeat.unpacked": "Its repetition is gone: the unpacked nodes run once.",
   "repeat.badge.count": "turns",
   "repeat.badge.while": "while",
   "subgraph.new": "Subgraph",

@@ -623,6 +623,7 @@ export const texts: Texts = {
   "repeat.hint": "Una salida que se arrastra da su último valor; las demás, una lista con un elemento por vuelta.",
   "repeat.badge.each": "por cada",
   "repeat.badge.times": "{count} vueltas",
+  "repeat.unpacked": "Su repetición ya no está: los nodos se ejecutan ahora una vez.",
   "repeat.badge.count": "vueltas",
   "repeat.badge.while": "mientras",
   "subgraph.new": "Subgrafo",

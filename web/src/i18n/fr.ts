@@ -623,6 +623,7 @@ export const texts: Texts = {
   "repeat.hint": "Une sortie reportée donne sa dernière valeur, les autres une liste avec un élément par tour.",
   "repeat.badge.each": "pour chaque",
   "repeat.badge.times": "{count} tours",
+  "repeat.unpacked": "Sa répétition n'est plus là : les nœuds s'exécutent maintenant une fois.",
   "repeat.badge.count": "tours",
   "repeat.badge.while": "tant que",
   "subgraph.new": "Sous-graphe",

@@ -623,6 +623,7 @@ export const texts: Texts = {
   "repeat.hint": "引き継がれる出力は最後の値を、その他は 1 回に 1 要素のリストを返します。",
   "repeat.badge.each": "要素ごと",
   "repeat.badge.times": "{count} 回",
+  "repeat.unpacked": "繰り返しはなくなりました。展開したノードは 1 回だけ実行されます。",
   "repeat.badge.count": "回",
   "repeat.badge.while": "条件付き",
   "subgraph.new": "サブグラフ",

@@ -623,6 +623,7 @@ export const texts: Texts = {
   "repeat.hint": "이어지는 출력은 마지막 값을 내고, 나머지는 차례마다 요소가 하나인 목록을 냅니다.",
   "repeat.badge.each": "각각",
   "repeat.badge.times": "{count}회",
+  "repeat.unpacked": "반복은 없어졌습니다. 풀린 노드는 한 번만 실행됩니다.",
   "repeat.badge.count": "회",
   "repeat.badge.while": "동안",
   "subgraph.new": "서브그래프",

@@ -623,6 +623,7 @@ export const texts: Texts = {
   "repeat.hint": "Uma saída levada adiante dá seu último valor; as outras, uma lista com um elemento por rodada.",
   "repeat.badge.each": "para cada",
   "repeat.badge.times": "{count} rodadas",
+  "repeat.unpacked": "A repetição se foi: os nós agora rodam uma vez.",
   "repeat.badge.count": "rodadas",
   "repeat.badge.while": "enquanto",
   "subgraph.new": "Subgrafo",

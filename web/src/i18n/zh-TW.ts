@@ -623,6 +623,7 @@ export const texts: Texts = {
   "repeat.hint": "被傳遞的輸出給出最後的值，其餘輸出為列表，每輪一個元素。",
   "repeat.badge.each": "逐個",
   "repeat.badge.times": "{count} 輪",
+  "repeat.unpacked": "重複設定已不在：解開的節點只執行一次。",
   "repeat.badge.count": "多輪",
   "repeat.badge.while": "條件迴圈",
   "subgraph.new": "子圖",

@@ -623,6 +623,7 @@ export const texts: Texts = {
   "repeat.hint": "被传递的输出给出最后的值，其余输出为列表，每轮一个元素。",
   "repeat.badge.each": "逐个",
   "repeat.badge.times": "{count} 轮",
+  "repeat.unpacked": "重复设置已不在：解开的节点只运行一次。",
   "repeat.badge.count": "多轮",
   "repeat.badge.while": "条件循环",
   "subgraph.new": "子图",
