@@ -58,7 +58,7 @@ export const texts: Texts = {
   "command.walkRight": "Knoten rechts",
   "command.walkUp": "Knoten darüber",
   "command.walkDown": "Knoten darunter",
-  "command.nodes": "Knoten und Modelle",
+  "command.nodes": "Knoten",
   "panel.models": "Modelle",
   "panel.templates": "Workflows",
   "panel.close": "Bereich schließen",

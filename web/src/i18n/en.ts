@@ -55,7 +55,7 @@ export const en = {
   "command.walkRight": "Node to the right",
   "command.walkUp": "Node above",
   "command.walkDown": "Node below",
-  "command.nodes": "Nodes and models",
+  "command.nodes": "Nodes",
   "panel.models": "Models",
   "panel.templates": "Workflows",
   "panel.close": "Close panel",

@@ -58,7 +58,7 @@ export const texts: Texts = {
   "command.walkRight": "Nodo de la derecha",
   "command.walkUp": "Nodo de arriba",
   "command.walkDown": "Nodo de abajo",
-  "command.nodes": "Nodos y modelos",
+  "command.nodes": "Nodos",
   "panel.models": "Modelos",
   "panel.templates": "Flujos",
   "panel.close": "Cerrar panel",

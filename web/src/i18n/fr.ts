@@ -58,7 +58,7 @@ export const texts: Texts = {
   "command.walkRight": "Nœud à droite",
   "command.walkUp": "Nœud au-dessus",
   "command.walkDown": "Nœud au-dessous",
-  "command.nodes": "Nœuds et modèles",
+  "command.nodes": "Nœuds",
   "panel.models": "Modèles",
   "panel.templates": "Workflows",
   "panel.close": "Fermer le panneau",

@@ -58,7 +58,7 @@ export const texts: Texts = {
   "command.walkRight": "右のノード",
   "command.walkUp": "上のノード",
   "command.walkDown": "下のノード",
-  "command.nodes": "ノードとモデル",
+  "command.nodes": "ノード",
   "panel.models": "モデル",
   "panel.templates": "ワークフロー",
   "panel.close": "パネルを閉じる",

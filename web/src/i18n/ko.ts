@@ -58,7 +58,7 @@ export const texts: Texts = {
   "command.walkRight": "오른쪽 노드",
   "command.walkUp": "위쪽 노드",
   "command.walkDown": "아래쪽 노드",
-  "command.nodes": "노드와 모델",
+  "command.nodes": "노드",
   "panel.models": "모델",
   "panel.templates": "워크플로",
   "panel.close": "패널 닫기",

@@ -58,7 +58,7 @@ export const texts: Texts = {
   "command.walkRight": "Nó à direita",
   "command.walkUp": "Nó acima",
   "command.walkDown": "Nó abaixo",
-  "command.nodes": "Nós e modelos",
+  "command.nodes": "Nós",
   "panel.models": "Modelos",
   "panel.templates": "Fluxos",
   "panel.close": "Fechar painel",

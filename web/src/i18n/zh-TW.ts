@@ -58,7 +58,7 @@ export const texts: Texts = {
   "command.walkRight": "右邊的節點",
   "command.walkUp": "上面的節點",
   "command.walkDown": "下面的節點",
-  "command.nodes": "節點和模型",
+  "command.nodes": "節點",
   "panel.models": "模型",
   "panel.templates": "工作流",
   "panel.close": "關閉面板",

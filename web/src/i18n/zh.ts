@@ -58,7 +58,7 @@ export const texts: Texts = {
   "command.walkRight": "右边的节点",
   "command.walkUp": "上面的节点",
   "command.walkDown": "下面的节点",
-  "command.nodes": "节点和模型",
+  "command.nodes": "节点",
   "panel.models": "模型",
   "panel.templates": "工作流",
   "panel.close": "关闭面板",
