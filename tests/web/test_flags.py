@@ -151,3 +151,26 @@ def test_a_wire_of_the_border_of_a_subgraph(fork: Editor) -> None:
     fork.one_step(lambda: menu(fork, fork.middle("/inputs.latent", "sample.latent"), "flag"))
     inputs = fork.document["subgraphs"]["subgraph"]["inputs"]
     assert inputs == [{"name": "latent", "to": "sample.latent", "flag": "Latent"}]
+
+
+def test_flags_of_a_collapsed_node_fan_out(editor: Editor) -> None:
+    targets = {"model": "sample.model", "text": "encode.encoder", "vae": "decode.vae"}
+    nodes = {
+        "load": ("models.load", 0, 200),
+        "sample": ("sampling.sample", 700, 0),
+        "encode": ("text.encode", 1100, 0),
+        "decode": ("vae.decode", 1100, 300),
+    }
+    editor.open(graph(nodes, [(f"load.{port}", target) for port, target in targets.items()]), zoom=0.8)
+    editor.page.mouse.click(*editor.header("load"))
+    editor.press("Alt+c")
+    editor.press("Shift+W")
+    rect = editor.rect("load")
+    middle = (editor.output("load.model")[1] + editor.output("load.vae")[1]) / 2
+    for row, (port, target) in enumerate(targets.items()):
+        editor.page.evaluate("__safelight.view.set(40, 60, 0.8)")
+        x, _ = editor.at(rect["x"] + rect["w"] + 26, rect["y"])
+        editor.page.mouse.click(x, middle + (row - 1) * 23 * 0.8)
+        editor.settle()
+        assert editor.selection == [f"/link/load.{port}>{target}"], "each is there to be clicked"
+        editor.wait("!__safelight.view.moving")

@@ -256,3 +256,23 @@ def test_an_instance_shows_the_files_of_all_its_turns(editor: Editor) -> None:
         at = image.bounding_box()
         assert at and box
         assert at["y"] >= box["y"] - 1 and at["y"] + at["height"] <= box["y"] + box["height"] + 1, "it is seen whole"
+
+
+def test_unpacking_keeps_names_and_notes_and_says_that_a_repetition_is_gone(editor: Editor) -> None:
+    editor.open(CHAIN, zoom=0.8)
+    choose(editor, "empty")
+    editor.press("Shift+W")
+    choose(editor, "sample", "repeat")
+    editor.press("Control+Shift+G")
+    assert editor.document["links"][-2]["flag"] == "Latent", "shown as a name outside as before"
+    editor.page.click(".repeat-box summary")
+    editor.page.locator(".repeat-box select").first.select_option("times")
+    editor.press("Enter")
+    editor.page.mouse.move(900, 700)
+    editor.press("n")
+    editor.page.keyboard.type("Why twice")
+    editor.press("Control+ArrowUp")
+    editor.one_step(lambda: editor.press("Control+Alt+G"))
+    assert [note["text"] for note in editor.document["ui"]["notes"]] == ["Why twice"]
+    assert [link["flag"] for link in editor.document["links"] if link["to"] == "sample.latent"] == ["Latent"]
+    assert "Its repetition is gone" in editor.page.locator(".toast").first.inner_text()

@@ -38,6 +38,19 @@ test("model with its LoRA, VAE, prompts and settings come along, under free name
   expect(origin.nodes.image?.type, "the workflow itself is left alone").toBe("models.load");
 });
 
+test("a sampler in a subgraph, or in one inside another, is found with all that leads to it", () => {
+  const told = (made: m.Document) => ({
+    values: Object.values(made.nodes).map(({ type, values }) => JSON.stringify([type, values])).sort(),
+    inputs: (made.inputs ?? []).map(({ name }) => name),
+  });
+  const packed = edited(origin, (scene) => void m.makeSubgraph(scene, new Set(["sample", "crop", "control"]), "Draw"));
+  const nested = edited(packed, (scene) => void m.makeSubgraph(scene, new Set(["draw", "lora"]), "Outer"));
+  for (const one of [packed, nested]) expect(told(again(one))).toEqual(told(again(origin)));
+  expect(told(again(origin)).inputs.slice(0, 2), "what is changed stands first").toEqual(["prompt", "negative"]);
+  const looped = edited(packed, ({ graph }) => m.setRepeat(graph, "draw", { times: 2 }));
+  expect(wires(again(looped)), "what runs several times stays closed").toEqual(wires(template));
+});
+
 test("a latent of a certain size says what the model likes", () => {
   const sized = edited(origin, ({ graph }) => (m.setValue(graph, "empty", "width", 512), m.setValue(graph, "empty", "height", 768)));
   expect(again(sized).nodes.crop?.values).toMatchObject({ width: 512, height: 768 });

@@ -56,3 +56,9 @@ const options = catalogue.nodes.filter((spec) => !spec.deprecated).map(specOptio
 test.each(Object.entries(WORDS))("%s finds %s first", (words, id) => {
   expect(rank(options, words)[0]?.id).toBe(id);
 });
+
+test("where an image is given, the plain node comes before the special one", () => {
+  const fitting = options.filter(({ id }) => id.startsWith("image."));
+  for (const word of ["save", "load", "resize", "crop", "invert"]) expect(rank(fitting, word)[0]?.id).toBe(`image.${word}`);
+  expect(rank(fitting, "noise")[0]?.id, "a whole word before the inside of one").toBe("image.add_noise");
+});

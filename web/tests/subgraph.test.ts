@@ -67,6 +67,29 @@ test("unpacking gives the links and ports back", () => {
   expect(Object.keys(after.nodes).sort()).toEqual(Object.keys(base.nodes).sort());
 });
 
+test("unpacked at once, all is where it was and as it was: places, names of links, notes, frames, bends", () => {
+  const drawn = edited(base, (scene) => {
+    for (const link of scene.graph.links) link.flag = `${link.from} to ${link.to}`;
+    (scene.graph.links.find(({ to }) => to === "repeat.latent") as m.Link).bend = [[710, 90]];
+    m.addNote(scene.graph, { x: 650, y: 300 }, "Twice");
+    m.addFrame(scene.graph, { x: 590, y: -40, w: 600, h: 400 }, "Refine");
+  });
+  const made = edited(drawn, (scene) => void m.makeSubgraph(scene, new Set(["sample", "repeat", "/note/1", "/frame/1"]), "Part"));
+  expect([made.ui?.notes, made.ui?.frames, made.subgraphs?.part?.ui?.notes?.length, made.subgraphs?.part?.ui?.frames?.length]).toEqual([undefined, undefined, 1, 1]);
+  expect(made.links.map(({ flag }) => flag).sort()).toEqual(["empty.latent to sample.latent", "positive.conditioning to sample.positive", "repeat.latent to decode.latent"]);
+  const after = edited(made, (scene) => void m.unpackSubgraph(scene, "part"));
+  expect(after.ui).toEqual(drawn.ui);
+  const bare = ({ from, to, bend }: m.Link) => JSON.stringify([from, to, bend]);
+  expect(after.links.map(bare).sort()).toEqual(drawn.links.map(bare).sort());
+  expect(after.links.every(({ flag }) => flag)).toBe(true);
+});
+
+test("what is muted stays so when it is unpacked", () => {
+  const muted = edited(packed, ({ graph }) => m.toggleMode(graph, [key], "mute"));
+  const after = edited(muted, (scene) => void m.unpackSubgraph(scene, key));
+  expect([after.nodes.sample?.mode, after.nodes.repeat?.mode, after.nodes.empty?.mode]).toEqual(["mute", "mute", undefined]);
+});
+
 test("values of the instance move into what is unpacked", () => {
   const set = edited(packed, ({ graph }) => m.setValue(graph, key, "seed", 42));
   const after = edited(set, (scene) => void m.unpackSubgraph(scene, key));

@@ -14,6 +14,8 @@ export interface Flag {
   end: "from" | "to";
   text: string;
   rect: m.Rect;
+  /** Its socket. */
+  at: m.Point;
   /** All links of an output; one of an input. */
   wires: readonly Wire[];
 }
@@ -63,7 +65,7 @@ function laidOut({ flagged }: Geometry): Flag[] {
     const before = taken.get(wire.link.to) ?? 0;
     taken.set(wire.link.to, before + w + 4);
     const at = wire.points[wire.points.length - 1] as m.Point;
-    flags.push({ end: "to", text, wires: [wire], rect: { x: at.x - GAP - before - w, y: at.y - HEIGHT / 2, w, h: HEIGHT } });
+    flags.push({ end: "to", text, at, wires: [wire], rect: { x: at.x - GAP - before - w, y: at.y - HEIGHT / 2, w, h: HEIGHT } });
   }
   const given = new Map<string, number>();
   for (const wires of outputs.values()) {
@@ -73,7 +75,28 @@ function laidOut({ flagged }: Geometry): Flag[] {
     const before = given.get(first.link.from) ?? 0;
     given.set(first.link.from, before + w + 4);
     const at = first.points[0] as m.Point;
-    flags.push({ end: "from", text, wires, rect: { x: at.x + GAP + before, y: at.y - HEIGHT / 2, w, h: HEIGHT } });
+    flags.push({ end: "from", text, at, wires, rect: { x: at.x + GAP + before, y: at.y - HEIGHT / 2, w, h: HEIGHT } });
+  }
+  return spread(flags);
+}
+
+const APART = HEIGHT + 3;
+
+/** Sockets of a collapsed node lie closer together than flags are high: theirs fan out, in the order of the sockets. */
+function spread(flags: Flag[]): Flag[] {
+  const sides = new Map<string, Map<number, Flag[]>>();
+  for (const flag of flags) {
+    const key = `${flag.end} ${flag.wires[0]?.[flag.end] ?? ""}`;
+    const rows = sides.get(key) ?? new Map<number, Flag[]>();
+    sides.set(key, rows.set(flag.at.y, [...(rows.get(flag.at.y) ?? []), flag]));
+  }
+  for (const rows of sides.values()) {
+    const heights = [...rows.keys()].sort((a, b) => a - b);
+    if (!heights.some((y, index) => index > 0 && y - (heights[index - 1] as number) < HEIGHT)) continue;
+    const middle = ((heights[0] as number) + (heights[heights.length - 1] as number)) / 2;
+    heights.forEach((y, index) => {
+      for (const { rect } of rows.get(y) ?? []) rect.y = middle + (index - (heights.length - 1) / 2) * APART - HEIGHT / 2;
+    });
   }
   return flags;
 }
@@ -90,7 +113,7 @@ export function paintFlags(context: CanvasRenderingContext2D, stage: Stage, { zo
   if (zoom < SEEN || !stage.geometry.flagged.length) return;
   context.font = FONT;
   context.textBaseline = "middle";
-  for (const { end, text, wires, rect } of flagsOf(stage.geometry)) {
+  for (const { end, text, wires, rect, at } of flagsOf(stage.geometry)) {
     const [first] = wires as [Wire];
     if (wires.length === 1 && stage.connecting?.lifted === first.id) continue;
     const offset = stage.offsetOf(first[end]);
@@ -105,8 +128,8 @@ export function paintFlags(context: CanvasRenderingContext2D, stage: Stage, { zo
     context.lineWidth = 2;
     context.beginPath();
     const y = box.y + HEIGHT / 2;
-    context.moveTo(end === "from" ? box.x - GAP : box.x + box.w, y);
-    context.lineTo(end === "from" ? box.x : box.x + box.w + GAP, y);
+    context.moveTo(at.x + offset.x, at.y + offset.y);
+    context.lineTo(end === "from" ? box.x : box.x + box.w, y);
     context.stroke();
     context.beginPath();
     context.roundRect(box.x, box.y, box.w, box.h, 5);

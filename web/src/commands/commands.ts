@@ -16,7 +16,7 @@ import { keepSubgraph } from "../state/library";
 import { isLive, toggleLive } from "../state/live";
 import { THEMES, type Theme, wireStyle } from "../state/preferences";
 import { saveTab } from "../state/saving";
-import { activeGraph, activeScene, activeTab, keyOf, type Panel, setPreference, useApp } from "../state/store";
+import { activeGraph, activeScene, activeTab, keyOf, type Panel, setPreference, toast, useApp } from "../state/store";
 import { startTour } from "../state/tour";
 import { cancelAll, cancelRun, hasSeeds, run, runSelected, seedsTurn, toggleSeeds } from "../state/runs";
 import { readable } from "../ui/keyNames";
@@ -115,14 +115,16 @@ function addNote(): void {
 
 function makeSubgraph(): void {
   let id: string | undefined;
-  edit("subgraph", (scene) => void (id = m.makeSubgraph(scene, new Set(selectedNodes()), t("subgraph.new"))), {
+  edit("subgraph", (scene) => void (id = m.makeSubgraph(scene, new Set(activeTab().selection), t("subgraph.new"))), {
     select: () => (id ? [id] : []),
   });
 }
 
 function unpack(): void {
-  let ids: string[] = [];
-  edit("unpack", (scene) => void (ids = selectedNodes().flatMap((id) => m.unpackSubgraph(scene, id))), { select: () => ids });
+  let keys: string[] = [];
+  const repeated = selectedNodes().some((id) => m.repeatOf(activeGraph().nodes[id] as m.NodeData) !== undefined);
+  edit("unpack", (scene) => void (keys = selectedNodes().flatMap((id) => m.unpackSubgraph(scene, id))), { select: () => keys });
+  if (repeated) toast(t("repeat.unpacked"));
 }
 
 function toggleLook(field: "collapsed" | "pinned" | "advanced"): void {

@@ -36,7 +36,7 @@ export function PresetSheet({ node: id, onClose }: { node: string; onClose: () =
   return (
     <Sheet title={t("presets.title", { name: title })} onClose={onClose} className="presets">
       <form
-        className="name-form"
+        className="sheet-form"
         onSubmit={(event) => {
           event.preventDefault();
           void keep();

@@ -3,7 +3,7 @@ import { useT } from "../i18n";
 import { isKept, keepSelection, keptName, keptTitle } from "../state/library";
 import { renameWorkflow } from "../state/saving";
 import { useApp } from "../state/store";
-import { Sheet } from "../ui/Sheet";
+import { Sheet, SheetForm } from "../ui/Sheet";
 
 /** Asks for the name of a snippet: to keep what is selected, or to rename one. */
 export function SnippetSheet({ rename, onClose }: { rename?: string | undefined; onClose: () => void }) {
@@ -20,28 +20,14 @@ export function SnippetSheet({ rename, onClose }: { rename?: string | undefined;
   };
   return (
     <Sheet title={t(rename === undefined ? "command.snippet" : "snippet.rename")} onClose={onClose}>
-      <form
-        className="name-form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          void submit();
-        }}
-      >
+      <SheetForm label={t(rename === undefined ? "command.save" : "command.rename")} disabled={!name.trim() || (taken && rename !== undefined)} onSubmit={() => void submit()} onClose={onClose}>
         <input aria-label={t("snippet.name")} placeholder={t("snippet.name")} value={name} maxLength={100} onChange={(event) => setName(event.target.value)} />
         {taken && (
           <p className={rename === undefined ? "hint" : "warning"} role="alert">
             {t(rename === undefined ? "presets.replaced" : "save.taken", { name: keptTitle(target) })}
           </p>
         )}
-        <div className="buttons">
-          <button type="submit" className="primary" disabled={!name.trim() || (taken && rename !== undefined)}>
-            {t(rename === undefined ? "command.save" : "command.rename")}
-          </button>
-          <button type="button" onClick={onClose}>
-            {t("cancel")}
-          </button>
-        </div>
-      </form>
+      </SheetForm>
     </Sheet>
   );
 }

@@ -5,7 +5,7 @@ import { splitPort, SUBGRAPH, touchLook } from "./document";
 import type { Scene } from "./edit";
 import { clearCorner, connect } from "./edit";
 import { holdsItself } from "./interface";
-import { frameKey, itemId, noteKey } from "./items";
+import { copyItems, frameKey, movedLink, noteKey } from "./items";
 import { parseJson, stringifyJson } from "./json";
 
 /** The chosen nodes, frames and notes, the links between them, and the subgraphs that they are instances of. */
@@ -106,28 +106,10 @@ export function pastePart(
   };
   for (const link of part.links) {
     if (!ids.has(splitPort(link.from).node) || !ids.has(splitPort(link.to).node)) continue;
-    const bend = link.bend?.map(([x, y]): [number, number] => {
-      const place = move({ x, y });
-      return [place.x, place.y];
-    });
-    graph.links.push({ ...copyOf(link), ...(bend ? { bend } : {}), from: renamed(link.from), to: renamed(link.to) });
+    graph.links.push({ ...movedLink(link, move), from: renamed(link.from), to: renamed(link.to) });
   }
   for (const link of outside) connect(scene, link.from, renamed(link.to));
-  const added = [...ids.values()];
-  const ui = (graph.ui ??= {});
-  for (const frame of part.ui?.frames ?? []) {
-    ui.frames ??= [];
-    const id = itemId(ui.frames);
-    ui.frames.push({ ...copyOf(frame), id, ...move(frame) });
-    added.push(frameKey(id));
-  }
-  for (const note of part.ui?.notes ?? []) {
-    ui.notes ??= [];
-    const id = itemId(ui.notes);
-    ui.notes.push({ ...copyOf(note), id, ...move(note) });
-    added.push(noteKey(id));
-  }
-  return added;
+  return [...ids.values(), ...copyItems(graph, part.ui, move)];
 }
 
 /** Duplicates what is chosen, moved by `offset`; with `incoming`, wires into it from outside as well. */

@@ -1,6 +1,6 @@
 /** Frames and notes, and the keys under which nodes, frames, notes and links are selected. Node ids hold no slash. */
 
-import type { Frame, Graph, Note, Point, Rect } from "./document";
+import { copyOf, type Frame, type Graph, type Link, type Note, type Point, type Rect, type Ui } from "./document";
 
 export const frameKey = (id: string) => `/frame/${id}`;
 export const noteKey = (id: string) => `/note/${id}`;
@@ -62,6 +62,34 @@ export function removeItems(graph: Graph, keys: ReadonlySet<string>): void {
     ui.notes = ui.notes.filter((note) => !keys.has(noteKey(note.id)));
     if (!ui.notes.length) delete ui.notes;
   }
+}
+
+/** Puts copies of the frames and notes of another graph into one, each where `move` says. Returns their keys. */
+export function copyItems(graph: Graph, from: Ui | undefined, move: (place: Point) => Point): string[] {
+  const added: string[] = [];
+  const ui = (graph.ui ??= {});
+  for (const frame of from?.frames ?? []) {
+    ui.frames ??= [];
+    const id = itemId(ui.frames);
+    ui.frames.push({ ...copyOf(frame), id, ...move(frame) });
+    added.push(frameKey(id));
+  }
+  for (const note of from?.notes ?? []) {
+    ui.notes ??= [];
+    const id = itemId(ui.notes);
+    ui.notes.push({ ...copyOf(note), id, ...move(note) });
+    added.push(noteKey(id));
+  }
+  return added;
+}
+
+/** A link with its bends where `move` says. */
+export function movedLink(link: Link, move: (place: Point) => Point): Link {
+  const bend = link.bend?.map(([x, y]): [number, number] => {
+    const place = move({ x, y });
+    return [place.x, place.y];
+  });
+  return { ...copyOf(link), ...(bend ? { bend } : {}) };
 }
 
 /** What a frame carries: all whose centre lies in it. */

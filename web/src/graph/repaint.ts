@@ -1,8 +1,10 @@
 /** A part of an image is painted again as the workflow that made it would: with its model, its prompts and its settings. */
 
 import type { Catalogue } from "./catalogue";
-import { type Document, freshId, type Graph, joinPort, splitPort, SUBGRAPH } from "./document";
+import { definitionOf, type Document, freshId, type Graph, joinPort, splitPort, SUBGRAPH } from "./document";
 import { removeNodes } from "./edit";
+import { repeatOf } from "./repeat";
+import { unpackSubgraph } from "./subgraph";
 
 /** What the template has of its own, which a workflow that is known replaces. */
 const OWN = ["model", "prompt", "negative"] as const;
@@ -16,9 +18,9 @@ const sourceOf = (graph: Graph, node: string, port: string) => graph.links.find(
  * The template `crop_and_stitch` for an image and its mask, files of the input folder. `origin` is the workflow that made
  * the image: its last sampler's model (with LoRAs), VAE, prompts and settings come into the place of the template's. Of a
  * conditioning that is put together the first prompt is taken: what was told of places belongs to the whole image.
- * Without a sampler on its outermost level the template's own stay; `null` says so.
+ * Where none samples on the outermost level those in subgraphs are looked at. Without any the template's own stay, as with `null`.
  */
-export function repaint(template: Document, origin: Document | null, catalogue: Catalogue, image: string, mask: string, size: { width: number; height: number }): Document {
+export function repaint(template: Document, known: Document | null, catalogue: Catalogue, image: string, mask: string, size: { width: number; height: number }): Document {
   const made = structuredClone(template);
   const set = (node: string, values: Record<string, unknown>) => {
     const data = made.nodes[node];
@@ -26,6 +28,7 @@ export function repaint(template: Document, origin: Document | null, catalogue: 
   };
   set("image", { file: image });
   set("mask", { file: mask });
+  const origin = known && (samplerOf(known, catalogue) ? known : unpacked(known, catalogue));
   const sampler = origin && samplerOf(origin, catalogue);
   if (!origin || !sampler) return made;
   const sources = {
@@ -51,7 +54,8 @@ export function repaint(template: Document, origin: Document | null, catalogue: 
   set("sample", Object.fromEntries(settings));
   // What the model drew before suits it.
   set("crop", sizeOf(origin, sampler) ?? size);
-  for (const [name, source] of [["prompt", sources.positive], ["negative", sources.negative]] as const) {
+  // Each comes to stand first in the form: the prompt is what is changed, so it is the last.
+  for (const [name, source] of [["negative", sources.negative], ["prompt", sources.positive]] as const) {
     const node = names.get(splitPort(source ?? ".").node) ?? "";
     const text = catalogue.get(made.nodes[node]?.type ?? "")?.inputs.find((input) => input.widget?.widget === "text" && input.widget.prompt);
     if (text) made.inputs = [{ name, to: joinPort(node, text.name) }, ...(made.inputs ?? []).filter((entry) => entry.name !== name)];
@@ -61,6 +65,17 @@ export function repaint(template: Document, origin: Document | null, catalogue: 
   made.links = made.links.map(({ bend: _, ...rest }) => rest);
   return made;
 }
+
+/** The graph without its subgraphs, except for those that run several times: what they take and give are lists. */
+function unpacked(origin: Document, catalogue: Catalogue): Document {
+  const flat = structuredClone(origin);
+  const instance = () => Object.entries(flat.nodes).find(([, node]) => node.type.startsWith(SUBGRAPH) && !repeatOf(node) && definitionOf([flat], node.type))?.[0];
+  // A broken file may define a subgraph by itself, without an end.
+  for (let id = instance(), left = MOST; id !== undefined && left > 0; id = instance(), left--) unpackSubgraph({ scopes: [flat], graph: flat, catalogue }, id);
+  return flat;
+}
+
+const MOST = 500;
 
 /** The last node, in the order in which it was written, that samples with a model and prompts. */
 function samplerOf(graph: Graph, catalogue: Catalogue): string | undefined {

@@ -3,22 +3,25 @@
 import {
   copyOf,
   definitionOf,
+  type Drawing,
   freshId,
   type Graph,
   type InputEntry,
   type Link,
   lookOf,
   type OutputEntry,
+  type Point,
   splitPort,
   SUBGRAPH,
   touchLook,
 } from "./document";
 import type { Scene } from "./edit";
 import { addNode, removeNodes } from "./edit";
+import { copyItems, frameKey, movedLink, noteKey, removeItems } from "./items";
 
 /**
- * Moves the chosen nodes into a new subgraph and puts one instance in their place. Links that cross the border become
- * its inputs and outputs. Returns the id of the instance, or undefined when nothing was chosen.
+ * Moves the chosen nodes, frames and notes into a new subgraph and puts one instance in their place. Links that cross the
+ * border become its inputs and outputs, and keep their names. Returns the id of the instance, or undefined when nothing was chosen.
  */
 export function makeSubgraph(scene: Scene, ids: ReadonlySet<string>, title: string): string | undefined {
   const { graph } = scene;
@@ -31,6 +34,10 @@ export function makeSubgraph(scene: Scene, ids: ReadonlySet<string>, title: stri
     inside.nodes[id] = copyOf(graph.nodes[id]) as Graph["nodes"][string];
     Object.assign(touchLook(inside, id), copyOf(lookOf(graph, id)));
   }
+  const isItem = ({ id }: { id: string }, key: (id: string) => string) => ids.has(key(id));
+  const { frames = [], notes = [] } = graph.ui ?? {};
+  copyItems(inside, { frames: frames.filter((one) => isItem(one, frameKey)), notes: notes.filter((one) => isItem(one, noteKey)) }, ({ x, y }) => ({ x, y }));
+  removeItems(graph, ids);
   const inputs: InputEntry[] = [];
   const outputs: OutputEntry[] = [];
   const outer: Link[] = [];
@@ -38,7 +45,7 @@ export function makeSubgraph(scene: Scene, ids: ReadonlySet<string>, title: stri
   const outputBySource = new Map<string, string>();
   const name = (wanted: string, list: readonly { name: string }[]) =>
     freshId(wanted, (taken) => list.some((entry) => entry.name === taken));
-  const outgoing: { from: string; to: string }[] = [];
+  const outgoing: Link[] = [];
   for (const link of graph.links) {
     const from = isIn(link.from);
     const to = isIn(link.to);
@@ -48,7 +55,7 @@ export function makeSubgraph(scene: Scene, ids: ReadonlySet<string>, title: stri
       let port = inputBySource.get(link.from);
       if (!port) {
         inputBySource.set(link.from, (port = name(splitPort(link.to).port, inputs)));
-        outer.push({ from: link.from, to: port });
+        outer.push({ from: link.from, to: port, ...named(link) });
       }
       inputs.push({ name: port, to: link.to });
     } else if (from) {
@@ -57,7 +64,7 @@ export function makeSubgraph(scene: Scene, ids: ReadonlySet<string>, title: stri
         outputBySource.set(link.from, (port = name(splitPort(link.from).port, outputs)));
         outputs.push({ name: port, from: link.from });
       }
-      outgoing.push({ from: port, to: link.to });
+      outgoing.push({ from: port, to: link.to, ...named(link) });
     }
   }
   const exposed = (graph.inputs ?? []).filter((entry) => isIn(entry.to));
@@ -86,18 +93,15 @@ export function makeSubgraph(scene: Scene, ids: ReadonlySet<string>, title: stri
   const key = freshId(title, (taken) => scene.scopes.some((scope) => scope.subgraphs && taken in scope.subgraphs));
   subgraphs[key] = inside;
   const looks = chosen.map((id) => lookOf(graph, id));
-  const at = {
-    x: looks.reduce((sum, look) => sum + look.x, 0) / looks.length,
-    y: Math.min(...looks.map((look) => look.y)),
-  };
+  const at = middleOf(looks);
   // The ports of the whole workflow go on through the instance, in their order.
   const workflowInputs = graph.inputs?.map((entry) => copyOf(entry));
   const workflowOutputs = graph.outputs?.map((entry) => copyOf(entry));
   removeNodes(graph, ids);
   const instance = addNode(scene, SUBGRAPH + key, at, key);
   delete graph.nodes[instance]?.values;
-  for (const link of outer) graph.links.push({ from: link.from, to: `${instance}.${link.to}` });
-  for (const link of outgoing) graph.links.push({ from: `${instance}.${link.from}`, to: link.to });
+  for (const link of outer) graph.links.push({ ...link, to: `${instance}.${link.to}` });
+  for (const link of outgoing) graph.links.push({ ...link, from: `${instance}.${link.from}` });
   if (workflowInputs) {
     graph.inputs = workflowInputs.map((entry) =>
       inputNames.has(entry.to) ? { ...entry, to: `${instance}.${inputNames.get(entry.to)}` } : entry,
@@ -111,7 +115,18 @@ export function makeSubgraph(scene: Scene, ids: ReadonlySet<string>, title: stri
   return instance;
 }
 
-/** Puts the nodes of an instance in its place. Returns their ids. */
+/** Where an instance stands for nodes, and they for it. */
+function middleOf(places: readonly Point[]): Point {
+  return { x: places.reduce((sum, { x }) => sum + x, 0) / places.length, y: Math.min(...places.map(({ y }) => y)) };
+}
+
+/** The name that a link is shown as stays with it; its bends do not, where its ends are elsewhere. */
+const named = ({ flag }: Drawing): Drawing => (flag ? { flag } : {});
+
+/**
+ * Puts the nodes of an instance in its place, with the frames and notes around them. What is muted or bypassed stays so; a
+ * repetition goes. Returns the keys of what is there now.
+ */
 export function unpackSubgraph(scene: Scene, id: string): string[] {
   const { graph, scopes } = scene;
   const node = graph.nodes[id];
@@ -127,15 +142,16 @@ export function unpackSubgraph(scene: Scene, id: string): string[] {
 
   const inner = copyOf(definition);
   const looks = Object.keys(inner.nodes).map((name) => lookOf(inner, name));
-  const corner = { x: Math.min(...looks.map((look) => look.x)), y: Math.min(...looks.map((look) => look.y)) };
+  // The other way round than where a new instance is put, so that whoever unpacks it at once finds all where it was.
+  const middle = looks.length ? middleOf(looks) : place;
+  const move = ({ x, y }: Point) => ({ x: Math.round(x - middle.x + place.x), y: Math.round(y - middle.y + place.y) });
   const ids = new Map<string, string>();
   for (const [name, data] of Object.entries(inner.nodes)) {
     const fresh = freshId(name, (taken) => taken in graph.nodes);
     ids.set(name, fresh);
-    graph.nodes[fresh] = copyOf(data);
+    graph.nodes[fresh] = { ...copyOf(data), ...(own.mode && own.mode !== "on" ? { mode: own.mode } : {}) };
     const look = lookOf(inner, name);
-    const moved = { x: look.x - corner.x + place.x, y: look.y - corner.y + place.y };
-    Object.assign(touchLook(graph, fresh), copyOf(look), moved);
+    Object.assign(touchLook(graph, fresh), copyOf(look), move(look));
   }
   const port = (text: string) => {
     const { node: name, port: at } = splitPort(text);
@@ -143,15 +159,15 @@ export function unpackSubgraph(scene: Scene, id: string): string[] {
   };
   const inputs = inner.inputs ?? [];
   const outputs = inner.outputs ?? [];
-  for (const link of inner.links) graph.links.push({ ...copyOf(link), from: port(link.from), to: port(link.to) });
+  for (const link of inner.links) graph.links.push({ ...movedLink(link, move), from: port(link.from), to: port(link.to) });
   for (const link of into) {
     for (const entry of inputs) {
-      if (entry.name === splitPort(link.to).port) graph.links.push({ from: link.from, to: port(entry.to) });
+      if (entry.name === splitPort(link.to).port) graph.links.push({ from: link.from, to: port(entry.to), ...named(entry), ...named(link) });
     }
   }
   for (const link of out) {
     const entry = outputs.find((candidate) => candidate.name === splitPort(link.from).port);
-    if (entry) graph.links.push({ from: port(entry.from), to: link.to });
+    if (entry) graph.links.push({ from: port(entry.from), to: link.to, ...named(entry), ...named(link) });
   }
   for (const [name, value] of Object.entries(own.values ?? {})) {
     for (const entry of inputs) {
@@ -178,8 +194,9 @@ export function unpackSubgraph(scene: Scene, id: string): string[] {
     graph.subgraphs ??= {};
     graph.subgraphs[name] ??= copyOf(sub);
   }
+  const items = copyItems(graph, inner.ui, move);
   dropUnused(scene);
-  return [...ids.values()];
+  return [...ids.values(), ...items];
 }
 
 /** Takes definitions out of the document that no instance means any more. */

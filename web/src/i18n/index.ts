@@ -62,8 +62,13 @@ export function useWords(): Words {
   return useLanguage((state) => state.words);
 }
 
+/** Puts values into a text: `{count}` is one of them, `{count|image|images}` the first word where it is 1, else the second. */
 export function fill(text: string, values: Record<string, string | number>): string {
-  return text.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+  return text.replace(/\{(\w+)(?:\|([^|{}]*)\|([^|{}]*))?\}/g, (whole, name: string, one?: string, other?: string) => {
+    const value = values[name];
+    if (value === undefined) return whole;
+    return String((Number(value) === 1 ? one : other) ?? value);
+  });
 }
 
 /** For code outside components; components use `useT`, which follows a change of language. */

@@ -48,11 +48,12 @@ export function BoardStrip({ board, setBoard }: { board: string; setBoard: (id: 
             type="button"
             className={`chip${over === one.id ? " over" : ""}`}
             data-board={one.name}
+            title={one.name}
             aria-pressed={one.id === board}
             onClick={() => setBoard(one.id === board ? "" : one.id)}
             {...take(one.id, (items) => void layOn(one, items))}
           >
-            {one.name} <small>{one.count}</small>
+            <span>{one.name}</span> <small>{one.count}</small>
           </button>
         ),
       )}

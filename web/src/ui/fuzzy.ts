@@ -1,6 +1,7 @@
 /** Ranking what is searched: whole words before beginnings of words before letters in order. */
 
 interface Searchable {
+  id?: string;
   title: string;
   /** Other names, such as those in other programs: nearly as good as the title. */
   tags?: readonly string[];
@@ -29,7 +30,9 @@ export function rank<T extends Searchable>(entries: readonly T[], query: string)
       if (best <= 0) return;
       total += best;
     }
-    scored.push({ entry, score: total - entry.title.length / 1000, index });
+    // The plain one before the special one: "save" is image.save before image.save_exr, whose title is shorter.
+    const plain = entry.id?.endsWith(`.${words.join("_")}`) ? PLAIN : 0;
+    scored.push({ entry, score: total + plain - entry.title.length / 1000, index });
   });
   return scored.sort((a, b) => b.score - a.score || a.index - b.index).map(({ entry }) => entry);
 }
@@ -38,13 +41,18 @@ function letters(name: string): string {
   return name.replace(/[^\p{L}\p{N}]/gu, "");
 }
 
+/** More than a title is shorter, less than any other reason. */
+const PLAIN = 0.05;
+
+const isEdge = (text: string, at: number) => at >= text.length || /[\s._:/-]/.test(text.charAt(at));
+
 /** 0 where `word` does not occur. */
 function score(text: string, word: string): number {
   if (!text) return 0;
   if (text === word) return 100;
   const at = text.indexOf(word);
   if (at === 0) return 80;
-  if (at > 0) return /[\s._:/-]/.test(text[at - 1] ?? "") ? 70 : 45;
+  if (at > 0) return !isEdge(text, at - 1) ? 45 : isEdge(text, at + word.length) ? 75 : 70;
   if (text.length > 60) return 0; // letters in order mean nothing in long texts
   let from = 0;
   let gaps = 0;
