@@ -182,22 +182,6 @@ def select(
     return selected(images, Wanted(words, without, style, color if on_color else "", held_out, part == "held_out"))
 
 
-@node(version=1, title="Images of a set", tags=("dataset to images", "batch", "reference images", "FID statistics"))
-def images_of(
-    images: ImageSet,
-    *,
-    count: Annotated[int, Number(0, 100_000, zero="all"), "How many, each at most once. 0: all."] = 64,
-    side: Annotated[
-        int, Number(0, 2048, multiple_of=8, zero="as they are"), "Side in pixels; they are scaled to it."
-    ] = 0,
-    seed: Annotated[int, Seed(), "Another seed takes others, in another order."] = 0,
-) -> Image:
-    """Take images out of a set as a batch, to measure with or to look at. What is transparent lies on white."""
-    from ._training.selecting import taken
-
-    return Image(taken(images, count, side, seed))
-
-
 @node(version=2, migrations={1: _BOTH_TO_2}, tags=("augmentation", "flip", "random crop", "regularization"))
 def augment(
     images: ImageSet,
@@ -293,18 +277,24 @@ class Shown(NamedTuple):
     captions: Annotated[list[str], "A caption for each."]
 
 
-@node(version=1, tags=("batch", "prompts", "ImageSet to images"))
+@node(
+    version=1,
+    tags=("batch", "prompts", "ImageSet to images", "dataset to images", "reference images", "FID statistics"),
+)
 def to_images(
     images: ImageSet,
     *,
     count: Annotated[int, Number(0, zero="all"), "How many, evenly spread over the set. 0: all."] = 0,
+    side: Annotated[
+        int, Number(0, 2048, multiple_of=8, zero="as they are"), "Side in pixels; they are scaled to it."
+    ] = 0,
     background: Annotated[str, Color(), "What shows through transparent parts."] = "#ffffff",
     seed: Annotated[int, Seed(), "Another seed says other captions."] = 0,
 ) -> Shown:
-    """Images of a set as a batch, for instance to make control images of them, each with a caption that says all."""
+    """Images of a set as a batch, to look at, to measure with or to make control images of; each with a caption."""
     from ._training.images import laid_out
 
-    pixels, texts = laid_out(images, count, background, seed)
+    pixels, texts = laid_out(images, count, side, background, seed)
     return Shown(Image(pixels), texts)
 
 

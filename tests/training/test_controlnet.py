@@ -201,6 +201,8 @@ def test_images_of_a_set_as_a_batch_with_captions() -> None:
     assert len(every.captions) == 18 and all("red" in text for text in every.captions)
     few = dataset.to_images(images, count=3)
     assert few.image.pixels.shape[0] == len(few.captions) == 3
+    assert len(every.image.pixels.flatten(1).unique(dim=0)) == 18
+    assert dataset.to_images(images, count=5, side=8).image.pixels.shape == (5, 8, 8, 3)
     assert few.image.pixels[-1].equal(dataset.to_images(images).image.pixels[-1])
 
 

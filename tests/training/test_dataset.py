@@ -149,15 +149,3 @@ def test_a_color_takes_the_place_of_what_is_transparent() -> None:
     clear = images.pixels[..., 3] == 0
     assert found.pixels[..., :3][clear].unique(dim=0).tolist() == [[255, 128, 0]]
     assert torch.equal(found.pixels[~clear], images.pixels[~clear])
-
-
-def test_images_of_a_set_come_each_once() -> None:
-    images = tiny_sets.image_set(16)
-    every = dataset.images_of(images, count=0).pixels
-    assert every.shape == (18, 16, 16, 3)
-    assert len(every.flatten(1).unique(dim=0)) == 18
-    some = dataset.images_of(images, count=5, side=8, seed=4).pixels
-    assert some.shape == (5, 8, 8, 3)
-    assert not torch.equal(some, dataset.images_of(images, count=5, side=8, seed=5).pixels)
-    white = dataset.images_of(images, count=1).pixels[0, 0, 0]
-    assert white.tolist() == [1, 1, 1]

@@ -27,9 +27,11 @@ def boxes(page: Any, *selectors: str) -> list[dict[str, float]]:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_name_in_the_rail_is_cut(context: Any, server: Server, language: str) -> None:
     page = context.new_page()
-    page.add_init_script(f"localStorage[{json.dumps(PREFERENCES)}] = '{{\"language\": {json.dumps(language)}, \"offerTour\": false}}'")
+    page.add_init_script(
+        f'localStorage[{json.dumps(PREFERENCES)}] = \'{{"language": {json.dumps(language)}, "offerTour": false}}\''
+    )
     page.goto(server.url)
-    page.wait_for_selector(f'html[lang^="{language.split("-")[0]}"] .rail')
+    page.wait_for_selector(f'html[lang^="{language.split("-", maxsplit=1)[0]}"] .rail')
     page.wait_for_selector(".start-strip")
     assert page.evaluate(CUT) == []
 
@@ -51,7 +53,7 @@ def test_what_is_pressed_is_large_enough(editor: Editor) -> None:
         page.click(f'[data-panel="{panel}"]')
         editor.settle()
         assert page.evaluate(SMALL) == [], panel
-    page.click(f'[data-panel="outline"]')
+    page.click('[data-panel="outline"]')
     page.get_by_role("button", name="Text to image").first.click()
     editor.press("F4")
     page.wait_for_selector(".form-field")

@@ -283,7 +283,10 @@ def test_a_port_of_a_nested_subgraph_is_removed_as_far_out_as_it_is_used(opened:
 def test_a_taken_name_is_told(opened: Editor) -> None:
     opened.drag(opened.output(f"{INPUTS}./new"), opened.input("sample.positive"))
     before = opened.text
-    for begin in (lambda: row(opened, "positive").dblclick(), lambda: opened.page.locator('[data-name="positive"] input').click(click_count=3)):
+    for begin in (
+        lambda: row(opened, "positive").dblclick(),
+        lambda: opened.page.locator('[data-name="positive"] input').click(click_count=3),
+    ):
         begin()
         opened.page.keyboard.type("latent")
         opened.page.keyboard.press("Enter")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 WHITE = 0
 EMPTY_SHARE = 0.1
 WHITE_SHARE = 0.4
+_AT_ONCE = 256
 
 
 def opened(index: Path, pixels: Path, limit: int = 0) -> ImageSet:
@@ -112,9 +113,11 @@ def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tenso
     return (rgba[:, :3] * alpha + ground * (1 - alpha)) * 2 - 1
 
 
-def laid_out(images: ImageSet, count: int, background: str, seed: int) -> tuple[Tensor, list[str]]:
-    """Images (N, H, W, 3) in 0..1 over a colour written as `#rrggbb`, `count` of them evenly spread (0: all), with
-    captions that name style and background: the palette colour that is nearest."""
+def laid_out(images: ImageSet, count: int, side: int, background: str, seed: int) -> tuple[Tensor, list[str]]:
+    """Images (N, H, W, 3) in 0..1 over a colour written as `#rrggbb`, `count` of them evenly spread (0: all) and scaled
+    to `side` pixels (0: not), with captions that name style and background: the palette colour that is nearest."""
+    import torch
+
     total = len(images.entries)
     numbers = np.arange(total)
     if 0 < count < total:
@@ -124,8 +127,12 @@ def laid_out(images: ImageSet, count: int, background: str, seed: int) -> tuple[
     colour = int(np.argmin(away))
     drawer = Drawer(images, seed)
     texts = [drawer.text(numpy_generator(seed, int(n)), int(n), colour, explicit=True) for n in numbers]
-    made = composited(images.pixels[numbers], [(rgb[0], rgb[1], rgb[2])] * len(numbers))
-    return (made.movedim(1, -1) / 2 + 0.5).contiguous(), texts
+    made: list[Tensor] = []
+    for start in range(0, len(numbers), _AT_ONCE):
+        some = images.pixels[numbers[start : start + _AT_ONCE]]
+        laid = composited(some, [(rgb[0], rgb[1], rgb[2])] * len(some))
+        made.append(scaled(laid, side or laid.shape[-1]))
+    return (torch.cat(made).movedim(1, -1) / 2 + 0.5).clamp(0, 1).contiguous(), texts
 
 
 class Drawer:

@@ -59,22 +59,6 @@ def selected(images: ImageSet, wanted: Wanted) -> ImageSet:
     return ImageSet(_laid(pixels, wanted.color) if wanted.color else pixels, entries, subjects, weights)
 
 
-def taken(images: ImageSet, count: int, side: int, seed: int) -> Tensor:
-    """`count` different images (0: all) as (B, H, W, 3) in 0..1, in an order that the seed gives."""
-    import torch
-
-    from .loop import torch_generator
-    from .pixel_denoiser import scaled
-
-    order = torch.randperm(len(images.entries), generator=torch_generator(seed, 0))
-    order = order[: count or len(order)]
-    made: list[Tensor] = []
-    for places in order.split(_AT_ONCE):
-        pixels = composited(images.pixels[places], [(255, 255, 255)] * len(places))
-        made.append(scaled(pixels, side or pixels.shape[-1]))
-    return (torch.cat(made).movedim(1, -1) / 2 + 0.5).clamp(0, 1).contiguous()
-
-
 def _fits(images: ImageSet, entry: dict[str, Any], wanted: Wanted) -> bool:
     subject = images.subjects[entry["subject"]]
     said = [*subject["names"], *subject.get("keywords", []), subject.get("group", "")]

@@ -19,9 +19,8 @@ from safelight_nodes.training_values import ImageSet, Weights
 from .computing import half_precision
 from .course import Course
 from .folders import plain_tensors
-from .images import Drawer, tiled
+from .images import Drawer, scaled, tiled
 from .loop import fit, torch_generator
-from .pixel_denoiser import scaled
 
 if TYPE_CHECKING:
     from torch import Tensor
