@@ -12,9 +12,11 @@ from web.editor import PREFERENCES, Editor
 
 LANGUAGES = ["en", "de", "es", "fr", "ja", "ko", "pt-BR", "zh", "zh-TW"]
 CUT = """() => [...document.querySelectorAll('.rail button span')]
-    .filter(one => one.scrollWidth > one.clientWidth + 1 || one.getBoundingClientRect().right > one.closest('button').getBoundingClientRect().right)
+    .filter(one => one.scrollWidth > one.clientWidth + 1
+        || one.getBoundingClientRect().right > one.closest('button').getBoundingClientRect().right)
     .map(one => one.innerText)"""
-SMALL = """() => [...document.querySelectorAll('.side-panel button, .form-view button, dialog[open] button')]
+SMALL = """() => ['.side-panel', '.form-view', 'dialog[open]']
+    .flatMap(place => [...document.querySelectorAll(`${place} button`)])
     .map(one => [one.getBoundingClientRect(), one.getAttribute('aria-label') || one.innerText])
     .filter(([{ width, height }]) => width && height && (width < 24 || height < 24))
     .map(([{ width, height }, name]) => `${name}: ${width} x ${height}`)"""
@@ -27,11 +29,10 @@ def boxes(page: Any, *selectors: str) -> list[dict[str, float]]:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_name_in_the_rail_is_cut(context: Any, server: Server, language: str) -> None:
     page = context.new_page()
-    page.add_init_script(
-        f'localStorage[{json.dumps(PREFERENCES)}] = \'{{"language": {json.dumps(language)}, "offerTour": false}}\''
-    )
+    kept = json.dumps(json.dumps({"language": language, "offerTour": False}))
+    page.add_init_script(f'try {{ localStorage["{PREFERENCES}"] = {kept}; }} catch {{ /* an empty page */ }}')
     page.goto(server.url)
-    page.wait_for_selector(f'html[lang^="{language.split("-", maxsplit=1)[0]}"] .rail')
+    page.wait_for_selector(f'html[lang^="{language[:2]}"] .rail')
     page.wait_for_selector(".start-strip")
     assert page.evaluate(CUT) == []
 

@@ -276,18 +276,18 @@ def test_a_port_of_a_nested_subgraph_is_removed_as_far_out_as_it_is_used(opened:
     assert "(latent)" in opened.page.locator(".toast").first.inner_text()
     opened.press("Control+z")
     assert "empty.latent > subgraph.latent" in opened.links
-    opened.one_step(lambda: opened.page.locator('[data-ports="inputs"] li button').last.click())
+    opened.one_step(opened.page.locator('[data-ports="inputs"] li button').last.click)
     assert opened.links == {"subgraph.latent > decode.latent"}
 
 
 def test_a_taken_name_is_told(opened: Editor) -> None:
     opened.drag(opened.output(f"{INPUTS}./new"), opened.input("sample.positive"))
     before = opened.text
-    for begin in (
-        lambda: row(opened, "positive").dblclick(),
-        lambda: opened.page.locator('[data-name="positive"] input').click(click_count=3),
-    ):
-        begin()
+    for by_panel in (False, True):
+        if by_panel:
+            opened.page.locator('[data-name="positive"] input').click(click_count=3)
+        else:
+            row(opened, "positive").dblclick()
         opened.page.keyboard.type("latent")
         opened.page.keyboard.press("Enter")
         opened.page.wait_for_selector(".toast:has-text('There is already a port named “latent”')")
