@@ -152,7 +152,7 @@ def _posted(data: Any) -> Any:
 
 
 def _is_json(data: bytes) -> bool:
-    return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
+    return data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
 
 
 def _nothing(data: bytes, media: MediaRegistry, name: str) -> tuple[Problem, ...]:
