@@ -321,7 +321,7 @@ class Library:
         return Source(STARTER, STARTER), self._reader.read(STARTER, self.starter)
 
     def _starter_parts(self) -> list[str]:
-        """Names of what comes with the starter beside the model itself: a few-step LoRA, an image encoder, a ControlNet."""
+        """Names of what comes with the starter beside the model: a few-step LoRA, an image encoder, a ControlNet."""
         return [f"{STARTER}/{part}" for part in STARTER_PARTS if (self.starter / part).is_dir()]
 
     def _refuse_strange(self, name: str) -> None:
