@@ -217,3 +217,5 @@ def test_held_images_are_of_subjects_that_the_workflows_hold_back(tmp_path: Path
     assert {one.text.split(",")[0].split(" ", 1)[1] for one in given} == names
     assert all(np.abs(one.image - one.moved).mean() > 0.01 for one in given)
     assert given[0].image.shape == (64, 64, 3)
+    common = prompts.frequent(index["subjects"]).values()
+    assert not {one.text.split(",")[0].split(" ", 1)[1] for one in held(folder, 60, rare=True)} & set(common)

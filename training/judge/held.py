@@ -35,17 +35,21 @@ class Held:
     moved: NDArray[np.float32]
 
 
-def held(cache: Path, count: int = COUNT) -> list[Held]:
-    """Up to `count` of them: first all with names of everyday speech, in every style there is."""
+def held(cache: Path, count: int = COUNT, rare: bool = False) -> list[Held]:
+    """Up to `count` of them, in every style there is: first all with names of everyday speech, or with `rare` only
+    those without, evenly spread, which the denoiser was seldom shown and hardly draws from their names."""
     images = opened(cache / "images.json", cache / "images.npy")
     kept = parted(images, SHARE, SEED)[1]
     everyday, others = frequent(kept.subjects), every(kept.subjects)
     # People, letters and hands are what the starter hardly knows.
     others = {key: name for key, name in others.items() if kept.subjects[key]["group"] != "People & Body"}
-    order = [*everyday, *(key for key in others if key not in everyday)]
+    order = [*([] if rare else everyday), *(key for key in others if key not in everyday)]
     places = {key: place for place, key in enumerate(order)}
     numbers = [number for number, entry in enumerate(kept.entries) if entry["subject"] in places]
-    numbers = sorted(numbers, key=lambda number: places[kept.entries[number]["subject"]])[:count]
+    numbers = sorted(numbers, key=lambda number: places[kept.entries[number]["subject"]])
+    if rare and len(numbers) > count:
+        numbers = [numbers[at] for at in np.linspace(0, len(numbers) - 1, count).round().astype(int)]
+    numbers = numbers[:count]
     quiet: Any = SimpleNamespace(check_cancelled=lambda: None, progress=lambda *_: None)
     moved = augmented(kept, copies=1, ctx=quiet, **_MOVES).pixels[len(kept.entries) :]
     rng = np.random.default_rng(SEED)

@@ -2,8 +2,9 @@
 
     python -m training.judge.reference --adapter FOLDER [--model FOLDER] [--cache DIR] [--sheet FILE] [--note "..."]
 
-References are images that it has not seen (`training.judge.held`). Each is drawn from the same noise three times: from
-its prompt alone, from the image alone, and from both. Likeness is the cosine between the image encoder's summaries of
+References are images that it has not seen (`training.judge.held`), of subjects without names of everyday speech: those
+that have one the starter draws by heart. Each is drawn from the same noise three times: from its prompt alone, from the
+image alone, and from both. Likeness is the cosine between the image encoder's summaries of
 the reference and of what was drawn, and, since the adapter was trained with that encoder, the mean difference of
 colours (ΔE, CIE76) on a grid of 16 x 16, which it was not. A full run adds a line to the history.
 """
@@ -70,7 +71,7 @@ def main() -> None:
     parser.add_argument("--history", type=Path, default=report.HISTORY)
     parser.add_argument("--note", default="")
     args = parser.parse_args()
-    given = held(args.cache, args.images)
+    given = held(args.cache, args.images, rare=True)
     texts, references = [one.text for one in given], np.stack([one.image for one in given])
     with Painter(args.model, adapter=args.adapter) as painter:
         made = [

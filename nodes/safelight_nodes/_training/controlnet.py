@@ -140,7 +140,7 @@ def fresh(unet: Any, hints: Tensor, downsampling: int, seed: int) -> Any:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         channels = widths(downsampling, unet.config.block_out_channels[0])
-        net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=channels)
+        net: Any = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=channels)
         looking, seen = net.controlnet_cond_embedding, hints
         for layer in (looking.conv_in, *looking.blocks):
             torch.nn.init.zeros_(layer.bias)
