@@ -107,9 +107,14 @@ class LoopDenoiser(ABC):
         object.__setattr__(made, "modules", modules)  # it is frozen, and what makes one differs by family
         return made
 
-    @abstractmethod
     def predict(self, noisy: Tensor, levels: Tensor, prompts: Sequence[Conditioning]) -> Tensor:
-        """See `sdk.DenoiserModel`."""
+        """See `sdk.DenoiserModel`. A family of a pack may leave it out: it draws, and cannot be trained on."""
+        del noisy, levels, prompts
+        message = f"Models of the family {self.family.id} cannot be trained on."
+        hint = "Choose a model of another family."
+        raise ProblemError(
+            Problem(code="setting_unused", message=message, hint=hint, port="model", value=self.family.id)
+        )
 
     def sample(self, request: SampleRequest, ctx: Context) -> Latent:
         import torch
