@@ -113,7 +113,7 @@ class LoopDenoiser(ABC):
         message = f"Models of the family {self.family.id} cannot be trained on."
         hint = "Choose a model of another family."
         raise ProblemError(
-            Problem(code="setting_unused", message=message, hint=hint, port="model", value=self.family.id)
+            Problem(code="model_not_supported", message=message, hint=hint, port="model", value=self.family.id)
         )
 
     def sample(self, request: SampleRequest, ctx: Context) -> Latent:
