@@ -149,3 +149,14 @@ def test_a_color_takes_the_place_of_what_is_transparent() -> None:
     clear = images.pixels[..., 3] == 0
     assert found.pixels[..., :3][clear].unique(dim=0).tolist() == [[255, 128, 0]]
     assert torch.equal(found.pixels[~clear], images.pixels[~clear])
+
+
+def test_images_of_different_sizes_keep_theirs() -> None:
+    images = tiny_sets.image_set(16)
+    sizes = tuple((16, 8 + number % 2) for number in range(len(images.entries)))
+    images = replace(images, sizes=sizes)
+    some = dataset.select(images, style=1)
+    told = [size for entry, size in zip(images.entries, sizes, strict=True) if entry["style"] == 0]
+    assert some.sizes == tuple(told)
+    train, held = dataset.split(images)
+    assert len(train.sizes) == len(train.entries) and len(held.sizes) == len(held.entries)

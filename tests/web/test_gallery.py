@@ -72,7 +72,8 @@ def gallery(browser: Any, full: Server) -> Iterator[Editor]:
 
 
 def wait_count(editor: Editor, number: int) -> None:
-    text = re.compile(rf"^{number} (images?|in the trash)$")
+    images = "image" if number == 1 else "images"
+    text = re.compile(rf"^{number} ({images}|in the trash)$")
     editor.page.locator(".gallery-filters [aria-live]", has_text=text).wait_for(timeout=60_000)
 
 

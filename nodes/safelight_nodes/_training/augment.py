@@ -40,7 +40,13 @@ def augmented(
         made.append(_warped(chosen, torch.stack(ways)))
         ctx.progress(start + len(numbers), total)
     weights = images.weights.repeat(copies + 1) / (copies + 1)
-    return replace(images, pixels=torch.cat(made), entries=images.entries * (copies + 1), weights=weights)
+    return replace(
+        images,
+        pixels=torch.cat(made),
+        entries=images.entries * (copies + 1),
+        weights=weights,
+        sizes=images.sizes * (copies + 1),
+    )
 
 
 def _way(angle: float, size: float, moved: tuple[float, float], mirrored: bool) -> Tensor:

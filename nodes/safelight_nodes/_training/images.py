@@ -83,8 +83,6 @@ def parted(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSe
     Raises:
         ProblemError: `too_few_images`, for a set of one subject.
     """
-    import torch
-
     subjects = sorted({entry["subject"] for entry in images.entries})
     if len(subjects) < 2:
         message, hint = "All images of this set are of one subject.", "Split a set of several subjects."
@@ -92,15 +90,26 @@ def parted(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSe
     count = min(len(subjects) - 1, max(1, round(share * len(subjects))))
     chosen = np.random.default_rng(seed).choice(len(subjects), count, replace=False)
     held = {subjects[number] for number in chosen}
-    made: list[ImageSet] = []
-    for is_held in (False, True):
-        numbers = [n for n, entry in enumerate(images.entries) if (entry["subject"] in held) == is_held]
-        entries = tuple(images.entries[n] for n in numbers)
-        own = {key: said for key, said in images.subjects.items() if (key in held) == is_held}
-        weights = images.weights[numbers]
-        weights = weights / weights.sum() if weights.sum() > 0 else torch.full_like(weights, 1 / len(numbers))
-        made.append(ImageSet(images.pixels[numbers], entries, own, weights))
-    return made[0], made[1]
+    train = [number for number, entry in enumerate(images.entries) if entry["subject"] not in held]
+    rest = [number for number, entry in enumerate(images.entries) if entry["subject"] in held]
+    return some_of(images, train), some_of(images, rest)
+
+
+def some_of(images: ImageSet, numbers: Sequence[int]) -> ImageSet:
+    """The images of these numbers, drawn as often among each other as before; all alike where none was drawn."""
+    import torch
+
+    entries = tuple(images.entries[number] for number in numbers)
+    used = {entry["subject"] for entry in entries}
+    weights = images.weights[numbers]
+    weights = weights / weights.sum() if float(weights.sum()) > 0 else torch.full_like(weights, 1 / len(weights))
+    return ImageSet(
+        images.pixels[numbers],
+        entries,
+        {key: subject for key, subject in images.subjects.items() if key in used},
+        weights,
+        tuple(images.sizes[number] for number in numbers) if images.sizes else (),
+    )
 
 
 def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tensor:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Problem, ProblemError
 from safelight_nodes.training_values import ImageSet
 
-from .images import composited
+from .images import composited, some_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,8 +37,6 @@ def selected(images: ImageSet, wanted: Wanted) -> ImageSet:
     Raises:
         ProblemError: `nothing_selected`, when there is none.
     """
-    import torch
-
     found = [place for place, entry in enumerate(images.entries) if _fits(images, entry, wanted)]
     if not found:
         raise ProblemError(
@@ -50,13 +48,8 @@ def selected(images: ImageSet, wanted: Wanted) -> ImageSet:
                 value=wanted.words,
             )
         )
-    entries = tuple(images.entries[place] for place in found)
-    used = {entry["subject"] for entry in entries}
-    pixels = images.pixels[found]
-    weights = images.weights[found]
-    weights = weights / weights.sum() if float(weights.sum()) > 0 else torch.full_like(weights, 1 / len(weights))
-    subjects = {key: subject for key, subject in images.subjects.items() if key in used}
-    return ImageSet(_laid(pixels, wanted.color) if wanted.color else pixels, entries, subjects, weights)
+    made = some_of(images, found)
+    return replace(made, pixels=_laid(made.pixels, wanted.color)) if wanted.color else made
 
 
 def _fits(images: ImageSet, entry: dict[str, Any], wanted: Wanted) -> bool:
