@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import Error
 
 from serving import Server
 from web.editor import Editor, graph
@@ -223,11 +224,18 @@ def test_five_hundred_gestures(editor: Editor, server: Server, seed: int) -> Non
     editor.wait(f"__safelight.app.getState().tabs.some(tab => tab.name === {json.dumps(name)})")
     rest(editor)
     monkey = Monkey(editor, seed)
+    # Should the editor's page be left for another: which, and what was done last.
+    left: list[str] = []
+    editor.page.on("domcontentloaded", lambda page: left.append(page.url))
     for _ in range(CHUNKS):
         monkey.did.clear()
         editor.press("Home")
         for _ in range(CHUNK):
-            monkey.gesture()
+            try:
+                monkey.gesture()
+            except Error as error:
+                pytest.fail(f"{error}, pages {left}, after\n" + "\n".join(monkey.did))
+            assert not left, f"the page was left for {left} after\n" + "\n".join(monkey.did)
         rest(editor)
         editor.page.focus("#canvas")
         told = "\n".join(monkey.did)

@@ -332,6 +332,21 @@ def test_files_dropped_anywhere_open_here_and_several_at_once(editor: Editor) ->
     )
 
 
+def test_a_link_from_another_window_dropped_beside_the_canvas_does_not_leave_the_editor(editor: Editor) -> None:
+    editor.open(CHAIN)
+    editor.page.evaluate("document.body.append(Object.assign(document.createElement('input'), { id: 'field' }))")
+    refused = editor.page.evaluate(
+        """() => [".top-bar", ".rail", "#canvas", "#field"].map((where) => {
+            const data = new DataTransfer();
+            data.setData("text/uri-list", "https://example.org/");
+            const over = new DragEvent("dragover", { dataTransfer: data, bubbles: true, cancelable: true });
+            document.querySelector(where).dispatchEvent(over);
+            return over.defaultPrevented;
+        })"""
+    )
+    assert refused == [True, True, True, False], "a field takes text as the browser does"
+
+
 # Fingers
 
 
