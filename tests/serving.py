@@ -128,13 +128,13 @@ def chain(count: int = 3, start: int = 0, **last: Any) -> dict[str, Any]:
     return document(nodes, links, output=f"n{count - 1}.value", value="n0.value", **last)
 
 
-def single(kind: str, **values: Any) -> dict[str, Any]:
+def single(kind: str, *, output: str = "x.value", **values: Any) -> dict[str, Any]:
     """A document: a number, and one node of the trivial pack that takes it."""
     nodes = {
         "n": {"type": "trivial/work.number", "values": {"value": 1}},
         "x": {"type": f"trivial/work.{kind}", "values": values},
     }
-    return document(nodes, [{"from": "n.value", "to": "x.a"}], output="x.value", value="n.value")
+    return document(nodes, [{"from": "n.value", "to": "x.a"}], output=output, value="n.value")
 
 
 def saving() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from safelight.engine import (
     Cache,
     CacheMemory,
     Cancel,
+    Flights,
     RunOptions,
     RunResult,
     Services,
@@ -34,7 +35,7 @@ from safelight.interop.naming import filled_name, unknown_tokens
 from safelight.interop.origin import made_by_model
 from safelight.interop.parameters.writing import parameters_of
 from safelight.media.registry import MediaRegistry, load_media
-from safelight.models import ModelStore, numerics
+from safelight.models import ModelStore, Numerics, numerics
 from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
 from safelight.sdk.file_names import value_in_name
 from safelight.sdk.pack import BUILT_IN, Catalogue, forget, load_packs
@@ -124,11 +125,21 @@ class Studio:
 
     @cached_property
     def services(self) -> Services:
-        return Services(self.cache, self.models, InputFolders(self._inputs), self.media)
+        flights = Flights(self.home / "cache" / "flights")
+        return Services(self.cache, self.models, InputFolders(self._inputs), self.media, flights)
 
     @cached_property
+    def _numerics(self) -> Numerics:
+        return numerics(self.home)
+
+    @property
     def numerics(self) -> str:
-        return numerics(self.home).text
+        return self._numerics.text
+
+    @property
+    def device(self) -> str:
+        """What models compute on, as torch names it."""
+        return self._numerics.device
 
     def reload(self, packages: Iterable[str]) -> None:
         """Imports these packages of packs again, as their files are now. Runs that have begun go on as they were."""
@@ -295,6 +306,24 @@ class Studio:
         if errors(result.problems) and result.status == "done":
             result.status = "failed"
         return Outcome(result, document, graph, outputs, delivered)
+
+    def help(
+        self,
+        document: Document,
+        targets: Sequence[str] | None,
+        emit: Emit,
+        cancel: Cancel,
+        options: RunOptions,
+        run_id: str,
+    ) -> None:
+        """Computes what nobody has begun of a document that another process runs on the same cache folder, and hands
+        nothing over: what it has computed is in the cache. `options.part` is set.
+
+        Raises:
+            ProblemError: the document is wrong.
+        """
+        graph = self.check(document, targets).require()
+        run(graph, self.services, self.numerics, run_id=run_id, emit=emit, cancel=cancel, options=options)
 
     def _outputs(
         self,

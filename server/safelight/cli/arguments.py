@@ -52,6 +52,9 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     run.add_argument("--download", action="store_true", help="fetch missing models from the hub")
     run.add_argument("--server", metavar="URL", help="run it there; files are fetched from it ($SAFELIGHT_TOKEN)")
     run.add_argument(
+        "--device", metavar="NAME", default="", help="compute on this, as cuda:1 or cpu; with --server also a worker"
+    )
+    run.add_argument(
         "--checkpoint",
         metavar="SECONDS",
         type=_seconds,
@@ -172,7 +175,20 @@ def _add_models(models: argparse.ArgumentParser) -> None:
 def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=int, default=8686, help="the port; 0 takes any free one (8686)")
-    serve.add_argument("--workers", metavar="N", type=_count, default=1, help="processes that run workflows (1)")
+    serve.add_argument(
+        "--workers",
+        metavar="N",
+        type=_count,
+        default=0,
+        help="processes that run workflows (1, or one a device)",
+    )
+    serve.add_argument(
+        "--device",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="what a worker computes on, as cuda:1 or cpu; workers are dealt over several (all graphics cards)",
+    )
     serve.add_argument("--threads", metavar="N", type=int, default=0, help="processor threads of each (an equal share)")
     serve.add_argument("--memory", metavar="MIB", type=_count, default=2048, help="results each keeps in memory (2048)")
     serve.add_argument("--disk", metavar="MIB", type=_count, default=20480, help="results kept on disk (20480)")

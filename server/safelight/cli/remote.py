@@ -46,6 +46,7 @@ def run_there(studio: Studio, document: Document, given: argparse.Namespace, rem
                 targets=given.to,
                 force=given.force,
                 checkpoint_seconds=given.checkpoint,
+                device=given.device,
             )
         except KeyboardInterrupt:
             if accepted:

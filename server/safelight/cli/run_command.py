@@ -13,6 +13,7 @@ from typing import Any
 
 from safelight.app import Outcome
 from safelight.engine import Cancel, RunOptions
+from safelight.models.hardware import device_called
 from safelight.sdk.problem import Problem, ProblemError
 
 from .answer import print_json
@@ -23,6 +24,11 @@ _EXIT = {"done": 0, "failed": 1, "cancelled": 130}
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
+    if given.device and not given.server:
+        try:
+            os.environ["SAFELIGHT_DEVICE"] = device_called(given.device)
+        except ProblemError as error:
+            return refused(error.problems, given.json)
     with open_studio(given) as studio:
         try:
             if given.help or not given.workflow:

@@ -14,14 +14,24 @@ from safelight.app import Budgets
 from safelight.environment import Environment
 from safelight.host.host import HostOptions
 from safelight.host.logs import start_logging
+from safelight.host.workers import graphics_cards
 from safelight.http.security import is_loopback
 from safelight.http.server import ServeOptions, serve
+from safelight.models.hardware import device_called
 from safelight.places import data_folder
 from safelight.sdk.problem import ProblemError
 
 from .workflow import report
 
 _MIB = 1 << 20
+
+
+def _cards(workers: int) -> tuple[str, ...]:
+    """The graphics cards that several workers are dealt over; none where they all take what they find."""
+    if workers < 2 or Environment.read().device:
+        return ()
+    cards = graphics_cards()
+    return tuple(f"cuda:{number}" for number in range(cards)) if cards > 1 else ()
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -44,11 +54,17 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
 
             webbrowser.open(address)
 
+    try:
+        devices = tuple(map(device_called, given.device)) or _cards(given.workers)
+    except ProblemError as error:
+        report(error.problems)
+        return 2
     options = ServeOptions(
         host=HostOptions(
             home=data_folder().resolve(),
             inputs=tuple(folder.resolve() for folder in given.input),
-            workers=given.workers,
+            workers=given.workers or len(devices) or 1,
+            devices=devices,
             threads=given.threads,
             budgets=Budgets(memory=given.memory * _MIB, disk=given.disk * _MIB),
             allow_download=given.download,

@@ -16,6 +16,7 @@ from safelight.protocol.events import (
 from .cache import MISSING, Action, Cache, CacheInfo, ValueRef
 from .call import choices
 from .context import Cancel, NodeContext, Services
+from .flights import Flights
 from .light import lightly
 from .memory import CacheMemory, files_in
 from .result import NodeReport, RunOptions, RunResult
@@ -30,6 +31,7 @@ __all__ = [
     "CacheMemory",
     "Cancel",
     "Event",
+    "Flights",
     "NodeContext",
     "NodeFailed",
     "NodeFinished",

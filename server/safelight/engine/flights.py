@@ -1,43 +1,84 @@
-"""Runs of one process that need the same result at the same time: one computes it, the others wait for it."""
+"""Runs that need the same result at the same time: one computes it, the others do something else or wait for it."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from safelight.disk import try_lock
 
 from .cancel import Cancel
 
-_LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.02
+WORTH_SHARING = 0.05
+"""Seconds from which on a result is on the disk before others may look for it: what is quicker they make themselves."""
 
 
 class Flights:
-    """The keys that are being computed now. May be used from any thread."""
+    """The keys that are being computed now, in this process and, where that is asked for, in all processes that use
+    `folder`. May be used from any thread.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
         self._lock = threading.Lock()
         self._aloft: dict[str, threading.Event | None] = {}  # an event where somebody waits
+        self._release: dict[str, Callable[[], None]] = {}
 
-    def take_off(self, key: str, cancel: Cancel) -> bool:
+    def take_off(self, key: str, *, shared: bool = False) -> bool:
         """Whether the caller is to compute this key, and to call `land` afterwards, come what may.
 
-        False when another has just done so, or failed: look again.
-
-        Raises:
-            Cancelled: the run was cancelled while it waited.
+        False while another does so; with `shared` that may be one in another process. What others have computed is to
+        be looked up after this has said yes: they may have landed in between.
         """
         with self._lock:
-            if key not in self._aloft:
-                self._aloft[key] = None
-                return True
-            landed = self._aloft[key]
-            if landed is None:
-                landed = self._aloft[key] = threading.Event()
-        while not landed.wait(_LOOK_SECONDS):
-            cancel.check()
-        return False
+            if key in self._aloft:
+                return False
+            self._aloft[key] = None
+        if not shared or self._folder is None:
+            return True
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            release = try_lock(self._folder / key)
+        except OSError:
+            return True  # a disk that fails is no error: the others may compute the same, too
+        if release is None:
+            self.land(key)
+            return False
+        self._release[key] = release
+        return True
 
     def land(self, key: str) -> None:
         """The key is computed, or was given up."""
+        release = self._release.pop(key, None)
+        if release is not None:
+            assert self._folder is not None
+            with contextlib.suppress(OSError):  # Windows removes no file that is open
+                (self._folder / key).unlink()
+            release()
         with self._lock:
             landed = self._aloft.pop(key)
         if landed is not None:
             landed.set()
+
+    def wait(self, keys: Collection[str], cancel: Cancel) -> None:
+        """Waits until one of these keys may have landed.
+
+        Raises:
+            Cancelled: the run was cancelled meanwhile.
+        """
+        landed: threading.Event | None = None
+        with self._lock:
+            for key in keys:
+                if key in self._aloft:
+                    landed = self._aloft[key] = self._aloft[key] or threading.Event()
+                    break
+        cancel.check()
+        if landed is None or len(keys) > 1:
+            time.sleep(LOOK_SECONDS)
+        else:
+            landed.wait(LOOK_SECONDS)
+        cancel.check()

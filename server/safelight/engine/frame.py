@@ -1,9 +1,9 @@
 """One graph of a run: the outer one, or the body of a call in one of its turns.
 
 A frame pulls. Starting from the targets it asks of each node first for the digests of its results, which the action
-cache may know, and only where a consumer must really run for the values. An explicit stack takes the place of
-recursion, so the depth of a graph does not matter. No node runs twice: what is computed is held while somebody in the
-graph may need it (`Claims`), and what was remembered when the frame began is not evicted while it is needed.
+cache may know, and only where a consumer must really run for the values. No node runs twice: what is computed is held
+while somebody in the graph may need it (`Claims`), and what was remembered when the frame began is not evicted while it
+is needed. Nodes that another run computes just now are left for later (`Pulling`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from .cache import MISSING, Action, ValueRef
 from .cache.pins import Holding
 from .call import Demand, argument
 from .claims import Claims
+from .flights import WORTH_SHARING
 from .memory import SMALL
+from .pulling import Pulling
 from .result import NodeReport
 from .running import Running, problems_of
 from .turns import Bound, Escape, Gone, Lost, Turns, Wanted
@@ -103,6 +105,7 @@ class Frame:
         for number, one in self._bound.items():
             self._states[number].refs = {PARAMETER: one.ref}
         self._claims = Claims(graph, self._kept, self._done)
+        self._pulling = Pulling(running.services.flights, running.cancel)
         given = {number: one.ref for number, one in self._bound.items()}
         self._survey = Survey(graph, running.memory, running.keys, force, given=given)
         for known in self._survey.held:
@@ -116,16 +119,20 @@ class Frame:
     def go(self, values: Collection[int] = ()) -> None:
         """Runs all targets as far as it goes, so that their results are known; those of `values`, and what output
         nodes made, so that they are there. All of it stays until the frame goes."""
-        for target in self.graph.targets:
-            node = self.graph.nodes[target]
-            saves = node.kind.spec.output or (node.body is not None and node.body.saves)
-            self._pull(target, saves or target in values)
+        targets = self.graph.targets
+        self._pulling.to(self, [(target, self._saves(target) or target in values) for target in targets])
 
     def run(self) -> None:
         """Runs all targets as far as it goes, and lets go of each that the caller does not want to keep."""
-        for target in self.graph.targets:
-            self._pull(target, True)
-            self._claims.leave(target)
+        self._pulling.to(self, [(target, True) for target in self.graph.targets], self._claims.leave)
+
+    def _saves(self, number: int) -> bool:
+        node = self.graph.nodes[number]
+        return node.kind.spec.output or (node.body is not None and node.body.saves)
+
+    def _keeps(self, node: GraphNode) -> bool:
+        """Whether the result of a node is kept, and may come from where it is kept."""
+        return node.kind.spec.cache and node.id not in self.force
 
     def touched(self) -> list[ValueRef]:
         """The values that it had to do with."""
@@ -164,7 +171,7 @@ class Frame:
     def value(self, source: Source) -> Any:
         """An output that was reached, read or made again where need be."""
         while not self._load(source[0]) and not self._states[source[0]].over:
-            self._pull(source[0], True)
+            self._pulling.to(self, [(source[0], True)])
         return self.live(source)
 
     # What calls ask of the graph that they stand in.
@@ -201,19 +208,9 @@ class Frame:
             told=told and self._told,
         )
 
-    # The stack.
+    # What pulling asks for.
 
-    def _pull(self, target: int, values: bool) -> None:
-        stack: list[tuple[int, bool]] = [(target, values)]
-        while stack:
-            self.running.cancel.check()
-            number, values = stack[-1]
-            if self._satisfied(number, values):
-                stack.pop()
-            else:
-                stack += self._advance(number)
-
-    def _satisfied(self, number: int, values: bool) -> bool:
+    def satisfied(self, number: int, values: bool) -> bool:
         state = self._states[number]
         if state.over:
             return True
@@ -226,7 +223,7 @@ class Frame:
         state.again()
         return False
 
-    def _advance(self, number: int) -> list[tuple[int, bool]]:
+    def advance(self, number: int) -> list[tuple[int, bool]]:
         """One step towards the result of a node. Returns what must be had first; nothing when a step was made."""
         node, state = self.graph.nodes[number], self._states[number]
         if node.off:
@@ -237,6 +234,9 @@ class Frame:
             raise Wanted(self, number)
         if node.faults:
             self._fail(number, node, state, ProblemError(node.faults))
+            return []
+        if self.running.options.part and (self._saves(number) or node.body is not None or not self._keeps(node)):
+            self._pulling.leave(number)
             return []
         sources = [source for _, wire in eager(node) for source, _ in wire.sources]
         sources += [source for port in state.asked for source, _ in node.wires[port].sources]
@@ -253,7 +253,7 @@ class Frame:
             if action is not None and not state.must_run:
                 self._hit(number, node, state, action)
                 return []
-            late = [(source, True) for source in sources if not self._satisfied(source, True)]
+            late = [(source, True) for source in sources if not self.satisfied(source, True)]
             if late:
                 return late
             if self._loaded(sources):
@@ -323,7 +323,7 @@ class Frame:
             state.key = self._keys.lifted(node, {port: self._digest(node, port, wire) for port, wire in eager(node)})
             for port in state.asked:
                 state.key = self._keys.choice(state.key, port, self._digest(node, port, node.wires[port]))
-        if not node.kind.spec.cache or node.id in self.force:
+        if not self._keeps(node):
             return None
         action = self._cache.lookup(state.key)
         if action is not None and action.demands is not None:
@@ -366,17 +366,22 @@ class Frame:
     # What must run.
 
     def _execute(self, number: int, node: GraphNode, state: State) -> None:
-        if not node.kind.spec.cache:
+        options, flights, key = self.running.options, self.running.services.flights, state.key
+        if not node.kind.spec.cache or (node.lift and options.shared):  # each element has a flight of its own
             self._compute(number, node, state)
             return
-        key = state.key
-        if not self.running.services.flights.take_off(key, self.running.cancel):
+        if not flights.take_off(key, shared=options.shared):
             state.must_run = False
+            self._pulling.leave(number, key)
             return
         try:
+            if options.shared and not state.must_run and self._remembered(number, node, state) is not None:
+                return  # another process has just done it
             self._compute(number, node, state)
+            if options.shared and state.report is not None and state.report.seconds > WORTH_SHARING:
+                self._cache.flush()
         finally:
-            self.running.services.flights.land(key)
+            flights.land(key)
 
     def _compute(self, number: int, node: GraphNode, state: State) -> None:
         ready = [*eager(node), *((port, node.wires[port]) for port in state.asked)]
@@ -410,7 +415,7 @@ class Frame:
     # Calls.
 
     def _call(self, number: int, node: GraphNode, state: State, sources: list[int]) -> list[tuple[int, bool]]:
-        """One step towards the result of a call; see `_advance`."""
+        """One step towards the result of a call; see `advance`."""
         body, known = node.body, self._survey.known[number]
         assert body is not None
         if known is not None and not (state.must_run or body.saves or any(self._states[at].ran for at in sources)):
@@ -423,7 +428,7 @@ class Frame:
             state.report = NodeReport(status="cached", seconds=known.seconds)
             self._finished(number, node, state, True, known.seconds)
             return []
-        late = [(source, True) for source in sources if not self._satisfied(source, True)]
+        late = [(source, True) for source in sources if not self.satisfied(source, True)]
         if late:
             return late
         if state.turns is None:

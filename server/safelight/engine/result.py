@@ -73,10 +73,14 @@ class RunOptions:
     more often where it costs next to nothing; 0 is at every step.
 
     `force` names nodes that run even if their result is known, `strict` watches that no node changes its inputs.
-    `previews` may be asked again at every step, where those who look come and go.
+    `previews` may be asked again at every step, where those who look come and go. With `shared` other processes that
+    use the same cache folder run the same graph: what one of them computes the others do not begin. With `part` this is
+    one of the others: it computes what can be kept, hands nothing over, and ends when there is nothing left to begin.
     """
 
     previews: bool | Callable[[], bool] = False
     checkpoint_seconds: float = 5.0
     force: frozenset[str] = frozenset()
     strict: bool = False
+    shared: bool = False
+    part: bool = False

@@ -72,7 +72,7 @@ class Running:
         self._thin = Thin()
         self._deliver = deliver
         self.caller = Caller(services, run_id, self.tell, cancel, options, holding, self._warned)
-        self.each = Each(services, self.keys, self.memory, self.caller, cancel, self.gone)
+        self.each = Each(services, self.keys, self.memory, self.caller, cancel, self.gone, options.shared)
         self.problems: list[Problem] = []
         self.files: dict[str, list[File]] = {}
         self.reports: dict[str, NodeReport] = {}

@@ -23,6 +23,7 @@ from safelight.sdk.problem import Problem, ProblemError
 from .database import Database
 from .documents import Graphs
 from .gallery import records as gallery
+from .placement import choose
 from .queue import Live, runs, without_details
 from .results import end_of, records_of
 from .stream import Stream
@@ -65,6 +66,8 @@ class Dispatcher:
         self._late_stops: dict[str, bool] = {}
         self._announced: OrderedDict[str, None] = OrderedDict()
         self._since_trim = 0
+        self._wide: dict[str, tuple[Begin, int]] = {}
+        """By run: the part that helpers are given, and for how many more there is work."""
 
     def wake(self) -> None:
         """There may be something to start."""
@@ -95,21 +98,30 @@ class Dispatcher:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while not self.paused and not self.closing and (worker := self._around.pool.idle()) is not None:
-                if not self._incoming and not self._around.live.any_waiting():
+            while not self.paused and not self.closing:
+                waits = self._incoming or self._around.live.any_waiting()
+                idle = self._around.pool.idle()
+                if waits and not idle:
+                    self._around.pool.stop_parts()  # whole runs come first
+                if not idle or not waits:
                     break
                 try:
-                    if not await self._claim(worker):
+                    if not await self._claim(idle):
                         break
                 except ProblemError as error:
                     log.error("the next run cannot be started: %s", error)
                     await asyncio.sleep(1)
+            self._help()
 
-    async def _claim(self, worker: str) -> bool:
-        claimed = await self._around.database.write(lambda connection: runs.claim(connection, worker))
+    async def _claim(self, idle: list[WorkerInfo]) -> bool:
+        claimed = await self._around.database.write(
+            lambda connection: runs.claim(connection, lambda pin, work: choose(idle, pin, work))
+        )
         if claimed is None:
             return False
         run, options = claimed.run, claimed.options
+        worker = run.worker or ""
+        spreads = self._around.settings().spread and len(self._around.pool.workers()) > 1 and not options.device
         interval = options.checkpoint_seconds
         begin = Begin(
             run=run.id,
@@ -120,6 +132,7 @@ class Dispatcher:
             force=options.force,
             checkpoint_seconds=self._around.settings().checkpoint_seconds if interval is None else interval,
             previews=self._around.stream.watched(run.id),
+            shared=spreads,
         )
         if not self._around.pool.begin(worker, begin):
             back = runs.End(status="interrupted")
@@ -129,10 +142,30 @@ class Dispatcher:
             return True
         self._around.live.begin(run.id, run.attempts, worker)
         self._around.changed(run)
+        if spreads:
+            self._around.spawn(self._measure(begin))
         late = self._late_stops.pop(run.id, None)
         if late is not None:
             self._around.pool.stop_run(run.id, hard=late, grace=self._around.settings().cancel_grace)
         return True
+
+    # Help
+
+    async def _measure(self, begin: Begin) -> None:
+        """Finds out how many workers a run could keep busy."""
+        found = await self._around.graphs.breadth(begin.document, begin.inputs, begin.targets)
+        active = self._around.live.active(begin.run)
+        if found > 1 and active is not None and active.attempt == begin.attempt:
+            self._wide[begin.run] = (msgspec.structs.replace(begin, part=True), found - 1)
+            self._wake.set()
+
+    def _help(self) -> None:
+        """Gives workers that have nothing to do a part of what goes on."""
+        for run, (begin, places) in list(self._wide.items()):
+            if self.paused or self.closing or self._incoming or self._around.live.any_waiting():
+                return
+            idle = self._around.pool.idle()[:places]
+            self._wide[run] = begin, places - sum(self._around.pool.begin(worker.id, begin) for worker in idle)
 
     # PoolListener
 
@@ -141,6 +174,8 @@ class Dispatcher:
         if active is None or active.attempt != attempt:
             return
         for event in events:
+            if isinstance(event, NodeFinished) and event.node in active.ran:
+                event = msgspec.structs.replace(event, cached=False)  # noqa: PLW2901  another worker has computed it
             active.follow(event)
             if isinstance(event, NodeFinished):
                 self._announced.update((file.digest, None) for file in event.files)
@@ -159,6 +194,10 @@ class Dispatcher:
     def died(self, run: str, attempt: int, problem: Problem) -> None:
         self._around.spawn(self._bury(run, attempt, problem))
 
+    def helped(self, run: str) -> None:
+        if run in self._wide:
+            self._wide[run] = self._wide[run][0], 0
+
     def changed(self, worker: WorkerInfo) -> None:
         if not self.closing:
             self._around.stream.publish(WorkerChanged(worker=worker))
@@ -168,7 +207,9 @@ class Dispatcher:
             self._wake.set()
 
     async def _finish(self, ended: Ended) -> None:
-        how = end_of(ended, self._around.output, self._around.media)
+        self._part_from(ended.run)
+        active = self._around.live.active(ended.run)
+        how = end_of(ended, self._around.output, self._around.media, active.ran if active is not None else ())
         write = runs.stopped if ended.status == "cancelled" else runs.end
 
         def work(connection: sqlite3.Connection) -> Run | None:
@@ -185,6 +226,7 @@ class Dispatcher:
         self._ended(ended.run, ended.attempt, run)
 
     async def _bury(self, run_id: str, attempt: int, problem: Problem) -> None:
+        self._part_from(run_id)
         limit = self._around.settings().max_deaths
         if self.closing:
             how = runs.End(status="interrupted")
@@ -192,6 +234,11 @@ class Dispatcher:
         else:
             run = await self._surely(lambda connection: runs.died(connection, run_id, attempt, problem, limit))
         self._ended(run_id, attempt, run)
+
+    def _part_from(self, run: str) -> None:
+        """Nobody needs to help with a run any more."""
+        self._wide.pop(run, None)
+        self._around.pool.stop_parts(run)
 
     def _ended(self, run_id: str, attempt: int, run: Run | None) -> None:
         if self._around.live.end(run_id, attempt):

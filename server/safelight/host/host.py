@@ -63,11 +63,13 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True)
 class HostOptions:
-    """How to open a host. `workers` is the number of processes, `threads` what each may use (0: an equal share)."""
+    """How to open a host. `workers` is the number of processes, `threads` what each may use (0: an equal share), and
+    `devices` are what they are dealt over (none: each takes what it finds)."""
 
     home: Path
     inputs: tuple[Path, ...] = ()
     workers: int = 1
+    devices: tuple[str, ...] = ()
     threads: int = 0
     budgets: Budgets = field(default_factory=Budgets)
     allow_download: bool = False
@@ -116,7 +118,7 @@ class Host:
             allow_download=options.allow_download,
             warm=options.warm,
         )
-        return PoolOptions(setup, options.workers, options.threads, options.silence)
+        return PoolOptions(setup, options.workers, options.devices, options.threads, options.silence)
 
     @property
     def database(self) -> Database:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from .queue import End, number_of
 from .workers import Ended, Made
 
 
-def end_of(ended: Ended, output: Path, media: MediaRegistry) -> End:
-    """The end of an attempt. `output` is the folder that files are named below."""
+def end_of(ended: Ended, output: Path, media: MediaRegistry, ran: Collection[str]) -> End:
+    """The end of an attempt. `output` is the folder that files are named below, `ran` the nodes that some worker has
+    computed: to the others they look cached."""
     files = [_file(made, output, media) for made in ended.files]
     by_path = {made.path: file for made, file in zip(ended.files, files, strict=True)}
     return End(
@@ -24,7 +26,11 @@ def end_of(ended: Ended, output: Path, media: MediaRegistry) -> End:
         outputs={name: [_item(entry, by_path) for entry in items] for name, items in ended.outputs.items()},
         files=files,
         nodes={
-            name: NodeState(status=report.status, seconds=report.seconds, files=tuple(ended.shown.get(name, ())))
+            name: NodeState(
+                status="ran" if name in ran else report.status,
+                seconds=report.seconds,
+                files=tuple(ended.shown.get(name, ())),
+            )
             for name, report in ended.nodes.items()
         },
     )

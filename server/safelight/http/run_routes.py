@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from safelight.graph import Document, Port
 from safelight.host.documents import filled, port_of, workflows
+from safelight.host.placement import no_such_device
 from safelight.host.queue import batches, history, number_of
 from safelight.places import shipped_names
 from safelight.protocol.common import Done, WorkflowDocument
@@ -109,6 +110,9 @@ async def _order(call: Call, body: SubmitBody) -> RunOrder:
     given = bytes(body.document) != b"null"
     if given == (body.workflow is not None):
         raise Refused(400, "bad_request", "Give either a document or the name of a workflow.")
+    nowhere = no_such_device(call.state.host.pool.workers(), body.device)
+    if nowhere is not None:
+        raise ProblemError(nowhere)
     document = bytes(body.document) if given else await _named(call, body.workflow or "")
     return RunOrder(
         document=document,
@@ -120,6 +124,7 @@ async def _order(call: Call, body: SubmitBody) -> RunOrder:
         workflow=body.workflow,
         key=body.key,
         checkpoint_seconds=body.checkpoint_seconds,
+        device=body.device,
     )
 
 
@@ -212,6 +217,7 @@ async def retry(call: Call) -> Answer:
         workflow=old.workflow,
         retry_of=run_id,
         checkpoint_seconds=options.checkpoint_seconds,
+        device=options.device,
     )
     ((run, _),) = await host.submit(await host.graphs.prepare(order, {}))
     return Answer(run, 201, {"Location": f"/api/v1/runs/{run.id}"})

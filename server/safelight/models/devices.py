@@ -78,6 +78,10 @@ KINDS: Mapping[str, DeviceKind] = MappingProxyType(
 )
 
 
+DEVICE = r"cpu|mps|(cuda|xpu)(:\d+)?"
+"""What a device is called, as a regular expression."""
+
+
 def kind_of(device: str, hip: bool = False) -> DeviceKind:
     """The kind of a device as torch names it (`cuda:1`); `hip` is True where torch was built for ROCm.
 

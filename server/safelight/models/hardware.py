@@ -27,7 +27,7 @@ from safelight.environment import Environment
 from safelight.sdk.codec import hash_text
 from safelight.sdk.problem import Problem, ProblemError, one_of
 
-from .devices import KINDS, Attention, DeviceKind, kind_of
+from .devices import DEVICE, KINDS, Attention, DeviceKind, kind_of
 from .measured import PRECISIONS, Computed, Measured
 
 REMEMBERED = "hardware.json"
@@ -137,10 +137,21 @@ def thread_count(environment: Environment) -> int:
     return cores
 
 
+def device_called(name: str, where: str = "--device") -> str:
+    """A device by the name that a user gave it, where such a name there can be.
+
+    Raises:
+        ProblemError: `bad_setting`.
+    """
+    if re.fullmatch(DEVICE, name) is None:
+        raise _bad_setting(where, name, "Set it to cpu, cuda, cuda:1, mps or xpu, or leave it out.")
+    return name
+
+
 def _wished(environment: Environment) -> tuple[str, Computed | None]:
     device, wish = environment.device, environment.precision
-    if device and not re.fullmatch(r"cpu|mps|(cuda|xpu)(:\d+)?", device):
-        raise _bad_setting("SAFELIGHT_DEVICE", device, "Set it to cpu, cuda, cuda:1, mps or xpu, or leave it out.")
+    if device:
+        device_called(device, "SAFELIGHT_DEVICE")
     if not wish:
         return device, None
     if wish not in PRECISIONS:

@@ -143,7 +143,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A run to be accepted: a document that was checked, as JSON text, and how to run it."""
+    """A run to be accepted: a document that was checked, as JSON text, and how to run it. `device` pins it to a worker
+    or to those of a device (`w2`, `cuda:1`, `cuda`)."""
 
     document: bytes
     name: str = ""
@@ -158,6 +159,7 @@ class RunOrder(msgspec.Struct, frozen=True, kw_only=True):
     estimate: float | None = None
     checkpoint_seconds: float | None = None
     cell: tuple[int, ...] = ()
+    device: str = ""
     prompt: Prompt | None = None
 
 
@@ -258,12 +260,15 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A worker process. `state`: `starting`, `warming` (takes runs, libraries are still loading), `idle`, `busy`,
     `dead`.
 
-    `memory` is its resident memory in bytes.
+    `device` says what it computes on, `place` names that as torch does (`cpu`, `cuda:1`), `models` are the names of
+    those it holds, `memory` is its resident memory in bytes.
     """
 
     id: str
     state: Literal["starting", "warming", "idle", "busy", "stopping", "dead"]
     device: str = ""
+    place: str = ""
+    models: tuple[str, ...] = ()
     pid: int = 0
     run: str | None = None
     memory: int = 0
@@ -326,7 +331,8 @@ class Settings(msgspec.Struct, kw_only=True):
     `max_deaths`: a run is given up after so many workers died of it (1 to 20; 1 fails it at the first death).
     `checkpoint_seconds`: how often long nodes keep their state (0 is every step). `cancel_grace`: seconds after which
     a worker that does not stop is ended. `history_limit`: ended runs kept. `trash_days`: how long outputs that were
-    thrown away are kept (0: until the trash is emptied). `editor` is the editor's own, up to 64 KiB.
+    thrown away are kept (0: until the trash is emptied). `spread`: workers that have nothing to do help with what a run
+    can compute at the same time. `editor` is the editor's own, up to 64 KiB.
     """
 
     max_deaths: int = 3
@@ -334,6 +340,7 @@ class Settings(msgspec.Struct, kw_only=True):
     cancel_grace: float = 10.0
     history_limit: int = 10_000
     trash_days: float = 30.0
+    spread: bool = True
     editor: dict[str, Any] = {}
 
 

@@ -22,6 +22,7 @@ class SubmitBody(Body, kw_only=True):
 
     `values` sets any port, by `node.port`; in the run they are among its `inputs`. `key` makes the request repeatable:
     the same key gives the run that was accepted the first time. `checkpoint_seconds` overrides the server's setting.
+    `device` pins the run to a worker (`w2`), a device (`cuda:1`) or all devices of a kind (`cuda`).
     """
 
     document: RawDocument = msgspec.field(default_factory=_no_document)
@@ -34,6 +35,7 @@ class SubmitBody(Body, kw_only=True):
     priority: Priority = 0
     key: Key | None = None
     checkpoint_seconds: Annotated[float, Meta(ge=0, le=86_400)] | None = None
+    device: Annotated[str, Meta(max_length=100)] = ""
 
 
 class BatchBody(SubmitBody, kw_only=True):

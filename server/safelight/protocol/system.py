@@ -37,6 +37,7 @@ class SettingsBody(Body, kw_only=True):
     cancel_grace: Annotated[float, Meta(ge=0, le=600)] | None = None
     history_limit: Annotated[int, Meta(ge=10, le=1_000_000)] | None = None
     trash_days: Annotated[float, Meta(ge=0, le=3650)] | None = None
+    spread: bool | None = None
     editor: dict[str, Any] | None = None
 
 

@@ -58,6 +58,7 @@ export interface BatchBody {
   priority?: number;
   key?: string | null;
   checkpoint_seconds?: number | null;
+  device?: string;
   rows?: { [key: string]: unknown }[];
   sweep?: { [key: string]: unknown[] };
 }
@@ -1286,7 +1287,8 @@ export interface SegmentBody {
  * `max_deaths`: a run is given up after so many workers died of it (1 to 20; 1 fails it at the first death).
  * `checkpoint_seconds`: how often long nodes keep their state (0 is every step). `cancel_grace`: seconds after which
  * a worker that does not stop is ended. `history_limit`: ended runs kept. `trash_days`: how long outputs that were
- * thrown away are kept (0: until the trash is emptied). `editor` is the editor's own, up to 64 KiB.
+ * thrown away are kept (0: until the trash is emptied). `spread`: workers that have nothing to do help with what a run
+ * can compute at the same time. `editor` is the editor's own, up to 64 KiB.
  */
 export interface Settings {
   max_deaths: number;
@@ -1294,6 +1296,7 @@ export interface Settings {
   cancel_grace: number;
   history_limit: number;
   trash_days: number;
+  spread: boolean;
   editor: { [key: string]: unknown };
 }
 
@@ -1304,6 +1307,7 @@ export interface SettingsBody {
   cancel_grace?: number | null;
   history_limit?: number | null;
   trash_days?: number | null;
+  spread?: boolean | null;
   editor?: { [key: string]: unknown } | null;
 }
 
@@ -1364,6 +1368,7 @@ export interface Stroke {
  *
  * `values` sets any port, by `node.port`; in the run they are among its `inputs`. `key` makes the request repeatable:
  * the same key gives the run that was accepted the first time. `checkpoint_seconds` overrides the server's setting.
+ * `device` pins the run to a worker (`w2`), a device (`cuda:1`) or all devices of a kind (`cuda`).
  */
 export interface SubmitBody {
   document?: WorkflowDocument;
@@ -1376,6 +1381,7 @@ export interface SubmitBody {
   priority?: number;
   key?: string | null;
   checkpoint_seconds?: number | null;
+  device?: string;
 }
 
 /** Versions, devices and memory, as they are now. `memory` and `free` are those of the machine, in bytes. */
@@ -1502,12 +1508,15 @@ export interface WorkerChanged {
  * A worker process. `state`: `starting`, `warming` (takes runs, libraries are still loading), `idle`, `busy`,
  * `dead`.
  *
- * `memory` is its resident memory in bytes.
+ * `device` says what it computes on, `place` names that as torch does (`cpu`, `cuda:1`), `models` are the names of
+ * those it holds, `memory` is its resident memory in bytes.
  */
 export interface WorkerInfo {
   id: string;
   state: "busy" | "dead" | "idle" | "starting" | "stopping" | "warming";
   device: string;
+  place: string;
+  models: string[];
   pid: number;
   run: string | null;
   memory: number;

@@ -241,6 +241,7 @@ export const titles: Record<string, string> = {
   refused: "伺服器拒絕了連線",
   bad_answer: "應答的不是 Safelight 伺服器",
   run_missing: "沒有這次執行",
+  no_such_device: "沒有這樣的裝置",
   run_ended: "執行已結束",
   queue_paused: "佇列已暫停",
   run_not_waiting: "只能移動等待中的執行",

@@ -241,6 +241,7 @@ export const titles: Record<string, string> = {
   refused: "服务器拒绝了连接",
   bad_answer: "应答的不是 Safelight 服务器",
   run_missing: "没有这次运行",
+  no_such_device: "没有这样的设备",
   run_ended: "运行已结束",
   queue_paused: "队列已暂停",
   run_not_waiting: "只能移动等待中的运行",

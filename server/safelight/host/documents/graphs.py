@@ -12,6 +12,7 @@ import msgspec
 
 from safelight.app import Studio
 from safelight.graph import Checked, Document, Graph, Plan
+from safelight.graph.breadth import breadth
 from safelight.models.hardware import REMEMBERED
 from safelight.protocol.records import RunOrder
 from safelight.protocol.workflows import TemplateCost
@@ -60,6 +61,19 @@ class Graphs:
 
         await self._numerics()
         return await self.call(work)
+
+    async def breadth(self, document: bytes, inputs: Mapping[str, Any], targets: Sequence[str] | None) -> int:
+        """How many workers a run could keep busy; 1 where that cannot be told."""
+
+        def work(studio: Studio) -> int:
+            studio.cache.forget_seconds()
+            try:
+                graph = studio.check(filled(Document.loads(document), inputs), targets).require()
+                return breadth(graph, studio.plan(graph))
+            except ProblemError:
+                return 1
+
+        return await self.call(work) if self._is_measured() else 1
 
     async def costs(self) -> list[TemplateCost]:
         """What each shipped workflow takes on this machine."""

@@ -37,6 +37,8 @@ class Active:
     begun: dict[str, float] = field(default_factory=dict)
     turns: dict[str, None] = field(default_factory=dict)
     """The nodes of turns, of which the last ones are kept."""
+    ran: set[str] = field(default_factory=set)
+    """The nodes that some worker has computed in this attempt."""
 
     def follow(self, event: AnyEvent) -> None:
         """Keeps the states of the nodes by the run's events."""
@@ -58,6 +60,8 @@ class Active:
             state.status, state.step, state.total = "running", event.step, event.total
             state.curve = event.curve or state.curve
         elif isinstance(event, NodeFinished):
+            if not event.cached:
+                self.ran.add(node)
             state.status, state.seconds = "cached" if event.cached else "ran", event.seconds
             state.values, state.files = event.values, event.files
         elif isinstance(event, NodeSkipped):

@@ -23,6 +23,7 @@ class Options(msgspec.Struct):
     force: list[str] = []
     checkpoint_seconds: float | None = None
     cell: list[int] = []
+    device: str = ""
 
 
 def number_of(run_id: str) -> int:

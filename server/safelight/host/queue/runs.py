@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,11 @@ from .rows import IS_WAITING, QUEUE_ORDER, Options, number_of, row_of, run_missi
 
 _STEP = 1024.0
 _SEARCH_LIMIT = 4_000
+
+
+Choose = Callable[[str, Callable[[], tuple[bytes, dict[str, Any]]]], str | None]
+"""Gets the device that a run is pinned to, and what gives its document and inputs; gives a worker for it, where there
+is one."""
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -54,7 +60,7 @@ def add(connection: sqlite3.Connection, orders: Iterable[RunOrder]) -> list[tupl
                 continue
         rank += _STEP
         digest = keep_document(connection, order.document)
-        options = Options(order.targets, order.force, order.checkpoint_seconds, list(order.cell))
+        options = Options(order.targets, order.force, order.checkpoint_seconds, list(order.cell), order.device)
         inputs = to_json(order.inputs)
         cursor = connection.execute(
             "INSERT INTO run (name, status, priority, rank, document, workflow, batch, retry_of, key, options, inputs, "
@@ -79,23 +85,31 @@ def add(connection: sqlite3.Connection, orders: Iterable[RunOrder]) -> list[tupl
     return found
 
 
-def claim(connection: sqlite3.Connection, worker: str) -> Claimed | None:
-    """The next run, from now on running on this worker; None when nothing waits or the queue is paused."""
+def claim(connection: sqlite3.Connection, choose: Choose) -> Claimed | None:
+    """The next run that a worker is found for, from now on running there; None when there is none or the queue is
+    paused."""
     if is_paused(connection):
         return None
-    found = connection.execute(
-        f"SELECT number FROM run WHERE {IS_WAITING} ORDER BY {QUEUE_ORDER} LIMIT 1",
-    ).fetchone()
-    if found is None:
+
+    def work(number: int) -> tuple[bytes, dict[str, Any]]:
+        query = "SELECT body, inputs FROM run JOIN document ON digest = document WHERE number = ?"
+        body, inputs = connection.execute(query, (number,)).fetchone()
+        return body, msgspec.json.decode(inputs)
+
+    waiting = connection.execute(f"SELECT number, options FROM run WHERE {IS_WAITING} ORDER BY {QUEUE_ORDER}")
+    for number, text in waiting:
+        options = msgspec.json.decode(text, type=Options)
+        worker = choose(options.device, lambda number=number: work(number))
+        if worker is not None:
+            break
+    else:
         return None
     connection.execute(
         "UPDATE run SET status = 'running', intent = NULL, worker = ?, attempts = attempts + 1, started = ? "
         "WHERE number = ?",
-        (worker, time.time(), found[0]),
+        (worker, time.time(), number),
     )
-    row = row_of(connection, found[0])
-    body = connection.execute("SELECT body FROM document WHERE digest = ?", (row["document"],)).fetchone()[0]
-    return Claimed(run_of(row), body, msgspec.json.decode(row["options"], type=Options))
+    return Claimed(run_of(row_of(connection, number)), work(number)[0], options)
 
 
 def end(connection: sqlite3.Connection, run_id: str, attempt: int, how: End) -> Run | None:

@@ -1,7 +1,7 @@
 """Worker processes: what the server knows of them (`Pool`), those of this machine, and what is said to them."""
 
 from .local_pool import LocalPool, PoolOptions
-from .machine import library_versions, resident_bytes
+from .machine import graphics_cards, library_versions, resident_bytes
 from .pool import Pool, PoolListener
 from .wire import Begin, Ended, Made, Preview, Setup
 
@@ -15,6 +15,7 @@ __all__ = [
     "PoolOptions",
     "Preview",
     "Setup",
+    "graphics_cards",
     "library_versions",
     "resident_bytes",
 ]

@@ -9,15 +9,15 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from safelight.protocol.records import Device, WorkerInfo
 
 from .deaths import problem_of, why
+from .local_worker import LocalWorker, State, end, exit_code
 from .machine import out_of_memory_kills
 from .pool import PoolListener
 from .whereabouts import read
@@ -29,6 +29,7 @@ from .wire import (
     Ended,
     Free,
     Freed,
+    Helped,
     Message,
     Preview,
     Quit,
@@ -51,63 +52,20 @@ _QUICK_DEATH = 10.0
 _LAST_MOMENT = 2.0
 _LAST_WORDS = 0.5
 """Seconds for what a worker that has ended had still written into its pipe."""
-_LOOK = 0.05
 _STARTS = 8
 """A worker that has ended so often in a row before it was ready is not started again."""
 
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """How to start workers. `threads` is the number of processor threads each may use (0: share the machine)."""
+    """How to start workers. `threads` is the number of processor threads each may use (0: share the machine); `devices`
+    are dealt among them in turn, where there are any."""
 
     setup: Setup
     count: int = 1
+    devices: tuple[str, ...] = ()
     threads: int = 0
     silence: float = SILENCE_SECONDS
-
-
-State = Literal["starting", "warming", "idle", "busy", "stopping", "dead"]
-
-
-@dataclass(eq=False)
-class _Worker:
-    id: str
-    process: asyncio.subprocess.Process | None = None
-    state: State = "starting"
-    warm: bool = False
-    device: Device = field(default_factory=Device)
-    memory: int = 0
-    started: float = field(default_factory=time.time)
-    heard: float = field(default_factory=time.monotonic)
-    run: str | None = None
-    attempt: int = 0
-    runs: int = 0
-    restarts: int = 0
-    quick_deaths: int = 0
-    failed_starts: int = 0
-    note: str = ""
-    given_up: bool = False
-    stale: bool = False
-    """It is to be replaced once it is idle."""
-    killed: str = ""
-    kills_before: int = 0
-    task: asyncio.Task[None] | None = None
-    timer: asyncio.TimerHandle | None = None
-
-    def info(self) -> WorkerInfo:
-        state = "warming" if self.state == "idle" and not self.warm else self.state
-        return WorkerInfo(
-            id=self.id,
-            state=state,
-            device=self.device.name,
-            pid=self.process.pid if self.process is not None else 0,
-            run=self.run,
-            memory=self.memory,
-            started=self.started,
-            runs=self.runs,
-            restarts=self.restarts,
-            note=self.note,
-        )
 
 
 class LocalPool:
@@ -115,7 +73,8 @@ class LocalPool:
 
     def __init__(self, options: PoolOptions) -> None:
         self._options = options
-        self._workers = [_Worker(f"w{number + 1}") for number in range(options.count)]
+        given = options.devices or ("",)
+        self._workers = [LocalWorker(f"w{one + 1}", given[one % len(given)]) for one in range(options.count)]
         self._listener: PoolListener | None = None
         self._stopping = False
         self._watchdog: asyncio.Task[None] | None = None
@@ -135,7 +94,7 @@ class LocalPool:
             elif worker.state == "idle":
                 self._retire(worker)
 
-    def _retire(self, worker: _Worker) -> None:
+    def _retire(self, worker: LocalWorker) -> None:
         self._send(worker, Quit())
         self._set(worker, "stopping")
 
@@ -148,24 +107,23 @@ class LocalPool:
     def fault(self) -> str:
         return self._workers[0].note if all(worker.given_up for worker in self._workers) else ""
 
-    def idle(self) -> str | None:
-        free = [worker for worker in self._workers if _takes_runs(worker) and not self._stopping]
-        # A warm one first: the other may need seconds before its first node.
-        return min(free, key=lambda worker: not worker.warm).id if free else None
+    def idle(self) -> list[WorkerInfo]:
+        return [worker.info() for worker in self._workers if worker.takes_runs and not self._stopping]
 
     def begin(self, worker: str, begin: Begin) -> bool:
         found = next((one for one in self._workers if one.id == worker), None)
-        if found is None or not _takes_runs(found) or self._stopping or not self._send(found, begin):
+        if found is None or not found.takes_runs or self._stopping or not self._send(found, begin):
             return False
-        found.run, found.attempt = begin.run, begin.attempt
+        found.run, found.attempt, found.part = begin.run, begin.attempt, begin.part
         found.runs += 1
         self._set(found, "busy")
         return True
 
     def stop_run(self, run: str, *, hard: bool, grace: float) -> bool:
-        worker = next((one for one in self._workers if one.run == run), None)
+        worker = next((one for one in self._workers if one.run == run and not one.part), None)
         if worker is None:
             return False
+        self.stop_parts(run)
         if hard:
             self._kill(worker, "cancelled")
             return True
@@ -181,6 +139,11 @@ class LocalPool:
             worker.timer.cancel()
         worker.timer = asyncio.get_running_loop().call_later(grace, give_up)
         return True
+
+    def stop_parts(self, run: str | None = None) -> None:
+        for worker in self._workers:
+            if worker.part and worker.run is not None and run in (None, worker.run):
+                self._send(worker, Stop(run=worker.run))
 
     def watch(self, run: str, watched: bool) -> None:
         for worker in self._workers:
@@ -213,7 +176,7 @@ class LocalPool:
 
     # One worker
 
-    async def _keep(self, worker: _Worker) -> None:
+    async def _keep(self, worker: LocalWorker) -> None:
         """Starts a worker and, when it dies, another in its place."""
         while not self._stopping:
             try:
@@ -237,8 +200,9 @@ class LocalPool:
         worker.process = None
         self._set(worker, "dead")
 
-    async def _live(self, worker: _Worker) -> None:
+    async def _live(self, worker: LocalWorker) -> None:
         worker.killed, worker.warm, worker.run, worker.stale = "", False, None, False
+        worker.models, worker.part = (), False
         worker.kills_before = out_of_memory_kills()
         worker.started, worker.heard = time.time(), time.monotonic()
         process = await asyncio.create_subprocess_exec(
@@ -249,7 +213,7 @@ class LocalPool:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=1 << 20,
-            env=self._environment(),
+            env=self._environment(worker),
         )
         worker.process = process
         self._set(worker, "starting")
@@ -257,7 +221,7 @@ class LocalPool:
         worker.failed_starts += 1  # until it says that it is ready
         assert process.stdout is not None
         listening = asyncio.create_task(self._listen(worker, process.stdout))
-        ended = asyncio.create_task(_exit_code(process))
+        ended = asyncio.create_task(exit_code(process))
         try:
             # A process that the worker has forked keeps its pipe open: that it has ended is seen of itself alone.
             await asyncio.wait((listening, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -269,19 +233,21 @@ class LocalPool:
         finally:
             listening.cancel()
             if not ended.done():
-                _end(process)
+                end(process)
             code = await ended
             process._transport.close()  # type: ignore[attr-defined]  # else its pipe stays open as long as any fork
             self._buried(worker, code)
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, worker: LocalWorker) -> dict[str, str]:
         threads = self._options.threads or max(1, (os.cpu_count() or 1) // self._options.count)
         environment = dict(os.environ)
         environment.setdefault("OMP_NUM_THREADS", str(threads))
         environment["PYTHONUNBUFFERED"] = "1"
+        if worker.given:
+            environment["SAFELIGHT_DEVICE"] = worker.given
         return environment
 
-    async def _listen(self, worker: _Worker, stdout: asyncio.StreamReader) -> None:
+    async def _listen(self, worker: LocalWorker, stdout: asyncio.StreamReader) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
@@ -292,7 +258,7 @@ class LocalPool:
                 worker.heard = time.monotonic()
                 self._heard(worker, body)
 
-    def _heard(self, worker: _Worker, body: bytes) -> None:
+    def _heard(self, worker: LocalWorker, body: bytes) -> None:
         listener = self._listener
         assert listener is not None
         try:
@@ -311,15 +277,20 @@ class LocalPool:
             if worker.timer is not None:
                 worker.timer.cancel()
                 worker.timer = None
-            worker.run = None
+            worker.run, worker.models = None, message.models
             worker.quick_deaths = 0
             listener.ended(message)
+            self._rest(worker)
+        elif isinstance(message, Helped):
+            worker.run, worker.models, worker.part = None, message.models, False
+            worker.quick_deaths = 0
+            listener.helped(message.run)
             self._rest(worker)
         elif isinstance(message, Ready):
             worker.failed_starts = 0
             self._rest(worker)
         elif isinstance(message, Warm):
-            worker.warm = True
+            worker.warm, worker.place = True, message.place
             kind = message.device.partition(":")[0]
             worker.device = Device(name=message.device, kind=kind, memory=message.memory, free=message.free)
             worker.note = ""
@@ -329,13 +300,13 @@ class LocalPool:
             worker.memory = message.memory
             self._set(worker, worker.state)
 
-    def _rest(self, worker: _Worker) -> None:
+    def _rest(self, worker: LocalWorker) -> None:
         if worker.stale:
             self._retire(worker)
         else:
             self._set(worker, "idle")
 
-    def _buried(self, worker: _Worker, code: int) -> None:
+    def _buried(self, worker: LocalWorker, code: int) -> None:
         """A worker has ended: tells of it, and of the run that it was busy with."""
         if worker.timer is not None:
             worker.timer.cancel()
@@ -348,7 +319,7 @@ class LocalPool:
         if not asked:
             log.warning("worker %s ended: %s", worker.id, worker.note, extra={"run": run} if run else None)
             worker.quick_deaths = worker.quick_deaths + 1 if lived < _QUICK_DEATH else 0
-        if run is not None and self._listener is not None:
+        if run is not None and not worker.part and self._listener is not None:
             node = read(Path(self._options.setup.home), worker.id)
             self._listener.died(run, worker.attempt, problem_of(worker.note, node, starved=starved))
 
@@ -360,41 +331,20 @@ class LocalPool:
                 if worker.process is not None and worker.state != "dead" and now - worker.heard > self._options.silence:
                     self._kill(worker, f"it said nothing for {self._options.silence:g} seconds.")
 
-    def _kill(self, worker: _Worker, why: str) -> None:
+    def _kill(self, worker: LocalWorker, why: str) -> None:
         process = worker.process
         if process is not None and process.returncode is None:
             worker.killed = why
-            _end(process)
+            end(process)
 
-    def _send(self, worker: _Worker, message: Message) -> bool:
+    def _send(self, worker: LocalWorker, message: Message) -> bool:
         process = worker.process
         if process is None or process.stdin is None or process.returncode is not None or process.stdin.is_closing():
             return False
         process.stdin.write(frame(message))
         return True
 
-    def _set(self, worker: _Worker, state: State) -> None:
+    def _set(self, worker: LocalWorker, state: State) -> None:
         worker.state = state
         if self._listener is not None:
             self._listener.changed(worker.info())
-
-
-def _takes_runs(worker: _Worker) -> bool:
-    return worker.state == "idle" and worker.process is not None and worker.process.returncode is None
-
-
-async def _exit_code(process: asyncio.subprocess.Process) -> int:
-    """The exit code, as soon as the process has ended. `Process.wait` waits for its pipes to be closed, too."""
-    while process.returncode is None:
-        await asyncio.sleep(_LOOK)
-    return process.returncode
-
-
-def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends a process at once."""
-    with contextlib.suppress(ProcessLookupError):
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            # `process.kill` looks whether it has ended before, and then nobody learns how (exit code 255).
-            os.kill(process.pid, signal.SIGKILL)

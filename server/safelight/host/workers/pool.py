@@ -1,6 +1,6 @@
 """What the host knows of where runs are executed. `local_pool` is this machine.
 
-Another pool (a cluster's actors, say) implements `Pool` and tells a `PoolListener` the same five things.
+Another pool (a cluster's actors, say) implements `Pool` and tells a `PoolListener` the same six things.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ class PoolListener(Protocol):
         """The worker of a run is gone before the run had ended."""
         ...
 
+    def helped(self, run: str) -> None:
+        """A worker that was to help with a run found nothing more to begin, or was stopped."""
+        ...
+
     def changed(self, worker: WorkerInfo) -> None:
         """A worker's state is another one. One that became idle can be given a run."""
         ...
@@ -38,12 +42,16 @@ class Pool(Protocol):
         """Why nothing can be run here any more; empty as long as something can."""
         ...
 
-    def idle(self) -> str | None:
-        """The id of a worker that can be given a run now."""
+    def idle(self) -> list[WorkerInfo]:
+        """The workers that can be given a run now."""
         ...
 
     def begin(self, worker: str, begin: Begin) -> bool:
-        """Gives a worker a run. False when it cannot take it any more."""
+        """Gives a worker a run, or a part of one. False when it cannot take it any more."""
+        ...
+
+    def stop_parts(self, run: str | None = None) -> None:
+        """Asks the workers that help with a run, or with any, to stop; what has the run goes on."""
         ...
 
     def stop_run(self, run: str, *, hard: bool, grace: float) -> bool:

@@ -40,7 +40,10 @@ class Setup(Message, frozen=True, kw_only=True, tag="setup"):
 
 
 class Begin(Message, frozen=True, kw_only=True, tag="begin"):
-    """Run this document. `attempt` tells its answers from those of an earlier try."""
+    """Run this document. `attempt` tells its answers from those of an earlier try.
+
+    With `shared` other workers may help; with `part` this one is to help: it computes what nobody has begun.
+    """
 
     run: str
     attempt: int
@@ -50,6 +53,8 @@ class Begin(Message, frozen=True, kw_only=True, tag="begin"):
     force: list[str]
     checkpoint_seconds: float
     previews: bool
+    shared: bool = False
+    part: bool = False
 
 
 class Stop(Message, frozen=True, kw_only=True, tag="stop"):
@@ -86,7 +91,7 @@ class Ready(Message, frozen=True, kw_only=True, tag="ready"):
 
 
 class Warm(Message, frozen=True, kw_only=True, tag="warm"):
-    """All libraries are loaded."""
+    """All libraries are loaded. `place` is the device as torch names it, `device` what it is."""
 
     seconds: float
     device: str
@@ -94,6 +99,7 @@ class Warm(Message, frozen=True, kw_only=True, tag="warm"):
     libraries: dict[str, str]
     memory: int = 0
     free: int = 0
+    place: str = ""
 
 
 class Beat(Message, frozen=True, kw_only=True, tag="beat"):
@@ -142,7 +148,7 @@ class Made(Message, frozen=True, kw_only=True, tag="made"):
 
 class Ended(Message, frozen=True, kw_only=True, tag="ended"):
     """The run is over; all its files are written. `outputs` are as `Outcome.outputs`, `shown` the files of nodes that
-    show without saving."""
+    show without saving, `models` the names of those that the worker holds."""
 
     run: str
     attempt: int
@@ -153,13 +159,21 @@ class Ended(Message, frozen=True, kw_only=True, tag="ended"):
     files: list[Made]
     problems: list[Problem]
     shown: dict[str, list[File]] = {}
+    models: tuple[str, ...] = ()
+
+
+class Helped(Message, frozen=True, kw_only=True, tag="helped"):
+    """There is nothing left to begin of a run that this worker was to help with."""
+
+    run: str
+    models: tuple[str, ...] = ()
 
 
 class Freed(Message, frozen=True, kw_only=True, tag="freed"):
     memory: int
 
 
-FromWorker = Ready | Warm | Beat | Told | Preview | Ended | Freed
+FromWorker = Ready | Warm | Beat | Told | Preview | Ended | Helped | Freed
 
 to_worker = msgspec.msgpack.Decoder(ToWorker)
 from_worker = msgspec.msgpack.Decoder(FromWorker)

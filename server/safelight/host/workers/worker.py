@@ -24,7 +24,7 @@ from typing import IO, Any, cast
 import msgspec
 
 from safelight.app import Budgets, Outcome, Studio
-from safelight.engine import Cancel, NodeProgress, RunFinished, RunOptions
+from safelight.engine import Cancel, NodeFinished, NodeProgress, NodeStarted, RunFinished, RunOptions
 from safelight.environment import Environment
 from safelight.graph import Document
 from safelight.host.documents import facts_of, filled
@@ -43,6 +43,7 @@ from .wire import (
     Free,
     Freed,
     FromWorker,
+    Helped,
     Made,
     Message,
     Preview,
@@ -85,6 +86,7 @@ class Worker:
         self._previewed: dict[tuple[str, str], float] = {}
         self._whereabouts: Whereabouts
         self._media: MediaRegistry
+        self._place = "cpu"
 
     def serve(self) -> None:
         """Works until the server says so or is gone."""
@@ -156,7 +158,7 @@ class Worker:
 
     def _beat(self) -> None:
         while True:
-            self._out.put(Beat(memory=resident_bytes(), free=device_free()))
+            self._out.put(Beat(memory=resident_bytes(), free=device_free(self._place)))
             time.sleep(BEAT_SECONDS)
 
     def _messages(self, waiting: list[Message | tuple[Begin, Event]]) -> list[Message]:
@@ -216,7 +218,8 @@ class Worker:
         started = time.perf_counter()
         try:
             numerics = studio.numerics
-            state = device_state()
+            state = device_state(studio.device)
+            self._place = studio.device
             seconds = time.perf_counter() - started
             self._out.put(Warm(seconds=seconds, numerics=numerics, libraries=library_versions(), **state))
         except Exception:
@@ -227,8 +230,9 @@ class Worker:
         begin = job.begin
         token = run_id.set(begin.run)
         started = time.perf_counter()
+        ended: Ended | Helped
         try:
-            ended = self._outcome(studio, job)
+            ended = self._helped(studio, job) if begin.part else self._outcome(studio, job)
         except ProblemError as error:
             ended = _failed(begin, started, list(error.problems))
         except BaseException as error:
@@ -239,7 +243,9 @@ class Worker:
         finally:
             del self._running[begin.run]
             run_id.reset(token)
-        self._out.put(ended)
+        if begin.part:
+            ended = Helped(run=begin.run)  # whoever has the run meets what is wrong with it, too
+        self._out.put(msgspec.structs.replace(ended, models=_names(studio)))
 
     def _outcome(self, studio: Studio, job: _Job) -> Ended:
         begin = job.begin
@@ -255,11 +261,7 @@ class Worker:
             targets=begin.targets,
             emit=emit,
             cancel=job.cancel,
-            options=RunOptions(
-                previews=lambda: self._watched,
-                checkpoint_seconds=begin.checkpoint_seconds,
-                force=frozenset(begin.force),
-            ),
+            options=self._options(begin),
             run_id=begin.run,
         )
         result = outcome.result
@@ -279,6 +281,31 @@ class Worker:
             },
         )
 
+    def _helped(self, studio: Studio, job: _Job) -> Helped:
+        """Computes what nobody has begun of a run that another worker has. Of that alone something is told."""
+        begin = job.begin
+        ours: set[str] = set()
+
+        def emit(event: Event) -> None:
+            self._whereabouts.follow(event)
+            if isinstance(event, NodeStarted):
+                ours.add(event.node)
+            if isinstance(event, NodeStarted | NodeProgress | NodeFinished) and event.node in ours:
+                self._out.put((begin, event))
+
+        document = filled(Document.loads(begin.document), begin.inputs)
+        studio.help(document, begin.targets, emit, job.cancel, self._options(begin), begin.run)
+        return Helped(run=begin.run)
+
+    def _options(self, begin: Begin) -> RunOptions:
+        return RunOptions(
+            previews=lambda: self._watched,
+            checkpoint_seconds=begin.checkpoint_seconds,
+            force=frozenset(begin.force),
+            shared=begin.shared,
+            part=begin.part,
+        )
+
     def _free(self, studio: Studio, message: Free) -> None:
         if message.cache:
             studio.cache.clear()
@@ -291,6 +318,11 @@ class Worker:
         while not self._out.empty() and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.02)
+
+
+def _names(studio: Studio) -> tuple[str, ...]:
+    """The models that are in memory."""
+    return tuple(dict.fromkeys(model.name for model in studio.models.loaded()))
 
 
 def _files(outcome: Outcome) -> list[Made]:

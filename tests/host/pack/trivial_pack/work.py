@@ -60,6 +60,37 @@ def resumable(a: int, *, count: int = 20, seconds: float = 0.05, journal: str = 
     return a
 
 
+@node()
+def slow(a: int, *, seconds: float = 1.0, journal: str = "", ctx: Context) -> int:
+    """Takes its time, and is kept; a line for each call says in which process."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        ctx.check_cancelled()
+        time.sleep(0.01)
+    with Path(journal).open("a", encoding="utf-8") as file:
+        file.write(f"{a} {os.getpid()}\n")
+    return a
+
+
+@node()
+def numbers(a: int, *, count: int = 3) -> list[int]:
+    """So many numbers from this one on."""
+    return [a + place for place in range(count)]
+
+
+@node()
+def total(*, numbers: list[int]) -> int:
+    """The sum of a list."""
+    return sum(numbers)
+
+
+@node(cache=False)
+def device(a: int) -> str:
+    """What the process is told to compute on."""
+    del a
+    return os.environ.get("SAFELIGHT_DEVICE", "")
+
+
 @node(cache=False)
 def stubborn(a: int, *, seconds: float = 30.0) -> int:
     """Takes long and cannot be cancelled."""

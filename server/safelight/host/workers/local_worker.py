@@ -1,0 +1,92 @@
+"""One worker process of this machine, as the pool knows it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+from safelight.protocol.records import Device, WorkerInfo
+
+_LOOK = 0.05
+
+State = Literal["starting", "warming", "idle", "busy", "stopping", "dead"]
+
+
+@dataclass(eq=False)
+class LocalWorker:
+    """A process, or the place of one that has ended and is started again.
+
+    `given` is the device that it is to compute on (empty: what it finds), `place` the one that it computes on; with
+    `part` it helps with the run of another.
+    """
+
+    id: str
+    given: str = ""
+    process: asyncio.subprocess.Process | None = None
+    state: State = "starting"
+    warm: bool = False
+    device: Device = field(default_factory=Device)
+    memory: int = 0
+    started: float = field(default_factory=time.time)
+    heard: float = field(default_factory=time.monotonic)
+    place: str = ""
+    models: tuple[str, ...] = ()
+    run: str | None = None
+    attempt: int = 0
+    part: bool = False
+    runs: int = 0
+    restarts: int = 0
+    quick_deaths: int = 0
+    failed_starts: int = 0
+    note: str = ""
+    given_up: bool = False
+    stale: bool = False
+    """It is to be replaced once it is idle."""
+    killed: str = ""
+    kills_before: int = 0
+    task: asyncio.Task[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def takes_runs(self) -> bool:
+        return self.state == "idle" and self.process is not None and self.process.returncode is None
+
+    def info(self) -> WorkerInfo:
+        state = "warming" if self.state == "idle" and not self.warm else self.state
+        return WorkerInfo(
+            id=self.id,
+            state=state,
+            device=self.device.name,
+            place=self.place or self.given,
+            models=self.models,
+            pid=self.process.pid if self.process is not None else 0,
+            run=self.run,
+            memory=self.memory,
+            started=self.started,
+            runs=self.runs,
+            restarts=self.restarts,
+            note=self.note,
+        )
+
+
+async def exit_code(process: asyncio.subprocess.Process) -> int:
+    """The exit code, as soon as the process has ended. `Process.wait` waits for its pipes to be closed, too."""
+    while process.returncode is None:
+        await asyncio.sleep(_LOOK)
+    return process.returncode
+
+
+def end(process: asyncio.subprocess.Process) -> None:
+    """Ends a process at once."""
+    with contextlib.suppress(ProcessLookupError):
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            # `process.kill` looks whether it has ended before, and then nobody learns how (exit code 255).
+            os.kill(process.pid, signal.SIGKILL)
