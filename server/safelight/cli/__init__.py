@@ -1,4 +1,4 @@
-"""The command line: `safelight run`, `check`, `plan`, `convert`, `nodes`, `cache`, `models`, `pack`, `serve`.
+"""The command line: `safelight run`, `sweep`, `check`, `plan`, `convert`, `nodes`, `cache`, `models`, `pack`, `serve`.
 
 Exit codes: 0 done, 1 a node failed, 2 the workflow or the command is wrong, 130 cancelled. With `--json` standard
 output is one JSON object; progress and everything else for people goes to standard error.
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not getattr(given, "command", None):
         parser.print_help()
         return 0
-    if rest and given.command not in ("run", "check", "plan"):
+    if rest and given.command not in ("run", "sweep", "check", "plan"):
         parser.error(f"unknown argument: {rest[0]}")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

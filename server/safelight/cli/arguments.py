@@ -63,6 +63,8 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     )
     run.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
+    _add_sweep(commands.add_parser("sweep", help="run a workflow many times, with other values", add_help=False))
+
     check = commands.add_parser("check", help="name every problem of a workflow at once", add_help=False)
     add_workflow_arguments(check)
 
@@ -129,6 +131,24 @@ def add_workflow_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", metavar="DIR", type=Path, default=Path(), help="where images to load are looked for")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("-h", "--help", action="store_true", help="show this help, with the inputs of the workflow")
+
+
+def _add_sweep(sweep: argparse.ArgumentParser) -> None:
+    add_workflow_arguments(sweep)
+    sweep.add_argument("--rows", metavar="TABLE", type=Path, help="a run a row: .csv, .tsv, .json, .jsonl or .parquet")
+    sweep.add_argument(
+        "--vary", metavar="NAME=V1,V2", action="append", default=[], help="values of an input; every combination runs"
+    )
+    sweep.add_argument("-o", "--output", metavar="DIR", type=Path, default=Path("output"), help="where files are put")
+    sweep.add_argument("--table", metavar="FILE", type=Path, help="where the table of results is written (in --output)")
+    sweep.add_argument("--server", metavar="URL", help="run it there, in the queue ($SAFELIGHT_TOKEN)")
+    sweep.add_argument("--batch", metavar="ID", default="", help="wait for a sweep that --server has accepted before")
+    sweep.add_argument("--retry", action="store_true", help="with --batch: repeat what failed or was cancelled")
+    sweep.add_argument("--fetch", action="store_true", help="with --server: fetch the files, too")
+    sweep.add_argument("--device", metavar="NAME", default="", help="with --server: a worker or device, as cuda:1")
+    sweep.add_argument("--download", action="store_true", help="fetch missing models from the hub")
+    sweep.add_argument("--checkpoint", metavar="SECONDS", type=_seconds, default=5.0, help="as for `run` (5)")
+    sweep.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
 def _add_models(models: argparse.ArgumentParser) -> None:

@@ -40,7 +40,7 @@ def run_there(studio: Studio, document: Document, given: argparse.Namespace, rem
     with Client(given.server, patience=_PATIENCE) as client:
         try:
             run = client.run(
-                _with_uploads(client, studio, document),
+                with_uploads(client, studio, document),
                 on_event=show,
                 on_accepted=accepted.append,
                 targets=given.to,
@@ -62,7 +62,7 @@ def run_there(studio: Studio, document: Document, given: argparse.Namespace, rem
     return _EXIT[run.status]
 
 
-def _with_uploads(client: Client, studio: Studio, document: Document) -> Document:
+def with_uploads(client: Client, studio: Studio, document: Document) -> Document:
     """The document with its input files on the server; those that are not here are left for the server to find."""
     graph = studio.check(document).graph
     values: dict[Port, Any] = {}

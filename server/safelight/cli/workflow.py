@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,6 +86,25 @@ def _read(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Ope
     print(told.summary(), file=sys.stderr)
     # Of placeholders that are in the way `check` tells.
     return Opened(reading.document, [remark for remark in told.remarks if remark.code != "placeholder"])
+
+
+def typer(studio: Studio, document: Document) -> Callable[[str, Any], Any]:
+    """What makes a value of a text for an input of a workflow, or for a port as `node.port`; other values stay as they
+    are. It raises ProblemError for an input that there is not, and for a text that does not fit."""
+    document = migrate(document, studio.catalogue)
+    flat = expand(document, studio.catalogue)
+    ports = {entry.name: entry.to for entry in document.inputs}
+
+    def value(name: str, given: Any) -> Any:
+        node, dot, port = name.rpartition(".")
+        if name not in ports and not dot:
+            hint = f"It has {one_of(list(ports))}; any other port is NODE.PORT." if ports else "Name a port: NODE.PORT."
+            message = f"The workflow has no input {name!r}. {did_you_mean(name, ports)}".rstrip()
+            raise ProblemError(Problem(code="unknown_input", message=message, hint=hint, value=name))
+        kind = _type_of(flat, ports[name], document) if name in ports else _type_of(flat, Port(node, port))
+        return _from_text(kind, given, name) if isinstance(given, str) else given
+
+    return value
 
 
 def print_help(studio: Studio, given: argparse.Namespace) -> None:

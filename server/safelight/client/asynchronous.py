@@ -22,7 +22,7 @@ import msgspec
 from safelight.disk import is_below
 from safelight.environment import Environment
 from safelight.graph import Document
-from safelight.protocol.common import Problems
+from safelight.protocol.common import Done, Problems
 from safelight.protocol.files import FilePage, GalleryPage, Opened, Uploaded
 from safelight.protocol.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
 from safelight.protocol.imports import Kind
@@ -194,6 +194,18 @@ class AsyncClient:
     async def batch(self, batch: str) -> Batch:
         """A sweep as a grid."""
         return await self.request("GET", f"/batches/{batch}", Batch)
+
+    async def batch_table(self, batch: str) -> str:
+        """A sweep as CSV, one line a run."""
+        status, answer = await self._send("GET", f"/api/v1/batches/{quote(batch)}/table.csv", None, {}, {})
+        return answer.decode() if status < 400 else self._decoded(status, answer, str)
+
+    async def cancel_batch(self, batch: str) -> Done:
+        return await self.request("POST", f"/batches/{batch}/cancel", Done)
+
+    async def retry_batch(self, batch: str) -> BatchAnswer:
+        """Has what failed or was cancelled of a sweep run again."""
+        return await self.request("POST", f"/batches/{batch}/retry", BatchAnswer)
 
     async def events(self, after: int | None = None) -> AsyncGenerator[tuple[int, HostEvent], None]:
         """Events with their numbers, for ever. Connects again by itself, and misses nothing.

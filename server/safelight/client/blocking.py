@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from safelight.protocol.common import Done
 from safelight.protocol.files import FilePage, GalleryPage, Opened, Uploaded
 from safelight.protocol.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
 from safelight.protocol.imports import Kind
@@ -93,6 +94,15 @@ class Client:
 
     def batch(self, batch: str) -> Batch:
         return self._do(self._client.batch(batch))
+
+    def batch_table(self, batch: str) -> str:
+        return self._do(self._client.batch_table(batch))
+
+    def cancel_batch(self, batch: str) -> Done:
+        return self._do(self._client.cancel_batch(batch))
+
+    def retry_batch(self, batch: str) -> BatchAnswer:
+        return self._do(self._client.retry_batch(batch))
 
     def gallery(self, **query: str | float) -> GalleryPage:
         return self._do(self._client.gallery(**query))

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-import math
-import secrets
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from safelight.graph import Document, Port
-from safelight.host.documents import filled, port_of, workflows
+from safelight.graph import Document
+from safelight.host.documents import filled, workflows
 from safelight.host.placement import no_such_device
-from safelight.host.queue import batches, history, number_of
+from safelight.host.queue import history, number_of
 from safelight.places import shipped_names
 from safelight.protocol.common import Done, WorkflowDocument
-from safelight.protocol.records import Axis, Batch, BatchOrder, Run, RunDetail, RunOrder
+from safelight.protocol.records import Run, RunDetail, RunOrder
 from safelight.protocol.runs import (
-    BatchAnswer,
-    BatchBody,
     CancelBody,
     EditRunBody,
     QueueAnswer,
@@ -33,7 +27,6 @@ from safelight.sdk.problem import ProblemError
 from .problems import Refused
 from .routing import Answer, Call, Route
 
-MAX_BATCH = 10_000
 _QUEUE_SHOWN = 1_000
 _STATES = ("queued", "running", "paused", "interrupted", "done", "failed", "cancelled")
 
@@ -50,63 +43,14 @@ class RunQuery(msgspec.Struct, kw_only=True):
 
 
 async def submit(call: Call) -> Answer:
-    order = await _order(call, call.body)
+    order = await order_of(call, call.body)
     prepared = await call.state.host.graphs.prepare(order, call.body.values)
     ((run, new),) = await call.state.host.submit(prepared)
     return Answer(run, 201 if new else 200, {"Location": f"/api/v1/runs/{run.id}"})
 
 
-async def submit_batch(call: Call) -> BatchAnswer:
-    body: BatchBody = call.body
-    count = math.prod(len(values) for values in body.sweep.values()) * max(1, len(body.rows))
-    if count > MAX_BATCH:
-        message = f"The sweep makes {count:,} runs, more than the {MAX_BATCH:,} that are taken at once."
-        raise Refused(422, "too_many_runs", message, "Send it in parts.", value=count)
-    axes = [Axis(name=name, values=values) for name, values in body.sweep.items()]
-    if body.rows:
-        axes.insert(0, Axis(name="rows", values=list(body.rows)))
-    cells = list(itertools.product(*(range(len(axis.values)) for axis in axes)))
-    order = await _order(call, body)
-    await call.state.host.graphs.call(lambda _: _apart(Document.loads(order.document), axes))
-    batch = f"b{secrets.token_hex(6)}"
-    order = msgspec.structs.replace(order, batch=batch, key=None)
-    prepared = await call.state.host.graphs.prepare(order, body.values, [_row(axes, cell) for cell in cells])
-    prepared = [
-        msgspec.structs.replace(one, cell=cell, key=None if body.key is None else f"{body.key}#{number}")
-        for number, (one, cell) in enumerate(zip(prepared, cells, strict=True), 1)
-    ]
-    record = BatchOrder(id=batch, name=prepared[0].name, axes=axes)
-    accepted = await call.state.host.submit(prepared, record)
-    return BatchAnswer(batch=accepted[0][0].batch or batch, runs=[run.id for run, _ in accepted])
-
-
-def _apart(document: Document, axes: Sequence[Axis]) -> None:
-    """Two axes that set one port would make a grid in which one of them changes nothing."""
-    set_by: dict[Port, str] = {}
-    for axis in axes:
-        for name in {name for row in axis.values for name in row} if axis.name == "rows" else {axis.name}:
-            ports = [port_of(name)] if "." in name else [port.to for port in document.inputs if port.name == name]
-            for port in ports:
-                other = set_by.setdefault(port, axis.name)
-                if other != axis.name:
-                    message = f"{other!r} and {axis.name!r} both set {port}."
-                    raise Refused(422, "duplicate_name", message, "Take one of them out of the sweep.", value=name)
-
-
-def _row(axes: Sequence[Axis], cell: Sequence[int]) -> dict[str, Any]:
-    """The inputs of one run of a sweep."""
-    row: dict[str, Any] = {}
-    for axis, place in zip(axes, cell, strict=True):
-        row |= axis.values[place] if axis.name == "rows" else {axis.name: axis.values[place]}
-    return row
-
-
-async def batch(call: Call) -> Batch:
-    name = call.path["batch"]
-    return await call.state.host.database.read(lambda connection: batches.get(connection, name))
-
-
-async def _order(call: Call, body: SubmitBody) -> RunOrder:
+async def order_of(call: Call, body: SubmitBody) -> RunOrder:
+    """What a request asks for, not checked yet."""
     given = bytes(body.document) != b"null"
     if given == (body.workflow is not None):
         raise Refused(400, "bad_request", "Give either a document or the name of a workflow.")
@@ -251,10 +195,6 @@ async def queue_clear(call: Call) -> Done:
 _RUN = "/runs/{id}"
 ROUTES = [
     Route("POST", "/runs", submit, "Accept a run", "runs", Run, 201, SubmitBody, errors=(404, 422), also=(200,)),
-    Route(
-        "POST", "/runs/batch", submit_batch, "Accept a sweep", "runs", BatchAnswer, 201, BatchBody, errors=(404, 422)
-    ),
-    Route("GET", "/batches/{batch}", batch, "A sweep as a grid", "runs", Batch, errors=(404,)),
     Route("GET", "/runs", listed, "History with search", "runs", RunPage, query=RunQuery, errors=(404,)),
     Route("GET", _RUN, detail, "One run", "runs", RunDetail, errors=(404,)),
     Route("GET", f"{_RUN}/document", document, "What it runs", "runs", WorkflowDocument, errors=(404, 422)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    batch_routes,
     file_routes,
     gallery_routes,
     graph_routes,
@@ -20,6 +21,7 @@ BASE = "/api/v1"
 ROUTES: tuple[Route, ...] = (
     *graph_routes.ROUTES,
     *run_routes.ROUTES,
+    *batch_routes.ROUTES,
     *vote_routes.ROUTES,
     *workflow_routes.ROUTES,
     *preset_routes.ROUTES,

@@ -309,3 +309,23 @@ def test_a_disk_that_is_full_in_the_middle_of_a_job_is_a_problem(tmp_path: Path)
             database.close()
 
     assert asyncio.run(fill()) == "database_failed"
+
+
+def test_sweeps_take_turns_and_a_single_run_need_not_wait_for_their_end(connection: sqlite3.Connection) -> None:
+    first = submit(connection, 4, batch="b1")
+    for _ in range(2):
+        assert runs.claim(connection, lambda *_: "w1") is not None
+    second = submit(connection, 3, batch="b2")
+    (single,) = submit(connection)
+    (later,) = submit(connection)
+    assert order_of(connection) == [first[2], second[0], single, first[3], second[1], later, second[2]]
+    runs.edit(connection, later, ahead_of=second[0])
+    assert order_of(connection)[:3] == [first[2], later, second[0]]
+    more = submit(connection, 2, batch="b1")
+    assert order_of(connection)[3:] == [single, first[3], second[1], second[2], *more]
+
+
+def test_ten_thousand_runs_are_accepted_in_a_breath(connection: sqlite3.Connection) -> None:
+    submit(connection, 10_000, batch="b1")
+    (single,) = submit(connection)
+    assert order_of(connection).index(single) == 1

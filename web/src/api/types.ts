@@ -1624,18 +1624,6 @@ export interface Routes {
     body: undefined;
     answer: RunPage;
   };
-  /** Accept a sweep. */
-  "POST /runs/batch": {
-    query: undefined;
-    body: BatchBody;
-    answer: BatchAnswer;
-  };
-  /** A sweep as a grid. */
-  "GET /batches/{batch}": {
-    query: undefined;
-    body: undefined;
-    answer: Batch;
-  };
   /** One run. */
   "GET /runs/{id}": {
     query: undefined;
@@ -1713,6 +1701,36 @@ export interface Routes {
     query: undefined;
     body: undefined;
     answer: Done;
+  };
+  /** Accept a sweep. */
+  "POST /runs/batch": {
+    query: undefined;
+    body: BatchBody;
+    answer: BatchAnswer;
+  };
+  /** A sweep as a grid. */
+  "GET /batches/{batch}": {
+    query: undefined;
+    body: undefined;
+    answer: Batch;
+  };
+  /** A sweep as a table. */
+  "GET /batches/{batch}/table.csv": {
+    query: undefined;
+    body: undefined;
+    answer: Blob;
+  };
+  /** Cancel what has not ended of a sweep. */
+  "POST /batches/{batch}/cancel": {
+    query: undefined;
+    body: undefined;
+    answer: Done;
+  };
+  /** Repeat what failed of a sweep. */
+  "POST /batches/{batch}/retry": {
+    query: undefined;
+    body: undefined;
+    answer: BatchAnswer;
   };
   /** Prefer one of two runs. */
   "POST /batches/{batch}/votes": {

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import sqlite3
 import time
+from typing import Any
 
 import msgspec
 
-from safelight.protocol.records import Axis, Batch, BatchOrder, BatchRun, OutputItem, RunFile
+from safelight.protocol.records import Axis, Batch, BatchOrder, BatchRun, OutputItem, RunFile, RunOrder
 from safelight.sdk.problem import Problem, ProblemError
 
 from .rows import Options, without_details
@@ -31,10 +34,7 @@ def get(connection: sqlite3.Connection, batch: str) -> Batch:
     """Raises ProblemError `batch_missing`."""
     row = _row(connection, batch)
     axes = msgspec.json.decode(row["axes"], type=list[Axis])
-    rows = connection.execute(
-        "SELECT number, status, options, files, outputs, problems FROM run WHERE batch = ? ORDER BY number", (batch,)
-    ).fetchall()
-    runs = [_run(one, axes) for one in rows]
+    runs = [_run(one, axes) for one in _rows(connection, batch)]
     wanted = math.prod(len(axis.values) for axis in axes)
     return Batch(
         id=batch,
@@ -44,6 +44,102 @@ def get(connection: sqlite3.Connection, batch: str) -> Batch:
         runs=runs,
         missing=max(0, wanted - len(runs)),
     )
+
+
+def table(connection: sqlite3.Connection, batch: str) -> str:
+    """A sweep as CSV, one line a run: its values, how it ended, its files and plain outputs, what was wrong.
+
+    Raises:
+        ProblemError: `batch_missing`.
+    """
+    axes = msgspec.json.decode(_row(connection, batch)["axes"], type=list[Axis])
+    rows = _rows(connection, batch)
+    runs = [_run(row, axes) for row in rows]
+    values = [_named(axes, run.values) for run in runs]
+    names = list(dict.fromkeys(name for given in values for name in given))
+    outputs = list(dict.fromkeys(name for run in runs for name, items in run.outputs.items() if _plain(items)))
+    text = io.StringIO()
+    write = csv.writer(text, lineterminator="\n").writerow
+    write([*names, "run", "status", "seconds", *outputs, "files", "problems"])
+    for row, run, given in zip(rows, runs, values, strict=True):
+        write(
+            [
+                *(_cell(given.get(name, "")) for name in names),
+                run.id,
+                run.status,
+                "" if row["seconds"] is None else round(row["seconds"], 3),
+                *(" ".join(_plain(run.outputs.get(name, []))) for name in outputs),
+                " ".join(file.name for file in run.files),
+                "; ".join(problem.message for problem in run.problems if problem.level == "error"),
+            ]
+        )
+    return text.getvalue()
+
+
+def unfinished(connection: sqlite3.Connection, batch: str) -> list[str]:
+    """The runs of a sweep that have not ended, those that wait before those that run. Raises `batch_missing`."""
+    _row(connection, batch)
+    found = connection.execute(
+        "SELECT number FROM run WHERE batch = ? AND status IN ('queued', 'interrupted', 'paused', 'running') "
+        "ORDER BY status = 'running', number",
+        (batch,),
+    )
+    return [f"r{number}" for (number,) in found]
+
+
+def again(connection: sqlite3.Connection, batch: str) -> list[RunOrder]:
+    """Orders for the cells of a sweep whose last run failed or was cancelled. Raises `batch_missing`."""
+    _row(connection, batch)
+    orders: list[RunOrder] = []
+    bodies: dict[str, bytes] = {}  # all of a sweep may share one
+    for row in _rows(connection, batch):
+        if row["status"] not in ("failed", "cancelled"):
+            continue
+        options = msgspec.json.decode(row["options"], type=Options)
+        if row["document"] not in bodies:
+            found = connection.execute("SELECT body FROM document WHERE digest = ?", (row["document"],))
+            bodies[row["document"]] = found.fetchone()[0]
+        orders.append(
+            RunOrder(
+                document=bodies[row["document"]],
+                name=row["name"],
+                inputs=msgspec.json.decode(row["inputs"]),
+                targets=options.targets,
+                force=options.force,
+                priority=row["priority"],
+                workflow=row["workflow"],
+                batch=batch,
+                retry_of=f"r{row['number']}",
+                estimate=row["estimate"],
+                checkpoint_seconds=options.checkpoint_seconds,
+                cell=tuple(options.cell),
+                device=options.device,
+            )
+        )
+    return orders
+
+
+def _rows(connection: sqlite3.Connection, batch: str) -> list[sqlite3.Row]:
+    """The runs of a sweep in the order of their cells: of those that were repeated the last."""
+    found = connection.execute("SELECT * FROM run WHERE batch = ? ORDER BY number", (batch,))
+    cells = {tuple(msgspec.json.decode(row["options"], type=Options).cell): row for row in found}
+    return [cells[cell] for cell in sorted(cells)]
+
+
+def _named(axes: list[Axis], values: list[Any]) -> dict[str, Any]:
+    """What a run differs in, by name: of rows their columns."""
+    given: dict[str, Any] = {}
+    for axis, value in zip(axes, values, strict=False):
+        given |= value if axis.name == "rows" else {axis.name: value}
+    return given
+
+
+def _plain(items: list[OutputItem]) -> list[str]:
+    return [_cell(item.value) for item in items if item.file is None and item.type is None]
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _row(connection: sqlite3.Connection, batch: str) -> sqlite3.Row:

@@ -49,8 +49,8 @@ class End(msgspec.Struct, kw_only=True):
 
 
 def add(connection: sqlite3.Connection, orders: Iterable[RunOrder]) -> list[tuple[Run, bool]]:
-    """Accepts runs, at the end of the queue, and says of each whether it is new: a used key gives the old run."""
-    (rank,) = connection.execute("SELECT coalesce(max(rank), 0) FROM run").fetchone()
+    """Accepts runs, and says of each whether it is new: a used key gives the old run. See `_Ranks` for their places."""
+    ranks = _Ranks(connection)
     found: list[tuple[Run, bool]] = []
     for order in orders:
         if order.key is not None:
@@ -58,7 +58,6 @@ def add(connection: sqlite3.Connection, orders: Iterable[RunOrder]) -> list[tupl
             if known is not None:
                 found.append((run_of(known), False))
                 continue
-        rank += _STEP
         digest = keep_document(connection, order.document)
         options = Options(order.targets, order.force, order.checkpoint_seconds, list(order.cell), order.device)
         inputs = to_json(order.inputs)
@@ -68,7 +67,7 @@ def add(connection: sqlite3.Connection, orders: Iterable[RunOrder]) -> list[tupl
             (
                 order.name,
                 order.priority,
-                rank,
+                ranks.next(order.priority, order.batch),
                 digest,
                 order.workflow,
                 order.batch,
@@ -83,6 +82,40 @@ def add(connection: sqlite3.Connection, orders: Iterable[RunOrder]) -> list[tupl
         )
         found.append((run_of(row_of(connection, cursor.lastrowid or 0)), True))
     return found
+
+
+class _Ranks:
+    """Places in the queue that share it fairly among sweeps of one priority.
+
+    Their runs take turns, and so do those that belong to no sweep; within each they come in the order in which they
+    were accepted. (Start-time fair queueing, Goyal et al. 1996, with runs of equal length.)
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._last: dict[tuple[int, str | None], float] = {}
+        (self._number,) = connection.execute("SELECT coalesce(max(number), 0) FROM run").fetchone()
+
+    def next(self, priority: int, batch: str | None) -> float:
+        """The rank of one more run. No two that wait have the same, so that any run can be moved between two others."""
+        flow = priority, batch
+        if flow not in self._last:
+            self._last[flow] = self._begin(priority, batch)
+        self._number += 1
+        rank = self._last[flow] + _STEP
+        self._last[flow] = rank
+        return rank + (self._number % (1 << 20)) / (1 << 11)
+
+    def _begin(self, priority: int, batch: str | None) -> float:
+        """Where the last run of a sweep waits, or what is next in the queue."""
+        waiting = f"FROM run WHERE {IS_WAITING} AND priority = ?"
+        ask = self._connection.execute
+        (last,) = ask(f"SELECT max(rank) {waiting} AND batch IS ?", (priority, batch)).fetchone()
+        (first,) = ask(f"SELECT min(rank) {waiting}", (priority,)).fetchone()
+        if first is None:
+            (first,) = ask("SELECT coalesce(max(rank), 0) + ? FROM run", (_STEP,)).fetchone()
+        floor = (first - _STEP) // _STEP * _STEP
+        return floor if last is None else max(floor, last // _STEP * _STEP)
 
 
 def claim(connection: sqlite3.Connection, choose: Choose) -> Claimed | None:

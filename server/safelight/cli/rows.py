@@ -1,0 +1,96 @@
+"""The rows of a sweep, read from a table: CSV, TSV, JSON, JSON Lines or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from safelight.sdk.problem import Problem, ProblemError
+
+Row = dict[str, Any]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """One dictionary a row, by the names of its columns. Cells of CSV and TSV are texts, empty ones are left out.
+
+    Raises:
+        ProblemError: `bad_table`, when it cannot be read, has no rows, or is of a kind that is not known.
+    """
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise _bad(path, f"is not a table: its name ends in {path.suffix or 'nothing'}")
+    try:
+        rows = list(read(path))
+    except OSError as error:
+        raise _bad(path, f"cannot be read: {error.strerror or error}") from None
+    except (ValueError, csv.Error) as error:
+        raise _bad(path, f"cannot be read: {error}") from None
+    if not rows:
+        raise _bad(path, "has no rows")
+    return rows
+
+
+def _separated(delimiter: str) -> Callable[[Path], Iterator[Row]]:
+    def read(path: Path) -> Iterator[Row]:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+            names = reader.fieldnames or []
+            if len(set(names)) < len(names):
+                raise ValueError("two columns have one name")
+            for number, row in enumerate(reader, 1):
+                if None in row or None in row.values():
+                    raise ValueError(f"row {number} has another number of cells than the first line has names")
+                yield {name: value for name, value in row.items() if value != ""}
+
+    return read
+
+
+def _lines(path: Path) -> Iterator[Row]:
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        if line.strip():
+            yield _object(json.loads(line), f"line {number}")
+
+
+def _list(path: Path) -> Iterator[Row]:
+    found = json.loads(path.read_text(encoding="utf-8-sig"))
+    if not isinstance(found, list):
+        raise ValueError("it is no list of objects")
+    for number, item in enumerate(found, 1):
+        yield _object(item, f"item {number}")
+
+
+def _object(item: Any, where: str) -> Row:
+    if not isinstance(item, dict):
+        raise ValueError(f"{where} is no object")
+    return item
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        message = "Reading Parquet files needs the package pyarrow."
+        hint = "pip install pyarrow (or pip install 'safelight[tables]')."
+        raise ProblemError(Problem(code="needs_package", message=message, hint=hint, value=str(path))) from None
+    for row in parquet.read_table(path).to_pylist():
+        yield {name: value for name, value in row.items() if value is not None}
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".csv": _separated(","),
+    ".tsv": _separated("\t"),
+    ".jsonl": _lines,
+    ".ndjson": _lines,
+    ".json": _list,
+    ".parquet": _parquet,
+}
+
+
+def _bad(path: Path, what: str) -> ProblemError:
+    hint = "Give a .csv or .tsv with names in the first line, a .json list of objects, a .jsonl, or a .parquet."
+    return ProblemError(
+        Problem(code="bad_table", message=f"The table {str(path)!r} {what}.", hint=hint, value=str(path))
+    )

@@ -1,0 +1,246 @@
+"""`safelight sweep`: one workflow many times, each time with other values, here or on a server."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from safelight.app import Outcome, Studio
+from safelight.client import Client
+from safelight.engine import RunOptions
+from safelight.graph import Document, Port
+from safelight.sdk.problem import Problem, ProblemError, errors
+
+from .answer import print_json
+from .rows import Row, read_rows
+from .run_command import interruptible, refused
+from .workflow import open_studio, print_help, read_workflow, report, typer
+
+MOST = 10_000
+"""Runs of one sweep."""
+_CHECKED = 1_000
+"""Runs that are checked before the first begins; what is wrong with a later one is told when it is its turn."""
+_PATIENCE = 3.0
+_LOOK = 1.0
+
+
+def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
+    with open_studio(given) as studio:
+        try:
+            if given.batch:
+                return _follow(given, given.batch)
+            if given.help or not given.workflow:
+                print_help(studio, given)
+                return 0 if given.help else 2
+            document, remarks = read_workflow(studio, given, rest)
+            report(remarks)
+            cells = list(_cells(studio, document, given))
+            return _there(studio, document, cells, given) if given.server else _here(studio, document, cells, given)
+        except ProblemError as error:
+            return refused(error.problems, given.json)
+
+
+def _cells(studio: Studio, document: Document, given: argparse.Namespace) -> Iterator[Row]:
+    """The values of each run. Raises ProblemError with all that is wrong with them."""
+    value = typer(studio, document)
+    problems: list[Problem] = []
+    rows = read_rows(given.rows) if given.rows else [{}]
+    axes: dict[str, list[Any]] = {}
+    for text in given.vary:
+        name, equals, values = text.partition("=")
+        if not equals or not name.strip():
+            hint = 'Write --vary NAME=V1,V2 or --vary \'NAME=["one", "two"]\'.'
+            problems.append(Problem(code="bad_set", message=f"{text!r} gives no values.", hint=hint, value=text))
+            continue
+        axes[name.strip()] = _listed(values)
+    if not given.rows and not given.vary:
+        hint = "Give --rows TABLE, --vary NAME=V1,V2, or both."
+        problems.append(Problem(code="bad_set", message="There is nothing that differs between the runs.", hint=hint))
+    count = len(rows)
+    for values in axes.values():
+        count *= len(values)
+    if count > MOST:
+        message = f"The sweep makes {count:,} runs, more than the {MOST:,} that are taken at once."
+        problems.append(Problem(code="too_many_runs", message=message, hint="Send it in parts.", value=count))
+    if problems:
+        raise ProblemError(problems)
+    made: list[Row] = []
+    for number, row in enumerate(rows, 1):
+        for combination in itertools.product(*axes.values()):
+            cell: Row = {}
+            for name, item in {**row, **dict(zip(axes, combination, strict=True))}.items():
+                try:
+                    cell[name] = value(name, item)
+                except ProblemError as error:
+                    where = f"Row {number}: " if given.rows else ""
+                    problems += [
+                        Problem(code=one.code, message=where + one.message, hint=one.hint, value=one.value)
+                        for one in error.problems
+                    ]
+            made.append(cell)
+        if len(problems) > 50:
+            break
+    if problems:
+        raise ProblemError(list(dict.fromkeys(problems)))
+    yield from made
+
+
+def _listed(text: str) -> list[Any]:
+    if text.lstrip().startswith("["):
+        try:
+            found = json.loads(text)
+        except ValueError:
+            found = None
+        if isinstance(found, list) and found:
+            return found
+    return [part.strip() for part in text.split(",")]
+
+
+def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argparse.Namespace) -> int:
+    """One run after the other in this process. The table has a line as soon as a run has ended."""
+    problems: dict[tuple[str, str | None, str | None], Problem] = {}
+    for cell in cells[:_CHECKED]:
+        for problem in errors(studio.check(_filled(document, cell)).problems):
+            problems.setdefault((problem.message, problem.node, problem.port), problem)
+    if problems:
+        raise ProblemError(list(problems.values()))
+    names = list(dict.fromkeys(name for cell in cells for name in cell))
+    table = given.table or given.output / "sweep.csv"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    ended: list[dict[str, Any]] = []
+    options = RunOptions(checkpoint_seconds=given.checkpoint)
+    with interruptible() as cancel, table.open("w", encoding="utf-8", newline="") as file:
+        write = csv.writer(file, lineterminator="\n").writerow
+        write([*names, "status", "seconds", "files", "problems"])
+        for number, cell in enumerate(cells, 1):
+            started = time.perf_counter()
+            files: list[str] = []
+            try:
+                outcome = studio.run(_filled(document, cell), output=given.output, cancel=cancel, options=options)
+            except ProblemError as error:
+                status, problems = "failed", list(error.problems)
+            else:
+                status, problems, files = outcome.result.status, list(outcome.result.problems), _files(outcome)
+            seconds = round(time.perf_counter() - started, 3)
+            wrong = errors(problems)
+            write(
+                [
+                    *(_text(cell.get(name, "")) for name in names),
+                    status,
+                    seconds,
+                    " ".join(files),
+                    "; ".join(problem.message for problem in wrong),
+                ]
+            )
+            file.flush()
+            ended.append({"values": cell, "status": status, "seconds": seconds, "files": files, "problems": problems})
+            if not given.quiet and not given.json:
+                _tell(f"{number:,} of {len(cells):,}: {status} in {seconds:.1f} s", wrong)
+            if status == "cancelled":
+                break
+    return _told(ended, len(cells), table, given)
+
+
+def _filled(document: Document, cell: Row) -> Document:
+    inputs = {name: item for name, item in cell.items() if "." not in name}
+    values: dict[Port, Any] = {}
+    for name, item in cell.items():
+        node, dot, port = name.rpartition(".")
+        if dot:
+            values[Port(node, port)] = item
+    return document.with_inputs(inputs).with_values(values)
+
+
+def _files(outcome: Outcome) -> list[str]:
+    return [file.path for files in outcome.delivered.values() for file in files]
+
+
+def _told(ended: Sequence[dict[str, Any]], wanted: int, table: Path, given: argparse.Namespace) -> int:
+    counts = {status: sum(one["status"] == status for one in ended) for status in ("done", "failed", "cancelled")}
+    stopped = len(ended) < wanted or counts["cancelled"] > 0
+    if given.json:
+        status = "cancelled" if stopped else "failed" if counts["failed"] else "done"
+        print_json({"status": status, "table": str(table), "runs": list(ended)})
+    else:
+        print(table)
+        said = f"{counts['done']:,} done, {counts['failed']:,} failed, {wanted - len(ended):,} not begun."
+        print(said + (" The same command goes on from the cache." if stopped else ""), file=sys.stderr)
+    return 130 if stopped else 1 if counts["failed"] else 0
+
+
+def _there(studio: Studio, document: Document, cells: Sequence[Row], given: argparse.Namespace) -> int:
+    """All of them in the queue of a server, which goes on with them whatever becomes of this command."""
+    from .remote import with_uploads
+
+    with Client(given.server, patience=_PATIENCE) as client:
+        accepted = client.submit_batch(
+            with_uploads(client, studio, document),
+            rows=list(cells),
+            checkpoint_seconds=given.checkpoint,
+            device=given.device,
+        )
+    _tell(f"Accepted as {accepted.batch}: {len(accepted.runs):,} runs.")
+    return _follow(given, accepted.batch)
+
+
+def _follow(given: argparse.Namespace, batch: str) -> int:
+    """Waits for a sweep on a server, and writes its table."""
+    if not given.server:
+        hint = "Say on which server it is: --server URL."
+        raise ProblemError(Problem(code="bad_set", message="A batch is one of a server.", hint=hint, value=batch))
+    with Client(given.server, patience=_PATIENCE) as client:
+        try:
+            if given.retry:
+                _tell(f"{len(client.retry_batch(batch).runs):,} runs that failed or were cancelled begin again.")
+            counts = _wait(client, batch, given)
+        except KeyboardInterrupt:
+            again = f"safelight sweep --server {given.server} --batch {batch}"
+            _tell(f"\nThe server goes on with it. `{again}` waits for it again.")
+            return 130
+        table = given.table or given.output / f"{batch}.csv"
+        table.parent.mkdir(parents=True, exist_ok=True)
+        table.write_text(client.batch_table(batch), encoding="utf-8")
+        found = client.batch(batch)
+        if given.fetch:
+            for run in found.runs:
+                for file in run.files:
+                    client.fetch(file, given.output)
+    if given.json:
+        status = "failed" if counts["failed"] else "cancelled" if counts["cancelled"] else "done"
+        print_json({"status": status, "batch": batch, "table": str(table), "runs": found.runs})
+    else:
+        print(table)
+        _tell(", ".join(f"{count:,} {status}" for status, count in counts.items()) + ".")
+    return 1 if counts["failed"] else 130 if counts["cancelled"] else 0
+
+
+def _wait(client: Client, batch: str, given: argparse.Namespace) -> dict[str, int]:
+    """How the runs of a sweep have ended, once all have. Of a repeated one the last try counts."""
+    said = ""
+    while True:
+        statuses = [run.status for run in client.batch(batch).runs]
+        counts = {status: statuses.count(status) for status in ("done", "failed", "cancelled")}
+        left = len(statuses) - sum(counts.values())
+        if not left:
+            return counts
+        now = f"{left:,} left, {counts['done']:,} done, {counts['failed']:,} failed"
+        if now != said and not given.quiet and not given.json:
+            _tell(now)
+        said = now
+        time.sleep(_LOOK + 0.0005 * len(statuses))  # the grid of ten thousand takes the server a moment
+
+
+def _tell(text: str, problems: Sequence[Problem] = ()) -> None:
+    print(text, file=sys.stderr)
+    report(problems)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
