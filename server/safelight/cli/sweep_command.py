@@ -105,12 +105,12 @@ def _listed(text: str) -> list[Any]:
 
 def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argparse.Namespace) -> int:
     """One run after the other in this process. The table has a line as soon as a run has ended."""
-    problems: dict[tuple[str, str | None, str | None], Problem] = {}
+    wrong: dict[tuple[str, str | None, str | None], Problem] = {}
     for cell in cells[:_CHECKED]:
         for problem in errors(studio.check(_filled(document, cell)).problems):
-            problems.setdefault((problem.message, problem.node, problem.port), problem)
-    if problems:
-        raise ProblemError(list(problems.values()))
+            wrong.setdefault((problem.message, problem.node, problem.port), problem)
+    if wrong:
+        raise ProblemError(list(wrong.values()))
     names = list(dict.fromkeys(name for cell in cells for name in cell))
     table = given.table or given.output / "sweep.csv"
     table.parent.mkdir(parents=True, exist_ok=True)
@@ -129,20 +129,20 @@ def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argpa
             else:
                 status, problems, files = outcome.result.status, list(outcome.result.problems), _files(outcome)
             seconds = round(time.perf_counter() - started, 3)
-            wrong = errors(problems)
+            failures = errors(problems)
             write(
                 [
                     *(_text(cell.get(name, "")) for name in names),
                     status,
                     seconds,
                     " ".join(files),
-                    "; ".join(problem.message for problem in wrong),
+                    "; ".join(problem.message for problem in failures),
                 ]
             )
             file.flush()
             ended.append({"values": cell, "status": status, "seconds": seconds, "files": files, "problems": problems})
             if not given.quiet and not given.json:
-                _tell(f"{number:,} of {len(cells):,}: {status} in {seconds:.1f} s", wrong)
+                _tell(f"{number:,} of {len(cells):,}: {status} in {seconds:.1f} s", failures)
             if status == "cancelled":
                 break
     return _told(ended, len(cells), table, given)
