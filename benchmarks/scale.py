@@ -121,6 +121,7 @@ class SimulatedPool:
 
     def stop_parts(self, run: str | None = None) -> None: ...
     def stop_run(self, run: str, *, hard: bool, grace: float) -> bool:
+        del run, hard, grace
         return False
 
     def watch(self, run: str, watched: bool) -> None: ...
@@ -133,6 +134,7 @@ class SimulatedPool:
         return []
 
     async def stop(self, grace: float) -> None:
+        del grace
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -151,7 +153,7 @@ async def serve(home: Path, workers: int, seconds: float) -> None:
     await runner.cleanup()
 
 
-async def measure(url: str, process: psutil.Process, runs: int, seconds: float) -> dict[str, Any]:
+async def measure(url: str, process: psutil.Process, runs: int) -> dict[str, Any]:
     begun: dict[str, float] = {}
     ended: set[str] = set()
     async with aiohttp.ClientSession() as session:
@@ -241,7 +243,7 @@ def main() -> None:
         ) as server:
             assert server.stdout is not None and server.stdin is not None
             url = server.stdout.readline().strip()
-            found = asyncio.run(measure(url, psutil.Process(server.pid), given.runs, given.seconds))
+            found = asyncio.run(measure(url, psutil.Process(server.pid), given.runs))
             server.stdin.close()
     print(f"{given.workers:,} workers, {given.runs:,} runs of {given.seconds:g} s")
     for name, value in found.items():
