@@ -72,6 +72,6 @@ class Weights:
 @value
 @dataclass(frozen=True)
 class Tokenizer:
-    """A tokenizer of CLIP's kind: the texts of its files by name."""
+    """A tokenizer: the texts of its files by name. That of a text encoder is of CLIP's kind, a captioner's of GPT-2's."""
 
     files: dict[str, str]
