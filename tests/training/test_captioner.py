@@ -42,12 +42,12 @@ def tokenizer() -> Any:
 def test_the_loss_falls_and_it_names_what_it_sees() -> None:
     ctx = bench()
     given = {**TINY, "moved": 0.0, "anywhere": 0.0, "held_out": 0.0}
-    made = captioners.captioner(tiny_sets.image_set(32), updates=150, **given, ctx=ctx)
+    made = captioners.captioner(tiny_sets.image_set(32), updates=400, **given, ctx=ctx)
     losses = [value for _, value in made.captioner.curve]
     assert sum(losses[-10:]) < 0.4 * sum(losses[:10])
     assert made.named > 0.5, "a guess would be right once in six times"
     assert made.captioner.about["named"] == made.named
-    assert ctx.steps[-1] == (150, 150)
+    assert ctx.steps[-1] == (400, 400)
     assert ctx.shown[-1].pixels.shape == made.sheet.pixels.shape
     assert made.sheet.pixels.shape[-1] == 3
 
@@ -56,7 +56,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_all_tokens_and_of_the_end() -> No
     words, device = tokenizer(), torch.device("cpu")
     model = fresh(SETTINGS, words, None, 32)
     pictures = Pictures(tiny_sets.image_set(32), 5, 32, 0.1)
-    ours = Loss(model, words, pictures, SETTINGS, device, torch.float32)(7)
+    ours = Loss(model, words, pictures, SETTINGS, device, torch.float32)(7).detach()
     drawn = pictures.draw(7, 4, 0.2)
     total, count = 0.0, 0
     with torch.no_grad():
@@ -158,8 +158,10 @@ def test_saved_it_describes_images_by_the_node_as_it_did(run: Callable[..., Any]
     with Studio.open(home) as studio:
         ctx = BenchContext(studio.services.models, folder=home)
         model = models.load(model="told", precision="float32", ctx=ctx)
-        ours = write.describe(Image(bytes_ / 255), model, length=8, ctx=ctx)
-    assert ours == theirs
+        image = Image(bytes_ / 255)
+        assert write.describe(image, model, length=8, ctx=ctx) == theirs
+        # One that never ends is cut where its places do.
+        assert len(write.describe(image, model, length=2000, ctx=ctx)) == 3
     assert not by_hand.encoder.training and by_hand.encoder.config.model_type == "clip_vision_model"
 
 
