@@ -72,6 +72,6 @@ class Weights:
 @value
 @dataclass(frozen=True)
 class Tokenizer:
-    """A tokenizer: the texts of its files by name. That of a text encoder is of CLIP's kind, a captioner's of GPT-2's."""
+    """A tokenizer, CLIP's kind for a text encoder, GPT-2's for a captioner: the texts of its files by name."""
 
     files: dict[str, str]

@@ -1,4 +1,4 @@
-"""The captioner: its loss is that of transformers, it learns what there is to say, and what is saved describes images."""
+"""The captioner: its loss against its formula, what it learns to say, and what is saved describes images."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import numpy as np
 from safelight.sdk import Problem, ProblemError
 from safelight_nodes.training_values import ImageSet
 
-from .augment import way, warped
+from .augment import warped, way
 from .captions import COLOURS, PALETTE, STYLES, draw_colour, nearest_colour
 from .images import Drawer, composited, scaled, some_of
 from .loop import numpy_generator
