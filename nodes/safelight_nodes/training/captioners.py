@@ -15,7 +15,7 @@ class Captioner(NamedTuple):
 
     captioner: Annotated[Weights, "Save it with weights.save_captioner."]
     tokenizer: Annotated[Tokenizer, "Its own tokenizer, which is saved with it."]
-    sheet: Annotated[Image, "Images that it did not learn from so, and what it says of each."]
+    sheet: Annotated[Image, "Images as it has not learned them, and what it says of each."]
     named: Annotated[float, "Share of captions that name the subject, in 0..1."]
 
 
@@ -46,8 +46,8 @@ def captioner(
     held_out: Annotated[
         float,
         Slider(0, 0.5, step=0.01, zero="none"),
-        "Part of the images that is not learned from, but captioned, and of no subject the last one. 0: learned images "
-        "are captioned over other colours and in other places.",
+        "Part of the images that is not learned from, but captioned; of each subject one image is always learned. "
+        "0: learned images are captioned over other colours and in other places.",
     ] = 0.1,
     vocabulary: Annotated[int, Number(300, 100_000), "Number of tokens; 259 are single bytes and marks."] = 2048,
     length: Annotated[int, Slider(8, 512), "Tokens of a caption; longer ones are cut."] = 32,
