@@ -38,7 +38,7 @@ def captioner(
     moved: Annotated[
         float,
         Slider(0, 0.5, step=0.01, zero="off"),
-        "Images are moved by up to this part of their side, made smaller and turned, anew each time.",
+        "Images are moved by up to this part of their side, made smaller and turned, another way each time.",
     ] = 0.15,
     anywhere: Annotated[
         float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
