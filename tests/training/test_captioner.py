@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 import tiny_sets
 from node_bench import BenchContext, codes
-from safelight.sdk import Cancelled, ProblemError
+from safelight.sdk import Cancelled, ModelRef, ProblemError, Source
 from safelight_nodes._training import writing
 from safelight_nodes._training.caption_data import Pictures, held_apart, names_subject, said, sentences, subject_of
 from safelight_nodes._training.captioner import Loss, Settings, fresh, labelled, written
@@ -163,6 +164,28 @@ def test_saved_it_describes_images_by_the_node_as_it_did(run: Callable[..., Any]
         # One that never ends is cut where its places do.
         assert len(write.describe(image, model, length=2000, ctx=ctx)) == 3
     assert not by_hand.encoder.training and by_hand.encoder.config.model_type == "clip_vision_model"
+
+
+def test_it_goes_on_from_a_captioner(run: Callable[..., Any], home: Path) -> None:
+    tiny = {"batch": 2, "warmup_steps": 0}
+    run("captioner", encoder="tower", updates=2, vocabulary=400, text_width=48, text_layers=1, name="first", **tiny)
+    run("captioner_more", start="first", updates=1, learning_rate=1e-7, name="second", **tiny)
+    from safetensors.torch import load_file
+
+    first, second = (load_file(home / "models" / name / "model.safetensors") for name in ("first", "second"))
+    assert first.keys() == second.keys()
+    assert all(torch.allclose(first[key], second[key], atol=2e-3) for key in first)
+    told = [(home / "models" / name / "tokenizer.json").read_text() for name in ("first", "second")]
+    assert told[0] == told[1]
+
+
+def test_another_reader_is_not_gone_on_from() -> None:
+    ctx = bench()
+    ref = ModelRef("Reader", "", Source("folder", "it", fingerprint="it"))
+    ctx.models.put("Reader", "it", SimpleNamespace(model=torch.nn.Linear(1, 1), tokenizer=None, name="it"))
+    with pytest.raises(ProblemError) as caught:
+        captioners.captioner(tiny_sets.image_set(32), start=ref, updates=1, **TINY, ctx=ctx)
+    assert codes(caught) == [("wrong_model", "start")]
 
 
 def test_the_encoder_begins_with_the_weights_that_it_was_given() -> None:

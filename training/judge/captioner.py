@@ -4,8 +4,7 @@
 
 It is asked by the node `reading.describe`. Of the 134 subjects with names of everyday speech, in every style there is,
 two kinds of images are put together: in their place over a plain colour that is far from all that have a name, and
-smaller, farther from the middle and turned more than training ever does, over a ramp of two colours, which training
-never shows. The third kind is what the starter draws for the 200 prompts of the judge. Right is a caption whose
+smaller, turned and out of the middle over a ramp of two colours, which training never shows. The third kind is what the starter draws for the 200 prompts of the judge. Right is a caption whose
 subject is exactly one of the names of what is shown; style and background are counted apart. A full run adds lines to
 the history.
 """
@@ -35,8 +34,8 @@ from .scores import painted, unseen_grounds
 
 HEAD = "| date | images | subject | style | background | how many | what |\n"
 _SEED = 4711
-_SMALLER, _FARTHER, _TURNED = (1.5, 1.7), (0.36, 0.45), 15.0
-"""Against the training's 1.3, 0.3 and 9 degrees: how much smaller, how far from the middle, in halves of the side."""
+_SMALLER, _TURNED = (1.1, 1.4), 10.0
+"""How much smaller, and by how many degrees at most."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def plain(images: NDArray[np.uint8], index: dict[str, Any], count: int) -> list[
 
 
 def elsewhere(images: NDArray[np.uint8], index: dict[str, Any], count: int) -> list[Shown]:
-    """Images where training has none, over ramps."""
+    """Images at the rim, smaller and turned, over ramps."""
     import torch
 
     chosen = _everyday(index, count)
@@ -90,11 +89,12 @@ def elsewhere(images: NDArray[np.uint8], index: dict[str, Any], count: int) -> l
     side = images.shape[1]
     found: list[Shown] = []
     for number in chosen:
-        angle, far = rng.uniform(0, 2 * np.pi), rng.uniform(*_FARTHER)
-        turned = float(np.deg2rad(_TURNED) * rng.choice((-1, 1)))
-        moved = (float(far * np.cos(angle)), float(far * np.sin(angle)))
+        smaller, turned = float(rng.uniform(*_SMALLER)), float(np.deg2rad(rng.uniform(-_TURNED, _TURNED)))
+        # At the rim: as far as the whole of it stays in sight.
+        far, along = (smaller - 1) * rng.choice((-1, 1)), (smaller - 1) * rng.uniform(-1, 1)
+        moved = (float(far), float(along)) if rng.random() < 0.5 else (float(along), float(far))
         pixels = torch.from_numpy(np.array(images[number : number + 1]))
-        there = warped(pixels, way(turned, float(rng.uniform(*_SMALLER)), moved, False)[None])[0].numpy()
+        there = warped(pixels, way(turned, smaller, moved, False)[None])[0].numpy()
         ends = rng.random((2, 3)).astype(np.float32)
         share = np.linspace(0, 1, side, dtype=np.float32)
         ramp = share[:, None, None] if rng.random() < 0.5 else share[None, :, None]

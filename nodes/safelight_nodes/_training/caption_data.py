@@ -66,9 +66,10 @@ class Pictures:
 
 
 def _way(rng: np.random.Generator, moved: float, mirror: bool) -> Tensor:
-    # Smaller as much as moved: only so does the whole of it stay in sight where it is moved far.
     size = 1 + 2 * moved * rng.uniform(-0.25, 1)
-    shift = (2 * moved * rng.uniform(-1, 1), 2 * moved * rng.uniform(-1, 1))
+    # As far as there is room beside it: what is cut off cannot be named.
+    room = max(0.0, size - 1) + moved / 2
+    shift = (room * rng.uniform(-1, 1), room * rng.uniform(-1, 1))
     return way(np.deg2rad(_TURN * moved) * rng.uniform(-1, 1), size, shift, mirror and rng.random() < 0.5)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from safelight.sdk import Context, Image, ImageEncoder, ModelRef
+from safelight.sdk import Context, Image, ImageEncoder, ModelRef, Problem, ProblemError, Reader
 from safelight_nodes.training_values import ImageSet, Tokenizer, Weights
 
 from .adapters import bare
@@ -62,17 +62,28 @@ class Learned(NamedTuple):
     named: float
 
 
-def learn(images: ImageSet, encoder: ModelRef[ImageEncoder] | None, settings: Settings, ctx: Context) -> Learned:
-    """Trains a captioner from an image encoder, or from nothing.
+def learn(
+    images: ImageSet,
+    encoder: ModelRef[ImageEncoder] | None,
+    start: ModelRef[Reader] | None,
+    settings: Settings,
+    ctx: Context,
+) -> Learned:
+    """Trains a captioner: on from one, from an image encoder, or from nothing.
 
     Raises:
-        ProblemError: `too_few_images`, when nothing is left to learn from beside what is held out.
+        ProblemError: `too_few_images`, when nothing can be held out; `wrong_model`, when `start` is another reader.
     """
     device, dtype = ctx.models.device()
     learned, held = held_apart(images, settings.held_out, settings.seed)
-    tokenizer = learn_tokenizer(sentences(images, settings.seed), settings.vocabulary, settings.length)
-    start = None if encoder is None else _own(ctx, encoder)
-    model = fresh(settings, tokenizer, start, images.pixels.shape[1]).to(device).train()
+    if start is not None:
+        model, tokenizer = _captioner(ctx, start)
+    else:
+        tokenizer = learn_tokenizer(sentences(images, settings.seed), settings.vocabulary, settings.length)
+        eye = None if encoder is None else _eye(ctx, encoder)
+        model = fresh(settings, tokenizer, eye, images.pixels.shape[1])
+    model.to(device).train()
+    settings = replace(settings, length=min(settings.length, model.config.decoder.max_position_embeddings))
     side = int(model.config.encoder.image_size)
     loss = Loss(model, tokenizer, Pictures(learned, settings.seed, side, settings.moved), settings, device, dtype)
     test = Test(Pictures(held, settings.seed + 1, side, settings.moved), settings.anywhere)
@@ -89,7 +100,7 @@ def learn(images: ImageSet, encoder: ModelRef[ImageEncoder] | None, settings: Se
         weight_decay=0.05, betas=(0.9, 0.98), seed=settings.seed,
     )  # fmt: skip
     # What was trained before moves less than what begins with chance.
-    scale = 0.3 if start is not None else 1.0
+    scale = 0.3 if encoder is not None and start is None else 1.0
     first = {id(parameter) for parameter in model.encoder.parameters()}
     groups = [
         {"params": [one for one in model.parameters() if id(one) in first], "scale": scale},
@@ -104,26 +115,43 @@ def learn(images: ImageSet, encoder: ModelRef[ImageEncoder] | None, settings: Se
     return Learned(weights, Tokenizer(to_files(tokenizer)), test.sheet(write, named), named)
 
 
-def _own(ctx: Context, encoder: ModelRef[ImageEncoder]) -> Any:
+def _eye(ctx: Context, encoder: ModelRef[ImageEncoder]) -> Any:
     """A float32 copy of an image encoder that may be changed."""
     with ctx.models.lease(replace(encoder, precision="float32")) as lease:
         return bare(copy.deepcopy(lease.component.encoder)).cpu()
 
 
-def fresh(settings: Settings, tokenizer: Any, start: Any | None, side: int) -> Any:
-    """A new `VisionEncoderDecoderModel`; its encoder has the weights of `start`, a vision model of transformers."""
+def _captioner(ctx: Context, start: ModelRef[Reader]) -> tuple[Any, Any]:
+    """A float32 copy of a captioner that may be changed, and its tokenizer."""
+    with ctx.models.lease(replace(start, precision="float32")) as lease:
+        reader = lease.component
+        if type(reader.model).__name__ != "VisionEncoderDecoderModel":
+            raise ProblemError(
+                Problem(
+                    code="wrong_model",
+                    message=f"{reader.name!r} is a {type(reader.model).__name__}, which cannot be gone on from here.",
+                    hint="Choose a VisionEncoderDecoderModel, such as starter/captioner.",
+                    port="start",
+                    value=reader.name,
+                )
+            )
+        return copy.deepcopy(reader.model).cpu().float().requires_grad_(True), copy.deepcopy(reader.tokenizer)
+
+
+def fresh(settings: Settings, tokenizer: Any, eye: Any | None, side: int) -> Any:
+    """A new `VisionEncoderDecoderModel`; its encoder has the weights of `eye`, a vision model of transformers."""
     import torch
     from transformers import AutoModel, CLIPVisionConfig, GPT2Config, VisionEncoderDecoderConfig
     from transformers import VisionEncoderDecoderModel as Model
 
-    if start is None:
+    if eye is None:
         sight: Any = CLIPVisionConfig(
             hidden_size=settings.width, intermediate_size=round(settings.width * 8 / 3),
             num_hidden_layers=settings.layers, num_attention_heads=max(1, settings.width // 48), image_size=side,
             patch_size=settings.patch, projection_dim=settings.width,
         )  # fmt: skip
     else:
-        sight = type(start.config).from_dict(start.config.to_dict())
+        sight = type(eye.config).from_dict(eye.config.to_dict())
     sight.dtype = None
     marks = {
         "bos_token_id": tokenizer.bos_token_id,
@@ -142,12 +170,12 @@ def fresh(settings: Settings, tokenizer: Any, start: Any | None, side: int) -> A
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         made = Model(config)
-        if start is not None:
-            eye: Any = AutoModel.from_config(sight)
+        if eye is not None:
+            made_eye: Any = AutoModel.from_config(sight)
             level = "vision_model."
-            given = {name.removeprefix(level): tensor for name, tensor in start.state_dict().items()}
-            eye.load_state_dict({name: given[name.removeprefix(level)] for name in eye.state_dict()})
-            made.encoder = eye
+            given = {name.removeprefix(level): tensor for name, tensor in eye.state_dict().items()}
+            made_eye.load_state_dict({name: given[name.removeprefix(level)] for name in made_eye.state_dict()})
+            made.encoder = made_eye
     return made.float()
 
 

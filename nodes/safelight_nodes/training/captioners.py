@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
-from safelight.sdk import Context, Image, ImageEncoder, ModelRef, Number, Slider, node
+from safelight.sdk import Context, Image, ImageEncoder, ModelRef, Number, Reader, Slider, node
 
 from ..training_values import ImageSet, Tokenizer, Weights
 from ._fields import Batch, EmaDecay, LearningRate, RandomSeed, Updates, WarmupSteps
@@ -28,6 +28,9 @@ def captioner(
     images: Annotated[ImageSet, "Images with captions or names."],
     encoder: Annotated[
         ModelRef[ImageEncoder] | None, "An image encoder to begin with, such as that of the starter model."
+    ] = None,
+    start: Annotated[
+        ModelRef[Reader] | None, "A captioner to go on from, with its tokenizer; then the encoder is not looked at."
     ] = None,
     *,
     updates: Updates = 3_000,
@@ -71,4 +74,4 @@ def captioner(
         updates, batch, learning_rate, warmup_steps, ema_decay, moved, anywhere, held_out, vocabulary, length, width,
         layers, patch, text_width, text_layers, seed,
     )  # fmt: skip
-    return Captioner(*learn(images, encoder, settings, ctx))
+    return Captioner(*learn(images, encoder, start, settings, ctx))
