@@ -4,9 +4,9 @@
 
 It is asked by the node `reading.describe`. Of the 134 subjects with names of everyday speech, in every style there is,
 two kinds of images are put together: in their place over a plain colour that is far from all that have a name, and
-smaller, turned and out of the middle over a ramp of two colours, which training never shows. The third kind is what the starter draws for the 200 prompts of the judge. Right is a caption whose
-subject is exactly one of the names of what is shown; style and background are counted apart. A full run adds lines to
-the history.
+smaller, turned and at the rim over a ramp of two colours, which training never shows. The third kind is what the
+starter draws for the 200 prompts of the judge. Right is a caption whose subject is exactly one of the names of what is
+shown; style and background are counted apart. A full run adds lines to the history.
 """
 
 from __future__ import annotations
