@@ -239,7 +239,7 @@ def test_images_to_caption_are_as_training_never_shows_them():
     from training.judge.captioner import elsewhere, plain
 
     images = _images()
-    still, moved = plain(images, INDEX, 0), elsewhere(images, INDEX, 0)
+    still, moved = plain(images, INDEX, 0), elsewhere(images, INDEX, 0, True)
     assert len(still) == len(moved) == 9, "the flag has no everyday name"
     assert all("cat" in one.names or "rocket" in one.names for one in still)
     for one, given in zip(still, images, strict=False):
@@ -251,6 +251,9 @@ def test_images_to_caption_are_as_training_never_shows_them():
         corners = one.image[[0, 0, -1, -1], [0, -1, 0, -1]]
         assert features.delta_e(corners[0], corners[3]) > 1, "a ramp"
         assert one.image.shape == (*given.shape[:2], 3)
-    again = elsewhere(images, INDEX, 0)
+    again = elsewhere(images, INDEX, 0, True)
     assert all(np.array_equal(one.image, other.image) for one, other in zip(moved, again, strict=True))
     assert len(plain(images, INDEX, 4)) == 4
+    for one, there in zip(elsewhere(images, INDEX, 0, False), moved, strict=True):
+        assert np.abs(one.image[0, 0] - one.image[-1, -1]).max() < 1e-6, "one colour"
+        assert np.abs(one.image - there.image).mean() > 0.01

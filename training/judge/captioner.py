@@ -3,10 +3,10 @@
     python -m training.judge.captioner [--captioner FOLDER] [--model FOLDER] [--cache DIR] [--sheet FILE] [--note "..."]
 
 It is asked by the node `reading.describe`. Of the 134 subjects with names of everyday speech, in every style there is,
-two kinds of images are put together: in their place over a plain colour that is far from all that have a name, and
-smaller, turned and at the rim over a ramp of two colours, which training never shows. The third kind is what the
-starter draws for the 200 prompts of the judge. Right is a caption whose subject is exactly one of the names of what is
-shown; style and background are counted apart. A full run adds lines to the history.
+three kinds of images are put together: in their place over a plain colour that is far from all that have a name;
+smaller, turned and at the rim over such a colour; and the same over a ramp of two colours, which training never shows.
+The fourth kind is what the starter draws for the 200 prompts of the judge. Right is a caption whose subject is exactly
+one of the names of what is shown; style and background are counted apart. A full run adds lines to the history.
 """
 
 from __future__ import annotations
@@ -80,15 +80,16 @@ def plain(images: NDArray[np.uint8], index: dict[str, Any], count: int) -> list[
     ]
 
 
-def elsewhere(images: NDArray[np.uint8], index: dict[str, Any], count: int) -> list[Shown]:
-    """Images at the rim, smaller and turned, over ramps."""
+def elsewhere(images: NDArray[np.uint8], index: dict[str, Any], count: int, ramps: bool) -> list[Shown]:
+    """Images at the rim, smaller and turned, over colours that have no name, or over ramps."""
     import torch
 
     chosen = _everyday(index, count)
     rng = np.random.default_rng(_SEED + 1)
+    grounds = unseen_grounds(len(chosen), np.random.default_rng(_SEED + 2)).astype(np.float32) / 255
     side = images.shape[1]
     found: list[Shown] = []
-    for number in chosen:
+    for number, plain_ground in zip(chosen, grounds, strict=True):
         smaller, turned = float(rng.uniform(*_SMALLER)), float(np.deg2rad(rng.uniform(-_TURNED, _TURNED)))
         # At the rim: as far as the whole of it stays in sight.
         far, along = (smaller - 1) * rng.choice((-1, 1)), (smaller - 1) * rng.uniform(-1, 1)
@@ -98,9 +99,8 @@ def elsewhere(images: NDArray[np.uint8], index: dict[str, Any], count: int) -> l
         ends = rng.random((2, 3)).astype(np.float32)
         share = np.linspace(0, 1, side, dtype=np.float32)
         ramp = share[:, None, None] if rng.random() < 0.5 else share[None, :, None]
-        found.append(
-            Shown(_over(there, ends[0] * (1 - ramp) + ends[1] * ramp), _names(index, number), _style(index, number))
-        )
+        ground = ends[0] * (1 - ramp) + ends[1] * ramp if ramps else np.broadcast_to(plain_ground, (1, 1, 3))
+        found.append(Shown(_over(there, ground), _names(index, number), _style(index, number)))
     return found
 
 
@@ -174,7 +174,8 @@ def main() -> None:
     with Painter(args.model, captioner=args.captioner) as painter:
         kinds: dict[str, Callable[[], list[Shown]]] = {
             "other colours": lambda: plain(images, index, args.images),
-            "other places, ramps": lambda: elsewhere(images, index, args.images),
+            "other places": lambda: elsewhere(images, index, args.images, False),
+            "ramps": lambda: elsewhere(images, index, args.images, True),
         }
         if args.prompts:
             kinds["drawn by the starter"] = lambda: drawn(painter, index, args.prompts)
@@ -187,7 +188,7 @@ def main() -> None:
             print(f"{kind}, {found.count} images: subject {subject}, style {style}, background {ground}")
             if args.sheet:
                 some = np.linspace(0, len(shown) - 1, min(32, len(shown))).round().astype(int)
-                place = args.sheet.with_stem(f"{args.sheet.stem}-{kind.split(',')[0].replace(' ', '-')}")
+                place = args.sheet.with_stem(f"{args.sheet.stem}-{kind.replace(' ', '-')}")
                 draw_sheet([shown[at] for at in some], [texts[at] for at in some], place)
             if args.prompts >= COUNT and not args.images:
                 date, note = time.strftime("%Y-%m-%d %H:%M"), args.note.replace("|", "/")
