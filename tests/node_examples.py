@@ -142,6 +142,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "training.clip": _UPDATES | {"width": 32, "layers": 1, "patch": 16, "text_width": 32, "text_layers": 1},
     "training.denoiser": _UPDATES
     | {"width": 16, "widest": 32, "levels": 2, "heads": 2, "text_width": 32, "text_layers": 1},
+    "training.captioner": _UPDATES | {"width": 32, "layers": 1, "text_width": 48, "text_layers": 1, "vocabulary": 400},
     "training.pixel_denoiser": _UPDATES | {"side": 16, "width": 16, "widest": 16, "levels": 2},
     "training.gan": _UPDATES | {"side": 16, "width": 8, "latent": 8},
     "gan.load": {"model": "tiny_gan"},
@@ -240,6 +241,10 @@ FED: dict[str, dict[str, Fed]] = {
     },
     "weights.save_variational": {"weights": ("training.vae", "weights", {})},
     "weights.save_pixel_model": {"weights": ("training.pixel_denoiser", "weights", {})},
+    "weights.save_captioner": {
+        "captioner": ("training.captioner", "captioner", {}),
+        "tokenizer": ("training.captioner", "tokenizer", {}),
+    },
     "weights.save_gan": {"weights": ("training.gan", "weights", {})},
     "weights.draw_curve": {"weights": ("training.autoencoder", "weights", {})},
     "weights.save_image_encoder": {"weights": ("training.clip", "image", {})},

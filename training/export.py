@@ -1,7 +1,7 @@
 """Put a starter model together: all parts in float16, in the layout of diffusers.
 
     python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA]
-                              [--controlnet-edges FOLDER] --target DIR
+                              [--controlnet-edges FOLDER] [--captioner FOLDER] --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
 What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
@@ -48,6 +48,7 @@ def export(
     image_encoder: Path | None = None,
     few_step: Path | None = None,
     controlnet_edges: Path | None = None,
+    captioner: Path | None = None,
     cache: Path | None = None,
 ) -> int:
     """Writes the folder and returns the bytes of its weights. What else lies there (card, licences) stays."""
@@ -74,6 +75,8 @@ def export(
 
         made: Any = ControlNetModel.from_pretrained(controlnet_edges, torch_dtype=torch.float32)
         _half(made, target / "controlnet_edges")
+    if captioner:
+        _half_captioner(captioner, target / "captioner")
     if cache:
         rows = [[round(value, 4) for value in row] for row in latent_rgb(target, cache)]
         (target / "latent_rgb.json").write_text(json.dumps(rows) + "\n")
@@ -101,6 +104,16 @@ def _half_tower(source: Path, target: Path) -> None:
     settings = source / "preprocessor_config.json"
     if settings.is_file() and source.resolve() != target.resolve():
         shutil.copy(settings, target)
+
+
+def _half_captioner(source: Path, target: Path) -> None:
+    from transformers import VisionEncoderDecoderModel
+
+    made: Any = VisionEncoderDecoderModel.from_pretrained(source)
+    _half(made, target)
+    if source.resolve() != target.resolve():
+        for name in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"):
+            shutil.copy(source / name, target)
 
 
 def latent_rgb(model: Path, cache: Path, count: int = 200) -> list[list[float]]:
@@ -134,7 +147,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=SHIPPED)
-    for name in ("--checkpoint", "--vae", "--image-encoder", "--few-step", "--controlnet-edges", "--cache"):
+    for name in (
+        "--checkpoint",
+        "--vae",
+        "--image-encoder",
+        "--few-step",
+        "--controlnet-edges",
+        "--captioner",
+        "--cache",
+    ):
         parser.add_argument(name, type=Path)
     args = vars(parser.parse_args())
     target = args.pop("target")

@@ -176,7 +176,7 @@ def _generated(lease: Lease[Any], given: Any, length: int, temperature: float, s
     placed = _placed(lease, given)
     chance = {"do_sample": True, "temperature": temperature, "top_p": 0.95} if temperature > 0 else {"do_sample": False}
     before = placed["input_ids"].shape[1] if "input_ids" in placed else 0
-    room = getattr(getattr(reader.model.config, "text_config", reader.model.config), "max_position_embeddings", None)
+    room = getattr(_writing(reader.model.config), "max_position_embeddings", None)
     if room and before >= room:
         message = f"The prompt has {before} tokens, and {reader.name!r} reads {room}."
         raise refusal(code="text_too_long", message=message, hint="Make it shorter.", port="prompt")
@@ -191,6 +191,15 @@ def _generated(lease: Lease[Any], given: Any, length: int, temperature: float, s
     if before and not reader.model.config.is_encoder_decoder and row[:before].equal(placed["input_ids"][0]):
         row = row[before:]
     return str(reader.tokenizer.decode(row, skip_special_tokens=True)).strip()
+
+
+def _writing(config: Any) -> Any:
+    """The configuration of the part of a model that writes, where it has one of its own."""
+    for part in ("text_config", "decoder"):
+        own = getattr(config, part, None)
+        if own is not None:
+            return own
+    return config
 
 
 def _unfit(name: str, what: str, hint: str) -> ProblemError:

@@ -72,6 +72,6 @@ class Weights:
 @value
 @dataclass(frozen=True)
 class Tokenizer:
-    """A tokenizer of CLIP's kind: the texts of its files by name."""
+    """A tokenizer, CLIP's kind for a text encoder, GPT-2's for a captioner: the texts of its files by name."""
 
     files: dict[str, str]

@@ -16,6 +16,7 @@ from safelight.sdk import (
     ImageEncoder,
     ModelRef,
     Patch,
+    Reader,
     Text,
     TextEncoder,
     Variational,
@@ -85,6 +86,24 @@ def save_image_encoder(
     with ctx.models.create(name) as folder:
         write_image_encoder(folder, weights, precision)
     return ModelRef("ImageEncoder", "", ctx.models.find(name, "image_encoder"), "image_encoder")
+
+
+@node(version=1, title="Save captioner", output=True, cache=False, tags=("image to text", "caption", "export"))
+def save_captioner(
+    captioner: Annotated[Weights, "A captioner that was trained."],
+    tokenizer: Annotated[Tokenizer, "Its tokenizer."],
+    *,
+    name: _Name = "trained/captioner",
+    precision: _Precision = "float16",
+    ctx: Context,
+) -> ModelRef[Reader]:
+    """Write a captioner below the model folder, as transformers has it: reading.describe takes it, and others do."""
+    from ._training.folders import check_kind, write_captioner
+
+    check_kind(captioner, "VisionEncoderDecoderModel", "captioner")
+    with ctx.models.create(name) as folder:
+        write_captioner(folder, captioner, tokenizer, precision)
+    return ModelRef("Reader", "", ctx.models.find(name, "reader"))
 
 
 @node(

@@ -13,13 +13,16 @@ from training.export import export
 
 import tiny_models
 import tiny_sets
+from node_bench import BenchContext
 from safelight.app import Studio
 from safelight.models.library import Library
+from safelight_nodes._training.folders import write_captioner
+from safelight_nodes.training import captioners
 
 
 @pytest.fixture(scope="module")
 def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A checkpoint of other weights in the trainer's old form, a LoRA and an image encoder."""
+    """A checkpoint of other weights in the trainer's old form, a LoRA, an image encoder and more."""
     from diffusers import UNet2DConditionModel
     from transformers import CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -37,11 +40,20 @@ def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
         )
     ).save_pretrained(folder / "tower")  # fmt: skip
     tiny_models.tiny_controlnet(folder / "controlnet", "sd2")
+    ctx = BenchContext()
+    ctx.models.device = lambda: (torch.device("cpu"), torch.float32)
+    made = captioners.captioner(
+        tiny_sets.image_set(32), updates=1, batch=2, vocabulary=400, width=48, layers=1, text_width=48, text_layers=1,
+        ctx=ctx,
+    )  # fmt: skip
+    (folder / "captioner").mkdir()
+    write_captioner(folder / "captioner", made.captioner, made.tokenizer, "float32")
     return {
         "checkpoint": folder / "unet.pt",
         "few_step": folder / "lora.safetensors",
         "tower": folder / "tower",
         "controlnet": folder / "controlnet",
+        "captioner": folder / "captioner",
     }
 
 
@@ -54,7 +66,7 @@ def test_a_checkpoint_and_parts_become_a_model_in_half_precision(
     (target / "licenses").mkdir(parents=True)
     size = export(
         target, home / "models" / "tiny", parts["checkpoint"], image_encoder=parts["tower"], few_step=parts["few_step"],
-        controlnet_edges=parts["controlnet"],
+        controlnet_edges=parts["controlnet"], captioner=parts["captioner"],
     )  # fmt: skip
     files = list(target.rglob("*.safetensors"))
     assert size == sum(path.stat().st_size for path in files)
@@ -80,8 +92,14 @@ def test_previews_get_the_colours_of_the_autoencoder(home: Path, tmp_path: Path)
 def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp_path: Path) -> None:
     starter = tmp_path / "starter"
     shutil.copytree(home / "models" / "tiny", starter)
-    edges = parts["controlnet"]
-    export(starter, starter, image_encoder=parts["tower"], few_step=parts["few_step"], controlnet_edges=edges)
+    export(
+        starter,
+        starter,
+        image_encoder=parts["tower"],
+        few_step=parts["few_step"],
+        controlnet_edges=parts["controlnet"],
+        captioner=parts["captioner"],
+    )
     library = Library((tmp_path / "models",), digest=lambda path: path.name, cache=tmp_path / "hub", starter=starter)
     assert library.find("starter/few_step", "lora").place == "starter"
     assert library.family(library.find("starter/image_encoder", "image_encoder")) == ""
@@ -92,4 +110,6 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         "starter/few_step": "lora",
         "starter/image_encoder": "image_encoder",
         "starter/controlnet_edges": "controlnet",
+        "starter/captioner": "reader",
     }
+    assert not (starter / "captioner" / "training.json").exists()

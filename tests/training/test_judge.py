@@ -219,3 +219,41 @@ def test_held_images_are_of_subjects_that_the_workflows_hold_back(tmp_path: Path
     assert given[0].image.shape == (64, 64, 3)
     common = prompts.frequent(index["subjects"]).values()
     assert not {one.text.split(",")[0].split(" ", 1)[1] for one in held(folder, 60, rare=True)} & set(common)
+
+
+def test_a_caption_is_right_when_it_says_the_whole_name():
+    from training.judge.captioner import Shown, judged
+
+    image = np.zeros((8, 8, 3), np.float32)
+    cat = frozenset({"cat face", "cat", "kitten"})
+    shown = [Shown(image, cat, 0, 4), Shown(image, cat, 1, 4), Shown(image, cat, 2, 0), Shown(image, cat, 2)]
+    found = judged(
+        shown, ["3d cat, red background", "3d kitten, blue background", "drawn cat tree, white background", "cat"]
+    )
+    assert (found.count, found.subject, found.style) == (4, 0.75, 0.5)
+    assert found.background == pytest.approx(2 / 3)
+    assert judged(shown[3:], ["drawn cat"]).background is None
+
+
+def test_images_to_caption_are_as_training_never_shows_them():
+    from training.judge.captioner import elsewhere, plain
+
+    images = _images()
+    still, moved = plain(images, INDEX, 0), elsewhere(images, INDEX, 0, True)
+    assert len(still) == len(moved) == 9, "the flag has no everyday name"
+    assert all("cat" in one.names or "rocket" in one.names for one in still)
+    for one, given in zip(still, images, strict=False):
+        ground = one.image[0, 0]
+        assert all(features.delta_e(ground, np.array(known, np.float32) / 255) > 10 for known in gallery.GROUNDS)
+        inside = given[..., 3] == 255
+        assert np.abs(one.image[inside] - given[inside][:, :3] / np.float32(255)).max() < 1e-5
+    for one, given in zip(moved, images, strict=False):
+        corners = one.image[[0, 0, -1, -1], [0, -1, 0, -1]]
+        assert features.delta_e(corners[0], corners[3]) > 1, "a ramp"
+        assert one.image.shape == (*given.shape[:2], 3)
+    again = elsewhere(images, INDEX, 0, True)
+    assert all(np.array_equal(one.image, other.image) for one, other in zip(moved, again, strict=True))
+    assert len(plain(images, INDEX, 4)) == 4
+    for one, there in zip(elsewhere(images, INDEX, 0, False), moved, strict=True):
+        assert np.abs(one.image[0, 0] - one.image[-1, -1]).max() < 1e-6, "one colour"
+        assert np.abs(one.image - there.image).mean() > 0.01

@@ -40,6 +40,9 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "controlnet": {"model": "tiny", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2},
     "ip_adapter": {"model": "tiny", "encoder": "tower", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2},
+    "captioner": {
+        "encoder": "tower", "updates": STEPS, "batch": 2, "vocabulary": 400, "text_width": 48, "text_layers": 1,
+    },
     "ddpm": {"updates": STEPS, "batch": 2, "side": 16, "width": 16, "widest": 16, "steps": 2},
 }  # fmt: skip
 

@@ -24,7 +24,7 @@ class Settings:
 
 
 class Painter:
-    """An open model, and what is named beside it: a LoRA on it, a ControlNet, an IP-Adapter."""
+    """An open model, and what is named beside it: a LoRA on it, a ControlNet, an IP-Adapter, a captioner."""
 
     def __init__(
         self,
@@ -33,18 +33,20 @@ class Painter:
         weight: float = 1.0,
         controlnet: Path | None = None,
         adapter: Path | None = None,
+        captioner: Path | None = None,
     ) -> None:
         from safelight.app import Budgets, Studio
         from safelight.engine import Cancel, NodeContext, Services
         from safelight.environment import Environment
         from safelight.models import ModelStore
         from safelight_nodes import models
+        from safelight_nodes.reading import models as readers
 
         self._home = tempfile.TemporaryDirectory(prefix="judge-")
         home = Path(self._home.name)
         self._studio = Studio.open(home, budgets=Budgets(memory=1 << 20, disk=1 << 20))
         model = model.resolve()
-        folders = [path.resolve().parent for path in (model, lora, controlnet, adapter) if path]
+        folders = [path.resolve().parent for path in (model, lora, controlnet, adapter, captioner) if path]
         environment = replace(Environment.read(), models=tuple(folders))
         store = ModelStore(home, fingerprint=self._studio.cache.fingerprint, environment=environment)
         services = Services(self._studio.cache, store, self._studio.services.files, self._studio.media)
@@ -65,11 +67,13 @@ class Painter:
             name = str(lora.resolve())
             changed = models.apply_lora(self._parts.model, self._parts.text, lora=name, weight=weight, ctx=self._ctx)
             self._parts = self._parts._replace(model=changed.model, text=changed.text)
-        self._controlnet = self._adapter = None
+        self._controlnet = self._adapter = self._captioner = None
         if controlnet:
             self._controlnet = models.load_controlnet(controlnet=str(controlnet.resolve()), ctx=self._ctx)
         if adapter:
             self._adapter = models.load_ip_adapter(adapter=str(adapter.resolve()), ctx=self._ctx)
+        if captioner:
+            self._captioner = readers.load(model=str(captioner.resolve()), ctx=self._ctx)
 
     def __enter__(self) -> Painter:
         return self
@@ -137,3 +141,13 @@ class Painter:
 
         encoded = vae.encode(self._parts.vae, Image(torch.from_numpy(pixels)), ctx=self._ctx)
         return vae.decode(self._parts.vae, encoded, ctx=self._ctx).pixels.numpy()
+
+    def describe(self, pixels: NDArray[np.float32]) -> list[str]:
+        """What the captioner says of each of the images (N, H, W, 3) in 0..1."""
+        import torch
+
+        from safelight.sdk import Image
+        from safelight_nodes.reading import write
+
+        assert self._captioner is not None
+        return write.describe(Image(torch.from_numpy(pixels)), self._captioner, ctx=self._ctx)

@@ -35,9 +35,9 @@ def augmented(
             angle = math.radians(turn) * rng.uniform(-1, 1)
             size = 1 / (1 + scale * rng.uniform(-1, 1))
             moved = (2 * shift * rng.uniform(-1, 1), 2 * shift * rng.uniform(-1, 1))
-            ways.append(_way(angle, size, moved, mirrored))
+            ways.append(way(angle, size, moved, mirrored))
         chosen = images.pixels[[number % count for number in numbers]]
-        made.append(_warped(chosen, torch.stack(ways)))
+        made.append(warped(chosen, torch.stack(ways)))
         ctx.progress(start + len(numbers), total)
     weights = images.weights.repeat(copies + 1) / (copies + 1)
     return replace(
@@ -49,7 +49,7 @@ def augmented(
     )
 
 
-def _way(angle: float, size: float, moved: tuple[float, float], mirrored: bool) -> Tensor:
+def way(angle: float, size: float, moved: tuple[float, float], mirrored: bool) -> Tensor:
     """Where each point of the copy is taken from: a 2 x 3 matrix on coordinates in -1..1."""
     import torch
 
@@ -58,7 +58,7 @@ def _way(angle: float, size: float, moved: tuple[float, float], mirrored: bool) 
     return torch.tensor([[side * cos, -sin, moved[0]], [side * sin, cos, moved[1]]], dtype=torch.float32)
 
 
-def _warped(pixels: Tensor, ways: Tensor) -> Tensor:
+def warped(pixels: Tensor, ways: Tensor) -> Tensor:
     """With colours weighed by alpha, so that hidden ones do not bleed into the rim."""
     import torch
     from torch.nn.functional import affine_grid, grid_sample

@@ -67,6 +67,12 @@ def draw_colour(rng: np.random.Generator, colour: int | None = None) -> tuple[in
     return colour, (int(moved[0]), int(moved[1]), int(moved[2]))
 
 
+def nearest_colour(rgb: Sequence[int]) -> int:
+    """The palette number whose colour is nearest to one of 0..255 a channel."""
+    away = [sum((one - other) ** 2 for one, other in zip(rgb, colour, strict=True)) for colour in PALETTE.values()]
+    return int(np.argmin(away))
+
+
 def _article(phrase: str, rng: np.random.Generator) -> str:
     if rng.random() < 0.5 or _PLURAL.search(phrase):
         return phrase

@@ -27,6 +27,7 @@ _SAID = {
     VARIATIONAL: "a variational autoencoder",
     "embedding": "a word of textual inversion",
     "ip_adapter": "an IP-Adapter",
+    "VisionEncoderDecoderModel": "a captioner",
 }
 ABOUT = "training.json"
 """Beside the weights: settings and loss curve of the training."""
@@ -91,6 +92,19 @@ def write_image_encoder(folder: Path, weights: Weights, precision: str) -> None:
         size={"shortest_edge": side}, crop_size={"height": side, "width": side},
         image_mean=(0.5,) * 3, image_std=(0.5,) * 3,
     ).save_pretrained(folder)  # fmt: skip
+
+
+def write_captioner(folder: Path, weights: Weights, tokenizer: Tokenizer, precision: str) -> None:
+    """A captioner with its tokenizer and the settings that prepare images for it, whole and not cropped."""
+    from transformers import CLIPImageProcessor
+
+    write_part(folder, weights, precision)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_text(tokenizer.files[name], encoding="utf-8")
+    side = weights.config["encoder"]["image_size"]
+    CLIPImageProcessor(
+        size={"height": side, "width": side}, do_center_crop=False, image_mean=(0.5,) * 3, image_std=(0.5,) * 3
+    ).save_pretrained(folder)
 
 
 def write_pipeline(

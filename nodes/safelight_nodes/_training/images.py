@@ -12,7 +12,7 @@ import numpy as np
 from safelight.sdk import Problem, ProblemError
 from safelight_nodes.training_values import ImageSet
 
-from .captions import PALETTE, caption, draw_colour
+from .captions import PALETTE, caption, draw_colour, nearest_colour
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
@@ -132,8 +132,7 @@ def laid_out(images: ImageSet, count: int, side: int, background: str, seed: int
     if 0 < count < total:
         numbers = np.linspace(0, total - 1, count).round().astype(int)
     rgb = tuple(int(background[at : at + 2], 16) for at in (1, 3, 5))
-    away = [sum((one - other) ** 2 for one, other in zip(rgb, colour, strict=True)) for colour in PALETTE.values()]
-    colour = int(np.argmin(away))
+    colour = nearest_colour(rgb)
     drawer = Drawer(images, seed)
     texts = [drawer.text(numpy_generator(seed, int(n)), int(n), colour, explicit=True) for n in numbers]
     made: list[Tensor] = []
