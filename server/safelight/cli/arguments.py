@@ -218,6 +218,14 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--token", help="what clients must know ($SAFELIGHT_TOKEN; made up for other addresses)")
     serve.add_argument("--allow-host", metavar="NAME", action="append", default=[], help="a name of this server")
     serve.add_argument("--allow-origin", metavar="URL", action="append", default=[], help="a site that may use the API")
+    serve.add_argument("--root-path", metavar="PATH", default="", help="behind a proxy: the path it is below, /studio")
+    serve.add_argument(
+        "--trusted-proxy",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="a proxy, or a range of them (10.0.0.0/8), whose X-Forwarded-* and Forwarded headers are believed",
+    )
     serve.add_argument("--download", action="store_true", help="fetch missing models from the hub")
     serve.add_argument(
         "--comfyui-api", action="store_true", help="answer scripts that were written for ComfyUI, too (docs/comfyui.md)"

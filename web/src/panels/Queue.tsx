@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
 import { keyNames } from "../commands/commands";
+import { reached } from "../api/base";
 import { call } from "../api/client";
 import type { Run } from "../api/types";
 import { duration, saidName, type TextKey, useT, when } from "../i18n";
@@ -220,7 +221,7 @@ function Row({ run, left, drag, children }: RowProps) {
         drag?.drop();
       }}
     >
-      {image ? <img src={image} alt="" /> : <i className="state" />}
+      {image ? <img src={reached(image)} alt="" /> : <i className="state" />}
       <span title={run.problems[0]?.hint}>
         <strong>
           {run.name || run.id}

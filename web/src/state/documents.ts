@@ -1,5 +1,6 @@
 /** Open documents: tabs, opening, saving with revisions, entering subgraphs. */
 
+import { reached } from "../api/base";
 import { call } from "../api/client";
 import type { PlaceBody, Run } from "../api/types";
 import { said, saidName, t } from "../i18n";
@@ -157,7 +158,7 @@ function tellImport(opened: OpenedFile): void {
 
 /** The example of a node: its small image holds it. */
 export async function openExample(type: string): Promise<void> {
-  const answer = await fetch(exampleImage(type));
+  const answer = await fetch(reached(exampleImage(type)));
   await openFile(await answer.blob());
 }
 
@@ -227,7 +228,7 @@ export function leaveSubgraph(depth = activeTab().path.length - 1): void {
 /** Hands a file to the user. */
 export function saveFile(url: string, name: string): void {
   const link = document.createElement("a");
-  link.href = url;
+  link.href = reached(url);
   link.download = name;
   link.click();
   if (url.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(url), 10_000);
