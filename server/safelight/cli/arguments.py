@@ -105,6 +105,11 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
 
     _add_models(commands.add_parser("models", help="list, search and fetch models; use other programs' folders"))
 
+    doctor = commands.add_parser("doctor", help="look at the installation, and tell what is wrong and how to mend it")
+    doctor.add_argument("--network", action="store_true", help="ask the hub whether it is there; else nothing is sent")
+    doctor.add_argument("--port", type=int, default=8686, help="the port that the server is to have (8686)")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+
     pack = commands.add_parser("pack", help="begin a pack of nodes, or check one")
     pack.add_argument("action", choices=["new", "check"])
     pack.add_argument("name", nargs="?", help="new: its name, such as line_art; check: its folder (.), or its name")
