@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from away import serving_away
-from safelight.doctor import examine, installed
+from safelight.doctor import installed
+from safelight.doctor.examination import examine
 from safelight.doctor.private import Private
 from safelight.environment import Environment
 from serving import MAIN, serving

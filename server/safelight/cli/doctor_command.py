@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from safelight.doctor import Report, examine
+from safelight.doctor.examination import examine
 from safelight.doctor.private import Private
+from safelight.doctor.report import Report
 
 from .answer import print_json
 

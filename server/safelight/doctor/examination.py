@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -97,12 +98,13 @@ def _torch(report: Report) -> None:
         done = subprocess.run(
             line, capture_output=True, text=True, timeout=_TORCH_SECONDS, check=False, env=environment
         )
-        why = next((text for text in reversed(done.stderr.strip().splitlines()) if text.strip()), f"{done.returncode}")
-        report.torch = msgspec.json.decode(done.stdout.rpartition("\n")[2], type=Torch)
     except subprocess.TimeoutExpired:
         raise _torch_broken(f"it did not start within {_TORCH_SECONDS} seconds") from None
+    try:
+        report.torch = msgspec.json.decode(done.stdout.rpartition("\n")[2], type=Torch)
     except msgspec.DecodeError:
-        raise _torch_broken(why) from None
+        said = [text for text in done.stderr.splitlines() if text.strip()]
+        raise _torch_broken(said[-1] if said else f"it ended with {done.returncode}") from None
     for name, reason in report.torch.broken.items():
         message = f"The library {name} is installed, and cannot be imported: {reason}"
         hint = (
@@ -201,10 +203,10 @@ def _models(report: Report, studio: Studio) -> None:
 def _video(report: Report) -> None:
     report.video = Video(ffmpeg=shutil.which("ffmpeg") is not None)
     try:
-        import av
+        av: Any = import_module("av")
     except ImportError:
         return  # an extra that is not there is told of as such
-    codecs: Any = av.codec.codecs_available
+    codecs = av.codec.codecs_available
     there = tuple(name for name in _ENCODERS if name in codecs)
     report.video = msgspec.structs.replace(report.video, av=av.__version__, encoders=there)
     if "libx264" not in there and "libvpx-vp9" not in there:
