@@ -156,6 +156,11 @@ class Studio:
         if "cache" in self.__dict__:
             self.cache.free()
 
+    def cache_use(self) -> tuple[int, int, int]:
+        """Bytes of results in memory, and how often one was there and was not. From any thread."""
+        # It is opened by whoever needs it first.
+        return self.cache.use() if "cache" in self.__dict__ else (0, 0, 0)
+
     def close(self) -> None:
         if "cache" in self.__dict__:
             self.cache.close()

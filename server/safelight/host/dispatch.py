@@ -17,12 +17,13 @@ import msgspec
 from safelight.engine import NodeFailed, NodeFinished, NodeWarned
 from safelight.media.registry import MediaRegistry
 from safelight.protocol.events import AnyEvent
-from safelight.protocol.records import Run, Settings, WorkerChanged, WorkerInfo
+from safelight.protocol.records import ENDED, Run, Settings, WorkerChanged, WorkerInfo
 from safelight.sdk.problem import Problem, ProblemError
 
 from .database import Database
 from .documents import Graphs
 from .gallery import records as gallery
+from .measures import Measures
 from .placement import choose
 from .queue import Live, runs, without_details
 from .results import end_of, records_of
@@ -39,7 +40,7 @@ _TRIM_EVERY = 200
 class Around:
     """What the dispatcher works with. `settings` gives them as they are now, `changed` is told of every change of a
     run, `spawn` runs something beside, `output` is the folder of finished files, `media` what
-    is known of their kinds.
+    is known of their kinds, `measures` what is counted.
     """
 
     database: Database
@@ -49,6 +50,7 @@ class Around:
     graphs: Graphs
     output: Path
     media: MediaRegistry
+    measures: Measures
     settings: Callable[[], Settings]
     changed: Callable[[Run], None]
     spawn: Callable[[Coroutine[Any, Any, Any]], None]
@@ -141,6 +143,7 @@ class Dispatcher:
                 self._around.changed(returned)
             return True
         self._around.live.begin(run.id, run.attempts, worker)
+        self._around.measures.began(run)
         self._around.changed(run)
         if spreads:
             self._around.spawn(self._measure(begin))
@@ -209,7 +212,9 @@ class Dispatcher:
     async def _finish(self, ended: Ended) -> None:
         self._part_from(ended.run)
         active = self._around.live.active(ended.run)
-        how = end_of(ended, self._around.output, self._around.media, active.ran if active is not None else ())
+        ran = active.ran if active is not None else ()
+        self._around.measures.worked(ended, ran)
+        how = end_of(ended, self._around.output, self._around.media, ran)
         write = runs.stopped if ended.status == "cancelled" else runs.end
 
         def work(connection: sqlite3.Connection) -> Run | None:
@@ -245,6 +250,8 @@ class Dispatcher:
             self._late_stops.pop(run_id, None)
         if run is not None:
             self._around.changed(run)
+            if run.status in ENDED:
+                self._around.measures.ended(run)
             log.info("%s after %.2f s", run.status, run.seconds or 0.0, extra={"run": run_id})
         self._wake.set()
         self._since_trim += 1

@@ -44,6 +44,7 @@ from .downloads import Downloads
 from .duplicates import Duplicates
 from .gallery import Archive, Shelf
 from .lock import FolderLock
+from .measures import Measures
 from .models import ModelScan
 from .queue import Live, batches, history, prompts, runs
 from .reload import PackWatch
@@ -103,6 +104,7 @@ class Host:
         self.models = ModelScan(self.graphs, self.publish)
         self.downloads = Downloads(self.studio, self.publish, self.models.again)
         self.duplicates = Duplicates(self.studio)
+        self.measures = Measures()
         self._dispatcher: Dispatcher | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._queue_due: asyncio.TimerHandle | None = None
@@ -172,6 +174,7 @@ class Host:
             graphs=self.graphs,
             output=self.output,
             media=self.studio.media,
+            measures=self.measures,
             settings=lambda: self.settings,
             changed=self._changed,
             spawn=self.spawn,

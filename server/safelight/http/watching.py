@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 
 from aiohttp import web
@@ -39,5 +40,7 @@ async def prometheus(request: web.Request, state: State) -> web.Response:
     del request
     counts = await state.host.database.read(history.counts)
     tasks = len(asyncio.all_tasks())
-    text = await state.host.graphs.call(lambda studio: metrics.render(state, counts, studio.cache.info(), tasks))
+    cache = await state.host.graphs.call(lambda studio: studio.cache.info())
+    disk_free = (await asyncio.to_thread(shutil.disk_usage, state.host.home)).free
+    text = metrics.render(state, counts, cache, disk_free, tasks)
     return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

@@ -1520,6 +1520,9 @@ export interface WorkerInfo {
   pid: number;
   run: string | null;
   memory: number;
+  cache: number;
+  hits: number;
+  misses: number;
   started: number;
   runs: number;
   restarts: number;

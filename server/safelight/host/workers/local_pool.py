@@ -272,6 +272,7 @@ class LocalPool:
             listener.shown(message)
         elif isinstance(message, Beat):
             worker.memory = message.memory
+            worker.cache, worker.hits, worker.misses = message.cache, message.hits, message.misses
             worker.device = msgspec.structs.replace(worker.device, free=message.free)
         elif isinstance(message, Ended):
             if worker.timer is not None:

@@ -103,10 +103,14 @@ class Warm(Message, frozen=True, kw_only=True, tag="warm"):
 
 
 class Beat(Message, frozen=True, kw_only=True, tag="beat"):
-    """Alive. `memory` is what the process holds, `free` what is left of its device's, in bytes."""
+    """Alive. `memory` is what the process holds, `free` what is left of its device's, in bytes; `cache` are the bytes
+    of results that it keeps in memory, `hits` and `misses` how often it found one."""
 
     memory: int
     free: int = 0
+    cache: int = 0
+    hits: int = 0
+    misses: int = 0
 
 
 class Told(Message, frozen=True, kw_only=True, tag="told"):
@@ -148,7 +152,8 @@ class Made(Message, frozen=True, kw_only=True, tag="made"):
 
 class Ended(Message, frozen=True, kw_only=True, tag="ended"):
     """The run is over; all its files are written. `outputs` are as `Outcome.outputs`, `shown` the files of nodes that
-    show without saving, `models` the names of those that the worker holds."""
+    show without saving, `models` the names of those that the worker holds, `types` the types of nodes by their ids,
+    those of turns without the turn's number."""
 
     run: str
     attempt: int
@@ -160,6 +165,7 @@ class Ended(Message, frozen=True, kw_only=True, tag="ended"):
     problems: list[Problem]
     shown: dict[str, list[File]] = {}
     models: tuple[str, ...] = ()
+    types: dict[str, str] = {}
 
 
 class Helped(Message, frozen=True, kw_only=True, tag="helped"):

@@ -87,6 +87,7 @@ class Worker:
         self._whereabouts: Whereabouts
         self._media: MediaRegistry
         self._place = "cpu"
+        self._studio: Studio
 
     def serve(self) -> None:
         """Works until the server says so or is gone."""
@@ -100,6 +101,7 @@ class Worker:
         with Studio.open(home, inputs, budgets, allow_download=first.allow_download) as studio:
             _ = studio.catalogue
             self._media = studio.media
+            self._studio = studio
             for work in (self._read, self._write, self._beat):
                 threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True).start()
             self._out.put(Ready(pid=os.getpid()))
@@ -158,7 +160,9 @@ class Worker:
 
     def _beat(self) -> None:
         while True:
-            self._out.put(Beat(memory=resident_bytes(), free=device_free(self._place)))
+            used, hits, misses = self._studio.cache_use()
+            free = device_free(self._place)
+            self._out.put(Beat(memory=resident_bytes(), free=free, cache=used, hits=hits, misses=misses))
             time.sleep(BEAT_SECONDS)
 
     def _messages(self, waiting: list[Message | tuple[Begin, Event]]) -> list[Message]:
@@ -278,6 +282,9 @@ class Worker:
                 node: shown
                 for node, files in result.files.items()
                 if (shown := [file for file in files if not file.keep])
+            },
+            types={
+                path + node.id: node.kind.spec.id for path, graph in outcome.graph.everything() for node in graph.nodes
             },
         )
 
