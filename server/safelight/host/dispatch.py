@@ -25,10 +25,11 @@ from .documents import Graphs
 from .gallery import records as gallery
 from .measures import Measures
 from .placement import choose
-from .queue import Live, runs, without_details
+from .queue import Live, history, runs, without_details
 from .results import end_of, records_of
+from .run_logs import RunLogs
 from .stream import Stream
-from .workers import Begin, Ended, Pool, Preview
+from .workers import Begin, Ended, Logged, Pool, Preview
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ _TRIM_EVERY = 200
 class Around:
     """What the dispatcher works with. `settings` gives them as they are now, `changed` is told of every change of a
     run, `spawn` runs something beside, `output` is the folder of finished files, `media` what
-    is known of their kinds, `measures` what is counted.
+    is known of their kinds, `measures` what is counted, `logs` what is
+    written down of each run.
     """
 
     database: Database
@@ -51,6 +53,7 @@ class Around:
     output: Path
     media: MediaRegistry
     measures: Measures
+    logs: RunLogs
     settings: Callable[[], Settings]
     changed: Callable[[Run], None]
     spawn: Callable[[Coroutine[Any, Any, Any]], None]
@@ -144,6 +147,7 @@ class Dispatcher:
             return True
         self._around.live.begin(run.id, run.attempts, worker)
         self._around.measures.began(run)
+        self._around.logs.say(run.id, f"attempt {run.attempts} goes to worker {worker}")
         self._around.changed(run)
         if spreads:
             self._around.spawn(self._measure(begin))
@@ -180,6 +184,7 @@ class Dispatcher:
             if isinstance(event, NodeFinished) and event.node in active.ran:
                 event = msgspec.structs.replace(event, cached=False)  # noqa: PLW2901  another worker has computed it
             active.follow(event)
+            self._around.logs.follow(run, event)
             if isinstance(event, NodeFinished):
                 self._announced.update((file.digest, None) for file in event.files)
             elif isinstance(event, NodeFailed | NodeWarned):
@@ -187,6 +192,11 @@ class Dispatcher:
             self._around.stream.publish(event)
         while len(self._announced) > _ANNOUNCED:
             self._announced.popitem(last=False)
+
+    def logged(self, logged: Logged) -> None:
+        self._around.logs.say(
+            logged.run, logged.said, logged.level, by=logged.logger, details=logged.details, at=logged.at
+        )
 
     def shown(self, preview: Preview) -> None:
         self._around.stream.show(preview)
@@ -214,6 +224,9 @@ class Dispatcher:
         active = self._around.live.active(ended.run)
         ran = active.ran if active is not None else ()
         self._around.measures.worked(ended, ran)
+        for problem in ended.problems:
+            if problem.node is None:  # those of nodes were told as they came
+                self._around.logs.problem(ended.run, problem)
         how = end_of(ended, self._around.output, self._around.media, ran)
         write = runs.stopped if ended.status == "cancelled" else runs.end
 
@@ -233,6 +246,7 @@ class Dispatcher:
     async def _bury(self, run_id: str, attempt: int, problem: Problem) -> None:
         self._part_from(run_id)
         limit = self._around.settings().max_deaths
+        self._around.logs.problem(run_id, problem)
         if self.closing:
             how = runs.End(status="interrupted")
             run = await self._surely(lambda connection: runs.stopped(connection, run_id, attempt, how))
@@ -252,13 +266,21 @@ class Dispatcher:
             self._around.changed(run)
             if run.status in ENDED:
                 self._around.measures.ended(run)
+                self._around.logs.over(run.id)
             log.info("%s after %.2f s", run.status, run.seconds or 0.0, extra={"run": run_id})
         self._wake.set()
         self._since_trim += 1
         if self._since_trim >= 200 and not self.closing:
             self._since_trim = 0
             limit = self._around.settings().history_limit
-            self._around.spawn(self._around.database.write(lambda connection: runs.trim(connection, limit)))
+            self._around.spawn(self._trim(limit))
+
+    async def _trim(self, limit: int) -> None:
+        def work(connection: sqlite3.Connection) -> list[str]:
+            runs.trim(connection, limit)
+            return history.ids(connection)
+
+        await self._around.logs.keep(await self._around.database.write(work))
 
     async def _surely(self, work: Any) -> Any:
         """A write that must not be lost to a disk that is full for a moment."""

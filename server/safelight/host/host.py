@@ -48,6 +48,7 @@ from .measures import Measures
 from .models import ModelScan
 from .queue import Live, batches, history, prompts, runs
 from .reload import PackWatch
+from .run_logs import RunLogs
 from .stream import Listener, Stream
 from .workers import LocalPool, Pool, PoolOptions, Setup
 
@@ -107,6 +108,7 @@ class Host:
         self.measures = Measures()
         self._dispatcher: Dispatcher | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.logs = RunLogs(options.home / "logs", self.spawn)
         self._queue_due: asyncio.TimerHandle | None = None
 
     def _pool_options(self) -> PoolOptions:
@@ -175,6 +177,7 @@ class Host:
             output=self.output,
             media=self.studio.media,
             measures=self.measures,
+            logs=self.logs,
             settings=lambda: self.settings,
             changed=self._changed,
             spawn=self.spawn,
@@ -203,6 +206,7 @@ class Host:
             await asyncio.wait(pending, timeout=5)
         for task in self._tasks:
             task.cancel()
+        await self.logs.close()
         await asyncio.to_thread(self.database.close)
         await asyncio.to_thread(self.graphs.close)
         self.lock.release()
@@ -297,6 +301,7 @@ class Host:
 
     async def remove(self, run_id: str) -> None:
         await self.database.write(lambda connection: runs.remove(connection, run_id))
+        await self.logs.forget(run_id)
         self.live.removed(run_id)
         self.publish(RunRemoved(id=run_id))
         self._queue_changed()

@@ -1657,6 +1657,12 @@ export interface Routes {
     body: undefined;
     answer: RunDetails;
   };
+  /** What happened in it, as text. */
+  "GET /runs/{id}/log": {
+    query: undefined;
+    body: undefined;
+    answer: Blob;
+  };
   /** Stop a run. */
   "POST /runs/{id}/cancel": {
     query: undefined;

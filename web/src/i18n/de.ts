@@ -243,6 +243,7 @@ export const texts: Texts = {
   "queue.pause": "Warteschlange anhalten",
   "queue.resume": "Warteschlange fortsetzen",
   "queue.retry": "Wiederholen",
+  "queue.log": "Protokoll herunterladen",
   "queue.first": "Nach vorn",
   "queue.left": "noch {time}",
   "viewer.compare": "Zwei Bilder",

@@ -240,6 +240,7 @@ export const en = {
   "queue.pause": "Pause the queue",
   "queue.resume": "Resume the queue",
   "queue.retry": "Retry",
+  "queue.log": "Download the log",
   "queue.first": "To the front",
   "queue.left": "{time} left",
   "viewer.compare": "Two images",

@@ -243,6 +243,7 @@ export const texts: Texts = {
   "queue.pause": "Pausar la cola",
   "queue.resume": "Reanudar la cola",
   "queue.retry": "Reintentar",
+  "queue.log": "Descargar el registro",
   "queue.first": "Al principio",
   "queue.left": "faltan {time}",
   "viewer.compare": "Dos imágenes",

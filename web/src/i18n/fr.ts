@@ -243,6 +243,7 @@ export const texts: Texts = {
   "queue.pause": "Mettre la file d'attente en pause",
   "queue.resume": "Reprendre la file d'attente",
   "queue.retry": "Réessayer",
+  "queue.log": "Télécharger le journal",
   "queue.first": "En tête",
   "queue.left": "{time} restant",
   "viewer.compare": "Deux images",

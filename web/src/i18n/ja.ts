@@ -243,6 +243,7 @@ export const texts: Texts = {
   "queue.pause": "キューを一時停止",
   "queue.resume": "キューを再開",
   "queue.retry": "再試行",
+  "queue.log": "ログをダウンロード",
   "queue.first": "先頭へ",
   "queue.left": "残り {time}",
   "viewer.compare": "2 枚の画像",

@@ -243,6 +243,7 @@ export const texts: Texts = {
   "queue.pause": "대기열 일시 중지",
   "queue.resume": "대기열 재개",
   "queue.retry": "다시 시도",
+  "queue.log": "로그 내려받기",
   "queue.first": "맨 앞으로",
   "queue.left": "{time} 남음",
   "viewer.compare": "이미지 두 장",

@@ -243,6 +243,7 @@ export const texts: Texts = {
   "queue.pause": "Pausar a fila",
   "queue.resume": "Retomar a fila",
   "queue.retry": "Tentar de novo",
+  "queue.log": "Baixar o registro",
   "queue.first": "Para a frente",
   "queue.left": "faltam {time}",
   "viewer.compare": "Duas imagens",

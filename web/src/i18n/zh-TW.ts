@@ -243,6 +243,7 @@ export const texts: Texts = {
   "queue.pause": "暫停佇列",
   "queue.resume": "繼續佇列",
   "queue.retry": "重試",
+  "queue.log": "下載日誌",
   "queue.first": "移到最前",
   "queue.left": "剩餘 {time}",
   "viewer.compare": "兩張圖片",

@@ -243,6 +243,7 @@ export const texts: Texts = {
   "queue.pause": "暂停队列",
   "queue.resume": "继续队列",
   "queue.retry": "重试",
+  "queue.log": "下载日志",
   "queue.first": "移到最前",
   "queue.left": "剩余 {time}",
   "viewer.compare": "两张图片",

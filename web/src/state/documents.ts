@@ -1,7 +1,7 @@
 /** Open documents: tabs, opening, saving with revisions, entering subgraphs. */
 
 import { reached } from "../api/base";
-import { call } from "../api/client";
+import { address, call } from "../api/client";
 import type { PlaceBody, Run } from "../api/types";
 import { said, saidName, t } from "../i18n";
 import { errorText, problemLine } from "../i18n/problems";
@@ -223,6 +223,11 @@ export function leaveSubgraph(depth = activeTab().path.length - 1): void {
   const tab = activeTab();
   const left = tab.path[depth];
   if (depth >= 0) patchTab(tab.id, { path: tab.path.slice(0, depth), selection: left ? [left] : [] });
+}
+
+/** What happened in a run, from the server. */
+export function saveLog(run: string): void {
+  saveFile(address("GET /runs/{id}/log", { path: { id: run } }), `${run}.log`);
 }
 
 /** Hands a file to the user. */

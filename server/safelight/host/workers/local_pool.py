@@ -30,6 +30,7 @@ from .wire import (
     Free,
     Freed,
     Helped,
+    Logged,
     Message,
     Preview,
     Quit,
@@ -270,6 +271,8 @@ class LocalPool:
             listener.told(message.run, message.attempt, message.events)
         elif isinstance(message, Preview):
             listener.shown(message)
+        elif isinstance(message, Logged):
+            listener.logged(message)
         elif isinstance(message, Beat):
             worker.memory = message.memory
             worker.cache, worker.hits, worker.misses = message.cache, message.hits, message.misses

@@ -6,7 +6,7 @@ They speak over the worker's standard input and output, which every platform has
 from __future__ import annotations
 
 import struct
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import msgspec
 
@@ -121,6 +121,17 @@ class Told(Message, frozen=True, kw_only=True, tag="told"):
     events: list[AnyEvent]
 
 
+class Logged(Message, frozen=True, kw_only=True, tag="logged"):
+    """A line that a program has logged while it worked for the run. `details` is a traceback."""
+
+    run: str
+    at: float
+    level: Literal["info", "warning", "error"]
+    logger: str
+    said: str
+    details: str = ""
+
+
 class Preview(Message, frozen=True, kw_only=True, tag="preview"):
     """A small image of how far a node has come."""
 
@@ -179,7 +190,7 @@ class Freed(Message, frozen=True, kw_only=True, tag="freed"):
     memory: int
 
 
-FromWorker = Ready | Warm | Beat | Told | Preview | Ended | Helped | Freed
+FromWorker = Ready | Warm | Beat | Told | Logged | Preview | Ended | Helped | Freed
 
 to_worker = msgspec.msgpack.Decoder(ToWorker)
 from_worker = msgspec.msgpack.Decoder(FromWorker)

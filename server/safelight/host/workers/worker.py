@@ -44,6 +44,7 @@ from .wire import (
     Freed,
     FromWorker,
     Helped,
+    Logged,
     Made,
     Message,
     Preview,
@@ -65,12 +66,39 @@ NICENESS = 5
 PREVIEW_SECONDS = 0.1
 PREVIEW_PIXELS = 512
 _FRAME_EVENTS = 200
+_SAID = 20_000
+_ENGINE = "safelight.engine.running"
 
 
 @dataclass
 class _Job:
     begin: Begin
     cancel: Cancel = field(default_factory=Cancel)
+
+
+class _ToRun(logging.Handler):
+    """Sends what is logged while a run goes on to the server, for the log of the run."""
+
+    def __init__(self, out: queue.SimpleQueue[Any]) -> None:
+        super().__init__()
+        self._out = out
+        self._traceback = logging.Formatter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        run = run_id.get()
+        if not run or record.name == _ENGINE:  # what the engine tells comes as events
+            return
+        try:
+            said, details = record.getMessage(), ""
+            if record.exc_info:
+                details = self._traceback.formatException(record.exc_info)
+        except Exception:
+            said, details = str(record.msg), ""  # what is logged is wrong in itself; that is told by the other handler
+        number = record.levelno
+        level = "error" if number >= logging.ERROR else "warning" if number >= logging.WARNING else "info"
+        # Halves of characters can be logged, and not be sent.
+        said, details = (text[:_SAID].encode(errors="replace").decode() for text in (said, details))
+        self._out.put(Logged(run=run, at=record.created, level=level, logger=record.name, said=said, details=details))
 
 
 class Worker:
@@ -102,6 +130,7 @@ class Worker:
             _ = studio.catalogue
             self._media = studio.media
             self._studio = studio
+            logging.getLogger().addHandler(_ToRun(self._out))
             for work in (self._read, self._write, self._beat):
                 threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True).start()
             self._out.put(Ready(pid=os.getpid()))
