@@ -53,6 +53,8 @@ class Environment:
         hub: where huggingface_hub keeps its files, told by the variables that it reads itself.
         hub_address: `HF_ENDPOINT`, where the hub is.
         offline: `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: nothing is downloaded.
+        traces: whether OpenTelemetry's exporter has a collector: `OTEL_EXPORTER_OTLP_ENDPOINT`, or that of traces
+            alone. The exporter reads its variables itself.
         threads: `OMP_NUM_THREADS`, threads to compute with; None: as many as there are cores.
         visible_devices: `CUDA_VISIBLE_DEVICES`.
     """
@@ -74,6 +76,7 @@ class Environment:
     hub: Path = field(default_factory=lambda: Path("~/.cache/huggingface/hub").expanduser())
     hub_address: str = "https://huggingface.co"
     offline: bool = False
+    traces: bool = False
     threads: int | None = None
     visible_devices: str = ""
 
@@ -102,6 +105,7 @@ class Environment:
             hub=_hub(given),
             hub_address=given.get("HF_ENDPOINT") or "https://huggingface.co",
             offline=any(given.get(name, "").lower() in _YES for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")),
+            traces=_traces(given),
             threads=_count(given.get("OMP_NUM_THREADS", "")),
             visible_devices=given.get("CUDA_VISIBLE_DEVICES", ""),
         )
@@ -110,17 +114,27 @@ class Environment:
 def told(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables that are set and change what happens, to be shown to others: of secrets, that they are set."""
     given = os.environ if environ is None else environ
-    names = [name for name in sorted(given) if name.startswith("SAFELIGHT_") or name.upper() in (*_TOLD, *_SECRETS)]
+    names = [
+        name
+        for name in sorted(given)
+        if name.startswith(("SAFELIGHT_", "OTEL_")) or name.upper() in (*_TOLD, *_SECRETS)
+    ]
     return {name: "(set)" if _is_secret(name) else given[name] for name in names if given[name]}
 
 
 def _is_secret(name: str) -> bool:
-    return name in _SECRETS or any(word in name for word in ("TOKEN", "SECRET", "PASSWORD", "KEY"))
+    return name in _SECRETS or any(word in name for word in ("TOKEN", "SECRET", "PASSWORD", "KEY", "HEADERS"))
 
 
 def _wish(text: str) -> str:
     text = text.strip().lower()
     return "" if text == "auto" else text
+
+
+def _traces(given: Mapping[str, str]) -> bool:
+    named = any(given.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "TRACES_"))
+    off = given.get("OTEL_SDK_DISABLED", "").lower() == "true" or given.get("OTEL_TRACES_EXPORTER", "") == "none"
+    return named and not off
 
 
 def _count(text: str) -> int | None:

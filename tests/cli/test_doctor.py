@@ -103,6 +103,7 @@ def test_nobody_is_named_and_no_secret_told(tmp_path: Path) -> None:
         "SAFELIGHT_TOKEN": "tok-5ecret",
         "HF_TOKEN": "hf_5ecret",
         "HTTPS_PROXY": "http://quentin:pa55word@proxy.example:3128",
+        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=5ecret",
         "HF_HOME": "/mnt/disks/quentin/hub",
     }
     for words in ((), ("--json",)):

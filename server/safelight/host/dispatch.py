@@ -19,6 +19,7 @@ from safelight.media.registry import MediaRegistry
 from safelight.protocol.events import AnyEvent
 from safelight.protocol.records import ENDED, Run, Settings, WorkerChanged, WorkerInfo
 from safelight.sdk.problem import Problem, ProblemError
+from safelight.traces import RunSpans
 
 from .database import Database
 from .documents import Graphs
@@ -42,7 +43,7 @@ class Around:
     """What the dispatcher works with. `settings` gives them as they are now, `changed` is told of every change of a
     run, `spawn` runs something beside, `output` is the folder of finished files, `media` what
     is known of their kinds, `measures` what is counted, `logs` what is
-    written down of each run.
+    written down of each run, `spans` where traces of runs go.
     """
 
     database: Database
@@ -54,6 +55,7 @@ class Around:
     media: MediaRegistry
     measures: Measures
     logs: RunLogs
+    spans: RunSpans | None
     settings: Callable[[], Settings]
     changed: Callable[[Run], None]
     spawn: Callable[[Coroutine[Any, Any, Any]], None]
@@ -138,11 +140,13 @@ class Dispatcher:
             checkpoint_seconds=self._around.settings().checkpoint_seconds if interval is None else interval,
             previews=self._around.stream.watched(run.id),
             shared=spreads,
+            parent=self._around.spans.began(run, worker) if self._around.spans is not None else "",
         )
         if not self._around.pool.begin(worker, begin):
             back = runs.End(status="interrupted")
             returned = await self._around.database.write(lambda c: runs.stopped(c, run.id, run.attempts, back))
             if returned is not None:
+                self._span_over(returned)
                 self._around.changed(returned)
             return True
         self._around.live.begin(run.id, run.attempts, worker)
@@ -252,18 +256,23 @@ class Dispatcher:
             run = await self._surely(lambda connection: runs.stopped(connection, run_id, attempt, how))
         else:
             run = await self._surely(lambda connection: runs.died(connection, run_id, attempt, problem, limit))
-        self._ended(run_id, attempt, run)
+        self._ended(run_id, attempt, run, problem)
 
     def _part_from(self, run: str) -> None:
         """Nobody needs to help with a run any more."""
         self._wide.pop(run, None)
         self._around.pool.stop_parts(run)
 
-    def _ended(self, run_id: str, attempt: int, run: Run | None) -> None:
+    def _span_over(self, run: Run, problem: Problem | None = None) -> None:
+        if self._around.spans is not None:
+            self._around.spans.ended(run, problem)
+
+    def _ended(self, run_id: str, attempt: int, run: Run | None, problem: Problem | None = None) -> None:
         if self._around.live.end(run_id, attempt):
             self._late_stops.pop(run_id, None)
         if run is not None:
             self._around.changed(run)
+            self._span_over(run, problem)
             if run.status in ENDED:
                 self._around.measures.ended(run)
                 self._around.logs.over(run.id)

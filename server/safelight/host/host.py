@@ -35,6 +35,7 @@ from safelight.protocol.records import (
     Snapshot,
 )
 from safelight.sdk.problem import Problem, ProblemError
+from safelight.traces import RunSpans
 
 from . import preferences
 from .database import Database
@@ -108,6 +109,7 @@ class Host:
         self.measures = Measures()
         self._dispatcher: Dispatcher | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._spans: RunSpans | None = None
         self.logs = RunLogs(options.home / "logs", self.spawn)
         self._queue_due: asyncio.TimerHandle | None = None
 
@@ -168,6 +170,7 @@ class Host:
         self.live.fill(waiting)
         if recovered:
             log.info("%d runs that were cut off will go on", recovered)
+        self._spans = self.studio.traces.runs() if self.studio.traces is not None else None
         around = Around(
             database=self.database,
             pool=self.pool,
@@ -178,6 +181,7 @@ class Host:
             media=self.studio.media,
             measures=self.measures,
             logs=self.logs,
+            spans=self._spans,
             settings=lambda: self.settings,
             changed=self._changed,
             spawn=self.spawn,
@@ -207,6 +211,8 @@ class Host:
         for task in self._tasks:
             task.cancel()
         await self.logs.close()
+        if self._spans is not None:
+            self._spans.close()
         await asyncio.to_thread(self.database.close)
         await asyncio.to_thread(self.graphs.close)
         self.lock.release()

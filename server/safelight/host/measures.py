@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from functools import partial
 
+from safelight.protocol.events import without_turns
 from safelight.protocol.records import Run
 
 from .workers import Ended
@@ -65,11 +66,6 @@ class Measures:
             status = "ran" if name in ran else report.status
             self.ends[status] += 1
             if status == "ran":
-                kind = ended.types.get(name) or ended.types.get(_without_turns(name), "other")
+                kind = ended.types.get(name) or ended.types.get(without_turns(name), "other")
                 known = kind in self.nodes or len(self.nodes) < _TYPES
                 self.nodes[kind if known else "other"].add(report.seconds)
-
-
-def _without_turns(name: str) -> str:
-    """`loop/3/sample` of the third turn is `loop/sample`."""
-    return "/".join(part for part in name.split("/") if not part.isdecimal())

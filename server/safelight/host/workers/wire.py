@@ -40,7 +40,8 @@ class Setup(Message, frozen=True, kw_only=True, tag="setup"):
 
 
 class Begin(Message, frozen=True, kw_only=True, tag="begin"):
-    """Run this document. `attempt` tells its answers from those of an earlier try.
+    """Run this document. `attempt` tells its answers from those of an earlier try, `parent` is the span of a trace that
+    it belongs to (W3C's `traceparent`).
 
     With `shared` other workers may help; with `part` this one is to help: it computes what nobody has begun.
     """
@@ -55,6 +56,7 @@ class Begin(Message, frozen=True, kw_only=True, tag="begin"):
     previews: bool
     shared: bool = False
     part: bool = False
+    parent: str = ""
 
 
 class Stop(Message, frozen=True, kw_only=True, tag="stop"):

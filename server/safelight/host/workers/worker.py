@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -288,15 +288,16 @@ class Worker:
             self._whereabouts.follow(event)
             self._out.put((begin, event))
 
-        outcome = studio.run(
-            document,
-            output=studio.home / "output",
-            targets=begin.targets,
-            emit=emit,
-            cancel=job.cancel,
-            options=self._options(begin),
-            run_id=begin.run,
-        )
+        with self._below(studio, begin):
+            outcome = studio.run(
+                document,
+                output=studio.home / "output",
+                targets=begin.targets,
+                emit=emit,
+                cancel=job.cancel,
+                options=self._options(begin),
+                run_id=begin.run,
+            )
         result = outcome.result
         return Ended(
             run=begin.run,
@@ -330,8 +331,14 @@ class Worker:
                 self._out.put((begin, event))
 
         document = filled(Document.loads(begin.document), begin.inputs)
-        studio.help(document, begin.targets, emit, job.cancel, self._options(begin), begin.run)
+        with self._below(studio, begin):
+            studio.help(document, begin.targets, emit, job.cancel, self._options(begin), begin.run)
         return Helped(run=begin.run)
+
+    @staticmethod
+    def _below(studio: Studio, begin: Begin) -> AbstractContextManager[None]:
+        """Spans of a trace, if there are any, belong to that of the attempt."""
+        return studio.traces.below(begin.parent) if studio.traces is not None else nullcontext()
 
     def _options(self, begin: Begin) -> RunOptions:
         return RunOptions(
