@@ -54,8 +54,7 @@ class Traces:
         except ImportError as error:
             log.warning("no traces: %s. Install what they need: pip install 'safelight[traces]'", error)
             return None
-        # What the user has set of the resource (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES) goes before ours.
-        resource = Resource({"service.name": "safelight"}).merge(Resource.create())
+        resource = Resource.create()  # what the user has set: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES
         if str(resource.attributes.get("service.name")).startswith("unknown_service"):
             resource = resource.merge(Resource({"service.name": "safelight"}))
         provider = TracerProvider(resource=resource)
