@@ -1509,7 +1509,8 @@ export interface WorkerChanged {
  * `dead`.
  *
  * `device` says what it computes on, `place` names that as torch does (`cpu`, `cuda:1`), `models` are the names of
- * those it holds, `memory` is its resident memory in bytes.
+ * those it holds, `memory` is its resident memory in bytes; `cache` are the bytes of results in it, `hits` and
+ * `misses` how often one that was kept could be read, and was gone, since the process began.
  */
 export interface WorkerInfo {
   id: string;
