@@ -63,6 +63,9 @@ def test_the_client_works_through_it(proxy: Proxy, authority: Path, tmp_path: Pa
         run = client.run(chain(3), inputs={"value": 40})
         assert run.status == "done" and run.outputs["result"][0].value == 42
         made = client.run(saving(), inputs={"value": 7})
+        assert "save: " in client.log(made.id)
+        with pytest.raises(ProblemError, match="r999"):
+            client.log("r999")
         (path,) = client.download(made, tmp_path / "fetched")
         assert path.read_text(encoding="utf-8").strip() == "7"
         note = tmp_path / "note.txt"
@@ -135,6 +138,14 @@ def test_a_new_run_says_where_it_is(proxy: Proxy) -> None:
     request = Request(f"{proxy.url}/api/v1/runs", body, headers)
     with urlopen(request, context=trusting(proxy.authority), timeout=30) as answer:
         assert answer.headers["Location"].startswith("/studio/api/v1/runs/r")
+
+
+def test_the_api_of_comfyui_is_below_the_path_too(tmp_path: Path) -> None:
+    with serving(tmp_path / "home", "--root-path", "/a/b", "--comfyui-api") as server:
+        for root in (server.url, server.url.removesuffix("/a/b")):
+            for path in ("/system_stats", "/api/system_stats", "/healthz", "/api/v1/queue"):
+                with urlopen(root + path, timeout=30) as answer:
+                    assert answer.status == 200
 
 
 def test_metrics_name_one_route_for_both_forms(behind: Server) -> None:

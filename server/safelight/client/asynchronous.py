@@ -213,6 +213,13 @@ class AsyncClient:
     async def retry(self, run: str) -> Run:
         return await self.request("POST", f"/runs/{run}/retry", Run)
 
+    async def log(self, run: str) -> str:
+        """What happened in a run, as text."""
+        status, answer = await self._send("GET", f"/api/v1/runs/{run}/log", None, {}, {})
+        if status >= 400:
+            self._decoded(status, answer, Any)
+        return answer.decode()
+
     async def batch(self, batch: str) -> Batch:
         """A sweep as a grid."""
         return await self.request("GET", f"/batches/{batch}", Batch)
