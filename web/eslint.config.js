@@ -16,6 +16,11 @@ export default tseslint.config(
     },
   },
   {
+    // The page may lie below a path: what the browser asks for goes through `reached`.
+    files: ["src/**"],
+    rules: { "no-restricted-syntax": ["error", ...asked()] },
+  },
+  {
     // A table of texts is as long as there are texts.
     files: ["src/i18n/*.ts"],
     rules: { "max-lines": "off" },
@@ -27,6 +32,16 @@ export default tseslint.config(
   },
   ...rooms(),
 );
+
+function asked() {
+  const message = "An address of the server goes through `reached` (src/api/base.ts).";
+  return [
+    'JSXAttribute[name.name=/^(src|poster)$/] > JSXExpressionContainer > :not(CallExpression[callee.name="reached"]):not(LogicalExpression)',
+    'JSXAttribute[name.name="href"] > JSXExpressionContainer > MemberExpression',
+    'AssignmentExpression[left.property.name=/^(src|href)$/][right.callee.name!="reached"]',
+    'CallExpression[callee.name="fetch"][arguments.0.callee.name!="reached"]',
+  ].map((selector) => ({ selector, message }));
+}
 
 /**
  * A room imports itself and the rooms below it, never one beside or above it. The exceptions are by name: of the API the

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,7 @@ from safelight.sdk.pack import BUILT_IN, Catalogue, forget, load_packs
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
 from safelight.sdk.values import File
 from safelight.sdk.widgets import ModelPick
+from safelight.traces import Traces
 
 if TYPE_CHECKING:  # read where it is needed: it knows the files of other programs
     from safelight.interop.reading import Reading
@@ -141,6 +143,11 @@ class Studio:
         """What models compute on, as torch names it."""
         return self._numerics.device
 
+    @cached_property
+    def traces(self) -> Traces | None:
+        """Where runs leave their traces; None where the environment names no collector."""
+        return Traces.by_environment(self._environment)
+
     def reload(self, packages: Iterable[str]) -> None:
         """Imports these packages of packs again, as their files are now. Runs that have begun go on as they were."""
         forget(packages)
@@ -156,7 +163,15 @@ class Studio:
         if "cache" in self.__dict__:
             self.cache.free()
 
+    def cache_use(self) -> tuple[int, int, int]:
+        """Bytes of results in memory, and how often one was there and was not. From any thread."""
+        # It is opened by whoever needs it first.
+        return self.cache.use() if "cache" in self.__dict__ else (0, 0, 0)
+
     def close(self) -> None:
+        traces = self.__dict__.get("traces")
+        if traces is not None:
+            traces.close()
         if "cache" in self.__dict__:
             self.cache.close()
 
@@ -287,16 +302,17 @@ class Studio:
         from safelight.models.memory import keep_heap_small
 
         keep_heap_small()
-        result = run(
-            graph,
-            self.services,
-            self.numerics,
-            run_id=run_id,
-            emit=emit,
-            cancel=cancel,
-            options=options,
-            deliver=hand_over,
-        )
+        with self._traced(graph, document.name, run_id, emit) as told_to:
+            result = run(
+                graph,
+                self.services,
+                self.numerics,
+                run_id=run_id,
+                emit=told_to,
+                cancel=cancel,
+                options=options,
+                deliver=hand_over,
+            )
         outputs = self._outputs(graph, document, result, delivered, output, text)
         # Warnings: all else has been raised. What has stopped a branch after all is told once.
         told = {(problem.code, problem.node, problem.port) for problem in result.problems}
@@ -323,7 +339,17 @@ class Studio:
             ProblemError: the document is wrong.
         """
         graph = self.check(document, targets).require()
-        run(graph, self.services, self.numerics, run_id=run_id, emit=emit, cancel=cancel, options=options)
+        with self._traced(graph, f"{document.name} (part)", run_id, emit) as told_to:
+            run(graph, self.services, self.numerics, run_id=run_id, emit=told_to, cancel=cancel, options=options)
+
+    @contextmanager
+    def _traced(self, graph: Graph, name: str, run_id: str, emit: Emit | None) -> Iterator[Emit | None]:
+        if self.traces is None:
+            yield emit
+            return
+        types = {path + node.id: node.kind.spec.id for path, within in graph.everything() for node in within.nodes}
+        with self.traces.document(run_id, name, types, emit) as told:
+            yield told
 
     def _outputs(
         self,

@@ -10,6 +10,25 @@ from pathlib import Path
 
 _YES = ("1", "true", "yes", "on")
 _NO = ("0", "false", "no", "off")
+_SECRETS = ("SAFELIGHT_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+_TOLD = (
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HUGGINGFACE_HUB_CACHE",
+    "HF_ENDPOINT",
+    "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+    "XDG_CACHE_HOME",
+    "OMP_NUM_THREADS",
+    "CUDA_VISIBLE_DEVICES",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "CXX",
+    "SSL_CERT_FILE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
+"""Variables of others that change what happens here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +51,10 @@ class Environment:
         mark_origin: `SAFELIGHT_MARK_ORIGIN`, whether files that a model made say so for machines to read; they do.
         a1111_text: `SAFELIGHT_A1111_TEXT`, whether saved images carry their settings as A1111 writes them, too.
         hub: where huggingface_hub keeps its files, told by the variables that it reads itself.
+        hub_address: `HF_ENDPOINT`, where the hub is.
         offline: `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`: nothing is downloaded.
+        traces: whether OpenTelemetry's exporter has a collector: `OTEL_EXPORTER_OTLP_ENDPOINT`, or that of traces
+            alone. The exporter reads its variables itself.
         threads: `OMP_NUM_THREADS`, threads to compute with; None: as many as there are cores.
         visible_devices: `CUDA_VISIBLE_DEVICES`.
     """
@@ -52,7 +74,9 @@ class Environment:
     mark_origin: bool = True
     a1111_text: bool = False
     hub: Path = field(default_factory=lambda: Path("~/.cache/huggingface/hub").expanduser())
+    hub_address: str = "https://huggingface.co"
     offline: bool = False
+    traces: bool = False
     threads: int | None = None
     visible_devices: str = ""
 
@@ -79,15 +103,38 @@ class Environment:
             mark_origin=given.get("SAFELIGHT_MARK_ORIGIN", "").lower() not in _NO,
             a1111_text=given.get("SAFELIGHT_A1111_TEXT", "").lower() in _YES,
             hub=_hub(given),
+            hub_address=given.get("HF_ENDPOINT") or "https://huggingface.co",
             offline=any(given.get(name, "").lower() in _YES for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")),
+            traces=_traces(given),
             threads=_count(given.get("OMP_NUM_THREADS", "")),
             visible_devices=given.get("CUDA_VISIBLE_DEVICES", ""),
         )
 
 
+def told(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables that are set and change what happens, to be shown to others: of secrets, that they are set."""
+    given = os.environ if environ is None else environ
+    names = [
+        name
+        for name in sorted(given)
+        if name.startswith(("SAFELIGHT_", "OTEL_")) or name.upper() in (*_TOLD, *_SECRETS)
+    ]
+    return {name: "(set)" if _is_secret(name) else given[name] for name in names if given[name]}
+
+
+def _is_secret(name: str) -> bool:
+    return name in _SECRETS or any(word in name for word in ("TOKEN", "SECRET", "PASSWORD", "KEY", "HEADERS"))
+
+
 def _wish(text: str) -> str:
     text = text.strip().lower()
     return "" if text == "auto" else text
+
+
+def _traces(given: Mapping[str, str]) -> bool:
+    named = any(given.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "TRACES_"))
+    off = given.get("OTEL_SDK_DISABLED", "").lower() == "true" or given.get("OTEL_TRACES_EXPORTER", "") == "none"
+    return named and not off
 
 
 def _count(text: str) -> int | None:

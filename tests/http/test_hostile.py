@@ -323,7 +323,7 @@ def test_a_token_is_needed_beyond_this_machine(tmp_path: Path) -> None:
         connection.request("GET", "/?token=correct-horse")
         response = connection.getresponse()
         cookie = response.headers["Set-Cookie"]
-        assert response.status == 303 and response.headers["Location"] == "/"
+        assert response.status == 303 and response.headers["Location"] == "./"
         assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "correct" not in cookie
         assert ask(server, "GET", "/api/v1/queue", None, {"Cookie": cookie.split(";")[0]})[0] == 200
         statuses = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +95,19 @@ def test_a_run_is_paused_and_goes_on(editor: Editor, server: Server) -> None:
     row.locator('[data-act="run.cancel"]').click()
     row.locator('[data-act="queue.retry"]').wait_for(timeout=60_000)
     assert "cancelled" in row.inner_text()
+
+
+def test_the_log_of_a_run_is_downloaded(editor: Editor, server: Server) -> None:
+    document = server.ask("GET", "/templates/text_to_image")
+    document["nodes"]["prompt"]["values"]["text"] = "a bell"
+    run = server.ask("POST", "/runs", {"document": document, "inputs": {"seed": 5, "steps": 2}, "name": "logged"})
+    server.wait(run["id"], 120)
+    editor.page.click('[data-panel="queue"]')
+    with editor.page.expect_download() as coming:
+        editor.page.locator(f'[data-run="{run["id"]}"] [data-act="queue.log"]').click()
+    assert coming.value.suggested_filename == f"{run['id']}.log"
+    text = Path(coming.value.path()).read_text(encoding="utf-8")
+    assert f"{run['id']}: logged, done" in text and "sample: begins" in text
 
 
 def test_all_that_waits_is_cancelled_at_once(queue: Editor) -> None:

@@ -485,6 +485,9 @@ def test_a_failure_stays_told_with_its_traceback_until_it_is_dismissed(editor: E
     editor.wait("navigator.clipboard.readText().then(text => text.length > 0)")
     copied = editor.page.evaluate("navigator.clipboard.readText()")
     assert message in copied and editor.state(f"{TAB}.failure") in copied
+    with editor.page.expect_download() as coming:
+        card.locator('[data-act="log"]').click()
+    assert message.split()[0] in Path(coming.value.path()).read_text(encoding="utf-8")
     editor.page.wait_for_timeout(500)
     card.locator("header button").click()
     assert card.count() == 0

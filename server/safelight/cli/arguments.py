@@ -105,6 +105,11 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
 
     _add_models(commands.add_parser("models", help="list, search and fetch models; use other programs' folders"))
 
+    doctor = commands.add_parser("doctor", help="look at the installation, and tell what is wrong and how to mend it")
+    doctor.add_argument("--network", action="store_true", help="ask the hub whether it is there; else nothing is sent")
+    doctor.add_argument("--port", type=int, default=8686, help="the port that the server is to have (8686)")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+
     pack = commands.add_parser("pack", help="begin a pack of nodes, or check one")
     pack.add_argument("action", choices=["new", "check"])
     pack.add_argument("name", nargs="?", help="new: its name, such as line_art; check: its folder (.), or its name")
@@ -218,6 +223,14 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--token", help="what clients must know ($SAFELIGHT_TOKEN; made up for other addresses)")
     serve.add_argument("--allow-host", metavar="NAME", action="append", default=[], help="a name of this server")
     serve.add_argument("--allow-origin", metavar="URL", action="append", default=[], help="a site that may use the API")
+    serve.add_argument("--root-path", metavar="PATH", default="", help="behind a proxy: the path it is below, /studio")
+    serve.add_argument(
+        "--trusted-proxy",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="a proxy, or a range of them (10.0.0.0/8), whose X-Forwarded-* and Forwarded headers are believed",
+    )
     serve.add_argument("--download", action="store_true", help="fetch missing models from the hub")
     serve.add_argument(
         "--comfyui-api", action="store_true", help="answer scripts that were written for ComfyUI, too (docs/comfyui.md)"

@@ -76,6 +76,8 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
         names=tuple(given.allow_host),
         origins=tuple(given.allow_origin),
         comfyui=given.comfyui_api,
+        root=given.root_path,
+        proxies=tuple(given.trusted_proxy),
     )
     try:
         asyncio.run(serve(options, ready))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -51,11 +52,15 @@ _RESTART = 60.0
 class AsyncClient:
     """Talks to one server. To be used as `async with`, on one event loop.
 
-    Every method raises ProblemError: with the server's problems, or `server_unreachable`.
+    Every method raises ProblemError: with the server's problems, or `server_unreachable`, `certificate_refused`,
+    `not_the_server` (a proxy in between has answered by itself).
     """
 
     def __init__(self, url: str, token: str | None = None, *, patience: float = 10.0) -> None:
-        """`token` is that of the server, `$SAFELIGHT_TOKEN` by default; `patience` how long to try to reach it."""
+        """`url` may have a path that the server is below (`https://images.example.org/studio`). Of `https` the
+        certificate is checked, by the system's authorities or those in the file that `$SSL_CERT_FILE` names.
+
+        `token` is that of the server, `$SAFELIGHT_TOKEN` by default; `patience` how long to try to reach it."""
         self._url = url.rstrip("/")
         self._token = token or Environment.read().token or None
         self._patience = patience
@@ -65,7 +70,8 @@ class AsyncClient:
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         # A long run says nothing for a while: only connecting has a limit.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
-        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
+        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context()) if self._url.startswith("https:") else None
+        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector)
         return self
 
     async def __aexit__(
@@ -102,7 +108,10 @@ class AsyncClient:
                 async with self._open.request(
                     method, self._url + address, data=content, headers=headers, params=query
                 ) as response:
+                    self._refuse_page(response)
                     return response.status, await response.read()
+            except aiohttp.ClientConnectorCertificateError as error:
+                raise self._distrusted(error) from None
             except aiohttp.ClientConnectorError as error:
                 # Nothing was sent, so the same request may be made again.
                 if loop.time() + pause > deadline:
@@ -116,6 +125,19 @@ class AsyncClient:
         message = f"The server {self._url} cannot be reached: {str(error) or type(error).__name__}."
         hint = "Start it with `safelight serve`, or check the address."
         return ProblemError(Problem(code="server_unreachable", message=message, hint=hint, value=self._url))
+
+    def _distrusted(self, error: aiohttp.ClientConnectorCertificateError) -> ProblemError:
+        message = f"The certificate of {self._url} is not trusted: {error.certificate_error}"
+        hint = "Name the file with the certificate of the authority that signed it: SSL_CERT_FILE=authority.pem."
+        return ProblemError(Problem(code="certificate_refused", message=message, hint=hint, value=self._url))
+
+    def _refuse_page(self, response: aiohttp.ClientResponse) -> None:
+        """Raises ProblemError `not_the_server` for a page for people: the server answers programs with none."""
+        if response.content_type != "text/html":
+            return
+        message = f"{response.url.host} answered with a web page (status {response.status}), not as a Safelight server."
+        hint = "A proxy in between may want a sign-in, or the server behind it is away; check the address and its path."
+        raise ProblemError(Problem(code="not_the_server", message=message, hint=hint, value=str(response.url)))
 
     @property
     def _open(self) -> aiohttp.ClientSession:
@@ -191,6 +213,13 @@ class AsyncClient:
     async def retry(self, run: str) -> Run:
         return await self.request("POST", f"/runs/{run}/retry", Run)
 
+    async def log(self, run: str) -> str:
+        """What happened in a run, as text."""
+        status, answer = await self._send("GET", f"/api/v1/runs/{run}/log", None, {}, {})
+        if status >= 400:
+            self._decoded(status, answer, Any)
+        return answer.decode()
+
     async def batch(self, batch: str) -> Batch:
         """A sweep as a grid."""
         return await self.request("GET", f"/batches/{batch}", Batch)
@@ -235,6 +264,8 @@ class AsyncClient:
                             yield event.number, event.data
             except aiohttp.WSServerHandshakeError as error:
                 raise self._refused(error) from None
+            except aiohttp.ClientConnectorCertificateError as error:
+                raise self._distrusted(error) from None
             except (aiohttp.ClientError, ValueError) as error:
                 lost = loop.time() if lost is None else lost
                 if loop.time() - lost > patience:
@@ -248,6 +279,7 @@ class AsyncClient:
             401: "It needs its token: set SAFELIGHT_TOKEN to what the server printed when it was started.",
             403: "It does not go by this name; start it with --allow-host NAME.",
             404: "Is this a Safelight server?",
+            502: "A proxy answers for it: the server behind it is away.",
         }
         message = f"The server {self._url} refused the connection (status {error.status})."
         hint = hints.get(error.status, "Its log may say more.")
@@ -313,6 +345,8 @@ class AsyncClient:
         """Writes one file of a run. The same bytes under its name are left as they are."""
         async with self._open.get(self._url + file.url) as response:
             data = await response.read()
+            if file.media_type != "text/html":
+                self._refuse_page(response)
             if response.status >= 400:
                 self._decoded(response.status, data, Any)
         return await asyncio.to_thread(_write, folder, file.name, data)

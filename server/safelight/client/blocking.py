@@ -92,6 +92,9 @@ class Client:
     def retry(self, run: str) -> Run:
         return self._do(self._client.retry(run))
 
+    def log(self, run: str) -> str:
+        return self._do(self._client.log(run))
+
     def batch(self, batch: str) -> Batch:
         return self._do(self._client.batch(batch))
 

@@ -17,17 +17,20 @@ import msgspec
 from safelight.engine import NodeFailed, NodeFinished, NodeWarned
 from safelight.media.registry import MediaRegistry
 from safelight.protocol.events import AnyEvent
-from safelight.protocol.records import Run, Settings, WorkerChanged, WorkerInfo
+from safelight.protocol.records import ENDED, Run, Settings, WorkerChanged, WorkerInfo
 from safelight.sdk.problem import Problem, ProblemError
+from safelight.traces import RunSpans
 
 from .database import Database
 from .documents import Graphs
 from .gallery import records as gallery
+from .measures import Measures
 from .placement import choose
-from .queue import Live, runs, without_details
+from .queue import Live, history, runs, without_details
 from .results import end_of, records_of
+from .run_logs import RunLogs
 from .stream import Stream
-from .workers import Begin, Ended, Pool, Preview
+from .workers import Begin, Ended, Logged, Pool, Preview
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +42,8 @@ _TRIM_EVERY = 200
 class Around:
     """What the dispatcher works with. `settings` gives them as they are now, `changed` is told of every change of a
     run, `spawn` runs something beside, `output` is the folder of finished files, `media` what
-    is known of their kinds.
+    is known of their kinds, `measures` what is counted, `logs` what is
+    written down of each run, `spans` where traces of runs go.
     """
 
     database: Database
@@ -49,6 +53,9 @@ class Around:
     graphs: Graphs
     output: Path
     media: MediaRegistry
+    measures: Measures
+    logs: RunLogs
+    spans: RunSpans | None
     settings: Callable[[], Settings]
     changed: Callable[[Run], None]
     spawn: Callable[[Coroutine[Any, Any, Any]], None]
@@ -133,14 +140,18 @@ class Dispatcher:
             checkpoint_seconds=self._around.settings().checkpoint_seconds if interval is None else interval,
             previews=self._around.stream.watched(run.id),
             shared=spreads,
+            parent=self._around.spans.began(run, worker) if self._around.spans is not None else "",
         )
         if not self._around.pool.begin(worker, begin):
             back = runs.End(status="interrupted")
             returned = await self._around.database.write(lambda c: runs.stopped(c, run.id, run.attempts, back))
             if returned is not None:
+                self._span_over(returned)
                 self._around.changed(returned)
             return True
         self._around.live.begin(run.id, run.attempts, worker)
+        self._around.measures.began(run)
+        self._around.logs.say(run.id, f"attempt {run.attempts} goes to worker {worker}")
         self._around.changed(run)
         if spreads:
             self._around.spawn(self._measure(begin))
@@ -177,6 +188,7 @@ class Dispatcher:
             if isinstance(event, NodeFinished) and event.node in active.ran:
                 event = msgspec.structs.replace(event, cached=False)  # noqa: PLW2901  another worker has computed it
             active.follow(event)
+            self._around.logs.follow(run, event)
             if isinstance(event, NodeFinished):
                 self._announced.update((file.digest, None) for file in event.files)
             elif isinstance(event, NodeFailed | NodeWarned):
@@ -184,6 +196,11 @@ class Dispatcher:
             self._around.stream.publish(event)
         while len(self._announced) > _ANNOUNCED:
             self._announced.popitem(last=False)
+
+    def logged(self, logged: Logged) -> None:
+        self._around.logs.say(
+            logged.run, logged.said, logged.level, by=logged.logger, details=logged.details, at=logged.at
+        )
 
     def shown(self, preview: Preview) -> None:
         self._around.stream.show(preview)
@@ -209,7 +226,12 @@ class Dispatcher:
     async def _finish(self, ended: Ended) -> None:
         self._part_from(ended.run)
         active = self._around.live.active(ended.run)
-        how = end_of(ended, self._around.output, self._around.media, active.ran if active is not None else ())
+        ran = active.ran if active is not None else ()
+        self._around.measures.worked(ended, ran)
+        for problem in ended.problems:
+            if problem.node is None:  # those of nodes were told as they came
+                self._around.logs.problem(ended.run, problem)
+        how = end_of(ended, self._around.output, self._around.media, ran)
         write = runs.stopped if ended.status == "cancelled" else runs.end
 
         def work(connection: sqlite3.Connection) -> Run | None:
@@ -228,30 +250,46 @@ class Dispatcher:
     async def _bury(self, run_id: str, attempt: int, problem: Problem) -> None:
         self._part_from(run_id)
         limit = self._around.settings().max_deaths
+        self._around.logs.problem(run_id, problem)
         if self.closing:
             how = runs.End(status="interrupted")
             run = await self._surely(lambda connection: runs.stopped(connection, run_id, attempt, how))
         else:
             run = await self._surely(lambda connection: runs.died(connection, run_id, attempt, problem, limit))
-        self._ended(run_id, attempt, run)
+        self._ended(run_id, attempt, run, problem)
 
     def _part_from(self, run: str) -> None:
         """Nobody needs to help with a run any more."""
         self._wide.pop(run, None)
         self._around.pool.stop_parts(run)
 
-    def _ended(self, run_id: str, attempt: int, run: Run | None) -> None:
+    def _span_over(self, run: Run, problem: Problem | None = None) -> None:
+        if self._around.spans is not None:
+            self._around.spans.ended(run, problem)
+
+    def _ended(self, run_id: str, attempt: int, run: Run | None, problem: Problem | None = None) -> None:
         if self._around.live.end(run_id, attempt):
             self._late_stops.pop(run_id, None)
         if run is not None:
             self._around.changed(run)
+            self._span_over(run, problem)
+            if run.status in ENDED:
+                self._around.measures.ended(run)
+                self._around.logs.over(run.id)
             log.info("%s after %.2f s", run.status, run.seconds or 0.0, extra={"run": run_id})
         self._wake.set()
         self._since_trim += 1
         if self._since_trim >= 200 and not self.closing:
             self._since_trim = 0
             limit = self._around.settings().history_limit
-            self._around.spawn(self._around.database.write(lambda connection: runs.trim(connection, limit)))
+            self._around.spawn(self._trim(limit))
+
+    async def _trim(self, limit: int) -> None:
+        def work(connection: sqlite3.Connection) -> list[str]:
+            runs.trim(connection, limit)
+            return history.ids(connection)
+
+        await self._around.logs.keep(await self._around.database.write(work))
 
     async def _surely(self, work: Any) -> Any:
         """A write that must not be lost to a disk that is full for a moment."""

@@ -35,6 +35,7 @@ from safelight.protocol.records import (
     Snapshot,
 )
 from safelight.sdk.problem import Problem, ProblemError
+from safelight.traces import RunSpans
 
 from . import preferences
 from .database import Database
@@ -44,9 +45,11 @@ from .downloads import Downloads
 from .duplicates import Duplicates
 from .gallery import Archive, Shelf
 from .lock import FolderLock
+from .measures import Measures
 from .models import ModelScan
 from .queue import Live, batches, history, prompts, runs
 from .reload import PackWatch
+from .run_logs import RunLogs
 from .stream import Listener, Stream
 from .workers import LocalPool, Pool, PoolOptions, Setup
 
@@ -103,8 +106,11 @@ class Host:
         self.models = ModelScan(self.graphs, self.publish)
         self.downloads = Downloads(self.studio, self.publish, self.models.again)
         self.duplicates = Duplicates(self.studio)
+        self.measures = Measures()
         self._dispatcher: Dispatcher | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._spans: RunSpans | None = None
+        self.logs = RunLogs(options.home / "logs", self.spawn)
         self._queue_due: asyncio.TimerHandle | None = None
 
     def _pool_options(self) -> PoolOptions:
@@ -164,6 +170,7 @@ class Host:
         self.live.fill(waiting)
         if recovered:
             log.info("%d runs that were cut off will go on", recovered)
+        self._spans = self.studio.traces.runs() if self.studio.traces is not None else None
         around = Around(
             database=self.database,
             pool=self.pool,
@@ -172,6 +179,9 @@ class Host:
             graphs=self.graphs,
             output=self.output,
             media=self.studio.media,
+            measures=self.measures,
+            logs=self.logs,
+            spans=self._spans,
             settings=lambda: self.settings,
             changed=self._changed,
             spawn=self.spawn,
@@ -200,6 +210,9 @@ class Host:
             await asyncio.wait(pending, timeout=5)
         for task in self._tasks:
             task.cancel()
+        await self.logs.close()
+        if self._spans is not None:
+            self._spans.close()
         await asyncio.to_thread(self.database.close)
         await asyncio.to_thread(self.graphs.close)
         self.lock.release()
@@ -294,6 +307,7 @@ class Host:
 
     async def remove(self, run_id: str) -> None:
         await self.database.write(lambda connection: runs.remove(connection, run_id))
+        await self.logs.forget(run_id)
         self.live.removed(run_id)
         self.publish(RunRemoved(id=run_id))
         self._queue_changed()

@@ -12,18 +12,14 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from safelight.host.queue import history
-from safelight.protocol.system import Health
 from safelight.sdk.problem import ProblemError
-from safelight.sdk.unicode import encode_json
 
-from . import events, graph_routes, metrics, static
+from . import events, graph_routes, static, watching
 from .comfyui.routes import add_routes
 from .problems import Refused, answer_to, plain
-from .routing import Answer, Call, Route, decode_body, decode_query
+from .routing import Answer, Call, Route, decode_body, decode_query, json_response
 from .security import FILE_POLICY, HEADERS
 from .state import State
-from .system_routes import version
 from .table import BASE, ROUTES
 
 log = logging.getLogger(__name__)
@@ -31,7 +27,6 @@ log = logging.getLogger(__name__)
 Handle = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ADDRESS_BYTES = 8 << 10
 _BODY_SECONDS = 120.0
-_HEALTH_SECONDS = 5.0
 _REASONS = {404: ("not_found", "There is nothing at {path}."), 405: ("wrong_method", "{path} does not take {method}.")}
 
 
@@ -43,48 +38,35 @@ def application(state: State) -> web.Application:
         return await _around(state, request, handler)
 
     app = web.Application(middlewares=[around])
+    # A proxy may leave the root path in the address, or take it off.
+    roots = tuple(dict.fromkeys((state.guard.front.root, "")))
+
+    def add(method: str, address: str, handler: Handle, **options: Any) -> None:
+        for root in roots:
+            if method == "GET":
+                app.router.add_get(root + address, handler, **options)
+            else:
+                app.router.add_route(method, root + address, handler)
+
     for route in ROUTES:
-        address = BASE + _pattern(route)
-        if route.method == "GET":
-            app.router.add_get(address, _handle(state, route))
-        else:
-            app.router.add_route(route.method, address, _handle(state, route))
+        add(route.method, BASE + _pattern(route), _handle(state, route))
 
-    async def socket(request: web.Request) -> web.StreamResponse:
-        return await events.events(request, state)
+    def bound(handler: Callable[[web.Request, State], Awaitable[web.StreamResponse]]) -> Handle:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await handler(request, state)
 
-    async def health(request: web.Request) -> web.Response:
-        del request
-        # Answers without a token: a problem names no path.
-        try:
-            async with asyncio.timeout(_HEALTH_SECONDS):
-                await state.host.database.must_write()
-        except (ProblemError, TimeoutError):
-            return plain(503, "database_failed", "The server's database cannot be written.", "Look for a full disk.")
-        if state.host.pool.fault():
-            return plain(503, "no_workers", "No worker process can be started.", "The server's log says why.")
-        ready = any(worker.state in ("warming", "idle", "busy") for worker in state.host.pool.workers())
-        answer = Health(ready=ready, version=version(), uptime=round(time.time() - state.started, 3))
-        return _json(answer, 200)
+        return handle
 
-    async def prometheus(request: web.Request) -> web.Response:
-        del request
-        counts = await state.host.database.read(history.counts)
-        tasks = len(asyncio.all_tasks())
-        text = await state.host.graphs.call(lambda studio: metrics.render(state, counts, studio.cache.info(), tasks))
-        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
-
-    async def page(request: web.Request) -> web.StreamResponse:
-        return await static.page(request, state)
-
-    app.router.add_get(f"{BASE}/openapi.json", _openapi)
-    app.router.add_get(f"{BASE}/events", socket, allow_head=False)
-    app.router.add_get("/healthz", health)
-    app.router.add_get("/metrics", prometheus)
+    add("GET", f"{BASE}/openapi.json", bound(_description))
+    add("GET", f"{BASE}/events", bound(events.events), allow_head=False)
+    add("GET", "/healthz", bound(watching.health))
+    add("GET", "/metrics", bound(watching.prometheus))
     if state.comfyui:
         add_routes(app, state)
-    app.router.add_route("*", "/api/{rest:.*}", _nothing)
-    app.router.add_get("/{rest:.*}", page)
+    add("*", "/api/{rest:.*}", bound(_nothing))
+    if state.guard.front.root:
+        app.router.add_get(state.guard.front.root, bound(static.page))
+    add("GET", "/{rest:.*}", bound(static.page))
 
     async def start(_: web.Application) -> None:
         await state.host.open()
@@ -113,18 +95,20 @@ def _pattern(route: Route) -> str:
     return route.address.replace("{name}", "{name:.+}") if slashes else route.address
 
 
-async def _openapi(request: web.Request) -> web.Response:
+async def _description(request: web.Request, state: State) -> web.Response:
     del request
     from .openapi import openapi_json
 
-    return web.Response(body=await asyncio.to_thread(openapi_json), content_type="application/json")
+    body = await asyncio.to_thread(openapi_json, state.guard.front.root)
+    return web.Response(body=body, content_type="application/json")
 
 
-async def _nothing(request: web.Request) -> web.StreamResponse:
+async def _nothing(request: web.Request, state: State) -> web.StreamResponse:
     """Everything below /api that no route serves: a wrong method where the address is known."""
+    path = state.guard.front.path(request)
     allowed: set[str] = set()
     for route in ROUTES:
-        if re.fullmatch(BASE + re.sub(r"{(\w+)(?::(.+?))?}", _part, _pattern(route)), request.path):
+        if re.fullmatch(BASE + re.sub(r"{(\w+)(?::(.+?))?}", _part, _pattern(route)), path):
             allowed |= {route.method, "HEAD"} if route.method == "GET" else {route.method}
     if allowed:
         raise web.HTTPMethodNotAllowed(request.method, sorted(allowed))
@@ -163,24 +147,17 @@ def _handle(state: State, route: Route) -> Handle:
             etag = answer.headers.get("ETag")
             if etag is not None and request.method in ("GET", "HEAD") and request.headers.get("If-None-Match") == etag:
                 return web.Response(status=304, headers=answer.headers)
-            return _json(answer.data, answer.status or route.status, answer.headers)
-        return _json(answer, route.status)
+            headers = answer.headers
+            if "Location" in headers:
+                headers = {**headers, "Location": state.guard.front.root + headers["Location"]}
+            return json_response(answer.data, answer.status or route.status, headers)
+        return json_response(answer, route.status)
 
     return handle
 
 
 class _NoQuery(msgspec.Struct):
     """For routes without parameters."""
-
-
-def _json(data: Any, status: int, headers: dict[str, str] | None = None) -> web.Response:
-    body = encode_json(data)
-    return web.Response(
-        status=status,
-        body=body,
-        content_type="application/json",
-        headers={"Cache-Control": "no-store", **(headers or {})},
-    )
 
 
 async def _around(state: State, request: web.Request, handler: Handle) -> web.StreamResponse:
@@ -193,7 +170,11 @@ async def _around(state: State, request: web.Request, handler: Handle) -> web.St
                 raise Refused(414, "address_too_long", f"The address has more than {ADDRESS_BYTES} characters.")
         except Refused as refused:
             given = request.query.get("token", "")
-            may_try = refused.status == 401 and request.method == "GET" and not request.path.startswith("/api/")
+            may_try = (
+                refused.status == 401
+                and request.method == "GET"
+                and not state.guard.front.path(request).startswith("/api/")
+            )
             if may_try and given and state.guard.is_token(given):
                 response: web.StreamResponse = static.signed_in(request, state)
             elif may_try and "text/html" in request.headers.get("Accept", ""):
@@ -226,7 +207,8 @@ def _from_aiohttp(request: web.Request, error: web.HTTPException) -> web.Respons
 
 def _finish(state: State, request: web.Request, response: web.StreamResponse, seconds: float) -> None:
     route = request.match_info.route.resource
-    name = route.canonical if route is not None else "none"
+    # The same address is one route, with the root path and without it.
+    name = route.canonical.removeprefix(state.guard.front.root) or "/" if route is not None else "none"
     state.counts.requests[request.method if request.method in _METHODS else "OTHER", name, response.status] += 1
     state.counts.seconds[request.method if request.method in _METHODS else "OTHER", name] += seconds
 

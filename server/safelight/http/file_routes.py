@@ -102,7 +102,7 @@ async def get(call: Call) -> web.StreamResponse:
 
 async def upload(call: Call) -> Answer:
     state = call.state
-    wait = state.uploads.take(call.request.remote or "")
+    wait = state.uploads.take(state.guard.front.seen(call.request).remote)
     if wait:
         headers = {"Retry-After": str(int(wait) + 1)}
         raise Refused(429, "too_many_uploads", "Too many uploads in a short time.", "Wait a while.", headers=headers)

@@ -43,12 +43,12 @@ _WITH_BODY = (408, 413, 415)
 _EXTRA = (Hello, Events, Watch, PreviewHeader, Health, Painting)
 
 
-def openapi_json() -> bytes:
-    """The document as it is served and committed."""
-    return msgspec.json.format(msgspec.json.encode(openapi(), order="deterministic"), indent=1) + b"\n"
+def openapi_json(root: str = "") -> bytes:
+    """The document as it is committed, and as it is served below `root`."""
+    return msgspec.json.format(msgspec.json.encode(openapi(root), order="deterministic"), indent=1) + b"\n"
 
 
-def openapi() -> dict[str, Any]:
+def openapi(root: str = "") -> dict[str, Any]:
     """The document as data."""
     wanted: list[Any] = [Problems]
     for route in ROUTES:
@@ -68,7 +68,7 @@ def openapi() -> dict[str, Any]:
             "summary": "Build, run and share workflows for diffusion models.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": root or "/"}],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(components.items())),

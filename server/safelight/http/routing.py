@@ -13,6 +13,7 @@ from aiohttp import web
 
 from safelight.graph.whole import half_characters
 from safelight.sdk.problem import Problem, ProblemError
+from safelight.sdk.unicode import encode_json
 
 from .problems import Refused
 
@@ -142,6 +143,16 @@ def _refuse_halves(data: bytes) -> None:
     problems = half_characters(body.get("document") if isinstance(body, dict) else None) or half_characters(body)
     if problems:
         raise ProblemError(problems)
+
+
+def json_response(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    body = encode_json(data)
+    return web.Response(
+        status=status,
+        body=body,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
 
 
 async def read_body(request: web.Request, limit: int) -> bytes:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
+from aiohttp import web
 from msgspec import Meta
 
+from safelight.doctor.private import Private
 from safelight.graph import Document
+from safelight.host import run_logs
 from safelight.host.documents import filled, workflows
 from safelight.host.placement import no_such_device
 from safelight.host.queue import history, number_of
@@ -26,6 +29,7 @@ from safelight.sdk.problem import ProblemError
 
 from .problems import Refused
 from .routing import Answer, Call, Route
+from .system_routes import version
 
 _QUEUE_SHOWN = 1_000
 _STATES = ("queued", "running", "paused", "interrupted", "done", "failed", "cancelled")
@@ -122,6 +126,17 @@ async def details(call: Call) -> Answer:
     return Answer(RunDetails(problems=found))
 
 
+async def log(call: Call) -> web.Response:
+    """What happened in it, as a file of text. On the server's own machine with tracebacks, and what programs logged."""
+    state, run = call.state, await call.state.host.run(call.path["id"])
+    lines = await state.host.logs.read(run.id)
+    counts = f"attempts: {run.attempts}, deaths: {run.deaths}"
+    head = f"Safelight {version()}, {run.id}: {run.name}, {run.status}, {counts}\n"
+    text = Private().shown(head + run_logs.shown(lines, private=state.loopback))
+    headers = {"Content-Disposition": f'attachment; filename="{run.id}.log"', "Cache-Control": "no-store"}
+    return web.Response(text=text, content_type="text/plain", charset="utf-8", headers=headers)
+
+
 async def edit(call: Call) -> Run:
     body: EditRunBody = call.body
     changes = {key: value for key, value in msgspec.structs.asdict(body).items() if value is not None}
@@ -199,6 +214,7 @@ ROUTES = [
     Route("GET", _RUN, detail, "One run", "runs", RunDetail, errors=(404,)),
     Route("GET", f"{_RUN}/document", document, "What it runs", "runs", WorkflowDocument, errors=(404, 422)),
     Route("GET", f"{_RUN}/details", details, "Problems with tracebacks", "runs", RunDetails, errors=(404,)),
+    Route("GET", f"{_RUN}/log", log, "What happened in it, as text", "runs", "text/plain", errors=(404,)),
     Route("PATCH", _RUN, edit, "Rename or move a waiting run", "runs", Run, body=EditRunBody, errors=(404, 409)),
     Route(
         "POST",

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from .problems import Refused
+from .proxies import Front
 from .throttle import Throttle
 
 COOKIE = "safelight_session"
@@ -29,7 +30,7 @@ OPEN = frozenset({"/healthz"})
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
     "font-src 'self'; connect-src 'self'; worker-src 'self'; manifest-src 'self'; frame-ancestors 'none'; "
-    "base-uri 'none'; form-action 'self'"
+    "base-uri 'self'; form-action 'self'"
 )
 """For the editor: everything from here, nothing inline, nothing from anywhere else."""
 FILE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
@@ -61,10 +62,18 @@ class Guard:
     wildcard: bool = False
     token: str | None = None
     origins: frozenset[str] = frozenset()
+    front: Front = field(default_factory=Front)
     _failures: Throttle = field(default_factory=lambda: Throttle(burst=10, per_second=0.2))
 
     @classmethod
-    def of(cls, address: str, token: str | None, names: Iterable[str] = (), origins: Iterable[str] = ()) -> Guard:
+    def of(
+        cls,
+        address: str,
+        token: str | None,
+        names: Iterable[str] = (),
+        origins: Iterable[str] = (),
+        front: Front | None = None,
+    ) -> Guard:
         """The rules for a server that listens on `address`. `names` are further host names it is reached by."""
         hosts = {name.lower() for name in names}
         if is_loopback(address):
@@ -75,14 +84,22 @@ class Guard:
             import socket
 
             hosts.update({*LOOPBACK, socket.gethostname().lower(), f"{socket.gethostname().lower()}.local"})
-        return cls(frozenset(hosts), wildcard, token, frozenset(origin.rstrip("/").lower() for origin in origins))
+        allowed = frozenset(origin.rstrip("/").lower() for origin in origins)
+        return cls(frozenset(hosts), wildcard, token, allowed, front or Front())
 
     def check(self, request: web.Request) -> None:
         """Raises Refused for a request that may not be served."""
         self._check_host(request)
         self._check_origin(request)
-        if self.token is not None and request.path not in OPEN:
+        if self.token is not None and self.front.path(request) not in OPEN:
             self._check_token(request)
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie. Another server on the same host, below another path, has another one: a browser may
+        send both."""
+        root = self.front.root
+        return f"{COOKIE}_{hashlib.sha256(root.encode()).hexdigest()[:8]}" if root else COOKIE
 
     def session(self) -> str:
         """The value of the cookie: made from the token, so that it ends with it, but not the token itself."""
@@ -92,29 +109,36 @@ class Guard:
         return self.token is not None and secrets.compare_digest(given.encode(), self.token.encode())
 
     def _check_host(self, request: web.Request) -> None:
-        name = host_name(request.headers.get("Host", ""))
+        name = host_name(self.front.seen(request).host)
         if name in self.hosts or (self.wildcard and _is_address(name)):
             return
         message = f"This server does not go by the name {name[:100]!r}."
-        raise Refused(403, "wrong_host", message, "Start it with --allow-host NAME if it should.")
+        hint = "Start it with --allow-host NAME if it should."
+        raise Refused(403, "wrong_host", message, hint + self._unheard(request))
+
+    def _unheard(self, request: web.Request) -> str:
+        if not self.front.unheard(request):
+            return ""
+        return " What a proxy says of the client is believed with --trusted-proxy ADDRESS."
 
     def _check_origin(self, request: web.Request) -> None:
         origin = request.headers.get("Origin")
         if origin is None:
             site = request.headers.get("Sec-Fetch-Site", "none")
             visit = request.headers.get("Sec-Fetch-Mode") == "navigate" and request.method == "GET"
-            if site in ("cross-site", "same-site") and not (visit and not request.path.startswith("/api/")):
+            if site in ("cross-site", "same-site") and not (visit and not self.front.path(request).startswith("/api/")):
                 raise _wrong_origin("another site")
             return
         parts = urlsplit(origin)
-        here = request.headers.get("Host", "").lower()
-        if parts.scheme in ("http", "https") and parts.netloc.lower() == here:
+        here = self.front.seen(request)
+        schemes = ("http", "https") if here.scheme is None else (here.scheme,)
+        if parts.scheme in schemes and parts.netloc.lower() == here.host.lower():
             return
         if origin.lower() not in self.origins:
-            raise _wrong_origin(origin[:100])
+            raise _wrong_origin(origin[:100], self._unheard(request))
 
     def _check_token(self, request: web.Request) -> None:
-        cookie = request.cookies.get(COOKIE, "")
+        cookie = request.cookies.get(self.cookie, "")
         if secrets.compare_digest(cookie.encode(), self.session().encode()):
             return
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
@@ -126,7 +150,7 @@ class Guard:
             return
         hint = "Open the address with ?token=TOKEN that the server printed, or send Authorization: Bearer TOKEN."
         if scheme or cookie:
-            wait = self._failures.take(request.remote or "")
+            wait = self._failures.take(self.front.seen(request).remote)
             if wait:
                 headers = {"Retry-After": str(int(wait) + 1)}
                 raise Refused(429, "too_many_tries", "Too many wrong tokens.", "Wait a while.", headers=headers)
@@ -159,6 +183,6 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _wrong_origin(origin: str) -> Refused:
+def _wrong_origin(origin: str, more: str = "") -> Refused:
     message = f"A request from {origin!r} is not served."
-    return Refused(403, "wrong_origin", message, "Start the server with --allow-origin URL if it should be.")
+    return Refused(403, "wrong_origin", message, "Start the server with --allow-origin URL if it should be." + more)

@@ -18,6 +18,7 @@ from safelight.host.host import Host, HostOptions
 from safelight.sdk.problem import Problem, ProblemError
 
 from .application import ADDRESS_BYTES, application
+from .proxies import Front
 from .security import Guard, is_loopback
 from .state import State
 from .static import find_web
@@ -28,7 +29,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class ServeOptions:
     """How to serve. Port 0 takes any free one. A token is needed for addresses beyond this machine. With `comfyui`
-    ComfyUI's API is served, too."""
+    ComfyUI's API is served, too. `root` is the path that it is reached below, `proxies` are the
+    addresses of proxies that may say who the client is."""
 
     host: HostOptions
     address: str = "127.0.0.1"
@@ -38,19 +40,23 @@ class ServeOptions:
     origins: tuple[str, ...] = ()
     web: Path | None = field(default_factory=find_web)
     comfyui: bool = False
+    root: str = ""
+    proxies: tuple[str, ...] = ()
 
 
 def make_state(options: ServeOptions) -> State:
-    """Everything the handlers need; nothing is opened yet. Raises ProblemError `token_missing`."""
+    """Everything the handlers need; nothing is opened yet. Raises ProblemError: `token_missing`, and what
+    `Front.of` raises."""
+    front = Front.of(options.root, options.proxies)
     loopback = is_loopback(options.address)
     if not loopback and not options.token:
         message = f"The address {options.address!r} can be reached from other machines, and there is no token."
         raise ProblemError(Problem(code="token_missing", message=message, hint="Start with --token TOKEN."))
     host = Host(options.host)
-    guard = Guard.of(options.address, options.token, options.names, options.origins)
+    guard = Guard.of(options.address, options.token, options.names, options.origins, front)
     folders = Folders(host.studio, options.host.inputs)
-    # One that goes by a public name is reached through a proxy: its clients are elsewhere, too.
-    alone = loopback and not options.names
+    # One that goes by a public name, or below a path, is reached through a proxy: its clients are elsewhere, too.
+    alone = loopback and not options.names and front.plain
     return State(host=host, folders=folders, guard=guard, web=options.web, loopback=alone, comfyui=options.comfyui)
 
 
@@ -76,7 +82,7 @@ async def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
         # "All addresses" is none that a browser can open.
         address = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(options.address, options.address)
         shown = f"[{address}]" if ":" in address else address
-        url = f"http://{shown}:{port}"
+        url = f"http://{shown}:{port}{state.guard.front.root}"
         state.host.lock.note({"pid": _pid(), "url": url})
         ready(url)
         await _asked_to_stop()

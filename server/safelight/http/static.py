@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import html
 from pathlib import Path
+from urllib.parse import quote
 
 from aiohttp import web
 
 from safelight.disk import is_below
 
-from .security import COOKIE, FILE_POLICY, PAGE_POLICY
+from .security import FILE_POLICY, PAGE_POLICY
 from .state import State
 
 _TYPES = {
@@ -45,12 +46,16 @@ async def page(request: web.Request, state: State) -> web.StreamResponse:
     token = request.query.get("token")
     if token is not None and state.guard.token is not None and state.guard.is_token(token):
         return signed_in(request, state)
-    root = state.web
+    front, root = state.guard.front, state.web
+    path = front.path(request)
+    if front.root and request.path == front.root:
+        raise web.HTTPPermanentRedirect(front.root + "/")
     if root is None:
-        return _plain_page(503 if request.path != "/" else 200)
-    answer = await asyncio.to_thread(_file, root, request.path)
-    if answer is None and "text/html" in request.headers.get("Accept", "") and "." not in request.path:
-        answer = await asyncio.to_thread(_file, root, "/")
+        return _plain_page(503 if path != "/" else 200)
+    base = _base(front.root, path)
+    answer = await asyncio.to_thread(_file, root, path, base)
+    if answer is None and "text/html" in request.headers.get("Accept", "") and "." not in path:
+        answer = await asyncio.to_thread(_file, root, "/", base)
     if answer is None:
         raise web.HTTPNotFound
     return answer
@@ -58,10 +63,17 @@ async def page(request: web.Request, state: State) -> web.StreamResponse:
 
 def signed_in(request: web.Request, state: State) -> web.StreamResponse:
     """Sets the cookie and goes on without the token in the address, so that it is in no history or bookmark."""
-    response = web.HTTPSeeOther(request.path if request.path.startswith("/") and "//" not in request.path else "/")
-    secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"
+    guard = state.guard
+    # Relative, so that it is right behind a proxy that has taken a path off, too.
+    response = web.HTTPSeeOther("./" + quote(request.path.rpartition("/")[2], safe=""))
     response.set_cookie(
-        COOKIE, state.guard.session(), httponly=True, samesite="Strict", secure=secure, path="/", max_age=30 * 86_400
+        guard.cookie,
+        guard.session(),
+        httponly=True,
+        samesite="Strict",
+        secure=request.secure or guard.front.seen(request).scheme == "https",
+        path=guard.front.root + "/",
+        max_age=30 * 86_400,
     )
     return response
 
@@ -71,13 +83,18 @@ def sign_in_page() -> web.Response:
     body = _PAGE.format(
         title="Safelight",
         text="This server needs the token that it printed when it was started.",
-        more='<form method="get" action="/"><input name="token" type="password" autofocus aria-label="Token"> '
+        more='<form method="get"><input name="token" type="password" autofocus aria-label="Token"> '
         "<button>Open</button></form>",
     )
     return _html(body, 401)
 
 
-def _file(root: Path, address: str) -> web.Response | None:
+def _base(root: str, path: str) -> str:
+    """The address that those in the page are relative to; empty where that is where the page is."""
+    return f"{root}/" if root else "../" * (path.count("/") - 1)
+
+
+def _file(root: Path, address: str, base: str) -> web.Response | None:
     relative = address.lstrip("/") or "index.html"
     parts = relative.split("/")
     if "\0" in relative or "\\" in relative or any(part in ("", ".", "..") or part.startswith(".") for part in parts):
@@ -94,7 +111,10 @@ def _file(root: Path, address: str) -> web.Response | None:
         "Cache-Control": keep,
         "Content-Security-Policy": PAGE_POLICY if page else FILE_POLICY if kind == "image/svg+xml" else PAGE_POLICY,
     }
-    return web.Response(body=path.read_bytes(), headers=headers)
+    body = path.read_bytes()
+    if page and base:
+        body = body.replace(b"<head>", f'<head><base href="{base}" />'.encode(), 1)
+    return web.Response(body=body, headers=headers)
 
 
 def _plain_page(status: int) -> web.Response:
@@ -102,7 +122,7 @@ def _plain_page(status: int) -> web.Response:
         "The server is running, but the editor is not built. In a checkout, build it with <code>make web</code>; "
         "the packages have it inside."
     )
-    more = '<p>The API is described at <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>.</p>'
+    more = '<p>The API is described at <a href="api/v1/openapi.json">/api/v1/openapi.json</a>.</p>'
     return _html(_PAGE.format(title=html.escape("Safelight"), text=text, more=more), status)
 
 

@@ -88,3 +88,8 @@ class RunFinished(Event, frozen=True, tag="run_finished"):
 
 
 AnyEvent = RunStarted | NodeStarted | NodeProgress | NodeFinished | NodeSkipped | NodeFailed | NodeWarned | RunFinished
+
+
+def without_turns(node: str) -> str:
+    """The id of a node as its graph has it: `loop/3/sample` of the third turn is `loop/sample`."""
+    return "/".join(part for part in node.split("/") if not part.isdecimal())

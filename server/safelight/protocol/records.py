@@ -261,7 +261,8 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     `dead`.
 
     `device` says what it computes on, `place` names that as torch does (`cpu`, `cuda:1`), `models` are the names of
-    those it holds, `memory` is its resident memory in bytes.
+    those it holds, `memory` is its resident memory in bytes; `cache` are the bytes of results in it, `hits` and
+    `misses` how often one that was kept could be read, and was gone, since the process began.
     """
 
     id: str
@@ -272,6 +273,9 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     pid: int = 0
     run: str | None = None
     memory: int = 0
+    cache: int = 0
+    hits: int = 0
+    misses: int = 0
     started: float = 0.0
     runs: int = 0
     restarts: int = 0

@@ -1,6 +1,7 @@
 /** Requests to the server, typed by its routes. See docs/api.md. */
 
 import { parseJson, stringifyJson } from "../graph";
+import { reached } from "./base";
 import { BASE, type Problem, type Routes } from "./types";
 
 export type Route = keyof Routes;
@@ -26,6 +27,14 @@ export class ApiError extends Error {
 /** The server could not be reached. */
 export class Unreachable extends Error {}
 
+/** Something else has answered in its place, with a page for people: a proxy that wants a sign-in, or says that the server is away. */
+export class Elsewhere extends Unreachable {
+  /** `status` is that of the page; 0 where it leads to another address. */
+  constructor(readonly status: number) {
+    super(`HTTP ${status}`);
+  }
+}
+
 /** Asks the server: `await call("GET /runs/{id}", { path: { id } })`. Throws ApiError and Unreachable. */
 export async function call<K extends Route>(route: K, ...[given]: Optional<Given<K>>): Promise<Routes[K]["answer"]> {
   const { body, signal } = (given ?? {}) as Loose;
@@ -40,7 +49,7 @@ export async function call<K extends Route>(route: K, ...[given]: Optional<Given
   return (text ? parseJson(text) : undefined) as Routes[K]["answer"];
 }
 
-/** The address of what a route gives, for images and links. */
+/** The address of what a route gives, as the server names it: `reached` makes it one for images and links. */
 export function address<K extends Route & `GET ${string}`>(route: K, ...[place]: Optional<Place<K>>): string {
   return located(route, place as Loose | undefined);
 }
@@ -62,11 +71,13 @@ export async function fetchBlob(address: string): Promise<Blob> {
 async function asked(address: string, how: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(address, how);
+    // No answer of the server leads elsewhere.
+    response = await fetch(reached(address), { redirect: "manual", ...how });
   } catch (error) {
     if ((error as Error).name === "AbortError") throw error;
     throw new Unreachable((error as Error).message);
   }
+  if (response.type === "opaqueredirect" || response.headers.get("Content-Type")?.startsWith("text/html")) throw new Elsewhere(response.status);
   if (response.ok) return response;
   // A proxy in between answers for a server that is not there.
   if (response.status === 502 || response.status === 504) throw new Unreachable(`HTTP ${response.status}`);

@@ -1,5 +1,6 @@
 /** The stream of events. Connects again by itself and goes on after the last event it has seen. */
 
+import { reached } from "./base";
 import { BASE, type Events, type Hello, type HostEvent, type PreviewHeader, type Watch } from "./types";
 
 interface Handlers {
@@ -28,7 +29,7 @@ export class EventStream {
   connect(): void {
     this.#closed = false;
     const from = this.#after === null ? "" : `?after=${this.#after}`;
-    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${BASE}/events${from}`);
+    const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${reached(`${BASE}/events`)}${from}`);
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.#wait = FIRST_WAIT;

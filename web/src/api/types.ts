@@ -1509,7 +1509,8 @@ export interface WorkerChanged {
  * `dead`.
  *
  * `device` says what it computes on, `place` names that as torch does (`cpu`, `cuda:1`), `models` are the names of
- * those it holds, `memory` is its resident memory in bytes.
+ * those it holds, `memory` is its resident memory in bytes; `cache` are the bytes of results in it, `hits` and
+ * `misses` how often one that was kept could be read, and was gone, since the process began.
  */
 export interface WorkerInfo {
   id: string;
@@ -1520,6 +1521,9 @@ export interface WorkerInfo {
   pid: number;
   run: string | null;
   memory: number;
+  cache: number;
+  hits: number;
+  misses: number;
   started: number;
   runs: number;
   restarts: number;
@@ -1653,6 +1657,12 @@ export interface Routes {
     query: undefined;
     body: undefined;
     answer: RunDetails;
+  };
+  /** What happened in it, as text. */
+  "GET /runs/{id}/log": {
+    query: undefined;
+    body: undefined;
+    answer: Blob;
   };
   /** Stop a run. */
   "POST /runs/{id}/cancel": {

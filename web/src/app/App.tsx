@@ -1,4 +1,5 @@
 import { useEffect } from "react";
+import { reached } from "../api/base";
 import { Canvas } from "../canvas/Canvas";
 import { setLanguage, useT } from "../i18n";
 import { stopComparing } from "../state/comparing";
@@ -42,7 +43,7 @@ export function App() {
   useTitle();
   return (
     <div className="app">
-      <a className="skip" href={form ? "#form" : "#canvas"}>
+      <a className="skip" href={`${location.pathname}${location.search}${form ? "#form" : "#canvas"}`}>
         {t("skip")}
       </a>
       <TopBar />
@@ -84,14 +85,16 @@ function useTitle(): void {
 function Notices() {
   const t = useT();
   const connection = useApp((state) => state.connection);
+  const elsewhere = useApp((state) => state.elsewhere);
   const conflict = useApp((state) => tabOf(state).conflict);
   const comparing = useApp((state) => state.comparing);
   return (
     <div className="notices" role="status">
       {connection === "offline" && <p className="notice warn">{t("connection.offline")}</p>}
+      {connection === "elsewhere" && <p className="notice warn" data-notice="elsewhere">{t("connection.elsewhere", { status: elsewhere || "3xx" })}</p>}
       {comparing !== null && (
         <p className="notice" data-notice="compare">
-          <img src={comparing} alt="" />
+          <img src={reached(comparing)} alt="" />
           {t("gallery.compare.pick")}
           <button type="button" onClick={stopComparing}>
             {t("cancel")}

@@ -6,6 +6,7 @@ import type { Problem } from "../api/types";
 import { copyAndTell } from "../commands/clipboard";
 import { t as translate, useT } from "../i18n";
 import { errorText, isError, problemText, problemTitle } from "../i18n/problems";
+import { saveLog } from "../state/documents";
 import { jumpTo } from "../state/edits";
 import { patchTab, tabOf, useApp } from "../state/store";
 
@@ -45,6 +46,9 @@ export function FailureCard() {
         </button>
         <button type="button" data-act="copy" onClick={() => void copy()}>
           {t("failure.copy")}
+        </button>
+        <button type="button" data-act="log" onClick={() => saveLog(run.id)}>
+          {t("queue.log")}
         </button>
         <button type="button" data-act="queue" onClick={() => useApp.setState({ panel: "queue" })}>
           {t("failure.all")}

@@ -1,6 +1,7 @@
 /** A node near enough to be worked with. Drawn by `layoutNode`, so its sockets lie where the wires end. */
 
 import { memo, useEffect, useMemo, useRef, useState } from "react";
+import { reached } from "../api/base";
 import { Markdown } from "../ui/Markdown";
 import { Popup } from "../ui/Popup";
 import { Chevron } from "../ui/icons";
@@ -214,7 +215,7 @@ export const NodeView = memo(function NodeView({ box, selected, linked, exposed 
           {!isSubgraph && <PresetList id={id} type={node.type} />}
           {illustrated && (
             <button type="button" className="example" onClick={() => void openExample(node.type)}>
-              <img src={exampleImage(node.type)} alt="" draggable={false} />
+              <img src={reached(exampleImage(node.type))} alt="" draggable={false} />
               {t("node.example")}
             </button>
           )}

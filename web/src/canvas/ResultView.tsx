@@ -3,6 +3,7 @@
  * loads an image shows it before it has run.
  */
 
+import { reached } from "../api/base";
 import { blobUrl, fileUrl, thumbnailUrl } from "../api/client";
 import type { NodeState } from "../api/types";
 import { saidName, useT } from "../i18n";
@@ -60,14 +61,14 @@ export function ResultView({ tab, id, picked, y, h }: Props) {
       ) : kind === "values" && result?.values ? (
         <Values values={result.values} />
       ) : result?.live ? (
-        <img className="live" src={result.live} alt="" draggable={false} />
+        <img className="live" src={reached(result.live)} alt="" draggable={false} />
       ) : shown ? (
         <MediaResult file={shown} />
       ) : images.length ? (
         images.slice(0, SHOWN).map((one, index) => (
           <img
             key={`${index} ${one.url}`}
-            src={one.thumbnail}
+            src={reached(one.thumbnail)}
             alt={one.name}
             draggable={false}
             data-url={one.url}

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "react";
+import { reached } from "../api/base";
 import { type TextKey, useT } from "../i18n";
 import { Sheet } from "../ui/Sheet";
 import { transformOf, useDrag, usePlace } from "./zoom";
@@ -43,15 +44,15 @@ export function Compare({ first, second, onClose }: { first: string; second: str
           [first, second].map((source, index) => (
             <div className="frame" key={index}>
               <div className="images" style={{ transform }}>
-                <img src={source} alt={t(index ? "compare.second" : "compare.first")} draggable={false} className={sharp} />
+                <img src={reached(source)} alt={t(index ? "compare.second" : "compare.first")} draggable={false} className={sharp} />
               </div>
             </div>
           ))
         ) : (
           <div className="frame">
             <div className="images" style={{ transform, ...(way === "difference" ? { filter: `brightness(${gain})` } : {}) }}>
-              <img src={first} alt={t("compare.first")} draggable={false} className={sharp} />
-              <img className={`over ${sharp}`} src={second} alt={t("compare.second")} draggable={false} style={way === "slider" ? { clipPath: `inset(0 0 0 ${part}%)` } : { mixBlendMode: "difference" }} />
+              <img src={reached(first)} alt={t("compare.first")} draggable={false} className={sharp} />
+              <img className={`over ${sharp}`} src={reached(second)} alt={t("compare.second")} draggable={false} style={way === "slider" ? { clipPath: `inset(0 0 0 ${part}%)` } : { mixBlendMode: "difference" }} />
               {way === "slider" && <span className="divider" style={{ left: `${part}%`, width: 2 / place.zoom }} />}
             </div>
           </div>
@@ -104,7 +105,7 @@ function useDifference(first: string, second: string, wanted: boolean): Differen
 
 async function loaded(source: string): Promise<HTMLImageElement> {
   const image = new Image();
-  image.src = source;
+  image.src = reached(source);
   await image.decode();
   return image;
 }

@@ -1,4 +1,5 @@
 import { useRef, useState } from "react";
+import { reached } from "../api/base";
 import { blobUrl, call, fetchBlob, thumbnailUrl } from "../api/client";
 import type { ExportReport } from "../api/types";
 import { copyAndTell } from "../commands/clipboard";
@@ -59,7 +60,7 @@ export function ShareSheet({ onClose }: { onClose: () => void }) {
               {images.slice(0, 8).map((file) => (
                 <li key={file.digest}>
                   <button type="button" className="plain" data-share={file.name} aria-label={t("share.save", { name: file.name })} title={t("share.save", { name: file.name })} onClick={() => void saveImage(file.digest, file.name)}>
-                    <img src={thumbnailUrl(file.digest, 256)} alt="" />
+                    <img src={reached(thumbnailUrl(file.digest, 256))} alt="" />
                     <span className="button">{t("gallery.download")}</span>
                   </button>
                 </li>

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from "react";
+import { reached } from "../api/base";
 import type { GalleryItem } from "../api/types";
 import { useT } from "../i18n";
 import { ImageFacts } from "../results/ImageFacts";
@@ -76,7 +77,7 @@ function Images({ images, index, onClose }: Omit<Props, "compare">) {
           {...drag}
         >
           <div className="images" style={{ transform: transformOf(place) }}>
-            <img src={source} alt={t("viewer.title")} draggable={false} className={place.zoom > 2 ? "pixels" : ""} />
+            <img src={source && reached(source)} alt={t("viewer.title")} draggable={false} className={place.zoom > 2 ? "pixels" : ""} />
           </div>
         </div>
         {item && details && (
@@ -120,7 +121,7 @@ function Images({ images, index, onClose }: Omit<Props, "compare">) {
               >
                 {t("gallery.open")}
               </button>
-              <a className="button" href={item.url} download={item.name.split("/").pop()}>
+              <a className="button" href={reached(item.url)} download={item.name.split("/").pop()}>
                 {t("gallery.download")}
               </a>
               <button type="button" aria-pressed={details} onClick={() => setPreference({ viewerDetails: !details })}>

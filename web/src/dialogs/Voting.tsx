@@ -1,4 +1,5 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { reached } from "../api/base";
 import { address, call } from "../api/client";
 import type { Batch, Preferences, VoteBody } from "../api/types";
 import { nextPair, votePairs, voteCounts } from "../graph/votes";
@@ -130,7 +131,7 @@ function Votes({ batch }: { batch: Batch }) {
           <div className="vote-pair">
             {pair.map(({ cell, url }, side) => (
               <button key={`${side}${cell.join()}`} type="button" className="plain" aria-label={t(side ? "votes.right" : "votes.left")} onClick={() => vote(side ? "right" : "left")}>
-                <img src={url} alt="" draggable={false} />
+                <img src={reached(url)} alt="" draggable={false} />
               </button>
             ))}
           </div>

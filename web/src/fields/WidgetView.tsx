@@ -3,6 +3,7 @@
 import { useState } from "react";
 import { Popup } from "../ui/Popup";
 import { type Option, SearchList } from "../ui/SearchList";
+import { reached } from "../api/base";
 import { thumbnailUrl } from "../api/client";
 import { said, t as translate, useT } from "../i18n";
 import { errorText } from "../i18n/problems";
@@ -266,7 +267,7 @@ function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & 
               options={fitting.map((file) => ({
                 id: file.name,
                 title: file.name,
-                aside: file.digest && file.thumbnail ? <img src={thumbnailUrl(file.digest, 64)} alt="" /> : null,
+                aside: file.digest && file.thumbnail ? <img src={reached(thumbnailUrl(file.digest, 64))} alt="" /> : null,
               }))}
               current={String(value)}
               label={label}

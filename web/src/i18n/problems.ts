@@ -1,7 +1,7 @@
 /** Problems and errors in the user's language: a title by code where the language has one, above what the server says. */
 
 import { fill, t, useLanguage } from ".";
-import { ApiError, Unreachable } from "../api/client";
+import { ApiError, Elsewhere, Unreachable } from "../api/client";
 import { DocumentError } from "../graph";
 
 interface Told {
@@ -43,6 +43,7 @@ export function failureLine(problems: readonly Told[]): string {
 
 /** What is said of something that went wrong, whatever it was: of several problems the first, and how many there are. */
 export function errorText(error: unknown): string {
+  if (error instanceof Elsewhere) return t("error.elsewhere", { status: error.status || "3xx" });
   if (error instanceof Unreachable) return t("error.offline");
   if (error instanceof DocumentError) return problemLine(error);
   if (error instanceof ApiError && error.problems.length) {

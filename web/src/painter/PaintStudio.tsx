@@ -1,5 +1,6 @@
 import { readable } from "../ui/keyNames";
 import { useEffect, useMemo, useRef, useState } from "react";
+import { reached } from "../api/base";
 import { blobUrl } from "../api/client";
 import { useT } from "../i18n";
 import { useFeed } from "../state/feed";
@@ -238,7 +239,7 @@ function LiveResult() {
   return (
     <section>
       <h3>{t("painting.result")}</h3>
-      <img className="live-result" src={blobUrl(newest.file.digest)} alt={t("painting.result")} />
+      <img className="live-result" src={reached(blobUrl(newest.file.digest))} alt={t("painting.result")} />
     </section>
   );
 }

@@ -1,3 +1,4 @@
+import { reached } from "../api/base";
 import { readable } from "../ui/keyNames";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useT } from "../i18n";
@@ -88,7 +89,7 @@ export function Painter({ source, onClose }: { source: PaintSource; onClose: () 
 export async function loadImage(address: string | null): Promise<HTMLImageElement | null> {
   if (!address) return null;
   const image = new Image();
-  image.src = address;
+  image.src = reached(address);
   await image.decode();
   return image;
 }

@@ -1,5 +1,6 @@
 /** The thing at a place, as the server finds it: by a SAM, or by colours and edges alone. */
 
+import { reached } from "../api/base";
 import { blobUrl, call } from "../api/client";
 import type { ModelInfo } from "../api/types";
 import type { Point } from "../graph";
@@ -21,7 +22,7 @@ export async function segmentAt(image: string, at: Point, { model, scale }: Segm
   const point: [number, number] = [Math.min(natural.width - 0.5, (at.x * natural.width) / width), Math.min(natural.height - 0.5, (at.y * natural.height) / height)];
   const { digest } = await call("POST /segments", { body: { image, point, model, scale } });
   const mask = new Image();
-  mask.src = blobUrl(digest);
+  mask.src = reached(blobUrl(digest));
   await mask.decode();
   const [, context] = makeCanvas(width, height);
   context.drawImage(mask, 0, 0, width, height);

@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { reached } from "../api/base";
 import { blobUrl, thumbnailUrl } from "../api/client";
 import { useT } from "../i18n";
 import { chooseSecond, compareImages } from "../state/comparing";
@@ -55,7 +56,7 @@ export function Feed({ onClose }: { onClose: () => void }) {
               onDragStart={(event) => dragImage(event.dataTransfer, urls[index] ?? "", item.file.name, item.file.media_type)}
               onClick={(event) => press(item, index, event)}
            >
-              <img src={thumbnailUrl(item.file.digest, 128)} alt="" draggable={false} decoding="async" />
+              <img src={reached(thumbnailUrl(item.file.digest, 128))} alt="" draggable={false} decoding="async" />
             </button>
           </li>
         ))}

@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { reached } from "../api/base";
 import { blobUrl } from "../api/client";
 import { said, saidName, useT, useWords } from "../i18n";
 import { fieldOf, type FormField, formFields, moveInput, removeInput, renameInput, setValue, splitPort } from "../graph";
@@ -251,7 +252,7 @@ function Results({ tab }: { tab: Tab }) {
   return (
     <div className="form-images">
       {active && <progress max={1} value={part} aria-label={t("status.running")} />}
-      {live && <img className="live" src={live} alt="" />}
+      {live && <img className="live" src={reached(live)} alt="" />}
       {groups.map((group) => (
         <div key={group.name} className="form-group">
           {groups.length > 1 && <h3>{saidName(group.name)}</h3>}
@@ -264,7 +265,7 @@ function Results({ tab }: { tab: Tab }) {
               const source = blobUrl(file.digest);
               return (
                 <button key={file.digest} type="button" className="plain" data-result={file.name} aria-label={file.name} onClick={() => useApp.setState({ overlay: { kind: "viewer", images, index: images.indexOf(source) } })}>
-                  <img src={source} alt={file.name} />
+                  <img src={reached(source)} alt={file.name} />
                 </button>
               );
             })}

@@ -1,5 +1,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
+import { reached } from "../api/base";
 import type { GalleryItem } from "../api/types";
 import { useT } from "../i18n";
 import { DRAG_ITEMS, rateByKey } from "../state/boards";
@@ -225,7 +226,7 @@ function Cell({ index, item, chosen, focusable, onChoose, onHold, onDrag, onOpen
       onDoubleClick={onOpen}
       onKeyDown={onPress}
     >
-      {item.thumbnail ? <img src={item.thumbnail} alt="" decoding="async" draggable={false} /> : <span className="file-name">{item.name}</span>}
+      {item.thumbnail ? <img src={reached(item.thumbnail)} alt="" decoding="async" draggable={false} /> : <span className="file-name">{item.name}</span>}
       {item.rating > 0 && <span className="cell-stars">{"★".repeat(item.rating)}</span>}
       {item.seconds > 0 && <span className="file-length">{lengthText(item.seconds)}</span>}
     </button>

@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import { reached } from "../api/base";
 import { call } from "../api/client";
 import type { GalleryDetail, GalleryItem, Parameter } from "../api/types";
 import { said, saidName, useT, useWords } from "../i18n";
@@ -55,7 +56,7 @@ export function ImageDetail({ item, onRemove, onView }: Props) {
       <div className="image-head">
         {item.thumbnail && (
           <button type="button" className="plain" aria-label={t("viewer.title")} onClick={() => onView(item)}>
-            <img src={item.thumbnail} alt="" />
+            <img src={reached(item.thumbnail)} alt="" />
           </button>
         )}
         <div>
@@ -78,7 +79,7 @@ export function ImageDetail({ item, onRemove, onView }: Props) {
             <button type="button" onClick={() => startComparing(item.url)}>
               {t("gallery.compare")}
             </button>
-            <a className="button" href={item.url} download={item.name.split("/").pop()}>
+            <a className="button" href={reached(item.url)} download={item.name.split("/").pop()}>
               {t("gallery.download")}
             </a>
             <button type="button" onClick={() => onRemove(item)}>

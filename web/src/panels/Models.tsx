@@ -1,6 +1,7 @@
 /** The models of this machine: found by name, kind and family, looked at, dragged in; and those that are being fetched. */
 
 import { useEffect, useMemo, useState } from "react";
+import { reached } from "../api/base";
 import type { DownloadInfo, MissingModel, ModelInfo } from "../api/types";
 import { freePlace } from "../canvas/place";
 import { copyAndTell } from "../commands/clipboard";
@@ -80,7 +81,7 @@ function Card({ model, open, toggle }: { model: ModelInfo; open: boolean; toggle
         onClick={toggle}
         onDoubleClick={() => addModel(model, freePlace())}
       >
-        {model.preview ? <img src={model.preview} alt="" loading="lazy" draggable={false} /> : <Icon name="models" />}
+        {model.preview ? <img src={reached(model.preview)} alt="" loading="lazy" draggable={false} /> : <Icon name="models" />}
         <span>
           <strong>{title}</strong>
           <small>{model.problem ? t("models.unusable") : about}</small>

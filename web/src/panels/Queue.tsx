@@ -1,11 +1,12 @@
 import { useEffect, useState } from "react";
 import { keyNames } from "../commands/commands";
+import { reached } from "../api/base";
 import { call } from "../api/client";
 import type { Run } from "../api/types";
 import { duration, saidName, type TextKey, useT, when } from "../i18n";
 import { errorText, failureLine } from "../i18n/problems";
 import { stringifyJson } from "../graph";
-import { openRun } from "../state/documents";
+import { openRun, saveLog } from "../state/documents";
 import { progressOf } from "../state/status";
 import { toast, useApp } from "../state/store";
 import { cancelRun, isActive } from "../state/runs";
@@ -43,6 +44,7 @@ export function Queue() {
       <Group title="queue.running" runs={running}>
         {(run) => (
           <Row key={run.id} run={run} left={left[run.id]}>
+            <Log run={run} />
             <Act label="queue.pauseRun" run={run} sign={<Bars />} onClick={() => act(call("POST /runs/{id}/pause", { path: { id: run.id } }))} />
             <Act label="run.cancel" run={run} sign="✕" onClick={() => void cancelRun(run.id)} />
           </Row>
@@ -158,6 +160,7 @@ function Finished() {
         {all.map((run) => (
           <Row key={run.id} run={run}>
             <Act label="gallery.open" run={run} sign="⤢" onClick={() => void openRun(run)} />
+            <Log run={run} />
             <Act label="queue.retry" run={run} sign="↻" onClick={() => act(call("POST /runs/{id}/retry", { path: { id: run.id } }))} />
             <Act label="queue.remove" run={run} sign="✕" onClick={() => remove(run)} />
           </Row>
@@ -220,7 +223,7 @@ function Row({ run, left, drag, children }: RowProps) {
         drag?.drop();
       }}
     >
-      {image ? <img src={image} alt="" /> : <i className="state" />}
+      {image ? <img src={reached(image)} alt="" /> : <i className="state" />}
       <span title={run.problems[0]?.hint}>
         <strong>
           {run.name || run.id}
@@ -246,6 +249,11 @@ function Bars() {
 function given(run: Run): string {
   const parts = Object.entries(run.inputs).map(([name, value]) => (typeof value === "string" ? value : `${saidName(name.split(".").pop() ?? name)} ${stringifyJson(value)}`));
   return parts.join(", ");
+}
+
+/** What happened in a run, as a file. */
+function Log({ run }: { run: Run }) {
+  return <Act label="queue.log" run={run} sign="≡" onClick={() => saveLog(run.id)} />;
 }
 
 function Act({ label, run, sign, disabled, onClick }: { label: TextKey; run: Run; sign: React.ReactNode; disabled?: boolean; onClick: () => void }) {

@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import { reached } from "../api/base";
 import type { Axis, Batch, BatchRun } from "../api/types";
 import { useT } from "../i18n";
 import { errorText, failureLine } from "../i18n/problems";
@@ -112,7 +113,7 @@ function Cell({ run, label, onOpen }: { run: BatchRun; label: string; onOpen: ()
   if (file) {
     return (
       <button type="button" className="plain" aria-label={label} title={label} onClick={onOpen}>
-        <img src={file.thumbnail || file.url} alt={label} />
+        <img src={reached(file.thumbnail || file.url)} alt={label} />
       </button>
     );
   }

@@ -1,6 +1,7 @@
 /** Workflows to begin with or to go on with: those that ship with the program, saved ones, and those that were closed. */
 
 import { useEffect, useState } from "react";
+import { reached } from "../api/base";
 import { call } from "../api/client";
 import type { Template, TemplateCost } from "../api/types";
 import { duration, said, saidName, useT, useWords, when } from "../i18n";
@@ -48,7 +49,7 @@ export function TemplateCard({ template, cost }: { template: Template; cost?: Te
   useWords();
   return (
     <button type="button" className="template-card" data-template={template.name} title={said(template.description)} onClick={() => void openTemplate(template.name)}>
-      {template.image ? <img src={template.image} alt="" loading="lazy" draggable={false} /> : <span className="no-image" />}
+      {template.image ? <img src={reached(template.image)} alt="" loading="lazy" draggable={false} /> : <span className="no-image" />}
       <strong>{templateTitle(template)}</strong>
       <span>{said(template.description)}</span>
       {cost && <CardCost cost={cost} />}

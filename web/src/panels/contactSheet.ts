@@ -1,3 +1,4 @@
+import { reached } from "../api/base";
 /** A grid of images with its labels as one image. */
 
 const CELL = 256;
@@ -41,7 +42,7 @@ function load(url: string): Promise<HTMLImageElement> {
     const image = new Image();
     image.onload = () => resolve(image);
     image.onerror = () => reject(new Error(url));
-    image.src = url;
+    image.src = reached(url);
   });
 }
 

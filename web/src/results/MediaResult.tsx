@@ -1,6 +1,7 @@
 /** A file that is no image, by the means of its medium: a player, the first lines of a text, a thumbnail, its name. */
 
 import { useEffect, useState } from "react";
+import { reached } from "../api/base";
 import { blobUrl, fetchBlob, fileUrl, thumbnailUrl } from "../api/client";
 import { useT } from "../i18n";
 import type { MediaView } from "../graph";
@@ -37,14 +38,14 @@ export function MediaResult({ file, autoPlay = false }: { file: MediaFile; autoP
   const title = file.name.split("/").pop() ?? file.name;
   switch (view) {
     case "image":
-      return <img src={file.url} alt={file.name} draggable={false} />;
+      return <img src={reached(file.url)} alt={file.name} draggable={false} />;
     case "video":
-      return <video className="media nodrag" src={file.url} poster={file.thumbnail || undefined} aria-label={file.name} controls loop muted={autoPlay} autoPlay={autoPlay} preload="metadata" playsInline />;
+      return <video className="media nodrag" src={reached(file.url)} poster={reached(file.thumbnail) || undefined} aria-label={file.name} controls loop muted={autoPlay} autoPlay={autoPlay} preload="metadata" playsInline />;
     case "audio":
       return (
         <figure className="media audio">
-          {file.thumbnail && <img src={file.thumbnail} alt="" draggable={false} />}
-          <audio className="nodrag" src={file.url} aria-label={file.name} controls preload="metadata" />
+          {file.thumbnail && <img src={reached(file.thumbnail)} alt="" draggable={false} />}
+          <audio className="nodrag" src={reached(file.url)} aria-label={file.name} controls preload="metadata" />
         </figure>
       );
     case "text":
@@ -52,7 +53,7 @@ export function MediaResult({ file, autoPlay = false }: { file: MediaFile; autoP
     default:
       return (
         <figure className="media">
-          {file.thumbnail && <img src={file.thumbnail} alt={file.name} draggable={false} />}
+          {file.thumbnail && <img src={reached(file.thumbnail)} alt={file.name} draggable={false} />}
           <Download file={file} title={title} />
         </figure>
       );
@@ -86,7 +87,7 @@ export function Download({ file, title }: { file: MediaFile; title?: string }) {
   const t = useT();
   const name = file.name.split("/").pop() ?? file.name;
   return (
-    <a className="button nodrag" href={file.url} download={name}>
+    <a className="button nodrag" href={reached(file.url)} download={name}>
       {title ?? t("gallery.download")}
     </a>
   );

@@ -1,6 +1,7 @@
 /** Open documents: tabs, opening, saving with revisions, entering subgraphs. */
 
-import { call } from "../api/client";
+import { reached } from "../api/base";
+import { address, call } from "../api/client";
 import type { PlaceBody, Run } from "../api/types";
 import { said, saidName, t } from "../i18n";
 import { errorText, problemLine } from "../i18n/problems";
@@ -157,7 +158,7 @@ function tellImport(opened: OpenedFile): void {
 
 /** The example of a node: its small image holds it. */
 export async function openExample(type: string): Promise<void> {
-  const answer = await fetch(exampleImage(type));
+  const answer = await fetch(reached(exampleImage(type)));
   await openFile(await answer.blob());
 }
 
@@ -224,10 +225,15 @@ export function leaveSubgraph(depth = activeTab().path.length - 1): void {
   if (depth >= 0) patchTab(tab.id, { path: tab.path.slice(0, depth), selection: left ? [left] : [] });
 }
 
+/** What happened in a run, from the server. */
+export function saveLog(run: string): void {
+  saveFile(address("GET /runs/{id}/log", { path: { id: run } }), `${run}.log`);
+}
+
 /** Hands a file to the user. */
 export function saveFile(url: string, name: string): void {
   const link = document.createElement("a");
-  link.href = url;
+  link.href = reached(url);
   link.download = name;
   link.click();
   if (url.startsWith("blob:")) setTimeout(() => URL.revokeObjectURL(url), 10_000);

@@ -1,5 +1,6 @@
 /** Files of the input and output folders, and files that arrive from outside. */
 
+import { reached } from "../api/base";
 import { fetchBlob, call } from "../api/client";
 import type { Uploaded } from "../api/types";
 import { t } from "../i18n";
@@ -151,7 +152,7 @@ export const loadShown = (url: string, name: string, at: m.Point): Promise<void>
 /** Dropped outside of the browser it is saved there. */
 export function dragImage(data: DataTransfer, url: string, name: string, mediaType: string): void {
   data.setData(DRAG_IMAGE, JSON.stringify({ url, name }));
-  data.setData("DownloadURL", `${mediaType}:${name.split("/").pop() ?? ""}:${new URL(url, location.href).href}`);
+  data.setData("DownloadURL", `${mediaType}:${name.split("/").pop() ?? ""}:${new URL(reached(url), location.href).href}`);
 }
 
 export function draggedImage(data: DataTransfer): Promise<File> | null {

@@ -4,10 +4,13 @@
  * newest fifty.
  */
 
+import { HERE } from "../api/base";
 import { parseJson, stringifyJson, type Document } from "../graph";
 import { alone, livingSessions, openSession } from "./session";
 import { newTab, type Tab, useApp } from "./store";
 
+/** Another server on the same host, below another path, has documents of its own. */
+const DATABASE = HERE === "/" ? "safelight" : `safelight${HERE}`;
 const TABS = "tabs";
 const CLOSED = "closed";
 const DELAY = 250;
@@ -51,7 +54,7 @@ let session = "";
 
 function open(): Promise<IDBDatabase> {
   database ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open("safelight", 2);
+    const request = indexedDB.open(DATABASE, 2);
     request.onupgradeneeded = () => {
       for (const store of [TABS, CLOSED]) {
         if (!request.result.objectStoreNames.contains(store)) request.result.createObjectStore(store, { keyPath: "id" });

@@ -3,8 +3,11 @@
  * holds a lock as long as it lives. What belongs to a window that is gone (closed, crashed) is taken over by the next one.
  */
 
+import { HERE } from "../api/base";
+
 const KEY = "safelight.session";
-const PREFIX = "safelight:window:";
+/** Servers on one host share the locks of their origin, and tell theirs by where they are. */
+const PREFIX = `safelight:window:${HERE === "/" ? "" : HERE}`;
 /** A reload finds its own lock still held for a moment; a duplicated window finds it held for good. */
 const PATIENCE = 400;
 
@@ -35,7 +38,7 @@ export async function livingSessions(): Promise<Set<string>> {
 /** One window at a time, so that two that start together do not both take what a third has left. */
 export async function alone<T>(action: () => Promise<T>): Promise<T> {
   const manager = locks();
-  return manager ? await manager.request("safelight:adopt", action) : action();
+  return manager ? await manager.request(`safelight:adopt${HERE}`, action) : action();
 }
 
 /** Lock managers exist on this machine and over HTTPS only. */

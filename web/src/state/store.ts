@@ -84,7 +84,8 @@ export interface PaintPlace {
   port: string;
 }
 
-export type Connection = "starting" | "online" | "offline";
+/** `elsewhere`: something else answers in the place of the server. */
+export type Connection = "starting" | "online" | "offline" | "elsewhere";
 export type Panel = "gallery" | "queue" | "outline" | "problems" | "nodes" | "models" | "templates" | null;
 export type Overlay =
   | { kind: "commands" }
@@ -141,6 +142,8 @@ export interface AppState {
   catalogue: Catalogue;
   ready: boolean;
   connection: Connection;
+  /** The HTTP status of what answers in the place of the server. */
+  elsewhere: number;
   runs: Record<string, Run>;
   runNodes: Record<string, Record<string, NodeRun>>;
   queue: QueueInfo;
@@ -180,6 +183,7 @@ export const useApp = create<AppState>()(() => ({
   catalogue: new Catalogue([]),
   ready: false,
   connection: "starting",
+  elsewhere: 0,
   runs: {},
   runNodes: {},
   queue: { paused: false, waiting: 0, running: 0, seconds: null },

@@ -1,6 +1,6 @@
 /** What the server tells: its catalogue at the beginning, then events. */
 
-import { ApiError, call, Unreachable } from "../api/client";
+import { ApiError, call, Elsewhere, Unreachable } from "../api/client";
 import type { HostEvent } from "../api/types";
 import { EventStream } from "../api/socket";
 import { loadWords, t } from "../i18n";
@@ -65,9 +65,13 @@ export function startSync(): () => void {
     },
     onState: (online) => {
       const before = useApp.getState().connection;
-      if (online === (before === "online")) return;
-      useApp.setState({ connection: online ? "online" : "offline" });
-      if (online && before === "offline") {
+      if (!online) {
+        if (before === "online") useApp.setState({ connection: "offline" });
+        return void lookAround();
+      }
+      if (before === "online") return;
+      useApp.setState({ connection: "online" });
+      if (before !== "starting") {
         toast(t("connection.back"));
         void loadServerData().catch(() => undefined);
         schedule();
@@ -174,6 +178,19 @@ export function receive(event: HostEvent): void {
   }
 }
 
+function away(error: Unreachable | ApiError): void {
+  useApp.setState(error instanceof Elsewhere ? { connection: "elsewhere", elsewhere: error.status } : { connection: "offline" });
+}
+
+/** Without the stream: whether nothing answers, or something else does. */
+async function lookAround(): Promise<void> {
+  try {
+    await call("GET /queue");
+  } catch (error) {
+    if (error instanceof Unreachable && useApp.getState().connection !== "online") away(error);
+  }
+}
+
 /** Tries until the server answers: the page may have been opened before it was ready. */
 export async function connect(): Promise<void> {
   for (let wait = 300; ; wait = Math.min(4000, wait * 1.6)) {
@@ -182,7 +199,7 @@ export async function connect(): Promise<void> {
       return;
     } catch (error) {
       if (!(error instanceof Unreachable) && !(error instanceof ApiError)) throw error;
-      useApp.setState({ connection: "offline" });
+      away(error);
       await new Promise((done) => setTimeout(done, wait));
     }
   }

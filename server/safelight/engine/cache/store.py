@@ -307,6 +307,11 @@ class Cache:
         with self._lock:
             self._memory.clear()
 
+    def use(self) -> tuple[int, int, int]:
+        """Bytes in memory, hits and misses, without a look at the disk."""
+        with self._lock:
+            return self._memory.used, self._hits, self._misses
+
     def info(self) -> CacheInfo:
         disk = self._disk
         totals = dict(disk.rows("SELECT name, value FROM total")) if disk is not None else {}

@@ -78,6 +78,11 @@ def history(
     return [run_of(row) for row in rows[:limit]], total, more
 
 
+def ids(connection: sqlite3.Connection) -> list[str]:
+    """The ids of all runs on record."""
+    return [f"r{number}" for (number,) in connection.execute("SELECT number FROM run")]
+
+
 def counts(connection: sqlite3.Connection) -> dict[str, int]:
     return dict(connection.execute("SELECT status, count(*) FROM run GROUP BY status").fetchall())
 

@@ -3,12 +3,13 @@
 from .local_pool import LocalPool, PoolOptions
 from .machine import graphics_cards, library_versions, resident_bytes
 from .pool import Pool, PoolListener
-from .wire import Begin, Ended, Made, Preview, Setup
+from .wire import Begin, Ended, Logged, Made, Preview, Setup
 
 __all__ = [
     "Begin",
     "Ended",
     "LocalPool",
+    "Logged",
     "Made",
     "Pool",
     "PoolListener",

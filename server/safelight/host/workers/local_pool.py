@@ -30,6 +30,7 @@ from .wire import (
     Free,
     Freed,
     Helped,
+    Logged,
     Message,
     Preview,
     Quit,
@@ -270,8 +271,11 @@ class LocalPool:
             listener.told(message.run, message.attempt, message.events)
         elif isinstance(message, Preview):
             listener.shown(message)
+        elif isinstance(message, Logged):
+            listener.logged(message)
         elif isinstance(message, Beat):
             worker.memory = message.memory
+            worker.cache, worker.hits, worker.misses = message.cache, message.hits, message.misses
             worker.device = msgspec.structs.replace(worker.device, free=message.free)
         elif isinstance(message, Ended):
             if worker.timer is not None:

@@ -33,6 +33,9 @@ class LocalWorker:
     warm: bool = False
     device: Device = field(default_factory=Device)
     memory: int = 0
+    cache: int = 0
+    hits: int = 0
+    misses: int = 0
     started: float = field(default_factory=time.time)
     heard: float = field(default_factory=time.monotonic)
     place: str = ""
@@ -68,6 +71,9 @@ class LocalWorker:
             pid=self.process.pid if self.process is not None else 0,
             run=self.run,
             memory=self.memory,
+            cache=self.cache,
+            hits=self.hits,
+            misses=self.misses,
             started=self.started,
             runs=self.runs,
             restarts=self.restarts,

@@ -12,7 +12,7 @@ from safelight.protocol.events import AnyEvent
 from safelight.protocol.records import Device, WorkerInfo
 from safelight.sdk.problem import Problem
 
-from .wire import Begin, Ended, Preview
+from .wire import Begin, Ended, Logged, Preview
 
 
 class PoolListener(Protocol):
@@ -20,6 +20,7 @@ class PoolListener(Protocol):
 
     def told(self, run: str, attempt: int, events: Sequence[AnyEvent]) -> None: ...
     def shown(self, preview: Preview) -> None: ...
+    def logged(self, logged: Logged) -> None: ...
     def ended(self, ended: Ended) -> None: ...
     def died(self, run: str, attempt: int, problem: Problem) -> None:
         """The worker of a run is gone before the run had ended."""

@@ -6,7 +6,7 @@ They speak over the worker's standard input and output, which every platform has
 from __future__ import annotations
 
 import struct
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import msgspec
 
@@ -40,7 +40,8 @@ class Setup(Message, frozen=True, kw_only=True, tag="setup"):
 
 
 class Begin(Message, frozen=True, kw_only=True, tag="begin"):
-    """Run this document. `attempt` tells its answers from those of an earlier try.
+    """Run this document. `attempt` tells its answers from those of an earlier try, `parent` is the span of a trace that
+    it belongs to (W3C's `traceparent`).
 
     With `shared` other workers may help; with `part` this one is to help: it computes what nobody has begun.
     """
@@ -55,6 +56,7 @@ class Begin(Message, frozen=True, kw_only=True, tag="begin"):
     previews: bool
     shared: bool = False
     part: bool = False
+    parent: str = ""
 
 
 class Stop(Message, frozen=True, kw_only=True, tag="stop"):
@@ -103,10 +105,14 @@ class Warm(Message, frozen=True, kw_only=True, tag="warm"):
 
 
 class Beat(Message, frozen=True, kw_only=True, tag="beat"):
-    """Alive. `memory` is what the process holds, `free` what is left of its device's, in bytes."""
+    """Alive. `memory` is what the process holds, `free` what is left of its device's, in bytes; `cache` are the bytes
+    of results that it keeps in memory, `hits` and `misses` how often it found one."""
 
     memory: int
     free: int = 0
+    cache: int = 0
+    hits: int = 0
+    misses: int = 0
 
 
 class Told(Message, frozen=True, kw_only=True, tag="told"):
@@ -115,6 +121,17 @@ class Told(Message, frozen=True, kw_only=True, tag="told"):
     run: str
     attempt: int
     events: list[AnyEvent]
+
+
+class Logged(Message, frozen=True, kw_only=True, tag="logged"):
+    """A line that a program has logged while it worked for the run. `details` is a traceback."""
+
+    run: str
+    at: float
+    level: Literal["info", "warning", "error"]
+    logger: str
+    said: str
+    details: str = ""
 
 
 class Preview(Message, frozen=True, kw_only=True, tag="preview"):
@@ -148,7 +165,8 @@ class Made(Message, frozen=True, kw_only=True, tag="made"):
 
 class Ended(Message, frozen=True, kw_only=True, tag="ended"):
     """The run is over; all its files are written. `outputs` are as `Outcome.outputs`, `shown` the files of nodes that
-    show without saving, `models` the names of those that the worker holds."""
+    show without saving, `models` the names of those that the worker holds, `types` the types of nodes by their ids,
+    those of turns without the turn's number."""
 
     run: str
     attempt: int
@@ -160,6 +178,7 @@ class Ended(Message, frozen=True, kw_only=True, tag="ended"):
     problems: list[Problem]
     shown: dict[str, list[File]] = {}
     models: tuple[str, ...] = ()
+    types: dict[str, str] = {}
 
 
 class Helped(Message, frozen=True, kw_only=True, tag="helped"):
@@ -173,7 +192,7 @@ class Freed(Message, frozen=True, kw_only=True, tag="freed"):
     memory: int
 
 
-FromWorker = Ready | Warm | Beat | Told | Preview | Ended | Helped | Freed
+FromWorker = Ready | Warm | Beat | Told | Logged | Preview | Ended | Helped | Freed
 
 to_worker = msgspec.msgpack.Decoder(ToWorker)
 from_worker = msgspec.msgpack.Decoder(FromWorker)

@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -44,6 +44,7 @@ from .wire import (
     Freed,
     FromWorker,
     Helped,
+    Logged,
     Made,
     Message,
     Preview,
@@ -65,12 +66,39 @@ NICENESS = 5
 PREVIEW_SECONDS = 0.1
 PREVIEW_PIXELS = 512
 _FRAME_EVENTS = 200
+_SAID = 20_000
+_ENGINE = "safelight.engine.running"
 
 
 @dataclass
 class _Job:
     begin: Begin
     cancel: Cancel = field(default_factory=Cancel)
+
+
+class _ToRun(logging.Handler):
+    """Sends what is logged while a run goes on to the server, for the log of the run."""
+
+    def __init__(self, out: queue.SimpleQueue[Any]) -> None:
+        super().__init__()
+        self._out = out
+        self._traceback = logging.Formatter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        run = run_id.get()
+        if not run or record.name == _ENGINE:  # what the engine tells comes as events
+            return
+        try:
+            said, details = record.getMessage(), ""
+            if record.exc_info:
+                details = self._traceback.formatException(record.exc_info)
+        except Exception:
+            said, details = str(record.msg), ""  # what is logged is wrong in itself; that is told by the other handler
+        number = record.levelno
+        level = "error" if number >= logging.ERROR else "warning" if number >= logging.WARNING else "info"
+        # Halves of characters can be logged, and not be sent.
+        said, details = (text[:_SAID].encode(errors="replace").decode() for text in (said, details))
+        self._out.put(Logged(run=run, at=record.created, level=level, logger=record.name, said=said, details=details))
 
 
 class Worker:
@@ -87,6 +115,7 @@ class Worker:
         self._whereabouts: Whereabouts
         self._media: MediaRegistry
         self._place = "cpu"
+        self._studio: Studio
 
     def serve(self) -> None:
         """Works until the server says so or is gone."""
@@ -100,6 +129,8 @@ class Worker:
         with Studio.open(home, inputs, budgets, allow_download=first.allow_download) as studio:
             _ = studio.catalogue
             self._media = studio.media
+            self._studio = studio
+            logging.getLogger().addHandler(_ToRun(self._out))
             for work in (self._read, self._write, self._beat):
                 threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True).start()
             self._out.put(Ready(pid=os.getpid()))
@@ -158,7 +189,9 @@ class Worker:
 
     def _beat(self) -> None:
         while True:
-            self._out.put(Beat(memory=resident_bytes(), free=device_free(self._place)))
+            used, hits, misses = self._studio.cache_use()
+            free = device_free(self._place)
+            self._out.put(Beat(memory=resident_bytes(), free=free, cache=used, hits=hits, misses=misses))
             time.sleep(BEAT_SECONDS)
 
     def _messages(self, waiting: list[Message | tuple[Begin, Event]]) -> list[Message]:
@@ -255,15 +288,16 @@ class Worker:
             self._whereabouts.follow(event)
             self._out.put((begin, event))
 
-        outcome = studio.run(
-            document,
-            output=studio.home / "output",
-            targets=begin.targets,
-            emit=emit,
-            cancel=job.cancel,
-            options=self._options(begin),
-            run_id=begin.run,
-        )
+        with self._below(studio, begin):
+            outcome = studio.run(
+                document,
+                output=studio.home / "output",
+                targets=begin.targets,
+                emit=emit,
+                cancel=job.cancel,
+                options=self._options(begin),
+                run_id=begin.run,
+            )
         result = outcome.result
         return Ended(
             run=begin.run,
@@ -278,6 +312,9 @@ class Worker:
                 node: shown
                 for node, files in result.files.items()
                 if (shown := [file for file in files if not file.keep])
+            },
+            types={
+                path + node.id: node.kind.spec.id for path, graph in outcome.graph.everything() for node in graph.nodes
             },
         )
 
@@ -294,8 +331,14 @@ class Worker:
                 self._out.put((begin, event))
 
         document = filled(Document.loads(begin.document), begin.inputs)
-        studio.help(document, begin.targets, emit, job.cancel, self._options(begin), begin.run)
+        with self._below(studio, begin):
+            studio.help(document, begin.targets, emit, job.cancel, self._options(begin), begin.run)
         return Helped(run=begin.run)
+
+    @staticmethod
+    def _below(studio: Studio, begin: Begin) -> AbstractContextManager[None]:
+        """Spans of a trace, if there are any, belong to that of the attempt."""
+        return studio.traces.below(begin.parent) if studio.traces is not None else nullcontext()
 
     def _options(self, begin: Begin) -> RunOptions:
         return RunOptions(

@@ -163,7 +163,7 @@ def _opened(data: bytes) -> Image:
 
 
 async def _form(state: State, request: web.Request) -> Form:
-    wait = state.uploads.take(request.remote or "")
+    wait = state.uploads.take(state.guard.front.seen(request).remote)
     if wait:
         headers = {"Retry-After": str(int(wait) + 1)}
         raise Refused(429, "too_many_uploads", "Too many uploads in a short time.", "Wait a while.", headers=headers)

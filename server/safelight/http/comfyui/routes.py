@@ -45,9 +45,10 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
 
 
 def add_routes(app: web.Application, state: State) -> None:
-    """Adds every route by its own name and below /api, where ours all lie in /api/v1."""
+    """Adds every route by its own name and below /api, where ours all lie in /api/v1; and both below the root path."""
+    roots = dict.fromkeys((state.guard.front.root, ""))
     for method, address, handler in _ROUTES:
-        for prefix in ("", "/api"):
+        for prefix in (root + api for root in roots for api in ("", "/api")):
             if method == "GET":
                 app.router.add_get(prefix + address, _handle(state, handler), allow_head=address != "/ws")
             else:

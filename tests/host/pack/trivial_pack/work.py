@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -130,6 +131,13 @@ def either(a: Lazy[int], b: Lazy[int], *, first: bool = True, journal: str = "")
 def fail(a: int) -> int:
     """Raises."""
     raise ValueError(f"{a} is a bad number")
+
+
+@node(cache=False)
+def remark(a: int) -> int:
+    """Logs, as libraries do."""
+    logging.getLogger("trivial").warning("%d is rather small \ud83d", a)
+    return a
 
 
 @node(cache=False)
