@@ -127,8 +127,8 @@ def _shared(info: Any) -> Iterator[Any]:
         ("refused", "Entries whose bytes or signature were wrong.", info.refused),
         ("sent", "Results that were sent.", info.sent),
         ("lost", "Results that were given up before they were sent.", info.lost),
-        ("bytes_down", "Bytes that were fetched.", info.bytes_down),
-        ("bytes_up", "Bytes that were sent.", info.bytes_up),
+        ("received_bytes", "Bytes that were fetched.", info.bytes_down),
+        ("sent_bytes", "Bytes that were sent.", info.bytes_up),
     ):
         yield _counter(f"safelight_shared_cache_{name}", told, value=value)
     yield _gauge("safelight_shared_cache_waiting", "Results that have still to be sent.", value=info.waiting)
