@@ -35,7 +35,9 @@ def open_studio(given: argparse.Namespace) -> Studio:
     inputs = [given.input.resolve()]
     if given.workflow and is_file(Path(given.workflow)):
         inputs.append(Path(given.workflow).resolve().parent)
-    return Studio.open(inputs=inputs, allow_download=getattr(given, "download", False))
+    # What runs on a server is cached there.
+    shared = "" if getattr(given, "server", None) else given.shared_cache
+    return Studio.open(inputs=inputs, allow_download=getattr(given, "download", False), shared_cache=shared)
 
 
 def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Opened:

@@ -67,3 +67,22 @@ class _Collector:
         sizes = GaugeMetricFamily("safelight_cache_disk_bytes", "Bytes of the cache on disk.", value=info.disk_bytes)
         yield sizes
         yield GaugeMetricFamily("safelight_cache_disk_values", "Values on disk.", value=info.disk_values)
+        if info.shared is not None:
+            yield from _shared(info.shared)
+
+
+def _shared(info: Any) -> Iterator[Any]:
+    """The team's cache, as this machine uses it."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    for name, told, value in (
+        ("hits", "Results that were there.", info.hits),
+        ("misses", "Results that were not.", info.misses),
+        ("refused", "Entries whose bytes or signature were wrong.", info.refused),
+        ("sent", "Results that were sent.", info.sent),
+        ("lost", "Results that were given up before they were sent.", info.lost),
+        ("bytes_down", "Bytes that were fetched.", info.bytes_down),
+        ("bytes_up", "Bytes that were sent.", info.bytes_up),
+    ):
+        yield CounterMetricFamily(f"safelight_shared_cache_{name}", told, value=value)
+    yield GaugeMetricFamily("safelight_shared_cache_waiting", "Results that have still to be sent.", value=info.waiting)
