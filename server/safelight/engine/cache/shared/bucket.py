@@ -200,12 +200,14 @@ class Bucket:
     def close(self) -> None:
         """Ends all transfers: who waits for one gets Away."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             loop, thread = self._loop, self._thread
         if loop is None or thread is None:
             return
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_end, loop)
+            asyncio.run_coroutine_threadsafe(_ended(), loop)
         if thread is not threading.current_thread():
             thread.join(5.0)
 
@@ -244,8 +246,11 @@ class Bucket:
             work.close()
             raise
         try:
+            while not future.done() and not self._closed:
+                concurrent.futures.wait([future], timeout=1.0)
             with _as_away():
-                return future.result()
+                # One that was handed over as the loop ended is never done.
+                return future.result(timeout=2.0 if self._closed else None)
         except FileNotFoundError as error:  # what was to be read is known by then: a bucket that is not there
             raise Away(_first_line(error)) from None
         finally:
@@ -344,10 +349,15 @@ def _turn(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-def _end(loop: asyncio.AbstractEventLoop) -> None:
-    for task in asyncio.all_tasks(loop):
+async def _ended() -> None:
+    """Ends all transfers, and then the loop."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
         task.cancel()
-    loop.call_soon(loop.call_soon, loop.stop)  # once the tasks have seen it
+    if tasks:
+        await asyncio.wait(tasks, timeout=1.0)
+    await asyncio.sleep(0)  # who waits for one is told by what is still to be called
+    asyncio.get_running_loop().stop()
 
 
 def _bad(url: str, why: str) -> ProblemError:

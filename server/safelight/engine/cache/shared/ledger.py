@@ -103,10 +103,6 @@ class Ledger:
         self._hold(found)
         return found
 
-    def knows(self, id: str) -> bool:
-        """Whether it was heard of in this process: cheaper than `entry`, and may forget."""
-        return id in self._known
-
     def sent(self, id: str, since: float) -> bool:
         """Whether it is known to have been in the bucket at that time or later."""
         return bool(self.rows("SELECT 1 FROM known WHERE id = ? AND sent >= ?", id, int(since)))

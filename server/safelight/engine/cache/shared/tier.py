@@ -93,8 +93,8 @@ class Shared:
         return None if self._is_absent(value_path(id)) else entry.inside
 
     def knows(self, id: str) -> bool:
-        """Whether a value was lately said to be there."""
-        return self._ledger.knows(id)
+        """Whether a value was said to be there."""
+        return self._ledger.entry(id) is not None
 
     def load(self, id: str) -> Loaded | None:
         """The payload of a value, verified, and on the disk of this machine where that takes it."""

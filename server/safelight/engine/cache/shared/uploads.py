@@ -41,6 +41,9 @@ FRESH_SECONDS = 12 * 3600
 _BATCH = 32
 _POLL = 2.0
 """Seconds after which it is looked for what other processes of this machine have handed in."""
+_UNREADY = 0.2
+_UNWRITTEN = 60.0
+"""Seconds after which what is on record and not on the disk counts as lost."""
 _INLINE = 2 << 10
 _INLINE_ALL = 64 << 10
 """Bytes of a payload, and of all of them, that stand in the manifest: for small values one question is enough."""
@@ -137,12 +140,12 @@ class Uploads:
             if not found:
                 return min(_POLL, self._options.state_seconds or _POLL)
             self._disk.flush()
-            self._send(found)
+            sent = self._send(found)
             self._away = False
             self._ledger.tell("trouble", "")
             with self._changed:
                 self._changed.notify_all()
-            return 0.0
+            return 0.0 if sent else _UNREADY
         except Away as error:
             self._is_away(str(error))
         except Exception as error:
@@ -167,12 +170,17 @@ class Uploads:
             self._release = try_lock(self._disk.folder / "shared.lock")
         return self._release is not None
 
-    def _send(self, waiting: list[Waiting]) -> None:
-        """Values first, then the manifests that name them, and then it is noted. Raises Away; all of it still waits."""
+    def _send(self, waiting: list[Waiting]) -> bool:
+        """Values first, then the manifests that name them, and then it is noted. False where nothing of it is ready.
+
+        Raises:
+            Away: all of it still waits.
+        """
         spoiled = {path for (path,) in self._ledger.rows("SELECT path FROM spoiled")}
         manifests: list[Put] = []
         values: dict[str, tuple[Entry, Path | bytes]] = {}
         entries: dict[str, Entry] = {}
+        unready: set[Waiting] = set()
         for one in waiting:
             if one.kind == "action":
                 try:
@@ -181,7 +189,11 @@ class Uploads:
                     log.debug("the result %s is not sent: %s", one.name, error)
                     manifest = None
                 if manifest is None:
-                    self._ledger.count("lost")
+                    # Another program of this machine may not have written yet what it has told of.
+                    if time.time() - one.at < _UNWRITTEN:
+                        unready.add(one)
+                    else:
+                        self._ledger.count("lost")
                     continue
                 entries |= {entry.id: entry for entry in manifest.entries}
                 data = sealed(self._options.key, ACTION, one.name, manifest)
@@ -201,10 +213,12 @@ class Uploads:
         for path in {job.path for job in [*lacking, *manifests]} & spoiled:
             self._ledger.write("DELETE FROM spoiled WHERE path = ?", path)
         for one in waiting:
-            self._ledger.done(one)
+            if one not in unready:
+                self._ledger.done(one)
         self._ledger.count("sent", len(manifests))
         self._ledger.count("bytes_up", up)
         self._ledger.flush()
+        return len(unready) < len(waiting)
 
     @staticmethod
     def _is_there(job: Put) -> bool:
