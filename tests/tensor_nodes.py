@@ -41,17 +41,16 @@ def keep(image: Image, *, ctx: Context) -> File:
 
 
 @node()
-def work(*, steps: int = 10, stop_at: int = 0, ctx: Context) -> int:
+def work(*, steps: int = 10, ctx: Context) -> int:
     """Adds up its steps, of which it keeps each."""
-    state = ctx.restore() or {"step": 0, "done": 0, "here": 0}
+    state = ctx.restore() or {"step": 0, "done": 0}
     step, done = int(state["step"]), int(state["done"])
-    here = 0
     while step < steps:
         ctx.check_cancelled()
-        step, done, here = step + 1, done + step, here + 1
+        step, done = step + 1, done + step
         ctx.progress(step, steps)
         if ctx.checkpoint_due(step, steps):
-            ctx.checkpoint({"step": step, "done": done, "here": here})
+            ctx.checkpoint({"step": step, "done": done})
         time.sleep(0.001)
     return done
 

@@ -24,7 +24,6 @@ class Patience:
         self._clock = clock
         self._lock = threading.Lock()
         self._vain: deque[tuple[float, float]] = deque()
-        self._sum = 0.0
         self._away_until = -1.0
 
     @property
@@ -37,10 +36,10 @@ class Patience:
         now = self._clock()
         with self._lock:
             while self._vain and self._vain[0][0] < now - WINDOW:
-                self._sum -= self._vain.popleft()[1]
+                self._vain.popleft()
             if now < self._away_until:
                 return 0.0
-            left = self._wait - self._sum
+            left = self._wait - sum(seconds for _, seconds in self._vain)
             # A question that may hardly wait would take a bucket that is merely slow for one that is away.
             return left if left >= self._wait / 4 else 0.0
 
@@ -48,7 +47,6 @@ class Patience:
         """An answer came, and it was no."""
         with self._lock:
             self._vain.append((self._clock(), seconds))
-            self._sum += seconds
 
     def failed(self, seconds: float) -> None:
         """No answer came."""
