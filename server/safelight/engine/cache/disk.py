@@ -188,8 +188,8 @@ class Disk:
         found = self.rows("SELECT kind, size, bytes, crc, seconds, parts, body FROM entry WHERE id = ?", (key,))
         if not found:
             return None
-        *told, body = found[0]
-        return Raw(*told, self.path(key) if body is None else body)
+        kind, size, length, crc, seconds, parts, body = found[0]
+        return Raw(kind, size, length, crc, seconds, parts, self.path(key) if body is None else body)
 
     def forget(self, key: str) -> None:
         """Removes an entry at once, so that nobody is told that it is there."""

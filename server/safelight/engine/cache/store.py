@@ -252,7 +252,7 @@ class Cache:
             self._pins.add([at])  # before it is looked for, so that what is found stays
             inside = self._inside(at)
             # A file is handed over whole, so it is fetched while there is still time to make it again.
-            far = inside is not None and at.startswith(BLOB_MARK) and not self._is_here(at)
+            far = self._shared is not None and at.startswith(BLOB_MARK) and not self._is_here(at)
             if inside is None or (far and self._held(at, count=False) is MISSING):
                 self._pins.remove(pinned)
                 return None
