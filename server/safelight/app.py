@@ -162,7 +162,12 @@ class Studio:
 
     @cached_property
     def models(self) -> ModelStore:
-        return ModelStore(self.home, fingerprint=self.cache.fingerprint, allow_download=self._allow_download)
+        return ModelStore(
+            self.home,
+            fingerprint=self.cache.fingerprint,
+            allow_download=self._allow_download,
+            fetch=self.cache.fetch_model if self.shared is not None else None,
+        )
 
     @cached_property
     def services(self) -> Services:

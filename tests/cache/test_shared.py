@@ -270,6 +270,40 @@ def test_a_manifest_of_a_member_names_nothing_but_digests(machine: Open, bucket:
             seal.unsealed(KEY, seal.ACTION, key, sealed(KEY, seal.ACTION, key, Manifest(action, (entry,))), Manifest)
 
 
+def test_a_bucket_of_another_team_costs_no_more_than_the_wait(machine: Open, tmp_path: Path) -> None:
+    (tmp_path / "bucket").mkdir()
+    url = (tmp_path / "bucket").as_uri()
+    nodes = {f"n{number}": ("number", {"value": number}) for number in range(40)}
+    document = doc(nodes, (), {name: f"{name}.value" for name in nodes})
+    stranger = machine("stranger", url, key=b"a key of somebody else, long enough")
+    stranger.run(document)
+    stranger.sent()
+    ours = machine("ours", url, wait=0.5)
+    slowly(ours, 0.1)
+    started = time.monotonic()
+    assert set(ours.statuses(document).values()) == {"ran"}
+    assert time.monotonic() - started < 1.5, "forty refusals would take four seconds"
+    assert 3 <= ours.shared.refused <= 5
+
+
+def test_values_that_vanish_are_sent_again(machine: Open, bucket: str) -> None:
+    """Somebody has emptied the bucket by hand, but for the manifests."""
+    import obstore
+
+    from safelight.engine.cache.shared.bucket import Bucket
+
+    first, second = machine("first", bucket), machine("second", bucket)
+    first.run(graph())
+    first.sent()
+    for path in objects(bucket):
+        if "/actions/" not in path:
+            obstore.delete(Bucket(bucket)._opened(), path)
+    assert second.statuses(graph())["dark"] == "ran"
+    assert second.shared.refused == 0
+    second.sent()
+    assert set(machine("third", bucket).statuses(graph()).values()) == {"cached"}
+
+
 # A bucket that is away
 
 
@@ -377,14 +411,7 @@ def test_the_bucket_goes_while_values_are_fetched(machine: Open, s3: LocalS3, tm
 def test_a_slow_bucket_slows_no_run_by_more_than_the_wait(machine: Open, tmp_path: Path) -> None:
     (tmp_path / "bucket").mkdir()
     slow = machine("slow", (tmp_path / "bucket").as_uri(), wait=0.5)
-    assert slow.cache._shared is not None
-    ask = slow.cache._shared._bucket.get
-
-    def slowly(*given: Any) -> Any:
-        time.sleep(0.1)
-        return ask(*given)
-
-    slow.cache._shared._bucket.get = slowly  # type: ignore[method-assign]
+    slowly(slow, 0.1)
     nodes = {f"n{number}": ("number", {"value": number}) for number in range(40)}
     started = time.monotonic()
     found = slow.run(doc(nodes, (), {name: f"{name}.value" for name in nodes}))
@@ -517,6 +544,18 @@ def test_many_threads_read_and_write_one_bucket(machine: Open, bucket: str) -> N
     first.sent()
     second.sent()
     assert first.shared.refused == second.shared.refused == 0
+
+
+def slowly(there: Machine, seconds: float) -> None:
+    """Has each answer of the bucket come so late."""
+    assert there.cache._shared is not None
+    ask = there.cache._shared._bucket.get
+
+    def wait(*given: Any) -> Any:
+        time.sleep(seconds)
+        return ask(*given)
+
+    there.cache._shared._bucket.get = wait  # type: ignore[method-assign]
 
 
 def _key_of(machine: Machine, node: str, number: int = 0) -> str:

@@ -175,6 +175,7 @@ def _add_models(models: argparse.ArgumentParser) -> None:
         "remove",
         "download",
         "convert",
+        "send",
         "info",
         "get",
     )
@@ -183,7 +184,8 @@ def _add_models(models: argparse.ArgumentParser) -> None:
         choices=actions,
         metavar="ACTION",
         help="list; search WORDS; show NAME; missing WORKFLOW; duplicates; folders; add FOLDER; remove FOLDER; "
-        "download ADDRESS (https, or org/name[/path][@revision] of the hub); convert FILE of pickled weights. "
+        "download ADDRESS (https, or org/name[/path][@revision] of the hub); convert FILE of pickled weights; "
+        "send NAME to the cache of a team, for others to fetch when they lack it. "
         "`info` is `show`, `get` is `download`",
     )
     models.add_argument("name", nargs="*", help="a model, words, a workflow, a folder or an address")
@@ -200,6 +202,7 @@ def _add_models(models: argparse.ArgumentParser) -> None:
     models.add_argument(
         "--from", metavar="HOST", dest="host", default="", help="download: you agree to this host, once"
     )
+    _add_shared_cache(models)
     models.add_argument("--get", action="store_true", help="missing: fetch those whose source is known")
     models.add_argument("--json", action="store_true", help="print JSON")
 

@@ -13,7 +13,7 @@ from safelight.engine import CacheInfo
 from safelight.sdk.problem import Problem, ProblemError
 
 from .answer import print_json
-from .workflow import report
+from .workflow import report, require_shared
 
 _SEND_SECONDS = 24 * 3600.0
 
@@ -90,7 +90,7 @@ def _key(studio: Studio, given: argparse.Namespace) -> int:
 
 
 def _send(studio: Studio, given: argparse.Namespace) -> int:
-    _bucket(studio)
+    require_shared(studio)
     left = studio.cache.drain(_SEND_SECONDS)
     info = studio.cache.info().shared
     trouble = info.trouble if info is not None else ""
@@ -108,7 +108,7 @@ def _send(studio: Studio, given: argparse.Namespace) -> int:
 def _collect(studio: Studio, given: argparse.Namespace) -> int:
     from safelight.engine.cache.shared import Away, collect
 
-    url = _bucket(studio)
+    url = require_shared(studio).url
     if given.older_than is None and given.budget is None:
         message = "A collection needs to know what may go."
         hint = "Write --older-than 30d, or --budget 100GB, or both."
@@ -128,14 +128,6 @@ def _collect(studio: Studio, given: argparse.Namespace) -> int:
         f"{found.bytes / 1e6:,.1f} MB; {found.results_left:,} results with {found.bytes_left / 1e6:,.1f} MB stay."
     )
     return 0
-
-
-def _bucket(studio: Studio) -> str:
-    if studio.shared is None:
-        message = "No shared cache is named."
-        hint = "Give --shared-cache URL, or set $SAFELIGHT_SHARED_CACHE."
-        raise ProblemError(Problem(code="bad_shared_cache", message=message, hint=hint))
-    return studio.shared.url
 
 
 def _failed(given: argparse.Namespace, problem: Problem) -> int:

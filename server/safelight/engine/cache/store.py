@@ -327,6 +327,10 @@ class Cache:
         if self._shared is not None:
             self._shared.drop_state(key)
 
+    def fetch_model(self, name: str, folder: Path) -> bool:
+        """Fetches a model from the bucket into a folder of models, verified. False where there is none to be had."""
+        return self._shared is not None and self._shared.fetch_model(name, folder)
+
     def fingerprint(self, path: Path) -> str:
         """The digest of a file's content, remembered while its size, time and inode stay the same.
 

@@ -75,6 +75,7 @@ class Ledger:
         self._writer: Writer[_Write] = Writer(self._process, _QUEUE_BYTES)
         self._counts: dict[str, int] = {}
         self._batches = 0
+        self._warned = False
         self._last: dict[str, str] = {}
         place = hash_text(url)
         if folder is not None:
@@ -226,7 +227,8 @@ class Ledger:
                     self._trim(connection)
                 return
             except (OSError, sqlite3.Error, NewerSchema) as error:
-                if attempt == 2:
+                if attempt == 2 and not self._warned:
+                    self._warned = True
                     log.warning("the record of the shared cache cannot be written: %s", error)
 
     def _trim(self, connection: sqlite3.Connection) -> None:

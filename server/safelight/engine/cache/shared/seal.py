@@ -21,7 +21,7 @@ from ..refs import BLOB_MARK, Action
 
 FORMAT = "safelight-shared/1"
 """Changes with what is in the bucket, and with how values are laid out there. A part of every signature and path."""
-ACTION, STATE = "action", "state"
+ACTION, STATE, MODEL = "action", "state", "model"
 _HEX = 64
 _ID = re.compile(rf"(?:{BLOB_MARK})?[0-9a-f]{{40}}")
 
@@ -62,10 +62,24 @@ class StateHead(msgspec.Struct, frozen=True):
     sha256: str
 
 
-M = TypeVar("M", Manifest, StateHead)
+class ModelFile(msgspec.Struct, frozen=True):
+    """A file of a model: its path below a folder of models, and what it must be."""
+
+    path: str
+    length: int
+    sha256: str
 
 
-def sealed(key: bytes, kind: str, name: str, told: Manifest | StateHead) -> bytes:
+class ModelHead(msgspec.Struct, frozen=True):
+    """The files of a model."""
+
+    files: tuple[ModelFile, ...]
+
+
+M = TypeVar("M", Manifest, StateHead, ModelHead)
+
+
+def sealed(key: bytes, kind: str, name: str, told: Manifest | StateHead | ModelHead) -> bytes:
     """The manifest of this name, signed."""
     body = msgspec.json.encode(told)
     return _signature(key, kind, name, body) + b"\n" + body

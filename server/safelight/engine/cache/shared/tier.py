@@ -21,6 +21,7 @@ from ..refs import BLOB_MARK, Action, SharedInfo
 from ..states import States
 from .bucket import Away, Bucket
 from .ledger import Ledger
+from .models import HEAD_BYTES, head_path, place_model, read_head
 from .options import SharedOptions
 from .patience import Patience
 from .seal import (
@@ -70,13 +71,15 @@ class Shared:
 
     def lookup(self, key: str) -> Action | None:
         """What the team knows of an action. Values that it names may be had from then on."""
-        path = action_path(key)
+        path, started = action_path(key), time.monotonic()
         data = self._ask(path, lambda wait: self._bucket.get(path, MANIFEST_BYTES, wait))
         if data is None:
             return None
         try:
             found = unsealed(self.options.key, ACTION, key, data, Manifest)
         except Refused as error:
+            # In vain, like a no: in a bucket of another team each answer is one of these.
+            self._patience.in_vain(time.monotonic() - started)
             self._refuse(path, str(error))
             return None
         for entry in found.entries:
@@ -109,6 +112,7 @@ class Shared:
             path = value_path(id)
             data = self._ask(path, lambda wait: self._bucket.get(path, entry.length, wait), named=True)
             if data is None:
+                self._vanished(id)
                 return None
             self._ledger.count("bytes_down", len(data))
             return self._verified(entry, data)
@@ -152,6 +156,32 @@ class Shared:
         self._ledger.count("bytes_down", len(data))
         self._ledger.write("INSERT OR REPLACE INTO state VALUES (?)", key)
         return bytes(body)
+
+    # Models
+
+    def fetch_model(self, name: str, folder: Path) -> bool:
+        """Fetches a model that the team has sent, into a folder of models. False where there is none to be had."""
+        path = head_path(name)
+        data = self._ask(path, lambda wait: self._bucket.get(path, HEAD_BYTES, wait))
+        if data is None:
+            return False
+        try:
+            head = read_head(self.options.key, name, data)
+            size = sum(file.length for file in head.files)
+            log.info("the model %s comes from the shared cache (%.1f MB).", name, size / 1e6)
+            if not place_model(self._bucket, head, name, folder, self.options.wait):
+                return False
+        except Refused as error:
+            self._refuse(path, str(error))
+            return False
+        except Away as error:
+            self._say("away", f"the shared cache cannot be reached ({error}); work goes on without it for now.")
+            return False
+        except OSError as error:
+            log.warning("the model %s could not be written to this disk: %s", name, error)
+            return False
+        self._ledger.count("bytes_down", size)
+        return True
 
     # The tier itself
 
@@ -214,6 +244,7 @@ class Shared:
         with disk.draft() as draft:
             found = self._ask(path, lambda wait: self._saved(path, draft, entry.length, wait), named=True)
             if found is None:
+                self._vanished(entry.id)
                 return None
             if found != entry.sha256 or draft.stat().st_size != entry.length:
                 raise Refused("its bytes are not those that were signed")
@@ -222,6 +253,11 @@ class Shared:
             if not disk.adopt(entry.id, draft, kind=entry.kind, size=entry.size, seconds=entry.seconds, parts=parts):
                 return self._verified(entry, draft.read_bytes())
         return disk.load(entry.id)
+
+    def _vanished(self, id: str) -> None:
+        """A value is not there that a manifest has named: who computes it again is to send it again."""
+        if not self._patience.away:
+            self._ledger.forget(id)
 
     def _saved(self, path: str, draft: Path, most: int, wait: float) -> str | None:
         try:
