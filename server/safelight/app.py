@@ -45,7 +45,8 @@ from safelight.sdk.values import File
 from safelight.sdk.widgets import ModelPick
 from safelight.traces import Traces
 
-if TYPE_CHECKING:  # read where it is needed: it knows the files of other programs
+if TYPE_CHECKING:  # read where it is needed: one knows the files of other programs, the other is seldom used
+    from safelight.engine.cache.shared import SharedOptions
     from safelight.interop.reading import Reading
     from safelight.protocol.imports import Kind
 
@@ -80,8 +81,17 @@ class Outcome:
 class Studio:
     """An open Safelight: everything that checking, planning and running a document needs."""
 
-    def __init__(self, home: Path, inputs: Sequence[Path], budgets: Budgets, *, allow_download: bool = False) -> None:
+    def __init__(
+        self,
+        home: Path,
+        inputs: Sequence[Path],
+        budgets: Budgets,
+        *,
+        allow_download: bool = False,
+        shared_cache: str | None = None,
+    ) -> None:
         self.home = home
+        self._shared_cache = shared_cache
         self._inputs = tuple(inputs)
         self._budgets = budgets
         self._allow_download = allow_download
@@ -94,11 +104,15 @@ class Studio:
         budgets: Budgets | None = None,
         *,
         allow_download: bool = False,
+        shared_cache: str | None = None,
     ) -> Studio:
-        """Opens the studio on a data folder. Nothing is loaded before it is needed, torch least of all."""
+        """Opens the studio on a data folder. Nothing is loaded before it is needed, torch least of all.
+
+        `shared_cache` is the address of the team's cache; None is what `$SAFELIGHT_SHARED_CACHE` says, and empty none.
+        """
         folder = (home or data_folder()).resolve()
         folders = [*inputs, folder / "input", shipped_workflows() / "input"]
-        return cls(folder, folders, budgets or Budgets(), allow_download=allow_download)
+        return cls(folder, folders, budgets or Budgets(), allow_download=allow_download, shared_cache=shared_cache)
 
     @cached_property
     def _environment(self) -> Environment:
@@ -119,11 +133,43 @@ class Studio:
             self.catalogue.codec,
             memory_bytes=self._budgets.memory,
             disk_bytes=self._budgets.disk,
+            shared=self.shared,
         )
 
     @cached_property
+    def shared(self) -> SharedOptions | None:
+        """How the team's cache is reached, where there is one.
+
+        Raises:
+            ProblemError: `bad_shared_cache`, `bad_team_key`, `bad_setting`, `needs_package`.
+        """
+        given = self._environment
+        url = given.shared_cache if self._shared_cache is None else self._shared_cache
+        if not url:
+            return None
+        from safelight.engine.cache.shared import check_options, read_options
+
+        options = read_options(
+            url,
+            self.home,
+            key=given.team_key,
+            key_file=given.team_key_file,
+            wait=given.shared_wait,
+            entry=given.shared_entry,
+            upload=given.shared_upload,
+            queue=given.shared_queue,
+        )
+        check_options(options)
+        return options
+
+    @cached_property
     def models(self) -> ModelStore:
-        return ModelStore(self.home, fingerprint=self.cache.fingerprint, allow_download=self._allow_download)
+        return ModelStore(
+            self.home,
+            fingerprint=self.cache.fingerprint,
+            allow_download=self._allow_download,
+            fetch=self.cache.fetch_model if self.shared is not None else None,
+        )
 
     @cached_property
     def services(self) -> Services:

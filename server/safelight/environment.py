@@ -47,6 +47,14 @@ class Environment:
         device_memory: `SAFELIGHT_DEVICE_MEMORY`, gigabytes that models may take on the device; empty: all of it.
         allow_pickle: `SAFELIGHT_ALLOW_PICKLE`, whether weights that are pickles are read.
         token: `SAFELIGHT_TOKEN`, that of a server; empty: none.
+        shared_cache: `SAFELIGHT_SHARED_CACHE`, the bucket of a cache that a team shares; empty: none. See
+            docs/shared_cache.md, also for those that follow.
+        team_key: `SAFELIGHT_TEAM_KEY`, what its entries are signed with.
+        team_key_file: `SAFELIGHT_TEAM_KEY_FILE`, where that stands; None: `team.key` in the data folder.
+        shared_wait: `SAFELIGHT_SHARED_WAIT`, seconds to wait for it.
+        shared_entry: `SAFELIGHT_SHARED_ENTRY`, MiB of the largest value.
+        shared_upload: `SAFELIGHT_SHARED_UPLOAD`, MiB a second that are sent at most.
+        shared_queue: `SAFELIGHT_SHARED_QUEUE`, how many results may wait to be sent.
         log: `SAFELIGHT_LOG`, the form of log lines: `text` or `json`.
         mark_origin: `SAFELIGHT_MARK_ORIGIN`, whether files that a model made say so for machines to read; they do.
         a1111_text: `SAFELIGHT_A1111_TEXT`, whether saved images carry their settings as A1111 writes them, too.
@@ -70,6 +78,13 @@ class Environment:
     device_memory: str = ""
     allow_pickle: bool = False
     token: str = ""
+    shared_cache: str = ""
+    team_key: str = field(default="", repr=False)
+    team_key_file: Path | None = None
+    shared_wait: str = ""
+    shared_entry: str = ""
+    shared_upload: str = ""
+    shared_queue: str = ""
     log: str = "text"
     mark_origin: bool = True
     a1111_text: bool = False
@@ -99,6 +114,13 @@ class Environment:
             device_memory=given.get("SAFELIGHT_DEVICE_MEMORY", "").strip(),
             allow_pickle=given.get("SAFELIGHT_ALLOW_PICKLE", "").lower() in _YES,
             token=given.get("SAFELIGHT_TOKEN", ""),
+            shared_cache=given.get("SAFELIGHT_SHARED_CACHE", "").strip(),
+            team_key=given.get("SAFELIGHT_TEAM_KEY", ""),
+            team_key_file=_path(given.get("SAFELIGHT_TEAM_KEY_FILE", "")),
+            shared_wait=given.get("SAFELIGHT_SHARED_WAIT", "").strip(),
+            shared_entry=given.get("SAFELIGHT_SHARED_ENTRY", "").strip(),
+            shared_upload=given.get("SAFELIGHT_SHARED_UPLOAD", "").strip(),
+            shared_queue=given.get("SAFELIGHT_SHARED_QUEUE", "").strip(),
             log=given.get("SAFELIGHT_LOG") or "text",
             mark_origin=given.get("SAFELIGHT_MARK_ORIGIN", "").lower() not in _NO,
             a1111_text=given.get("SAFELIGHT_A1111_TEXT", "").lower() in _YES,
@@ -135,6 +157,10 @@ def _traces(given: Mapping[str, str]) -> bool:
     named = any(given.get(f"OTEL_EXPORTER_OTLP_{part}ENDPOINT") for part in ("", "TRACES_"))
     off = given.get("OTEL_SDK_DISABLED", "").lower() == "true" or given.get("OTEL_TRACES_EXPORTER", "") == "none"
     return named and not off
+
+
+def _path(text: str) -> Path | None:
+    return Path(text).expanduser() if text else None
 
 
 def _count(text: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,18 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     nodes.add_argument("--search", metavar="WORDS", help="those that match, by name, tag or help: --search 'k sampler'")
     nodes.add_argument("--json", action="store_true", help="print JSON")
 
-    cache = commands.add_parser("cache", help="show or clear the cache")
-    cache.add_argument("action", choices=["info", "clear"])
+    cache = commands.add_parser("cache", help="show or clear the cache; take care of the one that a team shares")
+    cache.add_argument(
+        "action",
+        choices=["info", "clear", "key", "send", "collect"],
+        metavar="ACTION",
+        help="info; clear; key: make a key for a team's cache; send: send what waits to it; collect: take out of it "
+        "what is old or too much",
+    )
+    _add_shared_cache(cache)
+    cache.add_argument("--older-than", metavar="AGE", type=_age, help="collect: results older than 30d, 12h, 45min")
+    cache.add_argument("--budget", metavar="SIZE", type=_size, help="collect: the oldest beyond 100GB, 500MB")
+    cache.add_argument("--dry-run", action="store_true", help="collect: only say what would be taken out")
     cache.add_argument("--json", action="store_true", help="print JSON")
 
     _add_models(commands.add_parser("models", help="list, search and fetch models; use other programs' folders"))
@@ -134,6 +145,7 @@ def add_workflow_arguments(parser: argparse.ArgumentParser) -> None:
         help="type a value into a port (may be repeated)",
     )
     parser.add_argument("--input", metavar="DIR", type=Path, default=Path(), help="where images to load are looked for")
+    _add_shared_cache(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("-h", "--help", action="store_true", help="show this help, with the inputs of the workflow")
 
@@ -168,6 +180,7 @@ def _add_models(models: argparse.ArgumentParser) -> None:
         "remove",
         "download",
         "convert",
+        "send",
         "info",
         "get",
     )
@@ -176,7 +189,8 @@ def _add_models(models: argparse.ArgumentParser) -> None:
         choices=actions,
         metavar="ACTION",
         help="list; search WORDS; show NAME; missing WORKFLOW; duplicates; folders; add FOLDER; remove FOLDER; "
-        "download ADDRESS (https, or org/name[/path][@revision] of the hub); convert FILE of pickled weights. "
+        "download ADDRESS (https, or org/name[/path][@revision] of the hub); convert FILE of pickled weights; "
+        "send NAME to the cache of a team, for others to fetch when they lack it. "
         "`info` is `show`, `get` is `download`",
     )
     models.add_argument("name", nargs="*", help="a model, words, a workflow, a folder or an address")
@@ -193,6 +207,7 @@ def _add_models(models: argparse.ArgumentParser) -> None:
     models.add_argument(
         "--from", metavar="HOST", dest="host", default="", help="download: you agree to this host, once"
     )
+    _add_shared_cache(models)
     models.add_argument("--get", action="store_true", help="missing: fetch those whose source is known")
     models.add_argument("--json", action="store_true", help="print JSON")
 
@@ -217,6 +232,7 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--threads", metavar="N", type=int, default=0, help="processor threads of each (an equal share)")
     serve.add_argument("--memory", metavar="MIB", type=_count, default=2048, help="results each keeps in memory (2048)")
     serve.add_argument("--disk", metavar="MIB", type=_count, default=20480, help="results kept on disk (20480)")
+    _add_shared_cache(serve)
     serve.add_argument(
         "--input", metavar="DIR", type=Path, action="append", default=[], help="a further folder to read images from"
     )
@@ -240,6 +256,14 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--log", choices=["text", "json"], default="text", help="the form of the log (text)")
 
 
+def _add_shared_cache(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--shared-cache",
+        metavar="URL",
+        help="a cache that a team shares: s3://bucket/folder, gs://, az://, file:///folder ($SAFELIGHT_SHARED_CACHE)",
+    )
+
+
 def _seconds(text: str) -> float:
     number = float(text)
     if not number >= 0:
@@ -252,6 +276,24 @@ def _count(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("give 1 or more")
     return number
+
+
+def _age(text: str) -> float:
+    return _measured(text, {"d": 86_400.0, "h": 3_600.0, "min": 60.0}, "an age such as 30d, 12h or 45min")
+
+
+def _size(text: str) -> int:
+    return int(_measured(text, {"TB": 1e12, "GB": 1e9, "MB": 1e6}, "a size such as 100GB or 500MB"))
+
+
+def _measured(text: str, units: dict[str, float], what: str) -> float:
+    for unit, factor in units.items():
+        if text.lower().endswith(unit.lower()):
+            with contextlib.suppress(ValueError):
+                number = float(text[: -len(unit)]) * factor
+                if number >= 0:
+                    return number
+    raise argparse.ArgumentTypeError(f"give {what}")
 
 
 class _Version(argparse.Action):

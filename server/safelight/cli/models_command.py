@@ -20,7 +20,7 @@ from safelight.protocol.models import MissingModel
 from safelight.sdk.problem import Problem, ProblemError
 
 from .answer import print_json
-from .workflow import model_here, report
+from .workflow import model_here, report, require_shared
 
 _ALIASES = {"info": "show", "get": "download"}
 _NEEDS = {
@@ -29,6 +29,7 @@ _NEEDS = {
     "missing": "Of which workflow? Give its file or name.",
     "add": "Which folder? Give the one that ComfyUI, A1111 or InvokeAI lies in, or one of models.",
     "remove": "Which folder? `safelight models folders` names them.",
+    "send": "Which model? `safelight models list` names them.",
     "convert": "Which file? Give one of pickled weights.",
     "download": "Which model? Give the https address of a file, or org/name of the hub.",
 }
@@ -39,7 +40,8 @@ _WHERE = "`safelight models download` fetches one, `safelight models add` uses t
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
     action: str = _ALIASES.get(given.action) or given.action
-    with Studio.open(allow_download=action == "download" or given.get) as studio:
+    download = action == "download" or given.get
+    with Studio.open(allow_download=download, shared_cache=given.shared_cache) as studio:
         try:
             if action in _NEEDS and not given.name:
                 message, _, hint = _NEEDS[action].partition("? ")
@@ -218,6 +220,27 @@ def _convert(studio: Studio, given: argparse.Namespace) -> int:
     return 0
 
 
+def _send(studio: Studio, given: argparse.Namespace) -> int:
+    from safelight.engine.cache.shared import Away, send_model
+
+    found = studio.models.describe(given.name[0])
+    if found.place not in ("folder", "file") or ":" in found.name:
+        message = f"{found.name!r} does not lie in a folder of models under a name that others could have."
+        hint = "The starter is everywhere, and models of the hub are fetched from there."
+        raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, value=found.name))
+    try:
+        head = send_model(require_shared(studio), found.name, Path(found.path))
+    except (Away, OSError) as error:
+        message = f"{found.name!r} could not be sent: {error}"
+        raise ProblemError(Problem(code="shared_cache_away", message=message, hint="Try again later.")) from None
+    size = sum(file.length for file in head.files)
+    if given.json:
+        print_json({"name": found.name, "files": len(head.files), "bytes": size})
+    else:
+        print(f"{found.name} is in the team's cache: {len(head.files)} files, {size / 1e6:,.1f} MB.")
+    return 0
+
+
 def _trees(studio: Studio) -> Trees:
     trees = studio.models.library.trees
     assert trees is not None  # that of a store has some
@@ -242,4 +265,5 @@ _ACTIONS: Mapping[str, Callable[[Studio, argparse.Namespace], int]] = {
     "remove": _remove,
     "download": _download,
     "convert": _convert,
+    "send": _send,
 }

@@ -42,7 +42,8 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
 def _node(node: PlannedNode) -> dict[str, Any]:
     turns = {"turns": msgspec.to_builtins(node.turns)} if node.turns is not None else {}
     memory = {"memory": msgspec.to_builtins(node.memory)} if node.memory is not None else {}
-    return {"status": node.status, "seconds": node.seconds, **turns, **memory}
+    shared = {"shared": True} if node.shared else {}
+    return {"status": node.status, "seconds": node.seconds, **shared, **turns, **memory}
 
 
 _WAYS = {
@@ -83,7 +84,10 @@ def _print(plan: Plan) -> None:
     width = max((len(name) for name in plan.nodes), default=0)
     for name, node in plan.nodes.items():
         seconds = f"{node.seconds:8.2f} s" if node.seconds is not None and node.status != "off" else ""
-        print(f"  {name:<{width}}  {node.status:<8} {seconds}{_turns(node.turns)}{_memory(node.memory)}".rstrip())
+        place = "  in the team's cache" if node.shared else ""
+        print(
+            f"  {name:<{width}}  {node.status:<8} {seconds}{place}{_turns(node.turns)}{_memory(node.memory)}".rstrip()
+        )
     counts = [node.status for node in plan.nodes.values()]
     unknown = f", {counts.count('unknown')} not known yet" if "unknown" in counts else ""
     more = " or more" if unknown or any(_unseen(node.turns) for node in plan.nodes.values()) else ""

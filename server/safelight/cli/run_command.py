@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from safelight.app import Outcome
+from safelight.app import Outcome, Studio
 from safelight.engine import Cancel, RunOptions
 from safelight.models.hardware import device_called
 from safelight.sdk.problem import Problem, ProblemError
@@ -41,6 +41,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
                 from .remote import run_there
 
                 return run_there(studio, document, given, remarks)
+            studio.cache.catch_up()
             progress = Progress(quiet=given.quiet or given.json)
             options = RunOptions(checkpoint_seconds=given.checkpoint, force=frozenset(given.force))
             with interruptible() as cancel:
@@ -50,11 +51,13 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             progress.close()
         except ProblemError as error:
             return refused(error.problems, given.json)
-    if given.json:
-        told = summary(outcome)
-        print_json({**told, "problems": [*remarks, *told["problems"]]})
-    else:
-        _print(outcome)
+        if given.json:
+            told = summary(outcome)
+            print_json({**told, "problems": [*remarks, *told["problems"]]})
+        else:
+            _print(outcome)
+        sys.stdout.flush()  # who waits for the result need not wait for what follows
+        _send(studio)
     return _EXIT[outcome.result.status]
 
 
@@ -106,6 +109,20 @@ def interruptible() -> Iterator[Cancel]:
         yield cancel
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _send(studio: Studio) -> None:
+    """What a team is to have is sent before the command ends, as long as the bucket takes it."""
+    try:
+        left = studio.cache.drain()
+    except KeyboardInterrupt:
+        left = studio.cache.drain(0.0)
+    if left:
+        print(
+            f"{left} result{'s' if left != 1 else ''} could not be sent to the team's cache yet: the next run here "
+            "goes on with that, or `safelight cache send`.",
+            file=sys.stderr,
+        )
 
 
 def _print(outcome: Outcome) -> None:

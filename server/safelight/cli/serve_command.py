@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from safelight.app import Budgets
+from safelight.app import Budgets, Studio
 from safelight.environment import Environment
 from safelight.host.host import HostOptions
 from safelight.host.logs import start_logging
@@ -54,20 +54,23 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
 
             webbrowser.open(address)
 
+    home = data_folder().resolve()
     try:
         devices = tuple(map(device_called, given.device)) or _cards(given.workers)
+        _ = Studio.open(home, shared_cache=given.shared_cache).shared  # said now, and not by the first run
     except ProblemError as error:
         report(error.problems)
         return 2
     options = ServeOptions(
         host=HostOptions(
-            home=data_folder().resolve(),
+            home=home,
             inputs=tuple(folder.resolve() for folder in given.input),
             workers=given.workers or len(devices) or 1,
             devices=devices,
             threads=given.threads,
             budgets=Budgets(memory=given.memory * _MIB, disk=given.disk * _MIB),
             allow_download=given.download,
+            shared_cache=given.shared_cache,
             dev=given.dev,
         ),
         address=given.host,

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,9 @@ from safelight.sdk.widgets import ModelPick
 
 from .arguments import help_of, options_of
 
+if TYPE_CHECKING:
+    from safelight.engine.cache.shared import SharedOptions
+
 
 class Opened(NamedTuple):
     """A workflow, and what is not as it was where another program made it: warnings, beside what `check` finds."""
@@ -35,7 +38,18 @@ def open_studio(given: argparse.Namespace) -> Studio:
     inputs = [given.input.resolve()]
     if given.workflow and is_file(Path(given.workflow)):
         inputs.append(Path(given.workflow).resolve().parent)
-    return Studio.open(inputs=inputs, allow_download=getattr(given, "download", False))
+    # What runs on a server is cached there.
+    shared = "" if getattr(given, "server", None) else given.shared_cache
+    return Studio.open(inputs=inputs, allow_download=getattr(given, "download", False), shared_cache=shared)
+
+
+def require_shared(studio: Studio) -> SharedOptions:
+    """How the team's cache is reached, for commands about it. Raises ProblemError where none is named."""
+    if studio.shared is None:
+        message = "No shared cache is named."
+        hint = "Give --shared-cache URL, or set $SAFELIGHT_SHARED_CACHE."
+        raise ProblemError(Problem(code="bad_shared_cache", message=message, hint=hint))
+    return studio.shared
 
 
 def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Opened:

@@ -108,6 +108,7 @@ class Frame:
         self._pulling = Pulling(running.services.flights, running.cancel)
         given = {number: one.ref for number, one in self._bound.items()}
         self._survey = Survey(graph, running.memory, running.keys, force, given=given)
+        self._cache.bring(ref for known in self._survey.held for ref in needs_of(known))
         for known in self._survey.held:
             for ref in needs_of(known):
                 holding.value(ref)

@@ -35,6 +35,9 @@ class CacheMemory:
         del node
         return all(self._cache.has(ref) for ref in needs_of(known))
 
+    def elsewhere(self, known: Known) -> bool:
+        return any(self._cache.elsewhere(ref) for ref in needs_of(known))
+
     def elements(self, ref: Any) -> list[Any]:
         elements = self._cache.elements(ref)
         if elements is None:

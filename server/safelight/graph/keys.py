@@ -31,6 +31,10 @@ class Memory(Protocol):
         """Whether the values themselves can be had, not only their digests."""
         ...
 
+    def elsewhere(self, known: Known, /) -> bool:
+        """Whether values of a remembered result have to come from another machine."""
+        ...
+
     def elements(self, ref: Any, /) -> list[Any]:
         """The references of the elements of a list; raises LookupError when it is gone."""
         ...

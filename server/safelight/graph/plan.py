@@ -45,7 +45,7 @@ class PlannedNode(msgspec.Struct, frozen=True, kw_only=True):
     """What will become of one node. `seconds` is what it took last time, where that is known.
 
     `run` holds unless an input turns out to be unchanged; `unknown` nodes lie below a choice not yet made. `files` are
-    those that a cached output node has made.
+    those that a cached output node has made. A result that is `shared` has to come from the bucket of the team.
     """
 
     status: Status
@@ -53,6 +53,7 @@ class PlannedNode(msgspec.Struct, frozen=True, kw_only=True):
     turns: PlannedTurns | None = None
     memory: PlannedMemory | None = None
     files: tuple[File, ...] = ()
+    shared: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,8 +107,9 @@ def plan(
                 planned, seconds = None, known.seconds if known else memory.last_seconds(node.kind.spec.id)
             total += (seconds or 0.0) if status == "run" else 0.0
             made = memory.files(known) if known and status == "cached" and node.kind.spec.output else ()
+            shared = known is not None and status == "cached" and memory.elsewhere(known)
             nodes[node.id] = PlannedNode(
-                status=status, seconds=seconds, turns=planned, memory=memories.get(node.id), files=made
+                status=status, seconds=seconds, turns=planned, memory=memories.get(node.id), files=made, shared=shared
             )
         return Plan(nodes=nodes, seconds=total, problems=tuple(survey.problems))
 

@@ -76,6 +76,7 @@ class HostOptions:
     threads: int = 0
     budgets: Budgets = field(default_factory=Budgets)
     allow_download: bool = False
+    shared_cache: str | None = None
     warm: bool = True
     silence: float = 120.0
     dev: bool = False
@@ -95,7 +96,13 @@ class Host:
         self.closing = False
         self.catalogues = 0
         """How often packs were imported again."""
-        self.studio = Studio.open(options.home, options.inputs, options.budgets, allow_download=options.allow_download)
+        self.studio = Studio.open(
+            options.home,
+            options.inputs,
+            options.budgets,
+            allow_download=options.allow_download,
+            shared_cache=options.shared_cache,
+        )
         self.graphs = Graphs(self.studio)
         self.lock = FolderLock(options.home)
         self.pool: Pool = pool or LocalPool(self._pool_options())
@@ -122,6 +129,7 @@ class Host:
             memory=options.budgets.memory,
             disk=options.budgets.disk,
             allow_download=options.allow_download,
+            shared_cache=options.shared_cache,
             warm=options.warm,
         )
         return PoolOptions(setup, options.workers, options.devices, options.threads, options.silence)

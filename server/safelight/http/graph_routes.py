@@ -157,7 +157,14 @@ async def plan(call: Call) -> PlanAnswer:
     if found is None:
         return PlanAnswer(ok=False, nodes={}, seconds=0.0, problems=list(checked.problems))
     nodes = {
-        name: PlanNode(status=node.status, seconds=node.seconds, turns=node.turns, memory=node.memory, files=node.files)
+        name: PlanNode(
+            status=node.status,
+            seconds=node.seconds,
+            turns=node.turns,
+            memory=node.memory,
+            files=node.files,
+            shared=node.shared,
+        )
         for name, node in found.nodes.items()
     }
     problems = [*checked.problems, *found.problems]

@@ -115,6 +115,23 @@ def _cache(state: State, info: Any) -> Iterator[Any]:
     yield _gauge("safelight_cache_limit_bytes", "What they may take.", "tier", limits)
     yield _gauge("safelight_cache_disk_values", "Values on disk.", value=info.disk_values)
     yield _gauge("safelight_cache_state_bytes", "States of nodes on disk, to go on from.", value=info.state_bytes)
+    if info.shared is not None:
+        yield from _shared(info.shared)
+
+
+def _shared(info: Any) -> Iterator[Any]:
+    """The team's cache, as this machine uses it."""
+    for name, told, value in (
+        ("hits", "Results that were there.", info.hits),
+        ("misses", "Results that were not.", info.misses),
+        ("refused", "Entries whose bytes or signature were wrong.", info.refused),
+        ("sent", "Results that were sent.", info.sent),
+        ("lost", "Results that were given up before they were sent.", info.lost),
+        ("received_bytes", "Bytes that were fetched.", info.bytes_down),
+        ("sent_bytes", "Bytes that were sent.", info.bytes_up),
+    ):
+        yield _counter(f"safelight_shared_cache_{name}", told, value=value)
+    yield _gauge("safelight_shared_cache_waiting", "Results that have still to be sent.", value=info.waiting)
 
 
 def _gauge(name: str, told: str, label: str = "", values: Mapping[str, float] | None = None, value: float = 0) -> Any:

@@ -25,7 +25,10 @@ _EDITOR_BYTES = 64 << 10
 
 async def cache(call: Call) -> CacheInfo:
     info = await call.state.host.graphs.call(lambda studio: studio.cache.info())
-    return info if call.state.loopback else msgspec.structs.replace(info, folder=None)
+    if call.state.loopback:
+        return info
+    shared = info.shared and msgspec.structs.replace(info.shared, url="", trouble="")
+    return msgspec.structs.replace(info, folder=None, shared=shared)
 
 
 async def cache_clear(call: Call) -> Done:

@@ -82,6 +82,7 @@ class Library:
         families: Families | None = None,
         trees: Trees | None = None,
         index: Index | None = None,
+        fetch: Callable[[str, Path], bool] | None = None,
     ) -> None:
         self.folders = folders
         self.trees = trees
@@ -93,6 +94,7 @@ class Library:
         self._allow_download = allow_download
         self.progress = progress
         self._endpoint = endpoint
+        self._fetch = fetch
         self._allow_pickle = allow_pickle
         self.names = Names(folders, trees, (self.starter, cache))
         self._reader = Reader(self.families, self.names.inside, allow_pickle, self.names.encoders)
@@ -276,10 +278,19 @@ class Library:
                 return self._open(meant.name, meant.place)
             if bare_name := self._without_folder(name):
                 return self._open(bare_name)
+        cached = at_hub and self._cached(repository, revision, inside) is not None
+        # Asked last: most names that lead nowhere mean something that is here.
+        if not cached and place in (None, "folder", "file") and self._fetched(name):
+            return self._open(name, place)
         root = self._hub_root(repository, revision, inside) if at_hub else None
         if root is None:
             raise self._missing(name, command(repository, revision, inside) if at_hub else "")
         return Source("hub", bare, revision), self._read(bare, root, command(repository, revision, inside))
+
+    def _fetched(self, name: str) -> bool:
+        """Whether a model was to be had elsewhere, and is in a folder of models now."""
+        fetch = self._fetch
+        return fetch is not None and fetch(name, self.folders[0]) and self.names.path(name) is not None
 
     def _without_folder(self, name: str) -> str:
         """What a name means that has the folder of a kind before one that lies in none: `checkpoints/starter`, as

@@ -60,6 +60,7 @@ class ModelStore:
         here: device and precision, for one of several workers; measured by default (see `numerics`).
         environment: what is set, such as the folders of models; that of the process by default.
         families: those that models may be of; by default those of this installation.
+        fetch: puts a model of this name into a folder of models, and says whether it could: asked for what is not here.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class ModelStore:
         here: Numerics | None = None,
         environment: Environment | None = None,
         families: Families | None = None,
+        fetch: Callable[[str, Path], bool] | None = None,
     ) -> None:
         self._environment = environment or Environment.read()
         self._home = home
@@ -86,6 +88,7 @@ class ModelStore:
             families=families or load_families(),
             trees=Trees(home),
             index=Index(home),
+            fetch=fetch,
         )
         self.families = self._library.families
         self.manager = Manager(

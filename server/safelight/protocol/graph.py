@@ -134,7 +134,8 @@ class PlanNode(msgspec.Struct, frozen=True, kw_only=True):
     """What will become of a node: `cached`, `run`, `unknown` (below a choice not yet made), `off`, `unneeded`.
 
     `seconds` is what it took last time, `turns` what is known of an instance that is repeated. `memory` is for
-    nodes that run with models. `files` are those that a cached output node has made.
+    nodes that run with models. `files` are those that a cached output node has made. `shared` says that a cached
+    result lies in the cache that a team shares, and not on this machine.
     """
 
     status: Literal["cached", "run", "unknown", "off", "unneeded"]
@@ -142,6 +143,7 @@ class PlanNode(msgspec.Struct, frozen=True, kw_only=True):
     turns: PlannedTurns | None = None
     memory: PlannedMemory | None = None
     files: tuple[File, ...] = ()
+    shared: bool = False
 
 
 class PlanAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -95,7 +95,8 @@ export interface BoardName {
 /**
  * The state of a cache. Sizes in bytes; counts on disk are those of all processes that share the folder.
  *
- * `trouble` says why nothing is written to disk any more; empty when all is well.
+ * `trouble` says why nothing is written to disk any more; empty when all is well. `shared` is the bucket behind the
+ * disk, where there is one.
  */
 export interface CacheInfo {
   folder: string | null;
@@ -112,6 +113,7 @@ export interface CacheInfo {
   hits: number;
   misses: number;
   trouble: string;
+  shared: SharedInfo | null;
 }
 
 /** `hard` ends the worker process at once instead of asking the node to stop. */
@@ -942,7 +944,8 @@ export interface PlanBody {
  * What will become of a node: `cached`, `run`, `unknown` (below a choice not yet made), `off`, `unneeded`.
  *
  * `seconds` is what it took last time, `turns` what is known of an instance that is repeated. `memory` is for
- * nodes that run with models. `files` are those that a cached output node has made.
+ * nodes that run with models. `files` are those that a cached output node has made. `shared` says that a cached
+ * result lies in the cache that a team shares, and not on this machine.
  */
 export interface PlanNode {
   status: "cached" | "off" | "run" | "unknown" | "unneeded";
@@ -950,6 +953,7 @@ export interface PlanNode {
   turns: PlannedTurns | null;
   memory: PlannedMemory | null;
   files: File[];
+  shared: boolean;
 }
 
 /**
@@ -1309,6 +1313,27 @@ export interface SettingsBody {
   trash_days?: number | null;
   spread?: boolean | null;
   editor?: { [key: string]: unknown } | null;
+}
+
+/**
+ * The state of the shared tier. Counts are those of all processes of this machine since its cache was made.
+ *
+ * `waiting` results have still to be sent, `lost` were given up (too many waited, or they were gone from the disk
+ * before), `large` are above the budget of an entry, `refused` entries were not what the team has signed. `trouble`
+ * says why the bucket could not be used last; empty when all is well.
+ */
+export interface SharedInfo {
+  url: string;
+  hits: number;
+  misses: number;
+  refused: number;
+  bytes_down: number;
+  bytes_up: number;
+  sent: number;
+  waiting: number;
+  lost: number;
+  large: number;
+  trouble: string;
 }
 
 /**

@@ -238,6 +238,7 @@ const STATUS_COLORS: Partial<Record<StatusKind, string>> = {
   problem: "--bad",
   done: "--good",
   cached: "--cached",
+  shared: "--cached",
 };
 
 /** The nodes as plain boxes: what is drawn of them when the whole graph is in sight. */

@@ -112,6 +112,7 @@ export const texts: Texts = {
   "node.share": "Diesen Wert für die {count} anderen ausgewählten",
   "node.reset": "Auf Standard zurücksetzen",
   "status.cached": "im Cache",
+  "status.shared": "im Cache des Teams",
   "status.will-run": "wird ausgeführt",
   "status.maybe": "wird evtl. ausgeführt",
   "status.waiting": "eingereiht",

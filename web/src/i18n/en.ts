@@ -109,6 +109,7 @@ export const en = {
   "node.share": "This value for the {count} others selected",
   "node.reset": "Reset to default",
   "status.cached": "cached",
+  "status.shared": "in the team's cache",
   "status.will-run": "will run",
   "status.maybe": "may run",
   "status.waiting": "queued",

@@ -112,6 +112,7 @@ export const texts: Texts = {
   "node.share": "Este valor para los otros {count} seleccionados",
   "node.reset": "Restablecer valor predeterminado",
   "status.cached": "en caché",
+  "status.shared": "en la caché del equipo",
   "status.will-run": "se ejecutará",
   "status.maybe": "puede ejecutarse",
   "status.waiting": "en cola",

@@ -112,6 +112,7 @@ export const texts: Texts = {
   "node.share": "Cette valeur pour les {count} autres sélectionnés",
   "node.reset": "Valeur par défaut",
   "status.cached": "en cache",
+  "status.shared": "dans le cache de l'équipe",
   "status.will-run": "sera exécuté",
   "status.maybe": "sera peut-être exécuté",
   "status.waiting": "en attente",

@@ -112,6 +112,7 @@ export const texts: Texts = {
   "node.share": "この値を選択中のほか {count} 個にも適用",
   "node.reset": "既定値に戻す",
   "status.cached": "キャッシュ済み",
+  "status.shared": "チームのキャッシュにあり",
   "status.will-run": "実行予定",
   "status.maybe": "実行の可能性あり",
   "status.waiting": "待機中",

@@ -112,6 +112,7 @@ export const texts: Texts = {
   "node.share": "선택한 다른 {count}개에도 이 값 적용",
   "node.reset": "기본값으로 재설정",
   "status.cached": "캐시됨",
+  "status.shared": "팀 캐시에 있음",
   "status.will-run": "실행 예정",
   "status.maybe": "실행될 수 있음",
   "status.waiting": "대기 중",

@@ -112,6 +112,7 @@ export const texts: Texts = {
   "node.share": "Este valor para os outros {count} selecionados",
   "node.reset": "Restaurar o padrão",
   "status.cached": "em cache",
+  "status.shared": "no cache da equipe",
   "status.will-run": "será executado",
   "status.maybe": "talvez seja executado",
   "status.waiting": "na fila",

@@ -112,6 +112,7 @@ export const texts: Texts = {
   "node.share": "將此值用於另外 {count} 個所選節點",
   "node.reset": "恢復預設值",
   "status.cached": "已有結果",
+  "status.shared": "團隊快取中已有結果",
   "status.will-run": "將執行",
   "status.maybe": "可能執行",
   "status.waiting": "等待",

@@ -112,6 +112,7 @@ export const texts: Texts = {
   "node.share": "将此值用于另外 {count} 个所选节点",
   "node.reset": "恢复默认值",
   "status.cached": "已有结果",
+  "status.shared": "团队缓存中已有结果",
   "status.will-run": "将运行",
   "status.maybe": "可能运行",
   "status.waiting": "等待",

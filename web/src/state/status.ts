@@ -9,6 +9,7 @@ import { type AppState, tabOf } from "./store";
 export type StatusKind =
   | "none"
   | "cached"
+  | "shared"
   | "will-run"
   | "maybe"
   | "waiting"
@@ -69,11 +70,11 @@ export function nodeStatus(state: AppState, id: string): Status {
   const plan = tab.plan?.nodes;
   if (!plan) return NONE;
   const own = plan[id];
-  if (own) return ofPlan(own.status, own.seconds);
+  if (own) return ofPlan(own, own.seconds);
   const call = Object.entries(plan).find(([key, node]) => node.turns && id.startsWith(`${key}/`));
-  if (call) return ofPlan(call[1].status, null);
+  if (call) return ofPlan(call[1], null);
   const inner = Object.entries(plan).filter(([key]) => key.startsWith(`${id}/`));
-  return inner.length ? sum(inner.map(([, node]) => ofPlan(node.status, node.seconds))) : NONE;
+  return inner.length ? sum(inner.map(([, node]) => ofPlan(node, node.seconds))) : NONE;
 }
 
 /** An input that nothing goes into yet is no mistake before somebody has tried to run the graph as it is. */
@@ -100,13 +101,13 @@ function ofRun(node: { status: string; step: number; total: number; seconds: num
   }
 }
 
-function ofPlan(planned: string, seconds: number | null): Status {
-  if (planned === "cached") return status("cached", seconds);
+function ofPlan({ status: planned, shared }: { status: string; shared?: boolean }, seconds: number | null): Status {
+  if (planned === "cached") return status(shared ? "shared" : "cached", seconds);
   if (planned === "run") return status("will-run", seconds);
   return planned === "unknown" ? status("maybe", seconds) : NONE;
 }
 
-const ORDER: StatusKind[] = ["failed", "running", "problem", "unfinished", "doubtful", "waiting", "will-run", "maybe", "skipped", "done", "cached"];
+const ORDER: StatusKind[] = ["failed", "running", "problem", "unfinished", "doubtful", "waiting", "will-run", "maybe", "skipped", "done", "shared", "cached"];
 
 function sum(parts: Status[]): Status {
   const kind = ORDER.find((candidate) => parts.some((part) => part.kind === candidate)) ?? "none";

@@ -62,6 +62,20 @@ class Loaded(NamedTuple):
     content: Encoded | bytes
     held: tuple[Tensor, ...] = ()
     mapped: int = 0
+    fetched: bytes | None = None
+    """The payload where it is not on this disk yet."""
+
+
+class Raw(NamedTuple):
+    """A payload as it lies on disk, unread, with its row."""
+
+    kind: int
+    size: int
+    bytes: int
+    crc: int
+    seconds: float
+    parts: bytes | None
+    payload: bytes | Path
 
 
 class Disk:
@@ -151,9 +165,9 @@ class Disk:
                     if os.fstat(file.fileno()).st_size != length:
                         raise Damaged("the file has another length.")
                     mapped = map_file(file) if kind == TENSORS and length >= LARGE else None
-                    content = _read(mapped or file, kind, length, crc)
+                    content = read_payload(mapped or file, kind, length, crc)
             elif isinstance(body, bytes) and len(body) == length:
-                content = _read(io.BytesIO(body), kind, length, crc)
+                content = read_payload(io.BytesIO(body), kind, length, crc)
             else:
                 raise Damaged("the row has another length.")
         except (Damaged, OSError) as error:
@@ -168,6 +182,14 @@ class Disk:
             return Loaded(kind, size, seconds, parts_of(parts), content, tuple(found))
         held = tuple(tensor for tensor in found if tensor.data_ptr() not in mapped.places)
         return Loaded(kind, size, seconds, parts_of(parts), content, held, mapped.bytes)
+
+    def raw(self, key: str) -> Raw | None:
+        """The payload as it lies there, for others to verify; None when it is not there."""
+        found = self.rows("SELECT kind, size, bytes, crc, seconds, parts, body FROM entry WHERE id = ?", (key,))
+        if not found:
+            return None
+        kind, size, length, crc, seconds, parts, body = found[0]
+        return Raw(kind, size, length, crc, seconds, parts, self.path(key) if body is None else body)
 
     def forget(self, key: str) -> None:
         """Removes an entry at once, so that nobody is told that it is there."""
@@ -204,9 +226,18 @@ class Disk:
         folder.mkdir(parents=True, exist_ok=True)
         return draft(folder)
 
-    def adopt(self, key: str, path: Path) -> bool:
-        """Moves a file here as the payload of an entry, which is there when this returns. False: it does not fit, or
-        the disk does not take it; then the file lies where it was."""
+    def adopt(
+        self,
+        key: str,
+        path: Path,
+        *,
+        kind: int = BLOB,
+        size: int | None = None,
+        seconds: float = 0.0,
+        parts: tuple[str, ...] = (),
+    ) -> bool:
+        """Moves a file here as the payload of an entry, a blob or another one, which is there when this returns.
+        False: it does not fit, or the disk does not take it; then the file lies where it was."""
         try:
             length = path.stat().st_size
             if not self._may_write() or not INLINE_BYTES < length <= self.limit - OVERHEAD:
@@ -224,7 +255,8 @@ class Disk:
         except OSError as error:
             self._fail(error)
             return False
-        item = Keep(key, BLOB, length + ROOM, Payload((b"",), length, crc), 0.0, None, placed=True)
+        size = length + ROOM if size is None else size
+        item = Keep(key, kind, size, Payload((b"",), length, crc), seconds, None, parts, placed=True)
         if self.writer.submit(item, 0) and self.writer.flush() and self.whole(key) is not None:
             return True
         with contextlib.suppress(OSError):  # no row names it: whoever made it has it again
@@ -370,7 +402,8 @@ class Disk:
                     yield Path(place, name)
 
 
-def _read(source: Any, kind: int, length: int, crc: int) -> Encoded | bytes:
+def read_payload(source: Any, kind: int, length: int, crc: int) -> Encoded | bytes:
+    """What a payload holds. Raises Damaged when it is not what was written."""
     if kind == TENSORS:
         return unpack(source, length, crc)
     data = read_all(source, length)

@@ -73,15 +73,21 @@ class Index:
     Any number of these may be open on one file, in one process or many.
     """
 
-    def __init__(self, folder: Path, *, timeout: float = 10.0) -> None:
-        """Opens or makes the index. `timeout`: seconds to wait for another process's transaction.
+    def __init__(
+        self, folder: Path, *, timeout: float = 10.0, name: str = NAME, schema: int = SCHEMA, tables: str = _TABLES
+    ) -> None:
+        """Opens or makes the index. `timeout`: seconds to wait for another process's transaction; `tables` make it,
+        `schema` is their version.
 
         Raises:
             NewerSchema: a later version made it.
             OSError, sqlite3.Error: the folder cannot be written.
         """
         self._folder = folder
-        self._path = folder / NAME
+        self._name = name
+        self._schema = schema
+        self._tables = tables
+        self._path = folder / name
         self._timeout = timeout
         self._connection: sqlite3.Connection | None = None
         self._inode = -1
@@ -170,10 +176,10 @@ class Index:
             "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216; PRAGMA temp_store = MEMORY;"
         )
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA:
+        if version > self._schema:
             self.close()
-            raise NewerSchema(f"{self._path} has version {version} of the index; this program knows {SCHEMA}.")
-        if version < SCHEMA:
+            raise NewerSchema(f"{self._path} has version {version} of the index; this program knows {self._schema}.")
+        if version < self._schema:
             self._create(connection)
         self._inode = _inode(self._path)
 
@@ -189,15 +195,15 @@ class Index:
                     raise
                 time.sleep(0.01)
         connection.execute("BEGIN IMMEDIATE")
-        if connection.execute("PRAGMA user_version").fetchone()[0] < SCHEMA:
+        if connection.execute("PRAGMA user_version").fetchone()[0] < self._schema:
             # An older index is dropped: it is a cache, and a migration that is hardly ever run is a risk.
             for kind, name in connection.execute(
                 "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'"
             ).fetchall():
                 connection.execute(f'DROP {kind} "{name}"')
-            for statement in _statements(_TABLES):
+            for statement in _statements(self._tables):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
+            connection.execute(f"PRAGMA user_version = {self._schema}")
         connection.execute("COMMIT")
 
     def _mend(self, error: BaseException) -> None:
@@ -214,9 +220,9 @@ class Index:
             stamp = f"damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
             log.warning("cache index %s is damaged (%s): moved aside, starting again.", self._path, error)
             for suffix in ("-wal", "-shm", ""):
-                path = self._folder / (NAME + suffix)
+                path = self._folder / (self._name + suffix)
                 with contextlib.suppress(FileNotFoundError):
-                    path.rename(self._folder / f"{NAME}.{stamp}{suffix}")
+                    path.rename(self._folder / f"{self._name}.{stamp}{suffix}")
 
 
 def is_damage(error: BaseException) -> bool:

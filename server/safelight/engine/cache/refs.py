@@ -45,10 +45,32 @@ class Missing(enum.Enum):
 MISSING: Final = Missing.MISSING
 
 
+class SharedInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the shared tier. Counts are those of all processes of this machine since its cache was made.
+
+    `waiting` results have still to be sent, `lost` were given up (too many waited, or they were gone from the disk
+    before), `large` are above the budget of an entry, `refused` entries were not what the team has signed. `trouble`
+    says why the bucket could not be used last; empty when all is well.
+    """
+
+    url: str
+    hits: int = 0
+    misses: int = 0
+    refused: int = 0
+    bytes_down: int = 0
+    bytes_up: int = 0
+    sent: int = 0
+    waiting: int = 0
+    lost: int = 0
+    large: int = 0
+    trouble: str = ""
+
+
 class CacheInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a cache. Sizes in bytes; counts on disk are those of all processes that share the folder.
 
-    `trouble` says why nothing is written to disk any more; empty when all is well.
+    `trouble` says why nothing is written to disk any more; empty when all is well. `shared` is the bucket behind the
+    disk, where there is one.
     """
 
     folder: str | None
@@ -65,3 +87,4 @@ class CacheInfo(msgspec.Struct, frozen=True, kw_only=True):
     hits: int
     misses: int
     trouble: str = ""
+    shared: SharedInfo | None = None

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import struct
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -80,6 +81,25 @@ class States:
             with contextlib.suppress(OSError):
                 path.unlink()
             return None
+
+    def raw(self, key: str) -> bytes | None:
+        """The file of a checkpoint, for another machine; None when there is none on disk."""
+        try:
+            return self._path(key).read_bytes() if self._folder is not None else None
+        except OSError:
+            return None
+
+    def adopt(self, key: str, data: bytes) -> Mapping[str, Any] | None:
+        """What the file of another machine holds, which is kept here, too; None where it is no use."""
+        if self._folder is None:
+            with tempfile.TemporaryDirectory() as folder:
+                return States(Path(folder), self._codec, len(data)).adopt(key, data)
+        try:
+            write_file(self._path(key), [data])
+        except OSError as error:
+            log.warning("a checkpoint could not be written (%s): the run starts again.", error)
+            return None
+        return self.load(key)
 
     def drop(self, key: str) -> None:
         self._memory.pop(key, None)

@@ -8,9 +8,10 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,7 +19,7 @@ from safelight.sdk.codec import Codec, CodecError, Encoded, hash_bytes, hash_fil
 
 from .batch import BLOB, JSON, LIST, TENSORS, Keep, Note, Row, parts_of
 from .container import Payload, encode_text, pack
-from .disk import Disk
+from .disk import Disk, Loaded
 from .fingerprints import Fingerprints
 from .mapped import LARGE
 from .memory import Memory
@@ -27,10 +28,14 @@ from .refs import BLOB_MARK, MISSING, Action, CacheInfo, ValueRef
 from .states import States
 from .taken import ROOM, Taken, fresh, list_ref, take
 
+if TYPE_CHECKING:
+    from .shared import Shared, SharedOptions
+
 log = logging.getLogger(__name__)
 
 ACTIONS_IN_MEMORY = 50_000
 PACE_WEIGHT = 0.3
+_FETCHES = 4
 
 
 class _Listed(tuple[ValueRef, ...]):
@@ -54,8 +59,14 @@ class Cache:
         memory_bytes: int,
         disk_bytes: int,
         action_rows: int = 200_000,
+        shared: SharedOptions | None = None,
     ) -> None:
-        """`folder` None keeps everything in memory; `action_rows` bounds the actions remembered on disk."""
+        """`folder` None keeps everything in memory; `action_rows` bounds the actions remembered on disk; `shared` is a
+        bucket behind the disk.
+
+        Raises:
+            ProblemError: the address of the bucket is none.
+        """
         self.codec = codec
         self._lock = threading.RLock()
         self._pins = Pins()
@@ -80,6 +91,12 @@ class Cache:
             # A program that ends without close() still keeps what it has computed.
             self._close = weakref.finalize(self, self._disk.close)
         self._states = States(folder, codec, disk_bytes // 4)
+        self._shared: Shared | None = None
+        if shared is not None:
+            from .shared import Shared
+
+            self._shared = Shared(shared, self._disk, self._states)
+            self._close_shared = weakref.finalize(self, self._shared.close)
         self._files = Fingerprints(self._disk)
 
     # Actions
@@ -90,9 +107,11 @@ class Cache:
             if action is not None:
                 self._actions.move_to_end(key)
                 return action
-        if self._disk is None:
-            return None
-        action = self._disk.action(key)
+        action = self._disk.action(key) if self._disk is not None else None
+        if action is None and self._shared is not None:
+            action = self._shared.lookup(key)
+            if action is not None and self._disk is not None:
+                self._disk.write(Note(key, action))
         if action is not None:
             self._remember(key, action)
         return action
@@ -102,6 +121,8 @@ class Cache:
         self._remember(key, action)
         if self._disk is not None:
             self._disk.write(Note(key, action))
+        if self._shared is not None:
+            self._shared.offer(key)
 
     def last_seconds(self, node_type: str) -> float | None:
         """What a node of this type usually takes, or None when none has been run."""
@@ -159,6 +180,31 @@ class Cache:
         """Whether `get` should succeed. Looks at lengths, not at contents. A file counts only with its bytes."""
         return self._has(ref.digest)
 
+    def elsewhere(self, ref: ValueRef) -> bool:
+        """Whether a value, or a part of it, has to come from the bucket. False where nothing is known of it."""
+        shared = self._shared
+        if shared is None or not shared.knows(ref.digest):
+            return False
+        return not self._is_here(ref.digest) or any(
+            not self._is_here(key) for key in self._inside(ref.digest) or () if shared.knows(key)
+        )
+
+    def bring(self, refs: Iterable[ValueRef]) -> None:
+        """Fetches what of these values lies in the bucket alone, some at once."""
+        if self._shared is None:
+            return
+        lacking: dict[str, None] = {}
+        todo = [ref.digest for ref in refs]
+        while todo:
+            key = todo.pop()
+            if key not in lacking:
+                if not self._is_here(key):
+                    lacking[key] = None
+                todo += self._inside(key) or ()
+        if len(lacking) > 1:
+            with ThreadPoolExecutor(_FETCHES, thread_name_prefix="shared-cache-fetch") as threads:
+                list(threads.map(lambda key: self._held(key, count=False), lacking))
+
     def elements(self, ref: ValueRef) -> list[ValueRef] | None:
         """The elements of a kept list, without loading them; None when it is not there or is no list."""
         held = self._held(ref.digest, count=False)
@@ -205,7 +251,9 @@ class Cache:
             pinned.append(at)
             self._pins.add([at])  # before it is looked for, so that what is found stays
             inside = self._inside(at)
-            if inside is None:
+            # A file is handed over whole, so it is fetched while there is still time to make it again.
+            far = self._shared is not None and at.startswith(BLOB_MARK) and not self._is_here(at)
+            if inside is None or (far and self._held(at, count=False) is MISSING):
                 self._pins.remove(pinned)
                 return None
             todo += inside
@@ -264,12 +312,24 @@ class Cache:
     def save_state(self, key: str, state: Mapping[str, Any]) -> None:
         """Keeps a checkpoint; it is durable when this returns, and replaces the one before it whole."""
         self._states.save(key, state)
+        if self._shared is not None:
+            self._shared.offer_state(key)
 
     def load_state(self, key: str) -> Mapping[str, Any] | None:
-        return self._states.load(key)
+        state = self._states.load(key)
+        if state is None and self._shared is not None:
+            data = self._shared.state(key)
+            state = self._states.adopt(key, data) if data is not None else None
+        return state
 
     def drop_state(self, key: str) -> None:
         self._states.drop(key)
+        if self._shared is not None:
+            self._shared.drop_state(key)
+
+    def fetch_model(self, name: str, folder: Path) -> bool:
+        """Fetches a model from the bucket into a folder of models, verified. False where there is none to be had."""
+        return self._shared is not None and self._shared.fetch_model(name, folder)
 
     def fingerprint(self, path: Path) -> str:
         """The digest of a file's content, remembered while its size, time and inode stay the same.
@@ -285,13 +345,34 @@ class Cache:
         """Waits until all that was put and recorded is on disk."""
         if self._disk is not None:
             self._disk.flush()
+        if self._shared is not None:
+            self._shared.flush()
+
+    def catch_up(self) -> None:
+        """Begins to send to the bucket what programs before this one have left."""
+        if self._shared is not None:
+            self._shared.catch_up()
+
+    def drain(self, seconds: float | None = None) -> int:
+        """Waits for what is to be sent to the bucket, as long as that takes it, and gives how much still waits.
+
+        `seconds` is what it may take; by default as it is set for finished commands.
+        """
+        if self._shared is None:
+            return 0
+        return self._shared.drain(self._shared.options.linger if seconds is None else seconds)
 
     def close(self) -> None:
+        if self._shared is not None:
+            self._close_shared()
         if self._disk is not None:
             self._close()
 
     def clear(self) -> None:
-        """Forgets everything, checkpoints too. Other processes keep what they hold in memory."""
+        """Forgets everything, checkpoints too. Other processes keep what they hold in memory, and the bucket is left
+        as it is."""
+        if self._shared is not None:
+            self._shared.forget()
         with self._lock:
             self._memory.clear()
             self._actions.clear()
@@ -316,6 +397,7 @@ class Cache:
         disk = self._disk
         totals = dict(disk.rows("SELECT name, value FROM total")) if disk is not None else {}
         states, state_bytes = self._states.totals()
+        shared = self._shared.info() if self._shared is not None else None
         with self._lock:
             return CacheInfo(
                 folder=str(disk.folder) if disk is not None else None,
@@ -332,6 +414,7 @@ class Cache:
                 hits=self._hits,
                 misses=self._misses,
                 trouble=disk.trouble if disk is not None else "",
+                shared=shared,
             )
 
     def _remember(self, key: str, action: Action) -> None:
@@ -407,20 +490,27 @@ class Cache:
             held = self._memory.peek(key, MISSING)
             parts = self._memory.parts(key) if held is not MISSING else ()
         if held is MISSING:
-            if self._disk is None:
-                return None
-            pending = self._disk.pending(key)
+            pending = self._disk.pending(key) if self._disk is not None else None
             if pending is not None:
                 held, parts = pending.value, pending.parts
             else:
-                entry = self._disk.whole(key)
+                entry = self._disk.whole(key) if self._disk is not None else None
                 if entry is None:
-                    return None
+                    found = self._shared.inside(key) if self._shared is not None else None
+                    return None if found is None else list(found)
                 parts = parts_of(entry.parts)
                 held = self._held(key, count=False) if entry.kind == LIST else None
                 if held is MISSING:
                     return None
         return [element.digest for element in held] if isinstance(held, _Listed) else list(parts)
+
+    def _is_here(self, key: str) -> bool:
+        """Whether an entry is in the memory or on the disk of this machine."""
+        with self._lock:
+            if key in self._memory:
+                return True
+        disk = self._disk
+        return disk is not None and (disk.pending(key) is not None or disk.whole(key) is not None)
 
     def _get(self, key: str) -> Any:
         held = self._held(key, count=True)
@@ -438,15 +528,18 @@ class Cache:
         """The value as it is held, from memory, from the queue to the disk, or from the disk."""
         with self._lock:
             held = self._memory.get(key, MISSING) if count else self._memory.peek(key, MISSING)
-        if held is not MISSING or self._disk is None:
+        if held is not MISSING:
             return held
-        pending = self._disk.pending(key)
+        pending = self._disk.pending(key) if self._disk is not None else None
         if pending is not None:
             return pending.value
-        loaded = self._disk.load(key)
+        loaded = self._disk.load(key) if self._disk is not None else None
+        if loaded is None and self._shared is not None:
+            loaded = self._shared.load(key)
         if loaded is None:
             return MISSING
         if isinstance(loaded.content, bytes):
+            self._arrived(key, loaded, loaded.content)
             return loaded.content
         try:
             value, size = self._built(loaded.kind, loaded.content), loaded.size - loaded.mapped
@@ -455,14 +548,29 @@ class Cache:
             return MISSING
         except Exception as error:  # its class has changed since, or the row says what it is not
             log.warning("a cached value is of no use any more (%s): it will be computed again.", error)
-            self._disk.forget(key)
+            if self._disk is not None:
+                self._disk.forget(key)
             return MISSING
         if isinstance(value, _Listed):
             size = ROOM + 100 * len(value)
         with self._lock:
             cost = self._cost(loaded.seconds, size)
             self._memory.put(key, value, size, cost, loaded.held, loaded.parts)
+        self._arrived(key, loaded, value)
         return value
+
+    def _arrived(self, key: str, loaded: Loaded, value: Any) -> None:
+        """Keeps on this machine what has come from the bucket."""
+        if loaded.fetched is None:
+            return
+        if self._disk is not None:
+            payload = Payload.of([loaded.fetched])
+            self._disk.write(
+                Keep(key, loaded.kind, loaded.size, payload, loaded.seconds, value, loaded.parts, loaded.held)
+            )
+        elif loaded.kind == BLOB:
+            with self._lock:
+                self._memory.put(key, value, loaded.size, loaded.seconds)
 
     def _built(self, kind: int, content: Encoded) -> Any:
         if kind == LIST:

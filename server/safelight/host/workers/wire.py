@@ -36,6 +36,7 @@ class Setup(Message, frozen=True, kw_only=True, tag="setup"):
     memory: int
     disk: int
     allow_download: bool = False
+    shared_cache: str | None = None
     warm: bool = True
 
 

@@ -126,7 +126,9 @@ class Worker:
         inputs = [Path(folder) for folder in first.inputs]
         home = Path(first.home)
         self._whereabouts = Whereabouts(home, first.worker)
-        with Studio.open(home, inputs, budgets, allow_download=first.allow_download) as studio:
+        with Studio.open(
+            home, inputs, budgets, allow_download=first.allow_download, shared_cache=first.shared_cache
+        ) as studio:
             _ = studio.catalogue
             self._media = studio.media
             self._studio = studio
@@ -134,6 +136,7 @@ class Worker:
             for work in (self._read, self._write, self._beat):
                 threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True).start()
             self._out.put(Ready(pid=os.getpid()))
+            studio.cache.catch_up()
             if first.warm:
                 threading.Thread(target=self._warm, args=(studio,), name="warm", daemon=True).start()
             while True:
