@@ -130,7 +130,7 @@ def _captioner(ctx: Context, start: ModelRef[Reader]) -> tuple[Any, Any]:
                 Problem(
                     code="wrong_model",
                     message=f"{reader.name!r} is a {type(reader.model).__name__}, which cannot be gone on from here.",
-                    hint="Choose a VisionEncoderDecoderModel, such as starter/captioner.",
+                    hint="Choose one that weights.save_captioner wrote, or another VisionEncoderDecoderModel.",
                     port="start",
                     value=reader.name,
                 )
