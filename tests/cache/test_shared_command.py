@@ -151,7 +151,7 @@ def test_servers_share_what_their_workers_make(tmp_path: Path, s3: LocalS3) -> N
         assert {node["status"] for node in found["nodes"].values()} == {"cached"}
         assert _metric(second.url, "safelight_shared_cache_hits_total") >= 4
         assert _metric(second.url, "safelight_shared_cache_refused_total") == 0
-        assert _metric(second.url, "safelight_shared_cache_bytes_down_total") > 0
+        assert _metric(second.url, "safelight_shared_cache_received_bytes_total") > 0
 
 
 def test_without_a_shared_cache_its_package_is_not_imported(tmp_path: Path) -> None:
