@@ -133,6 +133,15 @@ def test_a_bucket_that_is_away_is_said_and_waits(tmp_path: Path, monkeypatch: py
     assert len(objects(team)) >= 3
 
 
+def test_a_sweep_is_sent_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, team: str) -> None:
+    there = command(tmp_path / "there", monkeypatch, team)
+    monkeypatch.setenv("SAFELIGHT_TEAM_KEY", "a key of the team that tests")
+    done = there("sweep", workflow(tmp_path), "--vary", "a.color=#336699,#993366")
+    assert done.returncode == 0, done.stderr
+    assert there.json("cache", "info")["shared"]["sent"] == 6
+    assert len([path for path in objects(team) if "/actions/" in path]) == 6
+
+
 def test_servers_share_what_their_workers_make(tmp_path: Path, s3: LocalS3) -> None:
     url = s3.url(tmp_path.name)
     given = {"SAFELIGHT_TEAM_KEY": "a key of the team that tests"}

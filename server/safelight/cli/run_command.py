@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from safelight.app import Outcome, Studio
+from safelight.app import Outcome
 from safelight.engine import Cancel, RunOptions
 from safelight.models.hardware import device_called
 from safelight.sdk.problem import Problem, ProblemError
 
 from .answer import print_json
 from .progress import Progress
-from .workflow import open_studio, print_help, read_workflow, report
+from .workflow import open_studio, print_help, read_workflow, report, send_results
 
 _EXIT = {"done": 0, "failed": 1, "cancelled": 130}
 
@@ -57,7 +57,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
         else:
             _print(outcome)
         sys.stdout.flush()  # who waits for the result need not wait for what follows
-        _send(studio)
+        send_results(studio)
     return _EXIT[outcome.result.status]
 
 
@@ -109,20 +109,6 @@ def interruptible() -> Iterator[Cancel]:
         yield cancel
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _send(studio: Studio) -> None:
-    """What a team is to have is sent before the command ends, as long as the bucket takes it."""
-    try:
-        left = studio.cache.drain()
-    except KeyboardInterrupt:
-        left = studio.cache.drain(0.0)
-    if left:
-        print(
-            f"{left} result{'s' if left != 1 else ''} could not be sent to the team's cache yet: the next run here "
-            "goes on with that, or `safelight cache send`.",
-            file=sys.stderr,
-        )
 
 
 def _print(outcome: Outcome) -> None:

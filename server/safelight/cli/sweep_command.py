@@ -21,7 +21,7 @@ from safelight.sdk.problem import Problem, ProblemError, errors
 from .answer import print_json
 from .rows import Row, read_rows
 from .run_command import interruptible, refused
-from .workflow import open_studio, print_help, read_workflow, report, typer
+from .workflow import open_studio, print_help, read_workflow, report, send_results, typer
 
 MOST = 10_000
 """Runs of one sweep."""
@@ -42,7 +42,12 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             document, remarks = read_workflow(studio, given, rest)
             report(remarks)
             cells = list(_cells(studio, document, given))
-            return _there(studio, document, cells, given) if given.server else _here(studio, document, cells, given)
+            if given.server:
+                return _there(studio, document, cells, given)
+            studio.cache.catch_up()
+            code = _here(studio, document, cells, given)
+            send_results(studio)
+            return code
         except ProblemError as error:
             return refused(error.problems, given.json)
 

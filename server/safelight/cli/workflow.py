@@ -52,6 +52,20 @@ def require_shared(studio: Studio) -> SharedOptions:
     return studio.shared
 
 
+def send_results(studio: Studio) -> None:
+    """What a team is to have is sent before the command ends, as long as the bucket takes it."""
+    try:
+        left = studio.cache.drain()
+    except KeyboardInterrupt:
+        left = studio.cache.drain(0.0)
+    if left:
+        print(
+            f"{left} result{'s' if left != 1 else ''} could not be sent to the team's cache yet: the next run here "
+            "goes on with that, or `safelight cache send`.",
+            file=sys.stderr,
+        )
+
+
 def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]) -> Opened:
     """The document named on the command line, with `--set` and the flags of its inputs applied.
 
