@@ -1,7 +1,7 @@
 """Put a starter model together: all parts in float16, in the layout of diffusers.
 
     python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA]
-                              [--controlnet-edges FOLDER] --target DIR
+                              [--controlnet-edges FOLDER] [--upscaler FOLDER] --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
 What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
@@ -48,6 +48,7 @@ def export(
     image_encoder: Path | None = None,
     few_step: Path | None = None,
     controlnet_edges: Path | None = None,
+    upscaler: Path | None = None,
     cache: Path | None = None,
 ) -> int:
     """Writes the folder and returns the bytes of its weights. What else lies there (card, licences) stays."""
@@ -74,6 +75,11 @@ def export(
 
         made: Any = ControlNetModel.from_pretrained(controlnet_edges, torch_dtype=torch.float32)
         _half(made, target / "controlnet_edges")
+    if upscaler:
+        tensors = load_file(upscaler / "upscaler.safetensors")
+        half = {name: tensor.to(torch.float16).contiguous() for name, tensor in tensors.items()}
+        (target / "upscaler").mkdir(exist_ok=True)
+        save_file(half, target / "upscaler" / "upscaler.safetensors", {"format": "pt"})
     if cache:
         rows = [[round(value, 4) for value in row] for row in latent_rgb(target, cache)]
         (target / "latent_rgb.json").write_text(json.dumps(rows) + "\n")
@@ -134,7 +140,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=SHIPPED)
-    for name in ("--checkpoint", "--vae", "--image-encoder", "--few-step", "--controlnet-edges", "--cache"):
+    for name in (
+        "--checkpoint",
+        "--vae",
+        "--image-encoder",
+        "--few-step",
+        "--controlnet-edges",
+        "--upscaler",
+        "--cache",
+    ):
         parser.add_argument(name, type=Path)
     args = vars(parser.parse_args())
     target = args.pop("target")

@@ -237,7 +237,7 @@ def write_lora(folder: Path, weights: Weights, precision: str, layout: Layout = 
 
 
 def write_upscaler(folder: Path, weights: Weights, precision: str) -> None:
-    """`upscaler.safetensors` by the names that spandrel reads; its shapes say all that there is to say of the network."""
+    """`upscaler.safetensors` by the names that spandrel reads: their shapes say all of the network."""
     import torch
     from safetensors.torch import save_file
 

@@ -40,7 +40,7 @@ def upscaler(
         "compact: that of Real-ESRGAN's small models, quick enough for a CPU. rrdb: that of ESRGAN, many times slower.",
     ] = "compact",
     scale: Annotated[Literal["2", "4"], "How many times larger it makes images."] = "4",
-    width: Annotated[int, Slider(8, 128), "Channels of a layer; 27 or more let compact begin as bicubic scaling."] = 48,
+    width: Annotated[int, Slider(8, 128), "Channels of a layer; compact learns sooner from 27 on."] = 48,
     blocks: Annotated[int, Slider(1, 64), "Convolutions of compact; blocks of rrdb, of 15 convolutions each."] = 12,
     updates: Updates = 10_000,
     batch: Batch = 16,
@@ -51,11 +51,13 @@ def upscaler(
     anywhere: Annotated[
         float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
     ] = 0.25,
-    pixel: Annotated[float, Slider(0, 10, step=0.01), "Weight of plain differences of pixels."] = 1.0,
-    squares: Annotated[
+    pixel: Annotated[
         float,
-        Slider(0, 50, step=1, zero="off"),
-        "Weight of squared differences, which PSNR counts. Plain ones alone begin slowly where much of an image is flat.",
+        Slider(0, 10, step=0.01, zero="off"),
+        "Weight of plain differences of pixels. Where images are flat, much of it teaches to add nothing.",
+    ] = 0.1,
+    squares: Annotated[
+        float, Slider(0, 50, step=1, zero="off"), "Weight of squared differences, which PSNR counts."
     ] = 10.0,
     perceptual: Annotated[
         float,

@@ -177,7 +177,7 @@ class Patches:
         self._drawer, self._settings, self._coded = drawer, settings, coded
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """Originals (B, 3, crop, crop) in 0..1 and their copies, so many times smaller: mirrored, turned by quarters."""
+        """Originals (B, 3, crop, crop) in 0..1 and their small copies, mirrored and turned by quarters."""
         import torch
 
         settings, images = self._settings, self._drawer.images

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 KIND = "upscaler"
 Network = Literal["compact", "rrdb"]
+CARRIED = 27
+"""Numbers of three by three pixels."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def fresh(shape: Shape, seed: int) -> Any:
         torch.manual_seed(seed)
         if shape.network == "compact":
             made: Any = Compact(num_feat=shape.width, num_conv=shape.blocks, upscale=shape.scale)
-            _start_as_bicubic(made.body, shape)
+            _start(made.body, shape)
             return made
         made = ESRGAN(num_filters=shape.width, num_blocks=shape.blocks, scale=shape.scale)
         # A smaller initialization, a tenth, lets deep residual networks learn (section 3.1).
@@ -51,59 +53,28 @@ def fresh(shape: Shape, seed: int) -> Any:
         return made
 
 
-def _start_as_bicubic(body: Any, shape: Shape) -> None:
-    """Lets a new compact network scale as bicubic interpolation does, all but its borders, if it is wide enough.
+def _start(body: Any, shape: Shape) -> None:
+    """The start of a compact network: it repeats pixels, and its last layer sees what is around each.
 
-    It has no shortcuts, and adds to repeated pixels. Flat images have nothing to add almost everywhere, which plain
-    differences reward: from a random start, hundreds of updates learned to add nothing. So 27 channels carry the pixels
-    around each through all layers, which leave what is positive as it is, and the last weighs them. The other channels
-    begin at random.
+    It has no shortcuts, and torch's own start makes the signal weaker with every layer, so that hardly anything of the
+    image arrives at the last one. So 27 channels, if it is wide enough, carry the pixels around each through all
+    layers, which leave what is positive as it is. The others begin at random, and the last layer adds nothing yet.
     """
     import torch
 
-    convolutions = [module for module in body if isinstance(module, torch.nn.Conv2d)]
-    for module in convolutions:
+    first, *inner, last = [module for module in body if isinstance(module, torch.nn.Conv2d)]
+    for module in (first, *inner):
         torch.nn.init.kaiming_normal_(module.weight, a=0.25)
         torch.nn.init.zeros_(module.bias)
-    first, *inner, last = convolutions
-    last.weight.data *= 0.1
-    if shape.width < 27:
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.zeros_(last.bias)
+    if shape.width < CARRIED:
         return
-    places = [(down, across) for down in range(3) for across in range(3)]
     with torch.no_grad():
-        first.weight[:27] = 0
-        for number, (down, across) in enumerate(places):
-            for colour in range(3):
-                first.weight[3 * number + colour, colour, down, across] = 1
+        first.weight[:CARRIED] = torch.eye(CARRIED).view(CARRIED, 3, 3, 3)
         for module in inner:
-            module.weight[:27] = 0
-            torch.nn.init.dirac_(module.weight[:27])
-        last.weight[:, :27] = 0
-        full = _bicubic_weights(shape.scale)
-        # Five pixels in a row are reached from three neighbours by a kernel of three.
-        reached = ((0, 0), (0, 1), (1, 1), (2, 1), (2, 2))
-        for y, (from_y, by_y) in enumerate(reached):
-            for x, (from_x, by_x) in enumerate(reached):
-                weights = full[:, y, None] * full[None, :, x] - float(y == x == 2)
-                for colour in range(3):
-                    channel = 3 * places.index((from_y, from_x)) + colour
-                    area = shape.scale**2
-                    last.weight[colour * area : (colour + 1) * area, channel, by_y, by_x] += weights.flatten()
-
-
-def _bicubic_weights(scale: int) -> Tensor:
-    """(scale, 5): what the pixels from two before to two after each give to each of those that are made of it."""
-    import torch
-
-    from .degradation import enlarged
-
-    # Half of white, so that nothing is cut off where the weights are negative.
-    line = torch.full((1, 1, 1, 11), 0.5)
-    grey = enlarged(line, scale)
-    line[..., 5] = 0.75
-    answer = (enlarged(line, scale) - grey)[0, 0, 0] * 4
-    # The pixel at 5 is `away` before those that are made of the pixel 5 + away.
-    return torch.stack([answer[(5 - away) * scale : (6 - away) * scale] for away in range(-2, 3)], 1)
+            module.weight[:CARRIED] = 0
+            torch.nn.init.dirac_(module.weight[:CARRIED])
 
 
 def discriminator(width: int, seed: int) -> Any:
