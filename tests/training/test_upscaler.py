@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 import tiny_sets
-from node_bench import BenchContext
+from node_bench import BenchContext, recipe
 from safelight.app import Studio
 from safelight.sdk import Cancelled, ProblemError
 from safelight_nodes._training.adversarial import Player, duel
@@ -42,7 +43,7 @@ def bench(**told: Any) -> BenchContext:
 
 
 def learned(ctx: BenchContext, **told: Any) -> upscalers.Trained:
-    return upscalers.upscaler(tiny_sets.image_set(), None, None, None, **{**TINY, **told}, ctx=ctx)
+    return upscalers.upscaler(tiny_sets.image_set(), None, None, None, None, **{**TINY, **told}, ctx=ctx)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +84,7 @@ def test_compact_begins_by_repeating_pixels_and_sees_what_is_around_them(width: 
 def test_it_beats_bicubic_on_images_that_it_did_not_see() -> None:
     images, held = parted(tiny_sets.image_set(), 0.3, 1)
     told = {**TINY, "updates": 300, "network": "compact", "blocks": 3, "scale": "2", "batch": 8, "learning_rate": 4e-3}
-    made = upscalers.upscaler(images, held, None, None, **told, ctx=bench())
+    made = upscalers.upscaler(images, held, None, None, None, **told, ctx=bench())
     assert made.psnr > made.bicubic + 1
 
 
@@ -245,13 +246,39 @@ def test_smaller_images_of_a_set_are_taken_at_their_own_size(tmp_path: Path) -> 
     assert images.sizes[:4] == ((24, 32), (24, 32), (24, 32), (64, 64))
     assert examples(images, len(images.entries), SETTINGS)[0].original.shape == (1, 3, 24, 32)
     with pytest.raises(ProblemError) as caught:
-        upscalers.upscaler(images, None, None, None, **TINY, ctx=bench())
+        upscalers.upscaler(images, None, None, None, None, **TINY, ctx=bench())
     assert caught.value.problems[0].hint.startswith("Set crop to 16")
     said["images"][0]["size"] = [24, 65]
     (folder / "images.json").write_text(json.dumps(said))
     with pytest.raises(ProblemError) as caught:
         opened(folder / "images.json", folder / "images.npy")
     assert caught.value.problems[0].code == "bad_image_set"
+
+
+@pytest.mark.parametrize("shape", [Shape("compact", 2, 8, 2), Shape("rrdb", 2, 8, 1)])
+def test_one_goes_on_from_another(shape: Shape) -> None:
+    ctx = bench()
+    own = fresh(shape, 5)
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    ctx.models.put("Upscaler", "mine", SimpleNamespace(network=SimpleNamespace(model=own.requires_grad_(False))))
+    told = {**TINY, "updates": 3, "learning_rate": 1e-6}
+    made = upscalers.upscaler(tiny_sets.image_set(), None, recipe("Upscaler", "", "mine"), None, None, **told, ctx=ctx)
+    assert made.weights.about["shape"] == made.weights.config == vars(shape)
+    for name, value in made.weights.tensors.items():
+        assert torch.allclose(value, before[name], atol=1e-4), name
+        assert torch.equal(own.state_dict()[name], before[name]), "the model itself is left as it is"
+    assert any(not torch.equal(value, before[name]) for name, value in made.weights.tensors.items())
+
+
+def test_other_networks_are_no_start() -> None:
+    from spandrel.architectures.Compact import Compact
+
+    ctx = bench()
+    grey = SimpleNamespace(network=SimpleNamespace(model=Compact(num_in_ch=1, num_out_ch=1, num_feat=8, num_conv=1)))
+    ctx.models.put("Upscaler", "grey", grey)
+    with pytest.raises(ProblemError) as caught:
+        upscalers.upscaler(tiny_sets.image_set(), None, recipe("Upscaler", "", "grey"), None, None, **TINY, ctx=ctx)
+    assert [(problem.code, problem.port) for problem in caught.value.problems] == [("wrong_model", "start")]
 
 
 def test_what_is_saved_makes_images_larger(run: Callable[..., Any], studio: Studio, home: Path) -> None:

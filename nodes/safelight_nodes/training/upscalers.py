@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NamedTuple
 
-from safelight.sdk import VAE, Context, Image, ImageEncoder, ModelRef, Number, Slider, node
+from safelight.sdk import VAE, Context, Image, ImageEncoder, ModelRef, Number, Slider, Upscaler, node
 
 from ..training_values import ImageSet, Weights
 from ._fields import Batch, EmaDecay, LearningRate, RandomSeed, Updates, WarmupSteps
@@ -27,6 +27,9 @@ class Trained(NamedTuple):
 def upscaler(
     images: Annotated[ImageSet, "Images to learn from, at the large size."],
     held: Annotated[ImageSet | None, "Images that are held out, to measure by. Without: some of those learned from."],
+    start: Annotated[
+        ModelRef[Upscaler] | None, "An upscaler to go on from; network, scale, width and blocks are then its own."
+    ],
     encoder: Annotated[
         ModelRef[ImageEncoder] | None,
         "An image encoder of CLIP's kind for the perceptual term, such as that of the starter model.",
@@ -104,4 +107,4 @@ def upscaler(
         perceptual, adversarial, updates, batch, learning_rate, warmup_steps, ema_decay, crop, anywhere,
         discriminator_width, seed,
     )  # fmt: skip
-    return Trained(*learn(images, held, encoder, vae, settings, ctx))
+    return Trained(*learn(images, held, start, encoder, vae, settings, ctx))

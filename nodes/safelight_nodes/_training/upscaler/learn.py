@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from safelight.sdk import VAE, Context, Image, ImageEncoder, ModelRef, Problem, ProblemError
+from safelight.sdk import VAE, Context, Image, ImageEncoder, ModelRef, Problem, ProblemError, Upscaler
 from safelight_nodes.training_values import ImageSet, Weights
 
 from ..adversarial import Player, duel
@@ -20,7 +20,7 @@ from ..images import Drawer, composited, tiled
 from ..loop import numpy_generator
 from ..variational import Eyes
 from .degradation import Degradation, enlarged, shrunk, spoiled
-from .networks import KIND, Shape, discriminator, fresh, of_discriminator, of_generator
+from .networks import KIND, Shape, discriminator, fresh, of_discriminator, of_generator, shape_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,21 +65,26 @@ class Learned(NamedTuple):
 def learn(
     images: ImageSet,
     held: ImageSet | None,
+    start: ModelRef[Upscaler] | None,
     eyes: ModelRef[ImageEncoder] | None,
     vae: ModelRef[VAE] | None,
     settings: Settings,
     ctx: Context,
 ) -> Learned:
-    """Trains a new upscaler. `eyes` is what the perceptual term looks with; some copies go through `vae`.
+    """Trains an upscaler, a new one where none is given to start from. `eyes` is what the perceptual term looks with;
+    some copies go through `vae`.
 
     Raises:
-        ProblemError: `crop_too_large`, when an image is smaller than the crops.
+        ProblemError: `crop_too_large`, when an image is smaller than the crops; `wrong_model`, for a start that is
+            none of the networks that are trained here.
     """
     import torch
 
-    require_room(images, settings)
     device, dtype = ctx.models.device()
-    network = fresh(settings.shape, settings.seed).to(device, memory_format=torch.channels_last).train()
+    network = fresh(settings.shape, settings.seed) if start is None else _own(ctx, start)
+    settings = replace(settings, shape=shape_of(network) or settings.shape)
+    require_room(images, settings)
+    network = network.requires_grad_(True).to(device, memory_format=torch.channels_last).train()
     judge = None
     if settings.adversarial:
         judge = discriminator(settings.judge_width, settings.seed).to(device, memory_format=torch.channels_last).train()
@@ -126,6 +131,22 @@ def learn(
     config = asdict(settings.shape)
     weights = Weights(KIND, config, plain_tensors(network), curves[-1][1], about, curves if judge is not None else ())
     return Learned(weights, sheet(network, measured, settings, device), found, plain)
+
+
+def _own(ctx: Context, start: ModelRef[Upscaler]) -> Any:
+    """A copy of an upscaler in float32 that may be changed."""
+    import copy
+
+    with ctx.models.lease(replace(start, precision="float32")) as lease:
+        found: Any = lease.component
+        network = copy.deepcopy(found.network.model).float()
+    if shape_of(network) is None:
+        message = f"{start.source.name} is a network that cannot be trained here."
+        hint = "Start from one of Compact or ESRGAN for colours, or from none."
+        raise ProblemError(
+            Problem(code="wrong_model", message=message, hint=hint, port="start", value=start.source.name)
+        )
+    return network
 
 
 def require_room(images: ImageSet, settings: Settings) -> None:

@@ -53,6 +53,19 @@ def fresh(shape: Shape, seed: int) -> Any:
         return made
 
 
+def shape_of(network: Any) -> Shape | None:
+    """What a network of spandrel is, if it is one of those that are trained here."""
+    from spandrel.architectures.Compact import Compact
+    from spandrel.architectures.ESRGAN import ESRGAN
+
+    told = network.hyperparameters
+    if isinstance(network, Compact) and (network.num_in_ch, network.num_out_ch) == (3, 3):
+        return Shape("compact", network.upscale, network.num_feat, network.num_conv)
+    if isinstance(network, ESRGAN) and told["in_nc"] == told["out_nc"] == 3 and not told["plus"]:
+        return Shape("rrdb", told["scale"], told["num_filters"], told["num_blocks"])
+    return None
+
+
 def _start(body: Any, shape: Shape) -> None:
     """The start of a compact network: it repeats pixels, and its last layer sees what is around each.
 
