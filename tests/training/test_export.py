@@ -15,12 +15,14 @@ import tiny_models
 import tiny_sets
 from safelight.app import Studio
 from safelight.models.library import Library
+from safelight_nodes._training.upscaler.networks import Shape, fresh
 
 
 @pytest.fixture(scope="module")
 def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A checkpoint of other weights in the trainer's old form, a LoRA and an image encoder."""
     from diffusers import UNet2DConditionModel
+    from safetensors.torch import save_file
     from transformers import CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
     folder = tmp_path_factory.mktemp("parts")
@@ -37,11 +39,14 @@ def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
         )
     ).save_pretrained(folder / "tower")  # fmt: skip
     tiny_models.tiny_controlnet(folder / "controlnet", "sd2")
+    (folder / "upscaler").mkdir()
+    save_file(fresh(Shape("compact", 4, 8, 1), 1).state_dict(), folder / "upscaler" / "upscaler.safetensors")
     return {
         "checkpoint": folder / "unet.pt",
         "few_step": folder / "lora.safetensors",
         "tower": folder / "tower",
         "controlnet": folder / "controlnet",
+        "upscaler": folder / "upscaler",
     }
 
 
@@ -81,15 +86,18 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
     starter = tmp_path / "starter"
     shutil.copytree(home / "models" / "tiny", starter)
     edges = parts["controlnet"]
-    export(starter, starter, image_encoder=parts["tower"], few_step=parts["few_step"], controlnet_edges=edges)
+    more = {"image_encoder": parts["tower"], "few_step": parts["few_step"], "upscaler": parts["upscaler"]}
+    export(starter, starter, controlnet_edges=edges, **more)
     library = Library((tmp_path / "models",), digest=lambda path: path.name, cache=tmp_path / "hub", starter=starter)
     assert library.find("starter/few_step", "lora").place == "starter"
     assert library.family(library.find("starter/image_encoder", "image_encoder")) == ""
     assert library.family(library.find("starter/controlnet_edges", "controlnet")) == "sd2"
+    assert library.find("starter/upscaler", "upscaler").place == "starter"
     listed = {entry.name: entry.kind for entry in library.list_models() if entry.place == "starter"}
     assert listed == {
         "starter": "pipeline",
         "starter/few_step": "lora",
         "starter/image_encoder": "image_encoder",
         "starter/controlnet_edges": "controlnet",
+        "starter/upscaler": "upscaler",
     }
