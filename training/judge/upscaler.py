@@ -55,11 +55,11 @@ def loaded(folder: Path, precision: str) -> Any:
     return load_upscaler(folder / "upscaler.safetensors", target)[0]
 
 
-def judged(networks: dict[str, Any], cache: Path, count: int, sheet: Path | None) -> list[Judged]:
-    """Each of up to `count` held-out images, evenly spread; 0: all."""
+def judged(networks: dict[str, Any], cache: Path, count: int, sheet: Path | None, limit: int = 0) -> list[Judged]:
+    """Each of up to `count` held-out images, evenly spread; 0: all. `limit` is that of the set that was learned from."""
     import torch
 
-    kept = parted(opened(cache / "images.json", cache / "images.npy"), SHARE, SEED)[1]
+    kept = parted(opened(cache / "images.json", cache / "images.npy", limit), SHARE, SEED)[1]
     total, scale = len(kept.entries), networks["float32"].scale
     numbers = np.linspace(0, total - 1, min(count or total, total)).round().astype(int)
     found: list[Judged] = []
@@ -118,12 +118,13 @@ def main() -> None:
     parser.add_argument("--upscaler", type=Path, default=SHIPPED / "upscaler")
     parser.add_argument("--cache", type=Path, default=default_target(SIZE))
     parser.add_argument("--images", type=int, default=0, help="only so many are a quick look, and leave no history")
+    parser.add_argument("--limit", type=int, default=0, help="of the set that it learned from, as in the workflow")
     parser.add_argument("--sheet", type=Path, help="write bicubic, result and original beside each other as one PNG")
     parser.add_argument("--history", type=Path, default=report.HISTORY)
     parser.add_argument("--note", default="")
     args = parser.parse_args()
     networks = {name: loaded(args.upscaler, name) for name in ("float32", "bfloat16")}
-    found = judged(networks, args.cache, args.images, args.sheet)
+    found = judged(networks, args.cache, args.images, args.sheet, args.limit)
     plain, single, half = (
         float(np.mean([getattr(one, name) for one in found])) for name in ("bicubic", "single", "half")
     )
