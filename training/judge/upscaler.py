@@ -56,7 +56,7 @@ def loaded(folder: Path, precision: str) -> Any:
 
 
 def judged(networks: dict[str, Any], cache: Path, count: int, sheet: Path | None, limit: int = 0) -> list[Judged]:
-    """Each of up to `count` held-out images, evenly spread; 0: all. `limit` is that of the set that was learned from."""
+    """Each of up to `count` held-out images, evenly spread; 0: all. `limit` is that of the set it learned from."""
     import torch
 
     kept = parted(opened(cache / "images.json", cache / "images.npy", limit), SHARE, SEED)[1]
