@@ -1,7 +1,7 @@
 """Put a starter model together: all parts in float16, in the layout of diffusers.
 
     python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA]
-                              [--controlnet-edges FOLDER] [--captioner FOLDER] --target DIR
+                              [--controlnet-edges FOLDER] [--captioner FOLDER] [--upscaler FOLDER] --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
 What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
@@ -49,6 +49,7 @@ def export(
     few_step: Path | None = None,
     controlnet_edges: Path | None = None,
     captioner: Path | None = None,
+    upscaler: Path | None = None,
     cache: Path | None = None,
 ) -> int:
     """Writes the folder and returns the bytes of its weights. What else lies there (card, licences) stays."""
@@ -77,6 +78,11 @@ def export(
         _half(made, target / "controlnet_edges")
     if captioner:
         _half_captioner(captioner, target / "captioner")
+    if upscaler:
+        tensors = load_file(upscaler / "upscaler.safetensors")
+        half = {name: tensor.to(torch.float16).contiguous() for name, tensor in tensors.items()}
+        (target / "upscaler").mkdir(exist_ok=True)
+        save_file(half, target / "upscaler" / "upscaler.safetensors", {"format": "pt"})
     if cache:
         rows = [[round(value, 4) for value in row] for row in latent_rgb(target, cache)]
         (target / "latent_rgb.json").write_text(json.dumps(rows) + "\n")
@@ -154,6 +160,7 @@ def main() -> None:
         "--few-step",
         "--controlnet-edges",
         "--captioner",
+        "--upscaler",
         "--cache",
     ):
         parser.add_argument(name, type=Path)

@@ -1,11 +1,15 @@
 """Fetch the emoji packages, render every subject in three styles, and write them as an image set.
 
-    python -m training.fetch [--target DIR]
+    python -m training.fetch [--target DIR] [--size 128] [--subjects 0]
 
 Writes `images.npy` (N, 128, 128, 4 uint8, straight alpha), `images.json` (subjects, and an image's subject and
 style) and `sources.json` (where they come from, and under which licences). The packages come from the npm registry
 through `npm pack` at fixed versions. By default they go into the folder `emoji` of Safelight's input folder, where the
 workflows of `workflows/train/` look for them. Needs npm, and `pip install resvg-py`.
+
+`--size 512 --subjects 300` renders those that an upscaler learns from, of the subjects that weigh most, into the folder
+`emoji_512`. No image is made larger than its source: the 3d ones stay at 256 pixels, in the upper left corner, and the
+index says so (`size`).
 """
 
 from __future__ import annotations
@@ -50,11 +54,11 @@ _DULL = re.compile(
 )
 
 
-def default_target() -> Path:
-    """Where the training workflows look for the set."""
+def default_target(size: int = SIZE) -> Path:
+    """Where the training workflows look for the set of this size."""
     from safelight.places import data_folder
 
-    return data_folder() / "input" / "emoji"
+    return data_folder() / "input" / ("emoji" if size == SIZE else f"emoji_{size}")
 
 
 def fetch(folder: Path) -> dict[str, Path]:
@@ -105,21 +109,21 @@ def subjects(packages: dict[str, Path]) -> dict[str, dict[str, Any]]:
     return result
 
 
-def _contain(image: Any) -> np.ndarray:
-    """Resized to SIZE with premultiplied alpha, so that hidden colours do not bleed into the rim."""
+def _contain(image: Any, size: int) -> np.ndarray:
+    """Resized to so many pixels a side with premultiplied alpha, so that hidden colours do not bleed into the rim."""
     from PIL import Image
 
     rgba = np.asarray(image.convert("RGBA"), dtype=np.float32) / 255
     rgba[..., :3] *= rgba[..., 3:]
-    planes = [Image.fromarray(rgba[..., i]).resize((SIZE, SIZE), Image.Resampling.LANCZOS) for i in range(4)]
+    planes = [Image.fromarray(rgba[..., i]).resize((size, size), Image.Resampling.LANCZOS) for i in range(4)]
     small = np.clip(np.stack([np.asarray(p) for p in planes], -1), 0, 1)
     alpha = small[..., 3:]
     small[..., :3] = np.where(alpha > 1e-4, np.clip(small[..., :3] / np.maximum(alpha, 1e-4), 0, 1), 1.0)
     return np.round(small * 255).astype(np.uint8)
 
 
-def _svg_style(package: Path) -> dict[str, bytes]:
-    """Code points -> SVG text of an Iconify set."""
+def _svg_style(package: Path, size: int) -> dict[str, bytes]:
+    """Code points -> SVG text of an Iconify set, twice as large as it is wanted."""
     icons = json.loads((package / "icons.json").read_text())
     chars = json.loads((package / "chars.json").read_text())
     result: dict[str, bytes] = {}
@@ -130,20 +134,25 @@ def _svg_style(package: Path) -> dict[str, bytes]:
         wide, high = icon.get("width", icons["width"]), icon.get("height", icons["height"])
         head = (
             '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-            f'width="{SIZE * 2}" height="{SIZE * 2}" viewBox="0 0 {wide} {high}">'
+            f'width="{size * 2}" height="{size * 2}" viewBox="0 0 {wide} {high}">'
         )
         result[_short(key)] = f"{head}{icon['body']}</svg>".encode()
     return result
 
 
-def render(packages: dict[str, Path], known: dict[str, dict[str, Any]]) -> tuple[np.ndarray, list[dict[str, Any]]]:
-    """All images, sorted by subject and style: (N, SIZE, SIZE, 4) and their index."""
+def render(
+    packages: dict[str, Path], known: dict[str, dict[str, Any]], size: int = SIZE
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """All images, sorted by subject and style: (N, size, size, 4) and their index.
+
+    One whose source is smaller lies in the upper left corner of its pixels, and its entry has its `size`.
+    """
     import resvg_py
     from PIL import Image
 
     solid = {_short(p.stem): p for p in (packages["@lobehub/fluent-emoji-3d"] / "assets").glob("*.webp")}
-    flat = _svg_style(packages["@iconify-json/fluent-emoji-flat"])
-    drawn = _svg_style(packages["@iconify-json/noto"])
+    flat = _svg_style(packages["@iconify-json/fluent-emoji-flat"], size)
+    drawn = _svg_style(packages["@iconify-json/noto"], size)
     images: list[np.ndarray] = []
     index: list[dict[str, Any]] = []
     for key in known:
@@ -155,12 +164,25 @@ def render(packages: dict[str, Path], known: dict[str, dict[str, Any]]) -> tuple
             else:
                 raw = resvg_py.svg_to_bytes(svg_string=source[key].decode())  # pyright: ignore[reportAttributeAccessIssue]
                 image = Image.open(io.BytesIO(bytes(raw)))
-            array = _contain(image)
+            side = min(size, max(image.size))
+            array = _contain(image, side)
             if (array[..., 3] > 128).mean() < 0.02:
                 continue
+            entry: dict[str, Any] = {"subject": key, "style": style}
+            if side < size:
+                array = np.pad(array, ((0, size - side), (0, size - side), (0, 0)))
+                entry["size"] = [side, side]
             images.append(array)
-            index.append({"subject": key, "style": style})
+            index.append(entry)
     return np.stack(images), index
+
+
+def heaviest(known: dict[str, dict[str, Any]], count: int) -> dict[str, dict[str, Any]]:
+    """So many of the subjects, those that weigh most, in the order they are given in; 0: all."""
+    if not count:
+        return known
+    chosen = set(sorted(known, key=lambda key: -known[key]["weight"])[:count])
+    return {key: subject for key, subject in known.items() if key in chosen}
 
 
 def load(folder: Path) -> tuple[np.ndarray, dict[str, Any]]:
@@ -178,11 +200,16 @@ def sources() -> list[dict[str, str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", type=Path, default=default_target())
-    target: Path = parser.parse_args().target
-    packages = fetch(target / "downloads")
-    known = subjects(packages)
-    images, index = render(packages, known)
+    parser.add_argument("--target", type=Path)
+    parser.add_argument("--size", type=int, default=SIZE, help="pixels a side")
+    parser.add_argument("--subjects", type=int, default=0, help="so many of those that weigh most; 0: all")
+    told = parser.parse_args()
+    target: Path = told.target or default_target(told.size)
+    # The packages are the same for all sizes.
+    packages = fetch((told.target or default_target()) / "downloads")
+    known = heaviest(subjects(packages), told.subjects)
+    images, index = render(packages, known, told.size)
+    target.mkdir(parents=True, exist_ok=True)
     np.save(target / "images.npy", images)
     (target / "images.json").write_text(json.dumps({"subjects": known, "images": index}, ensure_ascii=False))
     (target / "sources.json").write_text(json.dumps(sources(), indent=1) + "\n")

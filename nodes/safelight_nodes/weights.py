@@ -19,6 +19,7 @@ from safelight.sdk import (
     Reader,
     Text,
     TextEncoder,
+    Upscaler,
     Variational,
     node,
 )
@@ -283,6 +284,23 @@ def save_controlnet(
         write_part(folder, weights, precision)
     source = ctx.models.find(name, "controlnet")
     return ModelRef("ControlNet", ctx.models.family(source), source)
+
+
+@node(version=1, title="Save upscaler", output=True, cache=False, tags=("ESRGAN", "super resolution", "export"))
+def save_upscaler(
+    weights: Annotated[Weights, "An upscaler that was trained."],
+    *,
+    name: _Name = "trained/upscaler",
+    precision: _Precision = "float16",
+    ctx: Context,
+) -> ModelRef[Upscaler]:
+    """Write an upscaler below the model folder: upscaler.safetensors in it is read by other programs, too."""
+    from ._training.folders import check_kind, write_upscaler
+
+    check_kind(weights, "upscaler")
+    with ctx.models.create(name) as folder:
+        write_upscaler(folder, weights, precision)
+    return ModelRef("Upscaler", "", ctx.models.find(name, "upscaler"), "", "auto")
 
 
 @node(version=1, title="Save IP-Adapter", output=True, cache=False, tags=("IPAdapterSave", "export"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_models.tiny_ip_adapter(folder / "adapter")
     (folder / "adapter" / "image_encoder").rename(folder / "models" / "tower")
     tiny_sets.write(folder / "input")
+    # What stands for the large images that upscalers learn from.
+    shutil.copytree(folder / "input" / "emoji", folder / "input" / "emoji_512")
     return folder
 
 

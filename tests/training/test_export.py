@@ -18,12 +18,14 @@ from safelight.app import Studio
 from safelight.models.library import Library
 from safelight_nodes._training.folders import write_captioner
 from safelight_nodes.training import captioners
+from safelight_nodes._training.upscaler.networks import Shape, fresh
 
 
 @pytest.fixture(scope="module")
 def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A checkpoint of other weights in the trainer's old form, a LoRA, an image encoder and more."""
     from diffusers import UNet2DConditionModel
+    from safetensors.torch import save_file
     from transformers import CLIPTextModel, CLIPVisionConfig, CLIPVisionModelWithProjection
 
     folder = tmp_path_factory.mktemp("parts")
@@ -48,12 +50,15 @@ def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     )  # fmt: skip
     (folder / "captioner").mkdir()
     write_captioner(folder / "captioner", made.captioner, made.tokenizer, "float32")
+    (folder / "upscaler").mkdir()
+    save_file(fresh(Shape("compact", 4, 8, 1), 1).state_dict(), folder / "upscaler" / "upscaler.safetensors")
     return {
         "checkpoint": folder / "unet.pt",
         "few_step": folder / "lora.safetensors",
         "tower": folder / "tower",
         "controlnet": folder / "controlnet",
         "captioner": folder / "captioner",
+        "upscaler": folder / "upscaler",
     }
 
 
@@ -99,11 +104,13 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         few_step=parts["few_step"],
         controlnet_edges=parts["controlnet"],
         captioner=parts["captioner"],
+        upscaler=parts["upscaler"],
     )
     library = Library((tmp_path / "models",), digest=lambda path: path.name, cache=tmp_path / "hub", starter=starter)
     assert library.find("starter/few_step", "lora").place == "starter"
     assert library.family(library.find("starter/image_encoder", "image_encoder")) == ""
     assert library.family(library.find("starter/controlnet_edges", "controlnet")) == "sd2"
+    assert library.find("starter/upscaler", "upscaler").place == "starter"
     listed = {entry.name: entry.kind for entry in library.list_models() if entry.place == "starter"}
     assert listed == {
         "starter": "pipeline",
@@ -111,5 +118,6 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         "starter/image_encoder": "image_encoder",
         "starter/controlnet_edges": "controlnet",
         "starter/captioner": "reader",
+        "starter/upscaler": "upscaler",
     }
     assert not (starter / "captioner" / "training.json").exists()

@@ -257,3 +257,29 @@ def test_images_to_caption_are_as_training_never_shows_them():
     for one, there in zip(elsewhere(images, INDEX, 0, False), moved, strict=True):
         assert np.abs(one.image[0, 0] - one.image[-1, -1]).max() < 1e-6, "one colour"
         assert np.abs(one.image - there.image).mean() > 0.01
+
+
+def test_an_upscaler_is_judged_by_held_out_images(tmp_path: Path):
+    """A network that is bicubic scaling gains nothing."""
+    from types import SimpleNamespace
+
+    import torch
+    from PIL import Image
+    from training.judge.upscaler import draw, gain, judged, seconds
+
+    from safelight_nodes._training.upscaler.degradation import enlarged
+
+    np.save(tmp_path / "images.npy", _images())
+    (tmp_path / "images.json").write_text(json.dumps(INDEX))
+
+    class Plain(SimpleNamespace):
+        def __call__(self, pixels):
+            return enlarged(pixels.movedim(-1, 1), self.scale).movedim(1, -1)
+
+    found = judged({"float32": Plain(scale=2), "bfloat16": Plain(scale=2)}, tmp_path, 0, None)
+    assert sorted({one.style for one in found}) == [0, 1, 2]
+    assert gain(found) == 0
+    assert all(one.bicubic > 15 for one in found)
+    assert seconds(Plain(scale=2), 16) > 0
+    draw([[torch.rand(1, 3, 128, 128)] * 3] * 2, tmp_path / "sheet.png", 64)
+    assert Image.open(tmp_path / "sheet.png").size == (192, 128)

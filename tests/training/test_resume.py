@@ -43,6 +43,10 @@ FLOWS: dict[str, dict[str, Any]] = {
     "captioner": {
         "encoder": "tower", "updates": STEPS, "batch": 2, "vocabulary": 400, "text_width": 48, "text_layers": 1,
     },
+    "upscaler": {
+        "vae": "tiny", "updates": STEPS, "batch": 2, "crop": 32, "scale": "2", "width": 8, "blocks": 1,
+        "adversarial": 0.01, "index": "emoji/images.json", "pixels": "emoji/images.npy",
+    },
     "ddpm": {"updates": STEPS, "batch": 2, "side": 16, "width": 16, "widest": 16, "steps": 2},
 }  # fmt: skip
 

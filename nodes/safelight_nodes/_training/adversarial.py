@@ -49,11 +49,16 @@ class Player:
 
 
 def duel(
-    players: Sequence[Player], ctx: Context, show: Callable[[], Image] | None = None
+    players: Sequence[Player],
+    ctx: Context,
+    show: Callable[[], Image] | None = None,
+    after: Callable[[int], None] | None = None,
 ) -> tuple[tuple[str, Points], ...]:
     """Lets players take turns, in their order, until the steps of the first one's course are done.
 
     While one learns, the parameters of the others ask for no gradients. The curve of the last is shown meanwhile.
+    `after` is called with the number of each step that is done, to measure: what it adds to `records` of a side is
+    kept in checkpoints.
 
     Returns:
         The curve of each player, by its name: the mean loss of the updates of a step.
@@ -69,6 +74,8 @@ def duel(
             with _resting(other for other in sides if other is not side):
                 losses = [side.learn([player.loss(first + turn)], step) for turn in range(player.updates)]
             side.note(step, math.fsum(losses) / len(losses))
+        if after is not None:
+            after(step)
 
     train(sides, update, players[0].course.steps, ctx, show)
     return tuple((player.name, tuple(side.curve.points)) for player, side in zip(players, sides, strict=True))

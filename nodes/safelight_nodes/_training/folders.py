@@ -28,6 +28,7 @@ _SAID = {
     "embedding": "a word of textual inversion",
     "ip_adapter": "an IP-Adapter",
     "VisionEncoderDecoderModel": "a captioner",
+    "upscaler": "an upscaler",
 }
 ABOUT = "training.json"
 """Beside the weights: settings and loss curve of the training."""
@@ -246,6 +247,16 @@ def write_lora(folder: Path, weights: Weights, precision: str, layout: Layout = 
         named = kohya(named)
     tensors = {name: tensor.to(getattr(torch, precision)).contiguous() for name, tensor in named.items()}
     save_file(tensors, folder / "pytorch_lora_weights.safetensors", {"format": "pt"})
+    write_about(folder, weights)
+
+
+def write_upscaler(folder: Path, weights: Weights, precision: str) -> None:
+    """`upscaler.safetensors` by the names that spandrel reads: their shapes say all of the network."""
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {name: tensor.to(getattr(torch, precision)).contiguous() for name, tensor in weights.tensors.items()}
+    save_file(tensors, folder / "upscaler.safetensors", {"format": "pt"})
     write_about(folder, weights)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +26,8 @@ _AT_ONCE = 256
 
 
 def opened(index: Path, pixels: Path, limit: int = 0) -> ImageSet:
-    """A prepared set: `subjects` and `images` in JSON, the pixels (N, H, W, 4) uint8 in .npy.
+    """A prepared set: `subjects` and `images` in JSON, the pixels (N, H, W, 4) uint8 in .npy. An image with a `size`
+    (height, width) fills that part of its pixels alone.
 
     Raises:
         ProblemError: `bad_image_set`, when the two do not fit together.
@@ -39,6 +41,10 @@ def opened(index: Path, pixels: Path, limit: int = 0) -> ImageSet:
         array = np.load(pixels, mmap_mode="r", allow_pickle=False)
         fits = array.ndim == 4 and array.dtype == np.uint8 and array.shape[3] == 4 and len(array) == len(entries)
         fits &= all(entry["subject"] in subjects for entry in entries)
+        whole = (int(array.shape[1]), int(array.shape[2]))
+        fits &= all(
+            1 <= side <= most for entry in entries for side, most in zip(_size(entry, whole), whole, strict=True)
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _bad_set(index, pixels, str(error)) from error
     if not fits or not entries:
@@ -50,7 +56,13 @@ def opened(index: Path, pixels: Path, limit: int = 0) -> ImageSet:
     used = {entry["subject"] for entry in entries}
     tensor = torch.from_numpy(np.array(array[chosen]))
     made = ImageSet(tensor, entries, {key: subjects[key] for key in subjects if key in used}, torch.empty(0))
-    return ImageSet(tensor, made.entries, made.subjects, probabilities(made))
+    sizes = tuple(_size(entry, whole) for entry in entries) if any("size" in entry for entry in entries) else ()
+    return replace(made, weights=probabilities(made), sizes=sizes)
+
+
+def _size(entry: dict[str, Any], whole: tuple[int, int]) -> tuple[int, int]:
+    height, width = entry.get("size", whole)
+    return int(height), int(width)
 
 
 def probabilities(images: ImageSet, focus: float = 1.0, common: float | None = None, solid: float = 1.0) -> Tensor:

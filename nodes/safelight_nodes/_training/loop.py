@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Cancelled, Context, Image, Problem, ProblemError
@@ -152,6 +152,7 @@ class Side:
 
     `held` are the parameters and, after them, the buffers that change as they learn (statistics of a normalisation).
     `average` is None for one whose last weights are as good as any. `grown` says that its curve has new points.
+    `records` are further numbers over the steps, by name, such as those of a measurement on the way.
     """
 
     parameters: Sequence[Any]
@@ -162,6 +163,7 @@ class Side:
     course: Course
     curve: Curve
     grown: bool = False
+    records: dict[str, Curve] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -237,6 +239,7 @@ class Side:
             "schedule": self.schedule.state_dict(),
             "average": {} if self.average is None else self.average.state_dict(),
             "curve": self.curve.state(),
+            "records": {name: curve.state() for name, curve in self.records.items()},
         }
 
     def put_back(self, state: Mapping[str, Any]) -> None:
@@ -252,6 +255,8 @@ class Side:
         if self.average is not None:
             self.average.load_state_dict(dict(state["average"]))
         self.curve = Curve.restored(state["curve"])
+        # Checkpoints of earlier releases have none.
+        self.records |= {name: Curve.restored(kept) for name, kept in state.get("records", {}).items()}
 
 
 def _portable(value: Any) -> Any:

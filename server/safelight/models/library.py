@@ -38,7 +38,7 @@ from .trees import PLACES, Trees
 from .walk import WEIGHTS, Found, found_at, models_of
 
 STARTER = "starter"
-STARTER_PARTS = ("few_step", "image_encoder", "controlnet_edges", "captioner")
+STARTER_PARTS = ("few_step", "image_encoder", "controlnet_edges", "captioner", "upscaler")
 _LONGEST = 1024
 """Bytes of a model's name: longer ones are no paths on some systems."""
 TAKES: Mapping[str, tuple[str, ...]] = {
@@ -332,7 +332,8 @@ class Library:
         return Source(STARTER, STARTER), self._reader.read(STARTER, self.starter)
 
     def _starter_parts(self) -> list[str]:
-        """Names of what comes with the starter beside the model: a few-step LoRA, an image encoder, a ControlNet."""
+        """Names of what comes with the starter beside the model: a few-step LoRA, an image encoder, a ControlNet,
+        an upscaler."""
         return [f"{STARTER}/{part}" for part in STARTER_PARTS if (self.starter / part).is_dir()]
 
     def _refuse_strange(self, name: str) -> None:

@@ -170,6 +170,7 @@ export const titles: Record<string, string> = {
   adapter_on_negative_only: "IP-Adapter 只用在了負向條件上",
   clip_skip_too_large: "CLIP 跳過的層數過多",
   frames_not_whole: "幀數不是所需的數目",
+  crop_too_large: "訓練用的裁塊大於影像",
   size_not_a_multiple: "尺寸不是所需的倍數",
   area_outside: "矩形超出圖片",
   empty_range: "範圍的結束早於開始",

@@ -1,0 +1,1 @@
+"""Upscalers: networks that learn to make images two or four times larger."""
