@@ -132,6 +132,16 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     pack.add_argument("--json", action="store_true", help="print JSON")
 
     _add_serve(commands.add_parser("serve", help="start the server and its editor"))
+
+    worker = commands.add_parser("worker", help="compute for a server, as a machine of its Ray cluster")
+    worker.add_argument("--join", metavar="HOST:PORT", required=True, help="the head of the cluster (docs/cluster.md)")
+    worker.add_argument(
+        "--device",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="what to compute on, as cuda:1 or cpu; may be repeated (all graphics cards, or the processor)",
+    )
     return top, commands.choices
 
 
@@ -228,6 +238,15 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="what a worker computes on, as cuda:1 or cpu; workers are dealt over several (all graphics cards)",
+    )
+    serve.add_argument(
+        "--pool",
+        choices=["local", "ray"],
+        default="local",
+        help="where workflows run: on this machine, or on a Ray cluster (docs/cluster.md)",
+    )
+    serve.add_argument(
+        "--address", metavar="ADDRESS", default="auto", help="with --pool ray: auto, local or HOST:PORT (auto)"
     )
     serve.add_argument("--threads", metavar="N", type=int, default=0, help="processor threads of each (an equal share)")
     serve.add_argument("--memory", metavar="MIB", type=_count, default=2048, help="results each keeps in memory (2048)")

@@ -128,7 +128,8 @@ class Dispatcher:
             return False
         run, options = claimed.run, claimed.options
         worker = run.worker or ""
-        spreads = self._around.settings().spread and len(self._around.pool.workers()) > 1 and not options.device
+        several = self._around.pool.shares and len(self._around.pool.workers()) > 1
+        spreads = self._around.settings().spread and several and not options.device
         interval = options.checkpoint_seconds
         begin = Begin(
             run=run.id,

@@ -36,7 +36,10 @@ class PoolListener(Protocol):
 
 
 class Pool(Protocol):
-    """Runs documents somewhere else."""
+    """Runs documents somewhere else. With `shares` its workers use one cache folder, and can help each other."""
+
+    @property
+    def shares(self) -> bool: ...
 
     async def start(self, listener: PoolListener) -> None: ...
     def fault(self) -> str:

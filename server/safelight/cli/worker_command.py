@@ -1,0 +1,64 @@
+"""`safelight worker`: this machine computes for a server elsewhere, as one of a Ray cluster."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from safelight.host.workers.cluster import demand_ray, demand_token
+from safelight.models.hardware import device_called
+from safelight.places import data_folder
+from safelight.sdk.problem import Problem, ProblemError
+
+from .workflow import report
+
+_STORE_BYTES = 100 << 20
+"""Of Ray's store of objects. Files pass through it in pieces of a few MiB, so it need not be the third of the memory
+that Ray takes."""
+
+
+def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
+    del rest
+    try:
+        demand_ray()
+        demand_token()
+        environment, offers = on_devices(given.device)
+    except ProblemError as error:
+        report(error.problems)
+        return 2
+    environment = dict(os.environ) | environment
+    environment["SAFELIGHT_HOME"] = str(data_folder().resolve())  # Ray's processes start in folders of their own
+    environment.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    command = [
+        *(sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--block"),
+        *("--address", given.join, "--object-store-memory", str(_STORE_BYTES), *offers),
+    ]
+    print(f"Joining {given.join}. Ctrl-C leaves.", flush=True)
+    if sys.platform == "win32":
+        return subprocess.run(command, env=environment, check=False).returncode
+    # In its place, not beside it: a signal then reaches the one that ends the machine's part in the cluster.
+    os.execve(sys.executable, command, environment)
+
+
+def on_devices(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """What to say to the workers and to Ray, so that these devices are computed on; by default all GPUs that Ray finds,
+    or the processor.
+
+    Raises:
+        ProblemError: `bad_setting`, for devices of several kinds or a name that is none.
+    """
+    devices = [device_called(name) for name in names]
+    kinds = {device.partition(":")[0] for device in devices}
+    if len(kinds) > 1:
+        message = f"A machine joins with devices of one kind, not with {' and '.join(sorted(kinds))}."
+        hint = "Start `safelight worker` once for each kind."
+        raise ProblemError(Problem(code="bad_setting", message=message, hint=hint, value=", ".join(devices)))
+    if not devices:
+        return {}, []
+    if kinds != {"cuda"}:
+        return {"SAFELIGHT_DEVICE": devices[0]}, ["--num-gpus", "0"]
+    numbers = [number for device in devices if (number := device.partition(":")[2])]
+    return ({"CUDA_VISIBLE_DEVICES": ",".join(numbers)} if numbers else {}), []
