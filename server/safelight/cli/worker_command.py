@@ -37,10 +37,10 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
         *("--address", given.join, "--object-store-memory", str(_STORE_BYTES), *offers),
     ]
     print(f"Joining {given.join}. Ctrl-C leaves.", flush=True)
-    if sys.platform == "win32":
-        return subprocess.run(command, env=environment, check=False).returncode
-    # In its place, not beside it: a signal then reaches the one that ends the machine's part in the cluster.
-    os.execve(sys.executable, command, environment)
+    if sys.platform != "win32":
+        # In its place, not beside it: a signal then reaches the one that ends the machine's part in the cluster.
+        os.execve(sys.executable, command, environment)
+    return subprocess.run(command, env=environment, check=False).returncode
 
 
 def on_devices(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:

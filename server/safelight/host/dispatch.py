@@ -220,7 +220,7 @@ class Dispatcher:
         if not self.closing:
             self._around.stream.publish(WorkerChanged(worker=worker))
         if worker.state in ("idle", "busy") and worker.device:
-            self._around.graphs.measured()
+            self._around.graphs.measured(self._around.pool.numerics())
         if worker.state in ("idle", "warming"):
             self._wake.set()
 

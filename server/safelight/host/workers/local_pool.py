@@ -109,6 +109,9 @@ class LocalPool:
     def devices(self) -> list[Device]:
         return list({worker.device.name: worker.device for worker in self._workers if worker.device.name}.values())
 
+    def numerics(self) -> str:
+        return ""  # that of this machine
+
     def fault(self) -> str:
         return self._workers[0].note if all(worker.given_up for worker in self._workers) else ""
 
@@ -310,7 +313,7 @@ class LocalPool:
             worker.failed_starts = 0
             self._rest(worker)
         elif isinstance(message, Warm):
-            worker.warm, worker.place = True, message.place
+            worker.warm, worker.place, worker.numerics = True, message.place, message.numerics
             kind = message.device.partition(":")[0]
             worker.device = Device(name=message.device, kind=kind, memory=message.memory, free=message.free)
             worker.note = ""

@@ -35,6 +35,7 @@ class LocalWorker:
     started: float = field(default_factory=time.time)
     heard: float = field(default_factory=time.monotonic)
     place: str = ""
+    numerics: str = ""
     models: tuple[str, ...] = ()
     run: str | None = None
     attempt: int = 0

@@ -73,6 +73,10 @@ class Pool(Protocol):
         """What the workers compute on, as far as it is known by now."""
         ...
 
+    def numerics(self) -> str:
+        """What workers compute with, as keys name it; empty where it is what this machine computes with, or unknown."""
+        ...
+
     async def stop(self, grace: float) -> None:
         """Lets runs stop at their next step, waits for that as long as `grace` seconds, and ends all workers."""
         ...

@@ -19,6 +19,7 @@ import threading
 from pathlib import Path
 from typing import IO, Any
 
+from safelight.app import Budgets, Studio
 from safelight.environment import Environment
 from safelight.host.logs import start_logging
 from safelight.media.registry import load_media
@@ -46,6 +47,8 @@ from .wire import (
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
+_SHOWN_BYTES = 32 << 20
+"""Of what nodes show, in this process's memory; all of it is in the server's cache on disk."""
 _MISSES = 10
 """Looks at the cluster that may fail in a row."""
 _KNOCK_SECONDS = 60.0
@@ -129,6 +132,7 @@ class Bridge:
             threads=connect.threads,
             patience=connect.patience,
             start_seconds=connect.start,
+            shown=Studio.open(home, budgets=Budgets(_SHOWN_BYTES, connect.disk)).cache.put_bytes,
         )
 
     async def _look(self) -> None:
@@ -172,9 +176,7 @@ def _join(address: str) -> Problem | None:
 
     given: dict[str, Any] = {"address": address, "include_dashboard": False} if address == "local" else {}
     try:
-        ray.init(
-            namespace="safelight", logging_level="warning", log_to_driver=True, **(given or {"address": address})
-        )
+        ray.init(namespace="safelight", logging_level="warning", log_to_driver=True, **(given or {"address": address}))
         if _lets_anybody_in(ray.get_runtime_context().gcs_address):
             return is_open(f"The cluster at {address} lets in whoever has no token.")
     except Exception as error:

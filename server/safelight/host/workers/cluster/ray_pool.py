@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -93,6 +94,11 @@ class RayPool(LocalPool):
             await self.stop(0)
             raise
 
+    def numerics(self) -> str:
+        """That of most workers: machines that differ have results of their own."""
+        found = Counter(worker.numerics for worker in self._workers if worker.numerics)
+        return found.most_common(1)[0][0] if found else ""
+
     def fault(self) -> str:
         return self._fault  # a cluster without workers may have some soon
 
@@ -135,6 +141,7 @@ class RayPool(LocalPool):
                 address=self._cluster.address,
                 home=setup.home,
                 inputs=setup.inputs,
+                disk=setup.disk,
                 threads=self._threads,
                 patience=self._cluster.patience,
                 start=self._cluster.start,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +21,7 @@ from safelight.media.registry import MediaRegistry
 from safelight.sdk.codec import hash_file
 from safelight.sdk.problem import Problem, ProblemError
 
-from ..wire import LENGTH, Begin, Ended, Made, Setup, from_worker, to_worker
+from ..wire import LENGTH, Begin, Blob, Ended, Made, Setup, from_worker, to_worker
 from ..wire import frame as framed
 from .files import Inputs, Kept, placed
 from .station import PIECE, POLL_SECONDS
@@ -32,6 +33,9 @@ STATES = "cache/states"
 _STATES_SECONDS = 1.0
 _PAUSE = 0.5
 _TRIES = 3
+_HEAD = 16
+_OURS = re.compile(rb"ended|blob")
+"""In the first bytes of a message, which are its tag: of those that are not passed on as they are."""
 
 
 class Lost(Exception):
@@ -41,7 +45,8 @@ class Lost(Exception):
 @dataclass(frozen=True)
 class Ground:
     """What all relays of a bridge work with. `start` makes the actor of a place, `end` ends it; `out_of_reach` and
-    `dead` are the exceptions by which Ray tells of one; `tell` tells the pool."""
+    `dead` are the exceptions by which Ray tells of one; `tell` tells the pool; `shown` keeps bytes that a
+    node shows."""
 
     start: Callable[[Open], Any]
     end: Callable[[Any], None]
@@ -56,6 +61,7 @@ class Ground:
     threads: int
     patience: float
     start_seconds: float
+    shown: Callable[[bytes], None]
 
 
 class Relay:
@@ -87,7 +93,9 @@ class Relay:
             gone = Gone(worker=self._open.worker, said=str(error))
         except Exception as error:
             log.exception("the relay of worker %s broke", self._open.worker)
-            gone = Gone(worker=self._open.worker, said=f"the way to it broke: {str(error)[:300] or type(error).__name__}.")
+            gone = Gone(
+                worker=self._open.worker, said=f"the way to it broke: {str(error)[:300] or type(error).__name__}."
+            )
         finally:
             for task in self._delivering:
                 task.cancel()
@@ -143,7 +151,7 @@ class Relay:
             data = await self._to_send.get()
             message = to_worker.decode(data[LENGTH.size :])
             if isinstance(message, Setup):
-                data = framed(msgspec.structs.replace(message, home=self._home, inputs=()))
+                data = framed(msgspec.structs.replace(message, home=self._home, inputs=(), apart=True))
             elif isinstance(message, Begin):
                 await self._prepare(message)
             await self._call("send", self._sent, data)
@@ -201,14 +209,17 @@ class Relay:
             if end > len(data):
                 break
             body = data[at + LENGTH.size : end]
-            if b"ended" in body[:64]:
+            if _OURS.search(body[:_HEAD]):
                 message = from_worker.decode(body)
-                if isinstance(message, Ended):
+                if isinstance(message, Ended | Blob):
                     self._say(data[whole:at])
                     whole = end
+                if isinstance(message, Ended):
                     task = asyncio.create_task(self._end(message))
                     self._delivering.add(task)
                     task.add_done_callback(self._delivered)
+                elif isinstance(message, Blob):
+                    self._ground.shown(message.data)
             at = end
         self._say(data[whole:at])
         return data[at:]

@@ -159,7 +159,7 @@ class Station:
             return ""
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
-        """A thread: hears the worker out. A process that it has forked keeps its pipe open, so its end is seen apart."""
+        """A thread: hears the worker out. What it has forked keeps its pipe open, so its end is seen apart."""
         reading = threading.Thread(target=self._read, args=(process,), daemon=True, name="read")
         reading.start()
         code = process.wait()

@@ -29,13 +29,14 @@ class Place(msgspec.Struct, frozen=True, order=True):
 
 
 class Connect(BridgeMessage, frozen=True, kw_only=True, tag="connect"):
-    """The first message. `address` is as `ray.init` takes it; `home` and `inputs` are folders of the server; `threads`
-    is what each worker computes with (0: its share of the machine); `patience` the seconds that a worker out of reach
-    is waited for, `start` those that one may take to start."""
+    """The first message. `address` is as `ray.init` takes it; `home` and `inputs` are folders of the server, `disk` is
+    what its cache may take, in bytes; `threads` is what each worker computes with (0: its share of the machine);
+    `patience` the seconds that a worker out of reach is waited for, `start` those that one may take to start."""
 
     address: str
     home: str
     inputs: tuple[str, ...]
+    disk: int
     threads: int
     patience: float
     start: float
