@@ -8,16 +8,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from safelight.host.workers.cluster import demand_ray, demand_token
+from safelight.host.workers.cluster import STORE_BYTES, demand_ray, demand_token
 from safelight.models.hardware import device_called
 from safelight.places import data_folder
 from safelight.sdk.problem import Problem, ProblemError
 
 from .workflow import report
-
-_STORE_BYTES = 100 << 20
-"""Of Ray's store of objects. Files pass through it in pieces of a few MiB, so it need not be the third of the memory
-that Ray takes."""
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -34,7 +30,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     environment.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     command = [
         *(sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--block"),
-        *("--address", given.join, "--object-store-memory", str(_STORE_BYTES), *offers),
+        *("--address", given.join, "--object-store-memory", str(STORE_BYTES), *offers),
     ]
     print(f"Joining {given.join}. Ctrl-C leaves.", flush=True)
     if sys.platform != "win32":

@@ -1,6 +1,6 @@
-"""Workers on the machines of a Ray cluster. Only `bridge` and `start` import Ray, each in a process of its own."""
+"""Workers on the machines of a Ray cluster. Only `bridge` imports Ray, in a process of its own."""
 
-from .demands import demand_ray, demand_token, knows_token
+from .demands import STORE_BYTES, demand_ray, demand_token, knows_token
 from .ray_pool import ClusterOptions, RayPool
 
-__all__ = ["ClusterOptions", "RayPool", "demand_ray", "demand_token", "knows_token"]
+__all__ = ["STORE_BYTES", "ClusterOptions", "RayPool", "demand_ray", "demand_token", "knows_token"]

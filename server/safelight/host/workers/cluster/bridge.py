@@ -25,7 +25,7 @@ from safelight.host.logs import start_logging
 from safelight.media.registry import load_media
 from safelight.sdk.problem import Problem
 
-from .demands import is_open
+from .demands import STORE_BYTES, is_open
 from .files import Inputs, Kept
 from .relay import Ground, Relay
 from .station import Station
@@ -174,9 +174,11 @@ def _join(address: str) -> Problem | None:
     """Joins the cluster, or starts one of this machine (`local`). Gives what is wrong with it."""
     import ray
 
-    given: dict[str, Any] = {"address": address, "include_dashboard": False} if address == "local" else {}
+    given: dict[str, Any] = {"address": address}
+    if address == "local":
+        given |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
-        ray.init(namespace="safelight", logging_level="warning", log_to_driver=True, **(given or {"address": address}))
+        ray.init(namespace="safelight", logging_level="warning", log_to_driver=True, **given)
         if _lets_anybody_in(ray.get_runtime_context().gcs_address):
             return is_open(f"The cluster at {address} lets in whoever has no token.")
     except Exception as error:

@@ -9,6 +9,10 @@ from pathlib import Path
 
 from safelight.sdk.problem import Problem, ProblemError
 
+STORE_BYTES = 100 << 20
+"""Of Ray's store of objects on a machine. Files pass through it in pieces of a few MiB, so it need not be the third of
+the memory that Ray takes."""
+
 
 def demand_ray() -> None:
     """Raises ProblemError `cluster_missing` where Ray is not installed."""
