@@ -112,18 +112,26 @@ class Cluster:
             str(self.session),
         ]
         command += ["--object-store-memory", str(80_000_000), "--node-ip-address", "127.0.0.1"]
-        with (folder / "head.log").open("ab") as log:
+        self._command = command
+        # Ray gives itself half a minute, which is too little for a busy machine.
+        if not any(self._starts() for _ in range(3)):
+            raise AssertionError((folder / "head.log").read_text()[-3000:])
+
+    def _starts(self) -> bool:
+        log = self.folder / "head.log"
+        with log.open("wb") as file:
             self.head = subprocess.Popen(
-                command,
-                stdout=log,
-                stderr=log,
-                env=test_environment(folder / "head") | self.environment,
+                self._command,
+                stdout=file,
+                stderr=file,
+                env=test_environment(self.folder / "head") | self.environment,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
-        while "block forever" not in (folder / "head.log").read_text():
-            assert self.head.poll() is None and time.monotonic() < deadline, (folder / "head.log").read_text()
+        while "block forever" not in log.read_text():
+            if self.head.poll() is not None:
+                return False
             time.sleep(0.1)
+        return True
 
     def join(self, count: int = 1) -> list[Machine]:
         new = [
@@ -134,9 +142,18 @@ class Cluster:
         return new
 
     def have(self, count: int) -> int:
-        """Lets machines join until there are so many; gives how many there are."""
+        """Lets machines join until there are so many; gives how many there are. Those that have lost their raylet, and
+        would join again by themselves, leave for good."""
+        for machine in self.machines:
+            if machine.process.poll() is None and not machine.alive():
+                machine.kill()
         alive = sum(machine.alive() for machine in self.machines)
-        return alive + len(self.join(max(0, count - alive)))
+        new = self.join(max(0, count - alive))
+        deadline = time.monotonic() + START_SECONDS
+        while not all(machine.alive() for machine in new):
+            assert time.monotonic() < deadline, [machine.log.read_text()[-2000:] for machine in new]
+            time.sleep(0.2)
+        return alive + len(new)
 
     def close(self) -> None:
         for machine in self.machines:

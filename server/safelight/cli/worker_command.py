@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import Sequence
 
+from safelight.host.logs import start_logging
 from safelight.host.workers.cluster import STORE_BYTES, demand_ray, demand_token
+from safelight.host.workers.cluster.machine import Machine
 from safelight.models.hardware import device_called
 from safelight.places import data_folder
 from safelight.sdk.problem import Problem, ProblemError
@@ -28,15 +29,14 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     environment = dict(os.environ) | environment
     environment["SAFELIGHT_HOME"] = str(data_folder().resolve())  # Ray's processes start in folders of their own
     environment.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    command = [
-        *(sys.executable, "-P", "-m", "ray.scripts.scripts", "start", "--block"),
-        *("--address", given.join, "--object-store-memory", str(STORE_BYTES), *offers),
-    ]
+    start_logging(environment.get("SAFELIGHT_LOG", "text"))
+    machine = Machine(
+        ["start", "--block", "--address", given.join, "--object-store-memory", str(STORE_BYTES), *offers], environment
+    )
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: machine.leave())
     print(f"Joining {given.join}. Ctrl-C leaves.", flush=True)
-    if sys.platform != "win32":
-        # In its place, not beside it: a signal then reaches the one that ends the machine's part in the cluster.
-        os.execve(sys.executable, command, environment)
-    return subprocess.run(command, env=environment, check=False).returncode
+    return machine.stay()
 
 
 def on_devices(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
+import sys
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +19,7 @@ from clusters import SECONDS
 from safelight.cli.worker_command import on_devices
 from safelight.host.workers.cluster import demand_token, knows_token
 from safelight.host.workers.cluster.files import Inputs, Kept, placed
+from safelight.host.workers.cluster.machine import Machine
 from safelight.host.workers.cluster.relay import Ground, Relay
 from safelight.host.workers.cluster.station import Station
 from safelight.host.workers.cluster.wire import BridgeMessage, Gone, Heard, Open, Opened, Place
@@ -271,3 +275,22 @@ def test_two_workers_of_a_machine_have_homes_of_their_own(tmp_path: Path, monkey
         assert (await two.receive(0))[1] == -9
 
     asyncio.run(go())
+
+
+def test_a_machine_joins_again_until_it_is_told_to_leave() -> None:
+    """Ray gives a busy machine too little time to join; and a cluster may be gone for a while."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(code: str) -> Callable[..., subprocess.Popen[bytes]]:
+        def run(*_: Any, **__: Any) -> subprocess.Popen[bytes]:
+            started.append(subprocess.Popen([sys.executable, "-c", code]))
+            return started[-1]
+
+        return run
+
+    assert Machine([], {}, pause=0.01).stay(start("raise SystemExit(7)")) == 7
+    assert len(started) > 2, "it has tried more than once"
+    machine = Machine([], {}, pause=0.01)
+    threading.Timer(1.0, machine.leave).start()
+    assert machine.stay(start("import time; time.sleep(600)")) == 0
+    assert started[-1].poll() is not None, "nothing is left"

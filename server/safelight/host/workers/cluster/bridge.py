@@ -178,7 +178,7 @@ def _join(address: str) -> Problem | None:
     if address == "local":
         given |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
-        ray.init(namespace="safelight", logging_level="warning", log_to_driver=True, **given)
+        ray.init(namespace="safelight", logging_level=logging.WARNING, log_to_driver=True, **given)
         if _lets_anybody_in(ray.get_runtime_context().gcs_address):
             return is_open(f"The cluster at {address} lets in whoever has no token.")
     except Exception as error:

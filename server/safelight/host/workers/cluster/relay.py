@@ -61,7 +61,7 @@ class Ground:
     threads: int
     patience: float
     start_seconds: float
-    shown: Callable[[bytes], None]
+    shown: Callable[[bytes], object]
 
 
 class Relay:
