@@ -132,16 +132,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     pack.add_argument("--json", action="store_true", help="print JSON")
 
     _add_serve(commands.add_parser("serve", help="start the server and its editor"))
-
-    worker = commands.add_parser("worker", help="compute for a server, as a machine of its Ray cluster")
-    worker.add_argument("--join", metavar="HOST:PORT", required=True, help="the head of the cluster (docs/cluster.md)")
-    worker.add_argument(
-        "--device",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="what to compute on, as cuda:1 or cpu; may be repeated (all graphics cards, or the processor)",
-    )
+    _add_worker(commands.add_parser("worker", help="compute for a server, as a machine of its Ray cluster"))
     return top, commands.choices
 
 
@@ -280,6 +271,17 @@ def _add_shared_cache(parser: argparse.ArgumentParser) -> None:
         "--shared-cache",
         metavar="URL",
         help="a cache that a team shares: s3://bucket/folder, gs://, az://, file:///folder ($SAFELIGHT_SHARED_CACHE)",
+    )
+
+
+def _add_worker(worker: argparse.ArgumentParser) -> None:
+    worker.add_argument("--join", metavar="HOST:PORT", required=True, help="the head of the cluster (docs/cluster.md)")
+    worker.add_argument(
+        "--device",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="what to compute on, as cuda:1 or cpu; may be repeated (all graphics cards, or the processor)",
     )
 
 
