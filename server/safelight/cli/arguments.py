@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     pack.add_argument("--no-tests", action="store_true", help="check: do not run its tests")
     pack.add_argument("--json", action="store_true", help="print JSON")
 
-    _add_serve(commands.add_parser("serve", help="start the server and its editor"))
-    _add_worker(commands.add_parser("worker", help="compute for a server, as a machine of its Ray cluster"))
+    _add_servers(commands.add_parser)
     return top, commands.choices
 
 
@@ -211,6 +211,11 @@ def _add_models(models: argparse.ArgumentParser) -> None:
     _add_shared_cache(models)
     models.add_argument("--get", action="store_true", help="missing: fetch those whose source is known")
     models.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_servers(add: Callable[..., argparse.ArgumentParser]) -> None:
+    _add_serve(add("serve", help="start the server and its editor"))
+    _add_worker(add("worker", help="compute for a server, as a machine of its Ray cluster"))
 
 
 def _add_serve(serve: argparse.ArgumentParser) -> None:
