@@ -295,11 +295,14 @@ class Studio:
                         problems += placed if number in needed else [problem.warning() for problem in placed]
         return problems
 
-    def plan(self, graph: Graph, force: frozenset[str] = frozenset()) -> Plan:
-        """What running this graph now would do. No code of other packs is run for it."""
+    def plan(self, graph: Graph, force: frozenset[str] = frozenset(), numerics: str = "") -> Plan:
+        """What running this graph now would do. No code of other packs is run for it. `numerics` are those of the
+        machine that is to run it, where that is another one."""
         memory, light = CacheMemory(self.services), lightly(self.services)
         need = self.models.needs
-        return plan(graph, memory, self.numerics, force=force, choose=_foreseen_choice, light=light, need=need)
+        return plan(
+            graph, memory, numerics or self.numerics, force=force, choose=_foreseen_choice, light=light, need=need
+        )
 
     def run(
         self,

@@ -1,5 +1,5 @@
 """The command line: `safelight run`, `sweep`, `check`, `plan`, `convert`, `nodes`, `cache`, `models`, `pack`, `doctor`,
-`serve`.
+`serve`, `worker`.
 
 Exit codes: 0 done, 1 a node failed, 2 the workflow or the command is wrong, 130 cancelled. With `--json` standard
 output is one JSON object; progress and everything else for people goes to standard error.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     pack.add_argument("--no-tests", action="store_true", help="check: do not run its tests")
     pack.add_argument("--json", action="store_true", help="print JSON")
 
-    _add_serve(commands.add_parser("serve", help="start the server and its editor"))
+    _add_servers(commands.add_parser)
     return top, commands.choices
 
 
@@ -212,6 +213,11 @@ def _add_models(models: argparse.ArgumentParser) -> None:
     models.add_argument("--json", action="store_true", help="print JSON")
 
 
+def _add_servers(add: Callable[..., argparse.ArgumentParser]) -> None:
+    _add_serve(add("serve", help="start the server and its editor"))
+    _add_worker(add("worker", help="compute for a server, as a machine of its Ray cluster"))
+
+
 def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
     serve.add_argument("--port", type=int, default=8686, help="the port; 0 takes any free one (8686)")
@@ -228,6 +234,15 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="what a worker computes on, as cuda:1 or cpu; workers are dealt over several (all graphics cards)",
+    )
+    serve.add_argument(
+        "--pool",
+        choices=["local", "ray"],
+        default="local",
+        help="where workflows run: on this machine, or on a Ray cluster (docs/cluster.md)",
+    )
+    serve.add_argument(
+        "--address", metavar="ADDRESS", default="auto", help="with --pool ray: auto, local or HOST:PORT (auto)"
     )
     serve.add_argument("--threads", metavar="N", type=int, default=0, help="processor threads of each (an equal share)")
     serve.add_argument("--memory", metavar="MIB", type=_count, default=2048, help="results each keeps in memory (2048)")
@@ -261,6 +276,17 @@ def _add_shared_cache(parser: argparse.ArgumentParser) -> None:
         "--shared-cache",
         metavar="URL",
         help="a cache that a team shares: s3://bucket/folder, gs://, az://, file:///folder ($SAFELIGHT_SHARED_CACHE)",
+    )
+
+
+def _add_worker(worker: argparse.ArgumentParser) -> None:
+    worker.add_argument("--join", metavar="HOST:PORT", required=True, help="the head of the cluster (docs/cluster.md)")
+    worker.add_argument(
+        "--device",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="what to compute on, as cuda:1 or cpu; may be repeated (all graphics cards, or the processor)",
     )
 
 

@@ -15,11 +15,12 @@ from safelight.environment import Environment
 from safelight.host.host import HostOptions
 from safelight.host.logs import start_logging
 from safelight.host.workers import graphics_cards
+from safelight.host.workers.cluster import ClusterOptions, demand_ray, demand_token
 from safelight.http.security import is_loopback
 from safelight.http.server import ServeOptions, serve
 from safelight.models.hardware import device_called
 from safelight.places import data_folder
-from safelight.sdk.problem import ProblemError
+from safelight.sdk.problem import Problem, ProblemError
 
 from .workflow import report
 
@@ -32,6 +33,24 @@ def _cards(workers: int) -> tuple[str, ...]:
         return ()
     cards = graphics_cards()
     return tuple(f"cuda:{number}" for number in range(cards)) if cards > 1 else ()
+
+
+def _cluster(given: argparse.Namespace) -> ClusterOptions | None:
+    """How to use a cluster; None where workers are processes of this machine.
+
+    Raises:
+        ProblemError: `cluster_missing`, `cluster_open`; `bad_setting` for what only such processes have.
+    """
+    if given.pool == "local":
+        return None
+    if given.workers or given.device:
+        message = "A cluster has a worker for each GPU of its machines: --workers and --device are not for --pool ray."
+        hint = "Say it where a machine joins: safelight worker --join HOST:PORT --device NAME."
+        raise ProblemError(Problem(code="bad_setting", message=message, hint=hint))
+    demand_ray()
+    demand_token()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return ClusterOptions(address=given.address)
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -56,6 +75,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
 
     home = data_folder().resolve()
     try:
+        cluster = _cluster(given)
         devices = tuple(map(device_called, given.device)) or _cards(given.workers)
         _ = Studio.open(home, shared_cache=given.shared_cache).shared  # said now, and not by the first run
     except ProblemError as error:
@@ -72,6 +92,7 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             allow_download=given.download,
             shared_cache=given.shared_cache,
             dev=given.dev,
+            cluster=cluster,
         ),
         address=given.host,
         port=given.port,

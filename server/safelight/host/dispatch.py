@@ -128,7 +128,8 @@ class Dispatcher:
             return False
         run, options = claimed.run, claimed.options
         worker = run.worker or ""
-        spreads = self._around.settings().spread and len(self._around.pool.workers()) > 1 and not options.device
+        several = self._around.pool.shares and len(self._around.pool.workers()) > 1
+        spreads = self._around.settings().spread and several and not options.device
         interval = options.checkpoint_seconds
         begin = Begin(
             run=run.id,
@@ -219,7 +220,7 @@ class Dispatcher:
         if not self.closing:
             self._around.stream.publish(WorkerChanged(worker=worker))
         if worker.state in ("idle", "busy") and worker.device:
-            self._around.graphs.measured()
+            self._around.graphs.measured(self._around.pool.numerics())
         if worker.state in ("idle", "warming"):
             self._wake.set()
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -53,6 +53,9 @@ from .run_logs import RunLogs
 from .stream import Listener, Stream
 from .workers import LocalPool, Pool, PoolOptions, Setup
 
+if TYPE_CHECKING:
+    from .workers.cluster import ClusterOptions
+
 log = logging.getLogger(__name__)
 
 BOOT = 1 << 32
@@ -81,6 +84,8 @@ class HostOptions:
     silence: float = 120.0
     dev: bool = False
     """Import packs again when they are edited."""
+    cluster: ClusterOptions | None = None
+    """Run on the machines of a Ray cluster instead of processes here."""
 
 
 class Host:
@@ -105,11 +110,11 @@ class Host:
         )
         self.graphs = Graphs(self.studio)
         self.lock = FolderLock(options.home)
-        self.pool: Pool = pool or LocalPool(self._pool_options())
+        self.pool: Pool = pool or self._pool()
         self._database: Database | None = None
         self._stream: Stream | None = None
         self._archive: Archive | None = None
-        self.live = Live(lambda: options.workers)
+        self.live = Live(lambda: options.workers if options.cluster is None else max(1, len(self.pool.workers())))
         self.models = ModelScan(self.graphs, self.publish)
         self.downloads = Downloads(self.studio, self.publish, self.models.again)
         self.duplicates = Duplicates(self.studio)
@@ -119,6 +124,13 @@ class Host:
         self._spans: RunSpans | None = None
         self.logs = RunLogs(options.home / "logs", self.spawn)
         self._queue_due: asyncio.TimerHandle | None = None
+
+    def _pool(self) -> Pool:
+        if self.options.cluster is None:
+            return LocalPool(self._pool_options())
+        from .workers.cluster import RayPool
+
+        return RayPool(self._pool_options(), self.options.cluster)
 
     def _pool_options(self) -> PoolOptions:
         options = self.options

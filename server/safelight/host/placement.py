@@ -26,7 +26,7 @@ def choose(idle: Sequence[WorkerInfo], pin: str, work: Callable[[], tuple[bytes,
     named: set[str] = set()
     if any(one.models for one in able):
         document, inputs = work()
-        named = {*_texts(msgspec.json.decode(document)), *_texts(dict(inputs))}
+        named = {*texts(msgspec.json.decode(document)), *texts(dict(inputs))}
     return max(able, key=lambda one: (len(named.intersection(one.models)), one.state == "idle", not one.models)).id
 
 
@@ -49,7 +49,7 @@ def no_such_device(workers: Sequence[WorkerInfo], pin: str) -> Problem | None:
     )
 
 
-def _texts(data: Any) -> Iterator[str]:
+def texts(data: Any) -> Iterator[str]:
     """All texts in JSON data."""
     todo = [data]
     while todo:

@@ -35,6 +35,7 @@ class Graphs:
         self._studio = studio
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="graphs")
         self._measured = asyncio.Event()
+        self._theirs = ""
 
     async def call(self, work: Callable[[Studio], T]) -> T:
         """Runs something with the studio in a thread."""
@@ -57,7 +58,7 @@ class Graphs:
             if checked.graph is None or not checked.ok:
                 return checked, None
             checked.graph.must_have(force)
-            return checked, studio.plan(checked.graph, frozenset(force))
+            return checked, studio.plan(checked.graph, frozenset(force), self._theirs)
 
         await self._numerics()
         return await self.call(work)
@@ -69,7 +70,7 @@ class Graphs:
             studio.cache.forget_seconds()
             try:
                 graph = studio.check(filled(Document.loads(document), inputs), targets).require()
-                return breadth(graph, studio.plan(graph))
+                return breadth(graph, studio.plan(graph, numerics=self._theirs))
             except ProblemError:
                 return 1
 
@@ -80,8 +81,10 @@ class Graphs:
         await self._numerics()
         return await self.call(template_costs)
 
-    def measured(self) -> None:
-        """A worker is warm: what its processor computes with is known by now."""
+    def measured(self, numerics: str = "") -> None:
+        """A worker is warm: what its processor computes with is known by now; `numerics`, where it is that of another
+        machine."""
+        self._theirs = numerics
         self._measured.set()
 
     def _is_measured(self) -> bool:
@@ -128,7 +131,7 @@ class Graphs:
                         break
                     continue
                 if known and number < _PLANNED:
-                    estimate = _estimate(studio, graph, order.force)
+                    estimate = _estimate(studio, graph, order.force, self._theirs)
                 made.append(msgspec.structs.replace(order, document=body, name=name, inputs=inputs, estimate=estimate))
             if problems:
                 raise ProblemError(problems)
@@ -141,13 +144,13 @@ class Graphs:
         self._studio.close()
 
 
-def _estimate(studio: Studio, graph: Graph, force: Sequence[str]) -> float | None:
+def _estimate(studio: Studio, graph: Graph, force: Sequence[str], numerics: str) -> float | None:
     """Seconds by what its nodes took in past runs, without what is cached; None when nothing is known of any of them.
 
     What other runs of the queue will have cached by then is not foreseen.
     """
     try:
-        found = studio.plan(graph, frozenset(force)).nodes.values()
+        found = studio.plan(graph, frozenset(force), numerics).nodes.values()
     except ProblemError:
         return None
     known = [node.seconds for node in found if node.status in ("run", "unknown") and node.seconds is not None]

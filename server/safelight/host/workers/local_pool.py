@@ -17,9 +17,10 @@ import msgspec
 from safelight.protocol.records import Device, WorkerInfo
 
 from .deaths import problem_of, why
-from .local_worker import LocalWorker, State, end, exit_code
+from .local_worker import LocalWorker, State
 from .machine import out_of_memory_kills
 from .pool import PoolListener
+from .process import LocalProcess, WorkerProcess, exit_code
 from .whereabouts import read
 from .wire import (
     LENGTH,
@@ -29,6 +30,7 @@ from .wire import (
     Ended,
     Free,
     Freed,
+    FromWorker,
     Helped,
     Logged,
     Message,
@@ -72,6 +74,8 @@ class PoolOptions:
 class LocalPool:
     """Worker processes on this machine; each that dies is replaced."""
 
+    shares = True
+
     def __init__(self, options: PoolOptions) -> None:
         self._options = options
         given = options.devices or ("",)
@@ -104,6 +108,9 @@ class LocalPool:
 
     def devices(self) -> list[Device]:
         return list({worker.device.name: worker.device for worker in self._workers if worker.device.name}.values())
+
+    def numerics(self) -> str:
+        return ""  # that of this machine
 
     def fault(self) -> str:
         return self._workers[0].note if all(worker.given_up for worker in self._workers) else ""
@@ -179,7 +186,7 @@ class LocalPool:
 
     async def _keep(self, worker: LocalWorker) -> None:
         """Starts a worker and, when it dies, another in its place."""
-        while not self._stopping:
+        while not self._stopping and self._wanted(worker):
             try:
                 await self._live(worker)
             except OSError as error:
@@ -187,7 +194,7 @@ class LocalPool:
                 worker.note = f"It cannot be started: {error}."
                 worker.quick_deaths += 1
                 worker.failed_starts += 1
-            if self._stopping:
+            if self._stopping or not self._wanted(worker):
                 break
             if worker.failed_starts >= _STARTS:
                 worker.note = f"A worker ended {_STARTS} times before it was ready. The last time {worker.note}"
@@ -201,26 +208,21 @@ class LocalPool:
         worker.process = None
         self._set(worker, "dead")
 
+    def _wanted(self, worker: LocalWorker) -> bool:
+        """Whether a worker that has ended is to be started again."""
+        del worker
+        return True
+
     async def _live(self, worker: LocalWorker) -> None:
         worker.killed, worker.warm, worker.run, worker.stale = "", False, None, False
         worker.models, worker.part = (), False
         worker.kills_before = out_of_memory_kills()
         worker.started, worker.heard = time.time(), time.monotonic()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # the folder that the server was started in holds no code of ours
-            "-m",
-            "safelight.host.workers.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=1 << 20,
-            env=self._environment(worker),
-        )
+        process = await self._spawn(worker)
         worker.process = process
         self._set(worker, "starting")
         self._send(worker, msgspec.structs.replace(self._options.setup, worker=worker.id))
         worker.failed_starts += 1  # until it says that it is ready
-        assert process.stdout is not None
         listening = asyncio.create_task(self._listen(worker, process.stdout))
         ended = asyncio.create_task(exit_code(process))
         try:
@@ -234,10 +236,24 @@ class LocalPool:
         finally:
             listening.cancel()
             if not ended.done():
-                end(process)
+                process.end()
             code = await ended
-            process._transport.close()  # type: ignore[attr-defined]  # else its pipe stays open as long as any fork
-            self._buried(worker, code)
+            process.close()
+            self._buried(worker, process, code)
+
+    async def _spawn(self, worker: LocalWorker) -> WorkerProcess:
+        """A process that waits for its `Setup`. Raises OSError where none can be started."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # the folder that the server was started in holds no code of ours
+            "-m",
+            "safelight.host.workers.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=1 << 20,
+            env=self._environment(worker),
+        )
+        return LocalProcess(process)
 
     def _environment(self, worker: LocalWorker) -> dict[str, str]:
         threads = self._options.threads or max(1, (os.cpu_count() or 1) // self._options.count)
@@ -260,13 +276,16 @@ class LocalPool:
                 self._heard(worker, body)
 
     def _heard(self, worker: LocalWorker, body: bytes) -> None:
-        listener = self._listener
-        assert listener is not None
         try:
             message = from_worker.decode(body)
         except msgspec.DecodeError as error:
             log.error("worker %s sent what cannot be read: %s", worker.id, error)
             return
+        self._hear(worker, message)
+
+    def _hear(self, worker: LocalWorker, message: FromWorker) -> None:
+        listener = self._listener
+        assert listener is not None
         if isinstance(message, Told):
             listener.told(message.run, message.attempt, message.events)
         elif isinstance(message, Preview):
@@ -294,7 +313,7 @@ class LocalPool:
             worker.failed_starts = 0
             self._rest(worker)
         elif isinstance(message, Warm):
-            worker.warm, worker.place = True, message.place
+            worker.warm, worker.place, worker.numerics = True, message.place, message.numerics
             kind = message.device.partition(":")[0]
             worker.device = Device(name=message.device, kind=kind, memory=message.memory, free=message.free)
             worker.note = ""
@@ -310,22 +329,27 @@ class LocalPool:
         else:
             self._set(worker, "idle")
 
-    def _buried(self, worker: LocalWorker, code: int) -> None:
+    def _node_of(self, worker: LocalWorker) -> str | None:
+        """The node that a worker was at when it ended, where that is known."""
+        return read(Path(self._options.setup.home), worker.id)
+
+    def _buried(self, worker: LocalWorker, process: WorkerProcess, code: int) -> None:
         """A worker has ended: tells of it, and of the run that it was busy with."""
         if worker.timer is not None:
             worker.timer.cancel()
             worker.timer = None
         run, worker.run = worker.run, None
         lived = time.time() - worker.started
-        starved = out_of_memory_kills() > worker.kills_before and code == -signal.SIGKILL and not worker.killed
+        killed = code == -signal.SIGKILL and not worker.killed
+        starved = process.starved or (killed and out_of_memory_kills() > worker.kills_before)
         asked = self._stopping or (worker.state == "stopping" and code == 0)
-        worker.note = "" if asked else why(code, worker.killed, starved=starved)
+        worker.note = "" if asked else process.said or why(code, worker.killed, starved=starved)
         if not asked:
             log.warning("worker %s ended: %s", worker.id, worker.note, extra={"run": run} if run else None)
             worker.quick_deaths = worker.quick_deaths + 1 if lived < _QUICK_DEATH else 0
         if run is not None and not worker.part and self._listener is not None:
-            node = read(Path(self._options.setup.home), worker.id)
-            self._listener.died(run, worker.attempt, problem_of(worker.note, node, starved=starved))
+            problem = problem_of(worker.note, self._node_of(worker), starved=starved)
+            self._listener.died(run, worker.attempt, problem)
 
     async def _watch_silence(self) -> None:
         while True:
@@ -339,14 +363,10 @@ class LocalPool:
         process = worker.process
         if process is not None and process.returncode is None:
             worker.killed = why
-            end(process)
+            process.end()
 
     def _send(self, worker: LocalWorker, message: Message) -> bool:
-        process = worker.process
-        if process is None or process.stdin is None or process.returncode is not None or process.stdin.is_closing():
-            return False
-        process.stdin.write(frame(message))
-        return True
+        return worker.process is not None and worker.process.send(frame(message))
 
     def _set(self, worker: LocalWorker, state: State) -> None:
         worker.state = state

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import Literal
 
 from safelight.protocol.records import Device, WorkerInfo
 
-_LOOK = 0.05
+from .process import WorkerProcess
 
 State = Literal["starting", "warming", "idle", "busy", "stopping", "dead"]
 
@@ -28,7 +24,7 @@ class LocalWorker:
 
     id: str
     given: str = ""
-    process: asyncio.subprocess.Process | None = None
+    process: WorkerProcess | None = None
     state: State = "starting"
     warm: bool = False
     device: Device = field(default_factory=Device)
@@ -39,6 +35,7 @@ class LocalWorker:
     started: float = field(default_factory=time.time)
     heard: float = field(default_factory=time.monotonic)
     place: str = ""
+    numerics: str = ""
     models: tuple[str, ...] = ()
     run: str | None = None
     attempt: int = 0
@@ -79,20 +76,3 @@ class LocalWorker:
             restarts=self.restarts,
             note=self.note,
         )
-
-
-async def exit_code(process: asyncio.subprocess.Process) -> int:
-    """The exit code, as soon as the process has ended. `Process.wait` waits for its pipes to be closed, too."""
-    while process.returncode is None:
-        await asyncio.sleep(_LOOK)
-    return process.returncode
-
-
-def end(process: asyncio.subprocess.Process) -> None:
-    """Ends a process at once."""
-    with contextlib.suppress(ProcessLookupError):
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            # `process.kill` looks whether it has ended before, and then nobody learns how (exit code 255).
-            os.kill(process.pid, signal.SIGKILL)

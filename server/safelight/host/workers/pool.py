@@ -36,7 +36,10 @@ class PoolListener(Protocol):
 
 
 class Pool(Protocol):
-    """Runs documents somewhere else."""
+    """Runs documents somewhere else. With `shares` its workers use one cache folder, and can help each other."""
+
+    @property
+    def shares(self) -> bool: ...
 
     async def start(self, listener: PoolListener) -> None: ...
     def fault(self) -> str:
@@ -68,6 +71,10 @@ class Pool(Protocol):
     def workers(self) -> list[WorkerInfo]: ...
     def devices(self) -> list[Device]:
         """What the workers compute on, as far as it is known by now."""
+        ...
+
+    def numerics(self) -> str:
+        """What workers compute with, as keys name it; empty where it is what this machine computes with, or unknown."""
         ...
 
     async def stop(self, grace: float) -> None:

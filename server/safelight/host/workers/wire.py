@@ -28,7 +28,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
 
 
 class Setup(Message, frozen=True, kw_only=True, tag="setup"):
-    """The first message: where the data lies, and what may be used of the machine."""
+    """The first message: where the data lies, and what may be used of the machine. With `apart` the server has another
+    cache: what nodes show is sent to it."""
 
     home: str
     worker: str
@@ -38,6 +39,7 @@ class Setup(Message, frozen=True, kw_only=True, tag="setup"):
     allow_download: bool = False
     shared_cache: str | None = None
     warm: bool = True
+    apart: bool = False
 
 
 class Begin(Message, frozen=True, kw_only=True, tag="begin"):
@@ -164,6 +166,13 @@ class Made(Message, frozen=True, kw_only=True, tag="made"):
     facts: Facts = Facts()
 
 
+class Blob(Message, frozen=True, kw_only=True, tag="blob"):
+    """The bytes of a file that a node shows without saving it, before the event that names it."""
+
+    digest: str
+    data: bytes
+
+
 class Ended(Message, frozen=True, kw_only=True, tag="ended"):
     """The run is over; all its files are written. `outputs` are as `Outcome.outputs`, `shown` the files of nodes that
     show without saving, `models` the names of those that the worker holds, `types` the types of nodes by their ids,
@@ -193,7 +202,7 @@ class Freed(Message, frozen=True, kw_only=True, tag="freed"):
     memory: int
 
 
-FromWorker = Ready | Warm | Beat | Told | Logged | Preview | Ended | Helped | Freed
+FromWorker = Ready | Warm | Beat | Told | Logged | Preview | Blob | Ended | Helped | Freed
 
 to_worker = msgspec.msgpack.Decoder(ToWorker)
 from_worker = msgspec.msgpack.Decoder(FromWorker)

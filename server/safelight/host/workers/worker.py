@@ -37,8 +37,10 @@ from safelight.sdk.problem import Problem, ProblemError
 from .machine import device_free, device_state, library_versions, resident_bytes
 from .whereabouts import Whereabouts
 from .wire import (
+    MAX_FRAME,
     Beat,
     Begin,
+    Blob,
     Ended,
     Free,
     Freed,
@@ -68,6 +70,8 @@ PREVIEW_PIXELS = 512
 _FRAME_EVENTS = 200
 _SAID = 20_000
 _ENGINE = "safelight.engine.running"
+_ROOM = 1 << 10
+"""What a frame takes beside its bytes."""
 
 
 @dataclass
@@ -111,6 +115,7 @@ class Worker:
         self._out: queue.SimpleQueue[Message | tuple[Begin, Event]] = queue.SimpleQueue()
         self._running: dict[str, _Job] = {}
         self._watched = False
+        self._apart = False
         self._previewed: dict[tuple[str, str], float] = {}
         self._whereabouts: Whereabouts
         self._media: MediaRegistry
@@ -126,6 +131,7 @@ class Worker:
         inputs = [Path(folder) for folder in first.inputs]
         home = Path(first.home)
         self._whereabouts = Whereabouts(home, first.worker)
+        self._apart = first.apart
         with Studio.open(
             home, inputs, budgets, allow_download=first.allow_download, shared_cache=first.shared_cache
         ) as studio:
@@ -289,6 +295,8 @@ class Worker:
 
         def emit(event: Event) -> None:
             self._whereabouts.follow(event)
+            if self._apart and isinstance(event, NodeFinished):
+                self._send_shown(studio, event)
             self._out.put((begin, event))
 
         with self._below(studio, begin):
@@ -320,6 +328,12 @@ class Worker:
                 path + node.id: node.kind.spec.id for path, graph in outcome.graph.everything() for node in graph.nodes
             },
         )
+
+    def _send_shown(self, studio: Studio, event: NodeFinished) -> None:
+        for file in event.files:
+            data = None if file.keep else studio.cache.get_bytes(file.digest)
+            if data is not None and len(data) < MAX_FRAME - _ROOM:
+                self._out.put(Blob(digest=file.digest, data=data))
 
     def _helped(self, studio: Studio, job: _Job) -> Helped:
         """Computes what nobody has begun of a run that another worker has. Of that alone something is told."""
