@@ -45,11 +45,11 @@ def fresh(shape: Shape, seed: int) -> Any:
         made = ESRGAN(num_filters=shape.width, num_blocks=shape.blocks, scale=shape.scale)
         # A smaller initialization, a tenth, lets deep residual networks learn (section 3.1).
         for block in made.model[1].sub[:-1]:
-            for module in block.modules():
-                if isinstance(module, torch.nn.Conv2d):
-                    torch.nn.init.kaiming_normal_(module.weight)
-                    module.weight.data *= 0.1
-                    torch.nn.init.zeros_(module.bias)
+            convolutions: list[Any] = [module for module in block.modules() if isinstance(module, torch.nn.Conv2d)]
+            for module in convolutions:
+                torch.nn.init.kaiming_normal_(module.weight)
+                module.weight.data *= 0.1
+                torch.nn.init.zeros_(module.bias)
         return made
 
 
@@ -75,7 +75,8 @@ def _start(body: Any, shape: Shape) -> None:
     """
     import torch
 
-    first, *inner, last = [module for module in body if isinstance(module, torch.nn.Conv2d)]
+    layers: list[Any] = [module for module in body if isinstance(module, torch.nn.Conv2d)]
+    first, *inner, last = layers
     for module in (first, *inner):
         torch.nn.init.kaiming_normal_(module.weight, a=0.25)
         torch.nn.init.zeros_(module.bias)
