@@ -17,8 +17,8 @@ from node_bench import BenchContext
 from safelight.app import Studio
 from safelight.models.library import Library
 from safelight_nodes._training.folders import write_captioner
-from safelight_nodes.training import captioners
 from safelight_nodes._training.upscaler.networks import Shape, fresh
+from safelight_nodes.training import captioners
 
 
 @pytest.fixture(scope="module")
