@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -100,15 +101,13 @@ class Bridge:
                 known[1].cancel()
 
     def _ground(self, connect: Connect) -> Ground:
-        import ray
-        from ray.exceptions import ActorUnavailableError, RayError
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
+        ray, errors = _library(), _library("ray.exceptions")
+        affinity = _library("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
         actor = ray.remote(Station)
 
         def start(opened: Open) -> Any:
             place = opened.place
-            there = NodeAffinitySchedulingStrategy(place.node, soft=False)
+            there = affinity(place.node, soft=False)
             # A run that was cut off is not repeated by Ray: it goes on at its checkpoint, wherever the queue gives it.
             options: dict[str, Any] = {"max_restarts": 0, "max_task_retries": 0, "scheduling_strategy": there}
             return actor.options(num_cpus=1, num_gpus=int(place.gpu >= 0), max_concurrency=32, **options).remote()
@@ -121,8 +120,8 @@ class Bridge:
         return Ground(
             start=start,
             end=end,
-            out_of_reach=(ActorUnavailableError,),
-            dead=(RayError,),
+            out_of_reach=(errors.ActorUnavailableError,),
+            dead=(errors.RayError,),
             tell=self._tell,
             share=lambda node: max(1, sum(place.node == node for place in self._places)),
             output=home / "output",
@@ -170,10 +169,14 @@ class Bridge:
             os._exit(0)
 
 
+def _library(name: str = "ray") -> Any:
+    """Ray, which is not installed everywhere where this code is looked at."""
+    return import_module(name)
+
+
 def _join(address: str) -> Problem | None:
     """Joins the cluster, or starts one of this machine (`local`). Gives what is wrong with it."""
-    import ray
-
+    ray = _library()
     given: dict[str, Any] = {"address": address}
     if address == "local":
         given |= {"include_dashboard": False, "object_store_memory": STORE_BYTES}
@@ -206,8 +209,7 @@ def _lets_anybody_in(address: str) -> bool:
 
 def _places() -> list[Place]:
     """Room for workers: one a GPU, or one a machine without. A machine that offers neither takes part in nothing."""
-    import ray
-
+    ray = _library()
     found: list[Place] = []
     for node in ray.nodes():
         if not node["Alive"]:

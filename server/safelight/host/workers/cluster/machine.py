@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +71,7 @@ def main() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
     # Ctrl-C reaches every process of a terminal; the one that was started there decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from ray.scripts.scripts import main as ray
-
-    ray()
+    import_module("ray.scripts.scripts").main()
 
 
 if __name__ == "__main__":
