@@ -78,6 +78,9 @@ class Bridge:
         if problem is not None:
             self._tell(Refused(problem=problem))
             return
+        # What stops a server's whole group of processes must not cut off runs that are to stop at a step. Ray has taken
+        # this signal for itself by now.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._tell(Connected())
         ground = self._ground(connect)
         await asyncio.to_thread(ground.kept.tidy)
