@@ -50,6 +50,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 _SHOWN_BYTES = 32 << 20
 """Of what nodes show, in this process's memory; all of it is in the server's cache on disk."""
+_END_SECONDS = 10.0
 _MISSES = 10
 """Looks at the cluster that may fail in a row."""
 _KNOCK_SECONDS = 60.0
@@ -64,6 +65,7 @@ class Bridge:
         self._sink = sink
         self._relays: dict[str, tuple[Relay, asyncio.Task[None]]] = {}
         self._places: list[Place] = []
+        self._local = False
         self._loop: asyncio.AbstractEventLoop
         self._told: asyncio.Queue[ToBridge | None]
 
@@ -74,6 +76,7 @@ class Bridge:
             return
         self._loop, self._told = asyncio.get_running_loop(), asyncio.Queue()
         threading.Thread(target=self._read, daemon=True, name="read").start()
+        self._local = connect.address == "local"
         problem = await asyncio.to_thread(_join, connect.address)
         if problem is not None:
             self._tell(Refused(problem=problem))
@@ -160,9 +163,19 @@ class Bridge:
             except (OSError, ValueError):
                 message = None
             if message is None:
-                # The server is gone. Ray ends the actors of a driver that has ended.
-                os._exit(0)
+                self._end()
             self._loop.call_soon_threadsafe(self._told.put_nowait, message)
+
+    def _end(self) -> None:
+        """The server is gone. Ray ends the actors of a driver that has ended; a cluster of our own is ended here."""
+        if self._local:
+            import ray
+
+            late = threading.Timer(_END_SECONDS, lambda: os._exit(0))
+            late.daemon = True
+            late.start()
+            ray.shutdown()
+        os._exit(0)
 
     def _tell(self, message: BridgeMessage) -> None:
         try:

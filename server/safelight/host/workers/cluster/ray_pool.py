@@ -38,6 +38,7 @@ from .wire import (
 
 log = logging.getLogger(__name__)
 
+_END_SECONDS = 15.0
 _BACKOFF = (0.0, 1.0, 3.0, 10.0, 30.0)
 
 
@@ -106,10 +107,16 @@ class RayPool(LocalPool):
         await super().stop(grace)
         if self._keeping is not None:
             self._keeping.cancel()
-        if self._bridge is not None and self._bridge.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._bridge.kill()
-            await self._bridge.wait()
+        bridge = self._bridge
+        if bridge is not None and bridge.returncode is None:
+            if bridge.stdin is not None:
+                bridge.stdin.close()  # it ends by that, with a cluster of its own
+            try:
+                await asyncio.wait_for(bridge.wait(), _END_SECONDS)
+            except TimeoutError:
+                with contextlib.suppress(ProcessLookupError):
+                    bridge.kill()
+                await bridge.wait()
 
     # The bridge
 
