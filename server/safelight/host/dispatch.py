@@ -24,6 +24,7 @@ from safelight.traces import RunSpans
 from .database import Database
 from .documents import Graphs
 from .gallery import records as gallery
+from .helping import Helping
 from .measures import Measures
 from .placement import choose
 from .queue import Live, history, runs, without_details
@@ -73,8 +74,7 @@ class Dispatcher:
         self._late_stops: dict[str, bool] = {}
         self._announced: OrderedDict[str, None] = OrderedDict()
         self._since_trim = 0
-        self._wide: dict[str, tuple[Begin, int]] = {}
-        """By run: the part that helpers are given, and for how many more there is work."""
+        self._helping = Helping(around.pool, around.graphs, around.live, around.spawn, self.wake)
 
     def wake(self) -> None:
         """There may be something to start."""
@@ -118,7 +118,8 @@ class Dispatcher:
                 except ProblemError as error:
                     log.error("the next run cannot be started: %s", error)
                     await asyncio.sleep(1)
-            self._help()
+            if not (self.paused or self.closing or self._incoming or self._around.live.any_waiting()):
+                self._helping.give()
 
     async def _claim(self, idle: list[WorkerInfo]) -> bool:
         claimed = await self._around.database.write(
@@ -155,29 +156,11 @@ class Dispatcher:
         self._around.logs.say(run.id, f"attempt {run.attempts} goes to worker {worker}")
         self._around.changed(run)
         if spreads:
-            self._around.spawn(self._measure(begin))
+            self._helping.began(begin)
         late = self._late_stops.pop(run.id, None)
         if late is not None:
             self._around.pool.stop_run(run.id, hard=late, grace=self._around.settings().cancel_grace)
         return True
-
-    # Help
-
-    async def _measure(self, begin: Begin) -> None:
-        """Finds out how many workers a run could keep busy."""
-        found = await self._around.graphs.breadth(begin.document, begin.inputs, begin.targets)
-        active = self._around.live.active(begin.run)
-        if found > 1 and active is not None and active.attempt == begin.attempt:
-            self._wide[begin.run] = (msgspec.structs.replace(begin, part=True), found - 1)
-            self._wake.set()
-
-    def _help(self) -> None:
-        """Gives workers that have nothing to do a part of what goes on."""
-        for run, (begin, places) in list(self._wide.items()):
-            if self.paused or self.closing or self._incoming or self._around.live.any_waiting():
-                return
-            idle = self._around.pool.idle()[:places]
-            self._wide[run] = begin, places - sum(self._around.pool.begin(worker.id, begin) for worker in idle)
 
     # PoolListener
 
@@ -213,8 +196,7 @@ class Dispatcher:
         self._around.spawn(self._bury(run, attempt, problem))
 
     def helped(self, run: str) -> None:
-        if run in self._wide:
-            self._wide[run] = self._wide[run][0], 0
+        self._helping.exhausted(run)
 
     def changed(self, worker: WorkerInfo) -> None:
         if not self.closing:
@@ -225,7 +207,7 @@ class Dispatcher:
             self._wake.set()
 
     async def _finish(self, ended: Ended) -> None:
-        self._part_from(ended.run)
+        self._helping.over(ended.run)
         active = self._around.live.active(ended.run)
         ran = active.ran if active is not None else ()
         self._around.measures.worked(ended, ran)
@@ -249,7 +231,7 @@ class Dispatcher:
         self._ended(ended.run, ended.attempt, run)
 
     async def _bury(self, run_id: str, attempt: int, problem: Problem) -> None:
-        self._part_from(run_id)
+        self._helping.over(run_id)
         limit = self._around.settings().max_deaths
         self._around.logs.problem(run_id, problem)
         if self.closing:
@@ -258,11 +240,6 @@ class Dispatcher:
         else:
             run = await self._surely(lambda connection: runs.died(connection, run_id, attempt, problem, limit))
         self._ended(run_id, attempt, run, problem)
-
-    def _part_from(self, run: str) -> None:
-        """Nobody needs to help with a run any more."""
-        self._wide.pop(run, None)
-        self._around.pool.stop_parts(run)
 
     def _span_over(self, run: Run, problem: Problem | None = None) -> None:
         if self._around.spans is not None:

@@ -1,0 +1,77 @@
+"""Workers that have nothing to do help with runs that others have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from .documents import Graphs
+from .queue import Live
+from .workers import Begin, Pool
+
+
+@dataclass
+class _Wide:
+    """A run that may have room for helpers: for how many more is known once it has been asked for."""
+
+    part: Begin
+    places: int | None = None
+
+
+class Helping:
+    """Which runs idle workers are given a part of. How much there is to do side by side is found out when a worker is
+    idle, not before: on a busy server nobody helps."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        graphs: Graphs,
+        live: Live,
+        spawn: Callable[[Coroutine[Any, Any, Any]], None],
+        wake: Callable[[], None],
+    ) -> None:
+        """`spawn` runs something beside, `wake` has `give` called again."""
+        self._pool = pool
+        self._graphs = graphs
+        self._live = live
+        self._spawn = spawn
+        self._wake = wake
+        self._wide: dict[str, _Wide] = {}
+
+    def began(self, begin: Begin) -> None:
+        """A worker has this run, and others may help with it."""
+        self._wide[begin.run] = _Wide(msgspec.structs.replace(begin, part=True))
+        self._wake()
+
+    def exhausted(self, run: str) -> None:
+        """A helper has found nothing more to begin of it, or was stopped."""
+        if run in self._wide:
+            self._wide[run].places = 0
+
+    def over(self, run: str) -> None:
+        """Nobody needs to help with it any more."""
+        self._wide.pop(run, None)
+        self._pool.stop_parts(run)
+
+    def give(self) -> None:
+        """Gives idle workers a part of what goes on."""
+        for wide in list(self._wide.values()):
+            idle = self._pool.idle()
+            if not idle:
+                return
+            if wide.places is None:
+                wide.places = 0
+                self._spawn(self._measure(wide))
+            for worker in idle[: wide.places]:
+                wide.places -= self._pool.begin(worker.id, wide.part)
+
+    async def _measure(self, wide: _Wide) -> None:
+        part = wide.part
+        found = await self._graphs.breadth(part.document, part.inputs, part.targets)
+        active = self._live.active(part.run)
+        if found > 1 and active is not None and active.attempt == part.attempt:
+            wide.places = found - 1
+            self._wake()
