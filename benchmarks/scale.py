@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ DOCUMENT = {
 
 class SimulatedPool:
     """Implements `Pool`: each worker is a timer."""
+
+    shares = True
 
     def __init__(self, count: int, seconds: float) -> None:
         self._seconds = seconds
@@ -119,7 +121,13 @@ class SimulatedPool:
         )
         listener.changed(self._infos[worker])
 
-    def stop_parts(self, run: str | None = None) -> None: ...
+    def numerics(self) -> str:
+        return ""
+
+    def parts(self) -> int:
+        return 0
+
+    def stop_parts(self, wanted: Callable[[WorkerInfo], bool]) -> None: ...
     def stop_run(self, run: str, *, hard: bool, grace: float) -> bool:
         del run, hard, grace
         return False

@@ -132,6 +132,19 @@ def test_pages_cookies_and_addresses_are_below_the_path(proxy: Proxy) -> None:
     assert status == 404 and "not_found" in text
 
 
+def test_a_visit_without_the_slash_signs_in_once(behind: Server) -> None:
+    """The cookie is for what lies below the path: whoever is led to the path itself would be asked for ever."""
+    address = urlsplit(behind.url)
+    connection = HTTPConnection(address.netloc, timeout=30)
+    connection.request("GET", f"/studio?token={TOKEN.replace(' ', '%20')}", headers={"Accept": "text/html"})
+    answer = connection.getresponse()
+    answer.read()
+    assert (answer.status, answer.headers["Location"]) == (303, "./studio/")
+    cookie = answer.headers["Set-Cookie"].partition(";")[0]
+    connection.request("GET", "/studio/", headers={"Accept": "text/html", "Cookie": cookie})
+    assert connection.getresponse().status == 200
+
+
 def test_a_new_run_says_where_it_is(proxy: Proxy) -> None:
     body = json.dumps({"document": chain(2), "inputs": {"value": 5}}).encode()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}

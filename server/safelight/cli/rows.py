@@ -49,7 +49,7 @@ def _separated(delimiter: str) -> Callable[[Path], Iterator[Row]]:
 
 
 def _lines(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
         if line.strip():
             yield _object(json.loads(line), f"line {number}")
 

@@ -117,8 +117,7 @@ def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argpa
     if wrong:
         raise ProblemError(list(wrong.values()))
     names = list(dict.fromkeys(name for cell in cells for name in cell))
-    table = given.table or given.output / "sweep.csv"
-    table.parent.mkdir(parents=True, exist_ok=True)
+    table = _table(given, "sweep.csv")
     ended: list[dict[str, Any]] = []
     options = RunOptions(checkpoint_seconds=given.checkpoint)
     with interruptible() as cancel, table.open("w", encoding="utf-8", newline="") as file:
@@ -151,6 +150,31 @@ def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argpa
             if status == "cancelled":
                 break
     return _told(ended, len(cells), table, given)
+
+
+def _table(given: argparse.Namespace, name: str) -> Path:
+    """Where the table of results is written: never over the one of `--rows`.
+
+    Raises:
+        ProblemError: `cannot_write`.
+    """
+    table: Path = given.table or given.output / name
+    try:
+        table.parent.mkdir(parents=True, exist_ok=True)
+        if given.rows and table.exists() and table.samefile(given.rows):
+            raise _cannot_write(table, "it is the table of --rows")
+        with table.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise _cannot_write(table, error.strerror or str(error)) from None
+    return table
+
+
+def _cannot_write(table: Path, why: str) -> ProblemError:
+    message = f"The table of results {str(table)!r} cannot be written: {why}."
+    return ProblemError(
+        Problem(code="cannot_write", message=message, hint="Name another: --table FILE.", value=str(table))
+    )
 
 
 def _filled(document: Document, cell: Row) -> Document:
@@ -209,8 +233,7 @@ def _follow(given: argparse.Namespace, batch: str) -> int:
             again = f"safelight sweep --server {given.server} --batch {batch}"
             _tell(f"\nThe server goes on with it. `{again}` waits for it again.")
             return 130
-        table = given.table or given.output / f"{batch}.csv"
-        table.parent.mkdir(parents=True, exist_ok=True)
+        table = _table(given, f"{batch}.csv")
         table.write_text(client.batch_table(batch), encoding="utf-8")
         found = client.batch(batch)
         if given.fetch:

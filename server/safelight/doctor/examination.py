@@ -92,7 +92,7 @@ def _libraries(report: Report) -> None:
 def _torch(report: Report) -> None:
     if not report.libraries.get("torch", "?"):
         return  # told already
-    line = [sys.executable, "-m", f"{__package__}.devices"]
+    line = [sys.executable, "-P", "-m", f"{__package__}.devices"]  # not what lies in this folder
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
         done = subprocess.run(
@@ -164,6 +164,11 @@ def _database(report: Report, home: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
             (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        message = f"The database {str(path)!r} cannot be read: {error}."
+        hint = "Is it another user's? Give yourself the right to read it."
+        report.findings.append(Problem(code="cannot_read", message=message, hint=hint, value=str(path)))
+        return
     except sqlite3.Error as error:
         said = str(error)
     if said != "ok":

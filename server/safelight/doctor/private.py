@@ -24,7 +24,7 @@ class Private:
         if isinstance(data, str):
             return self._text(data)
         if isinstance(data, dict):
-            return {self._text(str(key)): self.shown(value) for key, value in data.items()}
+            return {key: self.shown(value) for key, value in data.items()}
         if isinstance(data, list | tuple):
             return [self.shown(item) for item in data]
         return data
@@ -32,7 +32,7 @@ class Private:
     def _text(self, text: str) -> str:
         for folder in self._homes:
             text = re.sub(rf"{re.escape(folder)}(?![\w.-])", "~", text)
-        text = re.sub(r"(?<=://)[^/@\s]+@", "", text)  # a name and a password in an address
+        text = re.sub(r"(?<=://)[^/\s]+@", "", text)  # a name and a password in an address
         for name in self._names:
             text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", "USER", text)
         return text

@@ -26,7 +26,7 @@ from .documents import Graphs
 from .gallery import records as gallery
 from .helping import Helping
 from .measures import Measures
-from .placement import choose
+from .placement import choose, fits
 from .queue import Live, history, runs, without_details
 from .results import end_of, records_of
 from .run_logs import RunLogs
@@ -105,25 +105,35 @@ class Dispatcher:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while not self.paused and not self.closing:
-                waits = self._incoming or self._around.live.any_waiting()
-                idle = self._around.pool.idle()
-                if waits and not idle:
-                    self._around.pool.stop_parts()  # whole runs come first
-                if not idle or not waits:
+            pool, refused = self._around.pool, set[str]()
+            while not self.paused and not self.closing and (self._incoming or self._around.live.any_waiting()):
+                idle = pool.idle()
+                if not idle and not pool.parts():
                     break
                 try:
-                    if not await self._claim(idle):
-                        break
+                    if await self._claim(idle, refused):
+                        continue
                 except ProblemError as error:
                     log.error("the next run cannot be started: %s", error)
                     await asyncio.sleep(1)
-            if not (self.paused or self.closing or self._incoming or self._around.live.any_waiting()):
+                    continue
+                self._make_way(refused)
+                break
+            # What waits is pinned to workers that are not idle: the others may help.
+            free = not self._around.live.any_waiting() or bool(refused)
+            if free and not (self.paused or self.closing or self._incoming):
                 self._helping.give()
 
-    async def _claim(self, idle: list[WorkerInfo]) -> bool:
+    def _make_way(self, pins: set[str]) -> None:
+        """Whole runs come before help: stops helpers where a run that waits could go."""
+        self._around.pool.stop_parts(lambda worker: any(fits(worker, pin) for pin in pins))
+
+    async def _claim(self, idle: list[WorkerInfo], refused: set[str]) -> bool:
+        """Gives the next run that one of these workers can take to it. False when there is none; `refused` then holds
+        what the runs that wait are pinned to."""
+        refused.clear()
         claimed = await self._around.database.write(
-            lambda connection: runs.claim(connection, lambda pin, work: choose(idle, pin, work))
+            lambda connection: runs.claim(connection, lambda pin, work: choose(idle, pin, work), refused)
         )
         if claimed is None:
             return False
@@ -195,8 +205,8 @@ class Dispatcher:
     def died(self, run: str, attempt: int, problem: Problem) -> None:
         self._around.spawn(self._bury(run, attempt, problem))
 
-    def helped(self, run: str) -> None:
-        self._helping.exhausted(run)
+    def helped(self, run: str, attempt: int, stopped: bool) -> None:
+        self._helping.came_back(run, attempt, stopped)
 
     def changed(self, worker: WorkerInfo) -> None:
         if not self.closing:
@@ -214,7 +224,8 @@ class Dispatcher:
         for problem in ended.problems:
             if problem.node is None:  # those of nodes were told as they came
                 self._around.logs.problem(ended.run, problem)
-        how = end_of(ended, self._around.output, self._around.media, ran)
+        warnings = active.warnings if active is not None else ()
+        how = end_of(ended, self._around.output, self._around.media, ran, warnings)
         write = runs.stopped if ended.status == "cancelled" else runs.end
 
         def work(connection: sqlite3.Connection) -> Run | None:

@@ -46,15 +46,16 @@ class Helping:
         self._wide[begin.run] = _Wide(msgspec.structs.replace(begin, part=True))
         self._wake()
 
-    def exhausted(self, run: str) -> None:
-        """A helper has found nothing more to begin of it, or was stopped."""
-        if run in self._wide:
-            self._wide[run].places = 0
+    def came_back(self, run: str, attempt: int, stopped: bool) -> None:
+        """A helper has found nothing more to begin of it; or was stopped, and another may take its place later."""
+        wide = self._wide.get(run)
+        if wide is not None and wide.part.attempt == attempt and wide.places is not None:
+            wide.places = wide.places + 1 if stopped else 0
 
     def over(self, run: str) -> None:
         """Nobody needs to help with it any more."""
         self._wide.pop(run, None)
-        self._pool.stop_parts(run)
+        self._pool.stop_parts(lambda worker: worker.run == run)
 
     def give(self) -> None:
         """Gives idle workers a part of what goes on."""
@@ -65,8 +66,15 @@ class Helping:
             if wide.places is None:
                 wide.places = 0
                 self._spawn(self._measure(wide))
-            for worker in idle[: wide.places]:
+            like = [worker for worker in idle if worker.numerics == self._numerics(wide.part.run)]
+            for worker in like[: wide.places]:
                 wide.places -= self._pool.begin(worker.id, wide.part)
+
+    def _numerics(self, run: str) -> str | None:
+        """What the worker that has a run computes with: results of other devices have other keys, and are no help."""
+        active = self._live.active(run)
+        found = (worker.numerics for worker in self._pool.workers() if active and worker.id == active.worker)
+        return next(found, None)
 
     async def _measure(self, wide: _Wide) -> None:
         part = wide.part

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import shutil
 import sqlite3
 import time
 from collections.abc import Coroutine, Sequence
@@ -174,6 +175,8 @@ class Host:
         """
         self.lock.acquire()
         try:
+            # Locks of workers that were killed: nobody computes anything here before this server does.
+            await asyncio.to_thread(shutil.rmtree, self.home / "cache" / "flights", ignore_errors=True)
             self._database = await asyncio.to_thread(Database, self.home / "server.sqlite")
             boot, recovered = await self.database.write(_boot)
             self._stream = Stream(boot * BOOT + 1, self.snapshot)

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from safelight.media.registry import MediaRegistry
 from safelight.protocol.records import NodeState, OutputItem, Run, RunFile
+from safelight.sdk.problem import Problem
 
 from .gallery import Record, record_of
 from .queue import End, number_of
 from .workers import Ended, Made
 
 
-def end_of(ended: Ended, output: Path, media: MediaRegistry, ran: Collection[str]) -> End:
+def end_of(ended: Ended, output: Path, media: MediaRegistry, ran: Collection[str], warnings: Sequence[Problem]) -> End:
     """The end of an attempt. `output` is the folder that files are named below, `ran` the nodes that some worker has
-    computed: to the others they look cached."""
+    computed (to the others they look cached), `warnings` what any worker has warned of."""
+    told = {(problem.code, problem.node, problem.port, problem.message) for problem in ended.problems}
+    others = [one for one in warnings if (one.code, one.node, one.port, one.message) not in told]
     files = [_file(made, output, media) for made in ended.files]
     by_path = {made.path: file for made, file in zip(ended.files, files, strict=True)}
     return End(
         status="failed" if ended.status == "failed" else "done",
         seconds=ended.seconds,
-        problems=ended.problems,
+        problems=[*ended.problems, *others],
         outputs={name: [_item(entry, by_path) for entry in items] for name, items in ended.outputs.items()},
         files=files,
         nodes={

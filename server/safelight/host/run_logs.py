@@ -27,6 +27,7 @@ from safelight.engine import (
 from safelight.protocol.events import AnyEvent
 from safelight.sdk.problem import Problem
 
+from .ids import number_in
 from .queue import number_of
 
 log = logging.getLogger(__name__)
@@ -119,14 +120,18 @@ class RunLogs:
         return await asyncio.to_thread(_read, path)
 
     async def keep(self, runs: Iterable[str]) -> None:
-        """Forgets the logs of all other runs."""
+        """Forgets the logs of all other runs, but for those that came after the last of these."""
         kept = set(runs)
+        last = max((number_of(run) for run in kept), default=0)
         await self._flush()
 
         def work() -> None:
             for path in self._folder.glob(f"r*{_ENDING}"):
-                if path.name.removesuffix(_ENDING) not in kept:
-                    path.unlink(missing_ok=True)
+                name = path.name.removesuffix(_ENDING)
+                number = number_in(name, "r")
+                if name not in kept and number is not None and number <= last:
+                    with contextlib.suppress(OSError):  # Windows removes none that is being read
+                        path.unlink()
 
         await asyncio.to_thread(work)
 

@@ -21,7 +21,7 @@ from safelight.sdk.problem import ProblemError
 
 from .problems import Refused
 from .routing import Call, Route
-from .run_routes import order_of
+from .run_routes import order_of, require_device
 
 MAX_BATCH = 10_000
 
@@ -32,6 +32,9 @@ async def submit_batch(call: Call) -> BatchAnswer:
     if count > MAX_BATCH:
         message = f"The sweep makes {count:,} runs, more than the {MAX_BATCH:,} that are taken at once."
         raise Refused(422, "too_many_runs", message, "Send it in parts.", value=count)
+    if "rows" in body.sweep:
+        message = "An input that is called rows cannot be in `sweep`: the results name the axis of `rows` so."
+        raise Refused(422, "duplicate_name", message, "Name it as node.port, or give it in `rows`.", value="rows")
     axes = [Axis(name=name, values=values) for name, values in body.sweep.items()]
     if body.rows:
         axes.insert(0, Axis(name="rows", values=list(body.rows)))
@@ -101,6 +104,8 @@ async def retry(call: Call) -> BatchAnswer:
     """Has the runs that failed or were cancelled run again, in their cells."""
     host, name = call.state.host, call.path["batch"]
     again = await host.database.read(lambda connection: batches.again(connection, name))
+    for pin in {order.device for order in again}:
+        require_device(call, pin)
     accepted = await host.submit(again)
     return BatchAnswer(batch=name, runs=[run.id for run, _ in accepted])
 

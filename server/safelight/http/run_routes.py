@@ -53,14 +53,19 @@ async def submit(call: Call) -> Answer:
     return Answer(run, 201 if new else 200, {"Location": f"/api/v1/runs/{run.id}"})
 
 
+def require_device(call: Call, pin: str) -> None:
+    """Raises ProblemError `no_such_device` where no worker is one that a run is pinned to."""
+    nowhere = no_such_device(call.state.host.pool.workers(), pin)
+    if nowhere is not None:
+        raise ProblemError(nowhere)
+
+
 async def order_of(call: Call, body: SubmitBody) -> RunOrder:
     """What a request asks for, not checked yet."""
     given = bytes(body.document) != b"null"
     if given == (body.workflow is not None):
         raise Refused(400, "bad_request", "Give either a document or the name of a workflow.")
-    nowhere = no_such_device(call.state.host.pool.workers(), body.device)
-    if nowhere is not None:
-        raise ProblemError(nowhere)
+    require_device(call, body.device)
     document = bytes(body.document) if given else await _named(call, body.workflow or "")
     return RunOrder(
         document=document,
@@ -166,6 +171,7 @@ async def retry(call: Call) -> Answer:
     old = await host.database.read(lambda connection: history.get(connection, run_id))
     body = await host.database.read(lambda connection: history.document_of(connection, run_id))
     options = await host.database.read(lambda connection: history.options_of(connection, run_id))
+    require_device(call, options.device)
     order = RunOrder(
         document=body,
         name=old.name,

@@ -64,8 +64,11 @@ async def page(request: web.Request, state: State) -> web.StreamResponse:
 def signed_in(request: web.Request, state: State) -> web.StreamResponse:
     """Sets the cookie and goes on without the token in the address, so that it is in no history or bookmark."""
     guard = state.guard
-    # Relative, so that it is right behind a proxy that has taken a path off, too.
-    response = web.HTTPSeeOther("./" + quote(request.path.rpartition("/")[2], safe=""))
+    # Relative, so that it is right behind a proxy that has taken a path off, too. The cookie is for what lies below the
+    # path, so a visit without its slash is led there.
+    last = quote(request.path.rpartition("/")[2], safe="")
+    bare = guard.front.root and request.path == guard.front.root
+    response = web.HTTPSeeOther(f"./{last}/" if bare else f"./{last}")
     response.set_cookie(
         guard.cookie,
         guard.session(),

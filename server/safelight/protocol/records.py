@@ -260,9 +260,10 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A worker process. `state`: `starting`, `warming` (takes runs, libraries are still loading), `idle`, `busy`,
     `dead`.
 
-    `device` says what it computes on, `place` names that as torch does (`cpu`, `cuda:1`), `models` are the names of
-    those it holds, `memory` is its resident memory in bytes; `cache` are the bytes of results in it, `hits` and
-    `misses` how often one that was kept could be read, and was gone, since the process began.
+    `device` says what it computes on, `place` names that as torch does (`cpu`, `cuda:1`), `numerics` says all of it
+    that changes bits, `models` are the names of those it holds, `memory` is its resident memory in bytes; `cache` are
+    the bytes of results in it, `hits` and `misses` how often one that was kept could be read, and was gone, since the
+    process began.
     """
 
     id: str
@@ -270,6 +271,7 @@ class WorkerInfo(msgspec.Struct, frozen=True, kw_only=True):
     device: str = ""
     place: str = ""
     models: tuple[str, ...] = ()
+    numerics: str = ""
     pid: int = 0
     run: str | None = None
     memory: int = 0

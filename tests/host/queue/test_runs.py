@@ -38,7 +38,7 @@ def order_of(connection: sqlite3.Connection) -> list[str]:
 def test_runs_start_in_order_of_priority_then_of_arrival(connection: sqlite3.Connection) -> None:
     low, high = submit(connection, 3), submit(connection, 2, priority=5)
     assert order_of(connection) == [*high, *low]
-    taken = [runs.claim(connection, lambda *_: "w1") for _ in range(6)]
+    taken = [runs.claim(connection, lambda *_: "w1", set()) for _ in range(6)]
     assert [one.run.id if one else None for one in taken] == [*high, *low, None]
 
 
@@ -69,7 +69,7 @@ def test_a_key_is_accepted_once(connection: sqlite3.Connection) -> None:
 
 def test_an_end_is_given_once(connection: sqlite3.Connection) -> None:
     submit(connection)
-    claimed = runs.claim(connection, lambda *_: "w1")
+    claimed = runs.claim(connection, lambda *_: "w1", set())
     assert claimed is not None
     run = claimed.run
     assert runs.end(connection, run.id, run.attempts, runs.End(status="done")) is not None
@@ -81,10 +81,10 @@ def test_an_end_is_given_once(connection: sqlite3.Connection) -> None:
 
 def test_an_answer_of_an_earlier_attempt_does_not_count(connection: sqlite3.Connection) -> None:
     submit(connection)
-    first = runs.claim(connection, lambda *_: "w1")
+    first = runs.claim(connection, lambda *_: "w1", set())
     assert first is not None
     runs.recover(connection)
-    second = runs.claim(connection, lambda *_: "w2")
+    second = runs.claim(connection, lambda *_: "w2", set())
     assert second is not None and second.run.attempts == 2
     assert runs.end(connection, first.run.id, 1, runs.End(status="failed")) is None
     assert runs.end(connection, first.run.id, 2, runs.End(status="done")) is not None
@@ -95,7 +95,7 @@ def test_after_a_death_a_run_waits_at_the_front_until_it_has_killed_too_many(con
     submit(connection, priority=50)
     runs.edit(connection, bad, priority=60)
     for death in (1, 2, 3):
-        claimed = runs.claim(connection, lambda *_: "w1")
+        claimed = runs.claim(connection, lambda *_: "w1", set())
         assert claimed is not None and claimed.run.id == bad
         run = runs.died(connection, bad, claimed.run.attempts, DIED, 3)
         assert run is not None and run.deaths == death
@@ -108,7 +108,7 @@ def test_what_was_asked_of_a_run_survives_the_server(
     connection: sqlite3.Connection, asked: str | None, becomes: str
 ) -> None:
     (run,) = submit(connection)
-    runs.claim(connection, lambda *_: "w1")
+    runs.claim(connection, lambda *_: "w1", set())
     if asked:
         assert runs.ask(connection, run, asked)[1]
     runs.recover(connection)
@@ -118,20 +118,20 @@ def test_what_was_asked_of_a_run_survives_the_server(
 def test_a_paused_run_goes_on(connection: sqlite3.Connection) -> None:
     (run,) = submit(connection)
     assert runs.ask(connection, run, "pause")[0].status == "paused"
-    assert runs.claim(connection, lambda *_: "w1") is None
+    assert runs.claim(connection, lambda *_: "w1", set()) is None
     assert runs.ask(connection, run, "resume")[0].status == "queued"
-    assert runs.claim(connection, lambda *_: "w1") is not None
+    assert runs.claim(connection, lambda *_: "w1", set()) is not None
 
 
 def test_nothing_starts_while_the_queue_is_paused(connection: sqlite3.Connection) -> None:
     submit(connection)
     preferences.set_setting(connection, "paused", "true")
-    assert runs.claim(connection, lambda *_: "w1") is None
+    assert runs.claim(connection, lambda *_: "w1", set()) is None
 
 
 def test_what_does_not_fit_the_state_is_refused(connection: sqlite3.Connection) -> None:
     (run,) = submit(connection)
-    runs.claim(connection, lambda *_: "w1")
+    runs.claim(connection, lambda *_: "w1", set())
     for code, work in {
         "run_missing": lambda: history.get(connection, "r99"),
         "run_busy": lambda: runs.remove(connection, run),
@@ -164,7 +164,7 @@ def test_history_is_searched_and_paged(connection: sqlite3.Connection) -> None:
 def test_old_runs_and_their_documents_are_forgotten(connection: sqlite3.Connection) -> None:
     for number in range(30):
         runs.add(connection, [RunOrder(document=b'{"n":%d}' % number)])
-        claimed = runs.claim(connection, lambda *_: "w")
+        claimed = runs.claim(connection, lambda *_: "w", set())
         assert claimed is not None
         runs.end(connection, claimed.run.id, 1, runs.End(status="done"))
     runs.trim(connection, 10)
@@ -314,7 +314,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_job_is_a_problem(tmp_path: Path)
 def test_sweeps_take_turns_and_a_single_run_need_not_wait_for_their_end(connection: sqlite3.Connection) -> None:
     first = submit(connection, 4, batch="b1")
     for _ in range(2):
-        assert runs.claim(connection, lambda *_: "w1") is not None
+        assert runs.claim(connection, lambda *_: "w1", set()) is not None
     second = submit(connection, 3, batch="b2")
     (single,) = submit(connection)
     (later,) = submit(connection)

@@ -128,6 +128,31 @@ def test_a_cancelled_run_leaves_no_helper_at_work(server: Server, tmp_path: Path
     until(lambda: all(worker["state"] == "idle" for worker in workers(server)), 5.0)
 
 
+def test_a_helper_that_hears_nothing_is_ended_with_its_run(server: Server, tmp_path: Path) -> None:
+    what = branches(5_000, 3, tmp_path / "j")
+    for number in range(3):
+        what["nodes"][f"s{number}"] = {"type": "trivial/work.deaf", "values": {"seconds": 120.0}}
+    run = submit(server, what)
+    until(lambda: len([worker for worker in workers(server) if worker["state"] == "busy"]) == 3)
+    before = {worker["pid"] for worker in workers(server)}
+    server.ask("POST", f"/runs/{run}/cancel", {"hard": True})
+    assert server.wait(run)["status"] == "cancelled"
+    until(lambda: all(worker["state"] in ("idle", "warming") for worker in workers(server)), 30.0)
+    assert not before & {worker["pid"] for worker in workers(server)}
+    ready(server)
+
+
+def test_a_run_that_waits_for_a_busy_worker_keeps_nobody_from_helping(server: Server, tmp_path: Path) -> None:
+    long = submit(server, single("steps", count=100, seconds=0.05), device="w1")
+    until(lambda: server.ask("GET", f"/runs/{long}")["status"] == "running")
+    waiting = submit(server, single("add", b=77), device="w1")
+    run = server.wait(submit(server, branches(6_000, 2, tmp_path / "j", seconds=1.0)))
+    assert run["status"] == "done" and len({process for _, process in calls(tmp_path / "j")}) == 2
+    assert server.ask("GET", f"/runs/{waiting}")["status"] == "queued"
+    server.ask("POST", f"/runs/{long}/cancel", {})
+    assert server.wait(waiting)["status"] == "done"
+
+
 def test_where_help_is_not_wanted_one_worker_does_all(server: Server, tmp_path: Path) -> None:
     server.ask("PATCH", "/settings", {"spread": False})
     try:

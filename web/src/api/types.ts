@@ -1533,9 +1533,10 @@ export interface WorkerChanged {
  * A worker process. `state`: `starting`, `warming` (takes runs, libraries are still loading), `idle`, `busy`,
  * `dead`.
  *
- * `device` says what it computes on, `place` names that as torch does (`cpu`, `cuda:1`), `models` are the names of
- * those it holds, `memory` is its resident memory in bytes; `cache` are the bytes of results in it, `hits` and
- * `misses` how often one that was kept could be read, and was gone, since the process began.
+ * `device` says what it computes on, `place` names that as torch does (`cpu`, `cuda:1`), `numerics` says all of it
+ * that changes bits, `models` are the names of those it holds, `memory` is its resident memory in bytes; `cache` are
+ * the bytes of results in it, `hits` and `misses` how often one that was kept could be read, and was gone, since the
+ * process began.
  */
 export interface WorkerInfo {
   id: string;
@@ -1543,6 +1544,7 @@ export interface WorkerInfo {
   device: string;
   place: string;
   models: string[];
+  numerics: string;
   pid: number;
   run: string | null;
   memory: number;

@@ -106,6 +106,7 @@ export const titles: Record<string, string> = {
   hub_unreachable: "無法連線模型中心",
   check_failed: "檢查未能完成",
   bad_file_name: "檔名超出了輸出資料夾",
+  cannot_read: "無法讀取",
   cannot_write: "系統不允許寫入檔案",
   node_failed: "節點出錯",
   not_finite: "結果含有非有限數值",

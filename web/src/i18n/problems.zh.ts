@@ -106,6 +106,7 @@ export const titles: Record<string, string> = {
   hub_unreachable: "无法连接模型中心",
   check_failed: "检查未能完成",
   bad_file_name: "文件名超出了输出文件夹",
+  cannot_read: "无法读取",
   cannot_write: "系统不允许写入文件",
   node_failed: "节点出错",
   not_finite: "结果含有非有限数值",

@@ -110,6 +110,7 @@ def again(connection: sqlite3.Connection, batch: str) -> list[RunOrder]:
                 workflow=row["workflow"],
                 batch=batch,
                 retry_of=f"r{row['number']}",
+                key=f"again r{row['number']}",  # so that two who ask at once have one run of it
                 estimate=row["estimate"],
                 checkpoint_seconds=options.checkpoint_seconds,
                 cell=tuple(options.cell),

@@ -14,9 +14,10 @@ from itertools import chain, islice
 
 import msgspec
 
-from safelight.engine import NodeFailed, NodeFinished, NodeProgress, NodeSkipped, NodeStarted, RunStarted
+from safelight.engine import NodeFailed, NodeFinished, NodeProgress, NodeSkipped, NodeStarted, NodeWarned, RunStarted
 from safelight.protocol.events import AnyEvent
 from safelight.protocol.records import ENDED, WAITING, NodeState, QueueInfo, Run
+from safelight.sdk.problem import Problem
 
 Place = tuple[bool, int, float, int]
 
@@ -39,6 +40,8 @@ class Active:
     """The nodes of turns, of which the last ones are kept."""
     ran: set[str] = field(default_factory=set)
     """The nodes that some worker has computed in this attempt."""
+    warnings: list[Problem] = field(default_factory=list)
+    """What nodes have warned of, whichever worker computed them."""
 
     def follow(self, event: AnyEvent) -> None:
         """Keeps the states of the nodes by the run's events."""
@@ -64,6 +67,8 @@ class Active:
                 self.ran.add(node)
             state.status, state.seconds = "cached" if event.cached else "ran", event.seconds
             state.values, state.files = event.values, event.files
+        elif isinstance(event, NodeWarned):
+            self.warnings.append(event.problem)
         elif isinstance(event, NodeSkipped):
             state.status = "skipped"
         elif isinstance(event, NodeFailed):

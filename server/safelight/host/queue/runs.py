@@ -21,6 +21,7 @@ from safelight.sdk.problem import Problem, ProblemError
 from .rows import IS_WAITING, QUEUE_ORDER, Options, number_of, row_of, run_missing, run_of, to_json
 
 _STEP = 1024.0
+_PIN = "coalesce(json_extract(options, '$.device'), '')"
 _SEARCH_LIMIT = 4_000
 
 
@@ -118,9 +119,9 @@ class _Ranks:
         return floor if last is None else max(floor, last // _STEP * _STEP)
 
 
-def claim(connection: sqlite3.Connection, choose: Choose) -> Claimed | None:
+def claim(connection: sqlite3.Connection, choose: Choose, refused: set[str]) -> Claimed | None:
     """The next run that a worker is found for, from now on running there; None when there is none or the queue is
-    paused."""
+    paused. The pins of runs that no worker was found for are added to `refused`."""
     if is_paused(connection):
         return None
 
@@ -129,14 +130,18 @@ def claim(connection: sqlite3.Connection, choose: Choose) -> Claimed | None:
         body, inputs = connection.execute(query, (number,)).fetchone()
         return body, msgspec.json.decode(inputs)
 
-    waiting = connection.execute(f"SELECT number, options FROM run WHERE {IS_WAITING} ORDER BY {QUEUE_ORDER}")
-    for number, text in waiting:
+    while True:
+        unlike = " ".join(f"AND {_PIN} != ?" for _ in refused)
+        query = f"SELECT number, options FROM run WHERE {IS_WAITING} {unlike} ORDER BY {QUEUE_ORDER} LIMIT 1"
+        found = connection.execute(query, tuple(refused)).fetchone()
+        if found is None:
+            return None
+        number, text = found
         options = msgspec.json.decode(text, type=Options)
         worker = choose(options.device, lambda number=number: work(number))
         if worker is not None:
             break
-    else:
-        return None
+        refused.add(options.device)  # others that are pinned so need not be asked for
     connection.execute(
         "UPDATE run SET status = 'running', intent = NULL, worker = ?, attempts = attempts + 1, started = ? "
         "WHERE number = ?",

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,8 @@ from .wire import (
 
 log = logging.getLogger(__name__)
 
+PART_GRACE = 10.0
+"""Seconds after which a helper that does not stop is ended."""
 SILENCE_SECONDS = 120.0
 """A worker that is silent for so long is ended. Nodes that hold the interpreter lock may be, for a while."""
 _BACKOFF = (0.0, 0.0, 0.5, 2.0, 5.0, 15.0, 30.0)
@@ -131,12 +134,27 @@ class LocalPool:
         worker = next((one for one in self._workers if one.run == run and not one.part), None)
         if worker is None:
             return False
-        self.stop_parts(run)
-        if hard:
+        for helper in self._workers:
+            if helper.part and helper.run == run:
+                self._stop(helper, hard, grace)
+        self._stop(worker, hard, grace)
+        return True
+
+    def parts(self) -> int:
+        return sum(worker.part and worker.run is not None for worker in self._workers)
+
+    def stop_parts(self, wanted: Callable[[WorkerInfo], bool]) -> None:
+        for worker in self._workers:
+            if worker.part and worker.run is not None and worker.timer is None and wanted(worker.info()):
+                self._stop(worker, False, PART_GRACE)
+
+    def _stop(self, worker: LocalWorker, hard: bool, grace: float) -> None:
+        """Has a worker stop what it does: at its next step, and when that does not come, or with `hard`, by its end."""
+        run, attempt = worker.run, worker.attempt
+        if hard or run is None:
             self._kill(worker, "cancelled")
-            return True
+            return
         self._send(worker, Stop(run=run))
-        attempt = worker.attempt
 
         def give_up() -> None:
             if worker.run == run and worker.attempt == attempt:
@@ -146,12 +164,6 @@ class LocalPool:
         if worker.timer is not None:
             worker.timer.cancel()
         worker.timer = asyncio.get_running_loop().call_later(grace, give_up)
-        return True
-
-    def stop_parts(self, run: str | None = None) -> None:
-        for worker in self._workers:
-            if worker.part and worker.run is not None and run in (None, worker.run):
-                self._send(worker, Stop(run=worker.run))
 
     def watch(self, run: str, watched: bool) -> None:
         for worker in self._workers:
@@ -305,9 +317,14 @@ class LocalPool:
             listener.ended(message)
             self._rest(worker)
         elif isinstance(message, Helped):
+            stopped = worker.timer is not None
+            if worker.timer is not None:
+                worker.timer.cancel()
+                worker.timer = None
+            attempt = worker.attempt
             worker.run, worker.models, worker.part = None, message.models, False
             worker.quick_deaths = 0
-            listener.helped(message.run)
+            listener.helped(message.run, attempt, stopped)
             self._rest(worker)
         elif isinstance(message, Ready):
             worker.failed_starts = 0
@@ -340,7 +357,7 @@ class LocalPool:
             worker.timer = None
         run, worker.run = worker.run, None
         lived = time.time() - worker.started
-        killed = code == -signal.SIGKILL and not worker.killed
+        killed = sys.platform != "win32" and code == -signal.SIGKILL and not worker.killed
         starved = process.starved or (killed and out_of_memory_kills() > worker.kills_before)
         asked = self._stopping or (worker.state == "stopping" and code == 0)
         worker.note = "" if asked else process.said or why(code, worker.killed, starved=starved)

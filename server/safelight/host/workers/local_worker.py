@@ -65,6 +65,7 @@ class LocalWorker:
             device=self.device.name,
             place=self.place or self.given,
             models=self.models,
+            numerics=self.numerics,
             pid=self.process.pid if self.process is not None else 0,
             run=self.run,
             memory=self.memory,

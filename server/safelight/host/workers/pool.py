@@ -5,7 +5,7 @@ Another pool (a cluster's actors, say) implements `Pool` and tells a `PoolListen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from safelight.protocol.events import AnyEvent
@@ -26,8 +26,8 @@ class PoolListener(Protocol):
         """The worker of a run is gone before the run had ended."""
         ...
 
-    def helped(self, run: str) -> None:
-        """A worker that was to help with a run found nothing more to begin, or was stopped."""
+    def helped(self, run: str, attempt: int, stopped: bool) -> None:
+        """A worker that was to help with a run found nothing more to begin, or was `stopped`."""
         ...
 
     def changed(self, worker: WorkerInfo) -> None:
@@ -54,8 +54,12 @@ class Pool(Protocol):
         """Gives a worker a run, or a part of one. False when it cannot take it any more."""
         ...
 
-    def stop_parts(self, run: str | None = None) -> None:
-        """Asks the workers that help with a run, or with any, to stop; what has the run goes on."""
+    def parts(self) -> int:
+        """How many workers help with a run of another."""
+        ...
+
+    def stop_parts(self, wanted: Callable[[WorkerInfo], bool]) -> None:
+        """Asks those workers that help, and are wanted, to stop; what has the run goes on."""
         ...
 
     def stop_run(self, run: str, *, hard: bool, grace: float) -> bool:

@@ -67,6 +67,8 @@ class LocalProcess:
         return True
 
     def end(self) -> None:
+        if self.returncode is not None:
+            return  # its number may be another's by now
         with contextlib.suppress(ProcessLookupError):
             if sys.platform == "win32":
                 self._process.kill()

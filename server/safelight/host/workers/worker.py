@@ -24,7 +24,7 @@ from typing import IO, Any, cast
 import msgspec
 
 from safelight.app import Budgets, Outcome, Studio
-from safelight.engine import Cancel, NodeFinished, NodeProgress, NodeStarted, RunFinished, RunOptions
+from safelight.engine import Cancel, NodeFinished, NodeProgress, NodeStarted, NodeWarned, RunFinished, RunOptions
 from safelight.environment import Environment
 from safelight.graph import Document
 from safelight.host.documents import facts_of, filled
@@ -344,7 +344,7 @@ class Worker:
             self._whereabouts.follow(event)
             if isinstance(event, NodeStarted):
                 ours.add(event.node)
-            if isinstance(event, NodeStarted | NodeProgress | NodeFinished) and event.node in ours:
+            if isinstance(event, NodeStarted | NodeProgress | NodeWarned | NodeFinished) and event.node in ours:
                 self._out.put((begin, event))
 
         document = filled(Document.loads(begin.document), begin.inputs)

@@ -74,6 +74,13 @@ def slow(a: int, *, seconds: float = 1.0, journal: str = "", ctx: Context) -> in
 
 
 @node()
+def deaf(a: int, *, seconds: float = 30.0) -> int:
+    """Takes its time, is kept, and hears nothing meanwhile."""
+    time.sleep(seconds)
+    return a
+
+
+@node()
 def numbers(a: int, *, count: int = 3) -> list[int]:
     """So many numbers from this one on."""
     return [a + place for place in range(count)]

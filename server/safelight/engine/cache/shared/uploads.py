@@ -204,7 +204,8 @@ class Uploads:
         self._bucket.put(manifests, self._rate)
         now = time.time()
         for entry in entries.values():
-            self._ledger.learn(entry, now)
+            # What lies in a manifest itself is no object of its own, and a later manifest may need it as one.
+            self._ledger.learn(entry, now if entry.id in values else 0.0)
         for one in waiting:
             if one.kind == "state":
                 up += self._send_state(one.name)

@@ -169,12 +169,10 @@ class Bridge:
     def _end(self) -> None:
         """The server is gone. Ray ends the actors of a driver that has ended; a cluster of our own is ended here."""
         if self._local:
-            import ray
-
             late = threading.Timer(_END_SECONDS, lambda: os._exit(0))
             late.daemon = True
             late.start()
-            ray.shutdown()
+            _library().shutdown()
         os._exit(0)
 
     def _tell(self, message: BridgeMessage) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from safelight.disk import claim, write_file
+from safelight.disk import claim, is_below, write_file
 from safelight.host.placement import texts
 from safelight.interop.delivery import deliver
 from safelight.media.registry import MediaRegistry
@@ -86,6 +86,8 @@ def placed(made: Made, name: str, copy: Path, output: Path, media: MediaRegistry
         OSError, ProblemError: the folder cannot be written.
     """
     target = output / name
+    if not is_below(target, output):
+        raise OSError(f"{name!r} is no name below the output folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     if claim(copy, target) or (target.is_file() and hash_file(target) == made.digest):
         return target

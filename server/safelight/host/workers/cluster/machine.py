@@ -9,6 +9,7 @@ import logging
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
@@ -57,10 +58,10 @@ class Machine:
         if process is None or process.poll() is not None:
             return
         process.terminate()
-        try:
-            process.wait(_LEAVE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        # Not waited for here: a handler runs inside the wait of `stay`, which alone learns of the end.
+        late = threading.Timer(_LEAVE_SECONDS, process.kill)
+        late.daemon = True
+        late.start()
 
 
 def main() -> None:

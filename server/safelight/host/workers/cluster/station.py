@@ -187,7 +187,7 @@ class Station:
 def _home() -> tuple[Path, Callable[[], None]]:
     """The first home below this machine's data folder that no other worker has, and what gives it back. It is kept for
     the next worker, with what it has cached and measured."""
-    folder = data_folder() / "cluster"
+    folder = data_folder().resolve() / "cluster"  # as the worker names what lies in it
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(1, _SLOTS):
         release = try_lock(folder / f"worker-{number}.lock")
