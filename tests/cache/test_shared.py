@@ -7,8 +7,8 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ import pytest
 
 from cache.shared_tools import KEY, LocalS3, Machine, change, eventually, objects
 from engine.engine_bench import doc
+from safelight.disk import try_lock
 from safelight.engine.cache import MISSING
 from safelight.engine.cache.shared import seal, tier
+from safelight.engine.cache.shared.ledger import record_name
 from safelight.engine.cache.shared.seal import Manifest, action_path, sealed
 from safelight.graph import Document
 
@@ -368,19 +370,23 @@ def test_a_killed_program_leaves_what_waits_on_record(machine: Open, s3: LocalS3
         from pathlib import Path
         from cache.shared_tools import Machine
         from engine.engine_bench import doc
-        there = Machine(Path(sys.argv[1]), "s3://team/x?endpoint=http://127.0.0.1:9&region=us-east-1")
+        there = Machine(Path(sys.argv[1]), sys.argv[2])
         there.run(doc({"n": ("noise", {"seed": 5})}, (), {"n": "n.image"}, prefix="tensor_nodes."))
         os.kill(os.getpid(), signal.SIGKILL)
     """
     import os
     import textwrap
 
-    ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "first")],
-        env={**os.environ, "PYTHONPATH": python_paths()},
-        timeout=60,
-        check=False,
-    )
+    s3.stop()
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "first"), url],
+            env={**os.environ, "PYTHONPATH": python_paths()},
+            timeout=60,
+            check=False,
+        )
+    finally:
+        s3.start()
     assert ended.returncode == -9
     first = machine("first", url)
     first.cache.catch_up()
@@ -388,6 +394,30 @@ def test_a_killed_program_leaves_what_waits_on_record(machine: Open, s3: LocalS3
     second = machine("second", url)
     found = second.run(doc({"n": ("noise", {"seed": 5})}, (), {"n": "n.image"}, prefix="tensor_nodes."))
     assert found.nodes["n"].status == "cached"
+
+
+def test_what_waits_for_one_bucket_goes_to_no_other(machine: Open, bucket: str) -> None:
+    first = machine("first", "s3://team/x?endpoint=http://127.0.0.1:9&region=us-east-1", rest=60.0)
+    first.run(graph())
+    eventually(lambda: first.shared.waiting > 0)
+    first.cache.close()
+    other = machine("first", bucket)
+    other.cache.catch_up()
+    other.sent()
+    assert objects(bucket) == {}
+
+
+def test_an_object_that_is_too_long_is_refused_and_the_bucket_is_asked_on(machine: Open, bucket: str) -> None:
+    first, second = machine("first", bucket), machine("second", bucket, rest=60.0)
+    first.run(graph())
+    first.sent()
+    for path, data in objects(bucket).items():
+        if "/values/" in path:
+            change(bucket, path, data + b"more")
+    assert second.run(graph()).status == "done"
+    assert second.shared.refused > 0 and not second.shared.trouble
+    second.sent()
+    assert set(machine("third", bucket).statuses(graph()).values()) == {"cached"}
 
 
 def test_the_bucket_goes_while_values_are_fetched(machine: Open, s3: LocalS3, tmp_path: Path) -> None:
@@ -458,14 +488,25 @@ def test_uploads_keep_to_their_rate(machine: Open, bucket: str) -> None:
     assert took > 0.8 * (there.shared.bytes_up - 50_000) / 200_000 > ran, "the run did not wait for it"
 
 
+@contextmanager
+def nothing_sent(there: Machine) -> Iterator[None]:
+    """As if another program of this machine sent, and was slow."""
+    release = try_lock(there.folder / "cache" / f"{record_name(there.options.url)}.lock")
+    assert release is not None
+    try:
+        yield
+    finally:
+        release()
+
+
 def test_what_the_disk_has_lost_is_not_sent(machine: Open, bucket: str) -> None:
-    there = machine("there", "s3://team/x?endpoint=http://127.0.0.1:9&region=us-east-1")
-    ref = there.run(graph()).outputs["image"]
-    there.cache.drain(5.0)
-    there.cache.close()
-    for path in (there.folder / "cache").rglob("*.safetensors"):
-        path.unlink()
-    there.options = replace(there.options, url=bucket)
+    there = machine("there", bucket)
+    with nothing_sent(there):
+        ref = there.run(graph()).outputs["image"]
+        there.cache.drain(1.0)
+        there.cache.close()
+        for path in (there.folder / "cache").rglob("*.safetensors"):
+            path.unlink()
     there.open()
     there.cache.catch_up()
     there.sent()
@@ -475,14 +516,14 @@ def test_what_the_disk_has_lost_is_not_sent(machine: Open, bucket: str) -> None:
 
 
 def test_a_damaged_payload_of_this_machine_is_not_sent(machine: Open, bucket: str) -> None:
-    there = machine("there", "s3://team/x?endpoint=http://127.0.0.1:9&region=us-east-1")
-    ref = there.run(graph()).outputs["image"]
-    there.cache.close()
-    (path,) = (there.folder / "cache").rglob(ref.digest + "*")
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
-    there.options = replace(there.options, url=bucket)
+    there = machine("there", bucket)
+    with nothing_sent(there):
+        ref = there.run(graph()).outputs["image"]
+        there.cache.close()
+        (path,) = (there.folder / "cache").rglob(ref.digest + "*")
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
     there.open()
     there.cache.catch_up()
     there.sent()
@@ -514,7 +555,7 @@ def test_a_damaged_record_is_begun_again(machine: Open, bucket: str) -> None:
     there.run(graph())
     there.sent()
     there.cache.close()
-    for path in (there.folder / "cache").glob("shared.sqlite*"):
+    for path in (there.folder / "cache").glob("shared-*.sqlite*"):
         path.write_bytes(b"not a database" * 1000)
     there.open()
     assert set(there.statuses(graph()).values()) == {"cached"}

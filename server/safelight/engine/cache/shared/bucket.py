@@ -43,6 +43,10 @@ class Away(Exception):
     """The bucket gives no answer, or none that is of use."""
 
 
+class TooLarge(Away):
+    """An object has more bytes than it may: the bucket is there, and this object of no use."""
+
+
 class Look(NamedTuple):
     """An object of a listing: `at` is when it was written, in seconds since 1970 by the bucket's clock."""
 
@@ -98,7 +102,8 @@ class Bucket:
         """The bytes of an object of `most` bytes at most; None when it is not there.
 
         Raises:
-            Away: no answer within `wait` seconds, a transfer that is too slow, or an object that is too large.
+            Away: no answer within `wait` seconds, or a transfer that is too slow.
+            TooLarge: the object has more bytes than that.
         """
         pieces: list[bytes] = []
 
@@ -219,7 +224,7 @@ class Bucket:
                 result = await obstore.get_async(self._opened(), path)
             size = result.meta["size"]
             if size > most:
-                raise Away(f"an object of {size:,} bytes is larger than the {most:,} that may be.")
+                raise TooLarge(f"an object of {size:,} bytes is larger than the {most:,} that may be.")
             async with asyncio.timeout(wait + size / SLOWEST):
                 async for piece in result.stream(min_chunk_size=_PIECE):
                     take(piece)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from .bucket import Bucket, Look
+from .bucket import Bucket, Look, TooLarge
 from .seal import FORMAT, read_unsigned, value_path
 from .uploads import FRESH_SECONDS
 
@@ -121,7 +121,10 @@ class _Collection:
         """Learns what manifests name. Whose they are does not matter: what any of them names stays."""
 
         def names(path: str) -> None:
-            data = self._bucket.get(path, _MANIFEST_BYTES, _ANSWER_SECONDS)
+            try:
+                data = self._bucket.get(path, _MANIFEST_BYTES, _ANSWER_SECONDS)
+            except TooLarge:
+                return
             found = None if data is None else read_unsigned(data)
             if found is not None:
                 self._names[path] = frozenset(value_path(entry.id) for entry in found.entries if entry.data is None)

@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 Kind = Literal["action", "state", "drop"]
 _KINDS: tuple[Kind, ...] = ("action", "state", "drop")
-_NAME = "shared.sqlite"
 _SCHEMA = 1
 _TABLES = """
 CREATE TABLE known (                -- values that are in the bucket, as signed manifests tell
@@ -43,6 +42,11 @@ _TRIM_EVERY = 500
 """Batches between two looks at how many rows there are."""
 _IN_MEMORY = 50_000
 _QUEUE_BYTES = 64 << 20
+
+
+def record_name(url: str) -> str:
+    """What files of a machine about a bucket begin with."""
+    return f"shared-{hash_text(url)[:12]}"
 
 
 class Waiting(NamedTuple):
@@ -65,7 +69,7 @@ class Ledger:
     """
 
     def __init__(self, folder: Path | None, url: str, queue: int) -> None:
-        """`queue` bounds what may wait; `url` is where the bucket is: of another one nothing is known."""
+        """`queue` bounds what may wait; `url` is where the bucket is: each has a record of its own."""
         self._folder = folder
         self._queue = queue
         self._lock = threading.Lock()
@@ -77,15 +81,10 @@ class Ledger:
         self._batches = 0
         self._warned = False
         self._last: dict[str, str] = {}
-        place = hash_text(url)
+        self._name = f"{record_name(url)}.sqlite"
         if folder is not None:
             with self._failing():
                 self._reader = self._open(folder)
-            if self.told().get("bucket") not in (None, place):
-                self.write("DELETE FROM known")
-                self.write("DELETE FROM state")
-                self.flush()
-            self.write("INSERT OR REPLACE INTO told VALUES ('bucket', ?)", place)
 
     # What is in the bucket.
 
@@ -203,9 +202,8 @@ class Ledger:
             if len(self._known) > _IN_MEMORY:
                 self._known.popitem(last=False)
 
-    @staticmethod
-    def _open(folder: Path) -> Index:
-        return Index(folder, name=_NAME, schema=_SCHEMA, tables=_TABLES)
+    def _open(self, folder: Path) -> Index:
+        return Index(folder, name=self._name, schema=_SCHEMA, tables=_TABLES)
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:

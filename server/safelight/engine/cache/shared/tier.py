@@ -19,7 +19,7 @@ from ..disk import Disk, Loaded, read_payload
 from ..mapped import LARGE
 from ..refs import BLOB_MARK, Action, SharedInfo
 from ..states import States
-from .bucket import Away, Bucket
+from .bucket import Away, Bucket, TooLarge
 from .ledger import Ledger
 from .models import HEAD_BYTES, head_path, place_model, read_head
 from .options import SharedOptions
@@ -279,6 +279,10 @@ class Shared:
         started = time.monotonic()
         try:
             found = question(wait)
+        except TooLarge as error:
+            self._patience.in_vain(time.monotonic() - started)
+            self._refuse(path, str(error))
+            return None
         except Away as error:
             self._patience.failed(time.monotonic() - started)
             self._say("away", f"the shared cache cannot be reached ({error}); work goes on without it for now.")

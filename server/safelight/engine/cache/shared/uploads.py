@@ -19,7 +19,7 @@ from ..disk import Disk, Raw
 from ..refs import ValueRef
 from ..states import States
 from .bucket import Away, Bucket, Put, Rate
-from .ledger import Kind, Ledger, Waiting
+from .ledger import Kind, Ledger, Waiting, record_name
 from .options import SharedOptions
 from .seal import (
     ACTION,
@@ -167,7 +167,7 @@ class Uploads:
 
     def _may_send(self) -> bool:
         if self._release is None:
-            self._release = try_lock(self._disk.folder / "shared.lock")
+            self._release = try_lock(self._disk.folder / f"{record_name(self._options.url)}.lock")
         return self._release is not None
 
     def _send(self, waiting: list[Waiting]) -> bool:
