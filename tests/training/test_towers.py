@@ -67,3 +67,10 @@ def test_neither_tokenizer_nor_text_tower_is_a_problem() -> None:
     with pytest.raises(ProblemError) as caught:
         encoders.clip(tiny_sets.image_set(16), None, None, ctx=Bench())
     assert caught.value.problems[0].code == "no_text_side"
+
+
+def test_any_width_has_heads_that_share_it():
+    from safelight_nodes._training.towers import heads_of
+
+    assert [heads_of(width) for width in (16, 32, 48, 96, 192, 384)] == [1, 1, 1, 2, 4, 8]
+    assert all(width % heads_of(width) == 0 for width in range(16, 1281))

@@ -21,6 +21,7 @@ from .computing import half_precision
 from .course import Course
 from .folders import plain_config, plain_tensors
 from .loop import fit
+from .towers import heads_of
 from .writing import learn as learn_tokenizer
 from .writing import to_files
 
@@ -147,7 +148,7 @@ def fresh(settings: Settings, tokenizer: Any, eye: Any | None, side: int) -> Any
     if eye is None:
         sight: Any = CLIPVisionConfig(
             hidden_size=settings.width, intermediate_size=round(settings.width * 8 / 3),
-            num_hidden_layers=settings.layers, num_attention_heads=max(1, settings.width // 48), image_size=side,
+            num_hidden_layers=settings.layers, num_attention_heads=heads_of(settings.width), image_size=side,
             patch_size=settings.patch, projection_dim=settings.width,
         )  # fmt: skip
     else:

@@ -67,6 +67,11 @@ def text_tower(vocabulary: int, length: int, width: int, layers: int, seed: int)
         return CLIPTextModel(config)
 
 
+def heads_of(width: int) -> int:
+    """Heads of attention over so many channels: of about 48 each, as many as share them evenly."""
+    return next(heads for heads in range(max(1, width // 48), 0, -1) if width % heads == 0)
+
+
 def image_tower(side: int, patch: int, width: int, layers: int, shared: int, seed: int) -> Any:
     """A new `CLIPVisionModelWithProjection` into `shared` channels."""
     import torch
@@ -74,7 +79,7 @@ def image_tower(side: int, patch: int, width: int, layers: int, shared: int, see
 
     config = CLIPVisionConfig(
         hidden_size=width, intermediate_size=round(width * 8 / 3), num_hidden_layers=layers,
-        num_attention_heads=max(1, width // 48), image_size=side, patch_size=patch, projection_dim=shared,
+        num_attention_heads=heads_of(width), image_size=side, patch_size=patch, projection_dim=shared,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

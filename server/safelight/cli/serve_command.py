@@ -14,7 +14,7 @@ from safelight.app import Budgets, Studio
 from safelight.environment import Environment
 from safelight.host.host import HostOptions
 from safelight.host.logs import start_logging
-from safelight.host.workers import graphics_cards
+from safelight.host.workers import graphics_cards, library_versions
 from safelight.host.workers.cluster import ClusterOptions, demand_ray, demand_token
 from safelight.http.security import is_loopback
 from safelight.http.server import ServeOptions, serve
@@ -29,7 +29,7 @@ _MIB = 1 << 20
 
 def _cards(workers: int) -> tuple[str, ...]:
     """The graphics cards that several workers are dealt over; none where they all take what they find."""
-    if workers < 2 or Environment.read().device:
+    if workers < 2 or Environment.read().device or "+cpu" in (library_versions().get("torch") or ""):
         return ()
     cards = graphics_cards()
     return tuple(f"cuda:{number}" for number in range(cards)) if cards > 1 else ()

@@ -314,9 +314,9 @@ class Host:
             self.dispatcher.wake()
         return run
 
-    async def clear_queue(self) -> int:
-        """Cancels all that waits."""
-        cancelled = await self.database.write(runs.cancel_waiting)
+    async def clear_queue(self, batch: str | None = None) -> int:
+        """Cancels all that waits, or that waits or is paused of a batch."""
+        cancelled = await self.database.write(lambda connection: runs.cancel_waiting(connection, batch))
         for run in cancelled:
             self.live.removed(run.id)
         await self._tell(cancelled)

@@ -90,8 +90,8 @@ async def table(call: Call) -> web.Response:
 async def cancel(call: Call) -> Done:
     """Cancels what waits of it, and asks what runs to stop."""
     host, name = call.state.host, call.path["batch"]
-    count = 0
-    for run in await host.database.read(lambda connection: batches.unfinished(connection, name)):
+    count = await host.clear_queue(name)  # first: what waited cannot begin any more
+    for run in await host.database.read(lambda connection: batches.running(connection, name)):
         try:
             await host.cancel(run)
         except ProblemError:  # it has ended in between

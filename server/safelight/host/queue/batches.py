@@ -76,14 +76,10 @@ def table(connection: sqlite3.Connection, batch: str) -> str:
     return text.getvalue()
 
 
-def unfinished(connection: sqlite3.Connection, batch: str) -> list[str]:
-    """The runs of a sweep that have not ended, those that wait before those that run. Raises `batch_missing`."""
+def running(connection: sqlite3.Connection, batch: str) -> list[str]:
+    """The runs of a sweep that workers have. Raises ProblemError `batch_missing`."""
     _row(connection, batch)
-    found = connection.execute(
-        "SELECT number FROM run WHERE batch = ? AND status IN ('queued', 'interrupted', 'paused', 'running') "
-        "ORDER BY status = 'running', number",
-        (batch,),
-    )
+    found = connection.execute("SELECT number FROM run WHERE batch = ? AND status = 'running'", (batch,))
     return [f"r{number}" for (number,) in found]
 
 

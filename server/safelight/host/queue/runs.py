@@ -253,10 +253,14 @@ def ask(connection: sqlite3.Connection, run_id: str, what: str) -> tuple[Run, bo
 _PAST = {"cancel": "cancelled", "pause": "paused", "resume": "resumed"}
 
 
-def cancel_waiting(connection: sqlite3.Connection) -> list[Run]:
-    numbers = [row[0] for row in connection.execute(f"SELECT number FROM run WHERE {IS_WAITING}")]
+def cancel_waiting(connection: sqlite3.Connection, batch: str | None = None) -> list[Run]:
+    """Cancels all that waits; of a batch alone also what is paused."""
+    which, given = (
+        (IS_WAITING, ()) if batch is None else (f"({IS_WAITING} OR status = 'paused') AND batch = ?", (batch,))
+    )
+    numbers = [row[0] for row in connection.execute(f"SELECT number FROM run WHERE {which}", given)]
     connection.execute(
-        f"UPDATE run SET status = 'cancelled', finished = ?, ends = ends + 1 WHERE {IS_WAITING}", (time.time(),)
+        f"UPDATE run SET status = 'cancelled', finished = ?, ends = ends + 1 WHERE {which}", (time.time(), *given)
     )
     return [run_of(row_of(connection, number)) for number in numbers]
 
