@@ -91,7 +91,11 @@ def test_the_commands_of_a_team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize(
-    "url", ["nonsense", "ftp://x/y", "s3://", "file://", "s3://team/x?secret_access_key=abc", "file:///tmp?region=x"]
+    "url",
+    [
+        *["nonsense", "ftp://x/y", "s3://", "file://", "s3://team/x?secret_access_key=abc", "file:///tmp?region=x"],
+        *["s3://me:abc@team/x", "file://mnt/team"],
+    ],
 )
 def test_addresses_that_are_none(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there = command(tmp_path, monkeypatch, url)

@@ -80,7 +80,12 @@ def _list(info: dict[str, Any]) -> None:
 def _key(studio: Studio, given: argparse.Namespace) -> int:
     from safelight.engine.cache.shared import make_key
 
-    place = make_key(studio.home)
+    try:
+        place = make_key(studio.home)
+    except OSError as error:
+        message = f"The key cannot be written into {str(studio.home)!r}: {error.strerror or error}."
+        hint = "Give yourself the right to, or set SAFELIGHT_HOME to a folder of your own."
+        return _failed(given, Problem(code="cannot_write", message=message, hint=hint, value=str(studio.home)))
     if given.json:
         print_json({"file": str(place)})
     else:

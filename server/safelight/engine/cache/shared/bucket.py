@@ -85,6 +85,10 @@ class Bucket:
         self._folder = Path(url2pathname(parts.path)) if self._scheme == "file" else None
         if self._scheme not in SCHEMES or not (parts.path if self._folder else parts.netloc):
             raise _bad(url, "it names no bucket")
+        if "@" in parts.netloc:
+            raise _bad(f"{self._scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", "it holds a name or a secret")
+        if self._folder is not None and parts.netloc:
+            raise _bad(url, "a folder has three slashes, file:///folder")
         unknown = [name for name in given if self._folder is not None or name not in _SETTINGS]
         if unknown:
             raise _bad(url, f"{unknown[0]!r} is no setting of an address")

@@ -162,7 +162,7 @@ class Shared:
     def fetch_model(self, name: str, folder: Path) -> bool:
         """Fetches a model that the team has sent, into a folder of models. False where there is none to be had."""
         path = head_path(name)
-        data = self._ask(path, lambda wait: self._bucket.get(path, HEAD_BYTES, wait))
+        data = self._ask(path, lambda wait: self._bucket.get(path, HEAD_BYTES, wait), named=True)  # nothing else has it
         if data is None:
             return False
         try:
