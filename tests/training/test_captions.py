@@ -66,7 +66,7 @@ def test_svg_images_render_on_a_clear_ground():
 
     circle = '<circle cx="32" cy="32" r="20" fill="red"/>'
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64">{circle}</svg>'
-    image = fetch._contain(Image.open(io.BytesIO(bytes(resvg.svg_to_bytes(svg_string=svg)))))
+    image = fetch._contain(Image.open(io.BytesIO(bytes(resvg.svg_to_bytes(svg_string=svg)))), fetch.SIZE)
     assert image.shape == (fetch.SIZE, fetch.SIZE, 4)
     assert image[64, 64].tolist() == [255, 0, 0, 255]
     assert image[0, 0, 3] == 0

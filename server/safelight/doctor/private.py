@@ -24,14 +24,19 @@ class Private:
         if isinstance(data, str):
             return self._text(data)
         if isinstance(data, dict):
-            return {key: self.shown(value) for key, value in data.items()}
+            # Names of things: a user may be called as one of them.
+            return {self._homeless(str(key)): self.shown(value) for key, value in data.items()}
         if isinstance(data, list | tuple):
             return [self.shown(item) for item in data]
         return data
 
-    def _text(self, text: str) -> str:
+    def _homeless(self, text: str) -> str:
         for folder in self._homes:
             text = re.sub(rf"{re.escape(folder)}(?![\w.-])", "~", text)
+        return text
+
+    def _text(self, text: str) -> str:
+        text = self._homeless(text)
         text = re.sub(r"(?<=://)[^/\s]+@", "", text)  # a name and a password in an address
         for name in self._names:
             text = re.sub(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", "USER", text)
