@@ -13,6 +13,9 @@ WarmupSteps = Annotated[int, Number(0, 100_000), "Warm-up steps, over which the 
 EmaDecay = Annotated[
     float, Slider(0, 0.9999, step=0.0001), "EMA decay: of the average of the weights, which is what is kept at the end."
 ]
+Anywhere = Annotated[
+    float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
+]
 RandomSeed = Annotated[int, Seed(), "Where all random numbers start."]
 TextWidth = Annotated[int, Slider(16, 1280), "Channels of a new text encoder."]
 TextLayers = Annotated[int, Slider(1, 32), "Layers of a new text encoder."]

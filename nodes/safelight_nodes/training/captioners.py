@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 from safelight.sdk import Context, Image, ImageEncoder, ModelRef, Number, Reader, Slider, node
 
 from ..training_values import ImageSet, Tokenizer, Weights
-from ._fields import Batch, EmaDecay, LearningRate, RandomSeed, Updates, WarmupSteps
+from ._fields import Anywhere, Batch, EmaDecay, LearningRate, RandomSeed, Updates, WarmupSteps
 
 
 class Captioner(NamedTuple):
@@ -43,9 +43,7 @@ def captioner(
         Slider(0, 0.5, step=0.01, zero="off"),
         "Images are moved by up to this part of their side, made smaller and turned, another way each time.",
     ] = 0.15,
-    anywhere: Annotated[
-        float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
-    ] = 0.2,
+    anywhere: Anywhere = 0.2,
     held_out: Annotated[
         float,
         Slider(0, 0.5, step=0.01, zero="none"),

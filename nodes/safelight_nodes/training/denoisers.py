@@ -7,7 +7,18 @@ from typing import Annotated, Literal, NamedTuple
 from safelight.sdk import VAE, Context, Denoiser, ModelRef, Number, Slider, TextEncoder, Toggle, node
 
 from ..training_values import ImageSet, LatentSet, Tokenizer, Weights
-from ._fields import BOTH_TO_2, Batch, EmaDecay, LearningRate, RandomSeed, TextLayers, TextWidth, Updates, WarmupSteps
+from ._fields import (
+    BOTH_TO_2,
+    Anywhere,
+    Batch,
+    EmaDecay,
+    LearningRate,
+    RandomSeed,
+    TextLayers,
+    TextWidth,
+    Updates,
+    WarmupSteps,
+)
 
 
 class Model(NamedTuple):
@@ -93,9 +104,7 @@ def pixel_denoiser(
     side: Annotated[
         int, Number(0, 512, multiple_of=8, zero="as they are"), "Side of the images in pixels; they are scaled to it."
     ] = 32,
-    anywhere: Annotated[
-        float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
-    ] = 0.0,
+    anywhere: Anywhere = 0.0,
     width: Annotated[int, Number(8, 1024, multiple_of=8), "Channels of the first level."] = 64,
     widest: Annotated[int, Number(8, 2048, multiple_of=8), "Each level doubles the channels, up to so many."] = 192,
     levels: Annotated[int, Slider(1, 6), "Levels; each but the first halves the side."] = 3,

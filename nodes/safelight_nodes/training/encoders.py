@@ -10,6 +10,7 @@ from ..training_values import ImageSet, Tokenizer, Weights
 from ._fields import (
     BOTH_TO_2,
     IMAGES_TO_2,
+    Anywhere,
     Batch,
     EmaDecay,
     LearningRate,
@@ -62,9 +63,7 @@ def autoencoder(
         Number(0, 2048, multiple_of=8, zero="off"),
         "Side of random crops in pixels, which are cheaper. 0: whole images.",
     ] = 0,
-    anywhere: Annotated[
-        float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
-    ] = 0.5,
+    anywhere: Anywhere = 0.5,
     squares: Annotated[
         float, Slider(0, 50, step=1), "Weight of squared differences, which PSNR counts, beside that of plain ones, 1."
     ] = 10.0,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from safelight.sdk import Choice, Context, Number, Slider, Toggle, node
 
 from ..training_values import ImageSet, Weights
-from ._fields import Batch, EmaDecay, LearningRate, RandomSeed, Updates
+from ._fields import Anywhere, Batch, EmaDecay, LearningRate, RandomSeed, Updates
 
 _CLASSES = {"architecture": ["biggan", "stylegan2"]}
 
@@ -74,9 +74,7 @@ def gan(
     side: Annotated[
         int, Number(8, 256, multiple_of=8), "Side of the images in pixels: 16, 32 or 64. They are scaled to it."
     ] = 32,
-    anywhere: Annotated[
-        float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
-    ] = 0.0,
+    anywhere: Anywhere = 0.0,
     latent: Annotated[int, Slider(2, 512), "Random numbers that an image is made of."] = 128,
     width: Annotated[
         int, Number(4, 512, multiple_of=4), "Channels at the full side; each level below doubles them."

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NamedTuple
 from safelight.sdk import VAE, Context, Image, ImageEncoder, ModelRef, Number, Slider, Upscaler, node
 
 from ..training_values import ImageSet, Weights
-from ._fields import Batch, EmaDecay, LearningRate, RandomSeed, Updates, WarmupSteps
+from ._fields import Anywhere, Batch, EmaDecay, LearningRate, RandomSeed, Updates, WarmupSteps
 
 
 class Trained(NamedTuple):
@@ -51,9 +51,7 @@ def upscaler(
     warmup_steps: WarmupSteps = 100,
     ema_decay: EmaDecay = 0.998,
     crop: Annotated[int, Number(16, 1024, multiple_of=8), "Side of the random crops of large images, in pixels."] = 128,
-    anywhere: Annotated[
-        float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
-    ] = 0.25,
+    anywhere: Anywhere = 0.25,
     pixel: Annotated[
         float,
         Slider(0, 10, step=0.01, zero="off"),

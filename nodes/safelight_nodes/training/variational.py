@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from safelight.sdk import Context, ImageEncoder, ModelRef, Number, Slider, node
 
 from ..training_values import ImageSet, Weights
-from ._fields import Batch, EmaDecay, LearningRate, RandomSeed, Updates, WarmupSteps
+from ._fields import Anywhere, Batch, EmaDecay, LearningRate, RandomSeed, Updates, WarmupSteps
 
 
 @node(
@@ -52,9 +52,7 @@ def vae(
     learning_rate: LearningRate = 1e-3,
     warmup_steps: WarmupSteps = 100,
     ema_decay: EmaDecay = 0.998,
-    anywhere: Annotated[
-        float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
-    ] = 0.0,
+    anywhere: Anywhere = 0.0,
     width: Annotated[int, Slider(4, 256), "Channels of the first level."] = 32,
     widest: Annotated[int, Slider(4, 1024), "Each level doubles the channels, up to so many."] = 128,
     seed: RandomSeed = 0,

@@ -16,6 +16,7 @@ from safelight.app import Outcome, Studio
 from safelight.client import Client
 from safelight.engine import RunOptions
 from safelight.graph import Document, Port
+from safelight.protocol.runs import MAX_BATCH
 from safelight.sdk.problem import Problem, ProblemError, errors
 
 from .answer import print_json
@@ -23,8 +24,6 @@ from .rows import Row, read_rows
 from .run_command import interruptible, refused
 from .workflow import open_studio, print_help, read_workflow, report, send_results, typer
 
-MOST = 10_000
-"""Runs of one sweep."""
 _CHECKED = 1_000
 """Runs that are checked before the first begins; what is wrong with a later one is told when it is its turn."""
 _PATIENCE = 3.0
@@ -71,8 +70,8 @@ def _cells(studio: Studio, document: Document, given: argparse.Namespace) -> Ite
     count = len(rows)
     for values in axes.values():
         count *= len(values)
-    if count > MOST:
-        message = f"The sweep makes {count:,} runs, more than the {MOST:,} that are taken at once."
+    if count > MAX_BATCH:
+        message = f"The sweep makes {count:,} runs, more than the {MAX_BATCH:,} that are taken at once."
         problems.append(Problem(code="too_many_runs", message=message, hint="Send it in parts.", value=count))
     if problems:
         raise ProblemError(problems)

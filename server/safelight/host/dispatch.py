@@ -139,8 +139,7 @@ class Dispatcher:
             return False
         run, options = claimed.run, claimed.options
         worker = run.worker or ""
-        several = self._around.pool.shares and len(self._around.pool.workers()) > 1
-        spreads = self._around.settings().spread and several and not options.device
+        spreads = self._around.settings().spread and self._around.pool.shares and not options.device
         interval = options.checkpoint_seconds
         begin = Begin(
             run=run.id,
@@ -268,7 +267,7 @@ class Dispatcher:
             log.info("%s after %.2f s", run.status, run.seconds or 0.0, extra={"run": run_id})
         self._wake.set()
         self._since_trim += 1
-        if self._since_trim >= 200 and not self.closing:
+        if self._since_trim >= _TRIM_EVERY and not self.closing:
             self._since_trim = 0
             limit = self._around.settings().history_limit
             self._around.spawn(self._trim(limit))

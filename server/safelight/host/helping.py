@@ -59,16 +59,18 @@ class Helping:
 
     def give(self) -> None:
         """Gives idle workers a part of what goes on."""
-        for wide in list(self._wide.values()):
-            idle = self._pool.idle()
-            if not idle:
-                return
+        idle = self._pool.idle() if self._wide else []
+        for wide in list(self._wide.values()) if idle else ():
             if wide.places is None:
                 wide.places = 0
                 self._spawn(self._measure(wide))
-            like = [worker for worker in idle if worker.numerics == self._numerics(wide.part.run)]
-            for worker in like[: wide.places]:
-                wide.places -= self._pool.begin(worker.id, wide.part)
+            if not wide.places:
+                continue
+            numerics = self._numerics(wide.part.run)
+            for worker in [worker for worker in idle if worker.numerics == numerics][: wide.places]:
+                if self._pool.begin(worker.id, wide.part):
+                    wide.places -= 1
+                    idle.remove(worker)
 
     def _numerics(self, run: str) -> str | None:
         """What the worker that has a run computes with: results of other devices have other keys, and are no help."""

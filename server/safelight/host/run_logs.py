@@ -107,16 +107,19 @@ class RunLogs:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             for run, lines in waiting.items():
-                with (self._folder / f"{run}{_ENDING}").open("ab") as file:
+                with self._path(run).open("ab") as file:
                     file.write(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
         except OSError as error:
             # A full disk must not stop a run for the sake of its log.
             log.warning("the logs of runs cannot be written: %s", error.strerror or error)
 
+    def _path(self, run: str) -> Path:
+        return self._folder / f"r{number_of(run)}{_ENDING}"
+
     async def read(self, run: str) -> list[Line]:
         """The lines of a run so far."""
         await self._flush()
-        path = self._folder / f"r{number_of(run)}{_ENDING}"
+        path = self._path(run)
         return await asyncio.to_thread(_read, path)
 
     async def keep(self, runs: Iterable[str]) -> None:
@@ -138,7 +141,7 @@ class RunLogs:
     async def forget(self, run: str) -> None:
         """Forgets the log of a run."""
         await self._flush()
-        path = self._folder / f"r{number_of(run)}{_ENDING}"
+        path = self._path(run)
         with contextlib.suppress(OSError):
             await asyncio.to_thread(path.unlink, True)
 

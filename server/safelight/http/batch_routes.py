@@ -16,14 +16,12 @@ from safelight.host.documents import port_of
 from safelight.host.queue import batches
 from safelight.protocol.common import Done
 from safelight.protocol.records import Axis, Batch, BatchOrder
-from safelight.protocol.runs import BatchAnswer, BatchBody
+from safelight.protocol.runs import MAX_BATCH, BatchAnswer, BatchBody
 from safelight.sdk.problem import ProblemError
 
 from .problems import Refused
 from .routing import Call, Route
 from .run_routes import order_of, require_device
-
-MAX_BATCH = 10_000
 
 
 async def submit_batch(call: Call) -> BatchAnswer:

@@ -12,6 +12,9 @@ from safelight.sdk.problem import Problem
 from .common import Body, Ids, Key, Name, Priority, RawDocument
 from .records import QueueInfo, Run
 
+MAX_BATCH = 10_000
+"""Runs of one sweep."""
+
 
 def _no_document() -> msgspec.Raw:
     return msgspec.Raw(b"null")
@@ -46,8 +49,8 @@ class BatchBody(SubmitBody, kw_only=True):
     each combination. `values` and `inputs` hold for all. At most 10,000 runs.
     """
 
-    rows: Annotated[list[dict[str, Any]], Meta(max_length=10_000)] = []
-    sweep: dict[str, Annotated[list[Any], Meta(min_length=1, max_length=10_000)]] = {}
+    rows: Annotated[list[dict[str, Any]], Meta(max_length=MAX_BATCH)] = []
+    sweep: dict[str, Annotated[list[Any], Meta(min_length=1, max_length=MAX_BATCH)]] = {}
 
 
 class BatchAnswer(msgspec.Struct, frozen=True, kw_only=True):

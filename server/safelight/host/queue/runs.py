@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -125,6 +126,7 @@ def claim(connection: sqlite3.Connection, choose: Choose, refused: set[str]) -> 
     if is_paused(connection):
         return None
 
+    @cache
     def work(number: int) -> tuple[bytes, dict[str, Any]]:
         query = "SELECT body, inputs FROM run JOIN document ON digest = document WHERE number = ?"
         body, inputs = connection.execute(query, (number,)).fetchone()

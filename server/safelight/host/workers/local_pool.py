@@ -77,8 +77,6 @@ class PoolOptions:
 class LocalPool:
     """Worker processes on this machine; each that dies is replaced."""
 
-    shares = True
-
     def __init__(self, options: PoolOptions) -> None:
         self._options = options
         given = options.devices or ("",)
@@ -111,6 +109,10 @@ class LocalPool:
 
     def devices(self) -> list[Device]:
         return list({worker.device.name: worker.device for worker in self._workers if worker.device.name}.values())
+
+    @property
+    def shares(self) -> bool:
+        return len(self._workers) > 1
 
     def numerics(self) -> str:
         return ""  # that of this machine
@@ -161,8 +163,7 @@ class LocalPool:
                 log.warning("run %s did not stop within %g s: its worker is ended", run, grace)
                 self._kill(worker, "cancelled")
 
-        if worker.timer is not None:
-            worker.timer.cancel()
+        worker.settle()
         worker.timer = asyncio.get_running_loop().call_later(grace, give_up)
 
     def watch(self, run: str, watched: bool) -> None:
@@ -309,18 +310,13 @@ class LocalPool:
             worker.cache, worker.hits, worker.misses = message.cache, message.hits, message.misses
             worker.device = msgspec.structs.replace(worker.device, free=message.free)
         elif isinstance(message, Ended):
-            if worker.timer is not None:
-                worker.timer.cancel()
-                worker.timer = None
+            worker.settle()
             worker.run, worker.models = None, message.models
             worker.quick_deaths = 0
             listener.ended(message)
             self._rest(worker)
         elif isinstance(message, Helped):
-            stopped = worker.timer is not None
-            if worker.timer is not None:
-                worker.timer.cancel()
-                worker.timer = None
+            stopped = worker.settle()
             attempt = worker.attempt
             worker.run, worker.models, worker.part = None, message.models, False
             worker.quick_deaths = 0
@@ -352,9 +348,7 @@ class LocalPool:
 
     def _buried(self, worker: LocalWorker, process: WorkerProcess, code: int) -> None:
         """A worker has ended: tells of it, and of the run that it was busy with."""
-        if worker.timer is not None:
-            worker.timer.cancel()
-            worker.timer = None
+        worker.settle()
         run, worker.run = worker.run, None
         lived = time.time() - worker.started
         killed = sys.platform != "win32" and code == -signal.SIGKILL and not worker.killed

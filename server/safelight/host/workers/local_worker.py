@@ -57,6 +57,14 @@ class LocalWorker:
     def takes_runs(self) -> bool:
         return self.state == "idle" and self.process is not None and self.process.returncode is None
 
+    def settle(self) -> bool:
+        """What it was doing is over: its end is not waited for any more. Whether it was."""
+        if self.timer is None:
+            return False
+        self.timer.cancel()
+        self.timer = None
+        return True
+
     def info(self) -> WorkerInfo:
         state = "warming" if self.state == "idle" and not self.warm else self.state
         return WorkerInfo(

@@ -36,7 +36,8 @@ class PoolListener(Protocol):
 
 
 class Pool(Protocol):
-    """Runs documents somewhere else. With `shares` its workers use one cache folder, and can help each other."""
+    """Runs documents somewhere else. With `shares` there are several workers on one cache folder, which can help each
+    other."""
 
     @property
     def shares(self) -> bool: ...

@@ -210,15 +210,25 @@ _encoder = msgspec.msgpack.Encoder(enc_hook=repr)
 
 
 def frame(message: Message) -> bytes:
-    body = _encoder.encode(message)
-    return LENGTH.pack(len(body)) + body
+    return framed(_encoder.encode(message))
 
 
 def read_message(file: IO[bytes]) -> ToWorker | None:
     """The next message; None when the other side is gone."""
+    body = read_body(file)
+    return None if body is None else to_worker.decode(body)
+
+
+def framed(body: bytes) -> bytes:
+    """Bytes with their length in front."""
+    return LENGTH.pack(len(body)) + body
+
+
+def read_body(file: IO[bytes]) -> bytes | None:
+    """What `framed` has got; None when the other side is gone."""
     head = file.read(LENGTH.size)
     if head is None or len(head) < LENGTH.size:
         return None
     (length,) = LENGTH.unpack(head)
     body = file.read(length)
-    return to_worker.decode(body) if len(body) == length else None
+    return body if len(body) == length else None

@@ -11,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from .bucket import Bucket, Look, TooLarge
-from .seal import FORMAT, read_unsigned, value_path
+from .seal import FORMAT, MANIFEST_BYTES, read_unsigned, value_path
 from .uploads import FRESH_SECONDS
 
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 2 * FRESH_SECONDS
 """Nothing younger is taken: a machine may just be writing the manifest that names it."""
-_MANIFEST_BYTES = 64 << 20
 _ANSWER_SECONDS = 60.0
 _READERS = 16
 
@@ -122,7 +121,7 @@ class _Collection:
 
         def names(path: str) -> None:
             try:
-                data = self._bucket.get(path, _MANIFEST_BYTES, _ANSWER_SECONDS)
+                data = self._bucket.get(path, MANIFEST_BYTES, _ANSWER_SECONDS)
             except TooLarge:
                 return
             found = None if data is None else read_unsigned(data)

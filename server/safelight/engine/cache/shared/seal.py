@@ -19,6 +19,8 @@ from safelight.sdk.codec import hash_text
 
 from ..refs import BLOB_MARK, Action
 
+MANIFEST_BYTES = 64 << 20
+"""Of the largest manifest that is read."""
 FORMAT = "safelight-shared/1"
 """Changes with what is in the bucket, and with how values are laid out there. A part of every signature and path."""
 ACTION, STATE, MODEL = "action", "state", "model"

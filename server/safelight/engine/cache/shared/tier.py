@@ -26,6 +26,7 @@ from .options import SharedOptions
 from .patience import Patience
 from .seal import (
     ACTION,
+    MANIFEST_BYTES,
     STATE,
     Entry,
     Manifest,
@@ -42,7 +43,6 @@ from .uploads import Uploads
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MANIFEST_BYTES = 64 << 20
 ABSENT_SECONDS = 30.0
 """What was not there is not asked for again so soon: a plan and the run after it ask the same."""
 _ABSENT = 100_000

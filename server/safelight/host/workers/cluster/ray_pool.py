@@ -60,7 +60,9 @@ class RayPool(LocalPool):
     Nothing is shared by path. A run's inputs and checkpoints are sent before it, its files and checkpoints come back.
     """
 
-    shares = False
+    @property
+    def shares(self) -> bool:
+        return False
 
     def __init__(self, options: PoolOptions, cluster: ClusterOptions) -> None:
         super().__init__(replace(options, count=0))

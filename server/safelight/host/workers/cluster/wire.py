@@ -9,7 +9,7 @@ import msgspec
 
 from safelight.sdk.problem import Problem
 
-from ..wire import LENGTH
+from ..wire import framed, read_body
 
 
 class BridgeMessage(msgspec.Struct, frozen=True, kw_only=True, tag_field="say"):
@@ -108,15 +108,10 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def packed(message: BridgeMessage) -> bytes:
-    body = _encoder.encode(message)
-    return LENGTH.pack(len(body)) + body
+    return framed(_encoder.encode(message))
 
 
 def read_told(file: IO[bytes]) -> ToBridge | None:
     """The next message to the bridge; None when the server is gone."""
-    head = file.read(LENGTH.size)
-    if len(head) < LENGTH.size:
-        return None
-    (length,) = LENGTH.unpack(head)
-    body = file.read(length)
-    return to_bridge.decode(body) if len(body) == length else None
+    body = read_body(file)
+    return None if body is None else to_bridge.decode(body)
