@@ -126,7 +126,7 @@ class _Collection:
                 return
             found = None if data is None else read_unsigned(data)
             if found is not None:
-                self._names[path] = frozenset(value_path(entry.id) for entry in found.entries if entry.data is None)
+                self._names[path] = frozenset(value_path(entry) for entry in found.entries if entry.data is None)
 
         with ThreadPoolExecutor(_READERS) as threads:
             list(threads.map(names, [path for path in results if path not in self._names]))

@@ -123,12 +123,14 @@ def state_path(key: str) -> str:
     return f"{FORMAT}/states/{name[:2]}/{name}"
 
 
-def value_path(id: str) -> str:
-    """Where a payload lies. Those of values open in any tool that reads safetensors or JSON."""
-    if id.startswith(BLOB_MARK):
-        name = id.removeprefix(BLOB_MARK)
-        return f"{FORMAT}/blobs/{name[:2]}/{name}"
-    return f"{FORMAT}/values/{id[:2]}/{id}"
+def value_path(entry: Entry) -> str:
+    """Where a payload lies. Those of values open in any tool that reads safetensors or JSON.
+
+    The digest of its bytes is a part: machines may write one value differently, and each manifest names its own.
+    """
+    kind = "blobs" if entry.id.startswith(BLOB_MARK) else "values"
+    name = entry.id.removeprefix(BLOB_MARK)
+    return f"{FORMAT}/{kind}/{name[:2]}/{name}-{entry.sha256[:16]}"
 
 
 def sha256(data: bytes | memoryview) -> str:

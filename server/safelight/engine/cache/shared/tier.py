@@ -93,7 +93,7 @@ class Shared:
         entry = self._ledger.entry(id)
         if entry is None or (entry.data is None and (self._patience.away or not self._fits(entry))):
             return None
-        return None if self._is_absent(value_path(id)) else entry.inside
+        return None if self._is_absent(value_path(entry)) else entry.inside
 
     def knows(self, id: str) -> bool:
         """Whether a value was said to be there."""
@@ -109,7 +109,7 @@ class Shared:
                 return self._verified(entry, entry.data)
             if entry.length >= LARGE and self._disk is not None and not self._disk.trouble:
                 return self._on_disk(entry, self._disk)
-            path = value_path(id)
+            path = value_path(entry)
             data = self._ask(path, lambda wait: self._bucket.get(path, entry.length, wait), named=True)
             if data is None:
                 self._vanished(id)
@@ -117,7 +117,7 @@ class Shared:
             self._ledger.count("bytes_down", len(data))
             return self._verified(entry, data)
         except Refused as error:
-            self._refuse(value_path(id), str(error))
+            self._refuse(value_path(entry), str(error))
             self._ledger.forget(id)
             return None
 
@@ -240,7 +240,7 @@ class Shared:
 
     def _on_disk(self, entry: Entry, disk: Disk) -> Loaded | None:
         """A large payload, that goes through no memory."""
-        path = value_path(entry.id)
+        path = value_path(entry)
         with disk.draft() as draft:
             found = self._ask(path, lambda wait: self._saved(path, draft, entry.length, wait), named=True)
             if found is None:

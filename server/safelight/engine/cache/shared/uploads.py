@@ -275,9 +275,9 @@ class Uploads:
         """Those of the values that the bucket does not have, or that a collection might take before long."""
         fresh = time.time() - FRESH_SECONDS
         jobs = {
-            value_path(id): Put(value_path(id), data, entry.length)
-            for id, (entry, data) in values.items()
-            if value_path(id) in spoiled or not self._ledger.sent(id, fresh)
+            (path := value_path(entry)): Put(path, data, entry.length)
+            for entry, data in values.values()
+            if value_path(entry) in spoiled or not self._ledger.sent(entry, fresh)
         }
         there = self._bucket.look([path for path in jobs if path not in spoiled])
         return [
