@@ -1,15 +1,18 @@
 """A cluster of processes on one machine: how runs spread over workers, and that none is lost whatever is killed.
 
-    python -m benchmarks.cluster speed        # workers 1, 2, 4, on devices that sleep
+    python -m benchmarks.cluster speed        # 200 runs on workers 1, 2, 4, on devices that sleep
+    python -m benchmarks.cluster branches     # one run of three branches on three workers of one server, without Ray
     python -m benchmarks.cluster kills        # 300 runs, 10 kills of workers, actors, machines and servers
 
-It takes minutes and starts up to twenty processes, which it ends. For Linux, with `safelight[cluster]`.
+It takes minutes and starts up to twenty processes, which it ends. `speed` and `kills` are for Linux, with
+`safelight[cluster]`.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import statistics
 import sys
 import tempfile
 import time
@@ -21,9 +24,10 @@ import psutil
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the cluster that the tests start
 
 from clusters import Cluster, wait_workers
-from serving import Server, document
+from serving import Server, document, serving
 
 RUNS = 300
+SWEEP = 200
 KILLS = 10
 PATIENCE = 1800.0
 
@@ -66,15 +70,40 @@ def speed(folder: Path) -> None:
             cluster.have(number)
             with cluster.serving(folder / f"home-{number}", number) as server:
                 wait_warm(server)
-                runs = submit(server, work(20, 0.1, folder / "journal"), 24, first=1000 * number)  # none is cached
+                runs = submit(server, work(20, 0.05, folder / "journal"), SWEEP, first=1000 * number)  # none is cached
                 started = time.perf_counter()
                 for run in runs:
                     assert server.wait(run, PATIENCE)["status"] == "done"
                 took = time.perf_counter() - started
             alone = alone or took
-            print(f"{number} workers: 24 runs of 2 s in {took:.1f} s, {alone / took:.2f} times as fast", flush=True)
+            print(
+                f"{number} workers: {SWEEP} runs of 1 s in {took:.1f} s, {alone / took:.2f} times as fast", flush=True
+            )
     finally:
         cluster.close()
+
+
+def branches(folder: Path) -> None:
+    """Three nodes that sleep a second each, side by side, and their sum: from the request to the result."""
+    with serving(folder / "home", "--workers", "3") as server:
+        wait_warm(server)
+        times = [_branches(server, folder / "journal", start) for start in range(12)]
+    print(f"three branches of 1 s on three workers: {statistics.median(times):.2f} s, {max(times):.2f} s at most of 12")
+
+
+def _branches(server: Server, journal: Path, start: int) -> float:
+    nodes: dict[str, Any] = {"n": {"type": "trivial/work.number", "values": {"value": start}}}
+    links = []
+    for number in range(3):
+        nodes[f"m{number}"] = {"type": "trivial/work.add", "values": {"b": 100 * (number + 1)}}
+        nodes[f"s{number}"] = {"type": "trivial/work.slow", "values": {"seconds": 1.0, "journal": str(journal)}}
+        links += [{"from": "n.value", "to": f"m{number}.a"}, {"from": f"m{number}.value", "to": f"s{number}.a"}]
+        links.append({"from": f"s{number}.value", "to": "sum.numbers"})
+    nodes["sum"] = {"type": "trivial/work.total"}
+    started = time.perf_counter()
+    run = server.ask("POST", "/runs", {"document": document(nodes, links, output="sum.value")})["id"]
+    assert server.wait(run, PATIENCE)["outputs"]["result"] == [{"value": 3 * start + 600}]
+    return time.perf_counter() - started
 
 
 def wait_warm(server: Server) -> None:
@@ -145,12 +174,14 @@ def _kill(what: str, server: Server, chance: random.Random) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["speed", "kills"])
+    parser.add_argument("what", choices=["speed", "branches", "kills"])
     parser.add_argument("--seed", type=int, default=None, help="of the kills; any, and printed")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cluster-") as folder:
         if given.what == "speed":
             speed(Path(folder))
+        elif given.what == "branches":
+            branches(Path(folder))
         else:
             kills(Path(folder), random.randrange(1 << 30) if given.seed is None else given.seed)
 

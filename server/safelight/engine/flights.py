@@ -70,15 +70,37 @@ class Flights:
         Raises:
             Cancelled: the run was cancelled meanwhile.
         """
-        landed: threading.Event | None = None
-        with self._lock:
-            for key in keys:
+        while True:
+            cancel.check()
+            self._rest(keys)
+            if any(self._landed(key) for key in keys):
+                break
+        cancel.check()
+
+    def _rest(self, keys: Collection[str]) -> None:
+        """For a moment, or until the one key of this process has landed."""
+        if len(keys) == 1:
+            (key,) = keys
+            with self._lock:
                 if key in self._aloft:
                     landed = self._aloft[key] = self._aloft[key] or threading.Event()
-                    break
-        cancel.check()
-        if landed is None or len(keys) > 1:
-            time.sleep(LOOK_SECONDS)
-        else:
-            landed.wait(LOOK_SECONDS)
-        cancel.check()
+                else:
+                    landed = None
+            if landed is not None:
+                landed.wait(LOOK_SECONDS)
+                return
+        time.sleep(LOOK_SECONDS)
+
+    def _landed(self, key: str) -> bool:
+        with self._lock:
+            if key in self._aloft:
+                return False
+        if self._folder is None or not (self._folder / key).exists():
+            return True
+        try:
+            release = try_lock(self._folder / key)
+        except OSError:
+            return True
+        if release is not None:  # whoever computed it was killed
+            release()
+        return release is not None

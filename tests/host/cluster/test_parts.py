@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,9 +22,11 @@ from safelight.cli.worker_command import on_devices
 from safelight.host.workers.cluster import demand_token, knows_token
 from safelight.host.workers.cluster.files import Inputs, Kept, placed
 from safelight.host.workers.cluster.machine import Machine
+from safelight.host.workers.cluster.ray_pool import ClusterOptions, RayPool
 from safelight.host.workers.cluster.relay import Ground, Relay
 from safelight.host.workers.cluster.station import Station
 from safelight.host.workers.cluster.wire import BridgeMessage, Gone, Heard, Open, Opened, Place
+from safelight.host.workers.local_pool import PoolOptions
 from safelight.host.workers.wire import LENGTH, Beat, Begin, Ended, Made, Quit, Ready, Setup, frame, from_worker
 from safelight.media.registry import load_media
 from safelight.sdk.codec import hash_bytes
@@ -275,6 +279,105 @@ def test_two_workers_of_a_machine_have_homes_of_their_own(tmp_path: Path, monkey
         assert (await two.receive(0))[1] == -9
 
     asyncio.run(go())
+
+
+def test_what_no_run_asks_for_goes_from_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in test_environment(tmp_path / "machine").items():
+        monkeypatch.setenv(name, value)
+
+    async def opened(*names: str) -> tuple[Path, list[str]]:
+        station = Station()
+        home = Path((await station.open(1, 1))[0])
+        found = [name for name in names if await station.digest(f"input/{name}")]
+        assert station._process is not None and station._release is not None
+        station._process.kill()
+        station._process.wait()
+        station._release()
+        return home, found
+
+    home, _ = asyncio.run(opened())
+    long_ago = time.time() - 31 * 24 * 3600
+    for name in ("used", "left"):
+        (home / "input" / name).parent.mkdir(exist_ok=True)
+        (home / "input" / name).write_text(name)
+        os.utime(home / "input" / name, (long_ago + 2 * 24 * 3600, long_ago))
+    assert asyncio.run(opened("used"))[1] == ["used"], "what was used lately stays"
+    os.utime(home / "input" / "left", (long_ago, long_ago))
+    assert asyncio.run(opened("used", "left"))[1] == ["used"]
+
+
+def test_an_input_that_cannot_be_sent_costs_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in test_environment(tmp_path / "machine").items():
+        monkeypatch.setenv(name, value)
+
+    class Vanishing(Inputs):
+        def named(self, begin: Begin) -> Any:
+            yield "photo.png", tmp_path / "photo.png", "0" * 40
+
+    told: list[BridgeMessage] = []
+    chance = random.Random(0)
+    monkeypatch.setattr("safelight.host.workers.cluster.relay._PAUSE", 0.01)
+
+    async def go() -> None:
+        ground = _ground(tmp_path / "server", _Far(Station(), chance), told, inputs=Vanishing((tmp_path,)))
+        relay = Relay(ground, Open(worker="w1", place=Place("node", -1, "there")))
+        living = asyncio.create_task(relay.live())
+        relay.send(frame(Setup(home="/nowhere", worker="w1", memory=1 << 20, disk=1 << 30, warm=False)))
+        relay.send(frame(_begin(saving(), {"value": 1})))
+        relay.send(frame(Quit()))
+        await asyncio.wait_for(living, SECONDS)
+
+    asyncio.run(go())
+    assert [one.status for one in _frames(told) if isinstance(one, Ended)] == ["done"]
+    assert told[-1] == Gone(worker="w1", code=0)
+
+
+class _Silent:
+    """A listener of a pool."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None
+
+
+def test_a_bridge_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_process(*_: Any, **__: Any) -> Any:
+        raise OSError(24, "Too many open files")
+
+    pool = RayPool(_options(tmp_path), ClusterOptions(join=0.3))
+
+    async def go() -> None:
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", no_process)
+        with pytest.raises(ProblemError, match="did not answer"):
+            await pool.start(_Silent())
+
+    asyncio.run(go())
+    assert "Too many open files" in pool.fault()
+
+
+def test_workers_given_up_are_forgotten_with_their_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here no worker starts: nobody is there to tell."""
+    pool = RayPool(_options(tmp_path), ClusterOptions())
+    monkeypatch.setattr("safelight.host.workers.local_pool._BACKOFF", (0.0,))
+
+    async def settled(ready: Callable[[], bool]) -> None:
+        async with asyncio.timeout(SECONDS):
+            while not ready():
+                await asyncio.sleep(0.01)
+
+    async def go() -> None:
+        pool._listener = _Silent()
+        pool._settle([Place("node", -1, "there")])
+        await settled(lambda: [one.given_up for one in pool._workers] == [True])
+        pool.renew()  # a start anew, as after a pack was installed
+        await settled(lambda: [one.given_up for one in pool._workers] == [True])
+        pool._settle([])
+        assert pool.workers() == []
+
+    asyncio.run(go())
+
+
+def _options(folder: Path) -> PoolOptions:
+    return PoolOptions(setup=Setup(home=str(folder), worker="", memory=1 << 20, disk=1 << 30, warm=False), threads=1)
 
 
 def test_a_machine_joins_again_until_it_is_told_to_leave() -> None:

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -51,8 +52,8 @@ LOOK_SECONDS = 1.0
 _SHOWN_BYTES = 32 << 20
 """Of what nodes show, in this process's memory; all of it is in the server's cache on disk."""
 _END_SECONDS = 10.0
-_MISSES = 10
-"""Looks at the cluster that may fail in a row."""
+_LOST_SECONDS = 60.0
+"""For so long looks at the cluster may fail, or be without an answer, one after the other."""
 _KNOCK_SECONDS = 60.0
 _KNOCK = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1]).get_all_node_info()"
 
@@ -90,6 +91,7 @@ class Bridge:
         looking = asyncio.create_task(self._look())
         while (message := await self._told.get()) is not None and not looking.done():
             self._do(ground, message)
+        self._end()  # not by returning: a thread that waits for Ray would hold that up
 
     def _do(self, ground: Ground, message: ToBridge) -> None:
         if isinstance(message, Open):
@@ -137,23 +139,25 @@ class Bridge:
             threads=connect.threads,
             patience=connect.patience,
             start_seconds=connect.start,
-            shown=Studio.open(home, budgets=Budgets(_SHOWN_BYTES, connect.disk)).cache.put_bytes,
+            shown=Studio.open(home, budgets=Budgets(_SHOWN_BYTES, connect.disk), shared_cache="").cache.put_bytes,
         )
 
     async def _look(self) -> None:
         """Watches who joins and leaves. Ends when the cluster cannot be asked any more."""
-        misses = 0
-        while misses < _MISSES:
-            try:
-                found = await asyncio.wait_for(asyncio.to_thread(_places), 30)
-                misses = 0
-                if found != self._places:
-                    self._places = found
-                    self._tell(Places(places=found))
-            except Exception as error:
-                misses += 1
-                log.warning("the cluster cannot be asked for its machines: %s", error)
-            await asyncio.sleep(LOOK_SECONDS)
+        answered, asking = time.monotonic(), None
+        while (left := answered + _LOST_SECONDS - time.monotonic()) > 0:
+            asking = asking or asyncio.create_task(asyncio.to_thread(_places))
+            await asyncio.wait([asking], timeout=left)
+            if asking.done():
+                if (error := asking.exception()) is not None:
+                    log.warning("the cluster cannot be asked for its machines: %s", error)
+                else:
+                    answered = time.monotonic()
+                    if (found := asking.result()) != self._places:
+                        self._places = found
+                        self._tell(Places(places=found))
+                asking = None
+                await asyncio.sleep(LOOK_SECONDS)
         self._told.put_nowait(None)
 
     def _read(self) -> None:
@@ -167,7 +171,7 @@ class Bridge:
             self._loop.call_soon_threadsafe(self._told.put_nowait, message)
 
     def _end(self) -> None:
-        """The server is gone. Ray ends the actors of a driver that has ended; a cluster of our own is ended here."""
+        """The server or the cluster is gone. Ray ends the actors of a driver that has ended; a cluster of our own is ended here."""
         if self._local:
             late = threading.Timer(_END_SECONDS, lambda: os._exit(0))
             late.daemon = True

@@ -135,15 +135,20 @@ class RayPool(LocalPool):
 
     async def _cross(self) -> bool:
         """One life of the bridge. Says whether it has reached the cluster."""
-        process = self._bridge = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "safelight.host.workers.cluster.bridge",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=1 << 20,
-        )
+        try:
+            process = self._bridge = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-m",
+                "safelight.host.workers.cluster.bridge",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=1 << 20,
+            )
+        except OSError as error:
+            self._fault = f"The process that talks to Ray cannot be started: {error}."
+            log.error("%s", self._fault)
+            return False
         setup = self._options.setup
         self._tell(
             Connect(
@@ -216,6 +221,8 @@ class RayPool(LocalPool):
                 if (process := self._processes.get(worker)) is not None:
                     self._tell(Close(worker=worker))
                     process.gone(Gone(worker=worker, said=f"{place.host} has left the cluster."))
+        for worker in [one for one in self._workers if one.given_up]:
+            self._forget(worker)
         known = set(self._places.values())
         for place in places:
             if place not in known and not self._stopping:
@@ -224,10 +231,16 @@ class RayPool(LocalPool):
                 self._places[worker.id] = place
                 self._workers.append(worker)
                 worker.task = asyncio.create_task(self._keep(worker), name=f"worker {worker.id}")
-                worker.task.add_done_callback(lambda _, worker=worker: self._forget(worker))
                 log.info("worker %s is on %s", worker.id, place.host)
 
+    async def _keep(self, worker: LocalWorker) -> None:
+        try:
+            await super()._keep(worker)
+        finally:
+            self._forget(worker)
+
     def _forget(self, worker: LocalWorker) -> None:
+        """Unless its place is still there, for which it may be started again."""
         if worker.id not in self._places and worker in self._workers:
             self._workers.remove(worker)
             self._nodes.pop(worker.id, None)

@@ -160,7 +160,10 @@ class Relay:
     async def _prepare(self, begin: Begin) -> None:
         """Input files and checkpoints of a run go before it."""
         for name, path, digest in await asyncio.to_thread(lambda: list(self._ground.inputs.named(begin))):
-            await self._bring(f"input/{PurePosixPath(name)}", path, digest)
+            try:
+                await self._bring(f"input/{PurePosixPath(name)}", path, digest)
+            except OSError as error:  # the run says itself that it lacks the file, if it needs it
+                log.warning("%s cannot be sent to worker %s: %s", name, self._open.worker, error)
         async with self._states_lock:
             for path in await asyncio.to_thread(self._ground.kept.of, begin.run):
                 with suppress(OSError):

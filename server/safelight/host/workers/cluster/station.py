@@ -28,6 +28,7 @@ POLL_SECONDS = 10.0
 PIECE = 8 << 20
 _LAST_WORDS = 0.5
 _SLOTS = 256
+_INPUT_SECONDS = 30 * 24 * 3600.0
 
 
 class Station:
@@ -53,6 +54,7 @@ class Station:
         if self._process is None:
             self._loop = asyncio.get_running_loop()
             self._home, self._release = _home()
+            await asyncio.to_thread(_tidy, self._home / "input")
             self._kills_before = out_of_memory_kills()
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "safelight.host.workers.worker"],
@@ -90,8 +92,15 @@ class Station:
     # Files, all below the worker's home
 
     async def digest(self, name: str) -> str:
-        """The digest of a file's bytes; empty where there is none."""
-        return await asyncio.to_thread(self._digest, self._path(name))
+        """The digest of a file's bytes; empty where there is none. Who asks for it means to use it."""
+        path = self._path(name)
+
+        def work() -> str:
+            with suppress(OSError):
+                os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+            return self._digest(path)
+
+        return await asyncio.to_thread(work)
 
     async def write(self, name: str, at: int, data: bytes) -> None:
         """A piece of a file that is not there yet."""
@@ -196,6 +205,14 @@ def _home() -> tuple[Path, Callable[[], None]]:
             home.mkdir(exist_ok=True)
             return home, release
     raise OSError(f"{_SLOTS} workers have a home in {folder} already")
+
+
+def _tidy(folder: Path) -> None:
+    """Removes files that were sent for runs, and that no run has asked for since long."""
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_atime > _INPUT_SECONDS:
+                path.unlink()
 
 
 def _environment(threads: int) -> dict[str, str]:
