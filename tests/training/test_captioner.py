@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
     "batch": 12, "learning_rate": 4e-3, "warmup_steps": 10, "ema_decay": 0.9, "vocabulary": 400, "length": 16,
     "width": 48, "layers": 1, "patch": 8, "text_width": 48, "text_layers": 1, "seed": 3,
 }  # fmt: skip
-SETTINGS = Settings(1, 4, 1e-3, 1, 0.9, 0.1, 0.2, 0.0, 400, 16, 48, 1, 8, 48, 1, 5)
+SETTINGS = Settings(1, 4, 1e-3, 1, 0.9, 0.1, 0.2, 0.0, 0.0, 400, 16, 48, 1, 8, 48, 1, 5)
 
 
 def bench(**given: Any) -> BenchContext:
@@ -127,6 +127,19 @@ def test_images_are_moved_and_stay_themselves_without() -> None:
     assert not torch.equal(still.pixels, moved.pixels)
     assert torch.equal(still.pixels, Pictures(images, 5, 32, 0.0).draw(3, 6, 0.0).pixels)
     assert Pictures(images, 5, 48, 0.2).draw(3, 6, 0.5).pixels.shape == (6, 3, 48, 48)
+
+
+def test_over_a_ramp_no_background_is_named() -> None:
+    images = tiny_sets.image_set(32)
+    plain, ramped = (Pictures(images, 5, 32, 0.0).draw(3, 6, 0.0, part) for part in (0.0, 1.0))
+    assert plain.texts == [f"{subject}, {rest}" for subject, _, rest in (text.partition(", ") for text in plain.texts)]
+    assert not any("background" in text for text in ramped.texts)
+    corners = ramped.pixels[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert (corners.amax(-1) - corners.amin(-1)).amax(-1).gt(0.05).float().mean() > 0.5, (
+        "the ground changes, at the rim unless it is round"
+    )
+    flat = plain.pixels[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert (flat.amax(-1) - flat.amin(-1)).max() < 0.01
 
 
 def test_cancelled_it_stops_at_once() -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from safelight.sdk import Problem, ProblemError
+from safelight_nodes._ramps import ramp
 from safelight_nodes.training_values import ImageSet
 
 from .augment import warped, way
 from .captions import COLOURS, PALETTE, STYLES, draw_colour, nearest_colour
-from .images import Drawer, composited, scaled, some_of
+from .images import Drawer, over, scaled, some_of
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
@@ -39,13 +40,15 @@ class Pictures:
         self._drawer = Drawer(images, seed)
         self._opaque = (images.pixels[..., 3] == 255).all(dim=-1).all(dim=-1)
 
-    def draw(self, step: int, count: int, anywhere: float) -> Drawn:
-        """Images as often as they weigh, the part `anywhere` over any colour, the rest over those with a name."""
+    def draw(self, step: int, count: int, anywhere: float, ramps: float = 0.0) -> Drawn:
+        """Images as often as they weigh: the part `ramps` over a ramp of two colours, of the rest the part `anywhere`
+        over any colour, what is left over colours with a name."""
         import torch
 
         rng = numpy_generator(self._seed, step)
         numbers = [int(number) for number in self._drawer.numbers(rng, count)]
-        colours: list[tuple[int, int, int]] = []
+        height, width = self.images.pixels.shape[1:3]
+        grounds: list[Tensor] = []
         texts: list[str] = []
         ways: list[Tensor] = []
         for number in numbers:
@@ -56,13 +59,25 @@ class Pictures:
                 red, green, blue = (int(value) for value in rng.integers(0, 256, 3))
                 rgb = (red, green, blue)
                 colour = nearest_colour(rgb)
-            colours.append(rgb)
+            ground = torch.tensor(rgb, dtype=torch.float32)[:, None, None].expand(3, height, width) / 255
+            if ramps and rng.random() < ramps:
+                ground, colour = _ramp(rng, height, width), None
+            grounds.append(ground)
             texts.append(said(subject, entry["style"], None if self._opaque[number] else colour, rng))
             ways.append(_way(rng, self._moved, bool(subject.get("mirror"))))
         pixels = self.images.pixels[numbers]
         if self._moved:
             pixels = warped(pixels, torch.stack(ways))
-        return Drawn(scaled(composited(pixels, colours), self._side), texts, numbers)
+        return Drawn(scaled(over(pixels, torch.stack(grounds)), self._side), texts, numbers)
+
+
+def _ramp(rng: np.random.Generator, height: int, width: int) -> Tensor:
+    """(3, H, W) in 0..1 from one colour to another, which no word names."""
+    import torch
+
+    first, last = torch.from_numpy(rng.random((2, 3), dtype=np.float32))[:, :, None, None]
+    kind = "radial" if rng.random() < 0.2 else "linear"
+    return torch.lerp(first, last, ramp(height, width, kind, float(rng.uniform(0, 360))))
 
 
 def _way(rng: np.random.Generator, moved: float, mirror: bool) -> Tensor:

@@ -16,7 +16,7 @@ from safelight.sdk import Context, Image, ImageEncoder, ModelRef, Problem, Probl
 from safelight_nodes.training_values import ImageSet, Tokenizer, Weights
 
 from .adapters import bare
-from .caption_data import Pictures, held_apart, names_subject, sentences
+from .caption_data import Drawn, Pictures, held_apart, names_subject, sentences
 from .computing import half_precision
 from .course import Course
 from .folders import plain_config, plain_tensors
@@ -45,6 +45,7 @@ class Settings:
     ema_decay: float
     moved: float
     anywhere: float
+    ramps: float
     held_out: float
     vocabulary: int
     length: int
@@ -87,7 +88,7 @@ def learn(
     settings = replace(settings, length=min(settings.length, model.config.decoder.max_position_embeddings))
     side = int(model.config.encoder.image_size)
     loss = Loss(model, tokenizer, Pictures(learned, settings.seed, side, settings.moved), settings, device, dtype)
-    test = Test(Pictures(held, settings.seed + 1, side, settings.moved), settings.anywhere)
+    test = Test(Pictures(held, settings.seed + 1, side, settings.moved), settings)
 
     def write(pixels: Tensor) -> list[str]:
         with half_precision(device, dtype):
@@ -190,7 +191,7 @@ class Loss:
         self._device, self._dtype = device, dtype
 
     def __call__(self, step: int) -> Tensor:
-        drawn = self._pictures.draw(step, self._settings.batch, self._settings.anywhere)
+        drawn = self._pictures.draw(step, self._settings.batch, self._settings.anywhere, self._settings.ramps)
         labels = labelled(self._tokenizer, drawn.texts, self._settings.length)
         with half_precision(self._device, self._dtype):
             made = self._model(pixel_values=drawn.pixels.to(self._device), labels=labels.to(self._device))
@@ -229,15 +230,15 @@ class Test:
     __test__ = False
     """It is no test of pytest's."""
 
-    def __init__(self, pictures: Pictures, anywhere: float) -> None:
-        self._pictures, self._anywhere = pictures, anywhere
+    def __init__(self, pictures: Pictures, settings: Settings) -> None:
+        self._pictures, self._settings = pictures, settings
 
     def share(self, write: Callable[[Tensor], list[str]], count: int, ctx: Context) -> float:
         """Share of captions, in 0..1, that name the subject."""
         right = 0
         for start in range(0, count, AT_ONCE):
             ctx.check_cancelled()
-            some = self._pictures.draw(1 + start, min(AT_ONCE, count - start), self._anywhere)
+            some = self._draw(1 + start, min(AT_ONCE, count - start))
             found = write(some.pixels)
             right += sum(self._right(text, number) for text, number in zip(found, some.numbers, strict=True))
         return right / count
@@ -248,12 +249,15 @@ class Test:
 
         from safelight_nodes._sheets import Sheet, arranged
 
-        some = self._pictures.draw(0, SHOWN, self._anywhere)
+        some = self._draw(0, SHOWN)
         side = max(_SHOWN_SIDE, some.pixels.shape[-1])
         seen = torch.nn.functional.interpolate(some.pixels, (side, side), mode="bilinear", antialias=True)
         shown = list((seen / 2 + 0.5).clamp(0, 1).movedim(1, -1))
         plan = Sheet((), (), (f"named: {100 * named:.0f} %",), tuple(write(some.pixels)), 13, 8, COLUMNS)
         return Image(torch.stack(arranged(shown, plan, torch.ones(3), torch.full((3,), 0.1))))
+
+    def _draw(self, step: int, count: int) -> Drawn:
+        return self._pictures.draw(step, count, self._settings.anywhere, self._settings.ramps)
 
     def _right(self, text: str, number: int) -> bool:
         images = self._pictures.images

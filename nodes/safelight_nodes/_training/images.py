@@ -128,10 +128,14 @@ def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tenso
     """Images (B, H, W, 4) uint8 over a colour each: (B, 3, H, W) float32 in -1..1."""
     import torch
 
+    return over(pixels, torch.tensor(colours, dtype=torch.float32)[:, :, None, None] / 255)
+
+
+def over(pixels: Tensor, grounds: Tensor) -> Tensor:
+    """Images (B, H, W, 4) uint8 over others (B, 3, H, W or 1, W or 1) in 0..1: (B, 3, H, W) float32 in -1..1."""
     rgba = pixels.permute(0, 3, 1, 2).float() / 255
     alpha = rgba[:, 3:]
-    ground = torch.tensor(colours, dtype=torch.float32)[:, :, None, None] / 255
-    return (rgba[:, :3] * alpha + ground * (1 - alpha)) * 2 - 1
+    return (rgba[:, :3] * alpha + grounds * (1 - alpha)) * 2 - 1
 
 
 def laid_out(images: ImageSet, count: int, side: int, background: str, seed: int) -> tuple[Tensor, list[str]]:

@@ -44,6 +44,11 @@ def captioner(
         "Images are moved by up to this part of their side, made smaller and turned, another way each time.",
     ] = 0.15,
     anywhere: Anywhere = 0.2,
+    ramps: Annotated[
+        float,
+        Slider(0, 1, step=0.05, zero="none"),
+        "Part of the images over a ramp of two colours, whose captions name no background.",
+    ] = 0.0,
     held_out: Annotated[
         float,
         Slider(0, 0.5, step=0.01, zero="none"),
@@ -69,7 +74,7 @@ def captioner(
     from .._training.captioner import Settings, learn
 
     settings = Settings(
-        updates, batch, learning_rate, warmup_steps, ema_decay, moved, anywhere, held_out, vocabulary, length, width,
-        layers, patch, text_width, text_layers, seed,
+        updates, batch, learning_rate, warmup_steps, ema_decay, moved, anywhere, ramps, held_out, vocabulary, length,
+        width, layers, patch, text_width, text_layers, seed,
     )  # fmt: skip
     return Captioner(*learn(images, encoder, start, settings, ctx))

@@ -171,7 +171,8 @@ class Bridge:
             self._loop.call_soon_threadsafe(self._told.put_nowait, message)
 
     def _end(self) -> None:
-        """The server or the cluster is gone. Ray ends the actors of a driver that has ended; a cluster of our own is ended here."""
+        """The server or the cluster is gone. Ray ends the actors of a driver that has ended; a cluster of our own is
+        ended here."""
         if self._local:
             late = threading.Timer(_END_SECONDS, lambda: os._exit(0))
             late.daemon = True
