@@ -90,7 +90,7 @@ def image_folder(
     *,
     captions: Annotated[
         str,
-        FilePick("any"),
+        FilePick("any", beside=True),
         'A file metadata.jsonl: a line an image, such as {"file_name": "cat.png", "text": "a cat"}. `text` may '
         "be a list of captions. Images are looked for beside it. Or any image: all in its folder are taken.",
     ],

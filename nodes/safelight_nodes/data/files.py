@@ -52,7 +52,7 @@ class Listed(NamedTuple):
 )
 def list_folder(
     *,
-    file: Annotated[str, FilePick("any"), "Any file of the folder: those beside it are listed."],
+    file: Annotated[str, FilePick("any", beside=True), "Any file of the folder: those beside it are listed."],
     pattern: Annotated[
         str, Text(max_length=200), "Which files, * for any letters: *.png, photo_*. Several with a comma between."
     ] = "*",

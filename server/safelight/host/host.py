@@ -36,6 +36,7 @@ from safelight.protocol.records import (
     Snapshot,
 )
 from safelight.sdk.problem import Problem, ProblemError
+from safelight.sdk.widgets import FilePick
 from safelight.traces import RunSpans
 
 from . import preferences
@@ -131,7 +132,13 @@ class Host:
             return LocalPool(self._pool_options())
         from .workers.cluster import RayPool
 
-        return RayPool(self._pool_options(), self.options.cluster)
+        readers = [
+            name
+            for kind in self.studio.catalogue.values()
+            for name in (kind.spec.id, *kind.aliases)
+            if any(isinstance(port.widget, FilePick) and port.widget.beside for port in kind.ports.values())
+        ]
+        return RayPool(self._pool_options(), self.options.cluster, readers)
 
     def _pool_options(self) -> PoolOptions:
         options = self.options

@@ -181,10 +181,12 @@ class FilePick(Widget, frozen=True, tag="file"):
     """A file of the input folder, by its path inside it. Its content is part of the cache key.
 
     `kind` is the name of a medium (`image`, `video`, `audio`, `mesh`, `text`, or that of a pack), `mask` for an image
-    that is painted in the editor, or `any`.
+    that is painted in the editor, or `any`. A node that reads other files of its folder as well says `beside`: they go
+    with a run to another machine. They are no part of the key, so such a node is `cache=False`.
     """
 
     kind: str = "any"
+    beside: bool = False
 
     def accepts(self) -> tuple[str, ...]:
         return ("str",)

@@ -108,6 +108,20 @@ def test_the_files_that_a_run_can_ask_for(tmp_path: Path) -> None:
     assert [digest for name, _, digest in inputs.named(begin) if name == "b.png"] == [hash_bytes(b"other")]
 
 
+def test_a_node_that_reads_a_folder_gets_all_of_it(tmp_path: Path) -> None:
+    mine = tmp_path / "in" / "mine"
+    (mine / "deep").mkdir(parents=True)
+    for name in ("a.png", "a.txt", "deep/b.png", ".hidden", "../other.png"):
+        (mine / name).write_bytes(name.encode())
+    (mine / "out.png").symlink_to(tmp_path / "in" / "other.png")
+    nodes = {"x": {"type": "dataset.image_folder", "values": {"captions": "mine/a.png"}}}
+    inputs = Inputs((tmp_path / "in",), {"dataset.image_folder"})
+    found = [name for name, _, _ in inputs.named(_begin({"nodes": nodes}, {}))]
+    assert found == ["mine/a.png", "mine/a.txt", "mine/deep/b.png"]
+    plain = {"x": {"type": "image.load", "values": {"file": "mine/a.png"}}}
+    assert [name for name, _, _ in inputs.named(_begin({"nodes": plain}, {}))] == ["mine/a.png"]
+
+
 def test_checkpoints_are_kept_by_run(tmp_path: Path) -> None:
     kept = Kept(tmp_path / "states")
     kept.tidy()

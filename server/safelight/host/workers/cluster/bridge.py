@@ -133,7 +133,7 @@ class Bridge:
             tell=self._tell,
             share=lambda node: max(1, sum(place.node == node for place in self._places)),
             output=home / "output",
-            inputs=Inputs((*map(Path, connect.inputs), home / "input")),
+            inputs=Inputs((*map(Path, connect.inputs), home / "input"), frozenset(connect.readers)),
             kept=Kept(home / "cluster" / "states"),
             media=functools.cache(load_media),
             threads=connect.threads,

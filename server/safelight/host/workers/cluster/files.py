@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -28,22 +28,39 @@ _KEEP_SECONDS = 30 * 24 * 3600
 class Inputs:
     """The input folders of the server, and the digests of the files that were asked for."""
 
-    def __init__(self, folders: tuple[Path, ...]) -> None:
+    def __init__(self, folders: tuple[Path, ...], readers: Collection[str] = ()) -> None:
+        """`readers`: ids of nodes that read what lies beside a file, and below its folder."""
         self._folders = InputFolders(folders)
+        self._readers = readers
         self._digests: dict[Path, tuple[int, int, str]] = {}
 
     def named(self, begin: Begin) -> Iterator[tuple[str, Path, str]]:
-        """The files that a run can ask for: each text of its document that names one is taken for its name. Gives name,
-        path and digest."""
+        """The files that a run can ask for: each text of its document that names one is taken for its name, and where a
+        node reads whole folders, all of the folder goes with it. Gives name, path and digest."""
         document = msgspec.json.decode(begin.document)
-        for name in dict.fromkeys([*texts(document), *texts(begin.inputs)]):
-            if not name or len(name) > 1000:
+        told = list(dict.fromkeys([*texts(document), *texts(begin.inputs)]))
+        whole = any(one in self._readers for one in told)
+        given: set[str] = set()
+        for text in told:
+            if not text or len(text) > 1000:
                 continue
             try:
-                path = self._folders.path(name)
-                yield name, path, self._digest(path)
+                path = self._folders.path(text)
+                for name, found in self._with_folder(text, path) if whole else [(text, path)]:
+                    if name not in given:
+                        given.add(name)
+                        yield name, found, self._digest(found)
             except (ProblemError, OSError):
                 continue
+
+    def _with_folder(self, name: str, path: Path) -> Iterator[tuple[str, Path]]:
+        yield name, path
+        within = PurePosixPath(name).parent
+        for found in sorted(path.parent.rglob("*")):
+            there = found.relative_to(path.parent)
+            hidden = any(part.startswith(".") for part in there.parts)
+            if not hidden and found.is_file() and is_below(found, path.parent):
+                yield str(within / there.as_posix()), found
 
     def _digest(self, path: Path) -> str:
         look = path.stat()

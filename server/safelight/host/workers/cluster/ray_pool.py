@@ -64,9 +64,11 @@ class RayPool(LocalPool):
     def shares(self) -> bool:
         return False
 
-    def __init__(self, options: PoolOptions, cluster: ClusterOptions) -> None:
+    def __init__(self, options: PoolOptions, cluster: ClusterOptions, readers: Sequence[str] = ()) -> None:
+        """`readers` are the ids of nodes that read whole folders; these are sent to who computes them."""
         super().__init__(replace(options, count=0))
         self._cluster = cluster
+        self._readers = tuple(readers)
         self._threads = options.threads
         self._places: dict[str, Place] = {}
         self._processes: dict[str, RemoteProcess] = {}
@@ -159,6 +161,7 @@ class RayPool(LocalPool):
                 threads=self._threads,
                 patience=self._cluster.patience,
                 start=self._cluster.start,
+                readers=self._readers,
             )
         )
         assert process.stdout is not None

@@ -31,7 +31,8 @@ class Place(msgspec.Struct, frozen=True, order=True):
 class Connect(BridgeMessage, frozen=True, kw_only=True, tag="connect"):
     """The first message. `address` is as `ray.init` takes it; `home` and `inputs` are folders of the server, `disk` is
     what its cache may take, in bytes; `threads` is what each worker computes with (0: its share of the machine);
-    `patience` the seconds that a worker out of reach is waited for, `start` those that one may take to start."""
+    `patience` the seconds that a worker out of reach is waited for, `start` those that one may take to start; `readers`
+    are ids of nodes that read whole folders."""
 
     address: str
     home: str
@@ -40,6 +41,7 @@ class Connect(BridgeMessage, frozen=True, kw_only=True, tag="connect"):
     threads: int
     patience: float
     start: float
+    readers: tuple[str, ...] = ()
 
 
 class Open(BridgeMessage, frozen=True, kw_only=True, tag="open"):
