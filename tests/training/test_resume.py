@@ -17,6 +17,7 @@ from node_bench import BenchContext
 from safelight.app import Studio
 from safelight.engine import Cancel, NodeProgress, RunOptions
 from safelight.sdk import Cancelled, ProblemError
+from safelight_nodes._training import loop
 from safelight_nodes._training.course import Course, Curve
 from safelight_nodes._training.loop import fit
 
@@ -138,6 +139,31 @@ def test_cancelled_at_any_step_it_goes_on_to_the_same_weights() -> None:
         curve = fit([{"params": list(module.parameters())}], loss, course, again)
         assert again.steps[0] == (at + 1, 12)
         assert curve.points == whole.points
+        for one, other in zip(straight.parameters(), module.parameters(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_cancelled_while_samples_are_drawn_no_step_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "_SHOW_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "_SHARE", 1e9)
+    course = Course(12, 0.05, warmup_steps=2, ema_decay=0.9)
+    straight, loss = _problem()
+    fit([{"params": list(straight.parameters())}], loss, course, BenchContext())
+    for at in (4, 12):
+        module, loss = _problem()
+        shown: list[int] = []
+
+        def show(at: int = at, shown: list[int] = shown) -> Any:
+            shown.append(1)
+            if len(shown) == at:
+                raise Cancelled
+
+        ctx = BenchContext(previews=True)
+        with pytest.raises(Cancelled):
+            fit([{"params": list(module.parameters())}], loss, course, ctx, show)
+        assert [kept["step"] for kept in ctx.kept] == [at]
+        module, loss = _problem()
+        fit([{"params": list(module.parameters())}], loss, course, BenchContext(state=ctx.kept[-1]))
         for one, other in zip(straight.parameters(), module.parameters(), strict=True):
             assert torch.equal(one, other)
 

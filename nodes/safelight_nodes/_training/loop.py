@@ -121,10 +121,14 @@ def train(
             last = step + 1 == steps
             preview = None
             if show is not None and ctx.wants_preview() and (last or shower.due()):
-                with shower, ExitStack() as stack:
-                    for one in sides:
-                        stack.enter_context(one.averaged())
-                    preview = show()
+                try:
+                    with shower, ExitStack() as stack:
+                        for one in sides:
+                            stack.enter_context(one.averaged())
+                        preview = show()
+                except Cancelled:  # samples may take long; the parameters are those of this step again
+                    ctx.checkpoint(state(step + 1))
+                    raise
             tell = last or (sides[-1].grown and time.monotonic() - told >= _CURVE_SECONDS)
             if tell:
                 told, sides[-1].grown = time.monotonic(), False
