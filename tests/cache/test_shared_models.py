@@ -70,6 +70,18 @@ def test_a_folder_comes_without_what_nobody_needs(machine: Open, bucket: str, tm
     assert found == ["model_index.json", "unet/model.safetensors", "vae/model.safetensors"]
 
 
+def test_a_folder_whose_weights_are_pickles_is_refused(bucket: str, tmp_path: Path) -> None:
+    """What arrived would be configurations alone."""
+    root = tmp_path / "checkpoints" / "small"
+    weights(root, "unet/model.safetensors")
+    for name in ("vae/config.json", "vae/weights.bin", "unet/old.ckpt"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"{}")
+    with pytest.raises(ProblemError, match=r"vae/weights\.bin are") as caught:
+        send_model(replace(OPTIONS, url=bucket), "checkpoints/small", root, (".bin", ".ckpt"))
+    assert caught.value.problems[0].code == "unsafe_weights" and not objects(bucket)
+
+
 def test_the_second_time_nothing_is_sent(bucket: str, tmp_path: Path) -> None:
     options = replace(OPTIONS, url=bucket)
     path = weights(tmp_path / "first")

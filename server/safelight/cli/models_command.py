@@ -222,6 +222,7 @@ def _convert(studio: Studio, given: argparse.Namespace) -> int:
 
 def _send(studio: Studio, given: argparse.Namespace) -> int:
     from safelight.engine.cache.shared import Away, send_model
+    from safelight.models.pickles import PICKLES
 
     found = studio.models.describe(given.name[0])
     if found.place not in ("folder", "file") or ":" in found.name:
@@ -229,7 +230,7 @@ def _send(studio: Studio, given: argparse.Namespace) -> int:
         hint = "The starter is everywhere, and models of the hub are fetched from there."
         raise ProblemError(Problem(code="wrong_model", message=message, hint=hint, value=found.name))
     try:
-        head = send_model(require_shared(studio), found.name, Path(found.path))
+        head = send_model(require_shared(studio), found.name, Path(found.path), PICKLES)
     except (Away, OSError) as error:
         message = f"{found.name!r} could not be sent: {error}"
         raise ProblemError(Problem(code="shared_cache_away", message=message, hint="Try again later.")) from None

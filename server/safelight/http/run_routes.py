@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -137,7 +138,8 @@ async def log(call: Call) -> web.Response:
     lines = await state.host.logs.read(run.id)
     counts = f"attempts: {run.attempts}, deaths: {run.deaths}"
     head = f"Safelight {version()}, {run.id}: {run.name}, {run.status}, {counts}\n"
-    text = Private().shown(head + run_logs.shown(lines, private=state.loopback))
+    # A log may be long: it is put together beside the loop.
+    text = await asyncio.to_thread(lambda: Private().shown(head + run_logs.shown(lines, private=state.loopback)))
     headers = {"Content-Disposition": f'attachment; filename="{run.id}.log"', "Cache-Control": "no-store"}
     return web.Response(text=text, content_type="text/plain", charset="utf-8", headers=headers)
 

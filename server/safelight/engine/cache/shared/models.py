@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from safelight.disk import exclusive
@@ -18,7 +18,8 @@ from .seal import FORMAT, MODEL, ModelFile, ModelHead, Refused, sealed, unsealed
 
 log = logging.getLogger(__name__)
 
-ENDINGS = (".safetensors", ".gguf", ".onnx", ".json", ".txt", ".model", ".jinja")
+_WEIGHTS = (".safetensors", ".gguf", ".onnx")
+ENDINGS = (*_WEIGHTS, ".json", ".txt", ".model", ".jinja")
 """What a model may consist of here: weights that are data alone, configurations, tokenizers. No pickle, no program."""
 HEAD_BYTES = 4 << 20
 _DRAFTS = ".downloads"
@@ -33,16 +34,17 @@ def file_path(sha256: str) -> str:
     return f"{FORMAT}/models/files/{sha256[:2]}/{sha256}"
 
 
-def send_model(options: SharedOptions, name: str, root: Path) -> ModelHead:
+def send_model(options: SharedOptions, name: str, root: Path, pickles: Collection[str] = ()) -> ModelHead:
     """Puts a model into the bucket, for the team to fetch by its name. Files that are there already are not sent again.
 
     Args:
         options: the bucket and the key.
         name: how workflows call it: its path below a folder of models.
         root: the file or folder itself.
+        pickles: how files end that hold weights, and are not sent.
 
     Raises:
-        ProblemError: `unsafe_weights` for files of other sorts alone.
+        ProblemError: `unsafe_weights` for files of other sorts alone, and for a folder in which weights are pickles.
         Away: the bucket cannot be reached.
         OSError: a file cannot be read.
     """
@@ -51,6 +53,13 @@ def send_model(options: SharedOptions, name: str, root: Path) -> ModelHead:
     if not chosen or (root.is_file() and len(chosen) < len(files)):
         message = f"{name!r} has no files that a team may fetch."
         hint = f"Those end in {', '.join(ENDINGS)}. `safelight models convert` makes safetensors of a pickle."
+        raise ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=name))
+    whole = {PurePosixPath(path).parent for path in chosen if PurePosixPath(path).suffix.lower() in _WEIGHTS}
+    left_out = [PurePosixPath(path) for path in files if PurePosixPath(path).suffix.lower() in pickles]
+    lacking = sorted(str(path) for path in left_out if path.parent not in whole)
+    if lacking:
+        message = f"{name!r} would come without its weights: {', '.join(lacking[:5])} are pickles, which are not sent."
+        hint = "`safelight models convert` makes safetensors of a pickle."
         raise ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=name))
     told = [ModelFile(path, file.stat().st_size, _digest(file)) for path, file in sorted(chosen.items())]
     head = ModelHead(tuple(told))
