@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,17 @@ import pytest
 import torch
 from PIL import Image
 
-from node_bench import BenchContext, offline_store
+from node_bench import BenchContext, codes, offline_store
 from safelight.sdk import Image as Images
-from safelight.sdk import ProblemError
+from safelight.sdk import ModelRef, ProblemError
 from safelight.sdk.codec import Codec
 from safelight_nodes import dataset
 from safelight_nodes._training.finetune import Examples
 from safelight_nodes._training.image_folder import bucket
 from safelight_nodes._training.images import Drawer
+from safelight_nodes._training.latents import encoded
+from safelight_nodes._training.towers import Pairs
+from safelight_nodes.training import captioners, denoisers, encoders, gans, variational
 from safelight_nodes.training_values import ImageSet
 
 
@@ -69,7 +73,6 @@ def test_sides_are_whole_steps_of_about_as_many_pixels(size: int) -> None:
 
 def test_a_batch_holds_images_of_one_size(folder: Path) -> None:
     from safelight.families import load_families
-    from safelight.sdk import ModelRef
 
     load_families().require("sd1").tiny(folder / "models" / "tiny")
     store = offline_store(folder)
@@ -118,3 +121,36 @@ def test_sets_from_before_are_the_same_values() -> None:
     codec = Codec([ImageSet])
     found = dataset.from_images([Images(torch.zeros(1, 16, 16, 3))], None, size=16)
     assert "sizes" not in codec.encode(found).json
+
+
+def test_copies_stay_within_the_size_of_their_image(folder: Path) -> None:
+    images = dataset.image_folder(captions="mine/image1.PNG", size=128, shape="keep", ctx=BenchContext(folder=folder))
+    some = {"copies": 2, "flip": 1.0, "shift": 0.2, "scale": 0.1, "turn": 5.0}
+    made = dataset.augment(images, **some, ctx=BenchContext())
+    assert made.sizes == images.sizes * 3
+    for number, (height, width) in enumerate(made.sizes):
+        beyond = made.pixels[number].clone()
+        beyond[:height, :width] = 0
+        assert not beyond.any(), "what is beyond an image is clear in a copy, too"
+    red = made.alone(4)[..., 0]
+    assert red.float().mean() > 200, "the image itself is moved, not what lies beside it"
+
+
+@pytest.mark.parametrize("training", ["vae", "pixel_denoiser", "gan", "variational", "captioner", "clip", "encode"])
+def test_whole_images_of_different_sizes_are_refused_with_a_remedy(training: str, folder: Path) -> None:
+    """Beside each image lies what is clear: a network would learn that."""
+    images = dataset.image_folder(captions="mine/image1.PNG", size=128, shape="keep", ctx=BenchContext(folder=folder))
+    ctx = BenchContext()
+    ctx.models.device = lambda: (torch.device("cpu"), torch.float32)
+    learn: dict[str, Callable[[], object]] = {
+        "vae": lambda: encoders.autoencoder(images, None, updates=1, ctx=ctx),
+        "pixel_denoiser": lambda: denoisers.pixel_denoiser(images, side=32, updates=1, ctx=ctx),
+        "gan": lambda: gans.gan(images, side=32, updates=1, ctx=ctx),
+        "variational": lambda: variational.vae(images, updates=1, ctx=ctx),
+        "captioner": lambda: captioners.captioner(images, updates=1, held_out=0.0, ctx=ctx),
+        "clip": lambda: Pairs(images, 4, 0),
+        "encode": lambda: encoded(images, ModelRef("VAE", "sd1", None), 4, 0, ctx),  # pyright: ignore[reportArgumentType]
+    }
+    with pytest.raises(ProblemError) as caught:
+        learn[training]()
+    assert codes(caught) == [("wrong_size", "images")]

@@ -36,8 +36,10 @@ def augmented(
             size = 1 / (1 + scale * rng.uniform(-1, 1))
             moved = (2 * shift * rng.uniform(-1, 1), 2 * shift * rng.uniform(-1, 1))
             ways.append(way(angle, size, moved, mirrored))
-        chosen = images.pixels[[number % count for number in numbers]]
-        made.append(warped(chosen, torch.stack(ways)))
+        if images.sizes:
+            made += [_alone(images, number % count, way) for number, way in zip(numbers, ways, strict=True)]
+        else:
+            made.append(warped(images.pixels[[number % count for number in numbers]], torch.stack(ways)))
         ctx.progress(start + len(numbers), total)
     weights = images.weights.repeat(copies + 1) / (copies + 1)
     return replace(
@@ -47,6 +49,16 @@ def augmented(
         weights=weights,
         sizes=images.sizes * (copies + 1),
     )
+
+
+def _alone(images: ImageSet, number: int, way: Tensor) -> Tensor:
+    """(1, H, W, 4): a copy that stays within the size of its image."""
+    import torch
+
+    copy = warped(images.alone(number)[None], way[None])
+    made = torch.zeros_like(images.pixels[:1])
+    made[:, : copy.shape[1], : copy.shape[2]] = copy
+    return made
 
 
 def way(angle: float, size: float, moved: tuple[float, float], mirrored: bool) -> Tensor:

@@ -19,7 +19,7 @@ from safelight_nodes.training_values import ImageSet, Weights
 from .computing import half_precision, own_copy
 from .course import Course
 from .folders import plain_config, plain_tensors
-from .images import Drawer, tiled
+from .images import Drawer, of_one_size, tiled
 from .loop import fit, torch_generator
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def learn(images: ImageSet, start: ModelRef[VAE] | None, settings: Settings, ctx
     for parameter in parameters:
         parameter.requires_grad_(True)
     anchor = own_copy(ctx, start, "start").module.to(device) if start and settings.anchor else None
-    drawer = Drawer(images, settings.seed)
+    drawer = Drawer(of_one_size(images), settings.seed)
     loss = Loss(vae, anchor, drawer, settings, device, dtype)
     shown = drawer.batch(SHOWN_STEP, SHOWN).to(device)
 

@@ -13,7 +13,7 @@ from safelight_nodes.training_values import ImageSet
 
 from .augment import warped, way
 from .captions import COLOURS, PALETTE, STYLES, draw_colour, nearest_colour
-from .images import Drawer, over, scaled, some_of
+from .images import Drawer, of_one_size, over, scaled, some_of
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Pictures:
     """Draws images of a set at `side` pixels, each moved, scaled and turned by up to `moved` of its side."""
 
     def __init__(self, images: ImageSet, seed: int, side: int, moved: float) -> None:
-        self.images = images
+        self.images = of_one_size(images)
         self._seed, self._side, self._moved = seed, side, moved
         self._drawer = Drawer(images, seed)
         self._opaque = (images.pixels[..., 3] == 255).all(dim=-1).all(dim=-1)

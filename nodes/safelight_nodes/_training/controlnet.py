@@ -31,7 +31,7 @@ from .conditional import (
 )
 from .course import Course
 from .folders import plain_config, plain_tensors
-from .images import Drawer, composited
+from .images import Drawer, composited, of_one_size
 from .loop import fit, numpy_generator
 from .text import plain_unet
 
@@ -68,7 +68,7 @@ class Controls:
     """Control images of examples: those that were given, one for each image of the set, or made of the images."""
 
     def __init__(self, images: ImageSet, condition: Condition, given: Image | None, seed: int) -> None:
-        self._images, self._condition, self._given, self._seed = images, condition, given, seed
+        self._images, self._condition, self._given, self._seed = of_one_size(images), condition, given, seed
 
     def __call__(self, drawn: Drawn, step: int, empty: float = 0.0) -> Tensor:
         """(B, 3, H, W) in 0..1, the part `empty` of them black."""

@@ -124,6 +124,19 @@ def some_of(images: ImageSet, numbers: Sequence[int]) -> ImageSet:
     )
 
 
+def of_one_size(images: ImageSet) -> ImageSet:
+    """The set, for what makes batches of whole images.
+
+    Raises:
+        ProblemError: `wrong_size`, where images have sizes of their own.
+    """
+    if not images.sizes:
+        return images
+    message = "The images of this set have sizes of their own, and here batches are made of images of one size."
+    hint = "Set the shape to square where the images are opened."
+    raise ProblemError(Problem(code="wrong_size", message=message, hint=hint, port="images"))
+
+
 def composited(pixels: Tensor, colours: Sequence[tuple[int, int, int]]) -> Tensor:
     """Images (B, H, W, 4) uint8 over a colour each: (B, 3, H, W) float32 in -1..1."""
     import torch

@@ -10,7 +10,7 @@ from safelight.sdk import VAE, Context, ModelRef
 from safelight_nodes.training_values import ImageSet, LatentSet
 
 from .captions import PALETTE, draw_colour
-from .images import composited
+from .images import composited, of_one_size
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def encoded(images: ImageSet, vae: ModelRef[VAE], backgrounds: int, seed: int, c
 
     from safelight.diffusion.autoencoder import leased_codec
 
-    count, height, width, _ = images.pixels.shape
+    count, height, width, _ = of_one_size(images).pixels.shape
     colours = np.empty((count, backgrounds), np.int16)
     kept = ctx.restore()
     done = []

@@ -16,7 +16,7 @@ from safelight_nodes.training_values import ImageSet, Weights
 from .computing import half_precision
 from .course import Course
 from .folders import plain_config, plain_tensors
-from .images import Drawer, scaled, tiled
+from .images import Drawer, of_one_size, scaled, tiled
 from .loop import fit, torch_generator
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def learn(images: ImageSet, settings: Settings, ctx: Context) -> Weights:
     side = settings.side or images.pixels.shape[1]
     unet = fresh(settings, side).to(device, memory_format=torch.channels_last).train()
     scheduler = scheduler_settings(settings.prediction)
-    loss = Loss(unet, Drawer(images, settings.seed), scheduler, settings, side, device, dtype)
+    loss = Loss(unet, Drawer(of_one_size(images), settings.seed), scheduler, settings, side, device, dtype)
     noise = torch.randn((SHOWN, 3, side, side), generator=torch_generator(settings.seed, SHOWN_STEP)).to(device)
 
     def show() -> Image:

@@ -18,7 +18,7 @@ from .captions import PALETTE, draw_colour
 from .computing import half_precision, own_copy
 from .course import Course
 from .folders import plain_config, plain_tensors
-from .images import WHITE, WHITE_SHARE, composited
+from .images import WHITE, WHITE_SHARE, composited, of_one_size
 from .loop import fit, numpy_generator
 from .text import tokens
 from .tokenizer import from_files, to_files
@@ -95,7 +95,7 @@ class Pairs:
     def __init__(self, images: ImageSet, batch: int, seed: int) -> None:
         import numpy as np
 
-        self.images, self.batch, self.seed = images, batch, seed
+        self.images, self.batch, self.seed = of_one_size(images), batch, seed
         by_subject: dict[str, list[int]] = {}
         for number, entry in enumerate(images.entries):
             by_subject.setdefault(entry["subject"], []).append(number)

@@ -19,7 +19,7 @@ from safelight_nodes.training_values import ImageSet, Weights
 from .computing import half_precision
 from .course import Course
 from .folders import plain_tensors
-from .images import Drawer, scaled, tiled
+from .images import Drawer, of_one_size, scaled, tiled
 from .loop import fit, torch_generator
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def learn(images: ImageSet, eyes: ModelRef[ImageEncoder] | None, settings: Setti
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         network = variational.fresh(shape).to(device, memory_format=torch.channels_last).train()
-    drawer = Drawer(images, settings.seed)
+    drawer = Drawer(of_one_size(images), settings.seed)
     seen = Eyes(eyes, ctx, device) if eyes and settings.perceptual else None
     loss = Loss(network, drawer, seen, settings, device, dtype)
     model = variational.FlatAutoencoder(shape, network)

@@ -16,7 +16,7 @@ from ..captions import STYLES
 from ..computing import half_precision
 from ..course import Course
 from ..folders import plain_tensors
-from ..images import Drawer, scaled, tiled
+from ..images import Drawer, of_one_size, scaled, tiled
 from ..loop import numpy_generator, torch_generator
 from . import losses
 from .drawing import drawn, latents, settle
@@ -84,7 +84,7 @@ def learn(images: ImageSet, settings: Settings, ctx: Context) -> Weights:
         made = generator(shape).to(device, memory_format=torch.channels_last).train()
         judge = discriminator(shape, normalisation(settings), settings.spectral_norm)
         judge = judge.to(device, memory_format=torch.channels_last).train()
-    game = Game(made, judge, Drawer(images, settings.seed), shape, numbers, settings, device, dtype)
+    game = Game(made, judge, Drawer(of_one_size(images), settings.seed), shape, numbers, settings, device, dtype)
     betas = momenta(settings)
 
     def course(rate: float, port: str) -> Course:
