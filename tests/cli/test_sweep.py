@@ -51,9 +51,10 @@ def test_rows_and_variations_are_combined_here(safelight: Command) -> None:
     told = safelight.json("sweep", "sum.json", "--rows", "rows.csv", "--vary", "b.value=5,10")
     assert told["status"] == "done" and len(told["runs"]) == 6
     rows = table_of(safelight.folder, told)
-    assert [(row["first"], row["b.value"], row["status"]) for row in rows] == [
-        (first, other, "done") for first in "123" for other in ("5", "10")
+    assert [(row["first"], row["b.value"], row["status"], float(row["result"])) for row in rows] == [
+        (first, other, "done", int(first) / int(other)) for first in "123" for other in ("5", "10")
     ]
+    assert told["runs"][1]["outputs"] == {"result": [{"value": 0.1}]}
 
 
 def test_a_run_that_fails_is_set_apart_and_the_others_go_on(safelight: Command) -> None:

@@ -110,8 +110,11 @@ def _listed(text: str) -> list[Any]:
 def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argparse.Namespace) -> int:
     """One run after the other in this process. The table has a line as soon as a run has ended."""
     wrong: dict[tuple[str, str | None, str | None], Problem] = {}
+    plain: dict[str, None] = {}
     for cell in cells[:_CHECKED]:
-        for problem in errors(studio.check(_filled(document, cell)).problems):
+        checked = studio.check(_filled(document, cell))
+        plain |= dict.fromkeys(checked.graph.plain_outputs() if checked.graph is not None else ())
+        for problem in errors(checked.problems):
             wrong.setdefault((problem.message, problem.node, problem.port), problem)
     if wrong:
         raise ProblemError(list(wrong.values()))
@@ -121,16 +124,18 @@ def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argpa
     options = RunOptions(checkpoint_seconds=given.checkpoint)
     with interruptible() as cancel, table.open("w", encoding="utf-8", newline="") as file:
         write = csv.writer(file, lineterminator="\n").writerow
-        write([*names, "status", "seconds", "files", "problems"])
+        write([*names, "status", "seconds", *plain, "files", "problems"])
         for number, cell in enumerate(cells, 1):
             started = time.perf_counter()
             files: list[str] = []
+            outputs: dict[str, list[dict[str, Any]]] = {}
             try:
                 outcome = studio.run(_filled(document, cell), output=given.output, cancel=cancel, options=options)
             except ProblemError as error:
                 status, problems = "failed", list(error.problems)
             else:
-                status, problems, files = outcome.result.status, list(outcome.result.problems), _files(outcome)
+                status, problems, outputs = outcome.result.status, list(outcome.result.problems), outcome.outputs
+                files = _files(outcome)
             seconds = round(time.perf_counter() - started, 3)
             failures = errors(problems)
             write(
@@ -138,12 +143,14 @@ def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argpa
                     *(_text(cell.get(name, "")) for name in names),
                     status,
                     seconds,
+                    *(" ".join(_text(item.get("value", "")) for item in outputs.get(name, ())) for name in plain),
                     " ".join(files),
                     "; ".join(problem.message for problem in failures),
                 ]
             )
             file.flush()
-            ended.append({"values": cell, "status": status, "seconds": seconds, "files": files, "problems": problems})
+            told = {"status": status, "seconds": seconds, "outputs": outputs, "files": files, "problems": problems}
+            ended.append({"values": cell, **told})
             if not given.quiet and not given.json:
                 _tell(f"{number:,} of {len(cells):,}: {status} in {seconds:.1f} s", failures)
             if status == "cancelled":
@@ -187,7 +194,10 @@ def _filled(document: Document, cell: Row) -> Document:
 
 
 def _files(outcome: Outcome) -> list[str]:
-    return [file.path for files in outcome.delivered.values() for file in files]
+    """What nodes have saved, and what outputs of the workflow were written as."""
+    paths = [file.path for files in outcome.delivered.values() for file in files]
+    shown = [item["path"] for items in outcome.outputs.values() for item in items if "path" in item]
+    return list(dict.fromkeys([*paths, *shown]))
 
 
 def _told(ended: Sequence[dict[str, Any]], wanted: int, table: Path, given: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from safelight.graph import Graph, GraphNode, Keys
+from safelight.graph.structure import PLAIN
 from safelight.protocol.events import (
     Event,
     NodeFailed,
@@ -35,7 +36,6 @@ from .thin import Thin
 
 log = logging.getLogger(__name__)
 
-_PLAIN = frozenset({"int", "float", "str", "bool", "choice"})
 _READABLE = 2000  # bytes of a value that is told with the end of its node
 _MOST_REPORTS = 2_000
 """Nodes of turns that the result has a report of; calls themselves count all."""
@@ -175,7 +175,7 @@ class Running:
     def _readable(self, node: GraphNode, live: dict[str, Any], refs: dict[str, ValueRef]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for port, kind in node.kind.outputs.items():
-            if kind.innermost.name not in _PLAIN:
+            if kind.innermost.name not in PLAIN:
                 continue
             if port in live:
                 value = live[port]

@@ -14,6 +14,9 @@ from safelight.sdk.types import PortType
 from .flat import Source
 from .repeat import Repeat
 
+PLAIN = frozenset({"int", "float", "str", "bool", "choice"})
+"""Types whose values can be read as text."""
+
 
 @dataclass(slots=True)
 class Wire:
@@ -79,6 +82,14 @@ class Graph:
     order: list[int]
     outputs: dict[str, Source]
     targets: list[int]
+
+    def plain_outputs(self) -> list[str]:
+        """The outputs of the workflow that are numbers, texts or choices, or lists of them."""
+        return [
+            name
+            for name, (number, port) in self.outputs.items()
+            if self.nodes[number].kind.outputs[port].innermost.name in PLAIN
+        ]
 
     def needed(self, choose: Callable[[GraphNode], frozenset[str] | None]) -> set[int]:
         """The nodes that the targets cannot do without; `choose` says which lazy inputs a node asks for, if known."""
