@@ -6,7 +6,7 @@
 
 import { HERE } from "../api/base";
 import { parseJson, stringifyJson, type Document } from "../graph";
-import { alone, livingSessions, openSession } from "./session";
+import { alone, livingSessions, openSession, rememberForm, showedForm } from "./session";
 import { newTab, type Tab, useApp } from "./store";
 
 /** Another server on the same host, below another path, has documents of its own. */
@@ -81,7 +81,7 @@ export async function restore(): Promise<boolean> {
     if (!kept.length) return false;
     kept.sort((a, b) => a.order - b.order);
     const tabs = kept.map(tabOfKept);
-    useApp.setState({ tabs, active: (kept.find((entry) => entry.active) ?? (kept[0] as Kept)).id });
+    useApp.setState({ tabs, active: (kept.find((entry) => entry.active) ?? (kept[0] as Kept)).id, form: showedForm() });
     for (const tab of tabs) written.set(tab.id, tab);
     return true;
   } catch {
@@ -169,6 +169,7 @@ export function startPersisting(): () => void {
     }
   };
   const stop = useApp.subscribe((state, before) => {
+    if (state.form !== before.form) rememberForm(state.form);
     if (state.tabs === before.tabs && state.active === before.active) return;
     if (state.active !== before.active || state.tabs.length !== before.tabs.length) moved = true;
     const stream = recent.length === BURST && performance.now() - (recent[0] ?? 0) < 1000;

@@ -6,6 +6,7 @@
 import { HERE } from "../api/base";
 
 const KEY = "safelight.session";
+const FORM = "safelight.form";
 /** Servers on one host share the locks of their origin, and tell theirs by where they are. */
 const PREFIX = `safelight:window:${HERE === "/" ? "" : HERE}`;
 /** A reload finds its own lock still held for a moment; a duplicated window finds it held for good. */
@@ -46,9 +47,20 @@ function locks(): LockManager | undefined {
   return (navigator as { locks?: LockManager }).locks;
 }
 
-function remembered(): string | null {
+/** Whether this window showed the form when its page was left. */
+export const showedForm = (): boolean => remembered(FORM) === "1";
+
+export function rememberForm(form: boolean): void {
   try {
-    return sessionStorage.getItem(KEY);
+    sessionStorage.setItem(FORM, form ? "1" : "");
+  } catch {
+    // A private window: a reload shows the graph.
+  }
+}
+
+function remembered(key = KEY): string | null {
+  try {
+    return sessionStorage.getItem(key);
   } catch {
     return null;
   }
