@@ -19,6 +19,8 @@ from .loop import numpy_generator
 if TYPE_CHECKING:
     from torch import Tensor
 
+_FAR, _UNEVEN = 0.3, 0.03
+"""How far apart the ends of a ramp are in some channel, and what spots of plain grounds deviate by, at most."""
 _TURN = 60.0
 """Degrees of a turn where images are moved by their whole side."""
 
@@ -60,8 +62,10 @@ class Pictures:
                 rgb = (red, green, blue)
                 colour = nearest_colour(rgb)
             ground = torch.tensor(rgb, dtype=torch.float32)[:, None, None].expand(3, height, width) / 255
-            if ramps and rng.random() < ramps:
-                ground, colour = _ramp(rng, height, width), None
+            if ramps:
+                # A ground that a model has drawn is never quite even: two colours tell a ramp, not any unevenness.
+                ramped = rng.random() < ramps
+                ground, colour = (_ramp(rng, ground), None) if ramped else (_uneven(rng, ground), colour)
             grounds.append(ground)
             texts.append(said(subject, entry["style"], None if self._opaque[number] else colour, rng))
             ways.append(_way(rng, self._moved, bool(subject.get("mirror"))))
@@ -71,13 +75,24 @@ class Pictures:
         return Drawn(scaled(over(pixels, torch.stack(grounds)), self._side), texts, numbers)
 
 
-def _ramp(rng: np.random.Generator, height: int, width: int) -> Tensor:
-    """(3, H, W) in 0..1 from one colour to another, which no word names."""
+def _ramp(rng: np.random.Generator, ground: Tensor) -> Tensor:
+    """(3, H, W) in 0..1 from one colour to another far from it, which no word names; of the size of `ground`."""
     import torch
 
-    first, last = torch.from_numpy(rng.random((2, 3), dtype=np.float32))[:, :, None, None]
+    first, last = rng.random((2, 3), dtype=np.float32)
+    if np.abs(first - last).max() < _FAR:
+        last = (first + 0.5) % 1
     kind = "radial" if rng.random() < 0.2 else "linear"
-    return torch.lerp(first, last, ramp(height, width, kind, float(rng.uniform(0, 360))))
+    share = ramp(*ground.shape[1:], kind, float(rng.uniform(0, 360)))
+    return torch.lerp(*(torch.from_numpy(end)[:, None, None] for end in (first, last)), share)
+
+
+def _uneven(rng: np.random.Generator, ground: Tensor) -> Tensor:
+    """A ground with broad, faint spots."""
+    import torch
+
+    spots = torch.from_numpy(rng.normal(0, _UNEVEN * rng.random(), (1, 3, 4, 4)).astype(np.float32))
+    return (ground + torch.nn.functional.interpolate(spots, ground.shape[1:], mode="bicubic")[0]).clamp(0, 1)
 
 
 def _way(rng: np.random.Generator, moved: float, mirror: bool) -> Tensor:
