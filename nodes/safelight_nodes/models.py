@@ -31,6 +31,7 @@ from safelight.sdk import (
     Text,
     TextEncoder,
     Toggle,
+    Wraps,
     node,
 )
 from safelight.sdk.leased import TEXT_ENCODERS, FamilyFacts
@@ -73,6 +74,13 @@ class Loaded(NamedTuple):
     model: Annotated[ModelRef[Denoiser], "What is sampled with."]
     text: Annotated[ModelRef[TextEncoder], "What encodes prompts."]
     vae: Annotated[ModelRef[VAE], "What turns latents into images, and back."]
+
+
+class Seamless(NamedTuple):
+    """A denoiser and its VAE that make images which continue at their edges."""
+
+    model: ModelRef[Denoiser]
+    vae: ModelRef[VAE]
 
 
 class LoadedAdapter(NamedTuple):
@@ -485,6 +493,51 @@ def set_cache(
         problem = Problem(code="feature_not_in_family", message=message, hint="Take out this node.", port="model")
         raise ProblemError(problem)
     return replace(model, step_cache=threshold, step_forecast=forecast)
+
+
+@node(
+    version=1,
+    light=True,
+    tags=(
+        "Seamless Tile",
+        "SeamlessTile",
+        "Circular VAE Decode",
+        "Make Circular VAE",
+        "Tiling",
+        "circular padding",
+        "asymmetric tiling",
+        "texture",
+        "panorama",
+        "A1111",
+    ),
+)
+def set_seamless(
+    model: ModelRef[Denoiser],
+    vae: Annotated[ModelRef[VAE], "The VAE that decodes what it makes."],
+    *,
+    edges: Annotated[
+        Literal["both", "horizontal", "vertical"],
+        "Which edges meet: the left and the right one (horizontal), the upper and the lower one (vertical), or both. "
+        "A panorama of a full turn is horizontal.",
+    ] = "both",
+    ctx: Context,
+) -> Seamless:
+    """Let a model draw images that continue at their edges: tiles of a texture, or a panorama.
+
+    Convolutions see what lies at the opposite edge in the place of nothing, while sampling and in the VAE, so no seam
+    is made that would have to be hidden. ControlNets are not changed: their lines may break at the edges. For Stable
+    Diffusion 1, 2 and XL, whose attention knows no places; models that tell places by number cannot do so.
+    """
+    for port, ref in (("model", model), ("vae", vae)):
+        family = ctx.models.families.get(ref.family)
+        if family is None or not family.wraps:
+            told = family.title if family is not None else ref.family or "an unknown family"
+            message = f"Models of {told} cannot let images continue at their edges."
+            hint = "Take a model of Stable Diffusion 1, 2 or XL, or put image.make_seamless behind the image."
+            problem = Problem(code="feature_not_in_family", message=message, hint=hint, port=port, value=ref.family)
+            raise ProblemError(problem)
+    wraps: Wraps = {"both": "both", "horizontal": "x", "vertical": "y"}[edges]
+    return Seamless(replace(model, wraps=wraps), replace(vae, wraps=wraps))
 
 
 def found(ctx: Context, name: str, kind: str, port: str) -> tuple[Source, str]:

@@ -13,7 +13,7 @@ from scipy import ndimage
 from safelight.sdk import Image, Mask
 from safelight.testing import call
 from safelight_nodes._measures import noise_of
-from safelight_nodes.image import blur, detail, effects
+from safelight_nodes.image import blur, detail, effects, phantoms
 
 
 def drawn(height: int = 24, width: int = 30, channels: int = 3, seed: int = 0) -> Image:
@@ -206,3 +206,57 @@ def test_morphology_is_that_of_scipy(operation: str) -> None:
     for channel in range(3):
         wanted = change(image.pixels[0, ..., channel].numpy(), size=(5, 5))
         assert made[inner, inner, channel].numpy() == pytest.approx(wanted[inner, inner], abs=1e-6)
+
+
+def test_rician_noise_is_that_of_the_size_of_a_complex_number() -> None:
+    """On black its mean is sigma times the root of pi / 2 (Rayleigh); on white it is nearly Gaussian."""
+    black, bright = Image(torch.zeros(1, 200, 200, 3)), Image(torch.full((1, 200, 200, 3), 0.5))
+    made = call(effects.add_noise, black, kind="rician", amount=0.05, seed=1).pixels
+    assert float(made.mean()) == pytest.approx(0.05 * (numpy.pi / 2) ** 0.5, rel=0.02)
+    assert float(made.std()) == pytest.approx(0.05 * (2 - numpy.pi / 2) ** 0.5, rel=0.02)
+    made = call(effects.add_noise, bright, kind="rician", amount=0.05, seed=1).pixels
+    assert float(made.square().mean()) == pytest.approx(0.5**2 + 2 * 0.05**2, rel=0.01)
+    assert float(made.std()) == pytest.approx(0.05, rel=0.02)
+
+
+@pytest.mark.parametrize("method", ["telea", "navier_stokes"])
+def test_a_scratch_is_filled_from_its_sides_and_nothing_else_changes(method: str) -> None:
+    ramp = torch.linspace(0, 1, 40).repeat(30, 1)[None, ..., None].repeat(1, 1, 1, 3)
+    ramp[..., 1] = ramp[..., 1].flip(2)
+    scratched, mask = ramp.clone(), torch.zeros(1, 30, 40)
+    scratched[:, 14:16, 5:35] = 1.0
+    mask[:, 14:16, 5:35] = 1
+    made = call(detail.heal, Image(scratched), Mask(mask), method=method).pixels
+    assert (made - ramp).abs().max() < 0.03 < (scratched - ramp).abs().max()
+    assert torch.equal(made[mask == 0], scratched[mask == 0])
+    clear = torch.cat([scratched, torch.ones(1, 30, 40, 1)], dim=-1)
+    assert torch.allclose(call(detail.heal, Image(clear), Mask(mask), method=method).pixels[..., :3], made, atol=1e-6)
+    two = call(detail.heal, Image(scratched), Mask(torch.cat([mask, mask * 0])), method=method).pixels
+    assert torch.equal(two[0], made[0]) and torch.equal(two[1], scratched[0])
+
+
+def test_phantoms_are_those_of_shepp_and_logan_where_nothing_varies() -> None:
+    """As scikit-image has it, up to the edges of its pixels, which are not smooth."""
+    from skimage.data import shepp_logan_phantom
+    from skimage.transform import resize
+
+    made = call(phantoms.phantom, count=1, size=400, variation=0.0, lesions=0.0)
+    wanted = torch.from_numpy(shepp_logan_phantom()).float()
+    assert made.image.pixels.shape == (1, 400, 400, 3) and made.counts == [0] and not made.lesions.coverage.any()
+    assert (made.image.pixels[0, ..., 0] - wanted).abs().mean() < 0.01
+    small = call(phantoms.phantom, count=1, size=48, variation=0.0, lesions=0.0).image.pixels[0, ..., 0]
+    assert numpy.abs(small.numpy() - resize(shepp_logan_phantom(), (48, 48), anti_aliasing=True)).mean() < 0.05
+
+
+def test_phantoms_differ_and_their_lesions_are_where_they_are_said_to_be() -> None:
+    made = call(phantoms.phantom, count=12, size=64, lesions=1.0, variation=1.0, seed=4)
+    healthy = call(phantoms.phantom, count=12, size=64, lesions=0.0, variation=1.0, seed=4)
+    assert set(made.counts) == {1, 2, 3} and healthy.counts == [0] * 12
+    assert ((made.image.pixels - healthy.image.pixels).abs().amax(-1) > 0).eq(
+        made.lesions.coverage > 0
+    ).float().mean() > 0.999
+    inside = made.lesions.coverage == 1
+    assert inside.any() and (made.image.pixels[..., 0][inside] >= 0.5).all()
+    assert len({tuple(one.flatten().tolist()) for one in healthy.image.pixels}) == 12
+    alone = call(phantoms.phantom, count=1, size=64, lesions=1.0, variation=1.0, seed=9)
+    assert torch.equal(alone.image.pixels[0], made.image.pixels[5]), "image 5 of seed 4 is that of seed 9"

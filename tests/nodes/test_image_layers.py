@@ -479,3 +479,48 @@ def test_what_is_transparent_in_a_pasted_image_is_not_seen() -> None:
     made = call(layers.paste, base, over).pixels
     assert made.shape[-1] == 3 and torch.equal(made[:, 0, 0], over.pixels[:, 0, 0, :3])
     assert torch.equal(made[:, 1:], base.pixels[:, 1:])
+
+
+def standing() -> Image:
+    """An upright red bar with nothing around it, its foot in row 40."""
+    pixels = torch.zeros(1, 64, 64, 4)
+    pixels[:, 10:40, 28:36] = torch.tensor([1.0, 0, 0, 1])
+    return Image(pixels)
+
+
+def middle_of(cover: torch.Tensor) -> tuple[float, float]:
+    """Row and column of the middle of what is covered, (H, W)."""
+    rows, columns = torch.arange(cover.shape[0]) + 0.5, torch.arange(cover.shape[1]) + 0.5
+    return float((cover.sum(1) * rows).sum() / cover.sum()), float((cover.sum(0) * columns).sum() / cover.sum())
+
+
+@pytest.mark.parametrize(
+    ("angle", "right", "up"), [(0.0, 1, 0), (90.0, 0, 1), (180.0, -1, 0), (-90.0, 0, -1), (45.0, 1, 1)]
+)
+def test_a_shadow_lies_on_the_ground_where_it_falls(angle: float, right: int, up: int) -> None:
+    given = standing()
+    made = call(layers.shadow, given, angle=angle, length=0.5, softness=0.0, opacity=1.0).pixels
+    assert torch.allclose(made[given.pixels[..., 3] == 1], torch.tensor([1.0, 0, 0, 1])), "the subject is in front"
+    fallen = made[0, ..., 3] * (made[0, ..., 0] < 0.5)
+    row, column = middle_of(fallen)
+    # A bar of 30 rows falls as far as 15, so the middle of its shadow lies half of that from its foot.
+    reach = 7.5 / (2**0.5 if right and up else 1)
+    if not up:  # what lies straight beside it is seen where the bar is not
+        assert fallen[34:42].sum() > 0.9 * fallen.sum()
+    assert (column - 32) * right > 2 if right else abs(column - 32) < 0.5
+    if up < 0:
+        assert row == pytest.approx(40 + reach, abs=0.7)
+
+
+def test_a_shadow_behind_is_the_outline_moved_and_softer_ones_are_as_much() -> None:
+    given = standing()
+    made = call(layers.shadow, given, kind="behind", angle=0.0, length=0.25, softness=0.0, color="#0000ff", opacity=0.5)
+    wanted = torch.zeros(64, 64)
+    wanted[10:40, 44:52] = 0.5
+    outside = given.pixels[0, ..., 3] == 0
+    assert torch.allclose(made.pixels[0, ..., 3][outside], wanted[outside], atol=1e-4)
+    assert torch.allclose(made.pixels[0, 20, 48], torch.tensor([0.0, 0, 1, 0.5]), atol=1e-4)
+    soft = call(layers.shadow, given, kind="behind", angle=0.0, length=0.25, softness=0.03, opacity=0.5)
+    assert float((soft.pixels[0, ..., 3] * outside).sum()) == pytest.approx(float(wanted.sum()), rel=0.05)
+    nothing = Image(torch.zeros(1, 16, 16, 4))
+    assert not call(layers.shadow, nothing).pixels[..., 3].any()

@@ -188,3 +188,31 @@ def test_hed_with_its_real_weights_finds_the_outline_of_a_head(tmp_path: Path) -
     assert row[70:95].max() > 0.9 and row[180:191].max() > 0.9, "the outline on either side"
     assert row[10:60].max() < 0.1 and row[210:].max() < 0.1, "the wall"
     assert found.mean() < 0.25
+
+
+def test_height_and_normals_of_a_tile_go_on_at_its_edges() -> None:
+    """Moved around, a texture is the same surface moved: so its seams are no other place. Without, they are."""
+    light = torch.rand(1, 24, 32, 1, generator=torch.Generator().manual_seed(5)).expand(-1, -1, -1, 3).contiguous()
+    moved = light.roll((7, 11), (1, 2))
+    for node, values in ((depth.height, {"smooth": 2.0, "flatten": 20.0}), (depth.normals_from_depth, {})):
+        made = call(node, Image(light), edges="meet", **values).pixels
+        assert torch.allclose(
+            call(node, Image(moved), edges="meet", **values).pixels, made.roll((7, 11), (1, 2)), atol=1e-5
+        )
+        ended = call(node, Image(light), edges="end", **values).pixels
+        assert not torch.allclose(
+            call(node, Image(moved), edges="end", **values).pixels, ended.roll((7, 11), (1, 2)), atol=1e-2
+        )
+
+
+def test_height_is_what_is_bright_in_its_own_range() -> None:
+    ramp = torch.linspace(0.3, 0.6, 20).repeat(16, 1)[None, ..., None].repeat(1, 1, 1, 3)
+    made = call(depth.height, Image(ramp), smooth=0.0).pixels
+    assert torch.allclose(made[0, 3, :, 1], torch.linspace(0, 1, 20), atol=1e-5)
+    assert torch.allclose(call(depth.height, Image(ramp), smooth=0.0, invert=True).pixels, 1 - made, atol=1e-6)
+    assert (call(depth.height, Image(torch.full((1, 8, 8, 3), 0.2))).pixels == 0.5).all(), "of one shade"
+    # A slow slope with a bump on it: levelled, the bump is the highest.
+    bump = ramp.repeat(1, 4, 4, 1)[:, :64, :80] * 0 + torch.linspace(0, 0.8, 80)[None, None, :, None]
+    bump[:, 30:34, 20:24] += 0.1
+    assert call(depth.height, Image(bump), smooth=0.0).pixels[0, 31, 21, 0] < 0.5
+    assert call(depth.height, Image(bump), smooth=0.0, flatten=8.0).pixels[0, 31, 21, 0] > 0.99

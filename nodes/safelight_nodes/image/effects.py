@@ -15,8 +15,9 @@ def add_noise(
     image: Image,
     *,
     kind: Annotated[
-        Literal["gaussian", "uniform", "salt_pepper", "film"],
-        "Gaussian, uniform, black or white pixels, or grain as of film: soft, and strongest in the middle.",
+        Literal["gaussian", "uniform", "salt_pepper", "film", "rician"],
+        "Gaussian, uniform, black or white pixels, grain as of film, which is soft and strongest in the middle, or "
+        "that of magnetic resonance, which makes black grey (Rician: Gudbjartsson and Patz 1995).",
     ] = "gaussian",
     amount: Annotated[
         float, Slider(0, 1, step=0.005), "Standard deviation in 0 to 1; for salt and pepper, the share of pixels."
@@ -40,6 +41,10 @@ def add_noise(
             drawn = torch.rand(shape, generator=source).expand(colours.shape)
             return torch.where(drawn < amount / 2, 0.0, torch.where(drawn >= 1 - amount / 2, 1.0, colours))
         drawn = torch.randn(shape, generator=source)
+        if kind == "rician":
+            # The size of a complex number, both parts of which are noisy.
+            other = torch.randn(shape, generator=source)
+            return ((colours + drawn * amount).square() + (other * amount).square()).sqrt()
         if kind == "film":
             soft = smoothed(drawn.movedim(-1, 1), size / 2).movedim(1, -1)
             light = brightness(colours)[..., None]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from safelight.sdk import Choice, Context, Image, ModelPick, Number, Precision, Slider, Toggle, node
 
 from .._preprocessing import ANNOTATORS, MODEL_HELP, Resolution, annotated, each, leased
+
+Edges = Annotated[
+    Literal["end", "meet"],
+    Choice(advanced=True),
+    "What lies beyond the edges: nothing more (end), or the opposite side, as of a texture that repeats (meet).",
+]
 
 
 @node(
@@ -139,6 +145,7 @@ def normals_from_depth(
     strength: Annotated[float, Number(0.01, 100, step=0.1), "How deep it is; more makes slopes steeper."] = 8.0,
     background: Annotated[float, Slider(0, 1, step=0.01), "What is darker than this is shown as flat."] = 0.0,
     green_down: Annotated[bool, Toggle(advanced=True), "Let green grow downwards, as DirectX has it."] = False,
+    edges: Edges = "end",
 ) -> Image:
     """Make a normal map of depth: red grows to the right, green upwards, blue towards the viewer."""
     import torch
@@ -148,8 +155,54 @@ def normals_from_depth(
 
     light = brightness(flattened(image.pixels, 0.0))
     sobel = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
-    slopes = conv2d(pad(light[:, None], (1, 1, 1, 1), mode="replicate"), torch.stack([sobel, sobel.T])[:, None])
+    beyond = pad(light[:, None], (1, 1, 1, 1), mode="circular" if edges == "meet" else "replicate")
+    slopes = conv2d(beyond, torch.stack([sobel, sobel.T])[:, None])
     slopes = slopes * strength * (light >= background)[:, None]
     right, down = -slopes[:, 0], -slopes[:, 1]
     facing = normalize(torch.stack([right, down if green_down else -down, torch.ones_like(right)], dim=-1), dim=-1)
     return Image((facing + 1) / 2)
+
+
+@node(
+    version=1,
+    title="Height from brightness",
+    tags=("height map", "displacement map", "bump map", "image to height", "texture"),
+)
+def height(
+    image: Annotated[Image, "The colours of a surface. Transparent parts are low."],
+    *,
+    smooth: Annotated[
+        float, Slider(0, 50, step=0.1), "Standard deviation, in pixels, of the Gaussian that takes grain out of it."
+    ] = 1.0,
+    flatten: Annotated[
+        float,
+        Slider(0, 500, step=1, zero="off"),
+        "Differences wider than this many pixels are levelled, such as light that falls from one side. 0: kept.",
+    ] = 0.0,
+    invert: Annotated[bool, Toggle(), "Let what is dark be high."] = False,
+    edges: Edges = "end",
+) -> Image:
+    """Guess the height of a surface by how bright it is, from black for the lowest point to white for the highest.
+
+    A guess, as ridges catch the light and grooves do not. Each image has its own range; one of a single shade is
+    grey. Colours that differ but are as bright lie at one height.
+    """
+    from .._pixels import brightness, flattened, padded, smoothed
+
+    def soft(planes: Any, sigma: float) -> Any:
+        if edges == "end" or sigma <= 0:
+            return smoothed(planes, sigma)
+        reach, (tall, wide) = round(4 * sigma) + 1, planes.shape[-2:]
+        around = padded(planes.movedim(1, -1), (reach,) * 4, "wrap").movedim(-1, 1)
+        return smoothed(around, sigma)[..., reach : reach + tall, reach : reach + wide]
+
+    light = brightness(flattened(image.pixels, 0.0))[:, None]
+    found = soft(light, smooth)
+    if flatten > 0:
+        found = found - soft(light, flatten)
+    low, high = found.amin(dim=(1, 2, 3), keepdim=True), found.amax(dim=(1, 2, 3), keepdim=True)
+    spread = high - low
+    found = ((found - low) / spread.clamp(min=1e-6)).where(spread > 1e-6, 0.5)
+    if invert:
+        found = 1 - found
+    return Image(found[:, 0, :, :, None].expand(-1, -1, -1, 3).contiguous())

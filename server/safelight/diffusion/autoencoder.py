@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from safelight.sdk.models import Wraps
+
 WHOLE_PIXELS = 1536 * 1536
 """Images up to this many pixels go through the autoencoder whole, unless memory runs out."""
 TILE_PIXELS = 1024
@@ -27,7 +29,8 @@ OVERLAP = 4
 class Codec:
     """An autoencoder (diffusers' AutoencoderKL) in memory. Fits `sdk.leased.VAEModel`.
 
-    `wider` leases it once more, in float32: what is not finite in float16 is made again by that one.
+    `wider` leases it once more, in float32: what is not finite in float16 is made again by that one. `wraps` says which
+    edges of an image its convolutions take as meeting; tiles are then cut across them as well.
     """
 
     family: FamilyFacts
@@ -37,6 +40,7 @@ class Codec:
     scaling: float
     shift: float | None = None
     wider: Callable[[], AbstractContextManager[Codec]] | None = None
+    wraps: Wraps = ""
 
     @property
     def modules(self) -> Mapping[str, Any]:
@@ -137,7 +141,17 @@ class Codec:
             # Outside the handler: the error holds the frames, and so the tensors, of the attempt that failed.
             own = min(own, max(given.shape[-2:]) // 2)
         side = max(4 * step, (tile or own) // step * step)
-        return blend_tiles(given, side, side // OVERLAP // step * step, convert, scale)
+        return self._in_tiles(given, side, side // OVERLAP // step * step, convert, scale)
+
+    def _in_tiles(
+        self, given: Tensor, side: int, overlap: int, convert: Callable[[Tensor], Tensor], scale: float
+    ) -> Tensor:
+        """In tiles, also across edges that meet: the begin comes once more behind the end, and fades into itself."""
+        across = min(overlap, given.shape[-1]) if self.wraps in ("x", "both") else 0
+        down = min(overlap, given.shape[-2]) if self.wraps in ("y", "both") else 0
+        given = _continued(_continued(given, across, -1), down, -2)
+        made = blend_tiles(given, side, overlap, convert, scale)
+        return _closed(_closed(made, round(across * scale), -1), round(down * scale), -2)
 
     def _scaled(self, samples: Tensor) -> Tensor:
         mean, deviation, config = *self._statistics(samples), self.vae.config
@@ -242,6 +256,26 @@ def blend_tiles(given: Tensor, side: int, overlap: int, convert: Callable[[Tenso
             total[place] += found * weight
             weights[place] += weight
     return total / weights
+
+
+def _continued(given: Tensor, more: int, dimension: int) -> Tensor:
+    import torch
+
+    return torch.cat([given, given.narrow(dimension, 0, more)], dim=dimension) if more else given
+
+
+def _closed(made: Tensor, more: int, dimension: int) -> Tensor:
+    """`made` without the last `more` along a dimension, which its begin is faded over from."""
+    import torch
+
+    if not more:
+        return made
+    length = made.shape[dimension] - more
+    kept, beyond = made.narrow(dimension, 0, length).clone(), made.narrow(dimension, length, more)
+    share = (torch.arange(more) + 0.5) / more
+    share = share if dimension == -1 else share[:, None]
+    kept.narrow(dimension, 0, more).mul_(share).add_(beyond * (1 - share))
+    return kept
 
 
 def _starts(length: int, side: int, overlap: int) -> list[int]:

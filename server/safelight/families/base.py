@@ -200,7 +200,8 @@ class Family(ABC):
 
     `id` is what recipes and values carry, `title` what users read, `architectures` how the metadata of files made for
     it begin (`modelspec.architecture`, `ss_base_model_version`). `presets` are the settings that suit it. One that
-    `caches_steps` has a denoiser whose steps can be left out in part (`ModelRef.step_cache`).
+    `caches_steps` has a denoiser whose steps can be left out in part (`ModelRef.step_cache`); models of one that
+    `wraps` can take images as continuing at their edges (`ModelRef.wraps`).
     """
 
     id: str
@@ -209,6 +210,7 @@ class Family(ABC):
     presets: Presets
     architectures: tuple[str, ...] = ()
     caches_steps: bool = False
+    wraps: bool = False
 
     @property
     def space(self) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from safelight.diffusion.edges import set_edges
 from safelight.environment import Environment
 from safelight.families import Families, load_families
 from safelight.graph.plan import Ask
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from .weights import Target
 
 log = logging.getLogger(__name__)
+_PLAIN = ((), None, "")
+"""The state of what nobody holds: its LoRAs, how it is run, and which of its edges meet."""
 
 
 class ModelStore:
@@ -209,7 +212,9 @@ class ModelStore:
                 return
             if entry.state[0]:
                 entry.value.attached.turn_off()
-            entry.state = ((), None)
+            if entry.state[2]:
+                set_edges(entry.value.loaded.modules.values(), "")
+            entry.state = _PLAIN
             if entry.near and self._room.way(ref.running) == "swap":
                 self._room.put_away(entry)
 
@@ -222,7 +227,7 @@ class ModelStore:
         # The same files are other modules to another family only where it says how they are put together.
         family = ref.family if ref.kind == "TextEncoder" else ""
         key = Key(ref.kind, ref.source, ref.beside, family, str(target.dtype), ref.running.storage)
-        state = (patches, ref.running)
+        state = (patches, ref.running, ref.wraps)
         idle = [entry for entry in self._shelf.of(key) if not entry.users]
         shared = [entry for entry in self._shelf.of(key) if entry.users and entry.state == state]
         if _ranged(patches):
@@ -238,6 +243,9 @@ class ModelStore:
             if not shared:
                 entry.thread = threading.get_ident()
                 self._patch(entry, ref, patches)
+                if ref.wraps:
+                    # After its LoRAs, whose convolutions are among them.
+                    set_edges(entry.value.loaded.modules.values(), ref.wraps)
                 entry.state = state
         except BaseException:
             entry.users -= 1
@@ -331,7 +339,7 @@ class ModelStore:
         loaded.packed = packed
         if self._here().compiles and ref.kind == "Denoiser":
             compile_blocks(loaded.modules.values())
-        entry = Entry(key, Value(loaded, Attached(loaded)), loaded.bytes(), near=not aside, state=((), None))
+        entry = Entry(key, Value(loaded, Attached(loaded)), loaded.bytes(), near=not aside, state=_PLAIN)
         self._shelf.add(entry)
         log.info("loaded %s of %s: %.0f MB in %s", ref.kind, ref.source.name, entry.bytes / 1e6, target.dtype)
         return entry

@@ -26,6 +26,7 @@ from .models import (
     TextEncoder,
     Upscaler,
     Variational,
+    Wraps,
 )
 from .node import InputSpec, Migration, NodeDefinitionError, NodeSpec, NodeType, OutputSpec, node, node_type
 from .pack import Catalogue, load_packs
@@ -128,6 +129,7 @@ __all__ = [
     "Variational",
     "Video",
     "VideoVAEModel",
+    "Wraps",
     "added",
     "can_connect",
     "is_out_of_memory",

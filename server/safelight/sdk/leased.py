@@ -123,6 +123,11 @@ class FamilyFacts(Protocol):
         """Whether its denoisers can leave out what a step hardly changes (`ModelRef.step_cache`, `step_forecast`)."""
         ...
 
+    @property
+    def wraps(self) -> bool:
+        """Whether its models can take images as continuing at their edges (`ModelRef.wraps`)."""
+        ...
+
     def text_sorts(self) -> tuple[tuple[str, bool], ...]:
         """Its text encoders as they lie in files of their own, and whether it does without each."""
         ...

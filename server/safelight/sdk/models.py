@@ -179,6 +179,10 @@ class Running:
     storage: Literal["full", "float8", "int8"] = "full"
 
 
+Wraps = Literal["", "x", "y", "both"]
+"""Which edges of an image meet: the left and the right one (`x`), the upper and the lower one (`y`), both, or none."""
+
+
 @value
 @dataclass(frozen=True)
 class ModelRef(Generic[K]):
@@ -190,6 +194,7 @@ class ModelRef(Generic[K]):
     component is read from, as text encoders that lie in files of their own. `running` says how it is held and run.
     `step_cache` lets a denoiser leave out most of a step that changes less than this part of the one before (0: off).
     With `step_forecast`, it computes one of so many steps, and forecasts what the others give (0: off).
+    `wraps` lets a denoiser or a VAE take images as continuing at their edges.
     """
 
     kind: str
@@ -203,6 +208,7 @@ class ModelRef(Generic[K]):
     running: Running = added(Running())  # noqa: RUF009
     step_cache: float = added(0.0)
     step_forecast: int = added(0)
+    wraps: Wraps = added("")  # noqa: RUF009
 
     def patched(self, patch: Patch) -> ModelRef[K]:
         """A new recipe with one more patch at the end."""

@@ -71,7 +71,8 @@ class UNetFamily(Generation):
 
         module = held.modules["vae"]
         told = module.config.scaling_factor
-        return Codec(self, module, held.device, held.dtype, self.latent.scaling if told is None else told)
+        scaling = self.latent.scaling if told is None else told
+        return Codec(self, module, held.device, held.dtype, scaling, wraps=held.ref.wraps)
 
     def read_lora(self, name: str, tensors: Mapping[str, Any], modules: Mapping[str, Any]) -> Lora:
         from .lora import read

@@ -31,6 +31,7 @@ class Generation(Family):
     layer: int = 0
     zero_negative: bool = False
     both: bool = False
+    wraps: bool = True
     unet: Mapping[str, Any] = field(default_factory=dict)
     vae_config: Mapping[str, Any] = field(default_factory=dict)
 
