@@ -17,7 +17,7 @@ def add_noise(
     kind: Annotated[
         Literal["gaussian", "uniform", "salt_pepper", "film", "rician"],
         "Gaussian, uniform, black or white pixels, grain as of film, which is soft and strongest in the middle, or "
-        "that of magnetic resonance, which makes black grey (Rician: Gudbjartsson and Patz 1995).",
+        "that of magnetic resonance, which makes black grey (Rician).",
     ] = "gaussian",
     amount: Annotated[
         float, Slider(0, 1, step=0.005), "Standard deviation in 0 to 1; for salt and pepper, the share of pixels."
@@ -27,6 +27,7 @@ def add_noise(
     seed: Annotated[int, Seed(), "Where the noise starts. Each image of a batch has its own."] = 0,
 ) -> Image:
     """Add noise or film grain to images. Transparency stays."""
+    # Rician: H. Gudbjartsson and S. Patz, "The Rician Distribution of Noisy MRI Data", 1995.
     import torch
 
     from .._colours import recoloured

@@ -34,7 +34,7 @@ class Phantoms(NamedTuple):
     """Scans, and what is known of them."""
 
     image: Annotated[Image, "Grey images, as many as were asked for."]
-    lesions: Annotated[Mask, "White where a lesion is, one for each image."]
+    lesions: Annotated[Mask, "White where they are: one mask an image."]
     counts: Annotated[list[int], "How many lesions each image has."]
 
 
@@ -45,7 +45,7 @@ class Phantoms(NamedTuple):
 )
 def phantom(
     *,
-    count: Annotated[int, Number(1, 4096), "How many images are made."] = 4,
+    count: Annotated[int, Number(1, 4096), "Images in the batch."] = 4,
     size: Annotated[int, Number(16, 1024, step=16), "Of a side, in pixels."] = 128,
     variation: Annotated[
         float, Slider(0, 1, step=0.05), "How much one differs from the next. 0: all are the head of Shepp and Logan."
@@ -53,7 +53,7 @@ def phantom(
     lesions: Annotated[
         float, Slider(0, 1, step=0.05), "How likely an image has lesions: one, two or three of them."
     ] = 0.5,
-    seed: Annotated[int, Seed(), "Image k of a batch is that of the seed k further."] = 0,
+    seed: Annotated[int, Seed(), "Image k of a batch uses seed + k, as samplers do."] = 0,
 ) -> Phantoms:
     """Draw synthetic scans of a head: a phantom of ellipses, with or without bright spots in the place of lesions.
 
