@@ -260,3 +260,15 @@ def test_phantoms_differ_and_their_lesions_are_where_they_are_said_to_be() -> No
     assert len({tuple(one.flatten().tolist()) for one in healthy.image.pixels}) == 12
     alone = call(phantoms.phantom, count=1, size=64, lesions=1.0, variation=1.0, seed=9)
     assert torch.equal(alone.image.pixels[0], made.image.pixels[5]), "image 5 of seed 4 is that of seed 9"
+
+
+def test_black_is_black_again_when_rician_noise_is_taken_out() -> None:
+    clean = call(phantoms.phantom, count=1, size=96, lesions=0.0, seed=2).image
+    noisy = call(effects.add_noise, clean, kind="rician", amount=0.08, grey=True, seed=1)
+    for method in ("non_local_means", "total_variation"):
+        plain, told = (
+            call(detail.denoise, noisy, strength=0.08, method=method, rician=way).pixels for way in (False, True)
+        )
+        black = clean.pixels == 0
+        assert told[black].mean() < 0.45 * plain[black].mean()
+        assert (told - clean.pixels).square().mean() < 0.6 * (plain - clean.pixels).square().mean()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from safelight.sdk import Context, Image, Mask, Problem, ProblemError, Slider, node
+from safelight.sdk import Context, Image, Mask, Problem, ProblemError, Slider, Toggle, node
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,18 +119,29 @@ def denoise(
         Literal["non_local_means", "total_variation"],
         "Averages of parts that look alike, which keeps texture, or flat areas with clear edges.",
     ] = "non_local_means",
+    rician: Annotated[
+        bool,
+        Toggle(advanced=True),
+        "The noise is that of magnetic resonance, which makes everything brighter: black becomes black again.",
+    ] = False,
     ctx: Context,
 ) -> Image:
     """Remove noise from images. Transparency stays.
 
     Source: Buades et al. 2005 and Chambolle 2004, both in scikit-image's implementation; noise is measured after
-    Immerkaer 1996.
+    Immerkaer 1996. Where it is Rician, the mean of the squares is that of the image and twice the variance of the noise
+    (Gudbjartsson and Patz 1995).
     """
     import torch
     from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
     from .._colours import recoloured
     from .._measures import noise_of
+    from .._pixels import smoothed
+
+    def darker(noisy: Tensor, found: Tensor, sigma: float) -> Tensor:
+        left = smoothed((noisy - found).square().movedim(-1, 0)[None], 2.0)[0].movedim(0, -1)
+        return (found.square() + left - 2 * sigma**2).clamp(min=0).sqrt()
 
     def change(colours: Tensor) -> Tensor:
         made: list[Tensor] = []
@@ -143,7 +154,8 @@ def denoise(
                 found = denoise_nl_means(pixels, fast_mode=True, channel_axis=-1, **near) if sigma else pixels
             else:
                 found = denoise_tv_chambolle(pixels, weight=max(2 * sigma, 1e-6), channel_axis=-1)
-            made.append(torch.from_numpy(found).float().view(one.shape))  # sides of 1 are lost on the way
+            clean = torch.from_numpy(found).float().view(one.shape)  # sides of 1 are lost on the way
+            made.append(darker(one, clean, sigma) if rician else clean)
             ctx.progress(place + 1, len(colours))
         return torch.stack(made)
 
