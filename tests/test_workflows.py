@@ -19,7 +19,8 @@ NAMES = sorted(shipped_names())
 SIZES = {
     "long_film": (256, 256), "draw_and_upscale": (512, 512),
     "hires_fix": (192, 192), "enlarge": (256, 256), "enlarge_in_tiles": (256, 256), "outpaint": (192, 128),
-    "caption": (144, 172), "texture": (204, 204), "noise_levels": (640, 400), "prompt_sheet": None,
+    "caption": (144, 172), "product_shots": (1584, 1584), "texture_set": None, "concept_sheet": None,
+    "restore_photo": None, "synthetic_scans": None, "style_transfer": None, "noise_levels": (640, 400), "prompt_sheet": None,
     "steps_comparison": None, "sampler_scores": None, "detail_faces": (256, 256), "crop_and_stitch": (256, 256),
     "regional_prompts_painted": (256, 128), "lora": None, "dreambooth": None, "textual_inversion": None,
 }  # fmt: skip
