@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -12,6 +13,7 @@ import real_weights
 from safelight.app import Studio
 from safelight.engine import RunOptions
 from safelight.graph import Document, Port
+from safelight.graph.document import OutputPort
 from safelight.places import shipped_groups, shipped_image, shipped_names, shipped_workflows
 from sound import assert_sound
 
@@ -19,8 +21,8 @@ NAMES = sorted(shipped_names())
 SIZES = {
     "long_film": (256, 256), "draw_and_upscale": (512, 512),
     "hires_fix": (192, 192), "enlarge": (256, 256), "enlarge_in_tiles": (256, 256), "outpaint": (192, 128),
-    "caption": (144, 172), "product_shots": (1584, 1584), "texture_set": None, "concept_sheet": None,
-    "restore_photo": None, "synthetic_scans": None, "style_transfer": None, "noise_levels": (640, 400), "prompt_sheet": None,
+    "caption": (144, 172), "product_shots": (1584, 1584), "texture_set": None, "noise_levels": (640, 400),
+    "concept_sheet": None, "restore_photo": None, "synthetic_scans": None, "style_transfer": None, "prompt_sheet": None,
     "steps_comparison": None, "sampler_scores": None, "detail_faces": (256, 256), "crop_and_stitch": (256, 256),
     "regional_prompts_painted": (256, 128), "lora": None, "dreambooth": None, "textual_inversion": None,
 }  # fmt: skip
@@ -132,6 +134,44 @@ def test_faces_are_drawn_again_and_all_else_stays(studio: Studio, tmp_path: Path
     assert away[60:120, 45:85].mean() > 5 and away[160:215, 170:215].mean() > 5, "both faces"
     assert not away[:110, 150:].any() and not away[160:, :110].any(), "the other corners"
     assert (made[1] == (200, 208, 224)).all(), "where there is no face, nothing changes"
+
+
+def test_a_texture_goes_on_at_its_edges(studio: Studio, tmp_path: Path) -> None:
+    """Neighbours across the edge differ as much as neighbours within do, in its colours, height and normals."""
+    outcome = studio.run(studio.read("texture_set").with_inputs({"steps": 6}), output=tmp_path)
+    assert outcome.result.problems == []
+    for name in ("color", "height", "normals"):
+        with Image.open(outcome.outputs[name][0]["path"]) as image:
+            pixels = numpy.asarray(image.convert("RGB")).astype(float)
+        for axis in (0, 1):
+            steps = abs(pixels - numpy.roll(pixels, 1, axis))
+            across = numpy.take(steps, 0, axis).mean()
+            within = [numpy.take(steps, place, axis).mean() for place in range(1, pixels.shape[axis])]
+            assert across < numpy.percentile(within, 99), name
+    with Image.open(outcome.outputs["tiled"][0]["path"]) as image:
+        tiled = numpy.asarray(image.convert("RGB"))
+    with Image.open(outcome.outputs["color"][0]["path"]) as image:
+        assert (tiled == numpy.tile(numpy.asarray(image.convert("RGB")), (2, 2, 1))).all()
+
+
+def test_what_was_aged_is_restored(studio: Studio, tmp_path: Path) -> None:
+    """What comes out is nearer to what was there before than what the ageing left is."""
+    document = studio.read("restore_photo")
+    outcome = studio.run(document, output=tmp_path)
+    with Image.open(outcome.outputs["image"][0]["path"]) as image:
+        sheet = numpy.asarray(image.convert("RGB")).astype(float)
+    with Image.open(shipped_workflows() / "input" / "fox.png") as image:
+        wanted = numpy.asarray(image.convert("RGB").resize((512, 512), Image.Resampling.LANCZOS)).astype(float)
+    before, after = sheet[-524:-12, 12:524], sheet[-524:-12, 536:1048]
+    assert abs(after - wanted).mean() < 0.7 * abs(before - wanted).mean()
+
+
+def test_denoised_scans_are_nearer_to_what_was_drawn(studio: Studio, tmp_path: Path) -> None:
+    measured = tuple(OutputPort(name, Port(f"psnr_{name}", "mean")) for name in ("noisy", "means", "variation"))
+    document = replace(studio.read("synthetic_scans"), outputs=measured)
+    outcome = studio.run(document, output=tmp_path)
+    found = {name: entries[0]["value"] for name, entries in outcome.outputs.items()}
+    assert found["noisy"] < 21 and found["variation"] > 24 and found["means"] > 29
 
 
 def centre(image: Image.Image) -> list[float]:
