@@ -536,8 +536,8 @@ def set_seamless(
             hint = "Take a model of Stable Diffusion 1, 2 or XL, or put image.make_seamless behind the image."
             problem = Problem(code="feature_not_in_family", message=message, hint=hint, port=port, value=ref.family)
             raise ProblemError(problem)
-    wraps: Wraps = {"both": "both", "horizontal": "x", "vertical": "y"}[edges]
-    return Seamless(replace(model, wraps=wraps), replace(vae, wraps=wraps))
+    ways: dict[str, Wraps] = {"both": "both", "horizontal": "x", "vertical": "y"}
+    return Seamless(replace(model, wraps=ways[edges]), replace(vae, wraps=ways[edges]))
 
 
 def found(ctx: Context, name: str, kind: str, port: str) -> tuple[Source, str]:

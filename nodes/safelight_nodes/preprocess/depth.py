@@ -193,7 +193,7 @@ def height(
         if edges == "end" or sigma <= 0:
             return smoothed(planes, sigma)
         reach, (tall, wide) = round(4 * sigma) + 1, planes.shape[-2:]
-        around = padded(planes.movedim(1, -1), (reach,) * 4, "wrap").movedim(-1, 1)
+        around = padded(planes.movedim(1, -1), (reach, reach, reach, reach), "wrap").movedim(-1, 1)
         return smoothed(around, sigma)[..., reach : reach + tall, reach : reach + wide]
 
     light = brightness(flattened(image.pixels, 0.0))[:, None]

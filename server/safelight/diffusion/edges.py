@@ -25,9 +25,8 @@ def set_edges(modules: Iterable[Any], wraps: Wraps) -> None:
     for module in modules:
         # These are padded before, with zeros on the right and below, by the block that they are in.
         padded = {id(block.conv) for block in module.modules() if isinstance(block, Downsample2D) and not block.padding}
-        for conv in module.modules():
-            if not isinstance(conv, torch.nn.Conv2d):
-                continue
+        convs: list[Any] = [part for part in module.modules() if isinstance(part, torch.nn.Conv2d)]
+        for conv in convs:
             vars(conv).pop("_conv_forward", None)
             if not wraps:
                 continue
