@@ -151,10 +151,10 @@ def trained(ctx: BenchContext, **more: Any) -> Any:
 def test_it_learns(target: str) -> None:
     ctx = bench()
     # A wide Huber loss: a narrow one counts all of these errors plain, and is noisier.
-    made = trained(ctx, updates=60, batch=16, intervals=20, huber=0.1, guidance_spread=1.0, target=target)
+    made = trained(ctx, updates=80, batch=16, intervals=20, huber=0.1, guidance_spread=1.0, target=target)
     values = [value for _, value in made.curve]
-    assert sum(values[-20:]) < 0.92 * sum(values[:20])
-    assert ctx.steps[-1] == (60, 60)
+    assert sum(values[-20:]) < 0.9 * sum(values[:20])
+    assert ctx.steps[-1] == (80, 80)
     assert made.about["target"] == target
 
 
