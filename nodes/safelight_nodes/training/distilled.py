@@ -93,16 +93,16 @@ def consistency(
     target: Annotated[
         Literal["student", "average"],
         "Who says what the next place leads to: the LoRA as it is, as for LCM-LoRA, or the average of its weights.",
-    ] = "student",
+    ] = "average",
     huber: Annotated[
         float, Number(1e-5, 10, step=1e-3), "Differences well below it count squared, all others plain (pseudo-Huber)."
     ] = 0.001,
     rank: _Rank = 16,
     updates: Updates = 2000,
     batch: Batch = 16,
-    learning_rate: LearningRate = 5e-4,
+    learning_rate: LearningRate = 1e-4,
     warmup_steps: WarmupSteps = 50,
-    ema_decay: EmaDecay = 0.98,
+    ema_decay: EmaDecay = 0.95,
     seed: RandomSeed = 0,
     ctx: Context,
 ) -> Annotated[Weights, "Save it with weights.save_lora; sample with lcm, guidance 1, in 1 to 8 steps."]:
