@@ -70,8 +70,8 @@ class Rivals:
         real, text = self._drawn(update, _CRITIC)
         with torch.no_grad():
             made = self._ends(real, text, generator)
-            seen = [self._seen(one, text, generator) for one in (real, made)]
-        return self._critic.of_critic(*seen, self._settings.r1)
+            seen, seen_made = (self._seen(one, text, generator) for one in (real, made))
+        return self._critic.of_critic(seen, seen_made, self._settings.r1)
 
     def of_student(self, update: int) -> Tensor:
         generator = self._generator(update, _STUDENT)
