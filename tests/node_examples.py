@@ -148,6 +148,8 @@ VALUES: dict[str, dict[str, Any]] = {
     "training.upscaler": _UPDATES | {"width": 8, "blocks": 1, "crop": 32},
     "gan.load": {"model": "tiny_gan"},
     "training.few_step": _UPDATES | {"steps": 2, "inner": 1, "rank": 2},
+    "training.consistency": _UPDATES | {"rank": 2},
+    "training.adversarial": _UPDATES | {"rank": 2, "width": 8},
     "training.lora": _UPDATES | {"rank": 2},
     "training.dreambooth": _UPDATES,
     "training.textual_inversion": _UPDATES | {"vectors": 2, "initial": "apple"},

@@ -106,6 +106,15 @@ def test_the_farthest_corner_counts():
     assert features.corner_distance(image, (0.5, 0.5, 0.5)) > 40
 
 
+def test_blurred_images_are_less_sharp():
+    made = [np.random.default_rng(1).random((8, 8, 3), np.float32)]
+    flat = [(one + np.roll(one, 1, 1)) / 2 for one in made]
+    assert 0 < scores.sharpness(flat) < scores.sharpness(made)
+    step = np.zeros((4, 4, 3), np.float32)
+    step[2:] = 1.0
+    assert scores.sharpness([step]) == pytest.approx(1 / 3)
+
+
 def test_prompts_are_fixed_and_a_few_are_the_first_of_many():
     names = prompts.every(SUBJECTS)
     many = prompts.prompts(SUBJECTS, INDEX["images"], names, 9)

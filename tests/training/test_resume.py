@@ -32,6 +32,10 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "clip": {"model": "tiny", "updates": STEPS, "batch": 6, "width": 48, "layers": 1},
     "few_step": {"model": "tiny", "updates": STEPS, "batch": 2, "rank": 2, "steps": 2},
+    "consistency": {
+        "model": "tiny", "target": "average", "updates": STEPS, "batch": 2, "rank": 2, "steps": 2, "shown": 2,
+    },
+    "adversarial": {"model": "tiny", "updates": STEPS, "batch": 2, "rank": 2, "steps": 2, "shown": 2},
     "gan": {"updates": STEPS, "batch": 2, "side": 16, "width": 8, "latent": 8, "count": 4},
     "variational": {"updates": STEPS, "batch": 2, "side": "16", "latent": 4, "width": 8, "widest": 8, **TOLD},
     "lora": {"model": "tiny", "updates": STEPS, "batch": 2, "size": 64, "rank": 2, "prompts": ["a"]},

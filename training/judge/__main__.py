@@ -19,7 +19,7 @@ from . import report
 from .gallery import Gallery, Tower
 from .painter import Painter, Settings
 from .prompts import COUNT, every, frequent, often, prompts
-from .scores import Scores, judge, painted, reconstruction
+from .scores import Scores, judge, painted, reconstruction, sharpness
 
 
 def _options() -> argparse.Namespace:
@@ -64,27 +64,27 @@ def main() -> None:
         print(f"No image encoder in {own}: scores by plain features only.")
     gallery = Gallery(images, index, args.cache / "judge", tower)
 
-    def scored(painter: Painter, settings: Settings, sheet: Path | None) -> Scores:
+    def scored(painter: Painter, settings: Settings, sheet: Path | None) -> tuple[Scores, float]:
         made = list(painted(painter, asked, settings))
         found = judge(made, asked, gallery, tower)
         if sheet:
             report.draw_sheet(made, found, sheet)
-        return Scores.of(found)
+        return Scores.of(found), sharpness(made)
 
     with Painter(args.model) as painter:
         quality = None
         if args.images:
             quality = reconstruction(painter, images, often(index), args.images)
             print(f"autoencoder: {quality:.2f} dB PSNR on {args.images} images over unseen backgrounds")
-        full = scored(painter, Settings(args.steps, args.guidance, args.sampler), args.sheet)
+        full, sharp = scored(painter, Settings(args.steps, args.guidance, args.sampler), args.sheet)
         print(report.sentence(f"{args.steps} steps of {args.sampler}, guidance {args.guidance:g}", full))
     fast = None
     if args.fast:
         with Painter(args.model, args.fast) as painter:
             sheet = args.sheet.with_stem(args.sheet.stem + "-fast") if args.sheet else None
-            fast = scored(painter, Settings(args.fast_steps, args.fast_guidance, args.fast_sampler), sheet)
+            fast, fast_sharp = scored(painter, Settings(args.fast_steps, args.fast_guidance, args.fast_sampler), sheet)
         print(report.sentence(f"{args.fast_steps} steps of {args.fast_sampler} with the few-step LoRA", fast))
-        print(report.kept(full, fast))
+        print(f"{report.kept(full, fast)}; sharpness {100 * fast_sharp / sharp:.0f} %")
     print(f"{time.monotonic() - began:.0f} s")
     if args.prompts >= COUNT and args.subjects == "frequent":
         report.remember(args.history, report.line(quality, full, fast, args.note))

@@ -85,6 +85,13 @@ def judge(
     return found
 
 
+def sharpness(images: Sequence[NDArray[np.float32]]) -> float:
+    """Mean difference of neighbouring pixels, across plus down, of images (H, W, 3) in 0..1. Blur lowers it, noise and
+    contrast raise it: it says something beside the scores, not alone."""
+    found = [np.abs(np.diff(image, axis=0)).mean() + np.abs(np.diff(image, axis=1)).mean() for image in images]
+    return float(np.mean(found))
+
+
 def unseen_grounds(count: int, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Background colours (count, 3) from the whole cube, each more than ΔE 10 away from every colour of the palette."""
     palette = np.array(GROUNDS, np.float32) / 255
@@ -112,4 +119,4 @@ def reconstruction(painter: Painter, images: NDArray[np.uint8], weights: NDArray
     return float(np.mean(values))
 
 
-__all__ = ["Judged", "Scores", "Settings", "judge", "painted", "reconstruction"]
+__all__ = ["Judged", "Scores", "Settings", "judge", "painted", "reconstruction", "sharpness"]

@@ -21,8 +21,9 @@ from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, TextEncoder
 from safelight_nodes.training_values import ImageSet, Weights
 
 from .adapters import add_lora, lora_tensors
-from .computing import half_precision, own_copy
+from .computing import own_copy
 from .course import Course
+from .distilling import Meaning, Pair
 from .images import Drawer, tiled
 from .loop import fit, torch_generator
 from .text import embedded, plain_unet
@@ -37,14 +38,13 @@ WALKS = 4
 
 
 @dataclass(frozen=True)
-class Route:
+class Route(Meaning):
     """The places of a deterministic sampler's way: `times` (steps * inner,) from noise to image, and the cumulative
     signal power `alphas` (steps * inner + 1,) there and at the end."""
 
     times: Tensor
     alphas: Tensor
     inner: int
-    prediction: str
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], steps: int, inner: int) -> Route:
@@ -56,26 +56,11 @@ class Route:
         made.set_timesteps(steps * inner)
         end = torch.as_tensor(made.final_alpha_cumprod).reshape(1)
         alphas = torch.cat([made.alphas_cumprod[made.timesteps], end]).float()
-        return cls(made.timesteps.long(), alphas, inner, made.config["prediction_type"])
+        return cls(made.config["prediction_type"], made.timesteps.long(), alphas, inner)
 
     @property
     def steps(self) -> int:
         return len(self.times) // self.inner
-
-    def clean(self, noisy: Tensor, predicted: Tensor, power: Tensor) -> Tensor:
-        """The clean latent that a prediction means; `power` (B, 1, 1, 1)."""
-        signal, sigma = power.sqrt(), (1 - power).sqrt()
-        if self.prediction == "v_prediction":
-            return signal * noisy - sigma * predicted
-        if self.prediction == "sample":
-            return predicted
-        return (noisy - sigma * predicted) / signal
-
-    @staticmethod
-    def moved(noisy: Tensor, clean: Tensor, power: Tensor, after: Tensor) -> Tensor:
-        """One deterministic (DDIM) step from signal power `power` to `after`."""
-        noise = (noisy - power.sqrt() * clean) / (1 - power).sqrt()
-        return after.sqrt() * clean + (1 - after).sqrt() * noise
 
     @staticmethod
     def implied(noisy: Tensor, moved: Tensor, power: Tensor, after: Tensor) -> Tensor:
@@ -110,10 +95,10 @@ class FewStep:
         dtype: Any,
         passes: int = 3,
     ) -> None:
-        self._unet, self._route, self._draw, self._empty = unet, route, draw, empty
+        self._pair, self._route, self._draw, self._empty = Pair(unet, device, dtype), route, draw, empty
         self._shape, self._guidance, self._seed = tuple(shape), guidance, seed
         self._batch, self._passes = batch, passes
-        self._device, self._dtype = device, dtype
+        self._device = device
         self._round = -1
         self._states: Any = None
         self._text: Any = None
@@ -135,7 +120,7 @@ class FewStep:
         power = route.alphas[at * route.inner][:, None, None, None].to(self._device)
         after = route.alphas[(at + 1) * route.inner][:, None, None, None].to(self._device)
         wanted = route.implied(noisy, goal, power, after)
-        guess = self._predict(noisy, route.times[at * route.inner].to(self._device), self._text[rows])
+        guess = self._pair(noisy, route.times[at * route.inner].to(self._device), self._text[rows])
         error = (route.clean(noisy, guess, power) - wanted).square().mean((1, 2, 3))
         ratio = (power / (1 - power)).flatten()
         # As in training: SNR + 1 makes it the error of v, SNR alone that of the noise.
@@ -150,29 +135,14 @@ class FewStep:
         text = self._draw(number).to(self._device)
         generator = torch_generator(self._seed, number)
         state = torch.randn((len(text), *self._shape), generator=generator).to(self._device)
-        both = torch.cat([self._empty.to(self._device).expand_as(text), text])
         states = [state]
-        self._unet.disable_adapters()
-        with torch.no_grad():
-            for place, time in enumerate(route.times):
-                power, after = route.alphas[place].to(self._device), route.alphas[place + 1].to(self._device)
-                if self._guidance > 1:
-                    plain, guided = self._predict(torch.cat([state, state]), time, both).chunk(2)
-                    predicted = plain + self._guidance * (guided - plain)
-                else:
-                    predicted = self._predict(state, time, text)
-                state = route.moved(state, route.clean(state, predicted, power), power, after)
-                if (place + 1) % route.inner == 0:
-                    states.append(state)
-        self._unet.enable_adapters()
+        for place, time in enumerate(route.times):
+            power, after = route.alphas[place].to(self._device), route.alphas[place + 1].to(self._device)
+            predicted = self._pair.guided(state, time, text, self._empty.to(self._device), self._guidance)
+            state = route.moved(state, route.clean(state, predicted, power), power, after)
+            if (place + 1) % route.inner == 0:
+                states.append(state)
         self._round, self._states, self._text = number, torch.stack(states), text
-
-    def _predict(self, noisy: Tensor, time: Tensor, text: Tensor) -> Tensor:
-        import torch
-
-        given = noisy.to(self._dtype).contiguous(memory_format=torch.channels_last)
-        with half_precision(self._device, self._dtype):
-            return self._unet(given, time, text.to(self._dtype), return_dict=False)[0].float()
 
     def sample(self, text: Tensor, seed: int) -> Tensor:
         """The student's latents (B, C, H, W) for prompts (B, tokens, channels)."""
@@ -185,7 +155,7 @@ class FewStep:
                 power = route.alphas[place * route.inner].to(self._device)
                 after = route.alphas[(place + 1) * route.inner].to(self._device)
                 time = route.times[place * route.inner].to(self._device)
-                predicted = self._predict(state, time, text.to(self._device))
+                predicted = self._pair(state, time, text.to(self._device))
                 state = route.moved(state, route.clean(state, predicted, power), power, after)
         return state
 

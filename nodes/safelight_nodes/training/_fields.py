@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from safelight.sdk import Migration, Number, Seed, Slider
+from safelight.sdk import VAE, Migration, ModelRef, Number, Seed, Slider, TextEncoder
 
+from ..training_values import ImageSet, LatentSet
+
+Latents = Annotated[LatentSet, "The images, encoded."]
+Captioned = Annotated[ImageSet, "The very set that was encoded: captions are drawn from it."]
+ItsText = Annotated[ModelRef[TextEncoder], "Its text encoder."]
+Shown = Annotated[ModelRef[VAE] | None, "Its VAE; only to show samples while it learns."]
 Updates = Annotated[int, Number(1, 10_000_000), "Updates of the weights."]
 Batch = Annotated[int, Slider(1, 512), "Images of an update."]
 LearningRate = Annotated[float, Number(1e-7, 1, step=1e-5), "Learning rate: how far an update goes."]

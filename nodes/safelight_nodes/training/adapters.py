@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from safelight.sdk import (
-    VAE,
     Context,
     ControlNet,
     Denoiser,
@@ -13,34 +12,40 @@ from safelight.sdk import (
     ImageEncoder,
     ModelRef,
     Slider,
-    TextEncoder,
     node,
 )
 
-from ..training_values import ImageSet, LatentSet, Weights
-from ._fields import Batch, EmaDecay, LearningRate, RandomSeed, Updates, WarmupSteps
+from ..training_values import Weights
+from ._fields import (
+    Batch,
+    Captioned,
+    EmaDecay,
+    ItsText,
+    Latents,
+    LearningRate,
+    RandomSeed,
+    Shown,
+    Updates,
+    WarmupSteps,
+)
 
-_Latents = Annotated[LatentSet, "The images, encoded."]
-_Images = Annotated[ImageSet, "The very set that was encoded: captions are drawn from it."]
 _Model = Annotated[ModelRef[Denoiser], "The model to guide; it stays as it is."]
-_Text = Annotated[ModelRef[TextEncoder], "Its text encoder."]
-_Shown = Annotated[ModelRef[VAE] | None, "Its VAE; only to show samples while it learns."]
 _Gamma = Annotated[float, Slider(1, 50, step=0.5), "Cut-off of the weighting by signal to noise (min-SNR)."]
 
 
 @node(version=1, title="Train ControlNet", tags=("Train ControlNet", "control image", "canny", "edges", "conditioning"))
 def controlnet(
-    latents: _Latents,
-    images: _Images,
+    latents: Latents,
+    images: Captioned,
     model: _Model,
-    text: _Text,
+    text: ItsText,
     controls: Annotated[
         Image | None,
         "A control image for each image of the set, in its order, made with any preprocessor. Without them, condition "
         "says what is made of the images.",
     ],
     start: Annotated[ModelRef[ControlNet] | None, "A ControlNet to go on from. Without one, a new one is made."],
-    vae: _Shown,
+    vae: Shown,
     *,
     condition: Annotated[
         Literal["edges", "shape", "brightness"],
@@ -81,12 +86,12 @@ def controlnet(
 
 @node(version=1, title="Train IP-Adapter", tags=("Train IP-Adapter", "IPAdapter", "image prompt", "reference"))
 def ip_adapter(
-    latents: _Latents,
-    images: _Images,
+    latents: Latents,
+    images: Captioned,
     model: _Model,
-    text: _Text,
+    text: ItsText,
     encoder: Annotated[ModelRef[ImageEncoder], "The image encoder whose summary of an image is the prompt."],
-    vae: _Shown,
+    vae: Shown,
     *,
     updates: Updates = 3000,
     batch: Batch = 32,

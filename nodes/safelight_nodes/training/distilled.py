@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from safelight.sdk import VAE, Context, Denoiser, ModelRef, Slider, TextEncoder, node
+from safelight.sdk import Context, Denoiser, ModelRef, Number, Slider, node
 
 from ..training_values import ImageSet, Weights
-from ._fields import COURSE_TO_2, Batch, EmaDecay, LearningRate, RandomSeed, Updates, WarmupSteps
+from ._fields import (
+    COURSE_TO_2,
+    Batch,
+    Captioned,
+    EmaDecay,
+    ItsText,
+    Latents,
+    LearningRate,
+    RandomSeed,
+    Shown,
+    Updates,
+    WarmupSteps,
+)
+
+_Faster = Annotated[ModelRef[Denoiser], "The model to make faster."]
+_Rank = Annotated[int, Slider(1, 128), "Rank of the LoRA: its size and its powers."]
 
 
 @node(
     version=2,
     title="Train few-step LoRA",
     migrations={1: COURSE_TO_2},
-    tags=("LCM", "distillation", "Train LoRA", "consistency", "turbo"),
+    tags=("progressive distillation", "distillation", "Train LoRA", "turbo"),
 )
 def few_step(
-    model: Annotated[ModelRef[Denoiser], "The model to make faster."],
-    text: Annotated[ModelRef[TextEncoder], "Its text encoder."],
+    model: _Faster,
+    text: ItsText,
     prompts: Annotated[ImageSet, "Captions are drawn from it; its images are not looked at."],
-    vae: Annotated[ModelRef[VAE] | None, "Its VAE; only to show samples while it learns."],
+    vae: Shown,
     *,
     steps: Annotated[int, Slider(1, 16), "Steps that the result will make an image in."] = 4,
     inner: Annotated[int, Slider(1, 20), "Steps of the model that each of them stands for."] = 5,
     guidance: Annotated[
         float, Slider(1, 15, step=0.5), "The guidance that is learned along; the result needs none."
     ] = 3.0,
-    rank: Annotated[int, Slider(1, 128), "Rank of the LoRA: its size and its powers."] = 6,
+    rank: _Rank = 6,
     updates: Updates = 1500,
     batch: Batch = 32,
     learning_rate: LearningRate = 1e-3,
@@ -48,3 +63,119 @@ def few_step(
         steps, inner, guidance, rank, updates, batch, learning_rate, warmup_steps, ema_decay, explicit, seed
     )
     return distil(model, text, prompts, vae, settings, ctx)
+
+
+@node(
+    version=1,
+    title="Train consistency LoRA",
+    tags=("LCM", "LCM-LoRA", "latent consistency", "distillation", "Train LoRA", "few steps"),
+)
+def consistency(
+    latents: Latents,
+    images: Captioned,
+    model: _Faster,
+    text: ItsText,
+    vae: Shown,
+    *,
+    guidance: Annotated[
+        float, Slider(1, 15, step=0.5), "The guidance that is learned along; the result needs none."
+    ] = 3.0,
+    guidance_spread: Annotated[
+        float,
+        Slider(0, 10, step=0.5),
+        "Each image draws its guidance up to so much below or above. 0: all have the same.",
+    ] = 0.0,
+    intervals: Annotated[
+        int,
+        Slider(10, 200),
+        "Parts of the way from noise to image; a step of the model goes over one. 50 are those that lcm samples at.",
+    ] = 50,
+    target: Annotated[
+        Literal["student", "average"],
+        "Who says what the next place leads to: the LoRA as it is, as for LCM-LoRA, or the average of its weights.",
+    ] = "average",
+    huber: Annotated[
+        float, Number(1e-5, 10, step=1e-3), "Differences well below it count squared, all others plain (pseudo-Huber)."
+    ] = 0.001,
+    rank: _Rank = 16,
+    updates: Updates = 2000,
+    batch: Batch = 16,
+    learning_rate: LearningRate = 1e-4,
+    warmup_steps: WarmupSteps = 50,
+    ema_decay: EmaDecay = 0.95,
+    seed: RandomSeed = 0,
+    ctx: Context,
+) -> Annotated[Weights, "Save it with weights.save_lora; sample with lcm, guidance 1, in 1 to 8 steps."]:
+    """Distil a model into a LoRA that jumps to the end from anywhere, so that 1 to 8 steps make an image.
+
+    From neighbouring places of a way of the model, guided, it learns to predict the same end (latent consistency).
+    Source: S. Luo et al., "Latent Consistency Models" and "LCM-LoRA", 2023.
+    """
+    from .._training.consistency import Settings, learn
+
+    settings = Settings(
+        guidance, guidance_spread, intervals, target, huber, rank, updates, batch, learning_rate, warmup_steps,
+        ema_decay, seed,
+    )  # fmt: skip
+    return learn(latents, images, model, text, vae, settings, ctx)
+
+
+@node(
+    version=1,
+    title="Train adversarial LoRA",
+    tags=("ADD", "LADD", "turbo", "SDXL Turbo", "adversarial diffusion distillation", "GAN", "Train LoRA", "few steps"),
+)
+def adversarial(
+    latents: Latents,
+    images: Captioned,
+    model: _Faster,
+    text: ItsText,
+    vae: Shown,
+    *,
+    steps: Annotated[int, Slider(1, 8), "Steps that the result will make an image in."] = 4,
+    guidance: Annotated[
+        float, Slider(1, 15, step=0.5), "The guidance that is learned along; the result needs none."
+    ] = 3.0,
+    distillation: Annotated[
+        float,
+        Slider(0, 20, step=0.1, zero="off"),
+        "Weight of what the model itself would make of the result, beside the discriminator's 1. 2.5 in the paper.",
+    ] = 2.5,
+    r1: Annotated[
+        float,
+        Slider(0, 10, step=0.01, zero="off"),
+        "Weight of R1, the squared gradient of the discriminator at what it sees of real images.",
+    ] = 0.0,
+    noise_level: Annotated[
+        float,
+        Slider(-3, 3, step=0.1, advanced=True),
+        "How noisy the images are that the discriminator looks at: higher ones show the layout, lower ones details.",
+    ] = 0.0,
+    rank: _Rank = 16,
+    width: Annotated[
+        int, Slider(8, 512, advanced=True), "Channels of the discriminator's heads on what the model sees."
+    ] = 64,
+    updates: Updates = 2000,
+    batch: Batch = 16,
+    learning_rate: LearningRate = 2e-4,
+    discriminator_learning_rate: Annotated[
+        float, Number(1e-7, 1, step=1e-5), "Learning rate of the discriminator."
+    ] = 1e-3,
+    warmup_steps: WarmupSteps = 50,
+    ema_decay: EmaDecay = 0.98,
+    seed: RandomSeed = 0,
+    ctx: Context,
+) -> Annotated[Weights, "Save it with weights.save_lora; sample with lcm, guidance 1 and so many steps."]:
+    """Distil a model into a LoRA for few steps, against a discriminator that knows real images by the model's own eyes.
+
+    The LoRA answers to the discriminator, and to what the guided model would make of its images. Look at the samples:
+    only the curve of the distillation is meant to fall. Sources: A. Sauer et al., "Adversarial Diffusion Distillation",
+    2023, and its latent form, 2024.
+    """
+    from .._training.rivals import Settings, learn
+
+    settings = Settings(
+        steps, guidance, distillation, r1, noise_level, rank, width, updates, batch, learning_rate,
+        discriminator_learning_rate, warmup_steps, ema_decay, seed,
+    )  # fmt: skip
+    return learn(latents, images, model, text, vae, settings, ctx)
