@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -117,24 +118,25 @@ class Graphs:
             name = order.name or document.name or order.workflow or "workflow"
             made: list[RunOrder] = []
             estimate: float | None = None
-            problems: list[Problem] = []
+            wrong: list[tuple[int, Problem]] = []
+            looked = 0
             for number, row in enumerate(rows):
                 inputs = {**values, **order.inputs, **row}
+                looked += 1
                 try:
                     checked = studio.check(filled(document, inputs), order.targets)
                     graph = checked.require()
                     graph.must_have(order.force)
                 except ProblemError as error:
-                    where = f"Run {number + 1}: " if len(rows) > 1 else ""
-                    problems += [_prefixed(problem, where) for problem in error.problems]
-                    if len(problems) > 200:
+                    wrong += [(number, problem) for problem in error.problems]
+                    if len(wrong) > 200:
                         break
                     continue
                 if known and number < _PLANNED:
                     estimate = _estimate(studio, graph, order.force, self._theirs)
                 made.append(msgspec.structs.replace(order, document=body, name=name, inputs=inputs, estimate=estimate))
-            if problems:
-                raise ProblemError(problems)
+            if wrong:
+                raise ProblemError(_of_rows(wrong, looked))
             return made
 
         return await self.call(work)
@@ -156,6 +158,19 @@ def _estimate(studio: Studio, graph: Graph, force: Sequence[str], numerics: str)
     known = [node.seconds for node in found if node.status in ("run", "unknown") and node.seconds is not None]
     unknown = any(node.status == "run" and node.seconds is None for node in found)
     return round(sum(known), 4) if known or not unknown else None
+
+
+def _of_rows(wrong: Sequence[tuple[int, Problem]], looked: int) -> list[Problem]:
+    """What is wrong with the runs of a sweep, of which so many were looked at: each problem with its run, one that all
+    of them have once and without."""
+    runs: defaultdict[str, set[int]] = defaultdict(set)
+    for number, problem in wrong:
+        runs[str(problem)].add(number)
+    made = [
+        problem if len(runs[str(problem)]) == looked else _prefixed(problem, f"Run {number + 1}: ")
+        for number, problem in wrong
+    ]
+    return [one for number, one in enumerate(made) if one not in made[:number]]
 
 
 def _prefixed(problem: Problem, where: str) -> Problem:
