@@ -197,8 +197,8 @@ def test_a_run_that_ends_while_it_waits_ends_its_span_and_its_log(collector: Col
         wholes = [span for span in collector.spans if span.name == "run test"]
         return [one.value.string_value for span in wholes for one in span.attributes if one.key == "safelight.status"]
 
-    sending = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
-    with serving(tmp_path / "home", **sending) as server:
+    home = tmp_path / "home"
+    with serving(home, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="100") as server:
         paused: list[str] = []
         for number in range(3):
             document = single("steps", count=1_000, seconds=0.05)

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safelight.sdk.problem import Problem, ProblemError
-
 _YES = ("1", "true", "yes", "on")
 _NO = ("0", "false", "no", "off")
 _SECRETS = ("SAFELIGHT_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
@@ -165,6 +163,8 @@ def _path(name: str, text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:  # nobody is called so
+        from safelight.sdk.problem import Problem, ProblemError
+
         message = f"{name} is {text!r}, and there is no home folder of that user."
         hint = f"Write the whole path: {name}=/home/you/safelight."
         raise ProblemError(Problem(code="bad_setting", message=message, hint=hint, value=text)) from None

@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from safelight.sdk.problem import ProblemError
-
 from . import arguments
 
 
@@ -57,7 +55,11 @@ def _told(command: Any, given: Any, rest: Sequence[str]) -> int:
     """Runs a command. What is wrong with the environment that each of them reads is told as any other problem."""
     try:
         return command.execute(given, rest)
-    except ProblemError as error:
+    except Exception as error:
+        from safelight.sdk.problem import ProblemError
+
+        if not isinstance(error, ProblemError):
+            raise
         from .run_command import refused
 
         return refused(error.problems, getattr(given, "json", False))
