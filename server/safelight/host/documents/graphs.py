@@ -35,6 +35,8 @@ class Graphs:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="graphs")
+        # Of their own: a check waits for a model that it fetches, and nothing else should.
+        self._checks = ThreadPoolExecutor(2, thread_name_prefix="checks")
         self._measured = asyncio.Event()
         self._theirs = ""
 
@@ -42,11 +44,14 @@ class Graphs:
         """Runs something with the studio in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(self._studio))
 
+    async def _call_check(self, work: Callable[[Studio], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._checks, lambda: work(self._studio))
+
     async def catalogue(self) -> Catalogue:
         return await self.call(lambda studio: studio.catalogue)
 
     async def check(self, document: bytes, targets: Sequence[str] | None) -> Checked:
-        return await self.call(lambda studio: studio.check(Document.loads(document), targets))
+        return await self._call_check(lambda studio: studio.check(Document.loads(document), targets))
 
     async def plan(
         self, document: bytes, inputs: Mapping[str, Any], targets: Sequence[str] | None, force: Sequence[str]
@@ -62,7 +67,7 @@ class Graphs:
             return checked, studio.plan(checked.graph, frozenset(force), self._theirs)
 
         await self._numerics()
-        return await self.call(work)
+        return await self._call_check(work)
 
     async def breadth(self, document: bytes, inputs: Mapping[str, Any], targets: Sequence[str] | None) -> int:
         """How many workers a run could keep busy; 1 where that cannot be told."""
@@ -75,7 +80,7 @@ class Graphs:
             except ProblemError:
                 return 1
 
-        return await self.call(work) if self._is_measured() else 1
+        return await self._call_check(work) if self._is_measured() else 1
 
     async def costs(self) -> list[TemplateCost]:
         """What each shipped workflow takes on this machine."""
@@ -139,9 +144,10 @@ class Graphs:
                 raise ProblemError(_of_rows(wrong, looked))
             return made
 
-        return await self.call(work)
+        return await self._call_check(work)
 
     def close(self) -> None:
+        self._checks.shutdown(cancel_futures=True)
         self._threads.shutdown(cancel_futures=True)
         self._studio.close()
 
