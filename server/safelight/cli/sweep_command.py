@@ -31,6 +31,8 @@ from .workflow import open_studio, print_help, read_workflow, report, send_resul
 _CHECKED = 1_000
 """Runs that are checked before the first begins; what is wrong with a later one is told when it is its turn."""
 _PATIENCE = 3.0
+_RESTART = 60.0
+"""Seconds for a server that has just accepted it."""
 _LOOK = 1.0
 
 
@@ -303,16 +305,16 @@ def _there(studio: Studio, document: Document, cells: Sequence[Row], given: argp
             device=given.device,
         )
     _tell(f"Accepted as {accepted.batch}: {len(accepted.runs):,} runs.")
-    return _follow(given, accepted.batch)
+    return _follow(given, accepted.batch, _RESTART)
 
 
-def _follow(given: argparse.Namespace, batch: str) -> int:
-    """Waits for a sweep on a server, and writes its table."""
+def _follow(given: argparse.Namespace, batch: str, patience: float = _PATIENCE) -> int:
+    """Waits for a sweep on a server, which is reached within `patience` seconds, and writes its table."""
     from .remote import goes_on
 
     again = f"safelight sweep --server {given.server} --batch {batch}"
     table = _table(given, f"{Path(batch).name}.csv")
-    with Client(given.server, patience=_PATIENCE) as client:
+    with Client(given.server, patience=patience) as client:
         try:
             if given.retry:
                 _tell(f"{len(client.retry_batch(batch).runs):,} runs that failed or were cancelled begin again.")
