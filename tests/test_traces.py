@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,38 @@ def test_server_and_worker_send_one_trace(collector: Collector, tmp_path: Path) 
     for below, above in itertools.pairwise(order):
         assert found[below].parent_span_id == found[above].span_id, f"{below} is below {above}"
     assert not found["run test"].parent_span_id and collector.services == {"safelight"}
+
+
+def test_a_run_that_ends_while_it_waits_ends_its_span_and_its_log(collector: Collector, tmp_path: Path) -> None:
+    def until(what: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 60
+        while not what():
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.05)
+
+    def statuses() -> list[str]:
+        wholes = [span for span in collector.spans if span.name == "run test"]
+        return [one.value.string_value for span in wholes for one in span.attributes if one.key == "safelight.status"]
+
+    home = tmp_path / "home"
+    with serving(home, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="100") as server:
+        paused: list[str] = []
+        for number in range(3):
+            document = single("steps", count=1_000, seconds=0.05)
+            run = server.ask("POST", "/runs", {"document": document, "inputs": {"value": number}})["id"]
+            until(lambda run=run: server.ask("GET", f"/runs/{run}")["status"] == "running")
+            server.ask("POST", f"/runs/{run}/pause")
+            until(lambda run=run: server.ask("GET", f"/runs/{run}")["status"] == "paused")
+            paused.append(run)
+        server.ask("POST", f"/runs/{paused[0]}/cancel")
+        until(lambda: statuses() == ["cancelled"])
+        until(lambda: b"cancelled while it waited" in server.ask("GET", f"/runs/{paused[0]}/log"))
+        server.ask("DELETE", f"/runs/{paused[1]}")
+        until(lambda: len([span for span in collector.spans if span.name == "run test"]) == 2)
+        server.ask("POST", "/queue/pause")
+        server.ask("POST", f"/runs/{paused[2]}/resume")
+        server.ask("POST", "/queue/clear")
+        until(lambda: statuses() == ["cancelled", "cancelled"])
 
 
 OFF = """

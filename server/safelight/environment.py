@@ -88,7 +88,7 @@ class Environment:
     log: str = "text"
     mark_origin: bool = True
     a1111_text: bool = False
-    hub: Path = field(default_factory=lambda: Path("~/.cache/huggingface/hub").expanduser())
+    hub: Path = field(default_factory=lambda: _hub({}))
     hub_address: str = "https://huggingface.co"
     offline: bool = False
     traces: bool = False
@@ -97,13 +97,13 @@ class Environment:
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> Environment:
-        """What is set, by default for this process."""
+        """What is set, by default for this process. Raises ProblemError `bad_setting` for the home of nobody."""
         given = os.environ if environ is None else environ
-        home = given.get("SAFELIGHT_HOME")
+        home, key_file = given.get("SAFELIGHT_HOME"), given.get("SAFELIGHT_TEAM_KEY_FILE")
         return cls(
-            home=Path(home).expanduser().resolve() if home else None,
+            home=_path("SAFELIGHT_HOME", home).resolve() if home else None,
             models=tuple(
-                Path(part).expanduser() for part in given.get("SAFELIGHT_MODELS", "").split(os.pathsep) if part
+                _path("SAFELIGHT_MODELS", part) for part in given.get("SAFELIGHT_MODELS", "").split(os.pathsep) if part
             ),
             device=_wish(given.get("SAFELIGHT_DEVICE", "")),
             precision=_wish(given.get("SAFELIGHT_PRECISION", "")),
@@ -116,7 +116,7 @@ class Environment:
             token=given.get("SAFELIGHT_TOKEN", ""),
             shared_cache=given.get("SAFELIGHT_SHARED_CACHE", "").strip(),
             team_key=given.get("SAFELIGHT_TEAM_KEY", ""),
-            team_key_file=_path(given.get("SAFELIGHT_TEAM_KEY_FILE", "")),
+            team_key_file=_path("SAFELIGHT_TEAM_KEY_FILE", key_file) if key_file else None,
             shared_wait=given.get("SAFELIGHT_SHARED_WAIT", "").strip(),
             shared_entry=given.get("SAFELIGHT_SHARED_ENTRY", "").strip(),
             shared_upload=given.get("SAFELIGHT_SHARED_UPLOAD", "").strip(),
@@ -159,8 +159,15 @@ def _traces(given: Mapping[str, str]) -> bool:
     return named and not off
 
 
-def _path(text: str) -> Path | None:
-    return Path(text).expanduser() if text else None
+def _path(name: str, text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # nobody is called so
+        from safelight.sdk.problem import Problem, ProblemError
+
+        message = f"{name} is {text!r}, and there is no home folder of that user."
+        hint = f"Write the whole path: {name}=/home/you/safelight."
+        raise ProblemError(Problem(code="bad_setting", message=message, hint=hint, value=text)) from None
 
 
 def _count(text: str) -> int | None:
@@ -172,8 +179,15 @@ def _count(text: str) -> int | None:
 def _hub(given: Mapping[str, str]) -> Path:
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if given.get(name):
-            return Path(given[name]).expanduser()
+            return _as_is(given[name])
     home = given.get("HF_HOME")
     if home:
-        return Path(home).expanduser() / "hub"
-    return Path(given.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "huggingface" / "hub"
+        return _as_is(home) / "hub"
+    return _as_is(given.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface" / "hub"
+
+
+def _as_is(text: str) -> Path:
+    """A folder of others; left as it is where `~` has no meaning: the user of a container may have no home."""
+    with contextlib.suppress(RuntimeError):
+        return Path(text).expanduser()
+    return Path(text)

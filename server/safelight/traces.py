@@ -150,13 +150,16 @@ class RunSpans:
             whole.end()
             del self._open[run.id]
 
+    def forget(self, run: str) -> None:
+        """A run that waits was taken out of the list."""
+        for span in self._open.pop(run, ()):
+            if span is not None:
+                span.end()
+
     def close(self) -> None:
         """The server ends: runs go on with the next one, in a trace of their own."""
-        for spans in self._open.values():
-            for span in spans:
-                if span is not None:
-                    span.end()
-        self._open.clear()
+        for run in list(self._open):
+            self.forget(run)
 
 
 class _NodeSpans:

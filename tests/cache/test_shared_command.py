@@ -94,7 +94,7 @@ def test_the_commands_of_a_team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     "url",
     [
         *["nonsense", "ftp://x/y", "s3://", "file://", "s3://team/x?secret_access_key=abc", "file:///tmp?region=x"],
-        *["s3://me:abc@team/x", "file://mnt/team"],
+        *["s3://me:abc@team/x", "file://mnt/team", "s3://team/x?endpoint=nas:9000"],
     ],
 )
 def test_addresses_that_are_none(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +115,13 @@ def test_settings_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         (problem,) = there.json("cache", "info", code=2)["problems"]
         assert problem["code"] == "bad_setting" and name in problem["message"]
         monkeypatch.delenv(f"SAFELIGHT_SHARED_{name}")
+    monkeypatch.delenv("SAFELIGHT_TEAM_KEY")
+    monkeypatch.setenv("SAFELIGHT_TEAM_KEY_FILE", str(tmp_path / "not-there.key"))
+    monkeypatch.setenv("SAFELIGHT_SHARED_WAIT", "soon")
+    monkeypatch.setenv("SAFELIGHT_SHARED_QUEUE", "0")
+    problems = there.json("cache", "info", code=2)["problems"]
+    assert [problem["code"] for problem in problems] == ["bad_team_key", "bad_setting", "bad_setting"], "all at once"
+    assert "not-there.key" in problems[0]["message"]
 
 
 def test_a_server_that_cannot_have_its_cache_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

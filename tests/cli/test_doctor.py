@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,20 @@ def test_a_full_disk_is_told(here: Environment, monkeypatch: pytest.MonkeyPatch)
     assert "cache_too_large" in codes_of(here)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**12, 0, 10**12))
     assert not codes_of(here)
+
+
+def test_a_data_folder_that_can_be_none_is_told_once(
+    tmp_path: Path, here: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        findings = examine(port=free_port(), environment=replace(here, home=home)).findings
+        assert [one.code for one in findings].count("cannot_write") == 1, findings
+    monkeypatch.setenv("SAFELIGHT_SHARED_CACHE", "s3://team/x")
+    monkeypatch.setenv("SAFELIGHT_TEAM_KEY", "too short")
+    (tmp_path / "home" / "cache").mkdir()
+    findings = examine(port=free_port(), environment=here).findings
+    assert [one.code for one in findings].count("bad_team_key") == 1, "though several checks meet it"
 
 
 def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(

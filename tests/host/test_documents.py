@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from safelight.host.database import migrate
-from safelight.host.documents import workflows
+from safelight.host.documents import Graphs, workflows
 from safelight.host.schema import MIGRATIONS
 from safelight.sdk.problem import ProblemError
 
@@ -62,3 +66,27 @@ def test_a_draft_stays_one_until_it_is_renamed(connection: sqlite3.Connection) -
     with pytest.raises(ProblemError, match="already a workflow named 'other'"):
         workflows.rename(connection, "next", "other", 1)
     assert workflows.info(connection, "next").draft
+
+
+def test_checks_that_wait_for_a_model_keep_nothing_else_waiting() -> None:
+    fetched = threading.Event()
+
+    def check(*_: Any) -> Any:
+        assert fetched.wait(30)
+        return "checked"
+
+    studio: Any = SimpleNamespace(check=check, close=lambda: None, home=Path("nowhere"))
+
+    async def work() -> None:
+        graphs = Graphs(studio)
+        document = b'{"format": "safelight/1", "nodes": {}}'
+        checks = [asyncio.create_task(graphs.check(document, None)) for _ in range(3)]
+        try:
+            assert await asyncio.wait_for(graphs.call(lambda _: "answered"), 20) == "answered"
+            assert not any(one.done() for one in checks)
+        finally:
+            fetched.set()
+        assert await asyncio.gather(*checks) == ["checked"] * 3
+        graphs.close()
+
+    asyncio.run(work())

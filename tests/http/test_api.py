@@ -193,6 +193,10 @@ def test_a_sweep_runs_every_combination(server: Server) -> None:
     assert page["total"] == 6
     status, answer = server.call("POST", "/runs/batch", body | {"sweep": {"value": [1, "x"]}})
     assert status == 422 and answer["problems"][0]["message"].startswith("Run 2: ")
+    broken = document | {"outputs": [{"name": "result", "from": "n9.value"}]}
+    _, answer = server.call("POST", "/runs/batch", {"document": broken, "sweep": {"value": ["x", 2, "x"]}})
+    said = [problem["message"].partition(":")[0] for problem in answer["problems"]]
+    assert said.count("Run 1") == said.count("Run 3") == 1 and len(said) == 3, "what all have is told once"
 
 
 def test_a_sweep_over_any_port_is_kept_as_a_grid(server: Server) -> None:

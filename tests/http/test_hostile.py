@@ -326,6 +326,9 @@ def test_a_token_is_needed_beyond_this_machine(tmp_path: Path) -> None:
         assert response.status == 303 and response.headers["Location"] == "./"
         assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "correct" not in cookie
         assert ask(server, "GET", "/api/v1/queue", None, {"Cookie": cookie.split(";")[0]})[0] == 200
+        for odd in (b"Bearer \xff\xfe", b"Basic \xff", b"Bearer correct-h\xf6rse"):
+            assert ask(server, "GET", "/api/v1/queue", None, {"Authorization": odd})[0] == 401  # type: ignore[dict-item]
+        assert ask(server, "GET", "/?token=%ff", None, {})[0] == 401
         statuses = [
             ask(server, "GET", "/api/v1/queue", None, {"Authorization": f"Bearer {number}"})[0] for number in range(15)
         ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
@@ -20,8 +23,9 @@ from multidict import CIMultiDict
 from nginx import Proxy, nginx, trusting
 from safelight.client import AsyncClient, Client
 from safelight.http.proxies import Front
+from safelight.protocol.records import RunDetail
 from safelight.sdk.problem import ProblemError
-from serving import MAIN, Server, chain, saving, serving, test_environment
+from serving import MAIN, Server, chain, saving, serving, single, test_environment
 
 TOKEN = "a token of tests"
 TRUSTED = "127.0.0.2"
@@ -103,6 +107,36 @@ def test_the_command_line_runs_there(proxy: Proxy, tmp_path: Path) -> None:
     assert written.read_text(encoding="utf-8").strip() == "11"
     code, told = ran()
     assert code == 2 and [one["code"] for one in told["problems"]] == ["certificate_refused"]
+
+
+def test_a_server_that_starts_again_is_waited_for(
+    proxy: Proxy, authority: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """While it is away the proxy answers in its place."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ("--root-path", "/studio", "--port", str(port))
+    first = Server(tmp_path / "again", *words)
+    with nginx(tmp_path / "nginx", f"http://127.0.0.1:{port}", keeps=False) as front:
+        monkeypatch.setenv("SSL_CERT_FILE", str(front.authority))
+        done: list[RunDetail] = []
+
+        def run(accepted: threading.Event) -> None:
+            with Client(front.url) as client:
+                how = {"inputs": {"value": 5}, "on_accepted": lambda _: accepted.set()}
+                done.append(client.run(single("steps", count=60), **how))
+                assert client.queue().queue.waiting == 0
+
+        accepted = threading.Event()
+        thread = threading.Thread(target=run, args=(accepted,))
+        thread.start()
+        assert accepted.wait(60)
+        first.kill()
+        time.sleep(3.0)
+        with serving(tmp_path / "again", *words):
+            thread.join(90)
+    assert [one.status for one in done] == ["done"]
 
 
 def test_a_page_of_the_proxy_is_told_from_an_answer(proxy: Proxy, authority: Path) -> None:

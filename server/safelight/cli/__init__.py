@@ -14,6 +14,7 @@ import threading
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from . import arguments
 
@@ -37,17 +38,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Each command's imports stand in its own module, so that --help stays instant.
         command = import_module(f"safelight.cli.{given.command}_command")
         if not getattr(given, "json", False):
-            return command.execute(given, rest)
+            return _told(command, given, rest)
         from .answer import reserved
 
         with reserved():
-            return command.execute(given, rest)
+            return _told(command, given, rest)
     except KeyboardInterrupt:  # before a run has begun, or after it; `run` cancels cleanly in between
         sys.stderr.write("\nInterrupted.\n")
         return 130
     except BrokenPipeError:  # the reader of a pipe has gone: `safelight nodes | head`
         sys.stderr.close()
         return 0
+
+
+def _told(command: Any, given: Any, rest: Sequence[str]) -> int:
+    """Runs a command. What is wrong with the environment that each of them reads is told as any other problem."""
+    try:
+        return command.execute(given, rest)
+    except Exception as error:
+        from safelight.sdk.problem import ProblemError
+
+        if not isinstance(error, ProblemError):
+            raise
+        from .run_command import refused
+
+        return refused(error.problems, getattr(given, "json", False))
 
 
 def entry() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,7 +121,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
 
     doctor = commands.add_parser("doctor", help="look at the installation, and tell what is wrong and how to mend it")
     doctor.add_argument("--network", action="store_true", help="ask the hub whether it is there; else nothing is sent")
-    doctor.add_argument("--port", type=int, default=8686, help="the port that the server is to have (8686)")
+    doctor.add_argument("--port", type=_port, default=8686, help="the port that the server is to have (8686)")
     doctor.add_argument("--json", action="store_true", help="print JSON")
 
     pack = commands.add_parser("pack", help="begin a pack of nodes, or check one")
@@ -163,7 +165,7 @@ def _add_sweep(sweep: argparse.ArgumentParser) -> None:
     sweep.add_argument("--batch", metavar="ID", default="", help="wait for a sweep that --server has accepted before")
     sweep.add_argument("--retry", action="store_true", help="with --batch: repeat what failed or was cancelled")
     sweep.add_argument("--fetch", action="store_true", help="with --server: fetch the files, too")
-    sweep.add_argument("--device", metavar="NAME", default="", help="with --server: a worker or device, as cuda:1")
+    sweep.add_argument("--device", metavar="NAME", default="", help="as for `run`")
     sweep.add_argument("--download", action="store_true", help="fetch missing models from the hub")
     sweep.add_argument("--checkpoint", metavar="SECONDS", type=_seconds, default=5.0, help="as for `run` (5)")
     sweep.add_argument("-q", "--quiet", action="store_true", help="no progress")
@@ -220,7 +222,7 @@ def _add_servers(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
-    serve.add_argument("--port", type=int, default=8686, help="the port; 0 takes any free one (8686)")
+    serve.add_argument("--port", type=_port, default=8686, help="the port; 0 takes any free one (8686)")
     serve.add_argument(
         "--workers",
         metavar="N",
@@ -244,7 +246,9 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--address", metavar="ADDRESS", default="auto", help="with --pool ray: auto, local or HOST:PORT (auto)"
     )
-    serve.add_argument("--threads", metavar="N", type=int, default=0, help="processor threads of each (an equal share)")
+    serve.add_argument(
+        "--threads", metavar="N", type=_threads, default=0, help="processor threads of each (an equal share)"
+    )
     serve.add_argument("--memory", metavar="MIB", type=_count, default=2048, help="results each keeps in memory (2048)")
     serve.add_argument("--disk", metavar="MIB", type=_count, default=20480, help="results kept on disk (20480)")
     _add_shared_cache(serve)
@@ -291,17 +295,31 @@ def _add_worker(worker: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
-    if not number >= 0:
-        raise argparse.ArgumentTypeError("give 0 or more")
-    return number
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if 0 <= number < math.inf:
+            return number
+    raise argparse.ArgumentTypeError("give a number of seconds, 0 or more")
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("give 1 or more")
-    return number
+    return _whole(text, 1, sys.maxsize, "1 or more")
+
+
+def _threads(text: str) -> int:
+    return _whole(text, 0, sys.maxsize, "0 or more")
+
+
+def _port(text: str) -> int:
+    return _whole(text, 0, 65_535, "a port, 0 to 65535")
+
+
+def _whole(text: str, least: int, most: int, what: str) -> int:
+    with contextlib.suppress(ValueError):
+        number = int(text)
+        if least <= number <= most:
+            return number
+    raise argparse.ArgumentTypeError(f"give {what}")
 
 
 def _age(text: str) -> float:
@@ -317,7 +335,7 @@ def _measured(text: str, units: dict[str, float], what: str) -> float:
         if text.lower().endswith(unit.lower()):
             with contextlib.suppress(ValueError):
                 number = float(text[: -len(unit)]) * factor
-                if number >= 0:
+                if 0 <= number < math.inf:
                     return number
     raise argparse.ArgumentTypeError(f"give {what}")
 

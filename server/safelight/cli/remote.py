@@ -8,10 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from safelight.app import Studio
 from safelight.client import Client
 from safelight.engine import Event
 from safelight.graph import Document, Port
+from safelight.interop.delivery import require_writable
 from safelight.protocol.records import HostEvent, NodeState, Run, RunDetail
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.widgets import FilePick
@@ -30,6 +33,7 @@ def run_there(studio: Studio, document: Document, given: argparse.Namespace, rem
     Raises:
         ProblemError: the server cannot be reached, or refuses the document.
     """
+    require_writable(given.output)
     progress = Progress(quiet=given.quiet or given.json)
 
     def show(event: HostEvent) -> None:
@@ -52,6 +56,8 @@ def run_there(studio: Studio, document: Document, given: argparse.Namespace, rem
             if accepted:
                 client.cancel(accepted[0].id)
             return 130
+        except ProblemError as error:
+            raise (goes_on(error, f"The run {accepted[0].id} goes on there.") if accepted else error) from None
         progress.close()
         paths = {file.digest: str(client.fetch(file, given.output)) for file in run.files}
     if given.json:
@@ -60,6 +66,14 @@ def run_there(studio: Studio, document: Document, given: argparse.Namespace, rem
     else:
         _print(run, paths)
     return _EXIT[run.status]
+
+
+def goes_on(error: ProblemError, said: str) -> ProblemError:
+    """What is told of a server that is lost while it works for this command."""
+    lost = ("server_unreachable", "not_the_server", "refused")
+    return ProblemError(
+        msgspec.structs.replace(one, hint=f"{said} {one.hint}") if one.code in lost else one for one in error.problems
+    )
 
 
 def with_uploads(client: Client, studio: Studio, document: Document) -> Document:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import datetime
+import decimal
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,10 @@ def read_rows(path: Path) -> list[Row]:
         rows = list(read(path))
     except OSError as error:
         raise _bad(path, f"cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise _bad(path, "is not UTF-8", "Save it as UTF-8; spreadsheets call that CSV UTF-8.") from None
+    except RecursionError:
+        raise _bad(path, "cannot be read: it nests lists and objects too deep") from None
     except (ValueError, csv.Error) as error:
         raise _bad(path, f"cannot be read: {error}") from None
     if not rows:
@@ -37,15 +43,21 @@ def _separated(delimiter: str) -> Callable[[Path], Iterator[Row]]:
     def read(path: Path) -> Iterator[Row]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-            names = reader.fieldnames or []
-            if len(set(names)) < len(names):
-                raise ValueError("two columns have one name")
+            names = reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+            _require_names(names)
             for number, row in enumerate(reader, 1):
                 if None in row or None in row.values():
                     raise ValueError(f"row {number} has another number of cells than the first line has names")
                 yield {name: value for name, value in row.items() if value != ""}
 
     return read
+
+
+def _require_names(names: Sequence[str]) -> None:
+    if "" in names:
+        raise ValueError(f"column {names.index('') + 1} has no name")
+    if len(set(names)) < len(names):
+        raise ValueError("two columns have one name")
 
 
 def _lines(path: Path) -> Iterator[Row]:
@@ -75,8 +87,24 @@ def _parquet(path: Path) -> Iterator[Row]:
         message = "Reading Parquet files needs the package pyarrow."
         hint = "pip install pyarrow (or pip install 'safelight[tables]')."
         raise ProblemError(Problem(code="needs_package", message=message, hint=hint, value=str(path))) from None
-    for row in parquet.read_table(path).to_pylist():
-        yield {name: value for name, value in row.items() if value is not None}
+    with parquet.ParquetFile(path) as file:
+        _require_names(file.schema_arrow.names)
+        table = file.read()
+    for row in table.to_pylist():
+        yield {name: _plain(value, name) for name, value in row.items() if value is not None}
+
+
+def _plain(value: Any, column: str) -> Any:
+    """A cell as JSON has it: dates and times as ISO 8601, decimal numbers as numbers."""
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, list):
+        return [_plain(item, column) for item in value]
+    if isinstance(value, str | bool | int | float) or value is None:
+        return value
+    raise ValueError(f"the column {column!r} holds {type(value).__name__}, which is neither text nor a number")
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
@@ -89,8 +117,8 @@ _READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
 }
 
 
-def _bad(path: Path, what: str) -> ProblemError:
-    hint = "Give a .csv or .tsv with names in the first line, a .json list of objects, a .jsonl, or a .parquet."
+def _bad(path: Path, what: str, hint: str = "") -> ProblemError:
+    hint = hint or "Give a .csv or .tsv with names in the first line, a .json list of objects, a .jsonl, or a .parquet."
     return ProblemError(
         Problem(code="bad_table", message=f"The table {str(path)!r} {what}.", hint=hint, value=str(path))
     )

@@ -7,7 +7,8 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 from safelight.app import Budgets, Studio
@@ -16,7 +17,8 @@ from safelight.host.host import HostOptions
 from safelight.host.logs import start_logging
 from safelight.host.workers import graphics_cards, library_versions
 from safelight.host.workers.cluster import ClusterOptions, demand_ray, demand_token
-from safelight.http.security import is_loopback
+from safelight.http.proxies import Front
+from safelight.http.security import is_loopback, require_names
 from safelight.http.server import ServeOptions, serve
 from safelight.models.hardware import device_called
 from safelight.places import data_folder
@@ -53,6 +55,29 @@ def _cluster(given: argparse.Namespace) -> ClusterOptions | None:
     return ClusterOptions(address=given.address)
 
 
+def _wrong(given: argparse.Namespace, home: Path) -> Iterator[Problem]:
+    """All that is wrong with what was typed, and with the settings: told now, and not by the first run."""
+    checks: list[Callable[[], object]] = [
+        lambda: _cluster(given),
+        lambda: Studio.open(home, shared_cache=given.shared_cache).shared,
+        lambda: Front.of(given.root_path, given.trusted_proxy),
+        lambda: require_names(given.allow_host, given.allow_origin),
+        *(lambda name=name: device_called(name) for name in given.device),
+    ]
+    for check in checks:
+        try:
+            check()
+        except ProblemError as error:
+            yield from error.problems
+    for folder in given.input:
+        if not folder.is_dir():
+            message = f"--input {str(folder)!r} is no folder."
+            yield Problem(code="bad_setting", message=message, hint="Make it, or leave it out.", value=str(folder))
+    if given.pool == "local" and given.address != "auto":
+        message = "--address is of a cluster, and workers are processes of this machine."
+        yield Problem(code="bad_setting", message=message, hint="Add --pool ray, or leave it out.", value=given.address)
+
+
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
     os.environ["SAFELIGHT_LOG"] = given.log  # workers log in the same form
@@ -74,13 +99,12 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             webbrowser.open(address)
 
     home = data_folder().resolve()
-    try:
-        cluster = _cluster(given)
-        devices = tuple(map(device_called, given.device)) or _cards(given.workers)
-        _ = Studio.open(home, shared_cache=given.shared_cache).shared  # said now, and not by the first run
-    except ProblemError as error:
-        report(error.problems)
+    problems = list(_wrong(given, home))
+    if problems:
+        report(problems)
         return 2
+    cluster = _cluster(given)
+    devices = tuple(map(device_called, given.device)) or _cards(given.workers)
     options = ServeOptions(
         host=HostOptions(
             home=home,

@@ -6,6 +6,7 @@ import argparse
 import csv
 import itertools
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,9 @@ from safelight.app import Outcome, Studio
 from safelight.client import Client
 from safelight.engine import RunOptions
 from safelight.graph import Document, Port
+from safelight.graph.migrate import migrate
+from safelight.interop.delivery import require_writable
+from safelight.models.hardware import device_called
 from safelight.protocol.runs import MAX_BATCH
 from safelight.sdk.problem import Problem, ProblemError, errors
 
@@ -27,10 +31,18 @@ from .workflow import open_studio, print_help, read_workflow, report, send_resul
 _CHECKED = 1_000
 """Runs that are checked before the first begins; what is wrong with a later one is told when it is its turn."""
 _PATIENCE = 3.0
+_RESTART = 60.0
+"""Seconds for a server that has just accepted it."""
 _LOOK = 1.0
 
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
+    try:
+        _refuse_idle(given, rest)
+        if given.device and not given.server:
+            os.environ["SAFELIGHT_DEVICE"] = device_called(given.device)
+    except ProblemError as error:
+        return refused(error.problems, given.json)
     with open_studio(given) as studio:
         try:
             if given.batch:
@@ -51,19 +63,43 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
             return refused(error.problems, given.json)
 
 
+def _refuse_idle(given: argparse.Namespace, rest: Sequence[str]) -> None:
+    """Raises ProblemError `bad_set` for options that would change nothing."""
+    problems: list[Problem] = []
+
+    def idle(option: str, why: str, hint: str) -> None:
+        problems.append(Problem(code="bad_set", message=f"{option} {why}.", hint=hint, value=option))
+
+    if given.batch:
+        if not given.server:
+            idle("--batch", "names a sweep of a server", "Say on which server it is: --server URL.")
+        given_too = {"--rows": given.rows, "--vary": given.vary, "--set": given.set, given.workflow: given.workflow}
+        for option in [*(name for name, value in given_too.items() if value), *rest]:
+            idle(option, "is not for a sweep that was accepted before", "Leave it out, or leave --batch out.")
+    if given.retry and not given.batch:
+        idle("--retry", "needs to know of which sweep", "Name it: --batch ID.")
+    if given.fetch and not given.server:
+        idle("--fetch", "is for files of a server", "Leave it out, or say which server: --server URL.")
+    if problems:
+        raise ProblemError(problems)
+
+
 def _cells(studio: Studio, document: Document, given: argparse.Namespace) -> Iterator[Row]:
     """The values of each run. Raises ProblemError with all that is wrong with them."""
-    value = typer(studio, document)
     problems: list[Problem] = []
     rows = read_rows(given.rows) if given.rows else [{}]
     axes: dict[str, list[Any]] = {}
     for text in given.vary:
         name, equals, values = text.partition("=")
-        if not equals or not name.strip():
+        name, listed = name.strip(), _listed(values)
+        if not equals or not name or not listed:
             hint = 'Write --vary NAME=V1,V2 or --vary \'NAME=["one", "two"]\'.'
             problems.append(Problem(code="bad_set", message=f"{text!r} gives no values.", hint=hint, value=text))
-            continue
-        axes[name.strip()] = _listed(values)
+        elif name in axes:
+            hint = f"Give all of its values at once: --vary {name}=V1,V2."
+            problems.append(Problem(code="bad_set", message=f"{name!r} is varied twice.", hint=hint, value=text))
+        else:
+            axes[name] = listed
     if not given.rows and not given.vary:
         hint = "Give --rows TABLE, --vary NAME=V1,V2, or both."
         problems.append(Problem(code="bad_set", message="There is nothing that differs between the runs.", hint=hint))
@@ -75,13 +111,22 @@ def _cells(studio: Studio, document: Document, given: argparse.Namespace) -> Ite
         problems.append(Problem(code="too_many_runs", message=message, hint="Send it in parts.", value=count))
     if problems:
         raise ProblemError(problems)
+    value = typer(studio, document)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    for name in dict.fromkeys([*columns, *axes]):
+        try:
+            value(name, None)
+        except ProblemError as error:
+            problems += error.problems
+    unknown = {problem.value for problem in problems}
+    problems += _overlaps(migrate(document, studio.catalogue), rows, list(axes))
     made: list[Row] = []
     for number, row in enumerate(rows, 1):
         for combination in itertools.product(*axes.values()):
             cell: Row = {}
             for name, item in {**row, **dict(zip(axes, combination, strict=True))}.items():
                 try:
-                    cell[name] = value(name, item)
+                    cell[name] = value(name, item) if name not in unknown else item
                 except ProblemError as error:
                     where = f"Row {number}: " if given.rows else ""
                     problems += [
@@ -96,13 +141,33 @@ def _cells(studio: Studio, document: Document, given: argparse.Namespace) -> Ite
     yield from made
 
 
+def _overlaps(document: Document, rows: Sequence[Row], axes: Sequence[str]) -> list[Problem]:
+    """What is said of two names that set one port: one of them would change nothing."""
+    found: dict[str, Problem] = {}
+    for names in {(*row, *axes) for row in rows}:
+        set_by: dict[Port, str] = {}
+        for name in names:
+            node, dot, port = name.rpartition(".")
+            ports = [Port(node, port)] if dot else [entry.to for entry in document.inputs if entry.name == name]
+            for one in ports:
+                other = set_by.setdefault(one, name)
+                if other != name or names.count(name) > 1:
+                    message = f"{other!r} and {name!r} both set {one}."
+                    if other == name:
+                        message = f"{name!r} is a column of the table, and is varied, too."
+                    hint = "Take one of them out of the sweep."
+                    found.setdefault(message, Problem(code="duplicate_name", message=message, hint=hint, value=name))
+    return list(found.values())
+
+
 def _listed(text: str) -> list[Any]:
+    """Values with commas between them, or a list as JSON; none where that is empty, or begins as one and is none."""
     if text.lstrip().startswith("["):
         try:
             found = json.loads(text)
         except ValueError:
-            found = None
-        if isinstance(found, list) and found:
+            found = [] if text.lstrip().startswith('["') else None
+        if isinstance(found, list):
             return found
     return [part.strip() for part in text.split(",")]
 
@@ -120,10 +185,19 @@ def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argpa
         raise ProblemError(list(wrong.values()))
     names = list(dict.fromkeys(name for cell in cells for name in cell))
     table = _table(given, "sweep.csv")
+    table.parent.mkdir(parents=True, exist_ok=True)
     ended: list[dict[str, Any]] = []
     options = RunOptions(checkpoint_seconds=given.checkpoint)
     with interruptible() as cancel, table.open("w", encoding="utf-8", newline="") as file:
-        write = csv.writer(file, lineterminator="\n").writerow
+        writer = csv.writer(file, lineterminator="\n")
+
+        def write(line: Sequence[Any]) -> None:
+            try:
+                writer.writerow(line)
+                file.flush()
+            except OSError as error:
+                raise _cannot_write(table, error.strerror or str(error)) from None
+
         write([*names, "status", "seconds", *plain, "files", "problems"])
         for number, cell in enumerate(cells, 1):
             started = time.perf_counter()
@@ -148,7 +222,6 @@ def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argpa
                     "; ".join(problem.message for problem in failures),
                 ]
             )
-            file.flush()
             told = {"status": status, "seconds": seconds, "outputs": outputs, "files": files, "problems": problems}
             ended.append({"values": cell, **told})
             if not given.quiet and not given.json:
@@ -159,18 +232,22 @@ def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argpa
 
 
 def _table(given: argparse.Namespace, name: str) -> Path:
-    """Where the table of results is written: never over the one of `--rows`.
+    """Where the table of results is written: never over the table of `--rows`, or the workflow.
 
     Raises:
         ProblemError: `cannot_write`.
     """
     table: Path = given.table or given.output / name
     try:
+        new = not table.exists()
+        for of, other in {"the table of --rows": given.rows, "the workflow": given.workflow}.items():
+            if not new and other and Path(other).exists() and table.samefile(other):
+                raise _cannot_write(table, f"it is {of}")
         table.parent.mkdir(parents=True, exist_ok=True)
-        if given.rows and table.exists() and table.samefile(given.rows):
-            raise _cannot_write(table, "it is the table of --rows")
         with table.open("a", encoding="utf-8"):
             pass
+        if new:
+            table.unlink()
     except OSError as error:
         raise _cannot_write(table, error.strerror or str(error)) from None
     return table
@@ -217,6 +294,9 @@ def _there(studio: Studio, document: Document, cells: Sequence[Row], given: argp
     """All of them in the queue of a server, which goes on with them whatever becomes of this command."""
     from .remote import with_uploads
 
+    if given.table:
+        _table(given, "")
+    require_writable(given.output)
     with Client(given.server, patience=_PATIENCE) as client:
         accepted = client.submit_batch(
             with_uploads(client, studio, document),
@@ -225,25 +305,29 @@ def _there(studio: Studio, document: Document, cells: Sequence[Row], given: argp
             device=given.device,
         )
     _tell(f"Accepted as {accepted.batch}: {len(accepted.runs):,} runs.")
-    return _follow(given, accepted.batch)
+    return _follow(given, accepted.batch, _RESTART)
 
 
-def _follow(given: argparse.Namespace, batch: str) -> int:
-    """Waits for a sweep on a server, and writes its table."""
-    if not given.server:
-        hint = "Say on which server it is: --server URL."
-        raise ProblemError(Problem(code="bad_set", message="A batch is one of a server.", hint=hint, value=batch))
-    with Client(given.server, patience=_PATIENCE) as client:
+def _follow(given: argparse.Namespace, batch: str, patience: float = _PATIENCE) -> int:
+    """Waits for a sweep on a server, which is reached within `patience` seconds, and writes its table."""
+    from .remote import goes_on
+
+    again = f"safelight sweep --server {given.server} --batch {batch}"
+    table = _table(given, f"{Path(batch).name}.csv")
+    with Client(given.server, patience=patience) as client:
         try:
             if given.retry:
                 _tell(f"{len(client.retry_batch(batch).runs):,} runs that failed or were cancelled begin again.")
             counts = _wait(client, batch, given)
         except KeyboardInterrupt:
-            again = f"safelight sweep --server {given.server} --batch {batch}"
             _tell(f"\nThe server goes on with it. `{again}` waits for it again.")
             return 130
-        table = _table(given, f"{batch}.csv")
-        table.write_text(client.batch_table(batch), encoding="utf-8")
+        except ProblemError as error:
+            raise goes_on(error, f"What was accepted goes on there; `{again}` waits for it again.") from None
+        try:
+            table.write_text(client.batch_table(batch), encoding="utf-8")
+        except OSError as error:
+            raise _cannot_write(table, error.strerror or str(error)) from None
         found = client.batch(batch)
         if given.fetch:
             for run in found.runs:

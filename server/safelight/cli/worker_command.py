@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import socket
 from collections.abc import Sequence
 
 from safelight.host.logs import start_logging
@@ -16,10 +17,13 @@ from safelight.sdk.problem import Problem, ProblemError
 
 from .workflow import report
 
+_KNOCK_SECONDS = 5.0
+
 
 def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     del rest
     try:
+        head = head_of(given.join)
         demand_ray()
         demand_token()
         environment, offers = on_devices(given.device)
@@ -36,7 +40,29 @@ def execute(given: argparse.Namespace, rest: Sequence[str]) -> int:
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda *_: machine.leave())
     print(f"Joining {given.join}. Ctrl-C leaves.", flush=True)
+    report(_unheard(given.join, *head))
     return machine.stay()
+
+
+def head_of(address: str) -> tuple[str, int]:
+    """Host and port of the head of a cluster. Raises ProblemError `bad_setting` for what is none."""
+    host, colon, port = address.rpartition(":")
+    if colon and host and not set(host) & set("/@ ") and port.isdecimal() and 0 < int(port) < 1 << 16:
+        return host.strip("[]"), int(port)
+    message = f"--join is {address[:200]!r}, which is no address of a cluster's head."
+    hint = "Give HOST:PORT, with the port that `ray start --head` was given: --join 192.0.2.1:6379."
+    raise ProblemError(Problem(code="bad_setting", message=message, hint=hint, value=address[:200]))
+
+
+def _unheard(address: str, host: str, port: int) -> list[Problem]:
+    """What is said where nobody listens there: Ray waits for it without a word, and joins once it is up."""
+    try:
+        socket.create_connection((host, port), _KNOCK_SECONDS).close()
+    except OSError as error:
+        message = f"Nobody answers at {address}: {error.strerror or error}. It is tried again and again."
+        hint = "Is its head up (`ray start --head`), and is that its address and port?"
+        return [Problem(code="cluster_unreachable", message=message, hint=hint, value=address).warning()]
+    return []
 
 
 def on_devices(names: Sequence[str]) -> tuple[dict[str, str], list[str]]:

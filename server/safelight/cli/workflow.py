@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -130,6 +131,8 @@ def typer(studio: Studio, document: Document) -> Callable[[str, Any], Any]:
             message = f"The workflow has no input {name!r}. {did_you_mean(name, ports)}".rstrip()
             raise ProblemError(Problem(code="unknown_input", message=message, hint=hint, value=name))
         kind = _type_of(flat, ports[name], document) if name in ports else _type_of(flat, Port(node, port))
+        if isinstance(given, float) and not math.isfinite(given):
+            raise _bad(name, str(given), "a number", "Give a number.")
         return _from_text(kind, given, name) if isinstance(given, str) else given
 
     return value
@@ -284,13 +287,19 @@ def _from_text(kind: PortType, text: str, where: str) -> Any:
         if kind.name == "int":
             return int(text)
         if kind.name == "float":
-            return float(text)
+            return _finite(float(text))
         if kind.name == "list" and not text.lstrip().startswith("["):
             return [_from_text(kind.args[0], part.strip(), where) for part in text.split(",") if part.strip()]
         return json.loads(text)
     except ValueError:
         wanted = {"int": "a whole number", "float": "a number"}.get(kind.name, f"a {kind}")
         raise _bad(where, text, wanted, f"Give {wanted}.") from None
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError("there is no such number in JSON")
+    return number
 
 
 def _bad(where: str, text: str, wanted: str, hint: str) -> ProblemError:

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
@@ -21,9 +19,8 @@ import aiohttp
 import msgspec
 
 from safelight.disk import is_below
-from safelight.environment import Environment
 from safelight.graph import Document
-from safelight.protocol.common import Done, Problems
+from safelight.protocol.common import Done
 from safelight.protocol.files import FilePage, GalleryPage, Opened, Uploaded
 from safelight.protocol.graph import CatalogueAnswer, CheckAnswer, PlanAnswer
 from safelight.protocol.imports import Kind
@@ -44,117 +41,17 @@ from safelight.protocol.runs import BatchAnswer, QueueAnswer, RunPage
 from safelight.protocol.system import Health, SystemAnswer
 from safelight.sdk.problem import Problem, ProblemError
 
+from .connection import GATEWAY, RESTART, Connection
+
 Documented = Document | Mapping[str, Any] | None
-_RETRIES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-_RESTART = 60.0
 
 
-class AsyncClient:
+class AsyncClient(Connection):
     """Talks to one server. To be used as `async with`, on one event loop.
 
     Every method raises ProblemError: with the server's problems, or `server_unreachable`, `certificate_refused`,
     `not_the_server` (a proxy in between has answered by itself).
     """
-
-    def __init__(self, url: str, token: str | None = None, *, patience: float = 10.0) -> None:
-        """`url` may have a path that the server is below (`https://images.example.org/studio`). Of `https` the
-        certificate is checked, by the system's authorities or those in the file that `$SSL_CERT_FILE` names.
-
-        `token` is that of the server, `$SAFELIGHT_TOKEN` by default; `patience` how long to try to reach it."""
-        self._url = url.rstrip("/")
-        self._token = token or Environment.read().token or None
-        self._patience = patience
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> AsyncClient:
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        # A long run says nothing for a while: only connecting has a limit.
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
-        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context()) if self._url.startswith("https:") else None
-        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-    # Requests
-
-    async def request(
-        self,
-        method: str,
-        address: str,
-        kind: Any = Any,
-        body: Any = None,
-        *,
-        data: bytes | None = None,
-        query: Mapping[str, str] | None = None,
-    ) -> Any:
-        """Any route: `address` below `/api/v1`, the answer as `kind`."""
-        content = msgspec.json.encode(body) if body is not None else data
-        headers = {"Content-Type": "application/json" if body is not None else "application/octet-stream"}
-        status, answer = await self._send(method, "/api/v1" + address, content, headers, query or {})
-        return self._decoded(status, answer, kind)
-
-    async def _send(
-        self, method: str, address: str, content: bytes | None, headers: Mapping[str, str], query: Mapping[str, str]
-    ) -> tuple[int, bytes]:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience
-        for pause in (*_RETRIES, 5.0, 5.0, 5.0):
-            try:
-                async with self._open.request(
-                    method, self._url + address, data=content, headers=headers, params=query
-                ) as response:
-                    self._refuse_page(response)
-                    return response.status, await response.read()
-            except aiohttp.ClientConnectorCertificateError as error:
-                raise self._distrusted(error) from None
-            except aiohttp.ClientConnectorError as error:
-                # Nothing was sent, so the same request may be made again.
-                if loop.time() + pause > deadline:
-                    raise self._unreachable(error) from None
-                await asyncio.sleep(pause)
-            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                raise self._unreachable(error) from None
-        raise self._unreachable(ConnectionError("it does not answer"))
-
-    def _unreachable(self, error: BaseException) -> ProblemError:
-        message = f"The server {self._url} cannot be reached: {str(error) or type(error).__name__}."
-        hint = "Start it with `safelight serve`, or check the address."
-        return ProblemError(Problem(code="server_unreachable", message=message, hint=hint, value=self._url))
-
-    def _distrusted(self, error: aiohttp.ClientConnectorCertificateError) -> ProblemError:
-        message = f"The certificate of {self._url} is not trusted: {error.certificate_error}"
-        hint = "Name the file with the certificate of the authority that signed it: SSL_CERT_FILE=authority.pem."
-        return ProblemError(Problem(code="certificate_refused", message=message, hint=hint, value=self._url))
-
-    def _refuse_page(self, response: aiohttp.ClientResponse) -> None:
-        """Raises ProblemError `not_the_server` for a page for people: the server answers programs with none."""
-        if response.content_type != "text/html":
-            return
-        message = f"{response.url.host} answered with a web page (status {response.status}), not as a Safelight server."
-        hint = "A proxy in between may want a sign-in, or the server behind it is away; check the address and its path."
-        raise ProblemError(Problem(code="not_the_server", message=message, hint=hint, value=str(response.url)))
-
-    @property
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("use the client in a with block.")
-        return self._session
-
-    @staticmethod
-    def _decoded(status: int, answer: bytes, kind: Any) -> Any:
-        if status < 400:
-            return msgspec.json.decode(answer, type=kind)
-        try:
-            problems = msgspec.json.decode(answer, type=Problems).problems
-        except msgspec.DecodeError:
-            message = f"The server answered with status {status}."
-            problems = (Problem(code="bad_answer", message=message, hint="Is this a Safelight server?"),)
-        raise ProblemError(problems)
 
     # What there is
 
@@ -199,7 +96,7 @@ class AsyncClient:
         return await self.request("POST", "/runs/batch", BatchAnswer, body)
 
     async def get(self, run: str) -> RunDetail:
-        return await self.request("GET", f"/runs/{run}", RunDetail)
+        return await self.request("GET", f"/runs/{_part(run)}", RunDetail)
 
     async def runs(self, **query: str | int) -> RunPage:
         return await self.request("GET", "/runs", RunPage, query={key: str(value) for key, value in query.items()})
@@ -208,33 +105,33 @@ class AsyncClient:
         return await self.request("GET", "/queue", QueueAnswer)
 
     async def cancel(self, run: str, *, hard: bool = False) -> Run:
-        return await self.request("POST", f"/runs/{run}/cancel", Run, {"hard": hard})
+        return await self.request("POST", f"/runs/{_part(run)}/cancel", Run, {"hard": hard})
 
     async def retry(self, run: str) -> Run:
-        return await self.request("POST", f"/runs/{run}/retry", Run)
+        return await self.request("POST", f"/runs/{_part(run)}/retry", Run)
 
     async def log(self, run: str) -> str:
         """What happened in a run, as text."""
-        status, answer = await self._send("GET", f"/api/v1/runs/{run}/log", None, {}, {})
+        status, answer = await self._send("GET", f"/api/v1/runs/{_part(run)}/log", None, {}, {})
         if status >= 400:
             self._decoded(status, answer, Any)
         return answer.decode()
 
     async def batch(self, batch: str) -> Batch:
         """A sweep as a grid."""
-        return await self.request("GET", f"/batches/{batch}", Batch)
+        return await self.request("GET", f"/batches/{_part(batch)}", Batch)
 
     async def batch_table(self, batch: str) -> str:
         """A sweep as CSV, one line a run."""
-        status, answer = await self._send("GET", f"/api/v1/batches/{quote(batch)}/table.csv", None, {}, {})
+        status, answer = await self._send("GET", f"/api/v1/batches/{_part(batch)}/table.csv", None, {}, {})
         return answer.decode() if status < 400 else self._decoded(status, answer, str)
 
     async def cancel_batch(self, batch: str) -> Done:
-        return await self.request("POST", f"/batches/{batch}/cancel", Done)
+        return await self.request("POST", f"/batches/{_part(batch)}/cancel", Done)
 
     async def retry_batch(self, batch: str) -> BatchAnswer:
         """Has what failed or was cancelled of a sweep run again."""
-        return await self.request("POST", f"/batches/{batch}/retry", BatchAnswer)
+        return await self.request("POST", f"/batches/{_part(batch)}/retry", BatchAnswer)
 
     async def events(self, after: int | None = None) -> AsyncGenerator[tuple[int, HostEvent], None]:
         """Events with their numbers, for ever. Connects again by itself, and misses nothing.
@@ -251,8 +148,8 @@ class AsyncClient:
                 async with self._open.ws_connect(
                     self._url + "/api/v1/events", params=query, heartbeat=30, max_msg_size=0
                 ) as socket:
-                    # A server that was there is given the time that a restart takes.
-                    failures, lost, patience = 0, None, max(self._patience, _RESTART)
+                    self._met = True
+                    failures, lost, patience = 0, None, max(self._patience, RESTART)
                     async for message in socket:
                         if message.type is not aiohttp.WSMsgType.TEXT:
                             continue
@@ -263,7 +160,9 @@ class AsyncClient:
                             after = event.number
                             yield event.number, event.data
             except aiohttp.WSServerHandshakeError as error:
-                raise self._refused(error) from None
+                lost = loop.time() if lost is None else lost
+                if not self._met or error.status not in GATEWAY or loop.time() - lost > patience:
+                    raise self._refused(error) from None
             except aiohttp.ClientConnectorCertificateError as error:
                 raise self._distrusted(error) from None
             except (aiohttp.ClientError, ValueError) as error:
@@ -273,17 +172,6 @@ class AsyncClient:
             lost = loop.time() if lost is None else lost
             await asyncio.sleep(min(1.0, 0.1 * 2**failures))
             failures += 1
-
-    def _refused(self, error: aiohttp.WSServerHandshakeError) -> ProblemError:
-        hints = {
-            401: "It needs its token: set SAFELIGHT_TOKEN to what the server printed when it was started.",
-            403: "It does not go by this name; start it with --allow-host NAME.",
-            404: "Is this a Safelight server?",
-            502: "A proxy answers for it: the server behind it is away.",
-        }
-        message = f"The server {self._url} refused the connection (status {error.status})."
-        hint = hints.get(error.status, "Its log may say more.")
-        return ProblemError(Problem(code="refused", message=message, hint=hint, value=self._url))
 
     async def run(
         self,
@@ -342,14 +230,20 @@ class AsyncClient:
         return [await self.fetch(file, folder) for file in run.files]
 
     async def fetch(self, file: RunFile, folder: Path) -> Path:
-        """Writes one file of a run. The same bytes under its name are left as they are."""
-        async with self._open.get(self._url + file.url) as response:
-            data = await response.read()
-            if file.media_type != "text/html":
-                self._refuse_page(response)
-            if response.status >= 400:
-                self._decoded(response.status, data, Any)
-        return await asyncio.to_thread(_write, folder, file.name, data)
+        """Writes one file of a run. The same bytes under its name are left as they are.
+
+        Raises:
+            ProblemError: `cannot_write`, for the folder.
+        """
+        status, data = await self._send("GET", file.url, None, {}, {}, page=file.media_type == "text/html")
+        if status >= 400:
+            self._decoded(status, data, Any)
+        try:
+            return await asyncio.to_thread(_write, folder, file.name, data)
+        except OSError as error:
+            message = f"{file.name!r} cannot be written into {str(folder)!r}: {error.strerror or error}."
+            hint = "Choose another folder; the file stays on the server."
+            raise ProblemError(Problem(code="cannot_write", message=message, hint=hint, value=str(folder))) from None
 
     async def open(self, path: Path, kind: Kind | None = None) -> Opened:
         """The workflow in a file or image; `kind` asks for another one of the `kinds` that an answer names."""
@@ -366,6 +260,11 @@ class AsyncClient:
         """Raises ProblemError `workflow_conflict` when another revision is there."""
         body = {"document": _data(document), "revision": revision, "message": message}
         return await self.request("PUT", f"/workflows/{quote(name, safe='')}", WorkflowInfo, body)
+
+
+def _part(text: str) -> str:
+    """A part of an address: what was typed leads to no other one."""
+    return quote(text, safe="")
 
 
 def _data(document: Documented) -> Any:

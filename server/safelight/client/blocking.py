@@ -33,7 +33,11 @@ class Client:
 
     def __enter__(self) -> Client:
         self._thread.start()
-        self._do(self._client.__aenter__())
+        try:
+            self._do(self._client.__aenter__())
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
@@ -41,6 +45,9 @@ class Client:
     ) -> None:
         with contextlib.suppress(Exception):
             self._do(self._client.__aexit__(kind, error, trace))
+        self._end()
+
+    def _end(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()

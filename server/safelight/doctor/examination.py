@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import platform
@@ -68,8 +69,9 @@ def examine(*, port: int = 8686, network: bool = False, environment: Environment
                 report.findings.append(Problem(code="check_failed", message=message, hint=hint))
     finally:
         studio.close()
-    # Tracebacks are for the log.
-    report.findings = [msgspec.structs.replace(one, details=None) for one in report.findings]
+    # Tracebacks are for the log. Several checks may meet the same.
+    made = [msgspec.structs.replace(one, details=None) for one in report.findings]
+    report.findings = [one for number, one in enumerate(made) if one not in made[:number]]
     return report
 
 
@@ -130,14 +132,16 @@ def _storage(report: Report, studio: Studio) -> None:
     free = shutil.disk_usage(place).free
     folders = tuple(str(folder) for folder in studio.models.library.folders)
     report.storage = Storage(folder=str(home), models=folders, free=free)
-    if home.is_dir():
-        try:
-            tempfile.TemporaryFile(dir=home).close()
-        except OSError as error:
-            message = f"The data folder {str(home)!r} cannot be written: {error.strerror or error}."
-            hint = "Give yourself the right to, or set SAFELIGHT_HOME to a folder of your own."
-            report.findings.append(Problem(code="cannot_write", message=message, hint=hint, value=str(home)))
-            return
+    try:
+        nearest = next(one for one in (home, *home.parents) if one.exists())
+        if nearest != place:
+            raise NotADirectoryError(errno.ENOTDIR, f"{str(nearest)!r} is a file")
+        tempfile.TemporaryFile(dir=place).close()  # where it is not there yet, it is to be made
+    except OSError as error:
+        message = f"The data folder {str(home)!r} cannot be written: {error.strerror or error}."
+        hint = "Give yourself the right to, or set SAFELIGHT_HOME to a folder of your own."
+        report.findings.append(Problem(code="cannot_write", message=message, hint=hint, value=str(home)))
+        return
     used, limit = 0, Budgets().disk
     if (home / "cache").is_dir():
         info = studio.cache.info()

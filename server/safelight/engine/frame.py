@@ -276,16 +276,21 @@ class Frame:
         return []
 
     def _missing(self, number: int, sources: list[int]) -> list[int] | None:
-        """Sources whose digests are not known yet; None, and the node is skipped, when one of them is lost."""
+        """Sources whose digests are not known yet; None, and the node is skipped, when one of them is lost.
+
+        It is skipped once the others are known, too: branches go on where one fails, whoever computes them.
+        """
         lost = [source for source in sources if self._states[source].over]
-        if lost:
+        unknown = [source for source in dict.fromkeys(sources) if self._states[source].refs is None]
+        pending = [source for source in unknown if not self._states[source].over] if lost else unknown
+        if lost and not pending:
             because = self.graph.nodes[lost[0]].id
             self._states[number].report = NodeReport(status="skipped")
             if self._told:
                 self.running.skipped(self.graph.nodes[number], because)
             self._claims.settle(number)
             return None
-        return [source for source in dict.fromkeys(sources) if self._states[source].refs is None]
+        return pending
 
     def _loaded(self, sources: list[int]) -> bool:
         """Holds the values of all sources. False when some were lost meanwhile; those must run then."""

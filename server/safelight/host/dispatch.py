@@ -31,7 +31,7 @@ from .queue import Live, history, runs, without_details
 from .results import end_of, records_of
 from .run_logs import RunLogs
 from .stream import Stream
-from .workers import Begin, Ended, Logged, Pool, Preview
+from .workers import Begin, Ended, Logged, PartEnd, Pool, Preview
 
 log = logging.getLogger(__name__)
 
@@ -204,8 +204,8 @@ class Dispatcher:
     def died(self, run: str, attempt: int, problem: Problem) -> None:
         self._around.spawn(self._bury(run, attempt, problem))
 
-    def helped(self, run: str, attempt: int, stopped: bool) -> None:
-        self._helping.came_back(run, attempt, stopped)
+    def helped(self, run: str, attempt: int, how: PartEnd) -> None:
+        self._helping.came_back(run, attempt, how)
 
     def changed(self, worker: WorkerInfo) -> None:
         if not self.closing:

@@ -10,7 +10,10 @@ import msgspec
 
 from .documents import Graphs
 from .queue import Live
-from .workers import Begin, Pool
+from .workers import Begin, PartEnd, Pool
+
+_DEATHS = 3
+"""Helpers of a run that may die; what they die of is the run's own then, and is met by the worker that has it."""
 
 
 @dataclass
@@ -19,6 +22,7 @@ class _Wide:
 
     part: Begin
     places: int | None = None
+    deaths: int = 0
 
 
 class Helping:
@@ -46,11 +50,17 @@ class Helping:
         self._wide[begin.run] = _Wide(msgspec.structs.replace(begin, part=True))
         self._wake()
 
-    def came_back(self, run: str, attempt: int, stopped: bool) -> None:
-        """A helper has found nothing more to begin of it; or was stopped, and another may take its place later."""
+    def came_back(self, run: str, attempt: int, how: PartEnd) -> None:
+        """A helper has found nothing more to begin of it; or was stopped or died, and another may take its place."""
         wide = self._wide.get(run)
-        if wide is not None and wide.part.attempt == attempt and wide.places is not None:
-            wide.places = wide.places + 1 if stopped else 0
+        if wide is None or wide.part.attempt != attempt or wide.places is None:
+            return
+        wide.deaths += how == "died"
+        if how == "done":
+            wide.places = 0
+        elif wide.deaths < _DEATHS:
+            wide.places += 1
+            self._wake()
 
     def over(self, run: str) -> None:
         """Nobody needs to help with it any more."""

@@ -317,15 +317,26 @@ class Host:
         if tell:
             self.dispatcher.stop_run(run_id, hard=hard)
         else:
+            if run.status in ENDED:
+                self._left(run)
             self._changed(run)
             self.dispatcher.wake()
         return run
+
+    def _left(self, run: Run) -> None:
+        """A run has ended that no worker had: what is open of its former attempts is closed."""
+        if run.attempts:
+            self.logs.say(run.id, f"{run.status} while it waited")
+        self.logs.over(run.id)
+        if self._spans is not None:
+            self._spans.ended(run)
 
     async def clear_queue(self, batch: str | None = None) -> int:
         """Cancels all that waits, or that waits or is paused of a batch."""
         cancelled = await self.database.write(lambda connection: runs.cancel_waiting(connection, batch))
         for run in cancelled:
             self.live.removed(run.id)
+            self._left(run)
         await self._tell(cancelled)
         return len(cancelled)
 
@@ -338,6 +349,8 @@ class Host:
     async def remove(self, run_id: str) -> None:
         await self.database.write(lambda connection: runs.remove(connection, run_id))
         await self.logs.forget(run_id)
+        if self._spans is not None:
+            self._spans.forget(run_id)
         self.live.removed(run_id)
         self.publish(RunRemoved(id=run_id))
         self._queue_changed()

@@ -140,6 +140,7 @@ class RunLogs:
 
     async def forget(self, run: str) -> None:
         """Forgets the log of a run."""
+        self.over(run)
         await self._flush()
         path = self._path(run)
         with contextlib.suppress(OSError):

@@ -11,12 +11,15 @@ import base64
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from aiohttp import web
+
+from safelight.sdk.problem import Problem, ProblemError
 
 from .problems import Refused
 from .proxies import Front
@@ -35,6 +38,8 @@ PAGE_POLICY = (
 """For the editor: everything from here, nothing inline, nothing from anywhere else."""
 FILE_POLICY = "default-src 'none'; sandbox; frame-ancestors 'none'"
 """For answers and files: even an SVG or HTML file that came in somehow can do nothing."""
+_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?\.?")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(\[[0-9A-Fa-f:.]+\]|[^/\s?#@:\[\]]+)(:[0-9]+)?/?")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -43,6 +48,27 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+
+
+def require_names(names: Iterable[str], origins: Iterable[str]) -> None:
+    """Whether these can be the names of a server, and the origins of sites.
+
+    Raises:
+        ProblemError: `bad_setting`, with all of them at once.
+    """
+    problems: list[Problem] = []
+    for name in names:
+        if not (_NAME.fullmatch(name) or _is_address(name)):
+            message = f"{name[:200]!r} is no name of a host."
+            hint = "Give the name alone, without a scheme, a port or a path: --allow-host images.example.org."
+            problems.append(Problem(code="bad_setting", message=message, hint=hint, value=name[:200]))
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            message = f"{origin[:200]!r} is no origin of a site."
+            hint = "Give it as a browser does, with its scheme and without a path: --allow-origin https://example.org."
+            problems.append(Problem(code="bad_setting", message=message, hint=hint, value=origin[:200]))
+    if problems:
+        raise ProblemError(problems)
 
 
 def is_loopback(host: str) -> bool:
@@ -106,7 +132,7 @@ class Guard:
         return hmac.new((self.token or "").encode(), b"safelight session", hashlib.sha256).hexdigest()
 
     def is_token(self, given: str) -> bool:
-        return self.token is not None and secrets.compare_digest(given.encode(), self.token.encode())
+        return self.token is not None and secrets.compare_digest(_bytes(given), _bytes(self.token))
 
     def _check_host(self, request: web.Request) -> None:
         name = host_name(self.front.seen(request).host)
@@ -139,7 +165,7 @@ class Guard:
 
     def _check_token(self, request: web.Request) -> None:
         cookie = request.cookies.get(self.cookie, "")
-        if secrets.compare_digest(cookie.encode(), self.session().encode()):
+        if secrets.compare_digest(_bytes(cookie), _bytes(self.session())):
             return
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self.is_token(given.strip()):
@@ -165,6 +191,11 @@ def host_name(header: str) -> str:
         return header[1:].partition("]")[0]
     name, _, port = header.rpartition(":")
     return name if name and port.isdigit() else header
+
+
+def _bytes(text: str) -> bytes:
+    """What was sent, also where that is no UTF-8."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _password(given: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from safelight.sdk.problem import Problem, ProblemError
 
 from .application import ADDRESS_BYTES, application
 from .proxies import Front
-from .security import Guard, is_loopback
+from .security import Guard, is_loopback, require_names
 from .state import State
 from .static import find_web
 
@@ -46,8 +48,9 @@ class ServeOptions:
 
 def make_state(options: ServeOptions) -> State:
     """Everything the handlers need; nothing is opened yet. Raises ProblemError: `token_missing`, and what
-    `Front.of` raises."""
+    `Front.of` and `require_names` raise."""
     front = Front.of(options.root, options.proxies)
+    require_names(options.names, options.origins)
     loopback = is_loopback(options.address)
     if not loopback and not options.token:
         message = f"The address {options.address!r} can be reached from other machines, and there is no token."
@@ -75,9 +78,7 @@ async def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
         try:
             await site.start()
         except OSError as error:
-            message = f"The port {options.port} of {options.address} cannot be used: {error.strerror or error}."
-            hint = "Another program has it; choose one with --port."
-            raise ProblemError(Problem(code="port_in_use", message=message, hint=hint, value=options.port)) from None
+            raise _not_bound(options, error) from None
         port = runner.addresses[0][1]
         # "All addresses" is none that a browser can open.
         address = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(options.address, options.address)
@@ -89,6 +90,18 @@ async def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
         log.info("stopping: runs stop at their next step and go on after the next start")
     finally:
         await runner.cleanup()
+
+
+def _not_bound(options: ServeOptions, error: OSError) -> ProblemError:
+    message = f"The port {options.port} of {options.address} cannot be used: {error.strerror or error}."
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        hint = "Give an address of this machine: --host 127.0.0.1, or --host 0.0.0.0 for all that it has."
+        return ProblemError(Problem(code="bad_setting", message=message, hint=hint, value=options.address))
+    if error.errno in (errno.EACCES, errno.EPERM):
+        hint = "Your system lets only some users take it; choose one above 1023 with --port."
+    else:
+        hint = "Another program has it; choose one with --port."
+    return ProblemError(Problem(code="port_in_use", message=message, hint=hint, value=options.port))
 
 
 def _pid() -> int:

@@ -123,6 +123,20 @@ def test_a_paused_run_goes_on(connection: sqlite3.Connection) -> None:
     assert runs.claim(connection, lambda *_: "w1", set()) is not None
 
 
+def test_what_is_resumed_before_it_has_stopped_goes_on(connection: sqlite3.Connection) -> None:
+    (run,) = submit(connection)
+    runs.claim(connection, lambda *_: "w1", set())
+    assert runs.ask(connection, run, "pause")[1]
+    assert runs.ask(connection, run, "resume")[0].status == "running"
+    ended = runs.stopped(connection, run, 1, runs.End(status="cancelled"))
+    assert ended is not None and ended.status == "interrupted"
+    runs.claim(connection, lambda *_: "w1", set())
+    runs.ask(connection, run, "cancel")
+    runs.ask(connection, run, "resume")
+    ended = runs.stopped(connection, run, 2, runs.End(status="cancelled"))
+    assert ended is not None and ended.status == "cancelled", "who has cancelled it has the last word"
+
+
 def test_nothing_starts_while_the_queue_is_paused(connection: sqlite3.Connection) -> None:
     submit(connection)
     preferences.set_setting(connection, "paused", "true")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from safelight.host.helping import Helping
 from safelight.host.placement import choose, fits
+from safelight.host.workers import Begin
 from safelight.protocol.records import WorkerInfo
 from serving import Server, document, serving, single
 
@@ -107,6 +111,51 @@ def test_a_helper_that_dies_harms_nothing(server: Server, tmp_path: Path) -> Non
     assert done["status"] == "done" and done["deaths"] == 0 and done["problems"] == []
     assert done["outputs"]["result"] == [{"value": 1_000 + 1_010 + 1_020}]
     assert sorted(value for value, _ in calls(tmp_path / "j")) == ["1000", "1010", "1020"]
+    ready(server)
+
+
+def test_a_helper_that_dies_is_followed_by_another_but_not_for_ever() -> None:
+    idle = [WorkerInfo(id=name, state="idle", device="cpu", numerics="same") for name in ("w2", "w3")]
+    given: list[str] = []
+
+    def begin(worker: str, part: Begin) -> bool:
+        given.append(worker)
+        return part.part
+
+    async def breadth(*_: object) -> int:
+        return 2
+
+    async def work() -> None:
+        spawned: list[Any] = []
+        pool: Any = SimpleNamespace(idle=lambda: list(idle), workers=lambda: idle, begin=begin)
+        live: Any = SimpleNamespace(active=lambda _: SimpleNamespace(attempt=1, worker="w2"))
+        helping = Helping(pool, cast(Any, SimpleNamespace(breadth=breadth)), live, spawned.append, lambda: None)
+        more: dict[str, Any] = {"targets": None, "force": [], "checkpoint_seconds": 5.0, "previews": False}
+        helping.began(Begin(run="r1", attempt=1, document=b"{}", inputs={}, **more))
+        helping.give()
+        await spawned.pop()
+        helping.give()
+        helping.give()
+        assert given == ["w2"], "there is room for one"
+        for _ in range(10):
+            helping.came_back("r1", 1, "died")
+            helping.give()
+        assert len(given) == 3, "what helpers die of, the run itself is to meet"
+        helping.came_back("r1", 1, "stopped")
+        helping.give()
+        assert len(given) == 3
+
+    asyncio.run(work())
+
+
+def test_branches_go_on_where_one_fails_whoever_computes_them(server: Server, tmp_path: Path) -> None:
+    what = branches(1_700, 6, tmp_path / "j", seconds=1.0)
+    what["nodes"]["s3"] = {"type": "trivial/work.fail"}
+    run = server.wait(submit(server, what))
+    assert run["status"] == "failed" and run["nodes"]["sum"]["status"] == "skipped"
+    assert {run["nodes"].get(f"s{number}", {}).get("status") for number in (0, 1, 2, 4, 5)} == {"ran"}, run["nodes"]
+    made = sorted(value for value, _ in calls(tmp_path / "j"))
+    assert made == ["1700", "1710", "1720", "1740", "1750"], "each is computed, and once"
     ready(server)
 
 

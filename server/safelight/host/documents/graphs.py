@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -34,6 +35,8 @@ class Graphs:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="graphs")
+        # Of their own: a check waits for a model that it fetches, and nothing else should.
+        self._checks = ThreadPoolExecutor(2, thread_name_prefix="checks")
         self._measured = asyncio.Event()
         self._theirs = ""
 
@@ -41,11 +44,14 @@ class Graphs:
         """Runs something with the studio in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(self._studio))
 
+    async def _call_check(self, work: Callable[[Studio], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._checks, lambda: work(self._studio))
+
     async def catalogue(self) -> Catalogue:
         return await self.call(lambda studio: studio.catalogue)
 
     async def check(self, document: bytes, targets: Sequence[str] | None) -> Checked:
-        return await self.call(lambda studio: studio.check(Document.loads(document), targets))
+        return await self._call_check(lambda studio: studio.check(Document.loads(document), targets))
 
     async def plan(
         self, document: bytes, inputs: Mapping[str, Any], targets: Sequence[str] | None, force: Sequence[str]
@@ -61,7 +67,7 @@ class Graphs:
             return checked, studio.plan(checked.graph, frozenset(force), self._theirs)
 
         await self._numerics()
-        return await self.call(work)
+        return await self._call_check(work)
 
     async def breadth(self, document: bytes, inputs: Mapping[str, Any], targets: Sequence[str] | None) -> int:
         """How many workers a run could keep busy; 1 where that cannot be told."""
@@ -74,7 +80,7 @@ class Graphs:
             except ProblemError:
                 return 1
 
-        return await self.call(work) if self._is_measured() else 1
+        return await self._call_check(work) if self._is_measured() else 1
 
     async def costs(self) -> list[TemplateCost]:
         """What each shipped workflow takes on this machine."""
@@ -117,29 +123,31 @@ class Graphs:
             name = order.name or document.name or order.workflow or "workflow"
             made: list[RunOrder] = []
             estimate: float | None = None
-            problems: list[Problem] = []
+            wrong: list[tuple[int, Problem]] = []
+            looked = 0
             for number, row in enumerate(rows):
                 inputs = {**values, **order.inputs, **row}
+                looked += 1
                 try:
                     checked = studio.check(filled(document, inputs), order.targets)
                     graph = checked.require()
                     graph.must_have(order.force)
                 except ProblemError as error:
-                    where = f"Run {number + 1}: " if len(rows) > 1 else ""
-                    problems += [_prefixed(problem, where) for problem in error.problems]
-                    if len(problems) > 200:
+                    wrong += [(number, problem) for problem in error.problems]
+                    if len(wrong) > 200:
                         break
                     continue
                 if known and number < _PLANNED:
                     estimate = _estimate(studio, graph, order.force, self._theirs)
                 made.append(msgspec.structs.replace(order, document=body, name=name, inputs=inputs, estimate=estimate))
-            if problems:
-                raise ProblemError(problems)
+            if wrong:
+                raise ProblemError(_of_rows(wrong, looked))
             return made
 
-        return await self.call(work)
+        return await self._call_check(work)
 
     def close(self) -> None:
+        self._checks.shutdown(cancel_futures=True)
         self._threads.shutdown(cancel_futures=True)
         self._studio.close()
 
@@ -156,6 +164,19 @@ def _estimate(studio: Studio, graph: Graph, force: Sequence[str], numerics: str)
     known = [node.seconds for node in found if node.status in ("run", "unknown") and node.seconds is not None]
     unknown = any(node.status == "run" and node.seconds is None for node in found)
     return round(sum(known), 4) if known or not unknown else None
+
+
+def _of_rows(wrong: Sequence[tuple[int, Problem]], looked: int) -> list[Problem]:
+    """What is wrong with the runs of a sweep, of which so many were looked at: each problem with its run, one that all
+    of them have once and without."""
+    runs: defaultdict[str, set[int]] = defaultdict(set)
+    for number, problem in wrong:
+        runs[str(problem)].add(number)
+    made = [
+        problem if len(runs[str(problem)]) == looked else _prefixed(problem, f"Run {number + 1}: ")
+        for number, problem in wrong
+    ]
+    return [one for number, one in enumerate(made) if one not in made[:number]]
 
 
 def _prefixed(problem: Problem, where: str) -> Problem:

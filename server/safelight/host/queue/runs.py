@@ -235,7 +235,10 @@ def ask(connection: sqlite3.Connection, run_id: str, what: str) -> tuple[Run, bo
         intent = "cancel" if "cancel" in (what, row["intent"]) else "pause"
         connection.execute("UPDATE run SET intent = ? WHERE number = ?", (intent, number))
         return run_of(row_of(connection, number)), True
-    if what == "cancel" and status in (*WAITING, "paused"):
+    if status == "running" and what == "resume" and row["intent"] == "pause":
+        # Its worker is about to stop: the run goes on from there, by whichever worker is free.
+        connection.execute("UPDATE run SET intent = NULL WHERE number = ?", (number,))
+    elif what == "cancel" and status in (*WAITING, "paused"):
         connection.execute(
             "UPDATE run SET status = 'cancelled', finished = ?, ends = ends + 1 WHERE number = ?", (time.time(), number)
         )

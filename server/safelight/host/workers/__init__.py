@@ -2,7 +2,7 @@
 
 from .local_pool import LocalPool, PoolOptions
 from .machine import graphics_cards, library_versions, resident_bytes
-from .pool import Pool, PoolListener
+from .pool import PartEnd, Pool, PoolListener
 from .wire import Begin, Ended, Logged, Made, Preview, Setup
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "LocalPool",
     "Logged",
     "Made",
+    "PartEnd",
     "Pool",
     "PoolListener",
     "PoolOptions",

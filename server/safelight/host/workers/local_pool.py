@@ -320,7 +320,7 @@ class LocalPool:
             attempt = worker.attempt
             worker.run, worker.models, worker.part = None, message.models, False
             worker.quick_deaths = 0
-            listener.helped(message.run, attempt, stopped)
+            listener.helped(message.run, attempt, "stopped" if stopped else "done")
             self._rest(worker)
         elif isinstance(message, Ready):
             worker.failed_starts = 0
@@ -348,7 +348,7 @@ class LocalPool:
 
     def _buried(self, worker: LocalWorker, process: WorkerProcess, code: int) -> None:
         """A worker has ended: tells of it, and of the run that it was busy with."""
-        worker.settle()
+        stopped = worker.settle()
         run, worker.run = worker.run, None
         lived = time.time() - worker.started
         killed = sys.platform != "win32" and code == -signal.SIGKILL and not worker.killed
@@ -361,6 +361,8 @@ class LocalPool:
         if run is not None and not worker.part and self._listener is not None:
             problem = problem_of(worker.note, self._node_of(worker), starved=starved)
             self._listener.died(run, worker.attempt, problem)
+        elif run is not None and self._listener is not None:
+            self._listener.helped(run, worker.attempt, "stopped" if stopped else "died")
 
     async def _watch_silence(self) -> None:
         while True:

@@ -6,13 +6,16 @@ Another pool (a cluster's actors, say) implements `Pool` and tells a `PoolListen
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from safelight.protocol.events import AnyEvent
 from safelight.protocol.records import Device, WorkerInfo
 from safelight.sdk.problem import Problem
 
 from .wire import Begin, Ended, Logged, Preview
+
+PartEnd = Literal["done", "stopped", "died"]
+"""How a helper has left a run: it found nothing more to begin, was told to stop, or its process has ended."""
 
 
 class PoolListener(Protocol):
@@ -26,8 +29,8 @@ class PoolListener(Protocol):
         """The worker of a run is gone before the run had ended."""
         ...
 
-    def helped(self, run: str, attempt: int, stopped: bool) -> None:
-        """A worker that was to help with a run found nothing more to begin, or was `stopped`."""
+    def helped(self, run: str, attempt: int, how: PartEnd) -> None:
+        """A worker that was to help with a run does so no more."""
         ...
 
     def changed(self, worker: WorkerInfo) -> None:

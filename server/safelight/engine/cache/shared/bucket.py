@@ -92,6 +92,8 @@ class Bucket:
         unknown = [name for name in given if self._folder is not None or name not in _SETTINGS]
         if unknown:
             raise _bad(url, f"{unknown[0]!r} is no setting of an address")
+        if not given.get("endpoint", "http://").startswith(("http://", "https://")):
+            raise _bad(url, "its endpoint begins with neither http:// nor https://")
         self._config = {_SETTINGS[name]: value for name, value in given.items()}
 
     def check(self) -> None:

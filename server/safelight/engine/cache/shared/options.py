@@ -50,16 +50,32 @@ def read_options(
     """The options as the environment has them; what is empty there is as it is by default. See docs/shared_cache.md.
 
     Raises:
-        ProblemError: `bad_team_key` (see `team_key`), `bad_setting`.
+        ProblemError: `bad_team_key` (see `team_key`), `bad_setting`; all of them at once.
     """
-    given = SharedOptions(url, team_key(key, key_file, home))
-    return replace(
+    problems: list[Problem] = []
+    given = SharedOptions(url, b"")
+    try:
+        given = replace(given, key=team_key(key, key_file, home))
+    except ProblemError as error:
+        problems += error.problems
+
+    def number(name: str, text: str, default: float, least: float) -> float:
+        try:
+            return _number(name, text, default, least=least)
+        except ProblemError as error:
+            problems.extend(error.problems)
+            return default
+
+    made = replace(
         given,
-        wait=_number("SAFELIGHT_SHARED_WAIT", wait, given.wait, least=0.01),
-        entry_bytes=int(_number("SAFELIGHT_SHARED_ENTRY", entry, given.entry_bytes / _MIB, least=0) * _MIB),
-        upload_rate=int(_number("SAFELIGHT_SHARED_UPLOAD", upload, given.upload_rate / _MIB, least=0) * _MIB),
-        queue=int(_number("SAFELIGHT_SHARED_QUEUE", queue, given.queue, least=1)),
+        wait=number("SAFELIGHT_SHARED_WAIT", wait, given.wait, 0.01),
+        entry_bytes=int(number("SAFELIGHT_SHARED_ENTRY", entry, given.entry_bytes / _MIB, 0) * _MIB),
+        upload_rate=int(number("SAFELIGHT_SHARED_UPLOAD", upload, given.upload_rate / _MIB, 0) * _MIB),
+        queue=int(number("SAFELIGHT_SHARED_QUEUE", queue, given.queue, 1)),
     )
+    if problems:
+        raise ProblemError(problems)
+    return made
 
 
 def check_options(options: SharedOptions) -> None:
@@ -89,6 +105,8 @@ def team_key(text: str, file: Path | None, home: Path) -> bytes:
         try:
             text = place.read_text(encoding="utf-8")
         except FileNotFoundError:
+            if file is not None:
+                raise _bad_key(f"The file {str(place)!r} that SAFELIGHT_TEAM_KEY_FILE names is not there.") from None
             message = "The shared cache needs the key that its entries are signed with, and there is none."
             hint = (
                 "Put the team's key into $SAFELIGHT_TEAM_KEY, or its file at "
