@@ -18,7 +18,7 @@ from safelight_nodes._training.augment import augmented
 from safelight_nodes._training.captions import COLOURS, STYLES
 from safelight_nodes._training.images import composited, opened, parted
 from training.judge.gallery import GROUNDS
-from training.judge.prompts import every, frequent
+from training.judge.prompts import Asked, every, frequent
 
 SHARE, SEED = 0.1, 0
 """Of dataset.split in the workflows."""
@@ -28,11 +28,14 @@ _MOVES = {"flip": 0.5, "shift": 0.12, "scale": 0.25, "turn": 15.0, "seed": 77}
 
 @dataclass(frozen=True)
 class Held:
-    """An image (H, W, 3) in 0..1 and the prompt that names all of it; `moved` is the same, moved about."""
+    """An image (H, W, 3) in 0..1 and the prompt that names all of it, `text` or as `asked`; `moved` is the same, moved
+    about, and `subject` (H, W) where in the image something is: its opacity, 0..1."""
 
     text: str
     image: NDArray[np.float32]
     moved: NDArray[np.float32]
+    subject: NDArray[np.float32]
+    asked: Asked
 
 
 def held(cache: Path, count: int = COUNT, rare: bool = False) -> list[Held]:
@@ -56,10 +59,13 @@ def held(cache: Path, count: int = COUNT, rare: bool = False) -> list[Held]:
     found: list[Held] = []
     for number in numbers:
         entry = kept.entries[number]
-        name = everyday.get(entry["subject"]) or others[entry["subject"]]
+        key = entry["subject"]
+        name = everyday.get(key) or others[key]
         colour = int(rng.integers(len(COLOURS)))
         text = f"{STYLES[entry['style']]} {name}, {COLOURS[colour]} background"
         both = [composited(pixels[number : number + 1], [GROUNDS[colour]]) for pixels in (kept.pixels, moved)]
         first, second = ((image[0].movedim(0, -1) / 2 + 0.5).contiguous().numpy() for image in both)
-        found.append(Held(text, first, second))
+        right = frozenset(bearer for bearer, said in images.subjects.items() if name in said["names"])
+        asked = Asked(text, name, entry["style"], colour, right)
+        found.append(Held(text, first, second, kept.pixels[number, ..., 3].float().numpy() / 255, asked))
     return found
