@@ -6,6 +6,7 @@ image: so each is moved, scaled, turned and perhaps mirrored as well, which no p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,9 +39,12 @@ class Held:
     asked: Asked
 
 
-def held(cache: Path, count: int = COUNT, rare: bool = False) -> list[Held]:
+def held(
+    cache: Path, count: int = COUNT, rare: bool = False, colours: Sequence[int] = range(len(COLOURS))
+) -> list[Held]:
     """Up to `count` of them, in every style there is: first all with names of everyday speech, or with `rare` only
-    those without, evenly spread, which the denoiser was seldom shown and hardly draws from their names."""
+    those without, evenly spread, which the denoiser was seldom shown and hardly draws from their names. Each lies on
+    one of the palette's `colours`."""
     images = opened(cache / "images.json", cache / "images.npy")
     kept = parted(images, SHARE, SEED)[1]
     everyday, others = frequent(kept.subjects), every(kept.subjects)
@@ -61,7 +65,7 @@ def held(cache: Path, count: int = COUNT, rare: bool = False) -> list[Held]:
         entry = kept.entries[number]
         key = entry["subject"]
         name = everyday.get(key) or others[key]
-        colour = int(rng.integers(len(COLOURS)))
+        colour = colours[int(rng.integers(len(colours)))]
         text = f"{STYLES[entry['style']]} {name}, {COLOURS[colour]} background"
         both = [composited(pixels[number : number + 1], [GROUNDS[colour]]) for pixels in (kept.pixels, moved)]
         first, second = ((image[0].movedim(0, -1) / 2 + 0.5).contiguous().numpy() for image in both)

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from safelight_nodes._training.captions import COLOURS
 from training.export import SHIPPED
 from training.fetch import default_target, load
 
@@ -34,6 +35,8 @@ from .painter import Painter, Settings
 from .scores import Scores, judge
 
 HEAD = "| date | hole | subject is there: model alone, inpainting, image itself | ΔE across the edge | what |\n"
+GROUNDS = tuple(COLOURS.index(name) for name in ("white", "light blue", "yellow", "dark green"))
+"""Backgrounds. They are few: what the image encoder says of all images is computed again for each."""
 AROUND = 4
 """Pixels around a subject that belong to its box."""
 HOLES = {"all of it": 0.0, "lower half": 0.5}
@@ -102,7 +105,7 @@ def main() -> None:
     parser.add_argument("--history", type=Path, default=report.HISTORY)
     parser.add_argument("--note", default="")
     args = parser.parse_args()
-    given, settings = held(args.cache, args.images), Settings(guidance=args.guidance)
+    given, settings = held(args.cache, args.images, colours=GROUNDS), Settings(guidance=args.guidance)
     tower = Tower(args.model / "image_encoder")
     gallery = Gallery(*load(args.cache), args.cache / "judge", tower)
     asked, images = [one.asked for one in given], np.stack([one.image for one in given])
