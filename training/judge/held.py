@@ -30,7 +30,7 @@ _MOVES = {"flip": 0.5, "shift": 0.12, "scale": 0.25, "turn": 15.0, "seed": 77}
 @dataclass(frozen=True)
 class Held:
     """An image (H, W, 3) in 0..1 and the prompt that names all of it, `text` or as `asked`; `moved` is the same, moved
-    about, and `subject` (H, W) where in the image something is: its opacity, 0..1."""
+    about, and `subject` (H, W) where something is in that: its opacity, 0..1."""
 
     text: str
     image: NDArray[np.float32]
@@ -71,5 +71,5 @@ def held(
         first, second = ((image[0].movedim(0, -1) / 2 + 0.5).contiguous().numpy() for image in both)
         right = frozenset(bearer for bearer, said in images.subjects.items() if name in said["names"])
         asked = Asked(text, name, entry["style"], colour, right)
-        found.append(Held(text, first, second, kept.pixels[number, ..., 3].float().numpy() / 255, asked))
+        found.append(Held(text, first, second, moved[number, ..., 3].float().numpy() / 255, asked))
     return found

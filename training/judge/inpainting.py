@@ -3,8 +3,9 @@
     python -m training.judge.inpainting --inpainting FOLDER [--model FOLDER] [--cache DIR] [--sheet FILE] [--note "..."]
 
 `--inpainting` is a LoRA that was trained on the model, or a whole inpainting model. Images are those of subjects that
-its training has not seen (`training.judge.held`), with two holes each: a box around all of the subject, so that only
-the prompt says what was there, and the lower half of that box, so that what is painted has to go on with the rest.
+its training has not seen (`training.judge.held`), moved about, so that neither prompt nor memory places them. Each has a
+hole that is a box around all of the subject, so that only the prompt says what was there, and one that is the lower half
+of that box, so that what is painted has to go on with the rest: from the prompt, and from an empty one.
 Either is filled from the same noise by the model alone (the image is put back outside of the mask after each step) and
 by the inpainting model. The score is the share of images that show the named subject, as `training.judge` finds it by
 the image encoder: among the five nearest of all images of the style on that background. Beside it stands the difference
@@ -39,8 +40,9 @@ GROUNDS = tuple(COLOURS.index(name) for name in ("white", "light blue", "yellow"
 """Backgrounds. They are few: what the image encoder says of all images is computed again for each."""
 AROUND = 4
 """Pixels around a subject that belong to its box."""
-HOLES = {"all of it": 0.0, "lower half": 0.5}
-"""By name: from which part of the height of a subject's box on it is the hole."""
+HOLES = {"all of it": (0.0, True), "lower half": (0.5, True), "lower half, no prompt": (0.5, False)}
+"""By name: from which part of the height of a subject's box on it is the hole, and whether the prompt says what was there.
+"""
 Images = NDArray[np.float32]
 
 
@@ -63,16 +65,16 @@ def across(images: Images, masks: Images) -> float:
     return float(np.concatenate(found).mean())
 
 
-def filled(painter: Painter, given: Sequence[Held], masks: Images, settings: Settings) -> Images:
-    """The images with their holes filled (N, H, W, 3).
+def filled(painter: Painter, given: Sequence[Held], masks: Images, said: bool, settings: Settings) -> Images:
+    """The images with their holes filled (N, H, W, 3), from their prompts or, if they are not `said`, from empty ones.
 
     Raises:
         RuntimeError: a pixel outside of a hole is not as it was.
     """
-    images = np.stack([one.image for one in given])
+    images = np.stack([one.moved for one in given])
     parts = [
         painter.paint(
-            [one.text for one in given[start : start + BATCH]],
+            [one.text if said else "" for one in given[start : start + BATCH]],
             FIRST_SEED + start,
             settings,
             holes=(images[start : start + BATCH], masks[start : start + BATCH]),
@@ -108,13 +110,13 @@ def main() -> None:
     given, settings = held(args.cache, args.images, colours=GROUNDS), Settings(guidance=args.guidance)
     tower = Tower(args.model / "image_encoder")
     gallery = Gallery(*load(args.cache), args.cache / "judge", tower)
-    asked, images = [one.asked for one in given], np.stack([one.image for one in given])
-    masks = {name: np.stack([box(one.subject, start) for one in given]) for name, start in HOLES.items()}
+    asked, images = [one.asked for one in given], np.stack([one.moved for one in given])
+    masks = {name: np.stack([box(one.subject, start) for one in given]) for name, (start, _) in HOLES.items()}
     made: dict[str, list[Images]] = {name: [] for name in HOLES}
     for painter in (Painter(args.model), opened(args.model, args.inpainting)):
         with painter:
             for name, holes in masks.items():
-                made[name].append(filled(painter, given, holes, settings))
+                made[name].append(filled(painter, given, holes, HOLES[name][1], settings))
     for name, holes in masks.items():
         rows = [*made[name], images]
         shares = ", ".join(f"{100 * (Scores.of(judge(row, asked, gallery, tower)).clip or 0):.1f} %" for row in rows)
@@ -122,7 +124,10 @@ def main() -> None:
         print(f"{len(given)} images, hole {name}: subject is there {shares}; ΔE across the edge {steps}")
         if args.sheet:
             holed = np.where(holes[..., None] > 0, np.float32(0.5), images)
-            draw([images, holed, *made[name]], args.sheet.with_stem(f"{args.sheet.stem}-{name.replace(' ', '-')}"))
+            draw(
+                [images, holed, *made[name]],
+                args.sheet.with_stem(f"{args.sheet.stem}-{name.replace(',', '').replace(' ', '-')}"),
+            )
         if args.images >= COUNT:
             date = time.strftime("%Y-%m-%d %H:%M")
             row = f"| {date} | {name} | {shares} | {steps} | {args.note.replace('|', '/')} |\n"
