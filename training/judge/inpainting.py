@@ -3,9 +3,9 @@
     python -m training.judge.inpainting --inpainting FOLDER [--model FOLDER] [--cache DIR] [--sheet FILE] [--note "..."]
 
 `--inpainting` is a LoRA that was trained on the model, or a whole inpainting model. Images are those of subjects that
-its training has not seen (`training.judge.held`), moved about, so that neither prompt nor memory places them. Each has a
-hole that is a box around all of the subject, so that only the prompt says what was there, and one that is the lower half
-of that box, so that what is painted has to go on with the rest: from the prompt, and from an empty one.
+its training has not seen (`training.judge.held`), moved about, so that neither prompt nor memory places them. Each has
+a hole that is a box around all of the subject, so that only the prompt says what was there, and one that is the lower
+half of that box, so that what is painted has to go on with the rest: from the prompt, and from an empty one.
 Either is filled from the same noise by the model alone (the image is put back outside of the mask after each step) and
 by the inpainting model. The score is the share of images that show the named subject, as `training.judge` finds it by
 the image encoder: among the five nearest of all images of the style on that background. Beside it stands the difference
@@ -41,7 +41,7 @@ GROUNDS = tuple(COLOURS.index(name) for name in ("white", "light blue", "yellow"
 AROUND = 4
 """Pixels around a subject that belong to its box."""
 HOLES = {"all of it": (0.0, True), "lower half": (0.5, True), "lower half, no prompt": (0.5, False)}
-"""By name: from which part of the height of a subject's box on it is the hole, and whether the prompt says what was there.
+"""By name: from which part of the height of a subject's box on the hole is, and whether the prompt says what was there.
 """
 Images = NDArray[np.float32]
 
