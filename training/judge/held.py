@@ -71,5 +71,6 @@ def held(
         first, second = ((image[0].movedim(0, -1) / 2 + 0.5).contiguous().numpy() for image in both)
         right = frozenset(bearer for bearer, said in images.subjects.items() if name in said["names"])
         asked = Asked(text, name, entry["style"], colour, right)
-        found.append(Held(text, first, second, moved[number, ..., 3].float().numpy() / 255, asked))
+        opacity = (moved[number, ..., 3].float() / 255).numpy()
+        found.append(Held(text, first, second, opacity, asked))
     return found

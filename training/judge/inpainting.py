@@ -119,7 +119,9 @@ def main() -> None:
                 made[name].append(filled(painter, given, holes, HOLES[name][1], settings))
     for name, holes in masks.items():
         rows = [*made[name], images]
-        shares = ", ".join(f"{100 * (Scores.of(judge(row, asked, gallery, tower)).clip or 0):.1f} %" for row in rows)
+        shares = ", ".join(
+            f"{100 * (Scores.of(judge(list(row), asked, gallery, tower)).clip or 0):.1f} %" for row in rows
+        )
         steps = ", ".join(f"{across(row, holes):.1f}" for row in rows)
         print(f"{len(given)} images, hole {name}: subject is there {shares}; ΔE across the edge {steps}")
         if args.sheet:

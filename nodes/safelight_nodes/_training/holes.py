@@ -63,7 +63,7 @@ def _stroke(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     count = int(rng.integers(*_CORNERS)) + 2
     corners = rng.random((count, 2)) * (height - 1, width - 1)
     radius = max(1.0, _BRUSH * min(height, width) / 2)
-    places = np.stack(np.mgrid[:height, :width], axis=-1).astype(np.float64)
+    places = np.moveaxis(np.indices((height, width)), 0, -1).astype(np.float64)
     found = np.zeros((height, width), bool)
     for start, end in pairwise(corners):
         way = end - start

@@ -106,7 +106,7 @@ def widen(unet: Any) -> None:
         return
     if unet.config.in_channels != latent:
         raise _not_supported(f"This denoiser takes {unet.config.in_channels} channels where its latent has {latent}.")
-    new = torch.nn.utils.skip_init(
+    new: Any = torch.nn.utils.skip_init(
         torch.nn.Conv2d, wanted, old.out_channels, old.kernel_size, padding=old.padding, device=old.weight.device,
         dtype=old.weight.dtype,
     )  # fmt: skip
