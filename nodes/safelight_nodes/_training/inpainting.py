@@ -2,7 +2,7 @@
 
 R. Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models", 2022,
 https://arxiv.org/abs/2112.10752, and the inpainting model of Stable Diffusion 1.5 that was trained after it: the first
-convolution takes the latent, the mask and the latent of the image with its hole greyed out. What it takes anew counts
+convolution takes the latent, the mask and the latent of the image with its hole greyed out. What is new counts
 nothing at first, so training starts from the model's own images.
 """
 
