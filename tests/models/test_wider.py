@@ -61,3 +61,4 @@ def test_what_widens_nothing_is_left_as_it_is() -> None:
         assert given["unet.conv_in.lora_A.weight"].shape[1] == WIDE, "an inpainting model takes all of it"
     text = lora()
     assert cut_wider(text, {"text_encoder": SimpleNamespace()}) is None
+    assert "unet.conv_in.reshape_weight" not in text, "nothing reads a shape as a part of a LoRA"

@@ -24,9 +24,11 @@ def cut_wider(given: dict[str, Tensor], modules: Mapping[str, Any]) -> Tensor | 
     for an inpainting model, whose convolution is that wide.
     """
     found = next((name for name in given if name.endswith(f"{_LAYER}{SHAPE}")), "")
-    if not found or "unet" not in modules:
+    if not found:
         return None
     del given[found]
+    if "unet" not in modules:
+        return None
     stem = found.removesuffix(SHAPE)
     ends = next((ends for ends in _PAIRS if all(f"{stem}{end}" in given for end in ends)), None)
     if ends is None:
