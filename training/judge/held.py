@@ -30,12 +30,12 @@ _MOVES = {"flip": 0.5, "shift": 0.12, "scale": 0.25, "turn": 15.0, "seed": 77}
 @dataclass(frozen=True)
 class Held:
     """An image (H, W, 3) in 0..1 and the prompt that names all of it, `text` or as `asked`; `moved` is the same, moved
-    about, and `subject` (H, W) where something is in that: its opacity, 0..1."""
+    about. `opacities` (H, W) of either, 0..1, say where something is in it."""
 
     text: str
     image: NDArray[np.float32]
     moved: NDArray[np.float32]
-    subject: NDArray[np.float32]
+    opacities: tuple[NDArray[np.float32], NDArray[np.float32]]
     asked: Asked
 
 
@@ -71,6 +71,6 @@ def held(
         first, second = ((image[0].movedim(0, -1) / 2 + 0.5).contiguous().numpy() for image in both)
         right = frozenset(bearer for bearer, said in images.subjects.items() if name in said["names"])
         asked = Asked(text, name, entry["style"], colour, right)
-        opacity = (moved[number, ..., 3].float() / 255).numpy()
-        found.append(Held(text, first, second, opacity, asked))
+        opaque, then = ((pixels[number, ..., 3].float() / 255).numpy() for pixels in (kept.pixels, moved))
+        found.append(Held(text, first, second, (opaque, then), asked))
     return found
