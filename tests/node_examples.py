@@ -155,6 +155,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "training.textual_inversion": _UPDATES | {"vectors": 2, "initial": "apple"},
     "training.controlnet": _UPDATES,
     "training.ip_adapter": _UPDATES,
+    "training.inpainting": _UPDATES,
     "dataset.split": {"share": 0.4},
     "metrics.precision_recall": {"neighbors": 1},
     "metrics.lpips": {"model": "squeezenet1_1-b8a52dc0.pth"},

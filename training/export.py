@@ -1,7 +1,8 @@
 """Put a starter model together: all parts in float16, in the layout of diffusers.
 
     python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA]
-                              [--controlnet-edges FOLDER] [--captioner FOLDER] [--upscaler FOLDER] --target DIR
+                              [--inpainting LORA] [--controlnet-edges FOLDER] [--captioner FOLDER] [--upscaler FOLDER]
+                              --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
 What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
@@ -47,6 +48,7 @@ def export(
     vae: Path | None = None,
     image_encoder: Path | None = None,
     few_step: Path | None = None,
+    inpainting: Path | None = None,
     controlnet_edges: Path | None = None,
     captioner: Path | None = None,
     upscaler: Path | None = None,
@@ -67,10 +69,9 @@ def export(
     own = model / "image_encoder"
     if image_encoder or own.is_dir():
         _half_tower(image_encoder or own, target / "image_encoder")
-    if few_step:
-        tensors = {name: tensor.to(torch.float16).contiguous() for name, tensor in load_file(few_step).items()}
-        (target / "few_step").mkdir(exist_ok=True)
-        save_file(tensors, target / "few_step" / "pytorch_lora_weights.safetensors", {"format": "pt"})
+    for name, lora in (("few_step", few_step), ("inpainting", inpainting)):
+        if lora:
+            _half_lora(lora, target / name)
     if controlnet_edges:
         from diffusers import ControlNetModel
 
@@ -100,6 +101,19 @@ def _half(part: Any, target: Path) -> None:
     said = json.loads(config.read_text())
     said.pop("_name_or_path", None)
     config.write_text(json.dumps(said, indent=2) + "\n")
+
+
+def _half_lora(source: Path, target: Path) -> None:
+    """A LoRA in float16; the shape of a layer that it widens stays in whole numbers."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = {
+        name: (tensor.to(torch.float16) if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in load_file(source).items()
+    }
+    target.mkdir(exist_ok=True)
+    save_file(tensors, target / "pytorch_lora_weights.safetensors", {"format": "pt"})
 
 
 def _half_tower(source: Path, target: Path) -> None:
@@ -158,6 +172,7 @@ def main() -> None:
         "--vae",
         "--image-encoder",
         "--few-step",
+        "--inpainting",
         "--controlnet-edges",
         "--captioner",
         "--upscaler",

@@ -102,6 +102,7 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         starter,
         image_encoder=parts["tower"],
         few_step=parts["few_step"],
+        inpainting=parts["few_step"],
         controlnet_edges=parts["controlnet"],
         captioner=parts["captioner"],
         upscaler=parts["upscaler"],
@@ -115,6 +116,7 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
     assert listed == {
         "starter": "pipeline",
         "starter/few_step": "lora",
+        "starter/inpainting": "lora",
         "starter/image_encoder": "image_encoder",
         "starter/controlnet_edges": "controlnet",
         "starter/captioner": "reader",

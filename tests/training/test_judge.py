@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training.judge import features, gallery, prompts, report, scores
+from training.judge import features, gallery, inpainting, prompts, report, scores
 
 SUBJECTS = {
     "1": {"slug": "cat", "group": "Animals & Nature", "names": ["cat", "cat"], "keywords": []},
@@ -292,3 +292,26 @@ def test_an_upscaler_is_judged_by_held_out_images(tmp_path: Path):
     assert seconds(Plain(scale=2), 16) > 0
     draw([[torch.rand(1, 3, 128, 128)] * 3] * 2, tmp_path / "sheet.png", 64)
     assert Image.open(tmp_path / "sheet.png").size == (192, 128)
+
+
+def test_a_hole_is_the_box_around_a_subject_or_its_lower_half():
+    subject = np.zeros((40, 50), np.float32)
+    subject[10:30, 20:31] = 1
+    whole, half = inpainting.box(subject, 0.0), inpainting.box(subject, 0.5)
+    assert set(np.unique(whole)) == {0.0, 1.0}
+    assert whole[6:34, 16:35].all() and whole.sum() == 28 * 19
+    assert half[20:34, 16:35].all() and half.sum() == 14 * 19
+    subject[:, 0] = 1
+    assert inpainting.box(subject, 0.0)[:, 0].all(), "it ends with the image"
+
+
+def test_the_difference_across_an_edge_is_that_of_neighbours_on_either_side():
+    masks = np.zeros((1, 8, 8), np.float32)
+    masks[:, 2:5, 3:6] = 1
+    images = np.full((1, 8, 8, 3), 0.5, np.float32)
+    assert inpainting.across(images, masks) == 0
+    images[:, 0] = 1.0
+    assert inpainting.across(images, masks) == 0, "other edges do not count"
+    images[masks > 0] = 0.0
+    black, grey = (np.full((1, 3), value, np.float32) for value in (0.0, 0.5))
+    assert inpainting.across(images, masks) == pytest.approx(float(features.delta_e(black, grey)[0]), rel=1e-4)

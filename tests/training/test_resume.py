@@ -45,6 +45,8 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "controlnet": {"model": "tiny", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2},
     "ip_adapter": {"model": "tiny", "encoder": "tower", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2},
+    "inpainting": {"model": "tiny", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2},
+    "inpainting_lora": {"model": "tiny", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2, "rank": 2},
     "captioner": {
         "encoder": "tower", "updates": STEPS, "batch": 2, "vocabulary": 400, "text_width": 48, "text_layers": 1,
     },

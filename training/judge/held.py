@@ -6,6 +6,7 @@ image: so each is moved, scaled, turned and perhaps mirrored as well, which no p
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from safelight_nodes._training.augment import augmented
 from safelight_nodes._training.captions import COLOURS, STYLES
 from safelight_nodes._training.images import composited, opened, parted
 from training.judge.gallery import GROUNDS
-from training.judge.prompts import every, frequent
+from training.judge.prompts import Asked, every, frequent
 
 SHARE, SEED = 0.1, 0
 """Of dataset.split in the workflows."""
@@ -28,16 +29,22 @@ _MOVES = {"flip": 0.5, "shift": 0.12, "scale": 0.25, "turn": 15.0, "seed": 77}
 
 @dataclass(frozen=True)
 class Held:
-    """An image (H, W, 3) in 0..1 and the prompt that names all of it; `moved` is the same, moved about."""
+    """An image (H, W, 3) in 0..1 and the prompt that names all of it, `text` or as `asked`; `moved` is the same, moved
+    about. `opacities` (H, W) of either, 0..1, say where something is in it."""
 
     text: str
     image: NDArray[np.float32]
     moved: NDArray[np.float32]
+    opacities: tuple[NDArray[np.float32], NDArray[np.float32]]
+    asked: Asked
 
 
-def held(cache: Path, count: int = COUNT, rare: bool = False) -> list[Held]:
+def held(
+    cache: Path, count: int = COUNT, rare: bool = False, colours: Sequence[int] = range(len(COLOURS))
+) -> list[Held]:
     """Up to `count` of them, in every style there is: first all with names of everyday speech, or with `rare` only
-    those without, evenly spread, which the denoiser was seldom shown and hardly draws from their names."""
+    those without, evenly spread, which the denoiser was seldom shown and hardly draws from their names. Each lies on
+    one of the palette's `colours`."""
     images = opened(cache / "images.json", cache / "images.npy")
     kept = parted(images, SHARE, SEED)[1]
     everyday, others = frequent(kept.subjects), every(kept.subjects)
@@ -56,10 +63,14 @@ def held(cache: Path, count: int = COUNT, rare: bool = False) -> list[Held]:
     found: list[Held] = []
     for number in numbers:
         entry = kept.entries[number]
-        name = everyday.get(entry["subject"]) or others[entry["subject"]]
-        colour = int(rng.integers(len(COLOURS)))
+        key = entry["subject"]
+        name = everyday.get(key) or others[key]
+        colour = colours[int(rng.integers(len(colours)))]
         text = f"{STYLES[entry['style']]} {name}, {COLOURS[colour]} background"
         both = [composited(pixels[number : number + 1], [GROUNDS[colour]]) for pixels in (kept.pixels, moved)]
         first, second = ((image[0].movedim(0, -1) / 2 + 0.5).contiguous().numpy() for image in both)
-        found.append(Held(text, first, second))
+        right = frozenset(bearer for bearer, said in images.subjects.items() if name in said["names"])
+        asked = Asked(text, name, entry["style"], colour, right)
+        opaque, then = ((pixels[number, ..., 3].float() / 255).numpy() for pixels in (kept.pixels, moved))
+        found.append(Held(text, first, second, (opaque, then), asked))
     return found

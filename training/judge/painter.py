@@ -89,15 +89,19 @@ class Painter:
         settings: Settings,
         hints: NDArray[np.float32] | None = None,
         references: NDArray[np.float32] | None = None,
+        holes: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
     ) -> NDArray[np.float32]:
         """(N, H, W, 3) in 0..1, all at once. Image k has the noise of seed + k, in whatever batch it is made.
 
-        `hints` are control images, `references` images to take after, one for each prompt (N, H, W, 3) in 0..1.
+        `hints` are control images, `references` images to take after, one for each prompt (N, H, W, 3) in 0..1. `holes`
+        are images (N, H, W, 3) and where to paint in them (N, H, W), 0 or 1: what is painted is put into the image, as
+        the workflow inpaint does it.
         """
         import torch
 
-        from safelight.sdk import Conditioning, Image
+        from safelight.sdk import Conditioning, Image, Mask
         from safelight_nodes import controlnet, ip_adapter, latent, sampling, text, vae
+        from safelight_nodes.image import layers
 
         parts, ctx = self._parts, self._ctx
         said = [text.encode(parts.text, text=prompt, ctx=ctx) for prompt in prompts]
@@ -119,18 +123,26 @@ class Painter:
             (one,) = positive.adapters
             each, none = one.embeddings.movedim(0, 1), one.negative.movedim(0, 1)
             positive = replace(positive, adapters=(replace(one, embeddings=each, negative=none),))
+        base = mask = None
+        start = latent.empty(parts.vae, batch=len(prompts), ctx=ctx)
+        if holes is not None:
+            base, mask = Image(torch.from_numpy(holes[0])), Mask(torch.from_numpy(holes[1]))
+            start = vae.encode_inpaint(parts.vae, base, mask, ctx=ctx)
         made = sampling.sample(
             parts.model,
             positive,
             negative,
-            latent.empty(parts.vae, batch=len(prompts), ctx=ctx),
+            start,
             steps=settings.steps,
             guidance=settings.guidance,
             sampler=settings.sampler,  # pyright: ignore[reportArgumentType]
             seed=seed,
             ctx=ctx,
         )
-        return vae.decode(parts.vae, made, ctx=ctx).pixels.numpy()
+        drawn = vae.decode(parts.vae, made, ctx=ctx)
+        if base is not None and mask is not None:
+            drawn = layers.composite(base, drawn, mask)
+        return drawn.pixels.numpy()
 
     def reconstruct(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """The autoencoder's version of images (N, H, W, 3) in 0..1, its mean as latent."""

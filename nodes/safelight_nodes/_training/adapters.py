@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Targets = Literal["attention", "blocks", "all"]
 Layout = Literal["diffusers", "kohya"]
+SHAPE = "reshape_weight"
+"""What files of LoRAs call the shape that a layer is widened to before they are laid beside it."""
 _ATTENTION = re.compile(r"(^|[._])(attn\d?|attention|cross_attn|self_attn)\.")
 _BLOCK = re.compile(r"\.\d+\.|^mid_block\.")
 _LEVEL = "text_model."

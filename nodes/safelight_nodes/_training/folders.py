@@ -10,7 +10,7 @@ from safelight.diffusion.variational import CLASS as VARIATIONAL
 from safelight.sdk import Problem, ProblemError
 from safelight_nodes.training_values import Tokenizer, Weights
 
-from .adapters import Layout, bare, kohya
+from .adapters import SHAPE, Layout, bare, kohya
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -209,7 +209,7 @@ def write_finetuned(folder: Path, weights: Weights, denoiser: Any, text: Any, va
         raise ProblemError(Problem(code="wrong_weights", message=message, hint=hint, port="weights"))
     dtype = getattr(torch, precision)
     given = {**denoiser.modules, **text.modules, **vae.modules, trained: module(weights)}
-    index: dict[str, Any] = {"_class_name": denoiser.family.pipeline, "_diffusers_version": diffusers.__version__}
+    index: dict[str, Any] = {"_class_name": _pipeline(denoiser, weights), "_diffusers_version": diffusers.__version__}
     for part, one in given.items():
         kept = bare(copy.deepcopy(one))
         torch.nn.Module.to(kept, dtype)
@@ -223,17 +223,26 @@ def write_finetuned(folder: Path, weights: Weights, denoiser: Any, text: Any, va
     kind = settings.pop("_class_name", "DDIMScheduler")
     getattr(diffusers, kind).from_config(settings).save_pretrained(folder / "scheduler")
     index["scheduler"] = ["diffusers", kind]
-    if denoiser.family.pipeline == "StableDiffusionPipeline":
+    if index["_class_name"] in ("StableDiffusionPipeline", "StableDiffusionInpaintPipeline"):
         index |= {"safety_checker": [None, None], "feature_extractor": [None, None], "requires_safety_checker": False}
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     write_about(folder, weights)
+
+
+def _pipeline(denoiser: Any, weights: Weights) -> str:
+    """The class of diffusers that runs such a model: another one where it sees a hole and what is around it."""
+    taken, latent = weights.config.get("in_channels"), weights.config.get("out_channels")
+    plain = denoiser.family.pipeline
+    if weights.kind != "UNet2DConditionModel" or not latent or taken != 2 * latent + 1:
+        return plain
+    return plain.replace("Img2Img", "").replace("Pipeline", "InpaintPipeline")
 
 
 def write_lora(folder: Path, weights: Weights, precision: str, layout: Layout = "diffusers") -> None:
     """`pytorch_lora_weights.safetensors`, as `load_lora_weights` finds it in a folder.
 
     Raises:
-        ProblemError: `wrong_weights`, for a layout that there is for UNets alone.
+        ProblemError: `wrong_weights`, for a layout that there is for UNets alone, or has no name for a wider layer.
     """
     import torch
     from safetensors.torch import save_file
@@ -244,8 +253,16 @@ def write_lora(folder: Path, weights: Weights, precision: str, layout: Layout = 
             message = "The layout kohya is for models with a UNet, and this LoRA is for a transformer."
             hint = "Set layout to diffusers; other programs read that of transformers."
             raise ProblemError(Problem(code="wrong_weights", message=message, hint=hint, port="layout", value=layout))
+        if any(name.endswith(f".{SHAPE}") for name in named):
+            message = "The layout kohya has no name for the layer that this LoRA widens."
+            hint = "Set layout to diffusers."
+            raise ProblemError(Problem(code="wrong_weights", message=message, hint=hint, port="layout", value=layout))
         named = kohya(named)
-    tensors = {name: tensor.to(getattr(torch, precision)).contiguous() for name, tensor in named.items()}
+    dtype = getattr(torch, precision)
+    tensors = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in named.items()
+    }
     save_file(tensors, folder / "pytorch_lora_weights.safetensors", {"format": "pt"})
     write_about(folder, weights)
 

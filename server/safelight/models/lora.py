@@ -23,6 +23,7 @@ from .changes import Change, Changes, layer_of, layers, named, split
 from .components import Loaded
 from .headers import read_header
 from .weights import Target, tensors
+from .wider import cut_wider
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Attached:
         self._names: dict[Source, str] = {}
         self._partly: dict[Source, Problem] = {}
         self._changes = Changes()
+        self._wider: dict[Source, Any] = {}
         self._blocks: dict[str, dict[str, str]] = {}
         self._patches: tuple[Patch, ...] = ()
         self._on: tuple[Patch, ...] = ()
@@ -65,6 +67,7 @@ class Attached:
 
         metadata = read_header(file).metadata.get("lora_adapter_metadata")
         given = dict(tensors((file,), Target(torch.float32, torch.device("cpu"))))
+        wider = cut_wider(given, self._loaded.modules)
         pairs, changes = split(given)
         if changes and self._loaded.packed:
             raise _packed(source.name)
@@ -85,6 +88,8 @@ class Attached:
             self._changes.remove(name)
             raise
         self._names[source] = name
+        if wider is not None:
+            self._wider[source] = wider.to(self._loaded.place, self._loaded.dtype)
         self._blocks = {
             part: family.block_names(part, module, layers(module)) for part, module in self._loaded.modules.items()
         }
@@ -165,6 +170,18 @@ class Attached:
         module.eval().requires_grad_(False)
         return _Told(len(downs), left)
 
+    @property
+    def widens(self) -> int:
+        """How many more channels the denoiser takes with what was turned on last."""
+        found = (self._wider[patch.source].shape[1] for patch in self._patches if patch.source in self._wider)
+        return max(found, default=0)
+
+    def wider(self) -> Any:
+        """The kernels (outputs, more channels, k, k) of the denoiser's first convolution for the channels that it takes
+        more than its weights are for, at this part of the schedule; None where it takes none."""
+        given = [(self._wider[patch.source], patch) for patch in self._on if patch.source in self._wider]
+        return sum(kernel * patch.weight for kernel, patch in given) if given else None
+
     def turn_on(self, patches: Sequence[Patch]) -> None:
         """Turns on what the patches name, with their weights; the same LoRA twice counts with the sum.
 
@@ -236,6 +253,7 @@ class Attached:
 
         name = self._names.pop(source)
         self._partly.pop(source, None)
+        self._wider.pop(source, None)
         self._changes.remove(name)
         for module in self._loaded.modules.values():
             if name in getattr(module, "peft_config", {}):

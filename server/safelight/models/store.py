@@ -192,6 +192,8 @@ class ModelStore:
             settings = {**value.settings, "warnings": attached.warnings(entry.state[0])}
             if _ranged(entry.state[0]):
                 settings["switch"] = attached.at
+            if attached.widens:
+                settings |= {"widens": attached.widens, "wider": attached.wider}
             component = leased(ref, value, self.families, settings)
             held = Held(component, value.device, value.dtype, MappingProxyType(settings))
             yield held

@@ -45,10 +45,20 @@ class _Inputs:
     shown: Tensor | None = None
 
 
+@dataclass(frozen=True)
+class Wider:
+    """What a LoRA adds to a UNet's first convolution: it takes so many more `channels`. `kernels` are those for them
+    at this part of the schedule, (outputs, channels, k, k), or None where the LoRA is off."""
+
+    channels: int
+    kernels: Callable[[], Tensor | None]
+
+
 class UNetDenoiser(LoopDenoiser):
     """A UNet in memory."""
 
     family: Generation
+    wider: Wider | None
 
     def __init__(self, family: Generation, held: Held) -> None:
         scheduler = _schedule(held)
@@ -65,6 +75,14 @@ class UNetDenoiser(LoopDenoiser):
             switch=held.settings.get("switch"),
             guiders=("cfg", "pag"),
         )
+        widens = held.settings.get("widens", 0)
+        # It is frozen, as all are.
+        object.__setattr__(self, "wider", Wider(widens, held.settings["wider"]) if widens else None)
+
+    @property
+    def taken(self) -> int:
+        """How many channels it takes: more than its latent has, if it sees more than that."""
+        return self.unet.config.in_channels + (self.wider.channels if self.wider else 0)
 
     @property
     def unet(self) -> Any:
@@ -76,7 +94,7 @@ class UNetDenoiser(LoopDenoiser):
 
     def keeps_outside(self) -> bool:
         # An inpainting model sees the outside, and keeps it by itself.
-        return self.unet.config.in_channels != 2 * self.unet.config.out_channels + 1
+        return self.taken != 2 * self.unet.config.out_channels + 1
 
     def check(self, request: SampleRequest, parts: Sequence[Part]) -> None:
         del request
@@ -128,6 +146,7 @@ class UNetDenoiser(LoopDenoiser):
                 dtype=self.dtype,
                 controls=controls,
                 adapters=adapters,
+                wider=self.wider,
             )
 
     def predict(self, noisy: Tensor, levels: Tensor, prompts: Sequence[Conditioning]) -> Tensor:
@@ -164,7 +183,7 @@ class UNetDenoiser(LoopDenoiser):
         return working_bytes(self.unet.config, shape, self.dtype.itemsize, prompts, controlled)
 
     def shown(self, request: SampleRequest) -> Tensor | None:
-        return planes_of(self.unet, self.family, request)
+        return planes_of(self.unet.config.out_channels, self.taken, self.family, request)
 
 
 @dataclass
@@ -183,6 +202,7 @@ class UNetCall:
     dtype: torch.dtype
     controls: Controls
     adapters: Adapters
+    wider: Wider | None = None
 
     def inputs(self, prompts: Sequence[Prompt], sides: Sequence[bool]) -> _Inputs:
         import torch
@@ -217,20 +237,41 @@ class UNetCall:
 
         residuals = self.controls.residuals(batched, timestep, inputs.text, inputs.added, sides, window)
         self.adapters.set_window(window)
-        if inputs.shown is not None:
-            batched = torch.cat([batched, inputs.shown], dim=1)
-        return self.unet(
-            batched,
-            timestep,
-            encoder_hidden_states=inputs.context,
-            timestep_cond=inputs.guidance,
-            added_cond_kwargs=inputs.added,
-            cross_attention_kwargs=self.adapters.arguments(),
-            down_block_additional_residuals=residuals.down,
-            mid_block_additional_residual=residuals.middle,
-            down_intrablock_additional_residuals=residuals.inner,
-            return_dict=False,
-        )[0]
+        with ExitStack() as stack:
+            if inputs.shown is not None and self.wider is not None:
+                stack.enter_context(_seeing(self.unet, inputs.shown, self.wider.kernels()))
+            elif inputs.shown is not None:
+                batched = torch.cat([batched, inputs.shown], dim=1)
+            return self.unet(
+                batched,
+                timestep,
+                encoder_hidden_states=inputs.context,
+                timestep_cond=inputs.guidance,
+                added_cond_kwargs=inputs.added,
+                cross_attention_kwargs=self.adapters.arguments(),
+                down_block_additional_residuals=residuals.down,
+                mid_block_additional_residual=residuals.middle,
+                down_intrablock_additional_residuals=residuals.inner,
+                return_dict=False,
+            )[0]
+
+
+@contextmanager
+def _seeing(unet: Any, shown: Tensor, kernels: Tensor | None) -> Iterator[None]:
+    """Lets a UNet see more channels (B, more, H, W) inside the block, by kernels for them beside its own."""
+    from torch.nn.functional import conv2d
+
+    def add(module: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        del module, inputs
+        assert kernels is not None
+        return output + conv2d(shown, kernels.to(shown), padding=kernels.shape[-1] // 2)
+
+    handle = unet.conv_in.register_forward_hook(add) if kernels is not None else None
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.remove()
 
 
 def _schedule(held: Held) -> dict[str, Any]:

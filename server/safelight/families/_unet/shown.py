@@ -7,7 +7,7 @@ https://github.com/Stability-AI/stablediffusion.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from safelight.diffusion.denoiser import cannot_see
 from safelight.diffusion.latents import inpainting_planes, on_canvas
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from .generation import Generation
 
 
-def planes_of(unet: Any, family: Generation, request: SampleRequest) -> Tensor | None:
+def planes_of(wanted: int, taken: int, family: Generation, request: SampleRequest) -> Tensor | None:
     """The planes (B or 1, channels, H, W) for a run; None for a UNet that sees the latent alone.
+
+    `wanted` is how many channels its latents have, `taken` how many it takes.
 
     Raises:
         ProblemError: the latent does not fit the UNet; it needs what it is not given, or is given what it cannot see.
     """
     latent, shown = request.latent, request.positive.shown
-    wanted, taken = unet.config.out_channels, unet.config.in_channels
     if latent.samples.shape[1] != wanted:
         raise ProblemError(
             Problem(
