@@ -83,8 +83,9 @@ def _ramp(rng: np.random.Generator, ground: Tensor) -> Tensor:
     if np.abs(first - last).max() < _FAR:
         last = (first + 0.5) % 1
     kind = "radial" if rng.random() < 0.2 else "linear"
-    share = ramp(*ground.shape[1:], kind, float(rng.uniform(0, 360)))
-    return torch.lerp(*(torch.from_numpy(end)[:, None, None] for end in (first, last)), share)
+    _, height, width = ground.shape
+    share = ramp(height, width, kind, float(rng.uniform(0, 360)))
+    return torch.lerp(torch.from_numpy(first)[:, None, None], torch.from_numpy(last)[:, None, None], share)
 
 
 def _uneven(rng: np.random.Generator, ground: Tensor) -> Tensor:
