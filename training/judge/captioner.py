@@ -4,7 +4,7 @@
 
 It is asked by the node `reading.describe`. Of the 134 subjects with names of everyday speech, in every style there is,
 three kinds of images are put together: in their place over a plain colour that is far from all that have a name;
-smaller, turned and at the rim over such a colour; and the same over a ramp of two colours, other ones than training shows.
+smaller, turned and at the rim over such a colour; and the same over a ramp of two colours, other than training shows.
 The fourth kind is what the starter draws for the 200 prompts of the judge. Right is a caption whose subject is exactly
 one of the names of what is shown; style and background are counted apart. A full run adds lines to the history.
 """
