@@ -529,9 +529,10 @@ def set_seamless(
     Diffusion 1, 2 and XL, whose attention knows no places; models that tell places by number cannot do so.
     """
     for port, ref in (("model", model), ("vae", vae)):
-        family = ctx.models.families.get(ref.family)
+        named = ref.family or (model.family if port == "vae" else "")  # files of a VAE alone do not tell
+        family = ctx.models.families.get(named)
         if family is None or not family.wraps:
-            told = family.title if family is not None else ref.family or "an unknown family"
+            told = family.title if family is not None else named or "an unknown family"
             message = f"Models of {told} cannot let images continue at their edges."
             hint = "Take a model of Stable Diffusion 1, 2 or XL, or put image.make_seamless behind the image."
             problem = Problem(code="feature_not_in_family", message=message, hint=hint, port=port, value=ref.family)

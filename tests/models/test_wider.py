@@ -16,7 +16,9 @@ KOHYA: Names = ("lora_unet_conv_in", "lora_down.weight", "lora_up.weight")
 
 
 def modules(taken: int = OWN) -> dict[str, SimpleNamespace]:
-    return {"unet": SimpleNamespace(conv_in=torch.nn.Conv2d(taken, OUT, 3, padding=1))}
+    """A UNet whose latent has `OWN` channels, and whose first convolution takes so many."""
+    config = SimpleNamespace(out_channels=OWN)
+    return {"unet": SimpleNamespace(conv_in=torch.nn.Conv2d(taken, OUT, 3, padding=1), config=config)}
 
 
 def lora(names: Names = PEFT, **more: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -59,6 +61,8 @@ def test_what_widens_nothing_is_left_as_it_is() -> None:
             del given["unet.conv_in.lora_B.weight"]
         assert cut_wider(given, modules(taken)) is None
         assert given["unet.conv_in.lora_A.weight"].shape[1] == WIDE, "an inpainting model takes all of it"
+    deep = lora()
+    assert cut_wider(deep, modules(OWN + 1)) is None, "a depth model sees depth, and no hole"
     text = lora()
     assert cut_wider(text, {"text_encoder": SimpleNamespace()}) is None
     assert "unet.conv_in.reshape_weight" not in text, "nothing reads a shape as a part of a LoRA"

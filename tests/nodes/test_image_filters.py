@@ -272,3 +272,15 @@ def test_black_is_black_again_when_rician_noise_is_taken_out() -> None:
         black = clean.pixels == 0
         assert told[black].mean() < 0.45 * plain[black].mean()
         assert (told - clean.pixels).square().mean() < 0.6 * (plain - clean.pixels).square().mean()
+
+
+@pytest.mark.parametrize("method", ["navier_stokes", "telea"])
+def test_healed_rims_of_cut_outs_keep_their_colour(method: str) -> None:
+    """What lies hidden beside them, mostly black, does not bleed in."""
+    pixels = torch.zeros(1, 40, 40, 4)
+    pixels[:, :, :20] = torch.tensor([0.9, 0.2, 0.1, 1.0])
+    mask = torch.zeros(1, 40, 40)
+    mask[:, 18:22] = 1.0
+    made = call(detail.heal, Image(pixels), Mask(mask), method=method).pixels
+    seen = made[0, 18:22][made[0, 18:22, :, 3] > 0.1]
+    assert (seen[:, :3] - torch.tensor([0.9, 0.2, 0.1])).abs().max() < 0.05

@@ -174,6 +174,28 @@ def test_cancelled_while_samples_are_drawn_no_step_is_lost(monkeypatch: pytest.M
             assert torch.equal(one, other)
 
 
+def test_cancelled_while_a_loss_is_made_no_step_is_lost() -> None:
+    """As where examples are encoded for it."""
+    course = Course(12, 0.05, warmup_steps=2, ema_decay=0.9)
+    straight, loss = _problem()
+    fit([{"params": list(straight.parameters())}], loss, course, BenchContext())
+    module, loss = _problem()
+
+    def stopped(step: int) -> Any:
+        if step == 5:
+            raise Cancelled
+        return loss(step)
+
+    ctx = BenchContext()
+    with pytest.raises(Cancelled):
+        fit([{"params": list(module.parameters())}], stopped, course, ctx)
+    assert [kept["step"] for kept in ctx.kept] == [5]
+    module, loss = _problem()
+    fit([{"params": list(module.parameters())}], loss, course, BenchContext(state=ctx.kept[-1]))
+    for one, other in zip(straight.parameters(), module.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 def test_cancelled_before_the_first_step_nothing_is_kept() -> None:
     module, loss = _problem()
     ctx = BenchContext(cancel_at=0)

@@ -58,7 +58,7 @@ def own_copy(ctx: Context, ref: ModelRef[Any], port: str) -> Copied:
         ProblemError: `patched_model`, when a LoRA lies on it.
     """
     _require_plain(ref, port)
-    with ctx.models.lease(replace(ref, precision="float32")) as lease:
+    with ctx.models.lease(replace(ref, precision="float32", wraps="")) as lease:
         found = lease.component
         scheduler, tokenizers = getattr(found, "scheduler", {}), getattr(found, "tokenizers", ())
         return Copied(found.family, _copies(found), lease.device, dict(scheduler), copy.deepcopy(tokenizers))
@@ -71,7 +71,8 @@ def own_model(ctx: Context, ref: ModelRef[Any], port: str) -> Any:
         ProblemError: `patched_model`, when a LoRA lies on it.
     """
     _require_plain(ref, port)
-    with ctx.models.lease(ref) as lease:
+    # Seamless convolutions are of a lease alone: layers that training adds would not be.
+    with ctx.models.lease(replace(ref, wraps="")) as lease:
         return lease.component.over(_copies(lease.component))
 
 

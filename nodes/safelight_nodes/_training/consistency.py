@@ -67,10 +67,15 @@ class Consistency:
         seed: int,
         target: Callable[[], AbstractContextManager[None]],
     ) -> None:
+        import torch
+
         self._pair, self._ends, self._examples, self._told = pair, ends, examples, told
         self._batch, self._width, self._seed = batch, width, seed
         self._guidance, self._spread = guidance, spread
-        self._target, self._times = target, ends.times(intervals, intervals)
+        # The grid of LCM, whose highest place is the last timestep for any number of intervals: there samplers begin.
+        total = len(ends.alphas)
+        self._target = target
+        self._times = (torch.arange(intervals, 0, -1) * total / intervals).round().long() - 1
 
     def __call__(self, step: int) -> Tensor:
         import torch

@@ -170,7 +170,8 @@ class Examples:
         texts: list[str] = []
         for number in numbers:
             own = images.entries[number]["style"] < 0  # a caption of its own says nothing of the colour
-            colour, rgb = draw_colour(rng, WHITE if own or rng.random() < WHITE_SHARE else None)
+            plain = own or bool((images.alone(number)[..., 3] == 255).all())  # as that of an opaque image
+            colour, rgb = draw_colour(rng, WHITE if plain or rng.random() < WHITE_SHARE else None)
             colours.append((255, 255, 255) if own else rgb)
             texts.append(drawer.text(rng, number, colour))
         return numbers, colours, texts

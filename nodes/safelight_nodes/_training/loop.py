@@ -117,7 +117,12 @@ def train(
                 with keeper:
                     ctx.checkpoint(state(step))
             adapt()
-            update(step)
+            try:
+                update(step)
+            except Cancelled:  # while a loss was made: with one side nothing has moved by then
+                if step > first and len(sides) == 1:
+                    ctx.checkpoint(state(step))
+                raise
             last = step + 1 == steps
             preview = None
             if show is not None and ctx.wants_preview() and (last or shower.due()):

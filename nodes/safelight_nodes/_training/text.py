@@ -34,9 +34,13 @@ def plain_unet(own: Copied, port: str) -> Any:
     """The UNet of a model that one text encoder's states are all the guidance of.
 
     Raises:
-        ProblemError: `model_not_supported` for every other denoiser.
+        ProblemError: `model_not_supported` for every other denoiser; `prediction_unknown`.
     """
     unet = own.modules.get("unet")
+    if own.scheduler.get("prediction_type", "epsilon") not in ("epsilon", "v_prediction", "sample"):
+        message = "The file of this model does not say whether it predicts noise or velocity."
+        hint = "Put models.set_prediction behind the model."
+        raise ProblemError(Problem(code="prediction_unknown", message=message, hint=hint, port=port))
     if unet is not None and unet.config.addition_embed_type is None:
         return unet
     raise ProblemError(

@@ -257,10 +257,17 @@ def heal(
 
     def filled(pixels: Tensor, hole: Tensor) -> Tensor:
         holes = (hole > 0).numpy().astype(numpy.uint8)
+        if pixels.shape[-1] == 4:  # weighed by opacity: what lies hidden must not bleed in
+            pixels = torch.cat([pixels[..., :3] * pixels[..., 3:], pixels[..., 3:]], dim=-1)
         # In 16 bits: Telea's way is rounded to whole numbers whatever it is given.
         given = (pixels.movedim(-1, 0).clamp(0, 1) * 65535).round().numpy().astype(numpy.uint16)
         planes = [cv2.inpaint(plane, holes, radius, way) for plane in given]
-        return torch.from_numpy(numpy.stack(planes, axis=-1).astype(numpy.float32) / 65535)
+        made = torch.from_numpy(numpy.stack(planes, axis=-1).astype(numpy.float32) / 65535)
+        if made.shape[-1] == 4:
+            alpha = made[..., 3:]
+            colours = made[..., :3] / alpha.where(alpha > 1 / 512, torch.ones(()))
+            made = torch.cat([colours.clamp(0, 1), alpha], dim=-1)
+        return made
 
     made = torch.stack([filled(pixels, hole) for pixels, hole in zip(given, cover, strict=True)])
     return Image(blended(given, made, cover[..., None]))

@@ -187,14 +187,18 @@ def height(
     A guess, as ridges catch the light and grooves do not. Each image has its own range; one of a single shade is
     grey. Colours that differ but are as bright lie at one height.
     """
-    from .._pixels import brightness, flattened, padded, smoothed
+    import math
+
+    import torch
+
+    from .._pixels import brightness, flattened, smoothed
 
     def soft(planes: Any, sigma: float) -> Any:
         if edges == "end" or sigma <= 0:
             return smoothed(planes, sigma)
-        reach, (tall, wide) = round(4 * sigma) + 1, planes.shape[-2:]
-        around = padded(planes.movedim(1, -1), (reach, reach, reach, reach), "wrap").movedim(-1, 1)
-        return smoothed(around, sigma)[..., reach : reach + tall, reach : reach + wide]
+        # Over a period, by its spectrum: wide ones would reach around many times.
+        down, across = (torch.exp(-2 * (math.pi * sigma * torch.fft.fftfreq(side)) ** 2) for side in planes.shape[-2:])
+        return torch.fft.ifft2(torch.fft.fft2(planes) * down[:, None] * across).real
 
     light = brightness(flattened(image.pixels, 0.0))[:, None]
     found = soft(light, smooth)

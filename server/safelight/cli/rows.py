@@ -87,11 +87,12 @@ def _parquet(path: Path) -> Iterator[Row]:
         message = "Reading Parquet files needs the package pyarrow."
         hint = "pip install pyarrow (or pip install 'safelight[tables]')."
         raise ProblemError(Problem(code="needs_package", message=message, hint=hint, value=str(path))) from None
-    with parquet.ParquetFile(path) as file:
-        _require_names(file.schema_arrow.names)
-        table = file.read()
-    for row in table.to_pylist():
-        yield {name: _plain(value, name) for name, value in row.items() if value is not None}
+    for piece in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:  # Spark and Dask write folders
+        with parquet.ParquetFile(piece) as file:
+            _require_names(file.schema_arrow.names)
+            table = file.read()
+        for row in table.to_pylist():
+            yield {name: _plain(value, name) for name, value in row.items() if value is not None}
 
 
 def _plain(value: Any, column: str) -> Any:

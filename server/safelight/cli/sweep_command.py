@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import itertools
 import json
@@ -74,6 +75,7 @@ def _refuse_idle(given: argparse.Namespace, rest: Sequence[str]) -> None:
         if not given.server:
             idle("--batch", "names a sweep of a server", "Say on which server it is: --server URL.")
         given_too = {"--rows": given.rows, "--vary": given.vary, "--set": given.set, given.workflow: given.workflow}
+        given_too |= {"--device": given.device, "--download": given.download}
         for option in [*(name for name, value in given_too.items() if value), *rest]:
             idle(option, "is not for a sweep that was accepted before", "Leave it out, or leave --batch out.")
     if given.retry and not given.batch:
@@ -188,46 +190,51 @@ def _here(studio: Studio, document: Document, cells: Sequence[Row], given: argpa
     table.parent.mkdir(parents=True, exist_ok=True)
     ended: list[dict[str, Any]] = []
     options = RunOptions(checkpoint_seconds=given.checkpoint)
-    with interruptible() as cancel, table.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    file = table.open("w", encoding="utf-8", newline="")
+    try:
+        with interruptible() as cancel:
+            writer = csv.writer(file, lineterminator="\n")
 
-        def write(line: Sequence[Any]) -> None:
-            try:
-                writer.writerow(line)
-                file.flush()
-            except OSError as error:
-                raise _cannot_write(table, error.strerror or str(error)) from None
+            def write(line: Sequence[Any]) -> None:
+                try:
+                    writer.writerow(line)
+                    file.flush()
+                except OSError as error:
+                    raise _cannot_write(table, error.strerror or str(error)) from None
 
-        write([*names, "status", "seconds", *plain, "files", "problems"])
-        for number, cell in enumerate(cells, 1):
-            started = time.perf_counter()
-            files: list[str] = []
-            outputs: dict[str, list[dict[str, Any]]] = {}
-            try:
-                outcome = studio.run(_filled(document, cell), output=given.output, cancel=cancel, options=options)
-            except ProblemError as error:
-                status, problems = "failed", list(error.problems)
-            else:
-                status, problems, outputs = outcome.result.status, list(outcome.result.problems), outcome.outputs
-                files = _files(outcome)
-            seconds = round(time.perf_counter() - started, 3)
-            failures = errors(problems)
-            write(
-                [
-                    *(_text(cell.get(name, "")) for name in names),
-                    status,
-                    seconds,
-                    *(" ".join(_text(item.get("value", "")) for item in outputs.get(name, ())) for name in plain),
-                    " ".join(files),
-                    "; ".join(problem.message for problem in failures),
-                ]
-            )
-            told = {"status": status, "seconds": seconds, "outputs": outputs, "files": files, "problems": problems}
-            ended.append({"values": cell, **told})
-            if not given.quiet and not given.json:
-                _tell(f"{number:,} of {len(cells):,}: {status} in {seconds:.1f} s", failures)
-            if status == "cancelled":
-                break
+            write([*names, "status", "seconds", *plain, "files", "problems"])
+            for number, cell in enumerate(cells, 1):
+                started = time.perf_counter()
+                files: list[str] = []
+                outputs: dict[str, list[dict[str, Any]]] = {}
+                try:
+                    outcome = studio.run(_filled(document, cell), output=given.output, cancel=cancel, options=options)
+                except ProblemError as error:
+                    status, problems = "failed", list(error.problems)
+                else:
+                    status, problems, outputs = outcome.result.status, list(outcome.result.problems), outcome.outputs
+                    files = _files(outcome)
+                seconds = round(time.perf_counter() - started, 3)
+                failures = errors(problems)
+                write(
+                    [
+                        *(_text(cell.get(name, "")) for name in names),
+                        status,
+                        seconds,
+                        *(" ".join(_text(item.get("value", "")) for item in outputs.get(name, ())) for name in plain),
+                        " ".join(files),
+                        "; ".join(problem.message for problem in failures),
+                    ]
+                )
+                told = {"status": status, "seconds": seconds, "outputs": outputs, "files": files, "problems": problems}
+                ended.append({"values": cell, **told})
+                if not given.quiet and not given.json:
+                    _tell(f"{number:,} of {len(cells):,}: {status} in {seconds:.1f} s", failures)
+                if status == "cancelled":
+                    break
+    finally:
+        with contextlib.suppress(OSError):  # each line was flushed: what a full disk refused has been told
+            file.close()
     return _told(ended, len(cells), table, given)
 
 
@@ -296,7 +303,8 @@ def _there(studio: Studio, document: Document, cells: Sequence[Row], given: argp
 
     if given.table:
         _table(given, "")
-    require_writable(given.output)
+    if given.fetch or not given.table:
+        require_writable(given.output)
     with Client(given.server, patience=_PATIENCE) as client:
         accepted = client.submit_batch(
             with_uploads(client, studio, document),

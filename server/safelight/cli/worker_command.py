@@ -58,8 +58,10 @@ def _unheard(address: str, host: str, port: int) -> list[Problem]:
     """What is said where nobody listens there: Ray waits for it without a word, and joins once it is up."""
     try:
         socket.create_connection((host, port), _KNOCK_SECONDS).close()
-    except OSError as error:
-        message = f"Nobody answers at {address}: {error.strerror or error}. It is tried again and again."
+    except (OSError, UnicodeError) as error:  # the second for what is no name of a machine
+        message = (
+            f"Nobody answers at {address}: {getattr(error, 'strerror', None) or error}. It is tried again and again."
+        )
         hint = "Is its head up (`ray start --head`), and is that its address and port?"
         return [Problem(code="cluster_unreachable", message=message, hint=hint, value=address).warning()]
     return []

@@ -87,13 +87,13 @@ class AsyncClient(Connection):
         """
         body = _body(document, how)
         body.setdefault("key", secrets.token_hex(12))
-        return await self.request("POST", "/runs", Run, body)
+        return await self.request("POST", "/runs", Run, body, repeat=True)
 
     async def submit_batch(self, document: Documented = None, **how: Any) -> BatchAnswer:
         """Has a sweep accepted: `rows`, `sweep`, and what `submit` takes."""
         body = _body(document, how)
         body.setdefault("key", secrets.token_hex(12))
-        return await self.request("POST", "/runs/batch", BatchAnswer, body)
+        return await self.request("POST", "/runs/batch", BatchAnswer, body, repeat=True)
 
     async def get(self, run: str) -> RunDetail:
         return await self.request("GET", f"/runs/{_part(run)}", RunDetail)

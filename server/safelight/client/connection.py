@@ -65,11 +65,13 @@ class Connection:
         *,
         data: bytes | None = None,
         query: Mapping[str, str] | None = None,
+        repeat: bool = False,
     ) -> Any:
-        """Any route: `address` below `/api/v1`, the answer as `kind`."""
+        """Any route: `address` below `/api/v1`, the answer as `kind`. What may be asked twice without harm is, where a
+        server that was there restarts: every GET, and what says `repeat`."""
         content = msgspec.json.encode(body) if body is not None else data
         headers = {"Content-Type": "application/json" if body is not None else "application/octet-stream"}
-        status, answer = await self._send(method, "/api/v1" + address, content, headers, query or {})
+        status, answer = await self._send(method, "/api/v1" + address, content, headers, query or {}, repeat=repeat)
         return self._decoded(status, answer, kind)
 
     async def _send(
@@ -81,8 +83,10 @@ class Connection:
         query: Mapping[str, str],
         *,
         page: bool = False,
+        repeat: bool = False,
     ) -> tuple[int, bytes]:
         """Status and body of an answer, which may be a `page` for people."""
+        again = repeat or method == "GET"
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (max(self._patience, RESTART) if self._met else self._patience)
         for pause in itertools.chain(_RETRIES, itertools.repeat(_RETRY)):
@@ -91,8 +95,8 @@ class Connection:
                 async with self._open.request(
                     method, self._url + address, data=content, headers=headers, params=query
                 ) as response:
-                    away = response.status in GATEWAY and response.content_type == "text/html"
-                    if not (away and self._met and method == "GET") or late:
+                    away = response.status in GATEWAY and response.content_type != "application/json"
+                    if not (away and self._met and again) or late:
                         if not page:
                             self._refuse_page(response)
                         self._met = True
@@ -104,8 +108,7 @@ class Connection:
                 if late:
                     raise self._unreachable(error) from None
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                # What only asks may be asked again.
-                if late or not self._met or method != "GET":
+                if late or not self._met or not again:
                     raise self._unreachable(error) from None
             await asyncio.sleep(pause)
         raise AssertionError("it is tried again without end, or given up above")

@@ -94,7 +94,8 @@ async def serve(options: ServeOptions, ready: Callable[[str], None]) -> None:
 
 def _not_bound(options: ServeOptions, error: OSError) -> ProblemError:
     message = f"The port {options.port} of {options.address} cannot be used: {error.strerror or error}."
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+    # Newer asyncio gives no number for addresses of other machines.
+    if isinstance(error, socket.gaierror) or error.errno in (None, errno.EADDRNOTAVAIL):
         hint = "Give an address of this machine: --host 127.0.0.1, or --host 0.0.0.0 for all that it has."
         return ProblemError(Problem(code="bad_setting", message=message, hint=hint, value=options.address))
     if error.errno in (errno.EACCES, errno.EPERM):

@@ -179,8 +179,13 @@ class Attached:
     def wider(self) -> Any:
         """The kernels (outputs, more channels, k, k) of the denoiser's first convolution for the channels that it takes
         more than its weights are for, at this part of the schedule; None where it takes none."""
-        given = [(self._wider[patch.source], patch) for patch in self._on if patch.source in self._wider]
-        return sum(kernel * patch.weight for kernel, patch in given) if given else None
+        block = self._blocks.get("unet", {}).get("conv_in", "")
+        given = [
+            (self._wider[patch.source], patch.weight * block_factor(patch.blocks, block))
+            for patch in self._on
+            if patch.source in self._wider and patch.part in ("", "unet")
+        ]
+        return sum(kernel * weight for kernel, weight in given) if given else None
 
     def turn_on(self, patches: Sequence[Patch]) -> None:
         """Turns on what the patches name, with their weights; the same LoRA twice counts with the sum.

@@ -36,6 +36,8 @@ def cut_wider(given: dict[str, Tensor], modules: Mapping[str, Any]) -> Tensor | 
     layer = modules["unet"].conv_in
     own = getattr(layer, "base_layer", layer).weight.shape
     down, up = (given[f"{stem}{end}"] for end in ends)
+    if own[1] != modules["unet"].config.out_channels:
+        return None  # a depth model, or one that takes an image, has other things to see
     if down.shape[1] <= own[1] or (up.shape[0], *down.shape[2:]) != (own[0], *own[2:]):
         return None
     given[f"{stem}{ends[0]}"] = down[:, : own[1]].contiguous()

@@ -113,13 +113,57 @@ def test_a_node_that_reads_a_folder_gets_all_of_it(tmp_path: Path) -> None:
     (mine / "deep").mkdir(parents=True)
     for name in ("a.png", "a.txt", "deep/b.png", ".hidden", "../other.png"):
         (mine / name).write_bytes(name.encode())
-    (mine / "out.png").symlink_to(tmp_path / "in" / "other.png")
+    (mine / "link.png").symlink_to(tmp_path / "in" / "other.png")
+    (mine / "out.png").symlink_to(tmp_path / "secret.png")
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (mine / "gone.png").symlink_to(tmp_path / "in" / "gone.png")
     nodes = {"x": {"type": "dataset.image_folder", "values": {"captions": "mine/a.png"}}}
     inputs = Inputs((tmp_path / "in",), {"dataset.image_folder"})
     found = [name for name, _, _ in inputs.named(_begin({"nodes": nodes}, {}))]
-    assert found == ["mine/a.png", "mine/a.txt", "mine/deep/b.png"]
+    assert found == ["mine/a.png", "mine/a.txt", "mine/deep/b.png", "mine/link.png"], "as it is found here"
     plain = {"x": {"type": "image.load", "values": {"file": "mine/a.png"}}}
     assert [name for name, _, _ in inputs.named(_begin({"nodes": plain}, {}))] == ["mine/a.png"]
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "in" / "mine"
+    mine.mkdir(parents=True)
+    for name in ("a.png", "b.png", "c.png"):
+        (mine / name).write_bytes(name.encode())
+    inputs = Inputs((tmp_path / "in",), {"dataset.image_folder"})
+    digest = inputs._digest
+
+    def refused(path: Path) -> str:
+        if path.name == "b.png":
+            raise PermissionError(13, "Permission denied")
+        return digest(path)
+
+    monkeypatch.setattr(inputs, "_digest", refused)
+    nodes = {"x": {"type": "dataset.image_folder", "values": {"captions": "mine/a.png"}}}
+    assert [name for name, _, _ in inputs.named(_begin({"nodes": nodes}, {}))] == ["mine/a.png", "mine/c.png"]
+
+
+def test_a_folder_on_a_machine_holds_what_it_holds_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that was removed here would be learned from there."""
+    for name, value in test_environment(tmp_path / "machine").items():
+        monkeypatch.setenv(name, value)
+
+    async def go() -> None:
+        station = Station()
+        both = await asyncio.gather(station.open(1, 1), station.open(1, 1))
+        assert both[0] == both[1], "asked twice at once, it starts one"
+        home = Path(both[0][0])
+        for name in ("input/mine/a.png", "input/mine/old.png", "input/other/b.png"):
+            await station.write(name, 0, b"abc")
+            assert await station.finish(name, hash_bytes(b"abc"))
+        await station.only("input", ["input/mine/a.png", "input/mine/new.png"])
+        assert [path.relative_to(home).as_posix() for path in (home / "input").rglob("*") if path.is_file()] == [
+            "input/mine/a.png"
+        ]
+        assert station._process is not None
+        station._process.kill()
+
+    asyncio.run(go())
 
 
 def test_checkpoints_are_kept_by_run(tmp_path: Path) -> None:

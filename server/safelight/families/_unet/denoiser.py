@@ -93,8 +93,9 @@ class UNetDenoiser(LoopDenoiser):
         return guidance > 1 and self.unet.config.time_cond_proj_dim is None
 
     def keeps_outside(self) -> bool:
-        # An inpainting model sees the outside, and keeps it by itself.
-        return self.taken != 2 * self.unet.config.out_channels + 1
+        # An inpainting model sees the outside, and keeps it by itself: one of a LoRA only while that is on.
+        seeing = self.taken == 2 * self.unet.config.out_channels + 1
+        return not seeing or (self.wider is not None and self.switch is not None)
 
     def check(self, request: SampleRequest, parts: Sequence[Part]) -> None:
         del request
@@ -259,12 +260,12 @@ class UNetCall:
 @contextmanager
 def _seeing(unet: Any, shown: Tensor, kernels: Tensor | None) -> Iterator[None]:
     """Lets a UNet see more channels (B, more, H, W) inside the block, by kernels for them beside its own."""
-    from torch.nn.functional import conv2d
+    layer = getattr(unet.conv_in, "base_layer", unet.conv_in)
 
     def add(module: Any, inputs: tuple[Any, ...], output: Any) -> Any:
         del module, inputs
         assert kernels is not None
-        return output + conv2d(shown, kernels.to(shown), padding=kernels.shape[-1] // 2)
+        return output + layer._conv_forward(shown, kernels.to(shown), None)  # its edges may meet
 
     handle = unet.conv_in.register_forward_hook(add) if kernels is not None else None
     try:

@@ -35,8 +35,8 @@ class Graphs:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="graphs")
-        # Of their own: a check waits for a model that it fetches, and nothing else should.
-        self._checks = ThreadPoolExecutor(2, thread_name_prefix="checks")
+        # Of their own, and several: a check waits for a model that it fetches, and nothing else should.
+        self._checks = ThreadPoolExecutor(16, thread_name_prefix="checks")
         self._measured = asyncio.Event()
         self._theirs = ""
 

@@ -105,24 +105,19 @@ class Ledger:
 
     def sent(self, entry: Entry, since: float) -> bool:
         """Whether this payload is known to have been in the bucket at that time or later."""
-        known = self.entry(entry.id)
-        if known is None or known.sha256 != entry.sha256:
-            return False
-        return bool(self.rows("SELECT 1 FROM known WHERE id = ? AND sent >= ?", entry.id, int(since)))
+        rows = self.rows("SELECT body FROM known WHERE id = ? AND sent >= ?", entry.id, int(since))
+        return bool(rows) and msgspec.msgpack.decode(rows[0][0], type=Entry).sha256 == entry.sha256
 
     def learn(self, entry: Entry, sent: float = 0.0) -> None:
         """A value is in the bucket; `sent` is when it was seen or put there by this machine, if it was."""
-        known = self.entry(entry.id)
-        same = known is not None and known.sha256 == entry.sha256
         self._hold(entry)
         self.write(
             "INSERT INTO known VALUES (?1, ?2, ?3, ?4) "
-            "ON CONFLICT (id) DO UPDATE SET at = ?2, sent = iif(?5, max(sent, ?3), ?3), body = ?4",
+            "ON CONFLICT (id) DO UPDATE SET at = ?2, sent = iif(body = ?4, max(sent, ?3), ?3), body = ?4",
             entry.id,
             int(time.time()),
             int(sent),
             msgspec.msgpack.encode(entry),
-            same,
         )
 
     def forget(self, id: str) -> None:

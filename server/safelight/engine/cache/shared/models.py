@@ -7,6 +7,9 @@ import logging
 import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
 
 from safelight.disk import exclusive
 from safelight.sdk.codec import hash_text
@@ -56,6 +59,9 @@ def send_model(options: SharedOptions, name: str, root: Path, pickles: Collectio
         raise ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=name))
     whole = {PurePosixPath(path).parent for path in chosen if PurePosixPath(path).suffix.lower() in _WEIGHTS}
     left_out = [PurePosixPath(path) for path in files if PurePosixPath(path).suffix.lower() in pickles]
+    if (index := f"{name}/model_index.json") in files:  # what is no part of it may lie beside
+        parts = msgspec.json.decode(files[index].read_bytes(), type=dict[str, Any])
+        left_out = [path for path in left_out if path.parent.name in parts]
     lacking = sorted(str(path) for path in left_out if path.parent not in whole)
     if lacking:
         message = f"{name!r} would come without its weights: {', '.join(lacking[:5])} are pickles, which are not sent."

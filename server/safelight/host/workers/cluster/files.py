@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import time
@@ -21,6 +22,8 @@ from safelight.sdk.values import File
 
 from ..wire import Begin, Made
 
+log = logging.getLogger(__name__)
+
 _COUNTER = re.compile(r"(?<=_)\d{5}(?!\d)")
 _KEEP_SECONDS = 30 * 24 * 3600
 
@@ -39,19 +42,30 @@ class Inputs:
         node reads whole folders, all of the folder goes with it. Gives name, path and digest."""
         document = msgspec.json.decode(begin.document)
         told = list(dict.fromkeys([*texts(document), *texts(begin.inputs)]))
-        whole = any(one in self._readers for one in told)
+        whole = self.reads_folders(begin)
         given: set[str] = set()
         for text in told:
             if not text or len(text) > 1000:
                 continue
             try:
                 path = self._folders.path(text)
-                for name, found in self._with_folder(text, path) if whole else [(text, path)]:
-                    if name not in given:
-                        given.add(name)
-                        yield name, found, self._digest(found)
             except (ProblemError, OSError):
                 continue
+            for name, found in self._with_folder(text, path) if whole else [(text, path)]:
+                if name in given:
+                    continue
+                given.add(name)
+                try:
+                    digest = self._digest(found)
+                except OSError as error:
+                    log.warning("%s cannot be sent to who computes: %s", name, error)
+                    continue
+                yield name, found, digest
+
+    def reads_folders(self, begin: Begin) -> bool:
+        """Whether a node of the run takes whatever lies in a folder."""
+        told = [*texts(msgspec.json.decode(begin.document)), *texts(begin.inputs)]
+        return any(one in self._readers for one in told)
 
     def _with_folder(self, name: str, path: Path) -> Iterator[tuple[str, Path]]:
         yield name, path
@@ -59,7 +73,7 @@ class Inputs:
         for found in sorted(path.parent.rglob("*")):
             there = found.relative_to(path.parent)
             hidden = any(part.startswith(".") for part in there.parts)
-            if not hidden and found.is_file() and is_below(found, path.parent):
+            if not hidden and found.is_file() and any(is_below(found, top) for top in self._folders.folders):
                 yield str(within / there.as_posix()), found
 
     def _digest(self, path: Path) -> str:

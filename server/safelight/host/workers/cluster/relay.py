@@ -159,7 +159,12 @@ class Relay:
 
     async def _prepare(self, begin: Begin) -> None:
         """Input files and checkpoints of a run go before it."""
-        for name, path, digest in await asyncio.to_thread(lambda: list(self._ground.inputs.named(begin))):
+        inputs = self._ground.inputs
+        files = await asyncio.to_thread(lambda: list(inputs.named(begin)))
+        if await asyncio.to_thread(inputs.reads_folders, begin):
+            # What lies there from other runs would be taken for a part of the folder.
+            await self._call("only", "input", [f"input/{PurePosixPath(name)}" for name, _, _ in files])
+        for name, path, digest in files:
             try:
                 await self._bring(f"input/{PurePosixPath(name)}", path, digest)
             except OSError as error:  # the run says itself that it lacks the file, if it needs it

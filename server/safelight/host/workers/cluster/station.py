@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -51,19 +51,21 @@ class Station:
     async def open(self, threads: int, share: int) -> tuple[str, int, str]:
         """Starts the worker, with so many threads (0: the machine's, shared by `share` workers). Gives its home, its
         process and the version of Safelight here."""
-        if self._process is None:
-            self._loop = asyncio.get_running_loop()
-            self._home, self._release = _home()
-            await asyncio.to_thread(_tidy, self._home / "input")
-            self._kills_before = out_of_memory_kills()
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "safelight.host.workers.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=_environment(threads or max(1, (os.cpu_count() or 1) // share)),
-            )
-            threading.Thread(target=self._listen, args=(self._process,), daemon=True, name="listen").start()
-        return str(self._home), self._process.pid, version("safelight")
+        async with self._lock:  # asked again while it is tidied, it starts no second
+            if self._process is None:
+                self._loop = asyncio.get_running_loop()
+                self._home, self._release = _home()
+                await asyncio.to_thread(_tidy, self._home / "input")
+                self._kills_before = out_of_memory_kills()
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "safelight.host.workers.worker"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    env=_environment(threads or max(1, (os.cpu_count() or 1) // share)),
+                )
+                threading.Thread(target=self._listen, args=(self._process,), daemon=True, name="listen").start()
+            process = self._process
+        return str(self._home), process.pid, version("safelight")
 
     async def send(self, at: int, data: bytes) -> None:
         """`data` begins at this byte of all that the worker is told."""
@@ -124,6 +126,18 @@ class Station:
     async def read(self, name: str, at: int, size: int) -> bytes:
         """A piece of a file; nothing where there is none."""
         return await asyncio.to_thread(_read_at, self._path(name), at, size)
+
+    async def only(self, folder: str, names: Sequence[str]) -> None:
+        """Removes what lies below a folder and is none of these: it was sent for other runs."""
+        top, kept = self._path(folder), {self._path(name) for name in names}
+
+        def work() -> None:
+            for path in top.rglob("*"):
+                with suppress(OSError):
+                    if path.is_file() and path not in kept:
+                        path.unlink()
+
+        await asyncio.to_thread(work)
 
     async def remove(self, name: str) -> None:
         with suppress(OSError):
