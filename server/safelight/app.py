@@ -37,7 +37,7 @@ from safelight.interop.origin import made_by_model
 from safelight.interop.parameters.writing import parameters_of
 from safelight.media.registry import MediaRegistry, load_media
 from safelight.models import ModelStore, Numerics, numerics
-from safelight.places import InputFolders, data_folder, shipped_names, shipped_workflows
+from safelight.places import InputFolders, data_folder, shipped_groups, shipped_names, shipped_workflows
 from safelight.sdk.file_names import value_in_name
 from safelight.sdk.pack import BUILT_IN, Catalogue, forget, load_packs
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, errors, one_of
@@ -486,7 +486,8 @@ def is_there(path: Path) -> bool:
 
 
 def _no_workflow(what: str | Path, found: str, names: Mapping[str, Path]) -> ProblemError:
-    hint = did_you_mean(str(what), names) or f"Shipped workflows: {one_of(list(names), 40)}."
+    offered = list(dict.fromkeys([*(name for group in shipped_groups().values() for name in group), *names]))
+    hint = did_you_mean(str(what), names) or f"Shipped workflows: {one_of(offered, 40)}."
     message = f"{str(what)!r} is {found}."
     return ProblemError(Problem(code="workflow_missing", message=message, hint=hint, value=str(what)))
 

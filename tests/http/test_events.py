@@ -230,8 +230,8 @@ def test_the_client_has_as_much_patience_as_it_is_given() -> None:
             with pytest.raises(ProblemError, match="cannot be reached"):
                 ask()
     assert time.perf_counter() - started < 5
-    names = {name for name in vars(AsyncClient) if not name.startswith("_")}
-    assert names == {name for name in vars(Client) if not name.startswith("_")}, "both clients can do the same"
+    names = {name for name in dir(AsyncClient) if not name.startswith("_")}
+    assert names == {name for name in dir(Client) if not name.startswith("_")}, "both clients can do the same"
 
 
 def test_the_async_client_follows_events(server: Server) -> None:

@@ -134,7 +134,7 @@ def _storage(report: Report, studio: Studio) -> None:
     report.storage = Storage(folder=str(home), models=folders, free=free)
     try:
         nearest = next(one for one in (home, *home.parents) if one.exists())
-        if nearest != place:
+        if not nearest.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"{str(nearest)!r} is a file")
         tempfile.TemporaryFile(dir=place).close()  # where it is not there yet, it is to be made
     except OSError as error:
