@@ -496,6 +496,25 @@ def test_a_failure_stays_told_with_its_traceback_until_it_is_dismissed(editor: E
     assert message.split()[0] in editor.page.locator(".side-panel").inner_text(), "and the queue lists it"
 
 
+def test_a_failure_in_a_gap_of_the_stream_is_told_as_well(editor: Editor) -> None:
+    """As where a run ends before the stream of a page that was just opened has begun."""
+    failing = {"type": "values.calculate", "values": {"operation": "divide", "b": 0}}
+    editor.open({**SUM, "nodes": {**SUM["nodes"], "sum": failing}, "links": SUM["links"][:1]})
+    run(editor)
+    card = editor.page.locator(".failure-card")
+    card.locator("header button").click()
+    # As it was known when the gap began, and what the stream says first after it: nothing goes on.
+    editor.page.evaluate(
+        f"""() => {{
+            const {{ app, receive }} = window.__safelight;
+            const state = app.getState(), {{ runs, queue }} = state, id = state.{TAB}.run;
+            app.setState({{ runs: {{ ...runs, [id]: {{ ...runs[id], status: "running" }} }} }});
+            receive({{ event: "snapshot", runs: [], nodes: {{}}, queue }});
+        }}"""
+    )
+    card.wait_for()
+
+
 def test_running_what_is_up_to_date_says_so_and_offers_a_new_seed(editor: Editor) -> None:
     document = graph({"s": ("values.seed", 0, 0), "t": ("values.calculate", 300, 0)}, [("s.value", "t.a")])
     document["nodes"]["t"]["values"] = {"b": 1.0}

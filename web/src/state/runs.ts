@@ -318,8 +318,8 @@ export function takeRun(run: Run, fresh = false): void {
   if (tab.id === useApp.getState().active) void checkAndPlan();
 }
 
-/** After a gap: how did the runs of our tabs end? */
-export async function catchUp(): Promise<void> {
+/** After a gap: how did the runs of our tabs end? Those that were `open` before it may have ended in it. */
+export async function catchUp(open: ReadonlySet<string>): Promise<void> {
   for (const tab of useApp.getState().tabs) {
     if (!tab.run) continue;
     try {
@@ -330,7 +330,7 @@ export async function catchUp(): Promise<void> {
       for (const [node, { curve, values }] of Object.entries(detail.nodes)) {
         if (curve?.length || values) showResult(tab.run, node, { ...(curve?.length ? { curve } : {}), ...(values ? { values } : {}) });
       }
-      takeRun(detail);
+      takeRun(detail, open.has(tab.run));
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) patchTab(tab.id, { run: null, runDocument: null });
     }

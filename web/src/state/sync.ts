@@ -94,13 +94,14 @@ export function startSync(): () => void {
 export function receive(event: HostEvent): void {
   switch (event.event) {
     case "snapshot": {
-      const ended = Object.values(useApp.getState().runs).filter((run) => !isActive(run));
+      const known = Object.values(useApp.getState().runs);
+      const ended = known.filter((run) => !isActive(run));
       useApp.setState({
         runs: Object.fromEntries([...ended, ...event.runs].map((run) => [run.id, run])),
         runNodes: { ...useApp.getState().runNodes, ...Object.fromEntries(Object.entries(event.nodes).map(([run, nodes]) => [run, plainNodes(run, nodes)])) },
         queue: event.queue,
       });
-      void catchUp();
+      void catchUp(new Set(known.filter(isActive).map(({ id }) => id)));
       // What was saved, uploaded and found in the gap, or before the stream began.
       void refreshWorkflows();
       void refreshFiles().catch(() => undefined);
