@@ -22,6 +22,7 @@ EmaDecay = Annotated[
 Anywhere = Annotated[
     float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
 ]
+Rank = Annotated[int, Slider(1, 128), "Rank of the LoRA: its size and its powers."]
 RandomSeed = Annotated[int, Seed(), "Where all random numbers start."]
 TextWidth = Annotated[int, Slider(16, 1280), "Channels of a new text encoder."]
 TextLayers = Annotated[int, Slider(1, 32), "Layers of a new text encoder."]

@@ -16,13 +16,13 @@ from ._fields import (
     Latents,
     LearningRate,
     RandomSeed,
+    Rank,
     Shown,
     Updates,
     WarmupSteps,
 )
 
 _Faster = Annotated[ModelRef[Denoiser], "The model to make faster."]
-_Rank = Annotated[int, Slider(1, 128), "Rank of the LoRA: its size and its powers."]
 
 
 @node(
@@ -42,7 +42,7 @@ def few_step(
     guidance: Annotated[
         float, Slider(1, 15, step=0.5), "The guidance that is learned along; the result needs none."
     ] = 3.0,
-    rank: _Rank = 6,
+    rank: Rank = 6,
     updates: Updates = 1500,
     batch: Batch = 32,
     learning_rate: LearningRate = 1e-3,
@@ -97,7 +97,7 @@ def consistency(
     huber: Annotated[
         float, Number(1e-5, 10, step=1e-3), "Differences well below it count squared, all others plain (pseudo-Huber)."
     ] = 0.001,
-    rank: _Rank = 16,
+    rank: Rank = 16,
     updates: Updates = 2000,
     batch: Batch = 16,
     learning_rate: LearningRate = 1e-4,
@@ -151,7 +151,7 @@ def adversarial(
         Slider(-3, 3, step=0.1, advanced=True),
         "How noisy the images are that the discriminator looks at: higher ones show the layout, lower ones details.",
     ] = 0.0,
-    rank: _Rank = 16,
+    rank: Rank = 16,
     width: Annotated[
         int, Slider(8, 512, advanced=True), "Channels of the discriminator's heads on what the model sees."
     ] = 64,

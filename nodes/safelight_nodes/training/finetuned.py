@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from safelight.sdk import Context, Number, Slider, Text, node
 
 from ..training_values import Weights
-from ._fields import EmaDecay, RandomSeed, WarmupSteps
+from ._fields import EmaDecay, RandomSeed, Rank, WarmupSteps
 from ._tuning import (
     Accumulate,
     Checkpointing,
@@ -42,7 +42,7 @@ def lora(
     images: Examples,
     prior: Prior,
     *,
-    rank: Annotated[int, Slider(1, 128), "Rank of the LoRA: its size and its powers."] = 8,
+    rank: Rank = 8,
     alpha: Annotated[
         float, Number(0, 256, step=1, zero="as the rank", advanced=True), "Alpha: the LoRA counts alpha / rank."
     ] = 0.0,
