@@ -128,9 +128,10 @@ def test_while_it_runs_the_button_tells_how_far_and_stops_it(editor: Editor) -> 
     document["nodes"]["latent"]["values"] = {"width": 384, "height": 384}  # minutes, if nobody stopped it
     editor.open(document, zoom=None)
     editor.wait_plan()
-    page.dblclick(".run-button")  # the second click is no Stop
+    page.dblclick(".run-button")  # the second click is no Stop, and no second run
     editor.wait("/\\d+ %/.test(document.querySelector('.run-button.cancel')?.textContent ?? '')", 120)
     assert "Stop" in page.locator(".run-button").inner_text()
+    assert editor.state(f"{TAB}.queued") == []
     # Another one behind it, by the menu.
     choose(editor, "run")
     editor.wait(f"(() => {{ const state = __safelight.app.getState(); return state.{TAB}.queued.length === 1; }})()")

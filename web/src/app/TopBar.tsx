@@ -120,9 +120,10 @@ function RunButton() {
   const detail = active ? (current.status === "queued" ? t("run.waiting") : `${progress} %`) + (queued ? ` · +${queued}` : "") : live ? "" : forecastText;
   const press = (event: React.MouseEvent) => {
     if (live) toggleLive();
-    // The second click of a double click does not stop what the first has begun.
-    else if (!active) void run({ front: event.shiftKey });
-    else if (event.detail < 2) void cancelRun();
+    // The second click of a double click is one too many: it neither stops what the first has begun nor asks for it twice.
+    else if (event.detail > 1) return;
+    else if (active) void cancelRun();
+    else void run({ front: event.shiftKey });
   };
   return (
     <div className={`run${live ? " live" : ""}`}>
