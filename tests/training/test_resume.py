@@ -31,6 +31,7 @@ FLOWS: dict[str, dict[str, Any]] = {
         "width": 16, "widest": 16, "text_width": 32, "text_layers": 1,
     },
     "clip": {"model": "tiny", "updates": STEPS, "batch": 6, "width": 48, "layers": 1},
+    "clip_more": {"start": "tower", "model": "tiny", "updates": STEPS, "batch": 6},
     "few_step": {"model": "tiny", "updates": STEPS, "batch": 2, "rank": 2, "steps": 2},
     "consistency": {
         "model": "tiny", "target": "average", "updates": STEPS, "batch": 2, "rank": 2, "steps": 2, "shown": 2,

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safelight.sdk import Context, Image, ImageEncoder, ModelRef, Problem, ProblemError, Reader
 from safelight_nodes.training_values import ImageSet, Tokenizer, Weights
 
-from .adapters import bare
 from .caption_data import Drawn, Pictures, held_apart, names_subject, sentences
-from .computing import half_precision
+from .computing import half_precision, own_image_encoder
 from .course import Course
 from .folders import plain_config, plain_tensors
 from .loop import fit
@@ -82,7 +81,7 @@ def learn(
         model, tokenizer = _captioner(ctx, start)
     else:
         tokenizer = learn_tokenizer(sentences(images, settings.seed), settings.vocabulary, settings.length)
-        eye = None if encoder is None else _eye(ctx, encoder)
+        eye = None if encoder is None else own_image_encoder(ctx, encoder)
         model = fresh(settings, tokenizer, eye, images.pixels.shape[1])
     model.to(device).train()
     settings = replace(settings, length=min(settings.length, model.config.decoder.max_position_embeddings))
@@ -115,12 +114,6 @@ def learn(
         "VisionEncoderDecoderModel", plain_config(model), plain_tensors(model), tuple(curve.points), about
     )
     return Learned(weights, Tokenizer(to_files(tokenizer)), test.sheet(write, named), named)
-
-
-def _eye(ctx: Context, encoder: ModelRef[ImageEncoder]) -> Any:
-    """A float32 copy of an image encoder that may be changed."""
-    with ctx.models.lease(replace(encoder, precision="float32")) as lease:
-        return bare(copy.deepcopy(lease.component.encoder)).cpu()
 
 
 def _captioner(ctx: Context, start: ModelRef[Reader]) -> tuple[Any, Any]:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from safelight.sdk import Context, FamilyFacts, ModelRef, Problem, ProblemError
+from safelight.sdk import Context, FamilyFacts, ImageEncoder, ModelRef, Problem, ProblemError
 
 from .adapters import bare
 
@@ -62,6 +62,12 @@ def own_copy(ctx: Context, ref: ModelRef[Any], port: str) -> Copied:
         found = lease.component
         scheduler, tokenizers = getattr(found, "scheduler", {}), getattr(found, "tokenizers", ())
         return Copied(found.family, _copies(found), lease.device, dict(scheduler), copy.deepcopy(tokenizers))
+
+
+def own_image_encoder(ctx: Context, ref: ModelRef[ImageEncoder]) -> Any:
+    """A float32 copy of an image encoder, a module of transformers, that may be changed."""
+    with ctx.models.lease(replace(ref, precision="float32")) as lease:
+        return bare(copy.deepcopy(lease.component.encoder)).cpu()
 
 
 def own_model(ctx: Context, ref: ModelRef[Any], port: str) -> Any:

@@ -11,14 +11,14 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from safelight.sdk import Context, ModelRef, Problem, ProblemError, TextEncoder
+from safelight.sdk import Context, ImageEncoder, ModelRef, Problem, ProblemError, TextEncoder
 from safelight_nodes.training_values import ImageSet, Tokenizer, Weights
 
 from .captions import PALETTE, draw_colour
-from .computing import half_precision, own_copy
+from .computing import half_precision, own_copy, own_image_encoder
 from .course import Course
 from .folders import plain_config, plain_tensors
-from .images import WHITE, WHITE_SHARE, composited, of_one_size
+from .images import WHITE, WHITE_SHARE, composited, of_one_size, scaled
 from .loop import fit, numpy_generator
 from .text import tokens
 from .tokenizer import from_files, to_files
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LARGEST_SCALE = 100.0
+_SHARPNESS = (0.35, 1.0)
+"""What soft images keep of their side: as drawn by a small autoencoder, up to all of it."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Settings:
     patch: int
     text_width: int
     text_layers: int
+    soft: float
     seed: int
 
 
@@ -92,10 +95,10 @@ class Pairs:
     The twins make style and background count, the rest makes the subject count.
     """
 
-    def __init__(self, images: ImageSet, batch: int, seed: int) -> None:
+    def __init__(self, images: ImageSet, batch: int, seed: int, soft: float = 0.0) -> None:
         import numpy as np
 
-        self.images, self.batch, self.seed = of_one_size(images), batch, seed
+        self.images, self.batch, self.seed, self.soft = of_one_size(images), batch, seed, soft
         by_subject: dict[str, list[int]] = {}
         for number, entry in enumerate(images.entries):
             by_subject.setdefault(entry["subject"], []).append(number)
@@ -127,17 +130,36 @@ class Pairs:
             numbers.append(number)
             colours.append(rgb)
             texts.append(caption(rng, self.images.subjects[entry["subject"]], entry["style"], colour, twin))
-        return composited(self.images.pixels[numbers], colours), texts
+        made = composited(self.images.pixels[numbers], colours)
+        for place in range(len(made) if self.soft else 0):
+            if rng.random() < self.soft:
+                made[place] = softened(made[place], float(rng.uniform(*_SHARPNESS)))
+        return made, texts
+
+
+def softened(image: Tensor, sharpness: float) -> Tensor:
+    """An image (3, H, W) without its finest lines: reduced to the part `sharpness` of its side, and enlarged again."""
+    from torch.nn.functional import interpolate
+
+    height, width = image.shape[1:]
+    small = (max(1, round(height * sharpness)), max(1, round(width * sharpness)))
+    reduced = interpolate(image[None], small, mode="bilinear", antialias=True)
+    return interpolate(reduced, (height, width), mode="bicubic")[0].clamp(-1, 1)
 
 
 def learn(
     images: ImageSet,
     tokenizer: Tokenizer | None,
     text: ModelRef[TextEncoder] | None,
+    start: ModelRef[ImageEncoder] | None,
     settings: Settings,
     ctx: Context,
 ) -> Learned:
-    """Trains both encoders, or the image encoder to a given text encoder."""
+    """Trains both encoders, or the image encoder to a given text encoder; goes on with `start`, if there is one.
+
+    Raises:
+        ProblemError: `wrong_model`, when `start` sums images up in other channels than the text encoder its texts.
+    """
     import torch
     from torch.nn.functional import cross_entropy, normalize
 
@@ -146,11 +168,13 @@ def learn(
     reader, tower = text_side(tokenizer, text, width, layers, settings.seed, ctx)
     frozen = text is not None
     tower.to(device).requires_grad_(not frozen)
-    pairs = Pairs(images, settings.batch, settings.seed)
-    side = images.pixels.shape[1]
-    image = image_tower(
-        side, settings.patch, settings.width, settings.layers, tower.config.hidden_size, settings.seed + 1
-    ).to(device)
+    pairs = Pairs(images, settings.batch, settings.seed, settings.soft)
+    side, shared = images.pixels.shape[1], tower.config.hidden_size
+    if start is not None:
+        image = _going_on(ctx, start, shared)
+    else:
+        image = image_tower(side, settings.patch, settings.width, settings.layers, shared, settings.seed + 1)
+    image.to(device)
     scale = torch.nn.Parameter(torch.tensor(math.log(20.0), device=device))
     same = torch.arange(settings.batch, device=device)
 
@@ -162,7 +186,7 @@ def learn(
         with half_precision(device, dtype):
             with torch.set_grad_enabled(not frozen):
                 said = tower(input_ids=ids).pooler_output
-            seen = image(pixel_values=x.to(device)).image_embeds
+            seen = image(pixel_values=scaled(x, image.config.image_size).to(device)).image_embeds
         said, seen = normalize(said.float(), dim=-1), normalize(seen.float(), dim=-1)
         alike = scale.clamp(max=math.log(LARGEST_SCALE)).exp() * said @ seen.T
         return (cross_entropy(alike, same) + cross_entropy(alike.T, same)) / 2
@@ -179,6 +203,21 @@ def learn(
     parts = {"CLIPVisionModelWithProjection": image, "CLIPTextModel": tower}
     made = [Weights(kind, plain_config(part), plain_tensors(part), curve, about) for kind, part in parts.items()]
     return Learned(made[0], made[1], Tokenizer(to_files(reader)))
+
+
+def _going_on(ctx: Context, start: ModelRef[ImageEncoder], shared: int) -> Any:
+    """A copy of an image encoder with summaries of `shared` channels."""
+    made = own_image_encoder(ctx, start)
+    if getattr(made, "visual_projection", None) is None or made.config.projection_dim != shared:
+        raise ProblemError(
+            Problem(
+                code="wrong_model",
+                message=f"This image encoder does not sum images up in {shared} channels, as the text encoder does.",
+                hint="Connect one that was fitted to this text encoder, or begin with a new one.",
+                port="start",
+            )
+        )
+    return made.requires_grad_(True)
 
 
 def text_side(

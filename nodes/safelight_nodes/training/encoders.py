@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NamedTuple
 
-from safelight.sdk import VAE, Context, ModelRef, Number, Slider, TextEncoder, Toggle, node
+from safelight.sdk import VAE, Context, ImageEncoder, ModelRef, Number, Slider, TextEncoder, Toggle, node
 
 from ..training_values import ImageSet, Tokenizer, Weights
 from ._fields import (
@@ -115,6 +115,7 @@ def clip(
     images: ImageSet,
     tokenizer: Annotated[Tokenizer | None, "For a new text encoder."],
     text: Annotated[ModelRef[TextEncoder] | None, "A text encoder to fit the image encoder to; it stays as it is."],
+    start: Annotated[ModelRef[ImageEncoder] | None, "An image encoder to go on from. Without one, a new one is made."],
     *,
     updates: Updates = 1500,
     batch: Batch = 192,
@@ -126,6 +127,11 @@ def clip(
     patch: Annotated[int, Slider(4, 32), "Side of the patches that the image is cut into, in pixels."] = 16,
     text_width: TextWidth = 256,
     text_layers: TextLayers = 3,
+    soft: Annotated[
+        float,
+        Slider(0, 1, step=0.05),
+        "Part of the images that is made soft, so that generated ones, which lack fine lines, are known as well.",
+    ] = 0.0,
     seed: RandomSeed = 0,
     ctx: Context,
 ) -> Towers:
@@ -136,6 +142,17 @@ def clip(
     from .._training.towers import Settings, learn
 
     settings = Settings(
-        updates, batch, learning_rate, warmup_steps, ema_decay, width, layers, patch, text_width, text_layers, seed
+        updates,
+        batch,
+        learning_rate,
+        warmup_steps,
+        ema_decay,
+        width,
+        layers,
+        patch,
+        text_width,
+        text_layers,
+        soft,
+        seed,
     )
-    return Towers(*learn(images, tokenizer, text, settings, ctx))
+    return Towers(*learn(images, tokenizer, text, start, settings, ctx))
