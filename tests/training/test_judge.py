@@ -89,6 +89,15 @@ def test_an_identical_image_is_the_nearest_on_every_ground(tmp_path: Path):
     assert (total.plain, total.background, total.clip) == (1, 1, None)
 
 
+def test_random_prompts_are_those_of_their_seed_and_no_subject_comes_twice_in_a_style():
+    given = (SUBJECTS, INDEX["images"], prompts.every(SUBJECTS), 6)
+    asked = prompts.at_random(*given, seed=3)
+    assert asked == prompts.at_random(*given, seed=3) != prompts.at_random(*given, seed=4)
+    assert len({(one.style, one.name) for one in asked}) == 6
+    assert all(one.right and one.name in one.text for one in asked)
+    assert len(prompts.at_random(*given[:3], 100, seed=3)) == 9
+
+
 def test_another_subject_is_not_taken_for_the_right_one(tmp_path: Path):
     images = _images()
     shown = gallery.Gallery(images, INDEX, tmp_path)

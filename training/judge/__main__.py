@@ -3,7 +3,8 @@
     python -m training.judge --model FOLDER --cache DIR [--fast LORA] [--tower FOLDER] [--prompts 60] [--note "..."]
 
 `--cache` is where `training.fetch` wrote the images. The image encoder is the model's own `image_encoder`, or
-the one of `--tower`; without one the scores by it are left out. A full run adds a line to docs/starter_scores.md.
+the one of `--tower`; without one the scores by it are left out. A full run adds a line to docs/starter_scores.md:
+to one table with the fixed prompts, to another with those of `--random SEED`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from training.fetch import default_target, load
 from . import report
 from .gallery import Gallery, Tower
 from .painter import Painter, Settings
-from .prompts import COUNT, every, frequent, often, prompts
+from .prompts import COUNT, at_random, every, frequent, often, prompts
 from .scores import Scores, judge, painted, reconstruction, sharpness
 
 
@@ -29,6 +30,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--tower", type=Path, help="a CLIP image encoder, instead of the model's image_encoder")
     parser.add_argument("--cache", type=Path, default=default_target())
     parser.add_argument("--prompts", type=int, default=COUNT, help="fewer are a quick look, and leave no history")
+    parser.add_argument("--random", type=int, metavar="SEED", help="prompts drawn at random in place of the fixed ones")
     parser.add_argument("--subjects", choices=("frequent", "all"), default="frequent")
     parser.add_argument("--steps", type=int, default=Settings.steps)
     parser.add_argument("--guidance", type=float, default=Settings.guidance)
@@ -57,7 +59,10 @@ def main() -> None:
     began = time.monotonic()
     images, index = load(args.cache)
     names = {"frequent": frequent, "all": every}[args.subjects](index["subjects"])
-    asked = prompts(index["subjects"], index["images"], names, args.prompts)
+    if args.random is None:
+        asked = prompts(index["subjects"], index["images"], names, args.prompts)
+    else:
+        asked = at_random(index["subjects"], index["images"], names, args.prompts, args.random)
     own = args.tower or args.model / "image_encoder"
     tower = Tower(own) if (own / "config.json").is_file() else None
     if tower is None:
@@ -86,7 +91,12 @@ def main() -> None:
         print(report.sentence(f"{args.fast_steps} steps of {args.fast_sampler} with the few-step LoRA", fast))
         print(f"{report.kept(full, fast)}; sharpness {100 * fast_sharp / sharp:.0f} %")
     print(f"{time.monotonic() - began:.0f} s")
-    if args.prompts >= COUNT and args.subjects == "frequent":
+    if args.prompts < COUNT:
+        return
+    if args.random is not None:
+        drawn = f"{args.subjects}, {args.random}"
+        report.remember(args.history, report.line(quality, full, fast, args.note, drawn), report.AT_RANDOM)
+    elif args.subjects == "frequent":
         report.remember(args.history, report.line(quality, full, fast, args.note))
 
 

@@ -1,4 +1,4 @@
-"""Which prompts the judge asks for: fixed, whatever the model."""
+"""Which prompts the judge asks for: fixed, whatever the model, or drawn at random."""
 
 from __future__ import annotations
 
@@ -58,11 +58,7 @@ def prompts(
     A subject is asked for only in styles it has an image in. Fewer prompts are the first of more. An image shows the
     named subject when its subject bears that name, whichever of its names that is: "cat" is the cat and the cat's face.
     """
-    bearers: dict[str, set[str]] = {}
-    for key, entry in subjects.items():
-        for name in entry["names"]:
-            bearers.setdefault(name, set()).add(key)
-    pairs = {(entry["style"], names[entry["subject"]]) for entry in images if entry["subject"] in names}
+    bearers, pairs = _bearers(subjects), _pairs(images, names)
     rng = np.random.default_rng(_ORDER)
     by_style: list[list[str]] = []
     for style in range(len(STYLES)):
@@ -78,7 +74,38 @@ def prompts(
             continue
         if not colours:
             colours = rng.permutation(len(COLOURS)).tolist()
-        name, colour = by_style[style][number], colours.pop()
-        text = f"{STYLES[style]} {name}, {COLOURS[colour]} background"
-        asked.append(Asked(text, name, style, colour, frozenset(bearers[name])))
+        asked.append(_asked(bearers, style, by_style[style][number], colours.pop()))
     return asked
+
+
+def at_random(
+    subjects: Mapping[str, Mapping[str, Any]],
+    images: Sequence[Mapping[str, Any]],
+    names: Mapping[str, str],
+    count: int,
+    seed: int,
+) -> list[Asked]:
+    """Up to `count` different subjects in a style, in the same form, each over a colour; all of it drawn at random."""
+    bearers, pairs = _bearers(subjects), sorted(_pairs(images, names))
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(len(pairs), min(count, len(pairs)), replace=False)
+    return [_asked(bearers, *pairs[at], int(rng.integers(len(COLOURS)))) for at in chosen]
+
+
+def _asked(bearers: Mapping[str, set[str]], style: int, name: str, colour: int) -> Asked:
+    text = f"{STYLES[style]} {name}, {COLOURS[colour]} background"
+    return Asked(text, name, style, colour, frozenset(bearers[name]))
+
+
+def _bearers(subjects: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
+    """Name -> subjects (keys) that bear it."""
+    found: dict[str, set[str]] = {}
+    for key, entry in subjects.items():
+        for name in entry["names"]:
+            found.setdefault(name, set()).add(key)
+    return found
+
+
+def _pairs(images: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> set[tuple[int, str]]:
+    """Style and name of all images of these subjects (key -> name)."""
+    return {(entry["style"], names[entry["subject"]]) for entry in images if entry["subject"] in names}

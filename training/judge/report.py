@@ -13,6 +13,7 @@ from .scores import NEAREST, Judged, Scores
 
 HISTORY = Path(__file__).parents[2] / "docs" / "starter_scores.md"
 _HEAD = "| date | PSNR, dB | by CLIP | by plain features | background | 4 steps: CLIP, plain, background | what |\n"
+AT_RANDOM = _HEAD.replace("| date |", "| date | subjects, seed |")
 
 
 def _percent(share: float | None) -> str:
@@ -34,12 +35,13 @@ def kept(full: Scores, fast: Scores) -> str:
     return f"kept: CLIP {_percent(shares[0])}, plain {_percent(shares[1])}, background {_percent(shares[2])}"
 
 
-def line(quality: float | None, full: Scores, fast: Scores | None, note: str) -> str:
-    """A row of the history."""
+def line(quality: float | None, full: Scores, fast: Scores | None, note: str, drawn: str = "") -> str:
+    """A row of the history; of prompts that were drawn at random, `drawn` says which."""
     few = f"{_percent(fast.clip)}, {_percent(fast.plain)}, {_percent(fast.background)}" if fast else "-"
     psnr = "-" if quality is None else f"{quality:.2f}"
     shares = " | ".join(_percent(share) for share in (full.clip, full.plain, full.background))
-    return f"| {time.strftime('%Y-%m-%d %H:%M')} | {psnr} | {shares} | {few} | {note.replace('|', '/')} |\n"
+    when = time.strftime("%Y-%m-%d %H:%M") + (f" | {drawn}" if drawn else "")
+    return f"| {when} | {psnr} | {shares} | {few} | {note.replace('|', '/')} |\n"
 
 
 def remember(path: Path, row: str, head: str = _HEAD) -> None:
