@@ -13,14 +13,28 @@ from ._refusal import refusal
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ._training.gan.shapes import Shape
+_IMAGENET = 1000
 
 
 class Generator(NamedTuple):
-    """A network in evaluation mode, and its shape."""
+    """A network in evaluation mode, which makes images of `side` pixels of `latent` random numbers. `classes` are the
+    names of what it tells apart, in their order; empty: nothing."""
 
     network: Any
-    shape: Shape
+    side: int
+    latent: int
+    classes: tuple[str, ...]
+
+    def latents(self, seeds: Sequence[int], truncation: float) -> Tensor:
+        """Random numbers (B, latent) of seeds, as this network takes them; styles are truncated later."""
+        from ._training.gan.drawing import latents, scaled_latents
+
+        if hasattr(self.network, "styles"):
+            return latents(seeds, self.latent)
+        if hasattr(self.network, "truncate"):
+            self.network.truncate(truncation)
+            return scaled_latents(seeds, self.latent, truncation)
+        return latents(seeds, self.latent, truncation)
 
     def labels(self, label: str, count: int) -> Tensor | None:
         """The class of each image: those that are named, in turn; with none named, all of them.
@@ -30,20 +44,31 @@ class Generator(NamedTuple):
         """
         import torch
 
-        names = self.shape.classes
+        names = self.classes
         wanted = [one.strip() for one in label.split(",") if one.strip()]
         if wanted and not names:
             message, hint = "This generator knows no classes.", "Leave the class empty."
             raise refusal(code="not_a_choice", message=message, hint=hint, port="label", value=label)
         if not names:
             return None
+        places = self._places()
         for one in wanted:
-            if one not in names:
+            if one not in places:
                 more = f" and {len(names) - 20} more" if len(names) > 20 else ""
                 message, hint = f"{one!r} is no class of this generator.", f"It knows {', '.join(names[:20])}{more}."
                 raise refusal(code="not_a_choice", message=message, hint=hint, port="label", value=label)
-        numbers = [names.index(one) for one in wanted] or list(range(len(names)))
+        numbers = [places[one] for one in wanted] or list(range(len(names)))
         return torch.tensor([numbers[place % len(numbers)] for place in range(count)])
+
+    def _places(self) -> dict[str, int]:
+        """The number of each name. Where there are a thousand classes without names, they are those of ImageNet."""
+        found = {name: number for number, name in reversed([*enumerate(self.classes)])}
+        if len(self.classes) == _IMAGENET and self.classes[0] == "0":
+            from torchvision.models import ResNet50_Weights
+
+            known: list[str] = ResNet50_Weights.IMAGENET1K_V1.meta["categories"]
+            found = {name: number for number, name in reversed([*enumerate(known)])} | found
+        return found
 
 
 @contextmanager
@@ -64,10 +89,14 @@ def made(tensors: dict[str, Tensor], config: dict[str, Any], name: str) -> Gener
     """The network of tensors and a configuration; it shares the tensors."""
     import torch
 
+    from ._published_gans.networks import generator as published
     from ._training.gan.networks import generator
     from ._training.gan.shapes import Shape
 
     try:
+        if "published" in config:
+            network = published(tensors, config).eval().requires_grad_(False)
+            return Generator(network, network.side, network.latent, tuple(map(str, range(network.classes))))
         shape = Shape.of(config)
         with torch.device("meta"):
             network = generator(shape)
@@ -76,7 +105,7 @@ def made(tensors: dict[str, Tensor], config: dict[str, Any], name: str) -> Gener
         message = f"The weights of {name!r} do not make up a generator: {str(error).splitlines()[0][:200]}"
         hint = "Copy or download it again, or train it again."
         raise refusal(code="model_incomplete", message=message, hint=hint, port="model", value=name) from error
-    return Generator(network.eval().requires_grad_(False), shape)
+    return Generator(network.eval().requires_grad_(False), shape.side, shape.latent, shape.classes)
 
 
 def image(found: Tensor) -> Image:

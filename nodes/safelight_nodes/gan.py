@@ -27,7 +27,8 @@ def load(
     model: Annotated[
         str,
         ModelPick("gan"),
-        "A folder that weights.save_gan wrote, or a file with the weights of a DCGAN (main.0.weight and so on).",
+        "A folder that weights.save_gan wrote, or what others publish: a file of DCGAN, StyleGAN2 or StyleGAN3, or "
+        "BigGAN-deep with its config.json.",
     ],
     precision: PrecisionChoice = "auto",
     ctx: Context,
@@ -49,13 +50,12 @@ def generate(
 ) -> Image:
     """Draw images from random numbers, in one step: as large as the generator was trained for."""
     from ._gan import image, leased, seeds
-    from ._training.gan.drawing import drawn, latents
+    from ._training.gan.drawing import drawn
 
     with leased(ctx, model) as held:
         labels = held.labels(label, batch)
-        styled = hasattr(held.network, "styles")
-        z = latents(seeds(seed, batch), held.shape.latent, 1.0 if styled else truncation)
-        return image(drawn(held.network, z, labels, truncation))
+        z = held.latents(seeds(seed, batch), truncation)
+        return image(drawn(held.network, z, labels, truncation, ctx.check_cancelled))
 
 
 @node(version=1, title="Interpolate with GAN", tags=("latent walk", "morph", "StyleGAN", "slerp", "between two seeds"))
@@ -74,16 +74,49 @@ def interpolate(
     Styles change in a straight line, random numbers on an arc; a class is the same all the way.
     """
     from ._gan import image, leased
-    from ._training.gan.drawing import between, drawn, latents, walked
+    from ._training.gan.drawing import between, drawn, walked
 
     with leased(ctx, model) as held:
         chosen = held.labels(label, 1)
         labels = None if chosen is None else chosen.expand(steps)
+        ends = held.latents((seed, to_seed), truncation)
         if hasattr(held.network, "styles"):
-            z = latents((seed, to_seed), held.shape.latent)
-            return image(walked(held.network, z, chosen, truncation, steps))
-        ends = latents((seed, to_seed), held.shape.latent, truncation)
-        return image(drawn(held.network, between(ends[0], ends[1], steps), labels))
+            return image(walked(held.network, ends, chosen, truncation, steps, ctx.check_cancelled))
+        return image(drawn(held.network, between(ends[0], ends[1], steps), labels, told=ctx.check_cancelled))
+
+
+@node(version=1, title="Mix styles with GAN", tags=("style mixing", "StyleGAN", "coarse and fine", "crossover"))
+def mix(
+    model: Model,
+    *,
+    seed: Annotated[int, Seed(), "Of what is coarse: pose and shape."] = 0,
+    fine_seed: Annotated[int, Seed(), "Of what is fine: colours and texture. The next image has the next seed."] = 1,
+    batch: Annotated[int, Slider(1, 256), "Number of images."] = 8,
+    crossover: Annotated[
+        float,
+        Slider(0, 1, step=0.05),
+        "Part of the layers, from the coarsest on, that keep the style of the first seed. 1: all of them.",
+    ] = 0.4,
+    truncation: Truncation = 1.0,
+    label: Label = "",
+    ctx: Context,
+) -> Image:
+    """Draw images with what is coarse in one seed and what is fine in others, by a StyleGAN.
+
+    Source: T. Karras et al., "A Style-Based Generator Architecture for Generative Adversarial Networks", 2019.
+    """
+    from ._gan import image, leased, seeds
+    from ._refusal import refusal
+    from ._training.gan.drawing import mixed
+
+    with leased(ctx, model) as held:
+        if not hasattr(held.network, "styles"):
+            name = model.source.name
+            message, hint = f"{name!r} has no styles that could be mixed.", "Choose a StyleGAN, or use gan.interpolate."
+            raise refusal(code="wrong_model", message=message, hint=hint, port="model", value=name)
+        labels = held.labels(label, batch)
+        coarse, fine = held.latents((seed,), truncation), held.latents(seeds(fine_seed, batch), truncation)
+        return image(mixed(held.network, coarse, fine, labels, truncation, crossover, ctx.check_cancelled))
 
 
 class Projected(NamedTuple):
@@ -116,7 +149,7 @@ def project(
     made: list[torch.Tensor] = []
     count = len(image.pixels)
     with leased(ctx, model) as held:
-        side = held.shape.side
+        side = held.side
         wanted = resized(flattened(image.pixels, 1.0), side, side, "crop", "lanczos").clamp(0, 1).movedim(-1, 1)
         labels = held.labels(label, count)
 
@@ -128,6 +161,6 @@ def project(
 
             chosen = None if labels is None else labels[place : place + 1]
             one = wanted[place : place + 1]
-            made.append(projected(held.network, one, held.shape.latent, chosen, steps, seed, told))
+            made.append(projected(held.network, one, held.latent, chosen, steps, seed, told))
     found = torch.cat(made)
     return Projected(as_image(found), [float(one) for one in (found - wanted).square().mean((1, 2, 3)).sqrt()])

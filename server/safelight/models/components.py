@@ -18,6 +18,8 @@ from safelight.sdk.problem import Cancelled, Problem, ProblemError
 from .adapter_files import GROUPS, adapter_header, adapter_name, lacking
 from .files import ModelFiles, empty, filled
 from .foreign import load_pipeline, modules_of
+from .gans import KIND as GAN
+from .gans import part_of
 from .gans import told as gan_told
 from .headers import read_header
 from .image_encoders import Sight, said, wanted_by
@@ -224,10 +226,15 @@ def _upscaler(part: Part, target: Target) -> Loaded:
 
 
 def _gan(part: Part, target: Target) -> Loaded:
-    """The tensors of a generator, and its configuration, which a file alone tells by its shapes. The network is made of
-    them by the nodes that call it."""
-    config = read_json(part.config) if part.config is not None else gan_told(read_header(part.weights[0]))
-    found = {"generator": dict(tensors(part.weights, target))}
+    """The tensors of a generator, and its configuration, which a file alone tells by its names and shapes. The nodes
+    that call it make the network of them."""
+    config = read_json(part.config) if part.config is not None else {}
+    wanted: Callable[[str], bool] | None = None
+    if config.get("_class_name") != GAN:
+        header = read_header(part.weights[0])
+        config = gan_told(header) | {"said": config}
+        wanted = frozenset(part_of(config, header.tensors)).__contains__
+    found = {"generator": dict(tensors(part.weights, target, wanted))}
     return Loaded(found, target.dtype, target.device, settings={"config": config})
 
 

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from safelight.sdk.problem import Problem, ProblemError
 
-from .headers import refuse_others
+from .gans import part_of, refuse_code, told
+from .headers import read_header, refuse_others
 from .pickles import PICKLES, load
 
 
 def converted(path: Path) -> Path:
     """Writes the tensors of a pickle to a file of the same name beside it, and returns that file.
 
-    Only tensors are read: nothing of the pickle is run.
+    Only tensors are read: nothing of the pickle is run. Of a training of a GAN, the averaged generator alone is kept.
 
     Raises:
         ProblemError: `file_missing`; `wrong_model`, when it is no pickle; `not_a_model`, when it holds no tensors;
@@ -34,11 +35,15 @@ def converted(path: Path) -> Path:
         message = f"{target} is there already."
         raise ProblemError(Problem(code="name_taken", message=message, hint="Move it away first.", value=str(target)))
     refuse_others(path)
+    refuse_code(path.name, path)
     found = load(path)
     if not found:
         message = f"{path} holds no tensors."
         hint = "Name a file of weights."
         raise ProblemError(Problem(code="not_a_model", message=message, hint=hint, value=str(path)))
+    generator = told(read_header(path))
+    if generator:
+        found = {name: found[name] for name in part_of(generator, found)}
     partial = target.with_name(f".{target.name}.part")
     try:
         # Pieces of their own: safetensors keeps no memory that tensors share.

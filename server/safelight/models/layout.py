@@ -19,6 +19,8 @@ from safelight.sdk.problem import Problem, ProblemError, one_of
 
 from .adapter_files import adapter_header
 from .gans import KIND as GAN
+from .gans import beside as beside_gan
+from .gans import is_biggan, refuse_code
 from .gans import told as gan_told
 from .gguf_files import is_gguf
 from .headers import Header, is_pickle, is_safetensors, onnx_of, read_header, refuse_others
@@ -222,6 +224,8 @@ class Reader:
             return Layout("image_encoder", "", root, {"image_encoder": self._weighted(name, root, "")})
         if made == GAN:
             return Layout("gan", "", root, {"": self._weighted(name, root, "")})
+        if is_biggan(config):
+            return self._biggan(name, root)
         found = self._families.of_component(folder)
         if found is None and (is_reader(made) or is_preprocessor(made)):
             kind: FileKind = "reader" if is_reader(made) else "preprocessor"
@@ -237,8 +241,20 @@ class Reader:
         beside = self._encoder(part.weights[0], adapter) if adapter is not None else {}
         return Layout(kind, family.id, root, {"": part, **beside})
 
+    def _biggan(self, name: str, root: Path) -> Layout:
+        """A folder of BigGAN: its configuration, and one file of weights of whatever name."""
+        found = sorted(path for path in root.glob("*") if is_safetensors(path) and path.is_file())
+        found = found or sorted(path for path in root.glob("*.bin") if path.is_file())
+        if not found:
+            raise _incomplete(name, "pytorch_model.safetensors")
+        part = self._file(name, found[0]).parts[""]
+        if not gan_told(read_header(found[0])):
+            raise _not_weights(name)
+        return Layout("gan", "", root, {"": msgspec.structs.replace(part, config=root / "config.json")})
+
     def _file(self, name: str, path: Path) -> Layout:
         if is_pickle(path):
+            refuse_code(name, path)
             if not self._allow_pickle:
                 refuse_others(path)
                 raise unsafe(name, path)
@@ -280,7 +296,11 @@ class Reader:
             return Layout("preprocessor", "", path, {"": part}, True, sort=network)
         if architecture(header):
             return Layout("upscaler", "", path, {"": part}, True)
-        if gan_told(header):
+        generator = gan_told(header)
+        if generator:
+            config = beside_gan(path) if generator.get("published") == "biggan_deep" else None
+            if config is not None and self._inside(config) and is_biggan(read_json(config)):
+                part = msgspec.structs.replace(part, config=config)
             return Layout("gan", "", path, {"": part}, True)
         said = what_is(header)
         if said:

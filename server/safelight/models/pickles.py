@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -74,7 +75,9 @@ def load(path: Path) -> dict[str, Tensor]:
 
     try:
         # Files older than torch 1.6 are no archives, and cannot be mapped.
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+        # Trainings keep the settings that they were started with beside the weights, in a class that only holds them.
+        with torch.serialization.safe_globals([Namespace]):
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
         return {name: tensor.detach() for name, tensor in _named(found) if isinstance(tensor, torch.Tensor)}
     except UnpicklingError:  # its text advises to open the file all the same
         message = f"{path} holds more than tensors, and is not opened."

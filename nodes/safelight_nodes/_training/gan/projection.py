@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .drawing import latents
+from .drawing import at_once, latents
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,21 +26,24 @@ def projected(
     """
     import torch
 
-    device = next(network.parameters()).device
-    aim = wanted.to(device) * 2 - 1
+    at = next(network.parameters())
+    aim = wanted.to(at.device) * 2 - 1
     styled = hasattr(network, "styles")
-    z = latents(range(seed, seed + _STARTS), latent).to(device)
-    labels = None if label is None else label.to(device).expand(_STARTS)
+    z = latents(range(seed, seed + _STARTS), latent).to(at)
+    labels = None if label is None else label.to(at.device).expand(_STARTS)
 
     def drawn(point: Tensor) -> Tensor:
+        # The search itself is in single precision: its steps would be lost in half.
+        point = point.to(at.dtype)
         if styled:
             return network.painted(point)
         return network(point, None if labels is None else labels[: len(point)])
 
     with torch.no_grad():
         points = network.styles(z, labels, 1.0) if styled else z
-        nearest = int(_away(drawn(points), aim).argmin())
-    point = points[nearest : nearest + 1].clone().requires_grad_(True)
+        away = [_away(drawn(some), aim) for some in points.split(at_once(network))]
+        nearest = int(torch.cat(away).argmin())
+    point = points[nearest : nearest + 1].float().clone().requires_grad_(True)
     optimiser = torch.optim.Adam([point], lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     best, found = float("inf"), point.detach().clone()

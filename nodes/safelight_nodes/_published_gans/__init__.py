@@ -1,0 +1,1 @@
+"""Generators whose weights others have published, under the names that their files have."""
