@@ -1,8 +1,8 @@
 """Put a starter model together: all parts in float16, in the layout of diffusers.
 
     python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA]
-                              [--inpainting LORA] [--controlnet-edges FOLDER] [--captioner FOLDER] [--upscaler FOLDER]
-                              --target DIR
+                              [--inpainting LORA] [--style LORA] [--controlnet-edges FOLDER] [--ip-adapter FOLDER]
+                              [--captioner FOLDER] [--upscaler FOLDER] --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
 What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 SHIPPED = Path(__file__).parents[1] / "server" / "safelight" / "starter"
-LIMIT = 66_000_000
+LIMIT = 84_000_000
 """Bytes of weights that the package may carry."""
 
 
@@ -49,14 +49,15 @@ def export(
     image_encoder: Path | None = None,
     few_step: Path | None = None,
     inpainting: Path | None = None,
+    style: Path | None = None,
     controlnet_edges: Path | None = None,
+    ip_adapter: Path | None = None,
     captioner: Path | None = None,
     upscaler: Path | None = None,
     cache: Path | None = None,
 ) -> int:
     """Writes the folder and returns the bytes of its weights. What else lies there (card, licences) stays."""
     import torch
-    from safetensors.torch import load_file, save_file
 
     parts = parts_of(model, checkpoint, vae)
     target.mkdir(parents=True, exist_ok=True)
@@ -69,9 +70,9 @@ def export(
     own = model / "image_encoder"
     if image_encoder or own.is_dir():
         _half_tower(image_encoder or own, target / "image_encoder")
-    for name, lora in (("few_step", few_step), ("inpainting", inpainting)):
+    for name, lora in (("few_step", few_step), ("inpainting", inpainting), ("style", style)):
         if lora:
-            _half_lora(lora, target / name)
+            _half_tensors(lora, target / name / "pytorch_lora_weights.safetensors")
     if controlnet_edges:
         from diffusers import ControlNetModel
 
@@ -79,11 +80,9 @@ def export(
         _half(made, target / "controlnet_edges")
     if captioner:
         _half_captioner(captioner, target / "captioner")
-    if upscaler:
-        tensors = load_file(upscaler / "upscaler.safetensors")
-        half = {name: tensor.to(torch.float16).contiguous() for name, tensor in tensors.items()}
-        (target / "upscaler").mkdir(exist_ok=True)
-        save_file(half, target / "upscaler" / "upscaler.safetensors", {"format": "pt"})
+    for name, folder in (("upscaler", upscaler), ("ip_adapter", ip_adapter)):
+        if folder:
+            _half_tensors(folder / f"{name}.safetensors", target / name / f"{name}.safetensors")
     if cache:
         rows = [[round(value, 4) for value in row] for row in latent_rgb(target, cache)]
         (target / "latent_rgb.json").write_text(json.dumps(rows) + "\n")
@@ -103,8 +102,8 @@ def _half(part: Any, target: Path) -> None:
     config.write_text(json.dumps(said, indent=2) + "\n")
 
 
-def _half_lora(source: Path, target: Path) -> None:
-    """A LoRA in float16; the shape of a layer that it widens stays in whole numbers."""
+def _half_tensors(source: Path, target: Path) -> None:
+    """A file of tensors in float16; the shape of a layer that a LoRA widens stays in whole numbers."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -112,8 +111,8 @@ def _half_lora(source: Path, target: Path) -> None:
         name: (tensor.to(torch.float16) if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in load_file(source).items()
     }
-    target.mkdir(exist_ok=True)
-    save_file(tensors, target / "pytorch_lora_weights.safetensors", {"format": "pt"})
+    target.parent.mkdir(exist_ok=True)
+    save_file(tensors, target, {"format": "pt"})
 
 
 def _half_tower(source: Path, target: Path) -> None:
@@ -173,7 +172,9 @@ def main() -> None:
         "--image-encoder",
         "--few-step",
         "--inpainting",
+        "--style",
         "--controlnet-edges",
+        "--ip-adapter",
         "--captioner",
         "--upscaler",
         "--cache",

@@ -52,7 +52,10 @@ def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     write_captioner(folder / "captioner", made.captioner, made.tokenizer, "float32")
     (folder / "upscaler").mkdir()
     save_file(fresh(Shape("compact", 4, 8, 1), 1).state_dict(), folder / "upscaler" / "upscaler.safetensors")
+    (folder / "adapter").mkdir()
+    shutil.copy(home / "adapter" / "ip_adapter.safetensors", folder / "adapter")
     return {
+        "adapter": folder / "adapter",
         "checkpoint": folder / "unet.pt",
         "few_step": folder / "lora.safetensors",
         "tower": folder / "tower",
@@ -103,6 +106,8 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         image_encoder=parts["tower"],
         few_step=parts["few_step"],
         inpainting=parts["few_step"],
+        style=parts["few_step"],
+        ip_adapter=parts["adapter"],
         controlnet_edges=parts["controlnet"],
         captioner=parts["captioner"],
         upscaler=parts["upscaler"],
@@ -117,6 +122,8 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         "starter": "pipeline",
         "starter/few_step": "lora",
         "starter/inpainting": "lora",
+        "starter/style": "lora",
+        "starter/ip_adapter": "ip_adapter",
         "starter/image_encoder": "image_encoder",
         "starter/controlnet_edges": "controlnet",
         "starter/captioner": "reader",

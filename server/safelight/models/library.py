@@ -38,7 +38,16 @@ from .trees import PLACES, Trees
 from .walk import WEIGHTS, Found, found_at, models_of
 
 STARTER = "starter"
-STARTER_PARTS = ("few_step", "inpainting", "image_encoder", "controlnet_edges", "captioner", "upscaler")
+STARTER_PARTS = (
+    "few_step",
+    "inpainting",
+    "style",
+    "image_encoder",
+    "controlnet_edges",
+    "ip_adapter",
+    "captioner",
+    "upscaler",
+)
 _LONGEST = 1024
 """Bytes of a model's name: longer ones are no paths on some systems."""
 TAKES: Mapping[str, tuple[str, ...]] = {

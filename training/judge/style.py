@@ -1,0 +1,142 @@
+"""Judge a style LoRA: whether its images are told from those of the model, and still show what they are asked for.
+
+    python -m training.judge.style --lora FILE [--model FOLDER] [--cache DIR] [--sheet FILE] [--note "..."]
+
+The style is that of the workflow's node `print`. A linear classifier over the image encoder's summaries learns to tell
+prints from images as they are, of the subjects that the workflow learns from; the prompts name everyday subjects that
+it does not. Each is drawn from the same noise with and without the LoRA. *Subject*: the named one is among the five
+nearest by plain features; for prints in a gallery of all images that have been made prints as well. A full run adds a
+line to the history.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from safelight.graph.document import Document
+from training.export import SHIPPED
+from training.fetch import default_target, load
+
+from . import report
+from .control import BATCH, FIRST_SEED, draw
+from .features import describe_images, plain_order
+from .gallery import GROUNDS, Tower
+from .painter import Painter, Settings
+from .prompts import frequent
+from .scores import NEAREST
+
+COUNT = 60
+WORKFLOW = Path(__file__).parents[2] / "workflows" / "train" / "style.json"
+HEAD = "| date | taken for a print: with it, without it | subject: with it, without it | what |\n"
+_RIDGE = 1e-2
+Images = NDArray[np.float32]
+
+
+def prints(images: Images, values: Mapping[str, Any]) -> Images:
+    """Images (N, H, W, 3) in 0..1 in the style, by the very node of the workflow."""
+    import torch
+
+    from safelight.sdk import Image
+    from safelight_nodes.image.tone import gradient_map
+
+    return gradient_map(Image(torch.from_numpy(images)), **values).pixels.numpy()
+
+
+class Teller:
+    """A linear classifier over an image encoder's summaries, fitted by least squares."""
+
+    def __init__(self, tower: Tower, ordinary: Images, printed: Images) -> None:
+        self._tower = tower
+        seen = np.concatenate([self._seen(ordinary), self._seen(printed)])
+        sides = np.repeat(np.array([-1, 1], np.float32), [len(ordinary), len(printed)])
+        self._weights = np.linalg.solve(seen.T @ seen + _RIDGE * np.eye(seen.shape[1]), seen.T @ sides)
+
+    def _seen(self, images: Images) -> Images:
+        found = self._tower(images)
+        found = found / np.linalg.norm(found, axis=1, keepdims=True)
+        return np.concatenate([found, np.ones((len(found), 1), np.float32)], axis=1)
+
+    def share(self, images: Images) -> float:
+        """What part of images (N, H, W, 3) it takes for prints."""
+        return float((self._seen(images) @ self._weights > 0).mean())
+
+
+def laid(images: NDArray[np.uint8], rng: np.random.Generator) -> Images:
+    """RGBA images over colours of the palette, white as often as all others: (N, H, W, 3) in 0..1."""
+    grounds = [0 if rng.random() < 0.5 else int(rng.integers(len(GROUNDS))) for _ in images]
+    colour = np.array(GROUNDS, np.float32)[grounds][:, None, None] / 255
+    alpha = images[..., 3:].astype(np.float32) / 255
+    return (images[..., :3].astype(np.float32) / 255 * alpha + colour * (1 - alpha)).astype(np.float32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lora", type=Path, default=SHIPPED / "style" / "pytorch_lora_weights.safetensors")
+    parser.add_argument("--workflow", type=Path, default=WORKFLOW)
+    parser.add_argument("--model", type=Path, default=SHIPPED)
+    parser.add_argument("--tower", type=Path, help="a CLIP image encoder, instead of the model's image_encoder")
+    parser.add_argument("--cache", type=Path, default=default_target())
+    parser.add_argument("--images", type=int, default=COUNT, help="fewer are a quick look, and leave no history")
+    parser.add_argument("--sheet", type=Path, help="write images without it and with it as one PNG")
+    parser.add_argument("--history", type=Path, default=report.HISTORY)
+    parser.add_argument("--note", default="")
+    args = parser.parse_args()
+    nodes = Document.loads(args.workflow.read_text()).nodes
+    values = nodes["print"].values
+    learned = {str(name) for name in nodes["subjects"].values["values"]}
+
+    images, index = load(args.cache)
+    subjects = index["subjects"]
+    known = {key for key, entry in subjects.items() if learned & set(entry["names"])}
+    everyday = frequent(subjects)
+    asked = sorted({name for key, name in everyday.items() if key not in known})[: args.images]
+    rng = np.random.default_rng(FIRST_SEED)
+    ordinary = laid(images[[n for n, entry in enumerate(index["images"]) if entry["subject"] in known]], rng)
+    teller = Teller(Tower(args.tower or args.model / "image_encoder"), ordinary, prints(ordinary, values))
+
+    rows: list[Images] = []
+    for lora in (None, args.lora):
+        with Painter(args.model, lora) as painter:
+            parts = [
+                painter.paint(asked[at : at + BATCH], FIRST_SEED + at, Settings()) for at in range(0, len(asked), BATCH)
+            ]
+            rows.append(np.concatenate(parts))
+    plain, printed = rows
+    told, wrong = teller.share(printed), teller.share(plain)
+
+    white = np.float32(GROUNDS[0]) / 255
+    alpha = images[..., 3:].astype(np.float32) / 255
+    gallery = (images[..., :3].astype(np.float32) / 255 * alpha + white * (1 - alpha)).astype(np.float32)
+    owners = [set(subjects[entry["subject"]]["names"]) for entry in index["images"]]
+    shown = _named(printed, asked, prints(gallery, values), owners), _named(plain, asked, gallery, owners)
+    print(
+        f"{len(asked)} subjects that it has not learned from: {told:.1%} taken for prints with the LoRA, {wrong:.1%} "
+        f"without it; the subject is there in {shown[0]:.1%} and {shown[1]:.1%}"
+    )
+    if args.sheet:
+        draw([plain, printed], args.sheet)
+    if args.images >= COUNT:
+        scores = f"{told:.1%}, {wrong:.1%} | {shown[0]:.1%}, {shown[1]:.1%}".replace("%", " %")
+        row = f"| {time.strftime('%Y-%m-%d %H:%M')} | {scores} | {args.note.replace('|', '/')} |\n"
+        report.remember(args.history, row, HEAD)
+
+
+def _named(images: Images, names: list[str], gallery: Images, owners: list[set[str]]) -> float:
+    """The share of images among whose nearest ones in the gallery is one that bears the name."""
+    described = describe_images(gallery)
+    found = 0
+    for image, name in zip(images, names, strict=True):
+        order = plain_order(describe_images(image[None]), described)[:NEAREST]
+        found += any(name in owners[at] for at in order)
+    return found / len(images)
+
+
+if __name__ == "__main__":
+    main()
