@@ -34,6 +34,7 @@ def fill(home: Path) -> Path:
     tiny_sets.write(files)
     for make in (
         tiny_models.tiny_sd1, tiny_models.tiny_controlnet, tiny_models.tiny_ip_adapter,
+        tiny_models.tiny_motion,
         tiny_readers.tiny_writer, tiny_readers.tiny_describer, tiny_readers.tiny_embedder,
     ):  # fmt: skip
         make(models / make.__name__)

@@ -103,6 +103,22 @@ def tiny_ip_adapter(folder: Path | str, family: Family = "sd1", seed: int = 5) -
     return folder
 
 
+def tiny_motion(folder: Path | str, family: Family = "sd1", seed: int = 9, frames: int = 8) -> Path:
+    """A motion module for the tiny model of a family. Its last layers are not zero, so it has an effect."""
+    from diffusers import MotionAdapter
+
+    wanted = unet_config(_generation(family))
+    with seeded(seed):
+        MotionAdapter(
+            block_out_channels=wanted["block_out_channels"],
+            motion_layers_per_block=wanted["layers_per_block"],
+            motion_norm_num_groups=wanted["norm_num_groups"],
+            motion_num_attention_heads=2,
+            motion_max_seq_length=frames,
+        ).save_pretrained(folder, safe_serialization=True)
+    return Path(folder)
+
+
 def tiny_lora(
     file: Path | str, family: Family = "sd1", seed: int = 6, style: Literal["diffusers", "kohya"] = "diffusers"
 ) -> Path:

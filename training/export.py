@@ -2,7 +2,7 @@
 
     python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA]
                               [--inpainting LORA] [--style LORA] [--controlnet-edges FOLDER] [--ip-adapter FOLDER]
-                              [--captioner FOLDER] [--upscaler FOLDER] --target DIR
+                              [--captioner FOLDER] [--upscaler FOLDER] [--motion FOLDER] --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
 What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
@@ -54,6 +54,7 @@ def export(
     ip_adapter: Path | None = None,
     captioner: Path | None = None,
     upscaler: Path | None = None,
+    motion: Path | None = None,
     cache: Path | None = None,
 ) -> int:
     """Writes the folder and returns the bytes of its weights. What else lies there (card, licences) stays."""
@@ -78,6 +79,11 @@ def export(
 
         made: Any = ControlNetModel.from_pretrained(controlnet_edges, torch_dtype=torch.float32)
         _half(made, target / "controlnet_edges")
+    if motion:
+        from diffusers import MotionAdapter
+
+        moving: Any = MotionAdapter.from_pretrained(motion, torch_dtype=torch.float32)
+        _half(moving, target / "motion")
     if captioner:
         _half_captioner(captioner, target / "captioner")
     for name, folder in (("upscaler", upscaler), ("ip_adapter", ip_adapter)):
@@ -177,6 +183,7 @@ def main() -> None:
         "--ip-adapter",
         "--captioner",
         "--upscaler",
+        "--motion",
         "--cache",
     ):
         parser.add_argument(name, type=Path)

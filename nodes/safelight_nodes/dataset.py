@@ -23,7 +23,7 @@ from safelight.sdk import (
     node,
 )
 
-from .training_values import ImageSet, LatentSet
+from .training_values import ClipSet, ImageSet, LatentSet
 
 
 def _as_before(values: dict[str, Any]) -> dict[str, Any]:
@@ -326,3 +326,40 @@ def encode(
             )
         )
     return encoded(images, vae, backgrounds, seed, ctx)
+
+
+class Loops(NamedTuple):
+    """Clips, and what they look like."""
+
+    clips: Annotated[ClipSet, "Connect it to training.motion."]
+    frames: Annotated[Image, "The frames of the first four clips."]
+
+
+@node(version=1, title="Make loops", tags=("AnimateDiff", "video dataset", "animation", "motion", "clips"))
+def loops(
+    images: Annotated[ImageSet, "Best with transparent parts, so that the subject moves and not the whole image."],
+    vae: ModelRef[VAE],
+    *,
+    motion: Annotated[
+        Literal["bounce", "sway", "spin", "pulse", "circle", "any"],
+        "How subjects move. any: each clip in one of these ways, and its caption says it (bouncing, swaying, ...).",
+    ] = "bounce",
+    clips: Annotated[int, Number(1, 100_000), "How many. Images are drawn as often as they weigh."] = 400,
+    frames: Annotated[int, Slider(2, 32), "Frames of a clip. The one after the last would be the first again."] = 8,
+    size: Annotated[
+        float, Slider(0.2, 1, step=0.05), "Side of the subject, as a part of the image: the rest is room to move."
+    ] = 0.75,
+    amount: Annotated[
+        float, Slider(0.05, 1, step=0.05), "How far it moves, as a part of what there is room for."
+    ] = 1.0,
+    seed: Annotated[int, Seed(), "Another seed draws other images and grounds."] = 0,
+    ctx: Context,
+) -> Loops:
+    """Make short videos to learn motion from: the subject of an image on a closed path over a plain ground.
+
+    They are encoded at once, for training needs nothing but their latents.
+    """
+    from ._training.clips import encoded
+
+    found, shown = encoded(images, vae, motion, clips, frames, size, amount, seed, ctx)
+    return Loops(found, Image(shown))

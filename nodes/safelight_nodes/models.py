@@ -20,6 +20,7 @@ from safelight.sdk import (
     MemoryWay,
     ModelPick,
     ModelRef,
+    Motion,
     Number,
     Patch,
     Precision,
@@ -320,6 +321,34 @@ def load_image_encoder(
 ) -> ModelRef[ImageEncoder]:
     """Choose an image encoder, for models of videos that look at images with one, or in place of an adapter's own."""
     return ModelRef("ImageEncoder", "", found(ctx, encoder, "image_encoder", "encoder")[0], "image_encoder", precision)
+
+
+@node(
+    version=1,
+    title="Load motion module",
+    light=True,
+    tags=(
+        "AnimateDiff",
+        "ADE_LoadAnimateDiffModel",
+        "ADE_AnimateDiffLoaderGen1",
+        "motion module",
+        "MotionAdapter",
+        "mm_sd_v15",
+    ),
+)
+def load_motion(
+    *,
+    motion: Annotated[
+        str,
+        ModelPick("motion"),
+        "A motion module of AnimateDiff: a folder in diffusers layout, or a file in either layout; on the hub for "
+        "example guoyww/animatediff-motion-adapter-v1-5-2.",
+    ],
+    precision: PrecisionChoice = "auto",
+    ctx: Context,
+) -> Annotated[ModelRef[Motion], "Connect it to motion.apply."]:
+    """Choose a motion module: what lets a Stable Diffusion draw short videos. It must be of the model's family."""
+    return ModelRef("Motion", "", found(ctx, motion, "motion", "motion")[0], "", precision)
 
 
 @node(version=1, title="Apply LoRA", light=True, tags=("Load LoRA", "LoraLoader", "lora", "lycoris"))

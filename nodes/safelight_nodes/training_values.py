@@ -53,6 +53,21 @@ class LatentSet:
 
 @value
 @dataclass(frozen=True, eq=False)
+class ClipSet:
+    """Short videos of one length, encoded once, each with a caption.
+
+    `samples`: (N, F, C, h, w) float16, F frames a clip, scaled as the denoiser sees them. `texts` has N captions.
+    `downsampling` is the pixels a cell stands for, `family` that of the VAE.
+    """
+
+    samples: Tensor
+    texts: tuple[str, ...]
+    family: str
+    downsampling: int
+
+
+@value
+@dataclass(frozen=True, eq=False)
 class Weights:
     """What a training node has learned.
 

@@ -15,6 +15,7 @@ from safelight.sdk import (
     Image,
     ImageEncoder,
     ModelRef,
+    Motion,
     Patch,
     Reader,
     Text,
@@ -328,3 +329,20 @@ def save_ip_adapter(
         ModelRef("IPAdapter", family, source),
         ModelRef("ImageEncoder", family, source, "image_encoder"),
     )
+
+
+@node(version=1, title="Save motion module", output=True, cache=False, tags=("AnimateDiff", "MotionAdapter", "export"))
+def save_motion(
+    weights: Annotated[Weights, "A motion module that was trained."],
+    *,
+    name: _Name = "trained/motion",
+    precision: _Precision = "float16",
+    ctx: Context,
+) -> ModelRef[Motion]:
+    """Write a motion module below the model folder, in diffusers layout: other programs load it, too."""
+    from ._training.folders import check_kind, write_part
+
+    check_kind(weights, "MotionAdapter")
+    with ctx.models.create(name) as folder:
+        write_part(folder, weights, precision)
+    return ModelRef("Motion", "", ctx.models.find(name, "motion"))

@@ -42,6 +42,7 @@ def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
         )
     ).save_pretrained(folder / "tower")  # fmt: skip
     tiny_models.tiny_controlnet(folder / "controlnet", "sd2")
+    tiny_models.tiny_motion(folder / "motion", "sd2")
     ctx = BenchContext()
     ctx.models.device = lambda: (torch.device("cpu"), torch.float32)
     made = captioners.captioner(
@@ -60,6 +61,7 @@ def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
         "few_step": folder / "lora.safetensors",
         "tower": folder / "tower",
         "controlnet": folder / "controlnet",
+        "motion": folder / "motion",
         "captioner": folder / "captioner",
         "upscaler": folder / "upscaler",
     }
@@ -111,12 +113,14 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         controlnet_edges=parts["controlnet"],
         captioner=parts["captioner"],
         upscaler=parts["upscaler"],
+        motion=parts["motion"],
     )
     library = Library((tmp_path / "models",), digest=lambda path: path.name, cache=tmp_path / "hub", starter=starter)
     assert library.find("starter/few_step", "lora").place == "starter"
     assert library.family(library.find("starter/image_encoder", "image_encoder")) == ""
     assert library.family(library.find("starter/controlnet_edges", "controlnet")) == "sd2"
     assert library.find("starter/upscaler", "upscaler").place == "starter"
+    assert library.find("starter/motion", "motion").place == "starter"
     listed = {entry.name: entry.kind for entry in library.list_models() if entry.place == "starter"}
     assert listed == {
         "starter": "pipeline",
@@ -128,5 +132,6 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         "starter/controlnet_edges": "controlnet",
         "starter/captioner": "reader",
         "starter/upscaler": "upscaler",
+        "starter/motion": "motion",
     }
     assert not (starter / "captioner" / "training.json").exists()

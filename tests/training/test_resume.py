@@ -46,6 +46,7 @@ FLOWS: dict[str, dict[str, Any]] = {
     },
     "controlnet": {"model": "tiny", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2},
     "ip_adapter": {"model": "tiny", "encoder": "tower", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2},
+    "motion": {"model": "tiny", "updates": STEPS, "batch": 1, "clips": 3, "steps": 2, "prompts": ["a"]},
     "inpainting": {"model": "tiny", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2},
     "inpainting_lora": {"model": "tiny", "updates": STEPS, "batch": 2, "steps": 2, "shown": 2, "rank": 2},
     "captioner": {

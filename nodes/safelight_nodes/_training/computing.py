@@ -55,7 +55,7 @@ def own_copy(ctx: Context, ref: ModelRef[Any], port: str) -> Copied:
     """A float32 copy of a model that may be changed.
 
     Raises:
-        ProblemError: `patched_model`, when a LoRA lies on it.
+        ProblemError: `patched_model`, when a LoRA or a motion module lies on it.
     """
     _require_plain(ref, port)
     with ctx.models.lease(replace(ref, precision="float32", wraps="")) as lease:
@@ -74,7 +74,7 @@ def own_model(ctx: Context, ref: ModelRef[Any], port: str) -> Any:
     """A leased denoiser or text encoder over copies of its modules, which may be changed and outlive the lease.
 
     Raises:
-        ProblemError: `patched_model`, when a LoRA lies on it.
+        ProblemError: `patched_model`, when a LoRA or a motion module lies on it.
     """
     _require_plain(ref, port)
     # Seamless convolutions are of a lease alone: layers that training adds would not be.
@@ -87,11 +87,12 @@ def _copies(found: Any) -> dict[str, Any]:
 
 
 def _require_plain(ref: ModelRef[Any], port: str) -> None:
-    if ref.patches:
+    if ref.patches or ref.motion is not None:
+        what = "LoRA" if ref.patches else "motion module"
         raise ProblemError(
             Problem(
                 code="patched_model",
-                message="A LoRA lies on this model, and training would not know which of the two to change.",
+                message=f"A {what} lies on this model, and training would not know which of the two to change.",
                 hint="Connect the model as it was loaded.",
                 port=port,
             )

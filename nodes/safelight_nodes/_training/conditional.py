@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from safelight.sdk import VAE, Context, Image, ModelRef, Problem, ProblemError
-from safelight_nodes.training_values import ImageSet, LatentSet
+from safelight_nodes.training_values import ClipSet, ImageSet, LatentSet
 
 from .computing import half_precision
 from .images import EMPTY_SHARE, WHITE_SHARE, Drawer, tiled
@@ -30,12 +30,19 @@ _EMBEDDED = 64
 @dataclass(frozen=True)
 class Drawn:
     """Examples of a step: `latents` (B, C, h, w) float32 and their captions; `numbers` (B,) says of which images they
-    are, `colours` over which palette colours (-1: none)."""
+    are, `colours` over which palette colours (-1: none). Of clips, all frames of one after the other are latents, and
+    the rest is said once a clip."""
 
     latents: Tensor
     texts: list[str]
     numbers: np.ndarray
     colours: list[int]
+
+
+class Drawing(Protocol):
+    """Draws the examples of a step, from (seed, step) alone."""
+
+    def draw(self, step: int, size: int) -> Drawn: ...
 
 
 class Examples:
@@ -96,13 +103,13 @@ Guess = Callable[["Tensor", "Tensor", "Tensor", Drawn, int], "Tensor"]
 
 
 class Loss:
-    """The loss of a step."""
+    """The loss of a step. Where a caption's latents are the `frames` of a video, they have one timestep."""
 
     def __init__(
         self,
         guess: Guess,
-        told: Told,
-        examples: Examples,
+        told: Callable[[Sequence[str]], Tensor],
+        examples: Drawing,
         scheduler: Mapping[str, Any],
         *,
         batch: int,
@@ -110,11 +117,12 @@ class Loss:
         seed: int,
         device: Any,
         dtype: Any,
+        frames: int = 1,
     ) -> None:
         from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
         self._guess, self._told, self._examples = guess, told, examples
-        self._batch, self._gamma, self._seed = batch, gamma, seed
+        self._batch, self._gamma, self._seed, self._frames = batch, gamma, seed, frames
         self._device, self._dtype = device, dtype
         made: Any = DDIMScheduler.from_config(dict(scheduler))
         self._alphas: Tensor = made.alphas_cumprod
@@ -125,11 +133,11 @@ class Loss:
 
         drawn = self._examples.draw(step, self._batch)
         z = drawn.latents
-        size, count = len(z), len(self._alphas)
+        size, count = len(drawn.texts), len(self._alphas)
         generator = torch_generator(self._seed, step)
         # Stratified over the batch: the same timesteps on average, less variance of the loss.
         spread = (torch.arange(size) + torch.rand(size, generator=generator)) * (count / size)
-        t = spread.long().clamp(max=count - 1)
+        t = spread.long().clamp(max=count - 1).repeat_interleave(self._frames)
         noise = torch.randn(z.shape, generator=generator)
         power = self._alphas[t][:, None, None, None]
         signal, sigma = power.sqrt(), (1 - power).sqrt()
@@ -145,11 +153,11 @@ class Loss:
 
 def shown(
     predict: Callable[[Tensor, Tensor, Tensor], Tensor],
-    told: Told,
+    told: Callable[[Sequence[str]], Tensor],
     texts: Sequence[str],
     vae: ModelRef[VAE],
     scheduler: Mapping[str, Any],
-    latents: LatentSet,
+    latents: LatentSet | ClipSet,
     seed: int,
     device: Any,
     ctx: Context,
@@ -196,7 +204,7 @@ def check_latents(latents: LatentSet, images: ImageSet) -> None:
         )
 
 
-def check_fit(unet: Any, width: int, latents: LatentSet) -> None:
+def check_fit(unet: Any, width: int, latents: LatentSet | ClipSet, port: str = "latents") -> None:
     """Raises ProblemError, `wrong_latents`, where latents or text (of so many channels) are not for this denoiser."""
     channels = latents.samples.shape[2]
     if unet.config.in_channels == channels and unet.config.cross_attention_dim == width:
@@ -206,4 +214,4 @@ def check_fit(unet: Any, width: int, latents: LatentSet) -> None:
         f"here are {channels} and {width}."
     )
     hint = "Encode with the VAE, and caption with the text encoder, of the model to go on with."
-    raise ProblemError(Problem(code="wrong_latents", message=message, hint=hint, port="latents"))
+    raise ProblemError(Problem(code="wrong_latents", message=message, hint=hint, port=port))

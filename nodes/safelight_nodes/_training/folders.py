@@ -22,6 +22,7 @@ _SAID = {
     "CLIPTextModel": "a text encoder",
     "CLIPVisionModelWithProjection": "an image encoder",
     "ControlNetModel": "a ControlNet",
+    "MotionAdapter": "a motion module",
     "lora": "a LoRA",
     "SafelightGAN": "a generator of a GAN",
     VARIATIONAL: "a variational autoencoder",

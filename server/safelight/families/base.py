@@ -42,9 +42,11 @@ FileKind = Literal[
     "preprocessor",
     "gan",
     "variational",
+    "motion",
 ]
 """What a folder or file holds; `unet` is any denoiser alone, `foreign` a pipeline of diffusers that no family knows,
-`reader` a model of transformers that reads images or texts, `variational` an autoencoder with one flat vector."""
+`reader` a model of transformers that reads images or texts, `variational` an autoencoder with one flat vector,
+`motion` a motion module of AnimateDiff."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,8 @@ class Family(ABC):
     `id` is what recipes and values carry, `title` what users read, `architectures` how the metadata of files made for
     it begin (`modelspec.architecture`, `ss_base_model_version`). `presets` are the settings that suit it. One that
     `caches_steps` has a denoiser whose steps can be left out in part (`ModelRef.step_cache`); models of one that
-    `wraps` can take images as continuing at their edges (`ModelRef.wraps`).
+    `wraps` can take images as continuing at their edges (`ModelRef.wraps`), denoisers of one that `moves` take a motion
+    module (`ModelRef.motion`).
     """
 
     id: str
@@ -211,6 +214,7 @@ class Family(ABC):
     architectures: tuple[str, ...] = ()
     caches_steps: bool = False
     wraps: bool = False
+    moves: bool = False
 
     @property
     def space(self) -> str:

@@ -24,6 +24,7 @@ from .gans import told as gan_told
 from .headers import read_header
 from .image_encoders import Sight, said, wanted_by
 from .layout import SAID, Layout, Part, read_json
+from .motion_files import load_motion
 from .offloading import Pieces
 from .onnx_files import is_onnx
 from .onnx_networks import load_onnx
@@ -50,6 +51,7 @@ _FITS = {
     "Preprocessor": ("preprocessor",),
     "GAN": ("gan",),
     "Variational": ("variational",),
+    "Motion": ("motion",),
 }
 _FAMILYS_OWN = ("Denoiser", "TextEncoder", "VAE")
 """Kinds for which a lease gives an object of the family."""
@@ -67,6 +69,7 @@ _NEEDED = {
     "Preprocessor": "a preprocessor",
     "GAN": "a generator of a GAN",
     "Variational": "a variational autoencoder",
+    "Motion": "a motion module",
 }
 
 
@@ -276,6 +279,11 @@ def _variational(part: Part, target: Target) -> Loaded:
     return Loaded(FlatAutoencoder(shape, network), target.dtype, target.device, {"variational": network})
 
 
+def _motion(part: Part, target: Target) -> Loaded:
+    found = load_motion(part, target)
+    return Loaded(found, target.dtype, target.device, {"motion": found})
+
+
 _BESIDE: Mapping[str, Callable[[Part, Target], Loaded]] = MappingProxyType(
     {
         "IPAdapter": _ip_adapter,
@@ -284,6 +292,7 @@ _BESIDE: Mapping[str, Callable[[Part, Target], Loaded]] = MappingProxyType(
         "GAN": _gan,
         "Upscaler": _upscaler,
         "Variational": _variational,
+        "Motion": _motion,
     }
 )
 """What goes beside a family, by kind."""

@@ -49,7 +49,12 @@ SAID: dict[str, str] = {
     "gan": "a generator of a GAN",
     "preprocessor": "a preprocessor (edges, depth, poses, faces, segments) or a network that measures",
     "variational": "a variational autoencoder",
+    "motion": "a motion module of AnimateDiff",
 }
+MOTION = "MotionAdapter"
+"""The class of diffusers that a motion module is of."""
+_MOVING = tuple(f"down_blocks.0.motion_modules.0.{inner}norm.weight" for inner in ("temporal_transformer.", ""))
+"""A name that every motion module has in a file of its own, in either layout."""
 LATENT_RGB = "latent_rgb.json"
 """Optional file beside `model_index.json`: rows of red, green and blue for each latent channel, and a last row that is
 added to all, for previews."""
@@ -220,6 +225,8 @@ class Reader:
         made = str(config.get("_class_name") or (config.get("architectures") or ["model of unknown class"])[0])
         if made == VARIATIONAL:
             return Layout("variational", "", root, {"": self._weighted(name, root, "")})
+        if made == MOTION:
+            return Layout("motion", "", root, {"": self._weighted(name, root, "")})
         if made in CLASSES:
             return Layout("image_encoder", "", root, {"image_encoder": self._weighted(name, root, "")})
         if made == GAN:
@@ -296,6 +303,8 @@ class Reader:
             return Layout("preprocessor", "", path, {"": part}, True, sort=network)
         if architecture(header):
             return Layout("upscaler", "", path, {"": part}, True)
+        if any(mark in header.tensors for mark in _MOVING) and "conv_in.weight" not in header.tensors:
+            return Layout("motion", "", path, {"": part}, True)
         generator = gan_told(header)
         if generator:
             config = beside_gan(path) if generator.get("published") == "biggan_deep" else None

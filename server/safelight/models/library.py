@@ -47,6 +47,7 @@ STARTER_PARTS = (
     "ip_adapter",
     "captioner",
     "upscaler",
+    "motion",
 )
 _LONGEST = 1024
 """Bytes of a model's name: longer ones are no paths on some systems."""
@@ -342,7 +343,7 @@ class Library:
 
     def _starter_parts(self) -> list[str]:
         """Names of what comes with the starter beside the model: a few-step LoRA, an image encoder, a ControlNet,
-        an upscaler."""
+        an upscaler, a motion module."""
         return [f"{STARTER}/{part}" for part in STARTER_PARTS if (self.starter / part).is_dir()]
 
     def _refuse_strange(self, name: str) -> None:

@@ -34,6 +34,7 @@ PLACES: Mapping[str, str] = {
     "controlnet": "controlnet",
     "lora": "loras",
     "ip_adapter": "ipadapter",
+    "motion": "animatediff_models",
     "image_encoder": "clip_vision",
     "text_encoder": "text_encoders",
     "embedding": FOLDER,

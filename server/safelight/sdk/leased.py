@@ -128,6 +128,11 @@ class FamilyFacts(Protocol):
         """Whether its models can take images as continuing at their edges (`ModelRef.wraps`)."""
         ...
 
+    @property
+    def moves(self) -> bool:
+        """Whether its denoisers take a motion module (`ModelRef.motion`)."""
+        ...
+
     def text_sorts(self) -> tuple[tuple[str, bool], ...]:
         """Its text encoders as they lie in files of their own, and whether it does without each."""
         ...

@@ -39,6 +39,10 @@ class IPAdapter(Kind):
     """Guides a denoiser by an image's embedding, through extra attention weights."""
 
 
+class Motion(Kind):
+    """Lets a denoiser of images draw the frames of a video: attention over time beside its own layers."""
+
+
 class ImageEncoder(Kind):
     """Turns an image into an embedding (a CLIP image encoder with its preprocessor)."""
 
@@ -194,7 +198,8 @@ class ModelRef(Generic[K]):
     component is read from, as text encoders that lie in files of their own. `running` says how it is held and run.
     `step_cache` lets a denoiser leave out most of a step that changes less than this part of the one before (0: off).
     With `step_forecast`, it computes one of so many steps, and forecasts what the others give (0: off).
-    `wraps` lets a denoiser or a VAE take images as continuing at their edges.
+    `wraps` lets a denoiser or a VAE take images as continuing at their edges. With `motion` a denoiser takes a batch of
+    latents as the frames of one video; `motion_strength` says how much the frames count for each other (1: as learned).
     """
 
     kind: str
@@ -209,6 +214,8 @@ class ModelRef(Generic[K]):
     step_cache: float = added(0.0)
     step_forecast: int = added(0)
     wraps: Wraps = added("")  # noqa: RUF009
+    motion: ModelRef[Motion] | None = added(None)  # noqa: RUF009
+    motion_strength: float = added(1.0)
 
     def patched(self, patch: Patch) -> ModelRef[K]:
         """A new recipe with one more patch at the end."""

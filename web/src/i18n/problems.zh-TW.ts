@@ -170,6 +170,7 @@ export const titles: Record<string, string> = {
   adapter_input: "IP-Adapter 的輸入缺失或不適用",
   adapter_on_negative_only: "IP-Adapter 只用在了負向條件上",
   clip_skip_too_large: "CLIP 跳過的層數過多",
+  too_many_frames: "影格數超過運動模組所學",
   frames_not_whole: "幀數不是所需的數目",
   crop_too_large: "訓練用的裁塊大於影像",
   size_not_a_multiple: "尺寸不是所需的倍數",

@@ -170,6 +170,7 @@ export const titles: Record<string, string> = {
   adapter_input: "IP-Adapter 的输入缺失或不适用",
   adapter_on_negative_only: "IP-Adapter 只用在了负向条件上",
   clip_skip_too_large: "CLIP 跳过的层数过多",
+  too_many_frames: "帧数超过运动模块所学",
   frames_not_whole: "帧数不是所需的数目",
   crop_too_large: "训练用的裁块大于图像",
   size_not_a_multiple: "尺寸不是所需的倍数",

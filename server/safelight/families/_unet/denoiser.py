@@ -14,6 +14,7 @@ from safelight.diffusion.control import Controls, leased_controls
 from safelight.diffusion.denoiser import LoopDenoiser, not_trained
 from safelight.diffusion.guidance import SHOWN, Part
 from safelight.diffusion.latents import canvas_size, expanded
+from safelight.diffusion.motion import moving, require_fit
 from safelight.sdk import Conditioning, Context, Problem, ProblemError, Prompt
 
 from . import control_loras
@@ -137,6 +138,10 @@ class UNetDenoiser(LoopDenoiser):
             adapters = stack.enter_context(
                 installed_adapters(ctx, self.unet, self.family.id, positive, negative, latent, self._blocks)
             )
+            if self.ref.motion is not None:
+                motion = stack.enter_context(ctx.models.lease(self.ref.motion)).component
+                require_fit(self.unet, motion, batch, self.ref.motion.source.name)
+                stack.enter_context(moving(self.unet, motion, batch, self.ref.motion_strength))
             yield UNetCall(
                 unet=self.unet,
                 family=self.family,
@@ -155,7 +160,7 @@ class UNetDenoiser(LoopDenoiser):
 
         if self.scheduler.get("prediction_type") == UNKNOWN:
             raise ProblemError(self._unknown())
-        if self.unet.config.in_channels != noisy.shape[1]:
+        if self.unet.config.in_channels != noisy.shape[1] or self.ref.motion is not None:
             raise not_trained(self.family.title)
         cell = self.family.latent.downsampling
         call = UNetCall(

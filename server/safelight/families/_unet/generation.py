@@ -32,6 +32,7 @@ class Generation(Family):
     zero_negative: bool = False
     both: bool = False
     wraps: bool = True
+    moves: bool = True
     unet: Mapping[str, Any] = field(default_factory=dict)
     vae_config: Mapping[str, Any] = field(default_factory=dict)
 
