@@ -147,6 +147,9 @@ VALUES: dict[str, dict[str, Any]] = {
     | {"width": 16, "widest": 32, "levels": 2, "heads": 2, "text_width": 32, "text_layers": 1},
     "training.captioner": _UPDATES | {"width": 32, "layers": 1, "text_width": 48, "text_layers": 1, "vocabulary": 400},
     "training.pixel_denoiser": _UPDATES | {"side": 16, "width": 16, "widest": 16, "levels": 2},
+    "training.classifier": _UPDATES | {"held_out": 0.0, "width": 8, "levels": 1, "side": 32},
+    "reading.classify": {"model": "tiny_classifier"},
+    "reading.embed_by_classifier": {"model": "tiny_classifier"},
     "training.gan": _UPDATES | {"side": 16, "width": 8, "latent": 8},
     "training.upscaler": _UPDATES | {"width": 8, "blocks": 1, "crop": 32},
     "gan.load": {"model": "tiny_gan"},
@@ -254,6 +257,11 @@ FED: dict[str, dict[str, Fed]] = {
     "weights.save_captioner": {
         "captioner": ("training.captioner", "captioner", {}),
         "tokenizer": ("training.captioner", "tokenizer", {}),
+    },
+    "weights.save_classifier": {"weights": ("training.classifier", "classifier", {})},
+    "metrics.confusion": {
+        "predicted": ("values.texts", "texts", {"values": ["cat", "dog", "cat", "cat"]}),
+        "actual": ("values.texts", "texts", {"values": ["cat", "dog", "dog", "cat"]}),
     },
     "weights.save_upscaler": {"weights": ("training.upscaler", "weights", {})},
     "weights.save_gan": {"weights": ("training.gan", "weights", {})},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Context, Image, Lease, PreprocessorModel
@@ -19,6 +19,32 @@ _AT_ONCE = 8
 
 def logits_of(lease: Lease[PreprocessorModel], images: Sequence[Image], ctx: Context) -> tuple[Tensor, str]:
     """(N, classes) of each image of each batch, before softmax, and what the classifier is called."""
+    return _in_parts(images, ctx, lambda some: _logits(lease, some)), _named(lease)
+
+
+def features_of(lease: Lease[PreprocessorModel], images: Sequence[Image], ctx: Context) -> tuple[Tensor, str]:
+    """(N, width) of each image of each batch: what the last layer of a classifier is given; and what it is called."""
+    import torch
+
+    *_, last = (one for one in lease.component.network.modules() if isinstance(one, torch.nn.Linear))
+
+    def read(some: Sequence[Tensor]) -> Tensor:
+        seen: list[Tensor] = []
+
+        def see(_: object, given: tuple[Tensor, ...]) -> None:
+            seen.append(given[0].flatten(1).float().cpu())
+
+        watch = last.register_forward_pre_hook(see)
+        try:
+            _logits(lease, some)
+        finally:
+            watch.remove()
+        return seen[-1]
+
+    return _in_parts(images, ctx, read), _named(lease)
+
+
+def _in_parts(images: Sequence[Image], ctx: Context, read: Callable[[Sequence[Tensor]], Tensor]) -> Tensor:
     import torch
 
     from ._pixels import flattened
@@ -28,10 +54,19 @@ def logits_of(lease: Lease[PreprocessorModel], images: Sequence[Image], ctx: Con
     for place in range(0, len(pictures), _AT_ONCE):
         ctx.check_cancelled()
         some = pictures[place : place + _AT_ONCE]
-        found.append(ctx.models.retry(lambda some=some: _logits(lease, some)))
+        found.append(ctx.models.retry(lambda some=some: read(some)))
         ctx.progress(min(place + _AT_ONCE, len(pictures)), len(pictures))
-    inception = lease.component.sort == "inception_v3"
-    return torch.cat(found), "InceptionV3 of torchvision" if inception else lease.component.name
+    return torch.cat(found)
+
+
+def _named(lease: Lease[PreprocessorModel]) -> str:
+    return "InceptionV3 of torchvision" if lease.component.sort == "inception_v3" else lease.component.name
+
+
+def class_names(lease: Lease[PreprocessorModel], count: int) -> list[str]:
+    """What the classes of a classifier are called; their numbers, where nobody says it."""
+    named = getattr(getattr(lease.component.network, "config", None), "id2label", {})
+    return [str(named.get(number, number)) for number in range(count)]
 
 
 def _logits(lease: Lease[PreprocessorModel], pictures: Sequence[Tensor]) -> Tensor:

@@ -108,6 +108,23 @@ def save_captioner(
     return ModelRef("Reader", "", ctx.models.find(name, "reader"))
 
 
+@node(version=1, title="Save classifier", output=True, cache=False, tags=("image classification", "ResNet", "export"))
+def save_classifier(
+    weights: Annotated[Weights, "A classifier that was trained."],
+    *,
+    name: _Name = "trained/classifier",
+    precision: _Precision = "float16",
+    ctx: Context,
+) -> Annotated[str, "Its name, for reading.classify."]:
+    """Write a classifier below the model folder, as transformers has it: with the names of its classes."""
+    from ._training.folders import CLASSIFIER, check_kind, write_classifier
+
+    check_kind(weights, CLASSIFIER)
+    with ctx.models.create(name) as folder:
+        write_classifier(folder, weights, precision)
+    return name
+
+
 @node(
     version=1,
     title="Save model",

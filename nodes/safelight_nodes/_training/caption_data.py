@@ -138,10 +138,10 @@ def sentences(images: ImageSet, seed: int) -> Iterator[str]:
                 yield said(images.subjects[entry["subject"]], entry["style"], int(colour), rng)
 
 
-def held_apart(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, ImageSet]:
-    """What is learned from, and what is only captioned: `share` of the images, but the last one of no subject.
+def held_apart(images: ImageSet, share: float, seed: int, kinds: Sequence[object] = ()) -> tuple[ImageSet, ImageSet]:
+    """What is learned from, and what is only judged by: `share` of the images, but the last one of no kind.
 
-    Without a share, all are learned from, and the same ones are captioned over other colours and in other places.
+    Without a share, all are learned from, and judged by. The kind of each image is its subject, if none is given.
 
     Raises:
         ProblemError: `too_few_images`, when none can be held out.
@@ -149,16 +149,16 @@ def held_apart(images: ImageSet, share: float, seed: int) -> tuple[ImageSet, Ima
     if not share:
         return images, images
     drawn = [number for number in range(len(images.entries)) if images.weights[number] > 0]
-    left: dict[Any, int] = {}
+    kinds = kinds or [_kind(images, number) for number in range(len(images.entries))]
+    left: dict[object, int] = {}
     for number in drawn:
-        key = _kind(images, number)
-        left[key] = left.get(key, 0) + 1
+        left[kinds[number]] = left.get(kinds[number], 0) + 1
     held: set[int] = set()
     for number in np.random.default_rng(seed).permutation(drawn).tolist():
         if len(held) >= share * len(drawn):
             break
-        if left[_kind(images, number)] > 1:
-            left[_kind(images, number)] -= 1
+        if left[kinds[number]] > 1:
+            left[kinds[number]] -= 1
             held.add(number)
     if not held:
         message = "No image can be held out: there is one of each subject."

@@ -15,6 +15,7 @@ from .adapters import SHAPE, Layout, bare, kohya
 if TYPE_CHECKING:
     from torch import Tensor
 
+CLASSIFIER = "ResNetForImageClassification"
 _SAID = {
     "AutoencoderKL": "an autoencoder",
     "UNet2DConditionModel": "a denoiser",
@@ -30,6 +31,7 @@ _SAID = {
     "ip_adapter": "an IP-Adapter",
     "VisionEncoderDecoderModel": "a captioner",
     "upscaler": "an upscaler",
+    CLASSIFIER: "a classifier",
 }
 ABOUT = "training.json"
 """Beside the weights: settings and loss curve of the training."""
@@ -106,6 +108,17 @@ def write_captioner(folder: Path, weights: Weights, tokenizer: Tokenizer, precis
     side = weights.config["encoder"]["image_size"]
     CLIPImageProcessor(
         size={"height": side, "width": side}, do_center_crop=False, image_mean=(0.5,) * 3, image_std=(0.5,) * 3
+    ).save_pretrained(folder)
+
+
+def write_classifier(folder: Path, weights: Weights, precision: str) -> None:
+    """A classifier with the settings that prepare images for it, whole and not cropped."""
+    from transformers import ViTImageProcessor
+
+    write_part(folder, weights, precision)
+    side = weights.about["side"]
+    ViTImageProcessor(
+        size={"height": side, "width": side}, image_mean=(0.5,) * 3, image_std=(0.5,) * 3
     ).save_pretrained(folder)
 
 

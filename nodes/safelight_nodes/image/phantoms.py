@@ -26,6 +26,7 @@ is turned counter-clockwise. Shepp and Logan 1974, with the contrast of Toft 199
 _WHOLE = 2
 """So many of them, skull and brain, move as one."""
 _TURN, _FINE = 12.0, 4
+_LABELS = ("clear", "lesions")
 _FAINTEST = 0.5
 """The least bright lesion; the matter around it has 0.2."""
 
@@ -36,6 +37,7 @@ class Phantoms(NamedTuple):
     image: Annotated[Image, "Grey images, as many as were asked for."]
     lesions: Annotated[Mask, "White where they are: one mask an image."]
     counts: Annotated[list[int], "How many lesions each image has."]
+    labels: Annotated[list[str], "What a classifier is to say of each: lesions, or clear."]
 
 
 @node(
@@ -68,10 +70,12 @@ def phantom(
     check_size(size * count, size, "size")
     made = [_one(size, variation, lesions, torch.Generator().manual_seed(seed + number)) for number in range(count)]
     grey = torch.stack([head for head, _, _ in made])
+    counts = [number for _, _, number in made]
     return Phantoms(
         Image(grey[..., None].expand(-1, -1, -1, 3).contiguous()),
         Mask(torch.stack([spots for _, spots, _ in made])),
-        [number for _, _, number in made],
+        counts,
+        [_LABELS[number > 0] for number in counts],
     )
 
 

@@ -125,6 +125,7 @@ export const titles: Record<string, string> = {
   nothing_transparent: "要加背景，但沒有透明的圖片",
   wrong_latents: "潛變數與圖片或去噪模型不符",
   no_text_side: "缺少分詞器或文本編碼器",
+  too_few_classes: "圖片只有一個類別",
   too_few_images: "不同的圖片不夠一個批次",
   length_mismatch: "列表長度不一致",
   nothing_to_run: "所選節點均已靜音，沒有可執行的內容",

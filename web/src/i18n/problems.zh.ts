@@ -125,6 +125,7 @@ export const titles: Record<string, string> = {
   nothing_transparent: "要加背景，但没有透明的图片",
   wrong_latents: "潜变量与图片或去噪模型不符",
   no_text_side: "缺少分词器或文本编码器",
+  too_few_classes: "图片只有一个类别",
   too_few_images: "不同的图片不够一个批次",
   length_mismatch: "列表长度不一致",
   nothing_to_run: "所选节点均已静音，没有可运行的内容",

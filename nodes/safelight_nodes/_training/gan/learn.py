@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from safelight.sdk import Context, Image, Problem, ProblemError
 from safelight_nodes.training_values import ImageSet, Weights
 
 from ..adversarial import Player, duel
-from ..captions import STYLES
+from ..classes import Classes, classes_of
 from ..computing import half_precision
 from ..course import Course
 from ..folders import plain_tensors
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Classes = Literal["none", "style", "group", "subject"]
 SHOWN, SHOWN_SEED = 16, 1 << 40
 LAZY = 16
 """R1 is computed at one of so many updates, and weighs so much more: what T. Karras et al. 2019 call lazy."""
@@ -129,30 +128,6 @@ def momenta(settings: Settings) -> tuple[float, float]:
     if settings.architecture in ("stylegan2", "biggan"):
         return 0.0, 0.99
     return (0.0, 0.9) if settings.loss in ("wgan_gp", "hinge") else (0.5, 0.999)
-
-
-def classes_of(images: ImageSet, by: Classes) -> tuple[tuple[str, ...], np.ndarray]:
-    """The names of the classes of a set, and the number of each image's.
-
-    Raises:
-        ProblemError: `bad_image_set`, when the set does not say it.
-    """
-    if by == "none":
-        return (), np.zeros(len(images.entries), np.int64)
-    said: list[str] = []
-    for entry in images.entries:
-        subject = images.subjects[entry["subject"]]
-        if by == "style":
-            said.append(STYLES[entry["style"]] if entry["style"] >= 0 else "")
-        else:
-            said.append(str(subject.get("group", "")) if by == "group" else str(subject["names"][0]))
-    if not all(said):
-        message = f"This image set does not say the {by} of each image."
-        hint = "Choose the subject, or no classes."
-        raise ProblemError(Problem(code="bad_image_set", message=message, hint=hint, port="classes", value=by))
-    names = tuple(sorted(set(said)))
-    place = {name: number for number, name in enumerate(names)}
-    return names, np.array([place[name] for name in said])
 
 
 class Game:
