@@ -42,7 +42,8 @@ def folded(matrix: Tensor, names: Sequence[str]) -> tuple[Tensor, list[str]]:
     if len(names) <= MOST:
         return matrix, list(names)
     wrong = matrix.sum(1) + matrix.sum(0) - 2 * matrix.diagonal()
-    kept = sorted(torch.argsort(wrong, descending=True, stable=True)[: MOST - 1].tolist())
+    worst: list[int] = torch.argsort(wrong, descending=True, stable=True)[: MOST - 1].tolist()
+    kept = sorted(worst)
     place = torch.full((len(names),), MOST - 1)
     place[kept] = torch.arange(len(kept))
     made = torch.zeros(MOST, MOST, dtype=matrix.dtype)

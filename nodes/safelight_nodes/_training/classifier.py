@@ -68,7 +68,7 @@ def learn(images: ImageSet, test: ImageSet | None, settings: Settings, ctx: Cont
     images = _drawn_at_all(of_one_size(images))
     names, numbers = classes_of(images, settings.classes)
     if len(names) < 2:
-        message = f"All images of this set are of one class: {names[0]!r}."
+        message = f"All images of this set are of one class: {', '.join(names)!r}."
         hint = "Give captions of two kinds or more, or choose another way to tell classes."
         raise ProblemError(Problem(code="too_few_classes", message=message, hint=hint, port="images"))
     if test is None:

@@ -118,12 +118,14 @@ def fresh(unet: Any, frames: int, blocks: Blocks, seed: int) -> Any:
 
     channels = tuple(unet.config.block_out_channels)
     everywhere = blocks == "all"
+    # Of the library's type for it only tuples of one number would be.
+    layers: Any = tuple(int(everywhere or not place) for place in range(len(channels)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         motion = MotionAdapter(
             block_out_channels=channels,
             motion_layers_per_block=unet.config.layers_per_block,
-            motion_transformer_layers_per_block=tuple(int(everywhere or not place) for place in range(len(channels))),
+            motion_transformer_layers_per_block=layers,
             motion_num_attention_heads=math.gcd(_HEADS, *channels),
             motion_norm_num_groups=unet.config.norm_num_groups,
             motion_max_seq_length=frames,
