@@ -63,6 +63,8 @@ def drawn(matrix: Tensor, names: Sequence[str], title: str = "") -> Tensor:
     from ._sheets import shortened
 
     matrix, said = folded(matrix, names)
+    said, title = [" ".join(name.split()) for name in said], " ".join(title.split())
+    rest = len(said) - 1 if len(names) > MOST else -1
     font = ImageFont.load_default(_SIZE)
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     widest = min(160, max(int(measure.textlength(name, font)) for name in said)) + 8
@@ -83,7 +85,8 @@ def drawn(matrix: Tensor, names: Sequence[str], title: str = "") -> Tensor:
         for column in range(len(said)):
             share, count = float(shares[row, column]), int(matrix[row, column])
             x, y = left + cell * column, top + _CELL * row
-            full = (38, 122, 98) if row == column else (214, 92, 38)
+            # Among the rest some were taken for others of it: neither right nor wrong.
+            full = (110, 118, 128) if row == column == rest else (38, 122, 98) if row == column else (214, 92, 38)
             color = tuple(round(255 + (one - 255) * share) for one in full)
             pen.rectangle((x, y, x + cell - 2, y + _CELL - 2), (color[0], color[1], color[2]), "#e4e6ea")
             ink = "white" if share > 0.6 else (_INK if count else _QUIET)

@@ -101,7 +101,7 @@ def made(tensors: dict[str, Tensor], config: dict[str, Any], name: str) -> Gener
         with torch.device("meta"):
             network = generator(shape)
         network.load_state_dict(tensors, strict=True, assign=True)
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (ValueError, LookupError, TypeError, ArithmeticError, RuntimeError) as error:
         message = f"The weights of {name!r} do not make up a generator: {str(error).splitlines()[0][:200]}"
         hint = "Copy or download it again, or train it again."
         raise refusal(code="model_incomplete", message=message, hint=hint, port="model", value=name) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
 from safelight.sdk import GAN, Context, Image, ModelPick, ModelRef, Seed, Slider, Text, node
@@ -38,6 +39,14 @@ def load(
     return ModelRef("GAN", "", source, "", precision)
 
 
+def _telling(ctx: Context, count: int) -> Callable[[int], None]:
+    def told(done: int) -> None:
+        ctx.check_cancelled()
+        ctx.progress(done, count)
+
+    return told
+
+
 @node(version=1, title="Generate with GAN", tags=("StyleGAN", "DCGAN", "BigGAN", "sample", "random image", "latent"))
 def generate(
     model: Model,
@@ -55,7 +64,7 @@ def generate(
     with leased(ctx, model) as held:
         labels = held.labels(label, batch)
         z = held.latents(seeds(seed, batch), truncation)
-        return image(drawn(held.network, z, labels, truncation, ctx.check_cancelled))
+        return image(drawn(held.network, z, labels, truncation, _telling(ctx, batch)))
 
 
 @node(version=1, title="Interpolate with GAN", tags=("latent walk", "morph", "StyleGAN", "slerp", "between two seeds"))
@@ -81,8 +90,8 @@ def interpolate(
         labels = None if chosen is None else chosen.expand(steps)
         ends = held.latents((seed, to_seed), truncation)
         if hasattr(held.network, "styles"):
-            return image(walked(held.network, ends, chosen, truncation, steps, ctx.check_cancelled))
-        return image(drawn(held.network, between(ends[0], ends[1], steps), labels, told=ctx.check_cancelled))
+            return image(walked(held.network, ends, chosen, truncation, steps, _telling(ctx, steps)))
+        return image(drawn(held.network, between(ends[0], ends[1], steps), labels, told=_telling(ctx, steps)))
 
 
 @node(version=1, title="Mix styles with GAN", tags=("style mixing", "StyleGAN", "coarse and fine", "crossover"))
@@ -116,7 +125,7 @@ def mix(
             raise refusal(code="wrong_model", message=message, hint=hint, port="model", value=name)
         labels = held.labels(label, batch)
         coarse, fine = held.latents((seed,), truncation), held.latents(seeds(fine_seed, batch), truncation)
-        return image(mixed(held.network, coarse, fine, labels, truncation, crossover, ctx.check_cancelled))
+        return image(mixed(held.network, coarse, fine, labels, truncation, crossover, _telling(ctx, batch)))
 
 
 class Projected(NamedTuple):

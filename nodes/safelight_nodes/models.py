@@ -344,11 +344,10 @@ def load_motion(
         "A motion module of AnimateDiff: a folder in diffusers layout, or a file in either layout; on the hub for "
         "example guoyww/animatediff-motion-adapter-v1-5-2.",
     ],
-    precision: PrecisionChoice = "auto",
     ctx: Context,
 ) -> Annotated[ModelRef[Motion], "Connect it to motion.apply."]:
     """Choose a motion module: what lets a Stable Diffusion draw short videos. It must be of the model's family."""
-    return ModelRef("Motion", "", found(ctx, motion, "motion", "motion")[0], "", precision)
+    return ModelRef("Motion", "", found(ctx, motion, "motion", "motion")[0])
 
 
 @node(version=1, title="Apply LoRA", light=True, tags=("Load LoRA", "LoraLoader", "lora", "lycoris"))

@@ -39,4 +39,6 @@ def apply(
         hint = "Take a model of Stable Diffusion 1, 2 or XL, or one that was made for videos."
         raise refusal(code="feature_not_in_family", message=message, hint=hint, port="model", value=model.family)
     # A strength of nothing is no module, so what was made without it is found again.
-    return replace(model, motion=motion, motion_strength=strength) if strength else model
+    if not strength:
+        return replace(model, motion=None, motion_strength=1.0)
+    return replace(model, motion=motion, motion_strength=strength)

@@ -21,6 +21,11 @@ def test_counts_shares_and_their_mean() -> None:
     assert matrix.tolist() == [[1, 0, 1], [1, 3, 0], [0, 1, 0]]
 
 
+def test_names_of_several_lines_are_written_in_one() -> None:
+    told = confusion(["a\nb", "c"], ["a\nb", "c"], title="one\ntwo")
+    assert torch.equal(told.image.pixels, confusion(["a b", "c"], ["a b", "c"], title="one two").image.pixels)
+
+
 def test_they_are_those_of_torchmetrics() -> None:
     from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 

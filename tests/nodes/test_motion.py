@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def sampled(ctx: BenchContext, start: torch.Tensor, module: str = "", **more: An
     loaded = models.load(model="model", precision="float32", ctx=ctx)
     model = loaded.model
     if module:
-        module_ref = models.load_motion(motion=module, precision="float32", ctx=ctx)
+        module_ref = models.load_motion(motion=module, ctx=ctx)
         model = motion.apply(model, module_ref, ctx=ctx, **more)
     said = [text.encode(loaded.text, text=one, ctx=ctx) for one in (PROMPT, NEGATIVE)]
     empty = Latent(torch.zeros_like(start), model.family)
@@ -118,6 +119,13 @@ def test_frames_are_those_of_diffusers(family: str, folder: Path, ctx: BenchCont
     assert torch.equal(still, sampled(ctx, start, "moves", strength=0.0))
 
 
+def test_no_strength_takes_an_earlier_module_away(ctx: BenchContext) -> None:
+    model, module = models.load(model="model", ctx=ctx).model, models.load_motion(motion="moves", ctx=ctx)
+    moved = motion.apply(model, module, strength=0.5, ctx=ctx)
+    assert moved.motion == module
+    assert motion.apply(moved, module, strength=0.0, ctx=ctx) == model
+
+
 def test_a_file_of_its_makers_is_the_same_module(folder: Path, ctx: BenchContext) -> None:
     """Written by their names, with 8 heads and 32 groups, which a file does not tell."""
     from diffusers import MotionAdapter
@@ -126,7 +134,8 @@ def test_a_file_of_its_makers_is_the_same_module(folder: Path, ctx: BenchContext
         block_out_channels=(32, 64), motion_layers_per_block=(1, 2), motion_max_seq_length=5, use_motion_mid_block=False
     ).save_pretrained(folder / "eight")
     original_file(folder / "eight", folder / "original.safetensors")
-    refs = [models.load_motion(motion=name, precision="float32", ctx=ctx) for name in ("eight", "original.safetensors")]
+    names = ("eight", "original.safetensors")
+    refs = [replace(models.load_motion(motion=name, ctx=ctx), precision="float32") for name in names]
     with ctx.models.lease(refs[0]) as one, ctx.models.lease(refs[1]) as other:
         first, second = one.component, other.component
         assert second.config.motion_max_seq_length == 5 and second.mid_block is None

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import tiny_gans
+import tiny_models
 from node_bench import BenchContext, codes, offline_store
 from safelight.models.converting import converted
 from safelight.sdk import Image, ProblemError
@@ -103,6 +104,34 @@ def test_a_folder_of_biggan_is_drawn_by_class(ctx: BenchContext, models: Path) -
     with pytest.raises(ProblemError) as caught:
         gan.generate(ref, label="5", ctx=ctx)
     assert codes(caught) == [("not_a_choice", "label")]
+
+
+def test_a_folder_of_biggan_with_other_weights_is_told_and_hides_no_model(ctx: BenchContext, models: Path) -> None:
+    tiny_models.tiny_ip_adapter(models / "adapter")
+    (models / "odd").mkdir()
+    (models / "adapter" / "image_encoder" / "model.safetensors").rename(models / "odd" / "model.safetensors")
+    (models / "odd" / "config.json").write_text(json.dumps(tiny_gans.BIGGAN))
+    biggan_folder(models / "fine")
+    with pytest.raises(ProblemError):
+        loaded(ctx, "odd")
+    assert "fine" in {entry.name for entry in ctx.models.library.list_models()}
+
+
+def test_statistics_that_overflow_in_half_precision_are_told(ctx: BenchContext, models: Path) -> None:
+    large = {
+        name: tensor * 1e6 if name.endswith("running_vars") else tensor for name, tensor in tiny_gans.biggan().items()
+    }
+    biggan_folder(models / "large", large)
+    with pytest.raises(ProblemError) as caught:
+        gan.generate(loaded(ctx, "large", "float16"), batch=1, label="1", ctx=ctx)
+    assert codes(caught) == [("model_incomplete", "model")]
+    assert "float32" in str(caught.value)
+
+
+def test_it_tells_how_many_are_drawn(ctx: BenchContext, models: Path) -> None:
+    biggan_folder(models / "drawn")
+    gan.generate(loaded(ctx, "drawn"), batch=3, label="1", ctx=ctx)
+    assert ctx.steps[0] == (0, 3)
 
 
 def test_a_thousand_classes_are_those_of_imagenet(ctx: BenchContext, models: Path) -> None:

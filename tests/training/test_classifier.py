@@ -126,6 +126,7 @@ def test_what_does_not_fit_is_told() -> None:
         (lambda: run(plain), ("bad_image_set", "classes")),
         (lambda: run(plain, classes="style"), ("bad_image_set", "classes")),
         (lambda: run(one_each), ("too_few_images", "held_out")),
+        (lambda: run(images, batch=1, levels=4), ("too_few_images", "batch")),
         (lambda: run(replace(images, sizes=((32, 16),) * 18)), ("wrong_size", "images")),
     ):
         with pytest.raises(ProblemError) as caught:

@@ -10,7 +10,7 @@ one.
 Either is filled from the same noise by the model alone (the image is put back outside of the mask after each step) and
 by the inpainting model. The score is the share of images that show the named subject, as `training.judge` finds it by
 the image encoder: among the five nearest of all images of the style on that background. That encoder knows subjects in
-the middle: of moved ones it recognises hardly a third, which the last number of the three tells. Beside it stands the
+the middle: of moved ones it recognises fewer, which the last number of the three tells. Beside it stands the
 difference of colour (ΔE, CIE76) of neighbouring pixels across the edge of the hole. Outside of it every pixel must be
 the image's own. A full run adds a line for each hole to the history.
 """
@@ -99,6 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inpainting", type=Path, default=SHIPPED / "inpainting")
     parser.add_argument("--model", type=Path, default=SHIPPED)
+    parser.add_argument("--tower", type=Path, help="a CLIP image encoder, instead of the model's image_encoder")
     parser.add_argument("--cache", type=Path, default=default_target())
     parser.add_argument("--images", type=int, default=COUNT, help="fewer are a quick look, and leave no history")
     parser.add_argument(
@@ -112,7 +113,7 @@ def main() -> None:
     parser.add_argument("--note", default="")
     args = parser.parse_args()
     given, settings = held(args.cache, args.images, colours=GROUNDS), Settings(guidance=args.guidance)
-    tower = Tower(args.model / "image_encoder")
+    tower = Tower(args.tower or args.model / "image_encoder")
     gallery = Gallery(*load(args.cache), args.cache / "judge", tower)
     asked = [one.asked for one in given]
     with Painter(args.model) as alone, opened(args.model, args.inpainting) as seeing:

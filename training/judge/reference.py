@@ -63,6 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--adapter", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=SHIPPED)
+    parser.add_argument("--tower", type=Path, help="a CLIP image encoder, instead of the model's image_encoder")
     parser.add_argument("--cache", type=Path, default=default_target())
     parser.add_argument("--images", type=int, default=COUNT, help="fewer are a quick look, and leave no history")
     parser.add_argument("--guidance", type=float, default=Settings.guidance)
@@ -79,7 +80,7 @@ def main() -> None:
             painted(painter, [""] * len(texts), references, Settings(guidance=args.guidance)),
             painted(painter, texts, references, Settings(guidance=args.guidance, scale=args.scale)),
         ]
-    tower = Tower(args.model / "image_encoder")
+    tower = Tower(args.tower or args.model / "image_encoder")
     near = ", ".join(f"{alike(tower, images, references):.3f}" for images in made)
     far = ", ".join(f"{apart(images, references):.1f}" for images in made)
     print(f"{len(given)} references, from text, image and both: likeness by CLIP {near}; colours are {far} apart")

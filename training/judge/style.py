@@ -71,9 +71,12 @@ class Teller:
 def laid(images: NDArray[np.uint8], rng: np.random.Generator) -> Images:
     """RGBA images over colours of the palette, white as often as all others: (N, H, W, 3) in 0..1."""
     grounds = [0 if rng.random() < 0.5 else int(rng.integers(len(GROUNDS))) for _ in images]
-    colour = np.array(GROUNDS, np.float32)[grounds][:, None, None] / 255
-    alpha = images[..., 3:].astype(np.float32) / 255
-    return (images[..., :3].astype(np.float32) / 255 * alpha + colour * (1 - alpha)).astype(np.float32)
+    return _over(images, np.array(GROUNDS, np.float32)[grounds][:, None, None] / 255)
+
+
+def _over(images: NDArray[np.uint8], colour: Images) -> Images:
+    rgba = images.astype(np.float32) / 255
+    return rgba[..., :3] * rgba[..., 3:] + colour * (1 - rgba[..., 3:])
 
 
 def main() -> None:
@@ -111,9 +114,7 @@ def main() -> None:
     plain, printed = rows
     told, wrong = teller.share(printed), teller.share(plain)
 
-    white = np.float32(GROUNDS[0]) / 255
-    alpha = images[..., 3:].astype(np.float32) / 255
-    gallery = (images[..., :3].astype(np.float32) / 255 * alpha + white * (1 - alpha)).astype(np.float32)
+    gallery = _over(images, np.array(GROUNDS[0], np.float32) / 255)
     owners = [set(subjects[entry["subject"]]["names"]) for entry in index["images"]]
     shown = _named(printed, asked, prints(gallery, values), owners), _named(plain, asked, gallery, owners)
     print(

@@ -105,6 +105,8 @@ class Normal(nn.Module):
         self.epsilon = epsilon
         self.means = given.take("running_means", None, channels)
         self.variances = given.take("running_vars", len(self.means), channels)
+        if not bool(self.variances.isfinite().all()):
+            raise ValueError("its statistics leave the range of this precision; choose float32 or bfloat16")
         self.gain = self.shift = self.weight = self.bias = None
         if condition:
             self.gain = folded(given.below("scale"), channels, condition)
@@ -133,7 +135,7 @@ class Normal(nn.Module):
         # In single precision: a mean may be far larger than what is left of it.
         scale = self.scale * gain.float()
         shift = shift.float() - self.mean * scale
-        return x * scale.to(x.dtype)[:, :, None, None] + shift.to(x.dtype)[:, :, None, None]
+        return (x.float() * scale[:, :, None, None] + shift[:, :, None, None]).to(x.dtype)
 
 
 class Block(nn.Module):

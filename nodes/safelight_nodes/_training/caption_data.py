@@ -161,7 +161,7 @@ def held_apart(images: ImageSet, share: float, seed: int, kinds: Sequence[object
             left[kinds[number]] -= 1
             held.add(number)
     if not held:
-        message = "No image can be held out: there is one of each subject."
+        message = "No image can be held out: there is one of each kind."
         hint = "Set held_out to 0, or take a set with several images of a subject."
         raise ProblemError(Problem(code="too_few_images", message=message, hint=hint, port="held_out", value=share))
     return some_of(images, [n for n in drawn if n not in held]), some_of(images, sorted(held))

@@ -74,8 +74,12 @@ def learn(images: ImageSet, test: ImageSet | None, settings: Settings, ctx: Cont
     if test is None:
         learned, held = held_apart(images, settings.held_out, settings.seed, numbers.tolist())
     else:
-        learned, held = images, of_one_size(test)
+        learned, held = images, _drawn_at_all(of_one_size(test))
     judge = Test(held, numbered(held, settings.classes, names), names, settings.side or images.pixels.shape[1])
+    if settings.batch == 1 and judge.side <= 2 << settings.levels:
+        message = "The last level is a pixel wide, and normalisation needs more than one number of a batch there."
+        hint = "Set batch to 2 or more, or take fewer levels."
+        raise ProblemError(Problem(code="too_few_images", message=message, hint=hint, port="batch", value=1))
     model = fresh(settings, names).to(device).train()
     loss = Loss(model, learned, numbered(learned, settings.classes, names), settings, device, dtype)
 
@@ -184,8 +188,12 @@ class Test:
         if len(numbers) > MEASURED:
             some = [place * len(numbers) // MEASURED for place in range(MEASURED)]
             images, numbers = some_of(images, some), [numbers[place] for place in some]
-        pixels, _ = laid_out(images, 0, side, "#ffffff", 0)
-        self._pixels, self.numbers, self._names, self.side = pixels, numbers, names, side
+        self._images, self.numbers, self._names, self.side = images, numbers, names, side
+
+    def _laid(self, places: list[int]) -> Tensor:
+        """(B, 3, side, side) in 0..1: a part at a time, for all of them at once may fill the memory."""
+        pixels, _ = laid_out(some_of(self._images, places), 0, self.side, "#ffffff", 0)
+        return pixels.movedim(-1, 1)
 
     def result(self, told: Any, most: int, ctx: Context) -> tuple[Image, float]:
         """What it takes images for, `most` of them evenly spread (0: all), as a sheet; and the share that is right."""
@@ -196,8 +204,7 @@ class Test:
         found: list[int] = []
         for start in range(0, len(chosen), AT_ONCE):
             ctx.check_cancelled()
-            some = self._pixels[chosen[start : start + AT_ONCE]]
-            found += told(some.movedim(-1, 1) * 2 - 1)
+            found += told(self._laid(chosen[start : start + AT_ONCE]) * 2 - 1)
         matrix = counted([self.numbers[number] for number in chosen], found, len(self._names))
         share = accuracy(matrix)
         return Image(self._sheet(matrix, share, chosen, found)), share
@@ -209,7 +216,7 @@ class Test:
         from safelight_nodes._sheets import Sheet, arranged
 
         shown = torch.linspace(0, len(chosen) - 1, min(SHOWN, len(chosen))).long().tolist()
-        pixels = self._pixels[[chosen[place] for place in shown]].movedim(-1, 1)
+        pixels = self._laid([chosen[place] for place in shown])
         side = max(_SHOWN_SIDE, pixels.shape[-1])
         pixels = torch.nn.functional.interpolate(pixels, (side, side), mode="nearest-exact").movedim(1, -1)
         words: list[str] = []

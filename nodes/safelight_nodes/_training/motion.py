@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from safelight.diffusion.motion import moving
+from safelight.diffusion.motion import attentions_in_the_middle, moving
 from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, TextEncoder
 from safelight_nodes.training_values import ClipSet, Weights
 
@@ -85,8 +85,11 @@ def learn(
         repeated = [text for text in texts for _ in range(frames)]
 
         def predict(z: Tensor, time: Tensor, context: Tensor) -> Tensor:
+            ctx.check_cancelled()
+            # A video at a time: what trains in batches of one must show its samples as well.
+            parts = zip(z.split(frames), context.split(frames), strict=True)
             with half_precision(device, dtype):
-                return unet(z, time, context, return_dict=False)[0]
+                return torch.cat([unet(video, time, what, return_dict=False)[0] for video, what in parts])
 
         def drawn_sheet() -> Image:
             made = shown(predict, told, repeated, vae, own.scheduler, clips, settings.seed, device, ctx)
@@ -129,7 +132,7 @@ def fresh(unet: Any, frames: int, blocks: Blocks, seed: int) -> Any:
             motion_num_attention_heads=math.gcd(_HEADS, *channels),
             motion_norm_num_groups=unet.config.norm_num_groups,
             motion_max_seq_length=frames,
-            use_motion_mid_block=everywhere,
+            use_motion_mid_block=everywhere and attentions_in_the_middle(unet) == 1,
         )
     for name, parameter in motion.named_parameters():
         parameter.requires_grad_(True)

@@ -199,7 +199,8 @@ def learn(
         weight_decay=0.05, betas=(0.9, 0.98), seed=settings.seed,
     )  # fmt: skip
     curve = tuple(fit(groups, loss, course, ctx).points)
-    about = asdict(settings)
+    own = image.config
+    about = asdict(settings) | {"width": own.hidden_size, "layers": own.num_hidden_layers, "patch": own.patch_size}
     parts = {"CLIPVisionModelWithProjection": image, "CLIPTextModel": tower}
     made = [Weights(kind, plain_config(part), plain_tensors(part), curve, about) for kind, part in parts.items()]
     return Learned(made[0], made[1], Tokenizer(to_files(reader)))

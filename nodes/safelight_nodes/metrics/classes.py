@@ -16,7 +16,7 @@ class Confusion(NamedTuple):
     balanced: Annotated[float, "The mean share of all classes, however many there are of each."]
     image: Annotated[Image, "A row for each actual class, a column for each predicted one, with counts."]
     classes: Annotated[list[str], "The classes, in the order of their rows."]
-    recalls: Annotated[list[float], "Share of each class that is predicted right, in 0..1."]
+    recalls: Annotated[list[float], "Share of each class that is predicted right, in 0..1; 1 for one that none is of."]
 
 
 @node(

@@ -14,7 +14,7 @@ class Classifier(NamedTuple):
     """A classifier, and how good it is."""
 
     classifier: Annotated[Weights, "Save it with weights.save_classifier."]
-    sheet: Annotated[Image, "Images it has not learned from, what it takes them for, and how often which for which."]
+    sheet: Annotated[Image, "Images that it is judged by, what it takes them for, and how often which for which."]
     accuracy: Annotated[float, "Share of these images that it takes for what they are, in 0..1."]
 
 

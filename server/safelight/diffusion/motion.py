@@ -22,10 +22,12 @@ def require_fit(unet: Any, motion: Any, frames: int, name: str) -> None:
     config = motion.config
     wanted, given = tuple(unet.config.block_out_channels), tuple(config.block_out_channels)
     layers, own = (_each(one, len(wanted)) for one in (unet.config.layers_per_block, config.motion_layers_per_block))
-    if wanted != given or layers != own:
+    middle = attentions_in_the_middle(unet)
+    beside = len(motion.mid_block.motion_modules) if motion.mid_block is not None else middle
+    if wanted != given or layers != own or middle != beside:
         message = (
-            f"The motion module {name!r} is for blocks of {given} channels with {own} layers, and those of the model "
-            f"have {wanted} with {layers}."
+            f"The motion module {name!r} is for blocks of {given} channels with {own} layers and {beside} in the "
+            f"middle, and those of the model have {wanted} with {layers} and {middle} in the middle."
         )
         hint = "Take a motion module that was made for models of this family."
         raise ProblemError(Problem(code="weights_mismatch", message=message, hint=hint, port="model", value=name))
@@ -38,6 +40,11 @@ def require_fit(unet: Any, motion: Any, frames: int, name: str) -> None:
         message = f"The latent has {frames} frames, and the motion module {name!r} knows {longest} at most."
         hint = f"Set the batch of the empty latent to {longest} or less."
         raise ProblemError(Problem(code="too_many_frames", message=message, hint=hint, port="latent", value=frames))
+
+
+def attentions_in_the_middle(unet: Any) -> int:
+    """How many the middle block has; some UNets have none there, or no such block."""
+    return sum(one is not None for one in getattr(unet.mid_block, "attentions", ()))
 
 
 def _each(layers: Any, blocks: int) -> tuple[int, ...]:

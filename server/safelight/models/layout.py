@@ -254,10 +254,10 @@ class Reader:
         found = found or sorted(path for path in root.glob("*.bin") if path.is_file())
         if not found:
             raise _incomplete(name, "pytorch_model.safetensors")
-        part = self._file(name, found[0]).parts[""]
-        if not gan_told(read_header(found[0])):
+        layout = self._file(name, found[0])
+        if layout.kind != "gan":
             raise _not_weights(name)
-        return Layout("gan", "", root, {"": msgspec.structs.replace(part, config=root / "config.json")})
+        return Layout("gan", "", root, {"": msgspec.structs.replace(layout.parts[""], config=root / "config.json")})
 
     def _file(self, name: str, path: Path) -> Layout:
         if is_pickle(path):
@@ -480,7 +480,7 @@ def unsafe(name: str, path: Path) -> ProblemError:
     command = shlex.join(["safelight", "models", "convert", str(path)])
     hint = (
         f"Use its safetensors version, or convert it: `{command}`. SAFELIGHT_ALLOW_PICKLE=1 opens pickles as they are, "
-        "those that hold tensors alone."
+        "those that hold tensors and plain settings alone."
     )
     return ProblemError(Problem(code="unsafe_weights", message=message, hint=hint, value=name))
 

@@ -15,6 +15,7 @@ from safelight.sdk.problem import ProblemError
 
 from .components import weights_of
 from .files import ModelFiles
+from .gans import told as gan_told
 from .hardware import Numerics
 from .headers import read_header
 from .layout import Layout
@@ -45,7 +46,8 @@ class Needs:
         found: dict[str, tuple[int, int, int]] = {}
         for node, ask in asks.items():
             try:
-                parts = [sizes.setdefault(ref, self._size(ref)) for ref in ask.refs]
+                moving = [ref.motion for ref in ask.refs if ref.motion is not None]
+                parts = [sizes.setdefault(ref, self._size(ref)) for ref in (*ask.refs, *moving)]
                 working = max(self._working(ref, ask.size) for ref in ask.refs)
             except (ProblemError, OSError):
                 continue
@@ -115,6 +117,8 @@ def weight_bytes(kind: str, layout: Layout, itemsize: int, families: Families) -
     prefixes: Iterable[str] = ("",)
     if layout.single and layout.kind == "pipeline":
         prefixes = families.require(layout.family or layout.candidates[0]).prefixes(kind)
+    elif layout.single and layout.kind == "gan":  # a training's file holds the discriminator and more beside it
+        prefixes = (str(gan_told(read_header(files[0])).get("prefix", "")),)
     return stored_bytes(files, itemsize, tuple(prefixes))
 
 

@@ -66,7 +66,8 @@ def shapes(path: Path) -> dict[str, Shape]:
 
 
 def load(path: Path) -> dict[str, Tensor]:
-    """The tensors of a pickle by name, out of what they were wrapped in, made by an unpickler that makes only tensors.
+    """The tensors of a pickle by name, out of what they were wrapped in, made by an unpickler that makes only tensors
+    and what merely holds values.
 
     Raises:
         ProblemError: `unsafe_weights`, when it holds more than tensors; `weights_damaged`.
@@ -76,8 +77,8 @@ def load(path: Path) -> dict[str, Tensor]:
     try:
         # Files older than torch 1.6 are no archives, and cannot be mapped.
         # Trainings keep the settings that they were started with beside the weights, in a class that only holds them.
-        with torch.serialization.safe_globals([Namespace]):
-            found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+        torch.serialization.add_safe_globals([Namespace])
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
         return {name: tensor.detach() for name, tensor in _named(found) if isinstance(tensor, torch.Tensor)}
     except UnpicklingError:  # its text advises to open the file all the same
         message = f"{path} holds more than tensors, and is not opened."

@@ -45,6 +45,10 @@ SIGNS: tuple[Sign, ...] = (
     Sign("stage C of Stable Cascade", ("clip_txt_mapper.weight",)),
     Sign("stage B of Stable Cascade", ("down_blocks.1.0.channelwise.0.weight",)),
     # What goes beside a denoiser.
+    Sign(
+        "a motion module that looks at an image as well (PIA)",
+        ("down_blocks.0.motion_modules.0.temporal_transformer.norm.weight", "conv_in.weight"),
+    ),
     Sign("a ControlNet of Flux", ("controlnet_x_embedder.weight",)),
     Sign("a ControlNet of Z-Image", ("control_all_x_embedder.2-1.weight",)),
     # Text encoders, image encoders.

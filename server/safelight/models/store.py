@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from .weights import Target
 
 log = logging.getLogger(__name__)
-_PLAIN = ((), None, "")
-"""The state of what nobody holds: its LoRAs, how it is run, and which of its edges meet."""
+_PLAIN = ((), None, "", None)
+"""The state of what nobody holds: its LoRAs, how it is run, which of its edges meet, and what moves it."""
 
 
 class ModelStore:
@@ -229,11 +229,11 @@ class ModelStore:
         # The same files are other modules to another family only where it says how they are put together.
         family = ref.family if ref.kind == "TextEncoder" else ""
         key = Key(ref.kind, ref.source, ref.beside, family, str(target.dtype), ref.running.storage)
-        state = (patches, ref.running, ref.wraps)
+        state = (patches, ref.running, ref.wraps, ref.motion)
         idle = [entry for entry in self._shelf.of(key) if not entry.users]
         shared = [entry for entry in self._shelf.of(key) if entry.users and entry.state == state]
-        if _ranged(patches):
-            # What is on changes from step to step, so only one run may look.
+        if _ranged(patches) or ref.motion is not None:
+            # What is on changes from step to step, or is for the frames of one run: only that may look.
             shared = [entry for entry in shared if entry.thread == threading.get_ident()]
         entry = (shared or idle or [None])[0]
         if entry is None:

@@ -62,10 +62,10 @@ def drawn(
     z: Tensor,
     labels: Tensor | None = None,
     truncation: float = 1.0,
-    told: Callable[[], None] | None = None,
+    told: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Images (B, 3, side, side) in 0..1 on the CPU; `truncation` is that of a style, for networks that have one.
-    `told` is called before each few images."""
+    `told` is called before each few images, with how many there are."""
     import torch
 
     def some(place: int, count: int) -> Tensor:
@@ -86,7 +86,9 @@ def at_once(network: Any) -> int:
     return max(1, min(_BATCH, _PIXELS // side**2)) if side else _BATCH
 
 
-def _collected(network: Any, count: int, some: Callable[[int, int], Tensor], told: Callable[[], None] | None) -> Tensor:
+def _collected(
+    network: Any, count: int, some: Callable[[int, int], Tensor], told: Callable[[int], None] | None
+) -> Tensor:
     """Images in 0..1 on the CPU, a few at a time, of what gives so many from a place on, in -1..1."""
     import torch
 
@@ -94,7 +96,7 @@ def _collected(network: Any, count: int, some: Callable[[int, int], Tensor], tol
     step = at_once(network)
     for place in range(0, count, step):
         if told is not None:
-            told()
+            told(place)
         made.append(some(place, step).float().cpu())
     return (torch.cat(made) / 2 + 0.5).clamp(0, 1)
 
@@ -134,7 +136,7 @@ def walked(
     label: Tensor | None,
     truncation: float,
     count: int,
-    told: Callable[[], None] | None = None,
+    told: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Images (count, 3, side, side) in 0..1 whose styles lie on a line between those of two rows of z."""
     import torch
@@ -155,7 +157,7 @@ def mixed(
     labels: Tensor | None,
     truncation: float,
     crossover: float,
-    told: Callable[[], None] | None = None,
+    told: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Images (B, 3, side, side) in 0..1, one for each row of `fine`: the part `crossover` of the layers, from the
     coarsest on, has the style of the one row `coarse`. Both are of the class of the image."""

@@ -22,7 +22,8 @@ def projected(
 ) -> Tensor:
     """The image (1, 3, side, side) in 0..1 that comes nearest to `wanted`, (1, 3, side, side) in 0..1.
 
-    The search begins at the nearest of 64 random images and takes `steps` steps of Adam; `told` is called before each.
+    The search begins at the nearest of 64 random images and takes `steps` steps of Adam; `told` is called before each,
+    and before each few of the first ones.
     """
     import torch
 
@@ -41,7 +42,10 @@ def projected(
 
     with torch.no_grad():
         points = network.styles(z, labels, 1.0) if styled else z
-        away = [_away(drawn(some), aim) for some in points.split(at_once(network))]
+        away: list[Tensor] = []
+        for some in points.split(at_once(network)):
+            told(0)
+            away.append(_away(drawn(some), aim))
         nearest = int(torch.cat(away).argmin())
     point = points[nearest : nearest + 1].float().clone().requires_grad_(True)
     optimiser = torch.optim.Adam([point], lr=0.05)
@@ -49,11 +53,11 @@ def projected(
     best, found = float("inf"), point.detach().clone()
     for step in range(steps):
         told(step)
-        away = _away(drawn(point), aim).sum()
-        if float(away.detach()) < best:
-            best, found = float(away.detach()), point.detach().clone()
+        distance = _away(drawn(point), aim).sum()
+        if float(distance.detach()) < best:
+            best, found = float(distance.detach()), point.detach().clone()
         optimiser.zero_grad()
-        away.backward()
+        distance.backward()
         optimiser.step()
         schedule.step()
     with torch.no_grad():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +139,9 @@ class UNetDenoiser(LoopDenoiser):
                 installed_adapters(ctx, self.unet, self.family.id, positive, negative, latent, self._blocks)
             )
             if self.ref.motion is not None:
-                motion = stack.enter_context(ctx.models.lease(self.ref.motion)).component
+                # It computes on what the UNet gives, so in its type.
+                precision: Any = str(self.dtype).removeprefix("torch.")
+                motion = stack.enter_context(ctx.models.lease(replace(self.ref.motion, precision=precision))).component
                 require_fit(self.unet, motion, batch, self.ref.motion.source.name)
                 stack.enter_context(moving(self.unet, motion, batch, self.ref.motion_strength))
             yield UNetCall(
