@@ -48,6 +48,23 @@ def test_a_file_is_uploaded_by_the_button(loader: Editor, tmp_path: Path) -> Non
     assert loader.text == before
 
 
+def test_images_that_belong_together_go_into_a_folder_of_their_own(
+    editor: Editor, server: Server, tmp_path: Path
+) -> None:
+    editor.open(graph({"images": ("dataset.image_folder", 0, 0)}))
+    field = editor.page.locator('[data-widget="images.captions"]')
+    given = [made(tmp_path, f"photo_{number}.png", (20 * number, 90, 60)) for number in (2, 1, 3)]
+    with editor.page.expect_file_chooser() as asked:
+        field.get_by_role("button", name="Upload files").click()
+    assert asked.value.is_multiple()
+    asked.value.set_files(given)
+    editor.wait("__safelight.write().includes('photo_1.png')")
+    folder, _, name = editor.document["nodes"]["images"]["values"]["captions"].partition("/")
+    assert (folder[:7], name) == ("images_", "photo_1.png")
+    listed = {one["name"] for one in server.call("GET", f"/files/input?search={folder}")[1]["files"]}
+    assert listed == {f"{folder}/photo_{number}.png" for number in (1, 2, 3)}
+
+
 def test_recent_files_are_listed_with_thumbnails_the_newest_first(
     loader: Editor, server: Server, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ import { said, t as translate, useT } from "../i18n";
 import { errorText } from "../i18n/problems";
 import { type InputSpec, lookOf, randomSeed, type SeedMode, setLook } from "../graph";
 import { edit, jumpTo, redo, seal, setValue, undo } from "../state/edits";
-import { DRAG_IMAGE, DRAG_MODEL, draggedImage, uploadFile } from "../state/files";
+import { DRAG_IMAGE, DRAG_MODEL, draggedImage, uploadFile, uploadTogether } from "../state/files";
 import { acceptLora } from "../state/loras";
 import { isKnownModel } from "../state/missing";
 import { activeGraph, graphOf, toast, useApp } from "../state/store";
@@ -19,7 +19,7 @@ import { Chevron, Icon } from "../ui/icons";
 import { DropZone } from "./DropZone";
 import { NumberField } from "./NumberField";
 import { TextField } from "./TextField";
-import { bytes, pickFile } from "../ui/files";
+import { bytes, pickFiles } from "../ui/files";
 
 const FILES = ["Files", DRAG_IMAGE];
 const MODELS = [DRAG_MODEL];
@@ -100,7 +100,7 @@ export function Field({ id, input, value, label, set }: FieldProps) {
     case "choice":
       return <ChoiceField input={input} value={value} label={label} set={set} />;
     case "file":
-      return <FileField id={id} input={input} value={value} label={label} set={set} kind={widget.kind} />;
+      return <FileField id={id} input={input} value={value} label={label} set={set} kind={widget.kind} beside={widget.beside} />;
     case "model":
       return <ModelField input={input} value={value} label={label} set={set} kind={widget.kind} />;
     case "color":
@@ -233,16 +233,20 @@ function ModelField({ input, value, label, set, kind }: Simple & { kind: string 
   );
 }
 
-function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & { kind: string }) {
+const asked = (dragged: Promise<File> | null, files: FileList): (File | Promise<File>)[] => (dragged ? [dragged] : [...files]);
+
+function FileField({ id, input, value, label, set, kind: wanted, beside }: FieldProps & { kind: string; beside: boolean }) {
   const t = useT();
   const paintable = useApp(() => isPaintable(id, input.name, value));
   const kind = wanted === "mask" ? "image" : wanted;
   const files = useApp((state) => state.files);
-  const take = async (given: File | Promise<File> | undefined, close?: () => void) => {
+  // What lies in its folder belongs to it: then several files are taken, into a folder of their own.
+  const upload = t(beside ? "file.uploads" : "file.upload");
+  const take = async (given: readonly (File | Promise<File>)[], close?: () => void) => {
     try {
-      const file = await given;
+      const [file, ...more] = await Promise.all(given);
       if (!file) return;
-      set((await uploadFile(file)).file.name);
+      set(beside ? await uploadTogether([file, ...more]) : (await uploadFile(file)).file.name);
       close?.();
     } catch (error) {
       toast(translate("file.failed", { message: errorText(error) }), "error");
@@ -254,14 +258,14 @@ function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & 
     <DropZone
       className="file-field"
       takes={FILES}
-      onTake={(data) => void take(draggedImage(data) ?? data.files[0])}
+      onTake={(data) => void take(asked(draggedImage(data), data.files))}
     >
       <Opener label={label} shown={String(value || t("file.none"))} help={said(input.help)}>
         {(close) => (
           <div className="files">
             <label className="upload button">
-              {t("file.upload")}
-              <input type="file" accept={media.accept(kind)} onChange={(event) => void take(event.target.files?.[0], close)} />
+              {upload}
+              <input type="file" multiple={beside} accept={media.accept(kind)} onChange={(event) => void take([...(event.target.files ?? [])], close)} />
             </label>
             <SearchList
               options={fitting.map((file) => ({
@@ -287,7 +291,7 @@ function FileField({ id, input, value, label, set, kind: wanted }: FieldProps & 
           <Icon name="brush" />
         </button>
       )}
-      <button type="button" className="icon nodrag" aria-label={t("file.upload")} title={t("file.upload")} onClick={() => pickFile(media.accept(kind), (file) => void take(file))}>
+      <button type="button" className="icon nodrag" aria-label={upload} title={upload} onClick={() => pickFiles(media.accept(kind), beside, (files) => void take(files))}>
         <svg viewBox="0 0 16 16" width="14" height="14" fill="none" stroke="currentColor" strokeWidth="1.4" aria-hidden="true">
           <path d="M8 10.5V2.5M5 5.5l3-3 3 3M2.5 10v3.5h11V10" />
         </svg>

@@ -193,6 +193,7 @@ export const texts: Texts = {
   "seed.random": "Nach jedem Lauf ein neuer Seed",
   "seed.step": "Nach jedem Lauf um eins höher",
   "file.upload": "Datei hochladen",
+  "file.uploads": "Dateien hochladen, in einen eigenen Ordner",
   "file.none": "Keine Datei gewählt",
   "file.search": "Dateien suchen",
   "file.noLoader": "Kein installierter Knoten lädt {name}.",

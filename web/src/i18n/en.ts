@@ -190,6 +190,7 @@ export const en = {
   "seed.random": "A new seed after each run",
   "seed.step": "One more after each run",
   "file.upload": "Upload a file",
+  "file.uploads": "Upload files, into a folder of their own",
   "file.none": "No file chosen",
   "file.search": "Search files",
   "file.noLoader": "No installed node loads {name}.",

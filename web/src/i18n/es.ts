@@ -193,6 +193,7 @@ export const texts: Texts = {
   "seed.random": "Una semilla nueva tras cada ejecución",
   "seed.step": "Una más tras cada ejecución",
   "file.upload": "Subir un archivo",
+  "file.uploads": "Subir archivos, a una carpeta propia",
   "file.none": "Ningún archivo elegido",
   "file.search": "Buscar archivos",
   "file.noLoader": "Ningún nodo instalado carga {name}.",

@@ -193,6 +193,7 @@ export const texts: Texts = {
   "seed.random": "Nouvelle graine après chaque exécution",
   "seed.step": "Un de plus après chaque exécution",
   "file.upload": "Envoyer un fichier",
+  "file.uploads": "Envoyer des fichiers, dans un dossier à eux",
   "file.none": "Aucun fichier choisi",
   "file.search": "Chercher des fichiers",
   "file.noLoader": "Aucun nœud installé ne charge {name}.",

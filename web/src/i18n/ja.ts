@@ -193,6 +193,7 @@ export const texts: Texts = {
   "seed.random": "実行ごとに新しいシード",
   "seed.step": "実行ごとに 1 増やす",
   "file.upload": "ファイルをアップロード",
+  "file.uploads": "ファイルをアップロード（専用のフォルダーへ）",
   "file.none": "ファイル未選択",
   "file.search": "ファイルを検索",
   "file.noLoader": "{name} を読み込むノードがインストールされていません。",

@@ -193,6 +193,7 @@ export const texts: Texts = {
   "seed.random": "실행할 때마다 새 시드",
   "seed.step": "실행할 때마다 1씩 증가",
   "file.upload": "파일 업로드",
+  "file.uploads": "파일 업로드(별도의 폴더로)",
   "file.none": "선택한 파일 없음",
   "file.search": "파일 검색",
   "file.noLoader": "설치된 노드 중 {name}을(를) 불러오는 것이 없습니다.",

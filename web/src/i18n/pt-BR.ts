@@ -193,6 +193,7 @@ export const texts: Texts = {
   "seed.random": "Nova seed após cada execução",
   "seed.step": "Mais um após cada execução",
   "file.upload": "Enviar um arquivo",
+  "file.uploads": "Enviar arquivos, para uma pasta própria",
   "file.none": "Nenhum arquivo escolhido",
   "file.search": "Buscar arquivos",
   "file.noLoader": "Nenhum nó instalado carrega {name}.",

@@ -193,6 +193,7 @@ export const texts: Texts = {
   "seed.random": "每次執行後換新種子",
   "seed.step": "每次執行後加一",
   "file.upload": "上傳檔案",
+  "file.uploads": "上傳多個檔案（放入單獨的資料夾）",
   "file.none": "未選擇檔案",
   "file.search": "搜尋檔案",
   "file.noLoader": "沒有已安裝的節點能載入 {name}。",

@@ -193,6 +193,7 @@ export const texts: Texts = {
   "seed.random": "每次运行后换新种子",
   "seed.step": "每次运行后加一",
   "file.upload": "上传文件",
+  "file.uploads": "上传多个文件（放入单独的文件夹）",
   "file.none": "未选择文件",
   "file.search": "搜索文件",
   "file.noLoader": "没有已安装的节点能加载 {name}。",

@@ -1,7 +1,7 @@
 /** Files of the input and output folders, and files that arrive from outside. */
 
 import { reached } from "../api/base";
-import { fetchBlob, call } from "../api/client";
+import { ApiError, call, fetchBlob } from "../api/client";
 import type { Uploaded } from "../api/types";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
@@ -16,10 +16,37 @@ export async function refreshFiles(): Promise<void> {
   useApp.setState({ files: page.files });
 }
 
-export async function uploadFile(file: File): Promise<Uploaded> {
-  const answer = await call("POST /files/input", { query: { name: file.name || "pasted.png" }, body: file });
+export async function uploadFile(file: File, folder = ""): Promise<Uploaded> {
+  const answer = await call("POST /files/input", { query: { name: folder + (file.name || "pasted.png") }, body: file });
   void refreshFiles();
   return answer;
+}
+
+/** What lists the captions of all images beside it. */
+const METADATA = "metadata.jsonl";
+/** Milliseconds until an upload is tried again of which the server had too many at once. */
+const BREATH = 1000;
+
+/** Files that belong together, into a folder of their own. Gives the name of the one that stands for them all. */
+export async function uploadTogether(files: readonly File[]): Promise<string> {
+  const [day, time] = new Date().toISOString().slice(0, 19).replaceAll(/[-:]/g, "").split("T");
+  const folder = `images_${day}_${time}/`;
+  const names = new Map<string, Uploaded>();
+  for (const file of [...files].sort((one, other) => one.name.localeCompare(other.name))) names.set(file.name, await uploadPatiently(file, folder));
+  const all = [...names.values()].map(({ file }) => file);
+  const first = names.get(METADATA)?.file ?? all.find((file) => file.media_type.startsWith("image/")) ?? all[0];
+  return first?.name ?? "";
+}
+
+async function uploadPatiently(file: File, folder: string): Promise<Uploaded> {
+  for (;;) {
+    try {
+      return await uploadFile(file, folder);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 429)) throw error;
+      await new Promise((done) => setTimeout(done, BREATH));
+    }
+  }
 }
 
 /** An image that is dragged inside the editor: its address and name. */

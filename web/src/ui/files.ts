@@ -2,12 +2,17 @@
 
 /** `accept` is what the browser's dialog shows: media types and endings; undefined for every file. */
 export function pickFile(accept: string | undefined, done: (file: File) => void): void {
+  pickFiles(accept, false, ([file]) => file && done(file));
+}
+
+/** As `pickFile`, for one or, where `several`, for any number of files. */
+export function pickFiles(accept: string | undefined, several: boolean, done: (files: File[]) => void): void {
   const field = document.createElement("input");
   field.type = "file";
+  field.multiple = several;
   if (accept) field.accept = accept;
   field.onchange = () => {
-    const file = field.files?.[0];
-    if (file) done(file);
+    if (field.files?.length) done([...field.files]);
   };
   field.click();
 }
