@@ -39,10 +39,12 @@ def load(
     return ModelRef("GAN", "", source, "", precision)
 
 
-def _telling(ctx: Context, count: int) -> Callable[[int], None]:
+def _telling(ctx: Context, count: int, before: int = 0) -> Callable[[int], None]:
+    """Tells that so many of `count` are done, beside those `before`, and stops where the run is cancelled."""
+
     def told(done: int) -> None:
         ctx.check_cancelled()
-        ctx.progress(done, count)
+        ctx.progress(before + done, count)
 
     return told
 
@@ -163,11 +165,7 @@ def project(
         labels = held.labels(label, count)
 
         for place in range(count):
-
-            def told(step: int, place: int = place) -> None:
-                ctx.check_cancelled()
-                ctx.progress(place * steps + step, count * steps)
-
+            told = _telling(ctx, count * steps, place * steps)
             chosen = None if labels is None else labels[place : place + 1]
             one = wanted[place : place + 1]
             made.append(projected(held.network, one, held.latent, chosen, steps, seed, told))

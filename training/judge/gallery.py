@@ -23,6 +23,13 @@ def ground(colour: int) -> tuple[float, float, float]:
     return red / 255, green / 255, blue / 255
 
 
+def over(images: NDArray[np.uint8], colour: Floats) -> Floats:
+    """RGBA images (N, H, W, 4) laid over a colour (0..1) or over one for each, (N, 1, 1, 3): (N, H, W, 3) in 0..1."""
+    rgba = images.astype(np.float32) / 255
+    alpha = rgba[..., 3:]
+    return rgba[..., :3] * alpha + colour * (1 - alpha)
+
+
 class Tower:
     """A CLIP image encoder from its folder, in bfloat16 autocast.
 
@@ -91,7 +98,7 @@ class Gallery:
             if path.is_file():
                 found = np.load(path).astype(np.float32)
             else:
-                found = self._tower(self._over(style, ground(colour)))
+                found = self._tower(over(self._images[self._numbers[style]], np.array(ground(colour), np.float32)))
                 path.parent.mkdir(parents=True, exist_ok=True)
                 partial = path.with_suffix(".partial")
                 with partial.open("wb") as file:
@@ -99,8 +106,3 @@ class Gallery:
                 partial.replace(path)
             self._seen[style, colour] = found
         return self._seen[style, colour]
-
-    def _over(self, style: int, rgb: tuple[float, float, float]) -> Floats:
-        rgba = self._images[self._numbers[style]].astype(np.float32) / 255
-        alpha = rgba[..., 3:]
-        return rgba[..., :3] * alpha + np.array(rgb, np.float32) * (1 - alpha)

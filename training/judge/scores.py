@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .features import corner_distance, cosine_order, delta_e, describe_images, plain_order
-from .gallery import GROUNDS, Gallery, Tower, ground
+from .gallery import GROUNDS, Gallery, Tower, ground, over
 from .painter import Painter, Settings
 from .prompts import Asked
 
@@ -110,10 +110,8 @@ def reconstruction(painter: Painter, images: NDArray[np.uint8], weights: NDArray
     grounds = unseen_grounds(count, rng)
     values: list[float] = []
     for start in range(0, count, 20):
-        rgba = images[np.sort(numbers[start : start + 20])].astype(np.float32) / 255
-        alpha = rgba[..., 3:]
         colour = grounds[start : start + 20, None, None].astype(np.float32) / 255
-        given = (rgba[..., :3] * alpha + colour * (1 - alpha)).astype(np.float32)
+        given = over(images[np.sort(numbers[start : start + 20])], colour)
         error = np.square(painter.reconstruct(given) - given).mean((1, 2, 3))
         values += (-10 * np.log10(np.maximum(error, 1e-10))).tolist()
     return float(np.mean(values))

@@ -27,7 +27,7 @@ from training.fetch import default_target, load
 from . import report
 from .control import BATCH, FIRST_SEED, draw
 from .features import describe_images, plain_order
-from .gallery import GROUNDS, Tower
+from .gallery import GROUNDS, Tower, over
 from .painter import Painter, Settings
 from .prompts import frequent
 from .scores import NEAREST
@@ -71,12 +71,7 @@ class Teller:
 def laid(images: NDArray[np.uint8], rng: np.random.Generator) -> Images:
     """RGBA images over colours of the palette, white as often as all others: (N, H, W, 3) in 0..1."""
     grounds = [0 if rng.random() < 0.5 else int(rng.integers(len(GROUNDS))) for _ in images]
-    return _over(images, np.array(GROUNDS, np.float32)[grounds][:, None, None] / 255)
-
-
-def _over(images: NDArray[np.uint8], colour: Images) -> Images:
-    rgba = images.astype(np.float32) / 255
-    return rgba[..., :3] * rgba[..., 3:] + colour * (1 - rgba[..., 3:])
+    return over(images, np.array(GROUNDS, np.float32)[grounds][:, None, None] / 255)
 
 
 def main() -> None:
@@ -114,7 +109,7 @@ def main() -> None:
     plain, printed = rows
     told, wrong = teller.share(printed), teller.share(plain)
 
-    gallery = _over(images, np.array(GROUNDS[0], np.float32) / 255)
+    gallery = over(images, np.array(GROUNDS[0], np.float32) / 255)
     owners = [set(subjects[entry["subject"]]["names"]) for entry in index["images"]]
     shown = _named(printed, asked, prints(gallery, values), owners), _named(plain, asked, gallery, owners)
     print(

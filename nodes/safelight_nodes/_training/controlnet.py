@@ -26,10 +26,10 @@ from .conditional import (
     Told,
     check_fit,
     check_latents,
+    course,
     shown,
     shown_with,
 )
-from .course import Course
 from .folders import plain_config, plain_tensors
 from .images import Drawer, composited, of_one_size
 from .loop import fit, numpy_generator
@@ -212,15 +212,7 @@ def learn(
             )
 
         show = drawn
-    course = Course(
-        settings.updates,
-        settings.learning_rate,
-        settings.warmup_steps,
-        ema_decay=settings.ema_decay,
-        betas=(0.9, 0.999),
-        seed=settings.seed,
-    )
-    curve = fit([{"params": list(net.parameters())}], loss, course, ctx, show)
+    curve = fit([{"params": list(net.parameters())}], loss, course(settings), ctx, show)
     about = {**asdict(settings), "condition": settings.condition if controls is None else "given"}
     return Weights("ControlNetModel", plain_config(net), plain_tensors(net), tuple(curve.points), about)
 

@@ -16,8 +16,19 @@ from safelight_nodes.training_values import ImageSet, LatentSet, Weights
 
 from .captions import PALETTE
 from .computing import half_precision, own_copy
-from .conditional import SHOWN, SHOWN_STEP, Drawn, Examples, Loss, Told, check_fit, check_latents, shown, shown_with
-from .course import Course
+from .conditional import (
+    SHOWN,
+    SHOWN_STEP,
+    Drawn,
+    Examples,
+    Loss,
+    Told,
+    check_fit,
+    check_latents,
+    course,
+    shown,
+    shown_with,
+)
 from .folders import plain_tensors
 from .images import Drawer, composited
 from .loop import fit, numpy_generator
@@ -104,15 +115,7 @@ def learn(
             return shown_with(above.movedim(-1, 1), made)
 
         show = drawn
-    course = Course(
-        settings.updates,
-        settings.learning_rate,
-        settings.warmup_steps,
-        ema_decay=settings.ema_decay,
-        betas=(0.9, 0.999),
-        seed=settings.seed,
-    )
-    curve = fit([{"params": learned}], loss, course, ctx, show)
+    curve = fit([{"params": learned}], loss, course(settings), ctx, show)
     return Weights("ip_adapter", {"words": WORDS}, adapter_tensors(unet), tuple(curve.points), asdict(settings))
 
 

@@ -18,8 +18,7 @@ from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, TextEncoder
 from safelight_nodes.training_values import ClipSet, Weights
 
 from .computing import half_precision, own_copy
-from .conditional import Drawn, Loss, check_fit, shown
-from .course import Course
+from .conditional import Drawn, Loss, check_fit, course, shown
 from .folders import plain_config, plain_tensors
 from .images import tiled
 from .loop import fit, numpy_generator
@@ -96,17 +95,9 @@ def learn(
             return Image(tiled(made, frames))
 
         show = drawn_sheet
-    course = Course(
-        settings.updates,
-        settings.learning_rate,
-        settings.warmup_steps,
-        ema_decay=settings.ema_decay,
-        betas=(0.9, 0.999),
-        seed=settings.seed,
-    )
     learned = [parameter for parameter in motion.parameters() if parameter.requires_grad]
     with moving(unet, motion, frames):
-        curve = fit([{"params": learned}], loss, course, ctx, show)
+        curve = fit([{"params": learned}], loss, course(settings), ctx, show)
     return Weights(KIND, plain_config(motion), plain_tensors(motion), tuple(curve.points), asdict(settings))
 
 
