@@ -203,6 +203,42 @@ def augment(
     return augmented(images, copies, flip, shift, scale, turn, seed, ctx)
 
 
+@node(version=1, title="Compose images", tags=("counting", "two subjects", "colors", "relations", "collage", "pairs"))
+def compose(
+    images: Annotated[ImageSet, "Images of one subject each, with transparent ground."],
+    *,
+    count: Annotated[int, Number(1, 100_000), "Images to make. Subjects are drawn as often as they weigh."] = 4000,
+    counted: Annotated[
+        float, Slider(0, 1, step=0.05), "Part of them that shows two, three or four of a kind: two apples."
+    ] = 0.3,
+    paired: Annotated[
+        float, Slider(0, 1, step=0.05), "Part that shows two subjects, beside or above each other. The rest shows one."
+    ] = 0.45,
+    painted: Annotated[
+        float, Slider(0, 1, step=0.05), "Part of the subjects that gets a color, which the caption names: a blue cup."
+    ] = 0.5,
+    seed: Annotated[int, Seed(), "Another seed draws others."] = 0,
+    ctx: Context,
+) -> ImageSet:
+    """Make images of several things from images of one, with captions that say how many, in what color, and where.
+
+    So a model can learn what "two", "red" and "above" mean. Grounds are white or of a color that the caption names.
+    """
+    from ._training.composing import Shares, composed
+
+    if counted + paired > 1 + 1e-9:
+        raise ProblemError(
+            Problem(
+                code="bad_value",
+                message=f"{counted:.0%} and {paired:.0%} of the images are more than all of them.",
+                hint="Lower one of the two, so that they are 1 at most together.",
+                port="paired",
+                value=paired,
+            )
+        )
+    return composed(images, count, Shares(counted, paired, painted), seed, ctx)
+
+
 @node(version=2, migrations={1: _IMAGES_TO_2}, tags=("preview", "grid", "thumbnails", "look at data"))
 def contact_sheet(
     images: ImageSet,

@@ -73,10 +73,13 @@ def nearest_colour(rgb: Sequence[int]) -> int:
     return int(np.argmin(away))
 
 
+def with_article(phrase: str) -> str:
+    """ "an apple"; what is several has none."""
+    return phrase if _PLURAL.search(phrase) else ("an " if phrase[0] in "aeiou" else "a ") + phrase
+
+
 def _article(phrase: str, rng: np.random.Generator) -> str:
-    if rng.random() < 0.5 or _PLURAL.search(phrase):
-        return phrase
-    return ("an " if phrase[0] in "aeiou" else "a ") + phrase
+    return phrase if rng.random() < 0.5 else with_article(phrase)
 
 
 def caption(

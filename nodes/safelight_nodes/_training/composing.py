@@ -1,0 +1,224 @@
+"""Images of several things, made of images of one: so many of a kind, in a colour, one beside or above another.
+
+A model that learned from single subjects has never seen two; here it is shown what "two", "red" and "above" mean.
+Everything is a pure function of the seed and the number of the image.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from safelight.sdk import Context, Problem, ProblemError
+from safelight_nodes.training_values import ImageSet
+
+from .captions import PALETTE, STYLE_NAMED, STYLES, colour_names, draw_colour, with_article
+from .images import WHITE, WHITE_SHARE, Drawer, of_one_size
+from .loop import numpy_generator
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+NUMBERS = ("two", "three", "four")
+PAINTS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
+"""Colours of the palette that things are painted with."""
+_PAINT_NAMES = frozenset(name for names in PALETTE for name in names)
+_HEAD = re.compile(r"^(.*?)( (?:of|with|in|on|and|at) .*)?$")
+_MANY = re.compile(r"(s|jeans|glasses|dice|rice|pasta|fire|corn|cheese|beer|wine|coffee|weather|hair|sushi)$")
+_IRREGULAR = {
+    "mouse": "mice", "wolf": "wolves", "leaf": "leaves", "knife": "knives", "man": "men", "woman": "women",
+    "snowman": "snowmen", "tooth": "teeth", "foot": "feet", "goose": "geese", "child": "children", "fish": "fish",
+    "sheep": "sheep", "jellyfish": "jellyfish", "tomato": "tomatoes", "potato": "potatoes", "person": "people",
+    "bus": "buses", "octopus": "octopuses", "cactus": "cacti", "cross": "crosses", "glass": "glasses",
+    "dress": "dresses", "compass": "compasses",
+}  # fmt: skip
+
+
+def plural(name: str) -> str | None:
+    """Several of what a name says: "slices of pizza". None for names that are of several, or of what is not counted."""
+    match = _HEAD.match(name)
+    head, rest = (match[1], match[2] or "") if match else (name, "")
+    first, _, last = head.rpartition(" ")
+    said = f"{first} " if first else ""
+    if last in _IRREGULAR:
+        return f"{said}{_IRREGULAR[last]}{rest}"
+    if not last.isalpha() or _MANY.search(last):
+        return None
+    if last.endswith("y") and last[-2:-1] not in "aeiou":
+        return f"{said}{last[:-1]}ies{rest}"
+    ending = "es" if last.endswith(("x", "z", "ch", "sh")) else "s"
+    return f"{said}{last}{ending}{rest}"
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How often an image shows several of a kind, and a pair; the rest shows one thing. `painted` of the things are
+    in a colour of their own."""
+
+    counted: float
+    paired: float
+    painted: float
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What stands in one place: an image of the set, its name without a colour, and the paint, if any."""
+
+    image: int
+    name: str
+    paint: str | None
+
+    @property
+    def phrase(self) -> str:
+        return f"{self.paint} {self.name}" if self.paint else self.name
+
+
+def painted(pixels: Tensor, paint: str) -> Tensor:
+    """An image (H, W, 4) uint8 whose colours are shades of one: its middle brightness becomes the colour itself."""
+    import torch
+
+    rgb, alpha = pixels[..., :3].float() / 255, pixels[..., 3:]
+    grey = rgb @ torch.tensor([0.299, 0.587, 0.114])
+    seen = grey[alpha[..., 0] > 127]
+    if not len(seen):
+        return pixels
+    middle = float(seen.median().clamp(0.2, 0.8))
+    colour = torch.tensor(next(rgb for names, rgb in PALETTE.items() if names[0] == paint)) / 255
+    below = (grey / middle).clamp(max=1)[..., None] * colour
+    above = ((grey - middle) / (1 - middle)).clamp(0, 1)[..., None]
+    # A little of white only: a pale blue is still blue.
+    shaded = below + 0.6 * above * (1 - below)
+    return torch.cat([(shaded * 255).round().to(torch.uint8), alpha], dim=-1)
+
+
+def composed(images: ImageSet, count: int, shares: Shares, seed: int, ctx: Context) -> ImageSet:
+    """A set of `count` opaque images of the size of those given, each with captions of its own.
+
+    Raises:
+        ProblemError: `wrong_size` where images have sizes of their own; `nothing_transparent` where no image has a
+            transparent part, for then there is no subject to set elsewhere.
+    """
+    import torch
+
+    if bool((of_one_size(images).pixels[..., 3] == 255).all()):
+        message = "No image of this set has a transparent part, so its subject cannot be set beside another."
+        hint = "Take a set of images with transparent ground, such as that of `python -m training.fetch`."
+        raise ProblemError(Problem(code="nothing_transparent", message=message, hint=hint, port="images"))
+    drawer = Drawer(images, seed)
+    made: list[Tensor] = []
+    subjects: dict[str, dict[str, Any]] = {}
+    for number in range(count):
+        ctx.check_cancelled()
+        rng = numpy_generator(seed, number)
+        things, words, places = _scene(drawer, rng, shares)
+        colour, ground = draw_colour(rng, WHITE if rng.random() < WHITE_SHARE else int(rng.integers(len(PALETTE))))
+        if colour_names(colour)[0] in {thing.paint for thing in things}:
+            colour, ground = draw_colour(rng, WHITE)
+        style = images.entries[things[0].image]["style"]
+        subjects[str(number)] = {"names": _captions(words, style, colour, rng), "keywords": []}
+        made.append(_laid(images, things, places, ground))
+        ctx.progress(number + 1, count)
+    entries = tuple({"subject": str(number), "style": -1} for number in range(count))
+    return ImageSet(torch.stack(made), entries, subjects, torch.full((count,), 1 / count, dtype=torch.float64))
+
+
+_STYLE = "~"
+"""Stands in what is said where a style may be named."""
+Place = tuple[float, float, float]
+"""Middle (right, down) and side of a thing, in 0..1 of the image."""
+
+
+def _scene(drawer: Drawer, rng: np.random.Generator, shares: Shares) -> tuple[list[Thing], str, list[Place]]:
+    """What is shown, how it is said, and where each thing stands."""
+    kind = rng.random()
+    first = _thing(drawer, rng, shares.painted)
+    several = plural(first.name)
+    if kind < shares.counted and several:
+        number = int(rng.integers(2, 2 + len(NUMBERS)))
+        said = f"{first.paint} {several}" if first.paint else several
+        return [first] * number, f"{NUMBERS[number - 2]} {_STYLE}{said}", _moved(_RANKS[number], rng)
+    if kind < shares.counted + shares.paired:
+        style = drawer.images.entries[first.image]["style"]
+        other = first
+        for _ in range(50):
+            other = _thing(drawer, rng, shares.painted)
+            if other.name != first.name and drawer.images.entries[other.image]["style"] == style:
+                break
+        one, two = with_article(first.phrase), with_article(other.phrase)
+        way = rng.random()
+        if way < 0.25:
+            return [first, other], f"{one} above {two}", _moved([(0.5, 0.26, 0.48), (0.5, 0.75, 0.48)], rng)
+        words = "and" if way < 0.7 else ("next to", "left of", "beside")[int(rng.integers(3))]
+        return [first, other], f"{one} {words} {two}", _moved(_RANKS[2], rng)
+    return [first], f"{_STYLE}{first.phrase}", _moved([(0.5, 0.5, 0.95)], rng)
+
+
+_RANKS: Mapping[int, list[Place]] = {
+    2: [(0.26, 0.5, 0.48), (0.74, 0.5, 0.48)],
+    3: [(0.5, 0.27, 0.46), (0.26, 0.73, 0.46), (0.74, 0.73, 0.46)],
+    4: [(0.26, 0.27, 0.45), (0.74, 0.27, 0.45), (0.26, 0.73, 0.45), (0.74, 0.73, 0.45)],
+}
+
+
+def _thing(drawer: Drawer, rng: np.random.Generator, share: float) -> Thing:
+    image = int(drawer.numbers(rng, 1)[0])
+    names = drawer.images.subjects[drawer.images.entries[image]["subject"]]["names"]
+    name = names[1 + int(rng.integers(len(names) - 1))] if len(names) > 1 and rng.random() < 0.7 else names[0]
+    first, _, rest = name.partition(" ")
+    paint = PAINTS[int(rng.integers(len(PAINTS)))] if rng.random() < share else None
+    # "red apple" is an apple: painted, it is said to be in its new colour.
+    bare = rest if paint and rest and first in _PAINT_NAMES else name
+    return Thing(image, bare, paint)
+
+
+def _moved(places: Sequence[Place], rng: np.random.Generator) -> list[Place]:
+    """Each a little elsewhere and a little smaller, but within the image."""
+    found: list[Place] = []
+    for right, down, side in places:
+        small = side * float(rng.uniform(0.88, 1.0))
+        room = min(0.025, max(0.0, (1 - small) / 2))
+        found.append((right + float(rng.uniform(-room, room)), down + float(rng.uniform(-room, room)), small))
+    return found
+
+
+def _captions(words: str, style: int, colour: int, rng: np.random.Generator) -> list[str]:
+    """Three ways to ask for it; what is said of style and ground is said as for single subjects."""
+    found: list[str] = []
+    for _ in range(3):
+        named = 0 <= style < len(STYLES) and rng.random() < STYLE_NAMED[style]
+        said = words.replace(_STYLE, f"{STYLES[style]} " if named else "")
+        if words.startswith(_STYLE) and rng.random() < 0.5:
+            said = with_article(said)
+        if named and _STYLE not in words:
+            said = f"{said}, {STYLES[style]}"
+        if colour != WHITE or rng.random() < 0.25:
+            names = colour_names(colour)
+            ground = names[0] if rng.random() < 0.6 else names[int(rng.integers(len(names)))]
+            said = f"{said}, {ground} background"
+        found.append(said)
+    return found
+
+
+def _laid(images: ImageSet, things: Sequence[Thing], places: Sequence[Place], ground: Sequence[int]) -> Tensor:
+    """The image (H, W, 4) uint8: each thing in its place, over the ground."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    height, width = images.pixels.shape[1:3]
+    canvas = (torch.tensor(ground, dtype=torch.float32) / 255)[:, None, None].expand(3, height, width).clone()
+    for thing, (right, down, part) in zip(things, places, strict=True):
+        pixels = images.pixels[thing.image]
+        pixels = painted(pixels, thing.paint) if thing.paint else pixels
+        rgba = pixels.permute(2, 0, 1)[None].float() / 255
+        rgba = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], dim=1)
+        tall, wide = max(1, round(height * part)), max(1, round(width * part))
+        rgba = interpolate(rgba, (tall, wide), mode="bilinear", antialias=True)[0].clamp(0, 1)
+        top = min(max(round(down * height - tall / 2), 0), height - tall)
+        left = min(max(round(right * width - wide / 2), 0), width - wide)
+        spot = canvas[:, top : top + tall, left : left + wide]
+        spot.mul_(1 - rgba[3:]).add_(rgba[:3])
+    opaque = torch.ones(1, height, width)
+    return (torch.cat([canvas.clamp(0, 1), opaque]) * 255).round().to(torch.uint8).movedim(0, -1).contiguous()
