@@ -100,6 +100,14 @@ def test_numbers_are_shown_in_the_node_that_made_them(editor: Editor) -> None:
     assert editor.node("a").locator(".values").count() == 0
 
 
+def test_an_image_that_is_an_output_is_shown_at_the_node_it_comes_from(editor: Editor) -> None:
+    editor.open(
+        graph({"plain": ("image.solid", 0, 0)}, [], outputs=[{"name": "sheet", "from": "plain.image"}]),
+    )
+    run(editor)
+    editor.page.wait_for_selector('[data-node="plain"] img, [data-node="plain"] canvas', timeout=5000)
+
+
 def test_a_curve_is_drawn_in_the_node_that_reports_one(editor: Editor) -> None:
     editor.open(SUM)
     run(editor)

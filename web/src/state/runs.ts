@@ -1,7 +1,7 @@
 /** Runs of the open documents: started, followed and cancelled. */
 
 import { ApiError, call, Unreachable } from "../api/client";
-import type { Run } from "../api/types";
+import type { Run, RunFile } from "../api/types";
 import { t } from "../i18n";
 import { errorText } from "../i18n/problems";
 import * as m from "../graph";
@@ -296,6 +296,13 @@ function news(document: m.Document, flat: string, values: Record<string, unknown
   return Object.fromEntries(Object.entries(values).filter(([, value]) => !shown.has(m.stringifyJson(value))));
 }
 
+/** The node that a file of a run is shown at: the one that saved it, or the one that an output of the workflow comes from. */
+function makerOf(run: string, document: m.Document, file: RunFile): string {
+  if (file.node) return plainId(run, file.node);
+  const from = document.outputs?.find(({ name }) => name === file.output)?.from;
+  return from ? m.splitPort(from).node : "";
+}
+
 /** `fresh`: it has ended just now, which is told; otherwise only where it was at work when this page last heard of it. */
 export function takeRun(run: Run, fresh = false): void {
   const before = useApp.getState().runs[run.id];
@@ -307,8 +314,9 @@ export function takeRun(run: Run, fresh = false): void {
   // What was told while it ran may have been without its document yet: the list at the end goes before.
   const made = new Map<string, NodeFile[]>();
   for (const file of run.files) {
-    if (fresh || (before && isActive(before))) addToFeed(run.id, tab.id, file.node ? plainId(run.id, file.node) : "", [file]);
-    for (const node of file.node ? around(plainId(run.id, file.node)) : []) made.set(node, [...(made.get(node) ?? []), file]);
+    const maker = makerOf(run.id, documentOf(tab, run.id), file);
+    if (fresh || (before && isActive(before))) addToFeed(run.id, tab.id, maker, [file]);
+    for (const node of maker ? around(maker) : []) made.set(node, [...(made.get(node) ?? []), file]);
   }
   for (const [node, files] of made) setResult(resultKey(tab.id, node), { files, run: run.id, kept: undefined, live: undefined });
   clearLive(tab.id); // previews of what was not finished
