@@ -119,7 +119,7 @@ def composed(images: ImageSet, count: int, shares: Shares, seed: int, ctx: Conte
             colour, ground = draw_colour(rng, WHITE)
         style = images.entries[things[0].image]["style"]
         subjects[str(number)] = {"names": _captions(words, style, colour, rng), "keywords": []}
-        made.append(_laid(images, things, places, ground))
+        made.append(laid_out(images, things, places, ground))
         ctx.progress(number + 1, count)
     entries = tuple({"subject": str(number), "style": -1} for number in range(count))
     return ImageSet(torch.stack(made), entries, subjects, torch.full((count,), 1 / count, dtype=torch.float64))
@@ -139,7 +139,7 @@ def _scene(drawer: Drawer, rng: np.random.Generator, shares: Shares) -> tuple[li
     if kind < shares.counted and several:
         number = int(rng.integers(2, 2 + len(NUMBERS)))
         said = f"{first.paint} {several}" if first.paint else several
-        return [first] * number, f"{NUMBERS[number - 2]} {_STYLE}{said}", _moved(_RANKS[number], rng)
+        return [first] * number, f"{NUMBERS[number - 2]} {_STYLE}{said}", _moved(RANKS[number], rng)
     if kind < shares.counted + shares.paired:
         style = drawer.images.entries[first.image]["style"]
         other = first
@@ -152,15 +152,17 @@ def _scene(drawer: Drawer, rng: np.random.Generator, shares: Shares) -> tuple[li
         if way < 0.25:
             return [first, other], f"{one} above {two}", _moved([(0.5, 0.26, 0.48), (0.5, 0.75, 0.48)], rng)
         words = "and" if way < 0.7 else ("next to", "left of", "beside")[int(rng.integers(3))]
-        return [first, other], f"{one} {words} {two}", _moved(_RANKS[2], rng)
-    return [first], f"{_STYLE}{first.phrase}", _moved([(0.5, 0.5, 0.95)], rng)
+        return [first, other], f"{one} {words} {two}", _moved(RANKS[2], rng)
+    return [first], f"{_STYLE}{first.phrase}", _moved(RANKS[1], rng)
 
 
-_RANKS: Mapping[int, list[Place]] = {
+RANKS: Mapping[int, list[Place]] = {
+    1: [(0.5, 0.5, 0.95)],
     2: [(0.26, 0.5, 0.48), (0.74, 0.5, 0.48)],
     3: [(0.5, 0.27, 0.46), (0.26, 0.73, 0.46), (0.74, 0.73, 0.46)],
     4: [(0.26, 0.27, 0.45), (0.74, 0.27, 0.45), (0.26, 0.73, 0.45), (0.74, 0.73, 0.45)],
 }
+"""Where so many things stand."""
 
 
 def _thing(drawer: Drawer, rng: np.random.Generator, share: float) -> Thing:
@@ -202,7 +204,7 @@ def _captions(words: str, style: int, colour: int, rng: np.random.Generator) -> 
     return found
 
 
-def _laid(images: ImageSet, things: Sequence[Thing], places: Sequence[Place], ground: Sequence[int]) -> Tensor:
+def laid_out(images: ImageSet, things: Sequence[Thing], places: Sequence[Place], ground: Sequence[int]) -> Tensor:
     """The image (H, W, 4) uint8: each thing in its place, over the ground."""
     import torch
     from torch.nn.functional import interpolate
