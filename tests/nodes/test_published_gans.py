@@ -531,6 +531,8 @@ def test_a_generator_without_styles_mixes_none(ctx: BenchContext, models: Path) 
         ("stylegan2", "synthesis.b8.conv0.bias", "synthesis.b8.conv0.bias is missing"),
         ("stylegan2", "mapping.fc1.weight", "mapping.fc1.weight is (4, 5) instead of (any, 4)"),
         ("stylegan3", "synthesis.L1_52_5.affine.bias", "synthesis.L1_52_5.affine.bias is missing"),
+        ("stylegan3", "synthesis.L0_36_6.up_filter", "synthesis.L0_36_6.up_filter is missing"),
+        ("stylegan3", "synthesis.L1_52_5.down_filter", "synthesis.L1_52_5.down_filter is missing"),
         ("biggan", "generator.layers.1.conv_2.bias", "generator.layers.1.conv_2.bias is missing"),
     ],
 )

@@ -212,7 +212,9 @@ def main() -> None:
     for name, made in rows.items():
         found = [f"{share:.1%}".replace("%", " %") for share in scores(made, wanted, gallery)]
         number, colour, subject, pair, colours, whole = found
-        print(f"{name}: number {number}, colour {colour}, subject {subject}, pair {pair}, colours {colours}, all {whole}")
+        print(
+            f"{name}: number {number}, colour {colour}, subject {subject}, pair {pair}, colours {colours}, all {whole}"
+        )
         if args.prompts >= COUNT:
             row = f"| {time.strftime('%Y-%m-%d %H:%M')} | {name} | {number} | {colour}, {subject} | {pair} | "
             report.remember(args.history, f"{row}{colours}, {whole} | {args.note.replace('|', '/')} |\n", HEAD)

@@ -142,8 +142,8 @@ class Layer(nn.Module):
         self.last, self.kernel = last, self.weight.shape[-1]
         finest = max(rate_before, rate) * (1 if last else _FINER)
         self.up, self.down = finest // rate_before, finest // rate
-        self.finer = _filter(given, "up_filter")
-        self.coarser = _filter(given, "down_filter")
+        self.finer = _filter(given, "up_filter", self.up)
+        self.coarser = _filter(given, "down_filter", self.down)
         taps = sum(1 if filter is None else filter.shape[-1] for filter in (self.finer, self.coarser))
         # The map is wider than what it has to give: both ends lose the same, half a pixel aside.
         wide = (side + self.kernel - 1) * self.up
@@ -206,8 +206,9 @@ def downsampled(x: Tensor, filter: Tensor | None, down: int, gain: float) -> Ten
     return functional.conv2d(x, kernel.transpose(2, 3), None, (down, 1), 0, 1, channels)
 
 
-def _filter(given: Tensors, name: str) -> nn.Parameter | None:
-    if name not in given:
+def _filter(given: Tensors, name: str, times: int) -> nn.Parameter | None:
+    """None where the number of pixels stays. Raises ValueError where it does not and there is no filter for it."""
+    if times == 1 and name not in given:
         return None
     return given.take(name, *([None] * len(given.shape(name))))
 
