@@ -209,6 +209,41 @@ def test_edges_are_alike_within_a_pixel_and_no_farther():
     assert likeness(_lines(), _lines()) == 1
 
 
+def _on_white(*spots: tuple[int, int, int, tuple[float, float, float]]) -> np.ndarray:
+    """(128, 128, 3) in 0..1: squares on white, each by its middle (down, right), its side and its colour."""
+    image = np.full((128, 128, 3), 0.99, np.float32)
+    for down, right, side, colour in spots:
+        image[down - side // 2 : down + side // 2, right - side // 2 : right + side // 2] = colour
+    return image
+
+
+RED, BLUE = (0.86, 0.16, 0.16), (0.18, 0.39, 0.86)
+
+
+def test_a_shape_is_compared_with_what_stands_out():
+    from training.judge.control import mean_overlap
+
+    white = np.zeros((1, 128, 128, 3), np.float32)
+    white[0, 32:96, 32:96] = 1
+    assert mean_overlap(_on_white((64, 64, 64, RED))[None], white) == 1
+    # Half of it aside: a half in common, of one and a half.
+    assert mean_overlap(_on_white((64, 96, 64, RED))[None], white) == pytest.approx(1 / 3)
+    assert mean_overlap(_on_white()[None], white) == 0
+
+
+def test_things_in_an_image_are_counted_and_their_colours_told():
+    from training.judge.several import colour_of, framed, halves, spots
+
+    two = _on_white((64, 32, 40, RED), (64, 96, 40, BLUE))
+    assert len(spots(two)) == 2
+    assert [colour_of(half) for half in halves(two)] == ["red", "blue"]
+    # A leaf that came loose is no second apple; dust is nothing.
+    assert len(spots(_on_white((64, 64, 60, RED), (20, 64, 16, RED), (110, 110, 4, BLUE)))) == 1
+    assert spots(_on_white()) == []
+    # Framed, a small thing in a corner is the same as a large one in the middle.
+    assert np.allclose(framed(_on_white((30, 30, 20, RED))), framed(_on_white((64, 64, 80, RED))), atol=0.02)
+
+
 def test_colours_that_are_apart_are_told():
     from training.judge.reference import apart
 

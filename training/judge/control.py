@@ -1,11 +1,14 @@
-"""Judge a ControlNet of edges: how well the edges of its images follow the control image.
+"""Judge a ControlNet: how well its images follow the control image.
 
-    python -m training.judge.control --controlnet FOLDER [--model FOLDER] [--cache DIR] [--sheet FILE] [--note "..."]
+    python -m training.judge.control --controlnet FOLDER [--condition edges] [--model FOLDER] [--cache DIR]
+        [--sheet FILE] [--note "..."]
 
-Control images are the edges of images that it has not seen (`training.judge.held`), as they are and moved about. The
+Control images are of images that it has not seen (`training.judge.held`), as they are and moved about. *Edges*: the
 score is F1 of edge pixels by image.canny: the mean of precision and recall, harmonic, where an edge counts as found if
-there is one at most a pixel away. It is told beside that of the same noise without the ControlNet, and that of the
-autoencoder's own version of the image, which no denoiser can pass by much. A full run adds a line to the history.
+there is one at most a pixel away. *Shape*: what stands out of the plain ground, and the white of the control image: the
+part that both have of what either has (IoU). Each is told beside that of the same noise without the ControlNet, and
+that of the autoencoder's own version of the image, which no denoiser can pass by much. A full run adds a line to the
+history.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +26,12 @@ from training.export import SHIPPED
 from training.fetch import default_target
 
 from . import report
+from .features import standing_out
 from .held import COUNT, Held, held
 from .painter import Painter, Settings
 
 FIRST_SEED, BATCH = 1000, 20
+Condition = Literal["edges", "shape"]
 HEAD = "| date | control image | without | with | autoencoder | what |\n"
 
 
@@ -56,10 +62,30 @@ def mean_likeness(images: NDArray[np.float32], wanted: NDArray[np.float32]) -> f
     return float(np.mean([likeness(one, other) for one, other in zip(edges(list(images)), wanted, strict=True)]))
 
 
-def judged(painter: Painter, given: Sequence[Held], moved: bool, settings: Settings, sheet: Path | None) -> list[float]:
-    """F1 without and with the ControlNet, and that of the autoencoder."""
+def mean_overlap(images: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    """Mean IoU of what stands out of images (N, H, W, 3) in 0..1, and of what is white in others."""
+    shares: list[float] = []
+    for image, white in zip(images, wanted[..., 0] > 0.5, strict=True):
+        found = standing_out(image)
+        shares.append(float((found & white).sum() / max((found | white).sum(), 1)))
+    return float(np.mean(shares))
+
+
+def judged(
+    painter: Painter,
+    given: Sequence[Held],
+    moved: bool,
+    settings: Settings,
+    sheet: Path | None = None,
+    condition: Condition = "edges",
+) -> list[float]:
+    """The score without and with the ControlNet, and that of the autoencoder."""
     images = np.stack([one.moved if moved else one.image for one in given])
-    hints = edges(list(images))
+    if condition == "edges":
+        hints, score = edges(list(images)), mean_likeness
+    else:
+        opaque = np.stack([one.opacities[int(moved)] for one in given]).astype(np.float32)
+        hints, score = np.repeat(opaque[..., None], 3, axis=-1), mean_overlap
     made: list[NDArray[np.float32]] = []
     for guided in (False, True):
         parts = [
@@ -75,7 +101,7 @@ def judged(painter: Painter, given: Sequence[Held], moved: bool, settings: Setti
     kept = np.concatenate([painter.reconstruct(images[at : at + BATCH]) for at in range(0, len(images), BATCH)])
     if sheet:
         draw([images, hints, *made], sheet.with_stem(f"{sheet.stem}-moved") if moved else sheet)
-    return [mean_likeness(found, hints) for found in (*made, kept)]
+    return [score(found, hints) for found in (*made, kept)]
 
 
 def draw(rows: Sequence[NDArray[np.float32]], path: Path, columns: int = 10) -> None:
@@ -94,7 +120,8 @@ def draw(rows: Sequence[NDArray[np.float32]], path: Path, columns: int = 10) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--controlnet", type=Path, default=SHIPPED / "controlnet_edges")
+    parser.add_argument("--controlnet", type=Path, help="its folder; without it, the starter's for the condition")
+    parser.add_argument("--condition", choices=("edges", "shape"), default="edges")
     parser.add_argument("--model", type=Path, default=SHIPPED)
     parser.add_argument("--cache", type=Path, default=default_target())
     parser.add_argument("--images", type=int, default=COUNT, help="fewer are a quick look, and leave no history")
@@ -105,16 +132,17 @@ def main() -> None:
     args = parser.parse_args()
     given = held(args.cache, args.images)
     settings = Settings(guidance=args.guidance)
-    with Painter(args.model, controlnet=args.controlnet) as painter:
+    controlnet = args.controlnet or SHIPPED / f"controlnet_{args.condition}"
+    name = {"edges": "edge F1", "shape": "shape IoU"}[args.condition]
+    with Painter(args.model, controlnet=controlnet) as painter:
         for moved in (False, True):
-            without, guided, kept = judged(painter, given, moved, settings, args.sheet)
+            without, guided, kept = judged(painter, given, moved, settings, args.sheet, args.condition)
             said = "moved about" if moved else "as it is"
-            print(f"{len(given)} images {said}: edge F1 without {without:.3f}, with {guided:.3f}, VAE {kept:.3f}")
+            print(f"{len(given)} images {said}: {name} without {without:.3f}, with {guided:.3f}, VAE {kept:.3f}")
             if args.images >= COUNT:
                 date = time.strftime("%Y-%m-%d %H:%M")
-                row = (
-                    f"| {date} | {said} | {without:.3f} | {guided:.3f} | {kept:.3f} | {args.note.replace('|', '/')} |\n"
-                )
+                shares = f"{without:.3f} | {guided:.3f} | {kept:.3f}"
+                row = f"| {date} | {args.condition}, {said} | {shares} | {args.note.replace('|', '/')} |\n"
                 report.remember(args.history, row, HEAD)
 
 

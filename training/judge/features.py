@@ -37,6 +37,14 @@ def delta_e(one: Floats, other: Floats) -> Floats:
     return np.sqrt(np.square(lab(one) - lab(other)).sum(-1))
 
 
+def standing_out(image: Floats, least: float = 14.0) -> NDArray[np.bool_]:
+    """(H, W): where an image (H, W, 3) in 0..1 differs from the median of its upper and lower rim by more than `least`
+    (CIE76). So what stands on a plain ground is found."""
+    rim = np.concatenate([image[:3].reshape(-1, 3), image[-3:].reshape(-1, 3)])
+    ground = lab(np.median(rim, axis=0).astype(np.float32))
+    return np.sqrt(np.square(lab(image) - ground).sum(-1)) > least
+
+
 def shrink(pixels: Floats, side: int) -> Floats:
     """Box average: (N, H, W, C) to (N, side, side, C); H and W are multiples of `side`."""
     count, height, width, channels = pixels.shape

@@ -32,7 +32,7 @@ from training.fetch import default_target
 
 from . import report
 from .control import BATCH, FIRST_SEED, draw
-from .features import describe_images, lab, plain_order
+from .features import describe_images, lab, plain_order, standing_out
 from .painter import Painter, Settings
 from .prompts import frequent
 from .scores import NEAREST
@@ -41,8 +41,8 @@ COUNT = 40
 """Prompts of each of the four kinds."""
 HEAD = "| date | by | number | colour, subject | pair | colours of a pair, all of it | what |\n"
 SIDE = 128
-_APART, _LEAST = 14.0, 0.006
-"""A spot stands out by so much (CIE76), and has at least this part of the image."""
+_LEAST = 0.006
+"""A spot has at least this part of the image."""
 _WHITE = (252, 252, 252)
 Images = NDArray[np.float32]
 
@@ -88,12 +88,9 @@ def spots(image: Images) -> list[NDArray[np.bool_]]:
     """What stands out of the ground of an image (H, W, 3) in 0..1, as masks (H, W), what nearly touches as one."""
     import cv2
 
-    side = image.shape[0]
-    ground = np.median(np.concatenate([image[:3].reshape(-1, 3), image[-3:].reshape(-1, 3)]), axis=0)
-    apart = np.sqrt(np.square(lab(image) - lab(ground.astype(np.float32))).sum(-1)) > _APART
-    joined = cv2.morphologyEx(apart.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    joined = cv2.morphologyEx(standing_out(image).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     count, marks, stats, _ = cv2.connectedComponentsWithStats(joined)
-    large = [n for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] > _LEAST * side * side]
+    large = [n for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] > _LEAST * joined.size]
     # What is much smaller than the largest is a part of it that came loose: an apple's leaf, a spark.
     most = max((stats[n, cv2.CC_STAT_AREA] for n in large), default=0)
     return [marks == n for n in large if stats[n, cv2.CC_STAT_AREA] > most / 5]
@@ -162,7 +159,7 @@ class Gallery:
 
 
 def scores(made: Mapping[str, Images], wanted: Mapping[str, Sequence[Wanted]], gallery: Gallery) -> list[float]:
-    """Shares: the number is right; the colour, the subject of one; both of a pair; both colours of one, and all of it."""
+    """Shares: the number; the colour and the subject of one; both of a pair; both colours of a pair, and all of it."""
     number = [len(spots(image)) == one.number for image, one in zip(made["counted"], wanted["counted"], strict=True)]
     single = list(zip(made["painted"], wanted["painted"], strict=True))
     colour = [colour_of(image) == one.paints[0] for image, one in single]
