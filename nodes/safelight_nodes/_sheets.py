@@ -32,18 +32,26 @@ class Sheet(NamedTuple):
         return columns, rows, len(self.sheets) or -(-images // (columns * rows))
 
 
+_LINES = 3
+"""More lines of a label than these are cut."""
+
+
 def arranged(images: list[Tensor], plan: Sheet, ground: Tensor, color: Tensor) -> list[Tensor]:
     """Sheets (H, W, 3), all of one size, of images (h, w, 3). Smaller images stand in the middle of their cell."""
     columns, rows, count = plan.counts(len(images))
     height, width = (max(one.shape[side] for one in images) for side in (0, 1))
     gap, font = plan.gap, _font(plan.size)
-    line = math.ceil(plan.size * 1.5)
+    line, leading = math.ceil(plan.size * 1.5), math.ceil(plan.size * 1.2)
     aside = 0
     if plan.rows:
         widest = max(math.ceil(font.getlength(name)) for name in plan.rows)
         aside = min(widest + plan.size, width)
-    title, head = (line if plan.sheets else 0), (line if plan.columns else 0)
-    foot = line if plan.names else 0
+
+    def tall(names: tuple[str, ...]) -> int:
+        """What the labels of the widest of these take, in pixels."""
+        return max((line + leading * broken(name, font, width).count("\n") for name in names), default=0)
+
+    title, head, foot = (line if plan.sheets else 0), tall(plan.columns), tall(plan.names)
     step_y, step_x = height + foot + gap, width + gap
     sheets: list[Tensor] = []
     for number in range(count):
@@ -83,6 +91,15 @@ def labelled(pixels: Tensor, text: str, right: bool = False) -> Tensor:
     return made
 
 
+def broken(text: str, font: Any, width: float, most: int = _LINES) -> str:
+    """A text in so many lines at most, each at most `width` pixels wide; what does not fit is cut, with dots."""
+    from ._lettering import wrapped
+
+    lines = wrapped(" ".join(text.split()), font, width).split("\n")
+    kept = [*lines[: most - 1], " ".join(lines[most - 1 :])] if len(lines) > most else lines
+    return "\n".join(shortened(line, font, width) for line in kept)
+
+
 def shortened(line: str, font: Any, width: float) -> str:
     """A line that is wider than `width` pixels is cut, with dots at its end."""
     from bisect import bisect_right
@@ -95,11 +112,11 @@ def shortened(line: str, font: Any, width: float) -> str:
 
 
 def _write(sheet: Tensor, text: str, area: tuple[int, int, int, int], size: int, font: Any, color: Tensor) -> None:
-    """Writes a line into the middle of an area (left, top, width, height); one that is too long is cut with dots."""
+    """Writes a text into the middle of an area (left, top, width, height), in as many lines as it needs and fit."""
     from ._lettering import Lettering, lettered
 
     left, top, width, height = area
-    line = shortened(" ".join(text.split()), font, width)
+    line = broken(text, font, width, max(1, min(_LINES, int(height / (size * 1.2)))))
     if not line.strip() or width < 1 or height < 1:
         return
     letters, _ = lettered(line, Lettering(font, size, wrap=False), height, width)

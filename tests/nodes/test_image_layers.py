@@ -452,6 +452,11 @@ def test_a_label_that_is_a_whole_prompt_is_cut_with_few_measurements() -> None:
     font = Font()
     assert _sheets.shortened("a" * 5000, font, 70) == "a" * 7 + "..."
     assert font.asked < 30
+    assert _sheets.broken("aa bb cc dd", font, 35) == "aa bb\ncc dd"
+    assert _sheets.broken("aa bb cc dd ee ff gg hh", font, 35) == "aa bb\ncc dd\nee..."
+    font.asked = 0
+    assert _sheets.broken("word " * 1000, font, 70).count("\n") == 2
+    assert font.asked < 2100, "each word once"
     assert _sheets.shortened("a" * 10, font, 70) == "a" * 10
     assert _sheets.shortened("a" * 10, font, 5) == "..."
 
