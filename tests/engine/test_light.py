@@ -13,7 +13,7 @@ from engine.engine_bench import Engine, doc
 from safelight.app import Studio
 from safelight.graph import Document, Port
 from safelight.sdk.node import node_type
-from safelight_nodes import models
+from safelight_nodes import loras, models
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +109,6 @@ def test_the_text_of_a_lora_for_the_denoiser_is_not_planned_again(
 
 
 def test_nodes_that_make_recipes_are_light() -> None:
-    for function in (models.load, models.load_vae, models.apply_lora, models.apply_lora_to_model):
+    for function in (models.load, models.load_vae, loras.apply_lora, loras.apply_lora_to_model):
         found = node_type(function)
         assert found is not None and found.light

@@ -15,7 +15,7 @@ from families.test_hunyuan_video import write as write_hunyuan
 from families.test_language_loras import lora
 from families.test_techniques_resume import ENDS
 from safelight.families import Header, TensorEntry, load_families
-from safelight_nodes import models
+from safelight_nodes import loras
 
 FAMILIES = load_families()
 LAYOUTS = {
@@ -149,7 +149,7 @@ def test_in_every_layout_it_is_laid_beside_the_model_it_fits(name: str, tmp_path
         file = kit.root / "models" / f"{number}.safetensors"
         save_file(named, file)
         assert kit.store.describe(file.name).family in ("", name)
-        patched = models.apply_lora_to_model(kit.loaded().model, lora=file.name, weight=0.8, ctx=kit.ctx)
+        patched = loras.apply_lora_to_model(kit.loaded().model, lora=file.name, weight=0.8, ctx=kit.ctx)
         made.append(kit.sampled(model=patched, steps=2).samples)
     assert not torch.equal(made[0], kit.sampled(steps=2).samples)
     assert all(torch.equal(one, made[0]) for one in made)

@@ -18,7 +18,7 @@ from safelight.environment import Environment
 from safelight.models import ModelStore
 from safelight.models.devices import DeviceKind
 from safelight.models.offloading import begin, end
-from safelight_nodes import models
+from safelight_nodes import loras, model_settings
 
 pytestmark = [
     pytest.mark.in_turn,
@@ -68,7 +68,7 @@ def test_compiled_blocks_in_8_bits(plain: FlowKit, compiled: FlowKit) -> None:
     made = []
     for kit in (plain, compiled):
         loaded = kit.loaded()
-        model = models.set_memory(loaded.model, loaded.text, storage="float8").model
+        model = model_settings.set_memory(loaded.model, loaded.text, storage="float8").model
         made.append(kit.sampled(model=model).samples)
     assert distance(*made) <= CLOSE
     assert distance(made[0], plain.sampled().samples) > 1e-4
@@ -80,7 +80,7 @@ def test_a_lora_on_compiled_blocks_counts(plain: FlowKit, compiled: FlowKit) -> 
     lora_of(denoiser, ENDS["flux"], folder / "style.safetensors", "flux")
     made = []
     for kit in (plain, compiled):
-        model = models.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", weight=0.8, ctx=kit.ctx)
+        model = loras.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", weight=0.8, ctx=kit.ctx)
         made.append(kit.sampled(model=model).samples)
     assert distance(*made) <= CLOSE
     assert distance(made[0], plain.sampled().samples) > 1e-4

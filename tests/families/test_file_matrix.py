@@ -37,7 +37,7 @@ from safelight.families.z_image import original as z_image
 from safelight.families.z_image.family import TURBO_SHIFT
 from safelight.models import ModelStore
 from safelight.sdk import ProblemError
-from safelight_nodes import latent, models, sampling, text, vae
+from safelight_nodes import latent, model_settings, models, sampling, text, vae
 
 Weights = dict[str, torch.Tensor]
 ALL = load_families()
@@ -74,7 +74,7 @@ class Home:
 
     def image(self, loaded: Any) -> torch.Tensor:
         ctx, loaded = self.ctx, aligned(cast("Any", self), loaded)
-        model = models.set_prediction(loaded.model) if self.family == "sd2" else loaded.model
+        model = model_settings.set_prediction(loaded.model) if self.family == "sd2" else loaded.model
         positive, negative = (text.encode(loaded.text, text=said, ctx=ctx) for said in (PROMPT, NEGATIVE))
         start = latent.empty(loaded.vae, width=64, height=64, ctx=ctx)
         made = sampling.sample(

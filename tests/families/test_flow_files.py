@@ -14,7 +14,7 @@ from node_bench import codes, distance
 from proofs import Proof
 from safelight.families import load_families
 from safelight.sdk import ProblemError
-from safelight_nodes import models, vae
+from safelight_nodes import loras, models, vae
 
 
 @pytest.fixture(scope="module", params=["sd3", "flux"])
@@ -47,7 +47,7 @@ def test_a_lora_does_what_it_does_in_the_pipeline(kit: FlowKit, batch: int, proo
     assert kit.store.describe("style.safetensors").family in ("", kit.family)
     plain = kit.decoded(kit.sampled(start=kit.empty(batch)))
     loaded = kit.loaded()
-    patched = models.apply_lora(
+    patched = loras.apply_lora(
         loaded.model, loaded.text, lora="style.safetensors", weight=0.8, text_weight=0.8, ctx=kit.ctx
     )
     said, unsaid = (kit.said(words, encoder=patched.text) for words in (PROMPT, NEGATIVE))
@@ -70,7 +70,7 @@ def test_a_lora_of_the_other_family_is_refused(kit: FlowKit, tmp_path: Path) -> 
     save_file(lora(other), folder(kit) / "other.safetensors", said)
     loaded = kit.loaded()
     with pytest.raises(ProblemError) as caught:
-        models.apply_lora_to_model(loaded.model, lora="other.safetensors", ctx=kit.ctx)
+        loras.apply_lora_to_model(loaded.model, lora="other.safetensors", ctx=kit.ctx)
     assert codes(caught) == [("wrong_family", "lora")]
 
 

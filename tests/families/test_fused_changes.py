@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from families.flow_kits import FlowKit, flow_kit
 from node_bench import distance
 from safelight.sdk import ModelRef
-from safelight_nodes import models
+from safelight_nodes import loras
 
 FUSED = {
     "flux": {
@@ -80,4 +80,4 @@ def test_a_fused_change_is_that_of_its_layers(kit: FlowKit, kind: str) -> None:
 
 
 def patched(kit: FlowKit, name: str) -> ModelRef[Any]:
-    return models.apply_lora_to_model(kit.loaded().model, lora=f"{name}.safetensors", ctx=kit.ctx)
+    return loras.apply_lora_to_model(kit.loaded().model, lora=f"{name}.safetensors", ctx=kit.ctx)

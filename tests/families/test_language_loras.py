@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from families.flow_kits import FlowKit, flow_kit
 from node_bench import distance
 from proofs import Proof
-from safelight_nodes import models
+from safelight_nodes import loras
 
 LAYERS = {
     "z_image": ("attention.to_q", "feed_forward.w1"),
@@ -31,7 +31,7 @@ def test_a_lora_does_what_it_does_in_the_pipeline(name: str, batch: int, tmp_pat
     assert kit.store.describe("style.safetensors").family == kit.family
     start = kit.empty(batch)
     plain = kit.decoded(kit.sampled(start=start))
-    patched = models.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", weight=0.8, ctx=kit.ctx)
+    patched = loras.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", weight=0.8, ctx=kit.ctx)
     made = kit.decoded(kit.sampled(model=patched, start=start))
     kit.pipeline.load_lora_weights(str(file), adapter_name="style")
     kit.pipeline.set_adapters(["style"], [0.8])

@@ -19,7 +19,7 @@ from safelight.diffusion.autoencoder import leased_codec
 from safelight.diffusion.noise import draw, generators
 from safelight.families import load_families
 from safelight.families.ltx.tiny import write
-from safelight_nodes import models, vae
+from safelight_nodes import loras, vae
 
 SIZE = (64, 96)
 
@@ -135,7 +135,7 @@ def test_a_lora_does_what_it_does_in_the_pipeline(tmp_path: Path, proof: Proof) 
     save_file(state, tmp_path / "models" / "style.safetensors", {"modelspec.architecture": "ltxv/lora"})
     assert kit.store.describe("style.safetensors").family == "ltx"
     plain = kit.sampled().samples
-    patched = models.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", weight=0.8, ctx=kit.ctx)
+    patched = loras.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", weight=0.8, ctx=kit.ctx)
     made = kit.sampled(model=patched).samples
     kit.pipeline.load_lora_weights(dict(state), adapter_name="style")
     kit.pipeline.set_adapters(["style"], [0.8])

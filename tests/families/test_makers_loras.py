@@ -15,7 +15,7 @@ from families.test_ltx2 import Ltx2Kit
 from node_bench import distance
 from proofs import Proof
 from safelight.families import load_families
-from safelight_nodes import models
+from safelight_nodes import loras
 
 MAKERS: dict[str, dict[str, tuple[str, ...]]] = {
     "anima": {
@@ -148,7 +148,7 @@ def test_a_lora_does_what_it_does_in_the_pipeline(kit: Any, wanted: Any, layout:
     save_file(written(kit, layout), file, {"modelspec.architecture": "hunyuanvideo-1.5/lora"} if alike else {})
     theirs, plain = wanted
     ctx = kit.ctx
-    patched = models.apply_lora_to_model(kit.loaded().model, lora=file.name, weight=0.8, ctx=ctx)
+    patched = loras.apply_lora_to_model(kit.loaded().model, lora=file.name, weight=0.8, ctx=ctx)
     made = ours(kit, model=patched, ctx=ctx)
     assert not ctx.warned
     proof.close(family(kit), "LoRA", distance(made, theirs))

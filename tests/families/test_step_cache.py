@@ -18,7 +18,7 @@ from node_bench import BenchContext, codes, distance
 from safelight.families import load_families
 from safelight.families._modular.step_cache import FIRST_STEPS
 from safelight.sdk import Cancelled, ProblemError
-from safelight_nodes import models
+from safelight_nodes import model_settings
 
 FAMILIES = load_families()
 IMAGES = ("flux", "kontext", "qwen_image")
@@ -49,7 +49,7 @@ def counted(
 ) -> torch.Tensor:
     """The samples with a cache so set, with the calls of each block's own layers in `counts`."""
     counts.clear()
-    model = models.set_cache(kit.loaded().model, **given, ctx=kit.ctx)
+    model = model_settings.set_cache(kit.loaded().model, **given, ctx=kit.ctx)
     watched = []
     for place, block in enumerate(blocks(kit)):
         layer = next(part for part in block.modules() if isinstance(part, torch.nn.Linear))
@@ -123,10 +123,10 @@ def standing_still(sampled: Any) -> torch.Tensor:
 def test_other_families_refuse(name: str, tmp_path: Path) -> None:
     kit = flow_kit(name, tmp_path)
     with pytest.raises(ProblemError) as caught:
-        models.set_cache(kit.loaded().model, threshold=0.1, ctx=kit.ctx)
+        model_settings.set_cache(kit.loaded().model, threshold=0.1, ctx=kit.ctx)
     assert codes(caught) == [("feature_not_in_family", "model")]
     with pytest.raises(ProblemError) as caught:
-        models.set_cache(kit.loaded().model, method="forecast", ctx=kit.ctx)
+        model_settings.set_cache(kit.loaded().model, method="forecast", ctx=kit.ctx)
     assert codes(caught) == [("feature_not_in_family", "model")]
     for asked in ({"step_cache": 0.1}, {"step_forecast": 4}):
         with pytest.raises(ProblemError) as caught:
@@ -137,7 +137,7 @@ def test_other_families_refuse(name: str, tmp_path: Path) -> None:
 def test_a_step_that_is_made_again_for_want_of_memory_is_made_whole(tmp_path: Path) -> None:
     """What half of it left behind says nothing of the step before."""
     kit = flow_kit("flux", tmp_path)
-    model = models.set_cache(kit.loaded().model, threshold=1e6, ctx=kit.ctx)
+    model = model_settings.set_cache(kit.loaded().model, threshold=1e6, ctx=kit.ctx)
     first, *_, last = blocks(kit)
     counts: Counter[str] = Counter()
 

@@ -18,7 +18,7 @@ from safelight.families import load_families
 from safelight.families._original.names import translated, translated_shapes
 from safelight.families.wan import original
 from safelight.sdk import Image
-from safelight_nodes import models, vae
+from safelight_nodes import loras, models, vae
 
 VAE_ENDS = {"conv_in": "conv1", "norm_out": "head.0", "conv_out": "head.2"}
 RESIDUAL = {"norm1": "residual.0", "conv1": "residual.2", "norm2": "residual.3", "conv2": "residual.6"}
@@ -182,7 +182,7 @@ def test_a_lora_does_what_it_does_in_the_pipeline(layout: str, tmp_path: Path) -
     save_file(renamed(state, layout), file, {"modelspec.architecture": "wan2.1/lora"})
     assert kit.store.describe("style.safetensors").family == "wan"
     plain = kit.sampled().samples
-    patched = models.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", weight=0.8, ctx=kit.ctx)
+    patched = loras.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", weight=0.8, ctx=kit.ctx)
     made = kit.sampled(model=patched).samples
     kit.pipeline.load_lora_weights(dict(state), adapter_name="style")
     kit.pipeline.set_adapters(["style"], [0.8])
@@ -212,10 +212,10 @@ def test_a_lora_counts_for_both_of_two_transformers(tmp_path: Path) -> None:
     kit = WanKit(tmp_path, two=True)
     state = pairs(kit.pipeline.transformer)
     save_file(state, tmp_path / "models" / "style.safetensors", {"modelspec.architecture": "wan2.2/lora"})
-    patched = models.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", ctx=kit.ctx)
+    patched = loras.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", ctx=kit.ctx)
     made = kit.sampled(model=patched).samples
     of_one = {
-        name: models.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", denoiser=name, ctx=kit.ctx)
+        name: loras.apply_lora_to_model(kit.loaded().model, lora="style.safetensors", denoiser=name, ctx=kit.ctx)
         for name in ("high_noise", "low_noise")
     }
     kit.pipeline.load_lora_weights(dict(state), adapter_name="first")

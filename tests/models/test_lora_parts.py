@@ -13,7 +13,7 @@ from models.test_lora import noise
 from node_bench import BenchContext
 from safelight.models import ModelStore
 from safelight.sdk import Conditioning, Latent, ModelRef, Patch, ProblemError, Prompt
-from safelight_nodes import models, sampling, sampling_custom
+from safelight_nodes import loras, sampling, sampling_custom
 
 
 def blocks_of(store: ModelStore, lease: Any, family: str) -> set[str]:
@@ -162,13 +162,13 @@ def test_loras_of_a_prompt(store: ModelStore) -> None:
     ctx: Any = BenchContext(models=store)
     model, text = ref(store, "Denoiser", "sd1"), ref(store, "TextEncoder", "sd1")
     prompt = "a red <lora:sd1_kohya:0.8> apple, <LORA:lora/sd1.safetensors:0.5:0.25>on the table <lora:sd1_kohya>"
-    made = models.apply_prompt_loras(model, text, prompt, ctx=ctx)
+    made = loras.apply_prompt_loras(model, text, prompt, ctx=ctx)
     assert made.prompt == "a red apple, on the table"
     name, other = (store.find(f"lora/{one}.safetensors") for one in ("sd1_kohya", "sd1"))
     assert [(patch.source.fingerprint, patch.weight) for patch in made.model.patches] == [
         (name.fingerprint, 0.8), (other.fingerprint, 0.25), (name.fingerprint, 1.0)]  # fmt: skip
     assert [patch.weight for patch in made.text.patches] == [0.8, 0.5, 1.0]
-    untouched = models.apply_prompt_loras(model, text, "no tags (here:1.2)", ctx=ctx)
+    untouched = loras.apply_prompt_loras(model, text, "no tags (here:1.2)", ctx=ctx)
     assert untouched == (model, text, "no tags (here:1.2)")
 
 
@@ -187,7 +187,7 @@ def test_tags_that_are_wrong_are_told(store: ModelStore, prompt: str, code: str,
     ctx: Any = BenchContext(models=store)
     model, text = ref(store, "Denoiser", "sd1"), ref(store, "TextEncoder", "sd1")
     with pytest.raises(ProblemError) as caught:
-        models.apply_prompt_loras(model, text, f"a dog {prompt}", ctx=ctx)
+        loras.apply_prompt_loras(model, text, f"a dog {prompt}", ctx=ctx)
     (problem,) = caught.value.problems
     assert (problem.code, problem.port) == (code, "prompt")
     assert said in problem.message + problem.hint
@@ -196,14 +196,14 @@ def test_tags_that_are_wrong_are_told(store: ModelStore, prompt: str, code: str,
 def test_what_is_typed_for_blocks(store: ModelStore) -> None:
     ctx: Any = BenchContext(models=store)
     model = ref(store, "Denoiser", "sd1")
-    made = models.apply_lora_to_model(model, lora="lora/sd1.safetensors", blocks="IN 0.5, mid=1; out03: 0", ctx=ctx)
+    made = loras.apply_lora_to_model(model, lora="lora/sd1.safetensors", blocks="IN 0.5, mid=1; out03: 0", ctx=ctx)
     (patch,) = made.patches
     assert patch.blocks == (("in", 0.5), ("mid", 1.0), ("out3", 0.0))
     for wrong in ("in", "0.5", "in 0.5 mid 1", "in lots"):
         with pytest.raises(ProblemError) as caught:
-            models.apply_lora_to_model(model, lora="lora/sd1.safetensors", blocks=wrong, ctx=ctx)
+            loras.apply_lora_to_model(model, lora="lora/sd1.safetensors", blocks=wrong, ctx=ctx)
         assert caught.value.problems[0].code == "bad_blocks"
     with pytest.raises(ProblemError, match="empty"):
-        models.apply_lora_to_model(model, lora="lora/sd1.safetensors", start=0.5, end=0.5, ctx=ctx)
-    plain = models.apply_lora_to_model(model, lora="lora/sd1.safetensors", ctx=ctx)
+        loras.apply_lora_to_model(model, lora="lora/sd1.safetensors", start=0.5, end=0.5, ctx=ctx)
+    plain = loras.apply_lora_to_model(model, lora="lora/sd1.safetensors", ctx=ctx)
     assert plain.patches == (Patch("lora", store.find("lora/sd1.safetensors")),)

@@ -11,7 +11,7 @@ from models.recipes import lora, module, ref
 from node_bench import BenchContext, codes, distance
 from safelight.models import ModelStore
 from safelight.sdk import Image, Latent, ModelRef, Noise, ProblemError
-from safelight_nodes import models, sampling, text, vae
+from safelight_nodes import model_settings, models, sampling, text, vae
 
 FAMILIES = ("sd1", "sdxl")
 MOVES = {"both": ((8, 0), (0, 8), (8, 16)), "horizontal": ((0, 8),), "vertical": ((8, 0),)}
@@ -25,9 +25,9 @@ def ctx(store: ModelStore) -> BenchContext:
     return BenchContext(store)
 
 
-def seamless(ctx: BenchContext, family: str, edges: Any = "both") -> models.Seamless:
+def seamless(ctx: BenchContext, family: str, edges: Any = "both") -> model_settings.Seamless:
     denoiser, decoder = (ref(ctx.models, kind, family) for kind in ("Denoiser", "VAE"))
-    return models.set_seamless(denoiser, decoder, edges=edges, ctx=ctx)
+    return model_settings.set_seamless(denoiser, decoder, edges=edges, ctx=ctx)
 
 
 def sampled(ctx: BenchContext, family: str, model: ModelRef[Any], start: torch.Tensor) -> torch.Tensor:
@@ -116,8 +116,10 @@ def test_models_that_tell_places_by_number_refuse(ctx: BenchContext) -> None:
     source = ref(ctx.models, "Denoiser", "sd1").source
     for family in ("flux", "wan", ""):
         with pytest.raises(ProblemError) as caught:
-            models.set_seamless(ModelRef("Denoiser", family, source, "unet"), ref(ctx.models, "VAE", "sd1"), ctx=ctx)
+            model_settings.set_seamless(
+                ModelRef("Denoiser", family, source, "unet"), ref(ctx.models, "VAE", "sd1"), ctx=ctx
+            )
         assert codes(caught) == [("feature_not_in_family", "model")]
     with pytest.raises(ProblemError) as caught:
-        models.set_seamless(ref(ctx.models, "Denoiser", "sd1"), ModelRef("VAE", "flux", source, "vae"), ctx=ctx)
+        model_settings.set_seamless(ref(ctx.models, "Denoiser", "sd1"), ModelRef("VAE", "flux", source, "vae"), ctx=ctx)
     assert codes(caught) == [("feature_not_in_family", "vae")]

@@ -14,7 +14,7 @@ from safelight.families import Held
 from safelight.families._unet.loading import UNKNOWN, default_scheduler
 from safelight.families._unet.presets import FEW_STEPS, told_by
 from safelight.sdk import ProblemError
-from safelight_nodes import latent, models, sampling, text, vae
+from safelight_nodes import latent, model_settings, sampling, text, vae
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -35,7 +35,7 @@ def test_velocity_that_no_file_tells(sdxl: Kit, zero_snr: bool, sampler: Any, ba
         guidance_rescale=0.7, generator=sources(batch), output_type="pt",
     ).images  # fmt: skip
     ctx = sdxl.context
-    said = models.set_prediction(sdxl.denoiser, zero_snr=zero_snr)
+    said = model_settings.set_prediction(sdxl.denoiser, zero_snr=zero_snr)
     made = sampling.sample(
         said, *(text.encode(sdxl.text, text=given, ctx=ctx) for given in (PROMPT, NEGATIVE)),
         latent.empty(sdxl.vae, batch=batch, ctx=ctx), steps=4, guidance=5.0, sampler=sampler, seed=SEED,
@@ -46,8 +46,8 @@ def test_velocity_that_no_file_tells(sdxl: Kit, zero_snr: bool, sampler: Any, ba
 
 
 def test_said_twice_the_last_counts(sd1: Kit) -> None:
-    back = models.set_prediction(models.set_prediction(sd1.denoiser), prediction="noise")
-    assert back == models.set_prediction(sd1.denoiser, prediction="noise") != sd1.denoiser
+    back = model_settings.set_prediction(model_settings.set_prediction(sd1.denoiser), prediction="noise")
+    assert back == model_settings.set_prediction(sd1.denoiser, prediction="noise") != sd1.denoiser
 
 
 def test_a_model_of_which_nothing_tells_asks(sd2: Kit) -> None:
@@ -59,8 +59,10 @@ def test_a_model_of_which_nothing_tells_asks(sd2: Kit) -> None:
         sampled(kit)
     assert codes(caught) == [("prediction_unknown", "model")]
     assert "models.set_prediction" in caught.value.problems[0].hint
-    said = sampled(kit, model=models.set_prediction(kit.denoiser))
-    assert distance(said.samples, sampled(kit, model=models.set_prediction(kit.denoiser, prediction="noise")).samples)
+    said = sampled(kit, model=model_settings.set_prediction(kit.denoiser))
+    assert distance(
+        said.samples, sampled(kit, model=model_settings.set_prediction(kit.denoiser, prediction="noise")).samples
+    )
 
 
 def presets(kit: Kit, name: str = "some", **settings: Any) -> Any:

@@ -16,7 +16,7 @@ from proofs import Proof
 from safelight.environment import Environment
 from safelight.models import ModelStore
 from safelight.sdk import Image
-from safelight_nodes import controlnet, ip_adapter, latent, models, sampling, text, vae
+from safelight_nodes import controlnet, ip_adapter, latent, loras, models, sampling, text, vae
 
 
 @dataclass
@@ -96,9 +96,9 @@ def load(home: Home) -> Any:
     return models.load(model="model", precision="float32", ctx=home.ctx)
 
 
-def with_lora(home: Home, loaded: Any, *loras: tuple[str, float]) -> Any:
-    for lora, weight in loras:
-        patched = models.apply_lora(
+def with_lora(home: Home, loaded: Any, *given: tuple[str, float]) -> Any:
+    for lora, weight in given:
+        patched = loras.apply_lora(
             loaded.model, loaded.text, lora=f"{lora}.safetensors", weight=weight, text_weight=weight, ctx=home.ctx
         )
         loaded = loaded._replace(model=patched.model, text=patched.text)

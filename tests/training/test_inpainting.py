@@ -281,7 +281,7 @@ def test_a_lora_that_widens_is_weighed_and_lies_beside_others(place: Path) -> No
     # Turned off for part of the steps, it is the plain model there.
     late = kit.denoiser.patched(Patch("lora", patch.source, start=0.99, end=1.0))
     assert not torch.allclose(drawn(kit, late, ctx), one, atol=1e-3)
-    # Laid on model and text encoder at once, as models.apply_lora does it, it changes no text.
+    # Laid on model and text encoder at once, as loras.apply_lora does it, it changes no text.
     plain = text.encode(kit.text, text="a cat", ctx=ctx).prompts[0].embeddings
     said = text.encode(kit.text.patched(*laid.patches), text="a cat", ctx=ctx).prompts[0].embeddings
     assert torch.equal(plain, said)

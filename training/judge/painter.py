@@ -39,7 +39,7 @@ class Painter:
         from safelight.engine import Cancel, NodeContext, Services
         from safelight.environment import Environment
         from safelight.models import ModelStore
-        from safelight_nodes import models
+        from safelight_nodes import loras, models
         from safelight_nodes.reading import models as readers
 
         self._home = tempfile.TemporaryDirectory(prefix="judge-")
@@ -65,7 +65,7 @@ class Painter:
         self._parts = models.load(model=str(model), ctx=self._ctx)
         if lora:
             name = str(lora.resolve())
-            changed = models.apply_lora(self._parts.model, self._parts.text, lora=name, weight=weight, ctx=self._ctx)
+            changed = loras.apply_lora(self._parts.model, self._parts.text, lora=name, weight=weight, ctx=self._ctx)
             self._parts = self._parts._replace(model=changed.model, text=changed.text)
         self._controlnet = self._adapter = self._captioner = None
         if controlnet:
