@@ -11,7 +11,7 @@ from models.recipes import lora, module, ref
 from node_bench import BenchContext, codes, distance
 from safelight.models import ModelStore
 from safelight.sdk import Image, Latent, ModelRef, Noise, ProblemError
-from safelight_nodes import model_settings, models, sampling, text, vae
+from safelight_nodes import model_settings, sampling, text, vae
 
 FAMILIES = ("sd1", "sdxl")
 MOVES = {"both": ((8, 0), (0, 8), (8, 16)), "horizontal": ((0, 8),), "vertical": ((8, 0),)}
