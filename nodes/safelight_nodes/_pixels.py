@@ -11,11 +11,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def rgb_of(text: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0..255, of a colour written as `#rrggbb`."""
+    red, green, blue = (int(text[place : place + 2], 16) for place in (1, 3, 5))
+    return red, green, blue
+
+
 def color_of(text: str) -> Tensor:
     """(3) in 0..1 of a colour written as `#rrggbb`."""
     import torch
 
-    return torch.tensor([int(text[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+    return torch.tensor([part / 255 for part in rgb_of(text)])
 
 
 def joined(images: Sequence[Image]) -> Tensor:

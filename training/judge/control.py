@@ -126,12 +126,13 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=default_target())
     parser.add_argument("--images", type=int, default=COUNT, help="fewer are a quick look, and leave no history")
     parser.add_argument("--guidance", type=float, default=Settings.guidance)
+    parser.add_argument("--strength", type=float, default=Settings.strength, help="of the ControlNet")
     parser.add_argument("--sheet", type=Path, help="write image, edges, without and with below each other as one PNG")
     parser.add_argument("--history", type=Path, default=report.HISTORY)
     parser.add_argument("--note", default="")
     args = parser.parse_args()
     given = held(args.cache, args.images)
-    settings = Settings(guidance=args.guidance)
+    settings = Settings(guidance=args.guidance, strength=args.strength)
     controlnet = args.controlnet or SHIPPED / f"controlnet_{args.condition}"
     name = {"edges": "edge F1", "shape": "shape IoU"}[args.condition]
     with Painter(args.model, controlnet=controlnet) as painter:
@@ -142,7 +143,8 @@ def main() -> None:
             if args.images >= COUNT:
                 date = time.strftime("%Y-%m-%d %H:%M")
                 shares = f"{without:.3f} | {guided:.3f} | {kept:.3f}"
-                row = f"| {date} | {args.condition}, {said} | {shares} | {args.note.replace('|', '/')} |\n"
+                strong = "" if args.strength == 1 else f" at {args.strength:g}"
+                row = f"| {date} | {args.condition}{strong}, {said} | {shares} | {args.note.replace('|', '/')} |\n"
                 report.remember(args.history, row, HEAD)
 
 

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Settings:
-    """How images are sampled. A guidance of 1 looks at no negative prompt; `scale` is that of an IP-Adapter."""
+    """How images are sampled. A guidance of 1 looks at no negative prompt; `scale` is that of an IP-Adapter, `strength`
+    that of a ControlNet."""
 
     steps: int = 20
     guidance: float = 2.0
     sampler: str = "dpmpp_2m"
     scale: float = 1.0
+    strength: float = 1.0
 
 
 class Painter:
@@ -113,7 +115,8 @@ class Painter:
         negative = text.encode(parts.text, text="", ctx=ctx) if settings.guidance > 1 else None
         if hints is not None:
             assert self._controlnet is not None
-            positive, other = controlnet.apply(positive, self._controlnet, Image(torch.from_numpy(hints)), negative)
+            hint = Image(torch.from_numpy(hints))
+            positive, other = controlnet.apply(positive, self._controlnet, hint, negative, strength=settings.strength)
             negative = None if negative is None else other
         if references is not None:
             assert self._adapter is not None

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from safelight.sdk import VAE, Conditioning, Context, Image, Latent, ModelRef, Problem, ProblemError, SampleRequest
 from safelight_nodes.training_values import ImageSet
 
 from .computing import half_precision
-from .course import Schedule
+from .course import Course, Schedule
 from .images import WHITE, Drawer, composited, tiled
 from .loop import numpy_generator, torch_generator
 from .optimisers import Name
@@ -51,6 +51,42 @@ class Settings:
     prior_weight: float
     checkpointing: bool
     seed: int
+
+
+class Paced(Protocol):
+    """What the settings of a fine-tuning say of how it goes."""
+
+    @property
+    def updates(self) -> int: ...
+    @property
+    def accumulate(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def warmup_steps(self) -> int: ...
+    @property
+    def schedule(self) -> Schedule: ...
+    @property
+    def optimiser(self) -> Name: ...
+    @property
+    def ema_decay(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def course(paced: Paced) -> Course:
+    """How a fine-tuning goes."""
+    return Course(
+        paced.updates,
+        paced.learning_rate,
+        paced.warmup_steps,
+        schedule=paced.schedule,
+        ema_decay=paced.ema_decay,
+        betas=(0.9, 0.99),
+        seed=paced.seed,
+        optimiser=paced.optimiser,
+        accumulate=paced.accumulate,
+    )
 
 
 class Noised(NamedTuple):

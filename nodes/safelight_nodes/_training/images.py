@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from safelight.sdk import Problem, ProblemError
+from safelight_nodes._pixels import rgb_of
 from safelight_nodes.training_values import ImageSet
 
 from .captions import PALETTE, caption, draw_colour, nearest_colour
@@ -160,14 +161,14 @@ def laid_out(images: ImageSet, count: int, side: int, background: str, seed: int
     numbers = np.arange(total)
     if 0 < count < total:
         numbers = np.linspace(0, total - 1, count).round().astype(int)
-    rgb = tuple(int(background[at : at + 2], 16) for at in (1, 3, 5))
+    rgb = rgb_of(background)
     colour = nearest_colour(rgb)
     drawer = Drawer(images, seed)
     texts = [drawer.text(numpy_generator(seed, int(n)), int(n), colour, explicit=True) for n in numbers]
     made: list[Tensor] = []
     for start in range(0, len(numbers), _AT_ONCE):
         some = images.pixels[numbers[start : start + _AT_ONCE]]
-        laid = composited(some, [(rgb[0], rgb[1], rgb[2])] * len(some))
+        laid = composited(some, [rgb] * len(some))
         made.append(scaled(laid, side or laid.shape[-1]))
     return (torch.cat(made).movedim(1, -1) / 2 + 0.5).clamp(0, 1).contiguous(), texts
 

@@ -30,8 +30,8 @@ from safelight_nodes.training_values import ImageSet, Weights
 from .adapters import SHAPE, add_lora, lora_tensors
 from .captions import draw_colour
 from .computing import half_precision, own_model
-from .course import Course, Schedule
-from .finetune import SHOWN_STEPS, Noising, placed, prepared
+from .course import Schedule
+from .finetune import SHOWN_STEPS, Noising, course, placed, prepared
 from .folders import plain_config, plain_tensors
 from .holes import Holes
 from .images import WHITE, WHITE_SHARE, Drawer, composited, tiled
@@ -48,7 +48,6 @@ ROUND, PASSES = 4, 4
 """Batches that are encoded at once, and how often each is learned from, with other noise each time. Encoding images
 and what is left of them costs as much as an update, and holes differ from example to example."""
 SHOWN, SHOWN_ROUND = 4, 1 << 40
-_BETAS = (0.9, 0.99)
 
 
 @dataclass(frozen=True)
@@ -261,7 +260,7 @@ def learn(given: Given, holes: Holes, settings: Settings, ctx: Context) -> Weigh
     noising = Noising(denoiser.scheduler, denoiser.prediction, settings.gamma, 0.0)
     loss = Loss(denoiser, examples, noising, settings, device, dtype)
     show = previews(ctx, denoiser, examples, given.vae, settings.seed, device, dtype)
-    points = tuple(fit([{"params": learned}], loss, _course(settings), ctx, show).points)
+    points = tuple(fit([{"params": learned}], loss, course(settings), ctx, show).points)
     about = {**asdict(settings), "holes": asdict(holes), "model": given.model.source.name, "family": family}
     if whole:
         said = {**about, "method": "inpainting", "scheduler": dict(denoiser.scheduler)}
@@ -323,20 +322,6 @@ def previews(
         return Image(tiled(rows.movedim(-1, 1), SHOWN))
 
     return show
-
-
-def _course(settings: Settings) -> Course:
-    return Course(
-        settings.updates,
-        settings.learning_rate,
-        settings.warmup_steps,
-        schedule=settings.schedule,
-        ema_decay=settings.ema_decay,
-        betas=_BETAS,
-        seed=settings.seed,
-        optimiser=settings.optimiser,
-        accumulate=settings.accumulate,
-    )
 
 
 def _not_supported(message: str, port: str = "model") -> ProblemError:

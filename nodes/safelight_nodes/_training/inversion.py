@@ -15,9 +15,9 @@ from safelight.sdk import Context, Problem, ProblemError
 from safelight_nodes.training_values import Weights
 
 from .computing import own_model
-from .finetune import Examples, Loss, Noising, Reader, Settings, about, previews
+from .finetune import Examples, Loss, Noising, Reader, Settings, about, course, previews
 from .loop import fit
-from .lora import Given, course
+from .lora import Given
 from .quiet import WithVectors
 
 if TYPE_CHECKING:

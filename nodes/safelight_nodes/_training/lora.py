@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safelight.sdk import VAE, Context, Denoiser, ModelRef, Problem, ProblemError, TextEncoder
 from safelight_nodes.training_values import ImageSet, Weights
 
 from .adapters import Targets, add_lora, lora_tensors
 from .computing import own_model
-from .course import Course
-from .finetune import Examples, Loss, Noising, Reader, Settings, about, placed, prepared, previews, taken
+from .finetune import Examples, Loss, Noising, Reader, Settings, about, course, placed, prepared, previews, taken
 from .folders import plain_config, plain_tensors
 from .loop import fit
 
-if TYPE_CHECKING:
-    pass
-
 PARTS = ("unet", "transformer")
-_BETAS = (0.9, 0.99)
 
 
 @dataclass(frozen=True)
@@ -123,20 +118,6 @@ class _Work:
             self._device, self._dtype,
         )  # fmt: skip
         return tuple(fit(groups, loss, course(settings), self._ctx, show).points)
-
-
-def course(settings: Settings) -> Course:
-    return Course(
-        settings.updates,
-        settings.learning_rate,
-        settings.warmup_steps,
-        schedule=settings.schedule,
-        ema_decay=settings.ema_decay,
-        betas=_BETAS,
-        seed=settings.seed,
-        optimiser=settings.optimiser,
-        accumulate=settings.accumulate,
-    )
 
 
 def _towers(modules: Mapping[str, Any], given: Given) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from safelight.sdk import Problem, ProblemError
+from safelight_nodes._pixels import rgb_of
 from safelight_nodes.training_values import ImageSet
 
 from .images import composited, some_of
@@ -83,10 +84,10 @@ def _laid(pixels: Tensor, color: str) -> Tensor:
     """Images (N, H, W, 4) uint8 on a colour, with nothing transparent."""
     import torch
 
-    ground = tuple(int(color[at : at + 2], 16) for at in (1, 3, 5))
+    ground = rgb_of(color)
     made = torch.full_like(pixels, 255)
     for start in range(0, len(pixels), _AT_ONCE):
         part = pixels[start : start + _AT_ONCE]
-        laid = composited(part, [(ground[0], ground[1], ground[2])] * len(part)) / 2 + 0.5
+        laid = composited(part, [ground] * len(part)) / 2 + 0.5
         made[start : start + _AT_ONCE, ..., :3] = (laid * 255).round().to(torch.uint8).movedim(1, -1)
     return made
