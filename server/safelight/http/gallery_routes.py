@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import msgspec
+from aiohttp import web
 from msgspec import Meta
 
 from safelight.host.gallery import Wanted
@@ -23,9 +25,21 @@ from safelight.protocol.files import (
 )
 from safelight.protocol.records import GalleryDetail
 
+from .problems import Refused
 from .routing import Call, Route
+from .zipped import Member, send_zip
 
 Text = Annotated[str, Meta(max_length=500)]
+
+
+MOST_ZIPPED = 500
+"""As many as a page of the gallery has, and few enough for an address."""
+
+
+class ZipQuery(msgspec.Struct, kw_only=True):
+    """`items` are ids of outputs, with commas between."""
+
+    items: Annotated[str, Meta(max_length=MOST_ZIPPED * 21)]
 
 
 class GalleryQuery(msgspec.Struct, kw_only=True):
@@ -124,6 +138,24 @@ async def empty(call: Call) -> Done:
     return Done(count=await call.state.host.archive.empty_trash())
 
 
+async def zipped(call: Call) -> web.StreamResponse:
+    state, ids = call.state, [item for item in call.query.items.split(",") if item]
+    if not ids or len(ids) > MOST_ZIPPED:
+        raise Refused(400, "bad_request", f"{len(ids)} outputs are named.", f"Name 1 to {MOST_ZIPPED}.")
+    rows = await state.host.archive.kept(ids)
+
+    def found() -> list[Member]:
+        members: list[Member] = []
+        for row in rows:
+            source = state.folders.bytes_of(row["digest"], [state.host.archive.path_of(row)])
+            if source is None:
+                raise Refused(404, "file_missing", f"The file {row['name']} is gone.")
+            members.append(Member(row["name"], row["made"] or 0.0, source))
+        return members
+
+    return await send_zip(call.request, await asyncio.to_thread(found), "safelight.zip")
+
+
 _ITEM = "/gallery/{item}"
 _BOARD = "/boards/{board}"
 ROUTES = [
@@ -134,6 +166,16 @@ ROUTES = [
     Route("PATCH", _BOARD, rename_board, "Rename", "gallery", Board, body=BoardName, errors=(404, 409)),
     Route("DELETE", _BOARD, remove_board, "Delete; what lay on it stays", "gallery", Changed, errors=(404,)),
     Route("GET", "/gallery/facets", facets, "What can be looked for", "gallery", FacetsAnswer),
+    Route(
+        "GET",
+        "/gallery/zip",
+        zipped,
+        "Several outputs as one file",
+        "gallery",
+        "application/zip",
+        query=ZipQuery,
+        errors=(404,),
+    ),
     Route(
         "POST", "/gallery/trash", throw_away, "Throw outputs away", "gallery", Changed, body=ItemsBody, errors=(404,)
     ),

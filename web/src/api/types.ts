@@ -1939,6 +1939,12 @@ export interface Routes {
     body: undefined;
     answer: FacetsAnswer;
   };
+  /** Several outputs as one file. */
+  "GET /gallery/zip": {
+    query: { items: string };
+    body: undefined;
+    answer: Blob;
+  };
   /** Throw outputs away. */
   "POST /gallery/trash": {
     query: undefined;

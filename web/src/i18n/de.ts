@@ -284,6 +284,7 @@ export const texts: Texts = {
   "gallery.compare": "Vergleichen mit …",
   "gallery.compare.pick": "Bild zum Vergleichen wählen",
   "gallery.download": "Herunterladen",
+  "gallery.download.zip": "Als Zip herunterladen",
   "gallery.open.all": "Zugehörige Workflows öffnen",
   "gallery.unchoose": "Auswahl aufheben",
   "gallery.rating": "Bewertung",

@@ -281,6 +281,7 @@ export const en = {
   "gallery.compare": "Compare with…",
   "gallery.compare.pick": "Choose the image to compare with",
   "gallery.download": "Download",
+  "gallery.download.zip": "Download as zip",
   "gallery.open.all": "Open their workflows",
   "gallery.unchoose": "Clear the selection",
   "gallery.rating": "Rating",

@@ -284,6 +284,7 @@ export const texts: Texts = {
   "gallery.compare": "Comparar con…",
   "gallery.compare.pick": "Elegir la imagen con la que comparar",
   "gallery.download": "Descargar",
+  "gallery.download.zip": "Descargar como zip",
   "gallery.open.all": "Abrir sus flujos de trabajo",
   "gallery.unchoose": "Quitar la selección",
   "gallery.rating": "Valoración",

@@ -284,6 +284,7 @@ export const texts: Texts = {
   "gallery.compare": "Comparer avec…",
   "gallery.compare.pick": "Choisir l'image à comparer",
   "gallery.download": "Télécharger",
+  "gallery.download.zip": "Télécharger en zip",
   "gallery.open.all": "Ouvrir leurs workflows",
   "gallery.unchoose": "Effacer la sélection",
   "gallery.rating": "Note",

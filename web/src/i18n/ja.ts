@@ -284,6 +284,7 @@ export const texts: Texts = {
   "gallery.compare": "比較…",
   "gallery.compare.pick": "比較する画像を選択",
   "gallery.download": "ダウンロード",
+  "gallery.download.zip": "zip でダウンロード",
   "gallery.open.all": "それぞれのワークフローを開く",
   "gallery.unchoose": "選択を解除",
   "gallery.rating": "評価",

@@ -284,6 +284,7 @@ export const texts: Texts = {
   "gallery.compare": "비교…",
   "gallery.compare.pick": "비교할 이미지 선택",
   "gallery.download": "다운로드",
+  "gallery.download.zip": "zip으로 내려받기",
   "gallery.open.all": "해당 워크플로들 열기",
   "gallery.unchoose": "선택 해제",
   "gallery.rating": "평점",

@@ -284,6 +284,7 @@ export const texts: Texts = {
   "gallery.compare": "Comparar com…",
   "gallery.compare.pick": "Escolha a imagem para comparar",
   "gallery.download": "Baixar",
+  "gallery.download.zip": "Baixar como zip",
   "gallery.open.all": "Abrir seus fluxos",
   "gallery.unchoose": "Limpar a seleção",
   "gallery.rating": "Avaliação",

@@ -284,6 +284,7 @@ export const texts: Texts = {
   "gallery.compare": "與…比較",
   "gallery.compare.pick": "選擇要比較的圖片",
   "gallery.download": "下載",
+  "gallery.download.zip": "下載為 zip",
   "gallery.open.all": "開啟各自的工作流",
   "gallery.unchoose": "取消選取",
   "gallery.rating": "評分",

@@ -284,6 +284,7 @@ export const texts: Texts = {
   "gallery.compare": "与…比较",
   "gallery.compare.pick": "选择要比较的图片",
   "gallery.download": "下载",
+  "gallery.download.zip": "下载为 zip",
   "gallery.open.all": "打开各自的工作流",
   "gallery.unchoose": "取消选择",
   "gallery.rating": "评分",

@@ -63,6 +63,19 @@ class Archive:
         """Where the bytes of an output lie, in the trash or out of it."""
         return self._shelf.path_of(row)
 
+    async def kept(self, items: Sequence[str]) -> list[sqlite3.Row]:
+        """The rows of outputs that are not in the trash, in the order of their ids here.
+
+        Raises:
+            ProblemError: `output_missing`, for one that is not there.
+        """
+        rows = await self._database.read(lambda connection: rows_of(connection, items, trashed=False))
+        by_number = {row["number"]: row for row in rows}
+        for item in items:
+            if number_of(item) not in by_number:
+                raise missing(item)
+        return [by_number[number_of(item)] for item in dict.fromkeys(items)]
+
     async def page(self, wanted: Wanted, offset: int, limit: int) -> tuple[list[GalleryItem], int]:
         return await self._database.read(lambda connection: page(connection, wanted, offset, limit, self._shelf.media))
 
