@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from safelight.app import Studio
 from safelight.places import shipped_workflows
@@ -48,7 +49,7 @@ def main(names: list[str]) -> None:
 
 
 def put_together(studio: Studio, folder: Path) -> None:
-    """What is made of the drawn images: four in one, masks, and a film of the rocket as it rises."""
+    """What is made of the drawn images: four in one, masks, and a film of the rocket as it rises; and a sketch."""
     import numpy
     import torch
     from PIL import Image, ImageDraw, ImageFilter
@@ -63,6 +64,7 @@ def put_together(studio: Studio, folder: Path) -> None:
         mask = Image.new("L", (side, side))
         ImageDraw.Draw(mask).ellipse(ellipse, fill=255)
         mask.filter(ImageFilter.GaussianBlur(SOFT)).save(folder / f"{name}.png", optimize=True)
+    sketch().save(folder / "sketch.png", optimize=True)
     rocket = Image.open(folder / "rocket.png").convert("RGB")
     frames = []
     for number in range(FRAMES):
@@ -72,6 +74,36 @@ def put_together(studio: Studio, folder: Path) -> None:
         frames.append(numpy.asarray(frame))
     (file,) = studio.media.encode(Video(torch.from_numpy(numpy.stack(frames)), fps=FPS), "mp4")
     (folder / "rocket.mp4").write_bytes(file.data)
+
+
+def sketch() -> Any:
+    """A mushroom that leans to the right, in thin black lines on white: three strokes and three spots."""
+    from PIL import Image, ImageDraw
+
+    large = 8
+    paper = Image.new("L", (128 * large, 128 * large), 255)
+    pen = ImageDraw.Draw(paper)
+
+    def stroke(points: list[tuple[float, float]]) -> None:
+        """A curve through points, by Catmull and Rom."""
+        padded = [points[0], *points, points[-1]]
+        drawn: list[tuple[float, float]] = []
+        for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
+            for step in range(21):
+                t = step / 20
+                x, y = (
+                    0.5 * (2 * q + (r - p) * t + (2 * p - 5 * q + 4 * r - s) * t**2 + (3 * q - p - 3 * r + s) * t**3)
+                    for p, q, r, s in zip(a, b, c, d, strict=True)
+                )
+                drawn.append((x * large, y * large))
+        pen.line(drawn, fill=0, width=round(1.4 * large), joint="curve")
+
+    stroke([(24, 74), (26, 50), (46, 28), (74, 24), (98, 38), (108, 62), (86, 68), (54, 74), (24, 74)])
+    stroke([(50, 75), (52, 92), (44, 110), (58, 116), (80, 112), (76, 92), (78, 70)])
+    for x, y, width, height in ((46, 50, 9, 8), (72, 40, 10, 7), (88, 56, 7, 6)):
+        around = [(0.0, -1.0), (0.7, -0.7), (1.0, 0.0), (0.7, 0.7), (0.0, 1.0), (-0.7, 0.7), (-1.0, 0.0), (-0.7, -0.7)]
+        stroke([(x + width * a, y + height * b) for a, b in [*around, around[0]]])
+    return paper.resize((128, 128), Image.Resampling.BOX)
 
 
 def save(drawn: Path, target: Path) -> None:
