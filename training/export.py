@@ -1,8 +1,9 @@
 """Put a starter model together: all parts in float16, in the layout of diffusers.
 
     python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA]
-                              [--inpainting LORA] [--style LORA] [--controlnet-edges FOLDER] [--ip-adapter FOLDER]
-                              [--captioner FOLDER] [--upscaler FOLDER] [--motion FOLDER] --target DIR
+                              [--inpainting LORA] [--style LORA] [--colors LORA] [--controlnet-edges FOLDER]
+                              [--ip-adapter FOLDER] [--captioner FOLDER] [--upscaler FOLDER] [--motion FOLDER]
+                              --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
 What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
@@ -50,6 +51,7 @@ def export(
     few_step: Path | None = None,
     inpainting: Path | None = None,
     style: Path | None = None,
+    colors: Path | None = None,
     controlnet_edges: Path | None = None,
     ip_adapter: Path | None = None,
     captioner: Path | None = None,
@@ -71,7 +73,8 @@ def export(
     own = model / "image_encoder"
     if image_encoder or own.is_dir():
         _half_tower(image_encoder or own, target / "image_encoder")
-    for name, lora in (("few_step", few_step), ("inpainting", inpainting), ("style", style)):
+    loras = {"few_step": few_step, "inpainting": inpainting, "style": style, "colors": colors}
+    for name, lora in loras.items():
         if lora:
             _half_tensors(lora, target / name / "pytorch_lora_weights.safetensors")
     if controlnet_edges:
@@ -179,6 +182,7 @@ def main() -> None:
         "--few-step",
         "--inpainting",
         "--style",
+        "--colors",
         "--controlnet-edges",
         "--ip-adapter",
         "--captioner",

@@ -190,7 +190,7 @@ def composed(images: ImageSet, wanted: Sequence[Wanted]) -> Images:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lora", type=Path, default=SHIPPED / "several" / "pytorch_lora_weights.safetensors")
+    parser.add_argument("--lora", type=Path, default=SHIPPED / "colors" / "pytorch_lora_weights.safetensors")
     parser.add_argument("--model", type=Path, default=SHIPPED)
     parser.add_argument("--cache", type=Path, default=default_target())
     parser.add_argument("--prompts", type=int, default=COUNT, help="of each kind; fewer leave no history")

@@ -38,17 +38,8 @@ from .trees import PLACES, Trees
 from .walk import WEIGHTS, Found, found_at, models_of
 
 STARTER = "starter"
-STARTER_PARTS = (
-    "few_step",
-    "inpainting",
-    "style",
-    "image_encoder",
-    "controlnet_edges",
-    "ip_adapter",
-    "captioner",
-    "upscaler",
-    "motion",
-)
+_INNER = frozenset({"unet", "vae", "text_encoder", "tokenizer", "scheduler"})
+"""The parts of the starter that make it a pipeline, and are no models beside it."""
 _LONGEST = 1024
 """Bytes of a model's name: longer ones are no paths on some systems."""
 TAKES: Mapping[str, tuple[str, ...]] = {
@@ -344,7 +335,8 @@ class Library:
     def _starter_parts(self) -> list[str]:
         """Names of what comes with the starter beside the model: a few-step LoRA, an image encoder, a ControlNet,
         an upscaler, a motion module."""
-        return [f"{STARTER}/{part}" for part in STARTER_PARTS if (self.starter / part).is_dir()]
+        beside = {path.parent.name for path in self.starter.glob("*/*.safetensors")} - _INNER
+        return [f"{STARTER}/{part}" for part in sorted(beside)]
 
     def _refuse_strange(self, name: str) -> None:
         parts = name.replace("\\", "/").split("/")
