@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from safelight_nodes.image.figures import Figures, figure
 GARMENTS = ("upper_body", "lower_body", "dress")
 
 
-def drawn(**values: object) -> Figures:
+def drawn(**values: Any) -> Figures:
     return call(figure, **({"width": 96, "height": 144} | values))
 
 
@@ -46,7 +48,7 @@ def test_image_k_of_a_batch_is_the_single_image_of_its_seed_and_all_differ() -> 
     assert len({tuple(image.flatten().tolist()) for image in several.image.pixels}) == 6
 
 
-@pytest.mark.parametrize(("width", "height"), [(32, 32), (400, 64), (64, 400)])
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (400, 64), (64, 400)])
 def test_figures_fit_into_any_size(width: int, height: int) -> None:
     """Nothing of them touches the edges: there is the wall alone."""
     for seed in range(6):

@@ -14,18 +14,20 @@ def loop(points: Sequence[Point], tight: bool = False) -> list[Point]:
     return [
         point
         for place in range(count)
-        for point in _between(*(points[(place + step) % count] for step in (-1, 0, 1, 2)), pull)
+        for point in _between([points[(place + step) % count] for step in (-1, 0, 1, 2)], pull)
     ]
 
 
 def curve(points: Sequence[Point], bend: float = 0.5) -> list[Point]:
     """An open smooth curve through points."""
     whole = [points[0], *points, points[-1]]
-    made = [point for place in range(len(points) - 1) for point in _between(*whole[place : place + 4], bend)]
+    made = [point for place in range(len(points) - 1) for point in _between(whole[place : place + 4], bend)]
     return [*made, points[-1]]
 
 
-def _between(before: Point, one: Point, two: Point, after: Point, pull: float) -> list[Point]:
+def _between(points: Sequence[Point], pull: float) -> list[Point]:
+    """The way from the second of four points to the third."""
+    before, one, two, after = points
     made: list[Point] = []
     for step in range(12):
         t = step / 12

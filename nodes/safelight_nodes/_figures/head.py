@@ -26,7 +26,7 @@ def hair_behind(paint: Paint) -> None:
             ]
             paint.lay(loop([*back, (-0.088, 0.1)]), look.hair, round_by=0.03, dark=0.3)
         case "bun":
-            paint.lay(oval(0, 0.044, 0.04, 0.036), look.hair, round_by=0.02, dark=0.25)
+            paint.lay(oval(0, 0.051, 0.04, 0.035), look.hair, round_by=0.02, dark=0.25)
         case "ponytail":
             tail = [(0.04, 0.085), (0.105, 0.11), (0.128, 0.2), (0.1, 0.305), (0.082, 0.22), (0.06, 0.16)]
             paint.lay(loop(tail), look.hair, round_by=0.02, dark=0.28)

@@ -38,8 +38,8 @@ class Figures(NamedTuple):
 def figure(
     *,
     count: Annotated[int, Number(1, 1024), "Images in the batch."] = 1,
-    width: Annotated[int, Number(32, 2048, step=8), "In pixels."] = 192,
-    height: Annotated[int, Number(32, 2048, step=8), "In pixels."] = 288,
+    width: Annotated[int, Number(64, 2048, step=8), "In pixels."] = 192,
+    height: Annotated[int, Number(64, 2048, step=8), "In pixels."] = 288,
     garment: Annotated[
         Literal["upper_body", "lower_body", "dress"],
         "Of what the mask is: the top, the trousers or skirt below it, or a dress, which they wear then.",
