@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 import real_weights
 from safelight.app import Studio
 from safelight.engine import RunOptions
 from safelight.graph import Document, Port
-from safelight.graph.document import OutputPort
+from safelight.graph.document import Link, Node, OutputPort
 from safelight.places import shipped_groups, shipped_image, shipped_names, shipped_workflows
 from sound import assert_sound
 
@@ -23,7 +24,7 @@ SIZES = {
     "hires_fix": (192, 192), "enlarge": (256, 256), "enlarge_in_tiles": (256, 256), "outpaint": (192, 128),
     "caption": (144, 172), "product_shots": (1584, 1584), "texture_set": None, "noise_levels": (640, 400),
     "concept_sheet": None, "restore_photo": None, "synthetic_scans": None, "style_transfer": (512, 512),
-    "prompt_sheet": None, "in_a_style": None, "several_things": (2048, 512),
+    "prompt_sheet": None, "in_a_style": None, "several_things": (2048, 512), "try_on": None,
     "steps_comparison": None, "sampler_scores": None, "detail_faces": (256, 256), "crop_and_stitch": (256, 256),
     "regional_prompts_painted": (256, 128), "lora": None, "dreambooth": None, "textual_inversion": None,
 }  # fmt: skip
@@ -177,6 +178,40 @@ def test_denoised_scans_are_nearer_to_what_was_drawn(studio: Studio, tmp_path: P
     outcome = studio.run(document, output=tmp_path)
     found = {name: entries[0]["value"] for name, entries in outcome.outputs.items()}
     assert found["noisy"] < 21 and found["variation"] > 24 and found["means"] > 29
+
+
+@pytest.mark.parametrize("denoise", [0.35, 1.0], ids=["laid in", "by the adapter alone"])
+def test_a_figure_wears_the_cloth_it_was_shown_and_all_else_stays(
+    denoise: float, studio: Studio, tmp_path: Path
+) -> None:
+    """Inside the mask the mean colour is nearest to the own cloth of three; outside, every pixel is as it was."""
+    document = studio.read("try_on").with_inputs({"denoise": denoise, "steps": 6, "garment": "dress", "person": 5})
+    document = replace(
+        document,
+        nodes=document.nodes | {"mask": Node("image.from_mask", 1)},
+        links=(*document.links, Link(Port("figure", "mask"), Port("mask", "mask"))),
+        outputs=tuple(OutputPort(name, Port(name, "image")) for name in ("mask", "figure", "cloth", "worn")),
+    )
+    outcome = studio.run(document, output=tmp_path)
+    found = {name: [pixels(entry["path"]) for entry in entries] for name, entries in outcome.outputs.items()}
+    (mask,), (figure,) = found["mask"], found["figure"]
+    outside, inside = mask[..., 0] == 0, mask[..., 0] == 255
+    assert len(found["worn"]) == len(found["cloth"]) == 3
+    for number, worn in enumerate(found["worn"]):
+        assert (worn[outside] == figure[outside]).all()
+        # Light and folds darken all cloths alike: what is compared is the share of each colour.
+        colour = worn[inside].mean(axis=0)
+        away = [numpy.linalg.norm(colour / colour.sum() - one / one.sum()) for one in map(mean_colour, found["cloth"])]
+        assert numpy.argmin(away) == number
+
+
+def pixels(path: str) -> NDArray[numpy.float64]:
+    with Image.open(path) as image:
+        return numpy.asarray(image.convert("RGB")).astype(float)
+
+
+def mean_colour(image: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
+    return image.mean(axis=(0, 1))
 
 
 def centre(image: Image.Image) -> list[float]:
