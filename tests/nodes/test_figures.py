@@ -14,7 +14,8 @@ GARMENTS = ("upper_body", "lower_body", "dress")
 
 
 def drawn(**values: Any) -> Figures:
-    return call(figure, **({"width": 96, "height": 144} | values))
+    given: dict[str, Any] = {"width": 96, "height": 144, **values}
+    return call(figure, **given)
 
 
 @pytest.mark.parametrize("garment", GARMENTS)
