@@ -24,7 +24,7 @@ SIZES = {
     "hires_fix": (192, 192), "enlarge": (256, 256), "enlarge_in_tiles": (256, 256), "outpaint": (192, 128),
     "caption": (144, 172), "product_shots": (1584, 1584), "texture_set": None, "noise_levels": (640, 400),
     "concept_sheet": None, "restore_photo": None, "synthetic_scans": None, "style_transfer": (512, 512),
-    "prompt_sheet": None, "in_a_style": None, "several_things": (2048, 512), "try_on": None,
+    "prompt_sheet": None, "in_a_style": None, "several_things": (2048, 512), "draw_in_a_shape": None,"try_on": None,
     "steps_comparison": None, "sampler_scores": None, "detail_faces": (256, 256), "crop_and_stitch": (256, 256),
     "regional_prompts_painted": (256, 128), "lora": None, "dreambooth": None, "textual_inversion": None,
 }  # fmt: skip
