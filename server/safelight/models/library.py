@@ -42,12 +42,14 @@ STARTER_PARTS = (
     "few_step",
     "inpainting",
     "style",
+    "subject",
     "image_encoder",
     "controlnet_edges",
     "ip_adapter",
     "captioner",
     "upscaler",
     "motion",
+    "anomaly",
 )
 _LONGEST = 1024
 """Bytes of a model's name: longer ones are no paths on some systems."""
