@@ -23,7 +23,7 @@ SIZES = {
     "hires_fix": (192, 192), "enlarge": (256, 256), "enlarge_in_tiles": (256, 256), "outpaint": (192, 128),
     "caption": (144, 172), "product_shots": (1584, 1584), "texture_set": None, "noise_levels": (640, 400),
     "concept_sheet": None, "restore_photo": None, "synthetic_scans": None, "style_transfer": (512, 512),
-    "prompt_sheet": None, "in_a_style": None,
+    "prompt_sheet": None, "in_a_style": None, "a_subject_of_your_own": None, "find_odd_scans": None,
     "steps_comparison": None, "sampler_scores": None, "detail_faces": (256, 256), "crop_and_stitch": (256, 256),
     "regional_prompts_painted": (256, 128), "lora": None, "dreambooth": None, "textual_inversion": None,
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """Judge the LoRA of a subject: whether its word draws it, and whether all else stays as it was.
 
-    python -m training.judge.subject --lora FILE [--model FOLDER] [--cache DIR] [--sheet FILE] [--note "..."]
+    python -m training.judge.subject --lora FILE ... [--model FOLDER] [--cache DIR] [--sheet FILE] [--note "..."]
 
 The subject is the robot of `training.robot`, drawn in other poses than those that it was learned from, and over other
 grounds. *Its word*: over several grounds and wordings, what part of the images a linear classifier over the image
@@ -8,14 +8,14 @@ encoder's summaries takes for the subject (it has learned such drawings from the
 mean cosine to such drawings, and how far the mean colour of their middle is from that of the drawings (ΔE). *Its
 class*: the same prompts without the word, with the LoRA and without it, from the same noise; *kept* is the mean cosine
 of the two, and their mean ΔE on a grid. *Others*: everyday subjects, likewise, and whether the named one is among the
-five nearest by plain features. A full run adds a line to the history.
+five nearest by plain features. A full run adds a line for each LoRA to the history.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,6 @@ WORDINGS = (
 _HELD_SEED = 1000
 _MIDDLE = slice(40, 88)
 Images = NDArray[np.float32]
-Paint = Callable[[Sequence[str]], Images]
 
 
 @dataclass(frozen=True)
@@ -109,9 +108,12 @@ def off_colour(images: Images, wanted: Images) -> float:
     return float(delta_e(means[0], means[1].mean(0)[None].repeat(len(images), 0)).mean())
 
 
-def judged(tower: Tower, before: Mapping[str, Images], after: Mapping[str, Images]) -> Scores:
+def judged(
+    tower: Tower, before: Mapping[str, Images], after: Mapping[str, Images], shown: tuple[float, float]
+) -> Scores:
     """`before` and `after` are images without the LoRA and with it: of `word`, `class` and `others`, and before of
-    `seen`, the class from other noise. Of the others nothing is said yet about what they show."""
+    `seen`, the class from other noise. `shown` is what part of the others show what they are asked for, with it and
+    without."""
     grounds = [ground for _, ground in WORDINGS for _ in range(EACH)]
     wanted = drawings(grounds)
     teller = Teller(tower, before["seen"], drawings(grounds, _HELD_SEED + len(grounds)))
@@ -124,55 +126,53 @@ def judged(tower: Tower, before: Mapping[str, Images], after: Mapping[str, Image
         (off_colour(after["word"], wanted), off_colour(before["class"], wanted)),
         kept,
         others,
-        (0.0, 0.0),
+        shown,
     )
 
 
-def painter_of(painter: Painter, first: int) -> Paint:
-    """Draws an image for each prompt, from the noise of `first` and the numbers behind it."""
-
-    def paint(texts: Sequence[str]) -> Images:
-        parts = [painter.paint(texts[at : at + BATCH], first + at, Settings()) for at in range(0, len(texts), BATCH)]
-        return np.concatenate(parts)
-
-    return paint
+def painted(painter: Painter, texts: Sequence[str], first: int) -> Images:
+    """An image for each prompt, from the noise of `first` and the numbers behind it."""
+    return np.concatenate(
+        [painter.paint(texts[at : at + BATCH], first + at, Settings()) for at in range(0, len(texts), BATCH)]
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--lora", type=Path, default=SHIPPED / "subject" / "pytorch_lora_weights.safetensors")
+    shipped = SHIPPED / "subject" / "pytorch_lora_weights.safetensors"
+    parser.add_argument("--lora", type=Path, nargs="+", default=[shipped], help="one, or several to compare")
     parser.add_argument("--model", type=Path, default=SHIPPED)
     parser.add_argument("--tower", type=Path, help="a CLIP image encoder, instead of the model's image_encoder")
     parser.add_argument("--cache", type=Path, default=default_target())
     parser.add_argument("--images", type=int, default=COUNT, help="of others; fewer leave no history")
     parser.add_argument("--sheet", type=Path, help="write the word, its class and others, before and after, as one PNG")
     parser.add_argument("--history", type=Path, default=report.HISTORY)
-    parser.add_argument("--note", default="")
+    parser.add_argument("--note", nargs="*", default=[], help="of each LoRA, in their order")
     args = parser.parse_args()
     images, index = load(args.cache)
     subjects = index["subjects"]
     everyday = sorted({name for name in frequent(subjects).values() if CLASS not in name})[: args.images]
     asked = {"word": prompts(f"{WORD} {CLASS}"), "class": prompts(CLASS), "others": everyday}
-    rows: list[dict[str, Images]] = []
-    for lora in (None, args.lora):
-        with Painter(args.model, lora) as painter:
-            rows.append({what: painter_of(painter, FIRST_SEED)(texts) for what, texts in asked.items()})
-            if lora is None:
-                rows[0]["seen"] = painter_of(painter, 2 * FIRST_SEED)(asked["class"])
-    before, after = rows
-    found = judged(Tower(args.tower or args.model / "image_encoder"), before, after)
+    with Painter(args.model) as painter:
+        before = {what: painted(painter, texts, FIRST_SEED) for what, texts in asked.items()}
+        before["seen"] = painted(painter, asked["class"], 2 * FIRST_SEED)
+    tower = Tower(args.tower or args.model / "image_encoder")
     gallery = over(images, np.array(GROUNDS[0], np.float32) / 255)
     owners = [set(subjects[entry["subject"]]["names"]) for entry in index["images"]]
-    shown = named(after["others"], everyday, gallery, owners), named(before["others"], everyday, gallery, owners)
-    found = Scores(found.taken, found.likeness, found.colour, found.kept, found.others, shown)
-    for name, value in vars(found).items():
-        print(f"{name}: {', '.join(f'{one:.3f}' for one in value)}")
-    if args.sheet:
-        for what in asked:
-            path = args.sheet.with_stem(f"{args.sheet.stem}-{what}")
-            control.draw([before[what], after[what]], path, 12)
-    if args.images >= COUNT:
-        report.remember(args.history, found.row(args.note), HEAD)
+    shown = named(before["others"], everyday, gallery, owners)
+    for number, lora in enumerate(args.lora):
+        with Painter(args.model, lora) as painter:
+            after = {what: painted(painter, texts, FIRST_SEED) for what, texts in asked.items()}
+        found = judged(tower, before, after, (named(after["others"], everyday, gallery, owners), shown))
+        print(lora)
+        for name, value in vars(found).items():
+            print(f"  {name}: {', '.join(f'{one:.3f}' for one in value)}")
+        if args.sheet:
+            for what in asked:
+                path = args.sheet.with_stem(f"{args.sheet.stem}-{number + 1}-{what}")
+                control.draw([before[what], after[what]], path, 12)
+        if args.images >= COUNT:
+            report.remember(args.history, found.row(args.note[number] if number < len(args.note) else ""), HEAD)
 
 
 if __name__ == "__main__":
