@@ -187,7 +187,7 @@ def test_scans_with_lesions_score_higher_than_clear_ones(studio: Studio, tmp_pat
 
 
 def test_the_word_of_a_subject_draws_it_and_its_class_stays(studio: Studio, tmp_path: Path) -> None:
-    """The teal of the robot is in the middle of what its word draws, and not of what the class draws."""
+    """The teal of the robot fills the middle of what its word draws; the class has two eyes of about that colour."""
     outputs = tuple(OutputPort(name, Port(f"decode_{name}", "image")) for name in ("subject", "class"))
     document = studio.read("a_subject_of_your_own").with_inputs({"prompts": ["zwx robot"]})
     document = replace(document, outputs=outputs)
@@ -197,8 +197,8 @@ def test_the_word_of_a_subject_draws_it_and_its_class_stays(studio: Studio, tmp_
         with Image.open(outcome.outputs[name][0]["path"]) as image:
             middle = numpy.asarray(image.convert("RGB")).astype(float)[32:96, 32:96]
         teal[name] = float(((middle[..., 1] > middle[..., 0] + 40) & (middle[..., 2] > middle[..., 0] + 20)).mean())
-    assert teal["subject"] > 0.25
-    assert teal["class"] < 0.1
+    assert teal["subject"] > 0.4
+    assert teal["class"] < 0.2
 
 
 def centre(image: Image.Image) -> list[float]:
