@@ -92,7 +92,7 @@ def prompts(subject: str) -> list[str]:
 def drawings(grounds: Sequence[str], first: int = _HELD_SEED) -> Images:
     """The subject over grounds, in poses that it was not learned from: (N, H, W, 3) in 0..1."""
     drawn = [np.asarray(draw(Pose.drawn(first + at), ground), np.float32) for at, ground in enumerate(grounds)]
-    return np.stack(drawn) / 255
+    return np.stack(drawn) / np.float32(255)
 
 
 def likeness(tower: Tower, images: Images, wanted: Images) -> float:
@@ -157,7 +157,7 @@ def main() -> None:
         before = {what: painted(painter, texts, FIRST_SEED) for what, texts in asked.items()}
         before["seen"] = painted(painter, asked["class"], 2 * FIRST_SEED)
     tower = Tower(args.tower or args.model / "image_encoder")
-    gallery = over(images, np.array(GROUNDS[0], np.float32) / 255)
+    gallery = over(images, np.array(GROUNDS[0], np.float32) / np.float32(255))
     owners = [set(subjects[entry["subject"]]["names"]) for entry in index["images"]]
     shown = named(before["others"], everyday, gallery, owners)
     for number, lora in enumerate(args.lora):
