@@ -24,7 +24,8 @@ SIZES = {
     "hires_fix": (192, 192), "enlarge": (256, 256), "enlarge_in_tiles": (256, 256), "outpaint": (192, 128),
     "caption": (144, 172), "product_shots": (1584, 1584), "texture_set": None, "noise_levels": (640, 400),
     "concept_sheet": None, "restore_photo": None, "synthetic_scans": None, "style_transfer": (512, 512),
-    "prompt_sheet": None, "in_a_style": None, "several_things": (2048, 512), "draw_in_a_shape": None,"try_on": None,
+    "prompt_sheet": None, "in_a_style": None, "several_things": (2048, 512), "draw_in_a_shape": None, "try_on": None,
+    "a_subject_of_your_own": None, "find_odd_scans": None,
     "steps_comparison": None, "sampler_scores": None, "detail_faces": (256, 256), "crop_and_stitch": (256, 256),
     "regional_prompts_painted": (256, 128), "lora": None, "dreambooth": None, "textual_inversion": None,
 }  # fmt: skip
@@ -212,6 +213,28 @@ def pixels(path: str) -> NDArray[numpy.float64]:
 
 def mean_colour(image: NDArray[numpy.float64]) -> NDArray[numpy.float64]:
     return image.mean(axis=(0, 1))
+
+
+def test_scans_with_lesions_score_higher_than_clear_ones(studio: Studio, tmp_path: Path) -> None:
+    document = studio.read("find_odd_scans").with_values({Port("usual", "count"): 60, Port("odd", "count"): 60})
+    document = replace(document, outputs=(OutputPort("area", Port("area", "value")),))
+    outcome = studio.run(document, output=tmp_path)
+    assert outcome.outputs["area"][0]["value"] > 0.97
+
+
+def test_the_word_of_a_subject_draws_it_and_its_class_stays(studio: Studio, tmp_path: Path) -> None:
+    """The teal of the robot fills the middle of what its word draws; the class has two eyes of about that colour."""
+    outputs = tuple(OutputPort(name, Port(f"decode_{name}", "image")) for name in ("subject", "class"))
+    document = studio.read("a_subject_of_your_own").with_inputs({"prompts": ["zwx robot"]})
+    document = replace(document, outputs=outputs)
+    outcome = studio.run(document, output=tmp_path)
+    teal: dict[str, float] = {}
+    for name in ("subject", "class"):
+        with Image.open(outcome.outputs[name][0]["path"]) as image:
+            middle = numpy.asarray(image.convert("RGB")).astype(float)[32:96, 32:96]
+        teal[name] = float(((middle[..., 1] > middle[..., 0] + 40) & (middle[..., 2] > middle[..., 0] + 20)).mean())
+    assert teal["subject"] > 0.4
+    assert teal["class"] < 0.2
 
 
 def centre(image: Image.Image) -> list[float]:

@@ -1,9 +1,10 @@
 """Put a starter model together: all parts in float16, in the layout of diffusers.
 
     python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA]
-                              [--inpainting LORA] [--style LORA] [--colors LORA] [--controlnet-edges FOLDER]
-                              [--controlnet-shape FOLDER] [--ip-adapter FOLDER] [--captioner FOLDER]
-                              [--upscaler FOLDER] [--motion FOLDER] --target DIR
+                              [--inpainting LORA] [--style LORA] [--subject LORA] [--colors LORA]
+                              [--controlnet-edges FOLDER] [--controlnet-shape FOLDER] [--ip-adapter FOLDER]
+                              [--captioner FOLDER] [--upscaler FOLDER] [--motion FOLDER] [--anomaly FOLDER]
+                              --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
 What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
@@ -52,12 +53,14 @@ def export(
     inpainting: Path | None = None,
     style: Path | None = None,
     colors: Path | None = None,
+    subject: Path | None = None,
     controlnet_edges: Path | None = None,
     controlnet_shape: Path | None = None,
     ip_adapter: Path | None = None,
     captioner: Path | None = None,
     upscaler: Path | None = None,
     motion: Path | None = None,
+    anomaly: Path | None = None,
     cache: Path | None = None,
 ) -> int:
     """Writes the folder and returns the bytes of its weights. What else lies there (card, licences) stays."""
@@ -74,7 +77,9 @@ def export(
     own = model / "image_encoder"
     if image_encoder or own.is_dir():
         _half_tower(image_encoder or own, target / "image_encoder")
-    loras = {"few_step": few_step, "inpainting": inpainting, "style": style, "colors": colors}
+    loras = {
+        "few_step": few_step, "inpainting": inpainting, "style": style, "subject": subject, "colors": colors,
+    }  # fmt: skip
     for name, lora in loras.items():
         if lora:
             _half_tensors(lora, target / name / "pytorch_lora_weights.safetensors")
@@ -89,6 +94,10 @@ def export(
 
         moving: Any = MotionAdapter.from_pretrained(motion, torch_dtype=torch.float32)
         _half(moving, target / "motion")
+    if anomaly:
+        weights = "diffusion_pytorch_model.safetensors"
+        _half_tensors(anomaly / weights, target / "anomaly" / weights)
+        shutil.copy(anomaly / "config.json", target / "anomaly")
     if captioner:
         _half_captioner(captioner, target / "captioner")
     for name, folder in (("upscaler", upscaler), ("ip_adapter", ip_adapter)):
@@ -185,12 +194,14 @@ def main() -> None:
         "--inpainting",
         "--style",
         "--colors",
+        "--subject",
         "--controlnet-edges",
         "--controlnet-shape",
         "--ip-adapter",
         "--captioner",
         "--upscaler",
         "--motion",
+        "--anomaly",
         "--cache",
     ):
         parser.add_argument(name, type=Path)

@@ -15,10 +15,12 @@ import tiny_models
 import tiny_sets
 from node_bench import BenchContext
 from safelight.app import Studio
+from safelight.diffusion import variational
 from safelight.models.library import Library
-from safelight_nodes._training.folders import write_captioner
+from safelight_nodes._training.folders import write_captioner, write_variational
 from safelight_nodes._training.upscaler.networks import Shape, fresh
 from safelight_nodes.training import captioners
+from safelight_nodes.training_values import Weights
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,10 @@ def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
     )  # fmt: skip
     (folder / "captioner").mkdir()
     write_captioner(folder / "captioner", made.captioner, made.tokenizer, "float32")
+    shape = variational.Shape(16, 4, 4, 8)
+    flat = Weights(variational.CLASS, shape.config(), variational.fresh(shape).state_dict(), (), {})
+    (folder / "anomaly").mkdir()
+    write_variational(folder / "anomaly", flat, "float32")
     (folder / "upscaler").mkdir()
     save_file(fresh(Shape("compact", 4, 8, 1), 1).state_dict(), folder / "upscaler" / "upscaler.safetensors")
     (folder / "adapter").mkdir()
@@ -62,6 +68,7 @@ def parts(home: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pat
         "tower": folder / "tower",
         "controlnet": folder / "controlnet",
         "motion": folder / "motion",
+        "anomaly": folder / "anomaly",
         "captioner": folder / "captioner",
         "upscaler": folder / "upscaler",
     }
@@ -110,12 +117,14 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         inpainting=parts["few_step"],
         style=parts["few_step"],
         colors=parts["few_step"],
+        subject=parts["few_step"],
         ip_adapter=parts["adapter"],
         controlnet_edges=parts["controlnet"],
         controlnet_shape=parts["controlnet"],
         captioner=parts["captioner"],
         upscaler=parts["upscaler"],
         motion=parts["motion"],
+        anomaly=parts["anomaly"],
     )
     library = Library((tmp_path / "models",), digest=lambda path: path.name, cache=tmp_path / "hub", starter=starter)
     assert library.find("starter/few_step", "lora").place == "starter"
@@ -130,6 +139,7 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         "starter/inpainting": "lora",
         "starter/style": "lora",
         "starter/colors": "lora",
+        "starter/subject": "lora",
         "starter/ip_adapter": "ip_adapter",
         "starter/image_encoder": "image_encoder",
         "starter/controlnet_edges": "controlnet",
@@ -137,5 +147,6 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         "starter/captioner": "reader",
         "starter/upscaler": "upscaler",
         "starter/motion": "motion",
+        "starter/anomaly": "variational",
     }
     assert not (starter / "captioner" / "training.json").exists()

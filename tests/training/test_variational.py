@@ -291,6 +291,13 @@ def test_it_is_written_and_loaded_as_a_model(run: Callable[..., Any], home: Path
     assert "variational" in caught.value.problems[0].message
 
 
+def test_the_workflow_of_scans_scores_those_with_lesions(run: Callable[..., Any], home: Path) -> None:
+    tiny = {"scans": 8, "tests": 8, "updates": 2, "batch": 2, "side": "16", "width": 8, "widest": 8, "latent": 4}
+    outcome, _ = run("odd_scans", name="scans", **tiny)
+    assert {"curve", "samples", "sheet", "area_error", "area_elbo"} <= set(outcome.outputs)
+    assert (home / "models" / "scans" / "config.json").is_file()
+
+
 def test_a_damaged_configuration_is_told() -> None:
     with pytest.raises(ProblemError) as caught:
         variational.Shape.of({**SHAPE.config(), "side": 17}, "it")

@@ -26,16 +26,14 @@ from training.fetch import default_target, load
 
 from . import report
 from .control import BATCH, FIRST_SEED, draw
-from .features import describe_images, plain_order
 from .gallery import GROUNDS, Tower, over
 from .painter import Painter, Settings
 from .prompts import frequent
-from .scores import NEAREST
+from .teller import Teller, named
 
 COUNT = 60
 WORKFLOW = Path(__file__).parents[2] / "workflows" / "train" / "style.json"
 HEAD = "| date | taken for a print: with it, without it | subject: with it, without it | what |\n"
-_RIDGE = 1e-2
 Images = NDArray[np.float32]
 
 
@@ -47,25 +45,6 @@ def prints(images: Images, values: Mapping[str, Any]) -> Images:
     from safelight_nodes.image.tone import gradient_map
 
     return gradient_map(Image(torch.from_numpy(images)), **values).pixels.numpy()
-
-
-class Teller:
-    """A linear classifier over an image encoder's summaries, fitted by least squares."""
-
-    def __init__(self, tower: Tower, ordinary: Images, printed: Images) -> None:
-        self._tower = tower
-        seen = np.concatenate([self._seen(ordinary), self._seen(printed)])
-        sides = np.repeat(np.array([-1, 1], np.float32), [len(ordinary), len(printed)])
-        self._weights = np.linalg.solve(seen.T @ seen + _RIDGE * np.eye(seen.shape[1]), seen.T @ sides)
-
-    def _seen(self, images: Images) -> Images:
-        found = self._tower(images)
-        found = found / np.linalg.norm(found, axis=1, keepdims=True)
-        return np.concatenate([found, np.ones((len(found), 1), np.float32)], axis=1)
-
-    def share(self, images: Images) -> float:
-        """What part of images (N, H, W, 3) it takes for prints."""
-        return float((self._seen(images) @ self._weights > 0).mean())
 
 
 def laid(images: NDArray[np.uint8], rng: np.random.Generator) -> Images:
@@ -111,7 +90,7 @@ def main() -> None:
 
     gallery = over(images, np.array(GROUNDS[0], np.float32) / 255)
     owners = [set(subjects[entry["subject"]]["names"]) for entry in index["images"]]
-    shown = _named(printed, asked, prints(gallery, values), owners), _named(plain, asked, gallery, owners)
+    shown = named(printed, asked, prints(gallery, values), owners), named(plain, asked, gallery, owners)
     print(
         f"{len(asked)} subjects that it has not learned from: {told:.1%} taken for prints with the LoRA, {wrong:.1%} "
         f"without it; the subject is there in {shown[0]:.1%} and {shown[1]:.1%}"
@@ -122,16 +101,6 @@ def main() -> None:
         scores = f"{told:.1%}, {wrong:.1%} | {shown[0]:.1%}, {shown[1]:.1%}".replace("%", " %")
         row = f"| {time.strftime('%Y-%m-%d %H:%M')} | {scores} | {args.note.replace('|', '/')} |\n"
         report.remember(args.history, row, HEAD)
-
-
-def _named(images: Images, names: list[str], gallery: Images, owners: list[set[str]]) -> float:
-    """The share of images among whose nearest ones in the gallery is one that bears the name."""
-    described = describe_images(gallery)
-    found = 0
-    for image, name in zip(images, names, strict=True):
-        order = plain_order(describe_images(image[None]), described)[:NEAREST]
-        found += any(name in owners[at] for at in order)
-    return found / len(images)
 
 
 if __name__ == "__main__":
