@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import urllib.error
 import urllib.request
 from zipfile import ZipFile
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from safelight.host.files import Bytes
-from safelight.http.zipped import Member, unlike
+from safelight.http.zipped import Member, send_zip, unlike
 from serving import Server, saved
 
 
@@ -41,7 +44,36 @@ def test_one_that_is_not_there_is_told_and_none_is_refused(server: Server) -> No
 
 
 def test_names_in_a_zip_differ() -> None:
-    nothing = Bytes("text/plain", 0, "0" * 40)
-    names = ["a/cat.png", "a/Cat.png", "a/cat (2).png", "a/cat.png", "b/cat.png"]
-    found = [member.name for member in unlike([Member(name, 0.0, nothing) for name in names])]
-    assert found == ["a/cat.png", "a/Cat (2).png", "a/cat (2) (2).png", "a/cat (3).png", "b/cat.png"]
+    names = [
+        "a/cat.png",
+        "a/Cat.png",
+        "a/cat (2).png",
+        "a/cat.png",
+        "b/cat.png",
+        "\u00e9.png",
+        "e\u0301.png",
+        "..\\x.png",
+    ]
+    found = [member.name for member in unlike([Member(name, 0.0, empty) for name in names])]
+    assert found[:5] == ["a/cat.png", "a/Cat (2).png", "a/cat (2) (2).png", "a/cat (3).png", "b/cat.png"]
+    assert found[5:] == ["\u00e9.png", "\u00e9 (2).png", ".._x.png"]
+
+
+def empty() -> Bytes:
+    return Bytes("text/plain", 0, "0" * 40)
+
+
+@pytest.mark.parametrize("made", [-1e20, 0.0, 5e9, 1e20])
+def test_a_file_of_any_date_is_sent(made: float) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await send_zip(request, [Member("a.txt", made, empty)], "a.zip")
+
+    async def got() -> bytes:
+        app = web.Application()
+        app.router.add_get("/", answer)
+        async with TestClient(TestServer(app)) as client:
+            return await (await client.get("/")).read()
+
+    with ZipFile(io.BytesIO(asyncio.run(got()))) as archive:
+        assert archive.namelist() == ["a.txt"]
+        assert 1980 <= archive.infolist()[0].date_time[0] <= 2107

@@ -14,8 +14,8 @@ import tiny_sets
 from node_bench import BenchContext
 from safelight.sdk import ProblemError
 from safelight_nodes import dataset
-from safelight_nodes._training.captions import PALETTE, nearest_colour
-from safelight_nodes._training.composing import NUMBERS, PAINTS, painted, plural
+from safelight_nodes._training.captions import PALETTE, nearest_colour, with_article
+from safelight_nodes._training.composing import NUMBERS, PAINTS, bare, painted, plural
 from safelight_nodes.training_values import ImageSet
 
 
@@ -81,10 +81,24 @@ def test_the_rest_shows_one_and_the_same_seed_gives_the_same() -> None:
     assert not any(re.match("two|three|four", said) for entry in first.subjects.values() for said in entry["names"])
 
 
+def test_what_is_not_counted_becomes_no_pair() -> None:
+    given = _discs()
+    rice = replace(given, subjects=given.subjects | {"book": {"names": ["rice"], "keywords": [], "weight": 1.0}})
+    made = dataset.compose(rice, count=30, counted=1.0, paired=0.0, painted=0.0, seed=1, ctx=BenchContext())
+    said = {entry["names"][0] for entry in made.subjects.values()}
+    assert all(" apples" in text for text in said), said
+    nothing = replace(given, subjects={key: {"names": ["rice"], "keywords": []} for key in given.subjects})
+    made = dataset.compose(nothing, count=10, counted=1.0, paired=0.0, painted=0.0, seed=1, ctx=BenchContext())
+    assert all("rice" in entry["names"][0] and " and " not in entry["names"][0] for entry in made.subjects.values())
+
+
+@pytest.mark.parametrize("grey", [20, 90, 150, 200, 235, 255])
 @pytest.mark.parametrize("paint", PAINTS)
-def test_a_painted_image_is_of_that_colour_at_its_middle_brightness(paint: str) -> None:
+def test_a_painted_image_is_of_that_colour_at_its_middle_brightness(paint: str, grey: int) -> None:
     names = [names[0] for names in PALETTE]
-    made = painted(_discs().pixels[0], paint)
+    pixels = _discs().pixels[0].clone()
+    pixels[..., :3] = grey
+    made = painted(pixels, paint)
     inside = made[31, 31, :3]
     assert names[nearest_colour(inside.tolist())] == paint
     assert torch.equal(made[..., 3], _discs().pixels[0][..., 3])
@@ -103,7 +117,20 @@ def test_plurals_are_those_of_speech() -> None:
         "fish": "fish",
     }
     assert {name: plural(name) for name in said} == said
-    assert [plural(name) for name in ("cherries", "rice", "glasses", "t-rex", "15")] == [None] * 5
+    uncounted = ("cherries", "rice", "glasses", "t-rex", "15", "a dog", "cat, red background", "گل", "")
+    assert [plural(name) for name in uncounted] == [None] * len(uncounted)
+
+
+def test_a_name_loses_the_colour_that_it_begins_with() -> None:
+    said = {"red apple": "apple", "Light blue heart": "heart", "hot pink flower": "flower", "redwood": "redwood"}
+    assert {name: bare(name) for name in said} == said
+    assert [with_article(name) for name in ("apple", "Apple", "a dog", "glasses", "")] == [
+        "an apple",
+        "an Apple",
+        "a dog",
+        "glasses",
+        "",
+    ]
 
 
 def test_what_cannot_be_composed_is_told() -> None:
@@ -113,6 +140,12 @@ def test_what_cannot_be_composed_is_told() -> None:
     with pytest.raises(ProblemError) as caught:
         dataset.compose(replace(opaque, pixels=pixels), count=1, ctx=BenchContext())
     assert caught.value.problems[0].code == "nothing_transparent"
+    unnamed = replace(_discs(), subjects=_discs().subjects | {"apple": {"names": [" "], "keywords": []}})
+    alone = replace(_discs(), subjects={key: {"names": ["cup"], "keywords": []} for key in _discs().subjects})
+    for given, said in ((unnamed, ("no_captions", "images")), (alone, ("too_few_images", "paired"))):
+        with pytest.raises(ProblemError) as caught:
+            dataset.compose(given, count=1, ctx=BenchContext())
+        assert (caught.value.problems[0].code, caught.value.problems[0].port) == said
     with pytest.raises(ProblemError) as caught:
         dataset.compose(_discs(), count=1, counted=0.6, paired=0.6, ctx=BenchContext())
     assert (caught.value.problems[0].code, caught.value.problems[0].port) == ("bad_value", "paired")

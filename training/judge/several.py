@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safelight_nodes._training.captions import PALETTE, with_article
-from safelight_nodes._training.composing import NUMBERS, PAINTS, RANKS, Thing, laid_out, painted, plural
+from safelight_nodes._training.composing import NUMBERS, PAINTS, RANKS, Thing, bare, laid_out, painted, plural
 from safelight_nodes._training.images import opened
 from safelight_nodes.training_values import ImageSet
 from training.export import SHIPPED
@@ -70,18 +70,13 @@ def asked(subjects: Mapping[str, Mapping[str, Any]], count: int) -> dict[str, li
         found["counted"].append(Wanted(f"{NUMBERS[number - 2]} {plural(names[key])}", (key,), (None,), number))
         one, two, three = (keys[int(at)] for at in rng.choice(len(keys), 3, replace=False))
         first, second = (PAINTS[int(at)] for at in rng.choice(len(PAINTS), 2, replace=False))
-        bare = {key: _bare(names[key]) for key in (one, two, three)}
-        found["painted"].append(Wanted(with_article(f"{first} {bare[three]}"), (three,), (first,)))
+        plain_names = {key: bare(names[key]) for key in (one, two, three)}
+        found["painted"].append(Wanted(with_article(f"{first} {plain_names[three]}"), (three,), (first,)))
         plain = f"{with_article(names[one])} and {with_article(names[two])}"
         found["paired"].append(Wanted(plain, (one, two), (None, None)))
-        text = f"{with_article(f'{first} {bare[one]}')} and {with_article(f'{second} {bare[two]}')}"
+        text = f"{with_article(f'{first} {plain_names[one]}')} and {with_article(f'{second} {plain_names[two]}')}"
         found["both"].append(Wanted(text, (one, two), (first, second)))
     return found
-
-
-def _bare(name: str) -> str:
-    first, _, rest = name.partition(" ")
-    return rest if rest and any(first in names for names in PALETTE) else name
 
 
 def spots(image: Images) -> list[NDArray[np.bool_]]:

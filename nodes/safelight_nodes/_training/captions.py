@@ -74,8 +74,10 @@ def nearest_colour(rgb: Sequence[int]) -> int:
 
 
 def with_article(phrase: str) -> str:
-    """ "an apple"; what is several has none."""
-    return phrase if _PLURAL.search(phrase) else ("an " if phrase[0] in "aeiou" else "a ") + phrase
+    """ "an apple"; what is several, or has an article, gets none."""
+    if not phrase or _PLURAL.search(phrase) or phrase.casefold().startswith(("a ", "an ", "the ")):
+        return phrase
+    return ("an " if phrase[0] in "aeiouAEIOU" else "a ") + phrase
 
 
 def _article(phrase: str, rng: np.random.Generator) -> str:

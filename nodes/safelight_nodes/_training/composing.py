@@ -22,23 +22,32 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+_DARKEST, _LIGHTS = 0.02, 0.3
+"""The middle brightness of a thing is taken for this at least. What is brighter by so much, or by all there is, is as
+pale as it gets: a white thing becomes the color itself, and not a paler one."""
 NUMBERS = ("two", "three", "four")
 PAINTS = ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
 """Colours of the palette that things are painted with."""
-_PAINT_NAMES = frozenset(name for names in PALETTE for name in names)
+_PAINT_NAMES = sorted((name for names in PALETTE for name in names), key=len, reverse=True)
 _HEAD = re.compile(r"^(.*?)( (?:of|with|in|on|and|at) .*)?$")
-_MANY = re.compile(r"(s|jeans|glasses|dice|rice|pasta|fire|corn|cheese|beer|wine|coffee|weather|hair|sushi)$")
+_MANY = re.compile(
+    r"(s|jeans|glasses|dice|rice|pasta|fire|corn|cheese|beer|wine|coffee|weather|hair|sushi|bread|money|butter|honey)$"
+)
+_OWN_WORDS = re.compile(r"^(a|an|the) |[,.;:!?]|[^\x00-\x7f]", re.IGNORECASE)
+"""Captions of one's own, and languages whose plurals are made otherwise."""
 _IRREGULAR = {
     "mouse": "mice", "wolf": "wolves", "leaf": "leaves", "knife": "knives", "man": "men", "woman": "women",
     "snowman": "snowmen", "tooth": "teeth", "foot": "feet", "goose": "geese", "child": "children", "fish": "fish",
     "sheep": "sheep", "jellyfish": "jellyfish", "tomato": "tomatoes", "potato": "potatoes", "person": "people",
     "bus": "buses", "octopus": "octopuses", "cactus": "cacti", "cross": "crosses", "glass": "glasses",
-    "dress": "dresses", "compass": "compasses",
+    "dress": "dresses", "compass": "compasses", "thief": "thieves", "hero": "heroes",
 }  # fmt: skip
 
 
 def plural(name: str) -> str | None:
     """Several of what a name says: "slices of pizza". None for names that are of several, or of what is not counted."""
+    if _OWN_WORDS.search(name):
+        return None
     match = _HEAD.match(name)
     head, rest = (match[1], match[2] or "") if match else (name, "")
     first, _, last = head.rpartition(" ")
@@ -51,6 +60,13 @@ def plural(name: str) -> str | None:
         return f"{said}{last[:-1]}ies{rest}"
     ending = "es" if last.endswith(("x", "z", "ch", "sh")) else "s"
     return f"{said}{last}{ending}{rest}"
+
+
+def bare(name: str) -> str:
+    """A name without the color that it begins with: "red apple" is an apple, whatever it is painted with."""
+    said = name.casefold()
+    found = next((paint for paint in _PAINT_NAMES if said.startswith(f"{paint} ")), None)
+    return name[len(found) + 1 :] if found else name
 
 
 @dataclass(frozen=True)
@@ -85,10 +101,10 @@ def painted(pixels: Tensor, paint: str) -> Tensor:
     seen = grey[alpha[..., 0] > 127]
     if not len(seen):
         return pixels
-    middle = float(seen.median().clamp(0.2, 0.8))
+    middle = max(float(seen.median()), _DARKEST)
     colour = torch.tensor(next(rgb for names, rgb in PALETTE.items() if names[0] == paint)) / 255
     below = (grey / middle).clamp(max=1)[..., None] * colour
-    above = ((grey - middle) / (1 - middle)).clamp(0, 1)[..., None]
+    above = ((grey - middle) / max(1 - middle, _LIGHTS)).clamp(0, 1)[..., None]
     # A little of white only: a pale blue is still blue.
     shaded = below + 0.6 * above * (1 - below)
     return torch.cat([(shaded * 255).round().to(torch.uint8), alpha], dim=-1)
@@ -99,7 +115,8 @@ def composed(images: ImageSet, count: int, shares: Shares, seed: int, ctx: Conte
 
     Raises:
         ProblemError: `wrong_size` where images have sizes of their own; `nothing_transparent` where no image has a
-            transparent part, for then there is no subject to set elsewhere.
+            transparent part, for then there is no subject to set elsewhere; `no_captions` where a subject has no name;
+            `too_few_images` where pairs are wanted of a single one.
     """
     import torch
 
@@ -107,8 +124,9 @@ def composed(images: ImageSet, count: int, shares: Shares, seed: int, ctx: Conte
         message = "No image of this set has a transparent part, so its subject cannot be set beside another."
         hint = "Take a set of images with transparent ground, such as that of `python -m training.fetch`."
         raise ProblemError(Problem(code="nothing_transparent", message=message, hint=hint, port="images"))
+    _check_names(images, shares)
     drawer = Drawer(images, seed)
-    made: list[Tensor] = []
+    made = torch.empty((count, *images.pixels.shape[1:]), dtype=torch.uint8)
     subjects: dict[str, dict[str, Any]] = {}
     for number in range(count):
         ctx.check_cancelled()
@@ -119,12 +137,14 @@ def composed(images: ImageSet, count: int, shares: Shares, seed: int, ctx: Conte
             colour, ground = draw_colour(rng, WHITE)
         style = images.entries[things[0].image]["style"]
         subjects[str(number)] = {"names": _captions(words, style, colour, rng), "keywords": []}
-        made.append(laid_out(images, things, places, ground))
+        made[number] = laid_out(images, things, places, ground)
         ctx.progress(number + 1, count)
     entries = tuple({"subject": str(number), "style": -1} for number in range(count))
-    return ImageSet(torch.stack(made), entries, subjects, torch.full((count,), 1 / count, dtype=torch.float64))
+    return ImageSet(made, entries, subjects, torch.full((count,), 1 / count, dtype=torch.float64))
 
 
+_TRIES = 50
+"""So often another subject is drawn, where one does not fit."""
 _STYLE = "~"
 """Stands in what is said where a style may be named."""
 Place = tuple[float, float, float]
@@ -136,16 +156,23 @@ def _scene(drawer: Drawer, rng: np.random.Generator, shares: Shares) -> tuple[li
     kind = rng.random()
     first = _thing(drawer, rng, shares.painted)
     several = plural(first.name)
+    for _ in range(_TRIES):
+        if kind >= shares.counted or several:
+            break
+        first = _thing(drawer, rng, shares.painted)
+        several = plural(first.name)
     if kind < shares.counted and several:
         number = int(rng.integers(2, 2 + len(NUMBERS)))
         said = f"{first.paint} {several}" if first.paint else several
         return [first] * number, f"{NUMBERS[number - 2]} {_STYLE}{said}", _moved(RANKS[number], rng)
-    if kind < shares.counted + shares.paired:
+    if shares.counted <= kind < shares.counted + shares.paired:
         style = drawer.images.entries[first.image]["style"]
         other = first
-        for _ in range(50):
+        for tries in range(2 * _TRIES):
             other = _thing(drawer, rng, shares.painted)
-            if other.name != first.name and drawer.images.entries[other.image]["style"] == style:
+            alike = drawer.images.entries[other.image]["style"] == style
+            # Where each subject has a style of its own, none can be alike.
+            if other.name != first.name and (alike or tries >= _TRIES):
                 break
         one, two = with_article(first.phrase), with_article(other.phrase)
         way = rng.random()
@@ -169,11 +196,19 @@ def _thing(drawer: Drawer, rng: np.random.Generator, share: float) -> Thing:
     image = int(drawer.numbers(rng, 1)[0])
     names = drawer.images.subjects[drawer.images.entries[image]["subject"]]["names"]
     name = names[1 + int(rng.integers(len(names) - 1))] if len(names) > 1 and rng.random() < 0.7 else names[0]
-    first, _, rest = name.partition(" ")
     paint = PAINTS[int(rng.integers(len(PAINTS)))] if rng.random() < share else None
-    # "red apple" is an apple: painted, it is said to be in its new colour.
-    bare = rest if paint and rest and first in _PAINT_NAMES else name
-    return Thing(image, bare, paint)
+    return Thing(image, bare(name) if paint else name, paint)
+
+
+def _check_names(images: ImageSet, shares: Shares) -> None:
+    names = [subject["names"] for subject in images.subjects.values()]
+    if not all(said and all(name.strip() for name in said) for said in names):
+        message = "Some images of this set have no caption, so nothing can be said of what they show."
+        hint = "Give each image its name as the caption, such as: cat."
+        raise ProblemError(Problem(code="no_captions", message=message, hint=hint, port="images"))
+    if shares.paired and len({name for said in names for name in said}) < 2:
+        message, hint = "All images of this set bear one name, so there are no pairs.", "Set paired to 0."
+        raise ProblemError(Problem(code="too_few_images", message=message, hint=hint, port="paired"))
 
 
 def _moved(places: Sequence[Place], rng: np.random.Generator) -> list[Place]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from safelight.host.files import Bytes
 from safelight.host.gallery import Wanted
 from safelight.host.queue import number_of
 from safelight.protocol.common import Done, WorkflowDocument
@@ -144,16 +147,20 @@ async def zipped(call: Call) -> web.StreamResponse:
         raise Refused(400, "bad_request", f"{len(ids)} outputs are named.", f"Name 1 to {MOST_ZIPPED}.")
     rows = await state.host.archive.kept(ids)
 
-    def found() -> list[Member]:
-        members: list[Member] = []
-        for row in rows:
-            source = state.folders.bytes_of(row["digest"], [state.host.archive.path_of(row)])
-            if source is None:
-                raise Refused(404, "file_missing", f"The file {row['name']} is gone.")
-            members.append(Member(row["name"], row["made"] or 0.0, source))
-        return members
+    def find(row: sqlite3.Row) -> Bytes:
+        found = state.folders.bytes_of(row["digest"], [state.host.archive.path_of(row)])
+        if found is None:
+            raise FileNotFoundError(row["name"])
+        return found
 
-    return await send_zip(call.request, await asyncio.to_thread(found), "safelight.zip")
+    for row in rows:
+        # Before anything is sent, while it can still be told.
+        try:
+            await asyncio.to_thread(find, row)
+        except FileNotFoundError:
+            raise Refused(404, "file_missing", f"The file {row['name']} is gone.") from None
+    members = [Member(row["name"], row["made"] or 0.0, partial(find, row)) for row in rows]
+    return await send_zip(call.request, members, "safelight.zip")
 
 
 _ITEM = "/gallery/{item}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
+from unicodedata import normalize
 from urllib.parse import quote
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
@@ -17,16 +18,17 @@ from safelight.host.files import Bytes
 from .security import FILE_POLICY
 
 _PIECE = 1 << 20
-_EARLIEST = 315_532_800.0
-"""1980, before which a zip knows no time."""
+_EARLIEST, _LATEST = 315_619_200.0, 4_354_732_800.0
+"""2 January 1980 and 30 December 2107, in seconds since 1970: a zip knows no time outside of them."""
 
 
 class Member(NamedTuple):
-    """A file in the zip: its path there, when it was made (seconds since 1970), and its bytes."""
+    """A file in the zip: its path there, when it was made (seconds since 1970), and what finds its bytes, which may
+    raise OSError."""
 
     name: str
     made: float
-    source: Bytes
+    find: Callable[[], Bytes]
 
 
 class _Sink:
@@ -48,11 +50,13 @@ class _Sink:
 
 
 def unlike(members: Sequence[Member]) -> list[Member]:
-    """The same with names of which no two are alike: `cat.png`, `cat (2).png`."""
+    """The same with names of which no two are alike on any system: `cat.png`, `cat (2).png`. No name has a backslash,
+    which some programs take for a folder."""
     seen: set[str] = set()
     found: list[Member] = []
     for member in members:
-        path, number, name = PurePosixPath(member.name), 1, member.name
+        name = normalize("NFC", member.name.replace("\\", "_"))
+        path, number = PurePosixPath(name), 1
         while name.casefold() in seen:
             number += 1
             name = str(path.with_name(f"{path.stem} ({number}){path.suffix}"))
@@ -77,10 +81,12 @@ async def send_zip(request: web.Request, members: Sequence[Member], name: str) -
     sink = _Sink()
     with ZipFile(sink, "w", ZIP_STORED) as archive:  # pyright: ignore[reportArgumentType, reportCallIssue]
         for member in unlike(members):
-            source = await asyncio.to_thread(member.source.open)
-            about = ZipInfo(member.name, time.localtime(max(member.made, _EARLIEST + 86_400))[:6])
+            # One after another: what lies in the cache alone is read whole.
+            found = await asyncio.to_thread(member.find)
+            about = ZipInfo(member.name, time.gmtime(min(max(member.made, _EARLIEST), _LATEST))[:6])
+            source = await asyncio.to_thread(found.open)
             try:
-                with archive.open(about, "w", force_zip64=member.source.size >= 1 << 31) as file:
+                with archive.open(about, "w", force_zip64=found.size >= 1 << 31) as file:
                     while piece := await asyncio.to_thread(source.read, _PIECE):
                         file.write(piece)
                         await response.write(sink.take())

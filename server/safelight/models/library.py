@@ -333,8 +333,7 @@ class Library:
         return Source(STARTER, STARTER), self._reader.read(STARTER, self.starter)
 
     def _starter_parts(self) -> list[str]:
-        """Names of what comes with the starter beside the model: a few-step LoRA, an image encoder, a ControlNet,
-        an upscaler, a motion module."""
+        """Names of what comes with the starter beside the model: LoRAs, ControlNets, an image encoder, ..."""
         beside = {path.parent.name for path in self.starter.glob("*/*.safetensors")} - _INNER
         return [f"{STARTER}/{part}" for part in sorted(beside)]
 

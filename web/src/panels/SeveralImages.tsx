@@ -1,3 +1,4 @@
+import { address } from "../api/client";
 import type { GalleryItem } from "../api/types";
 import { useT } from "../i18n";
 import { ImageMarks } from "../results/ImageMarks";
@@ -29,7 +30,7 @@ export function SeveralImages({ items, trashed, onRemove, onClear }: Props) {
   const parts = Array.from({ length: Math.ceil(items.length / MOST_ZIPPED) }, (_, at) => items.slice(at * MOST_ZIPPED, (at + 1) * MOST_ZIPPED));
   const download = async () => {
     for (const part of parts) {
-      saveFile(`/api/v1/gallery/zip?items=${part.map((item) => item.id).join(",")}`, "safelight.zip");
+      saveFile(address("GET /gallery/zip", { query: { items: part.map((item) => item.id).join(",") } }), "safelight.zip");
       await new Promise((done) => setTimeout(done, APART));
     }
   };
