@@ -35,6 +35,14 @@ def test_several_outputs_are_one_zip(server: Server) -> None:
         assert archive.infolist()[0].date_time[0] >= 2025
 
 
+def test_what_is_in_the_trash_and_what_is_named_twice_is_in_it_once(server: Server) -> None:
+    here, thrown = saved(server, 880_104), saved(server, 880_105)
+    assert server.call("POST", "/gallery/trash", {"items": [thrown["id"]]})[0] == 200
+    _, data = fetched(server, f"{here['id']},%20{thrown['id']},{here['id']}")
+    with ZipFile(io.BytesIO(data)) as archive:
+        assert [archive.read(name) for name in archive.namelist()] == [b"880104\n", b"880105\n"]
+
+
 def test_one_that_is_not_there_is_told_and_none_is_refused(server: Server) -> None:
     here = saved(server, 880_103)
     for items, status in ((f"{here['id']},p99999999", 404), ("", 400), (",", 400), ("nonsense", 404)):

@@ -142,7 +142,7 @@ async def empty(call: Call) -> Done:
 
 
 async def zipped(call: Call) -> web.StreamResponse:
-    state, ids = call.state, [item for item in call.query.items.split(",") if item]
+    state, ids = call.state, list(dict.fromkeys(item.strip() for item in call.query.items.split(",") if item.strip()))
     if not ids or len(ids) > MOST_ZIPPED:
         raise Refused(400, "bad_request", f"{len(ids)} outputs are named.", f"Name 1 to {MOST_ZIPPED}.")
     rows = await state.host.archive.kept(ids)
@@ -158,7 +158,7 @@ async def zipped(call: Call) -> web.StreamResponse:
         try:
             await asyncio.to_thread(find, row)
         except FileNotFoundError:
-            raise Refused(404, "file_missing", f"The file {row['name']} is gone.") from None
+            raise Refused(404, "file_missing", f"The file {row['name']} is gone.", "Name the others.") from None
     members = [Member(row["name"], row["made"] or 0.0, partial(find, row)) for row in rows]
     return await send_zip(call.request, members, "safelight.zip")
 
