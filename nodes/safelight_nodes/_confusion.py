@@ -58,14 +58,15 @@ def drawn(matrix: Tensor, names: Sequence[str], title: str = "") -> Tensor:
     """
     import numpy
     import torch
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
+    from ._fonts import built_in
     from ._sheets import shortened
 
     matrix, said = folded(matrix, names)
     said, title = [" ".join(name.split()) for name in said], " ".join(title.split())
     rest = len(said) - 1 if len(names) > MOST else -1
-    font = ImageFont.load_default(_SIZE)
+    font = built_in(_SIZE, "".join((title, *said)))
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     widest = min(160, max(int(measure.textlength(name, font)) for name in said)) + 8
     cell = max(_CELL, min(120, widest) if len(said) <= 6 else 0)
@@ -91,5 +92,5 @@ def drawn(matrix: Tensor, names: Sequence[str], title: str = "") -> Tensor:
             pen.rectangle((x, y, x + cell - 2, y + _CELL - 2), (color[0], color[1], color[2]), "#e4e6ea")
             ink = "white" if share > 0.6 else (_INK if count else _QUIET)
             pen.text((x + cell // 2 - 1, y + _CELL // 2 - 1), str(count), ink, font, anchor="mm")
-    pen.text((_EDGE, image.height - 24), _LEGEND, _QUIET, ImageFont.load_default(11))
+    pen.text((_EDGE, image.height - 24), _LEGEND, _QUIET, built_in(11, _LEGEND))
     return torch.from_numpy(numpy.asarray(image, numpy.float32) / 255)[None]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safelight.sdk import Problem, ProblemError
 
+from ._fonts import built_in
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -24,12 +26,12 @@ class Lettering(NamedTuple):
     angle: float = 0.0
 
 
-def font_of(path: Path | None, size: float, shown: str = "") -> Any:
-    """A font of a file, or the built-in one: Aileron, which Pillow carries (CC0). Raises ProblemError `bad_font`."""
+def font_of(path: Path | None, size: float, text: str, shown: str = "") -> Any:
+    """A font of a file, or one that is there for a text. Raises ProblemError `bad_font`."""
     from PIL import ImageFont
 
     if path is None:
-        return ImageFont.load_default(size)
+        return built_in(size, text)
     try:
         # Pillow reads the bytes, not the path: FreeType opens no names with letters beyond ASCII on some systems.
         import io

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ._fonts import built_in
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -40,7 +42,8 @@ def arranged(images: list[Tensor], plan: Sheet, ground: Tensor, color: Tensor) -
     """Sheets (H, W, 3), all of one size, of images (h, w, 3). Smaller images stand in the middle of their cell."""
     columns, rows, count = plan.counts(len(images))
     height, width = (max(one.shape[side] for one in images) for side in (0, 1))
-    gap, font = plan.gap, _font(plan.size)
+    gap = plan.gap
+    font = built_in(plan.size, "".join((*plan.columns, *plan.rows, *plan.sheets, *plan.names)))
     line, leading = math.ceil(plan.size * 1.5), math.ceil(plan.size * 1.2)
     aside = 0
     if plan.rows:
@@ -81,7 +84,7 @@ def labelled(pixels: Tensor, text: str, right: bool = False) -> Tensor:
     """Images (B, H, W, 3) with a word on a dark ground in an upper corner."""
     height, width = pixels.shape[1:3]
     size = max(8, min(32, height // 12))
-    font = _font(size)
+    font = built_in(size, text)
     wide, tall = min(width, math.ceil(font.getlength(text)) + size), min(height, round(size * 1.6))
     left = width - wide if right else 0
     made = pixels.clone()
@@ -123,9 +126,3 @@ def _write(sheet: Tensor, text: str, area: tuple[int, int, int, int], size: int,
     part = sheet[top : top + height, left : left + width]
     share = letters[: part.shape[0], : part.shape[1], None]
     part.mul_(1 - share).add_(color * share)
-
-
-def _font(size: int) -> Any:
-    from ._lettering import font_of
-
-    return font_of(None, size)

@@ -165,9 +165,9 @@ def text(
     height: Annotated[int, Number(1, 16384, advanced=True), "In pixels, where no image is connected."] = 128,
     ctx: Context,
 ) -> Drawn:
-    """Write on images. The built-in font is Aileron, which comes with Pillow and is in the public domain (CC0).
+    """Write on images. The built-in fonts are Aileron, which comes with Pillow, and DejaVu Sans for what that lacks.
 
-    It has Latin letters; a sign that a font does not have is drawn as a box.
+    Chinese, Japanese and Korean need a font of the system or of your own; a sign that none has is drawn as a box.
     """
     import torch
 
@@ -176,7 +176,7 @@ def text(
 
     tall, wide = (height, width) if image is None else image.pixels.shape[1:3]
     check_size(tall, wide, "width")
-    face = font_of(ctx.files.path(font) if font else None, size, font)
+    face = font_of(ctx.files.path(font) if font else None, size, text, font)
     how = Lettering(face, size, anchor, margin, align, wrap, outline, angle)
     letters, line = lettered(text, how, tall, wide)
     below = _painted(image, line[None], outline_color, opacity) if outline else None

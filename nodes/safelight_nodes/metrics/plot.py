@@ -24,8 +24,9 @@ def bars(
     import numpy
     import torch
     from PIL import Image as Images
-    from PIL import ImageDraw, ImageFont
+    from PIL import ImageDraw
 
+    from .._fonts import built_in
     from .._sheets import shortened
 
     if not values:
@@ -34,12 +35,12 @@ def bars(
     if len(said) != len(values):
         message = f"There are {len(values)} numbers and {len(said)} names."
         raise refusal(code="length_mismatch", message=message, hint="Give one for each.", port="names")
-    font = ImageFont.load_default(13)
+    font = built_in(13, "".join(said))
     head = _EDGE + (_ROW if title else 0)
     drawn = Images.new("RGB", (width, head + len(values) * (_ROW + _GAP) + _EDGE - _GAP), "white")
     pen = ImageDraw.Draw(drawn)
     if title:
-        pen.text((_EDGE, _EDGE - 6), title, _INK, ImageFont.load_default(15))
+        pen.text((_EDGE, _EDGE - 6), title, _INK, built_in(15, title))
     left = _EDGE + min(width // 3, max(int(pen.textlength(name, font)) for name in said)) + _GAP
     room = max(int(pen.textlength(f"{value:.4g}", font)) for value in values) + _GAP
     low, high = min(0.0, *values), max(0.0, *values)
