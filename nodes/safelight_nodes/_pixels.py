@@ -41,6 +41,8 @@ def require_alike(images: Sequence[Image], port: str, *, batches: bool = False) 
     `batches`, in how many there are in each; and where there are none."""
     shapes = {tuple(image.pixels.shape[1:]) for image in images}
     counts = {len(image.pixels) for image in images}
+    if not images:
+        raise no_images(port)
     if len(shapes) == 1 and (len(counts) == 1 or not batches):
         return
     sizes = ", ".join(f"{width} x {height} ({channels} channels)" for height, width, channels in sorted(shapes))
@@ -51,8 +53,13 @@ def require_alike(images: Sequence[Image], port: str, *, batches: bool = False) 
     if len(shapes) == 1:
         said = f"The batches differ: {', '.join(map(str, sorted(counts)))} images."
         hint = "Give batches of one length."
-    message = said if shapes else "There are no images."
-    raise ProblemError(Problem(code="wrong_batch", message=message, hint=hint, port=port))
+    raise ProblemError(Problem(code="wrong_batch", message=said, hint=hint, port=port))
+
+
+def no_images(port: str) -> ProblemError:
+    """`wrong_batch`, where there is none of the images that are wanted: nothing is connected, or an empty list."""
+    hint = "Connect at least one; a list that is empty gives none."
+    return ProblemError(Problem(code="wrong_batch", message="There are no images.", hint=hint, port=port))
 
 
 def flattened(pixels: Tensor, background: float | Tensor) -> Tensor:

@@ -21,19 +21,21 @@ def join(
     """Put images beside or below each other. One image serves a whole batch of the others."""
     import torch
 
-    from .._pixels import check_size, color_of, opaque, resized
+    from .._pixels import check_size, color_of, no_images, opaque, resized
 
     across = direction == "right"
     whole = [one.pixels for one in images]
     if any(pixels.shape[-1] == 4 for pixels in whole):
         whole = [opaque(pixels) for pixels in whole]
     counts = {len(pixels) for pixels in whole} - {1}
-    if not whole or len(counts) > 1:
+    if not whole:
+        raise no_images("images")
+    if len(counts) > 1:
         said = " and ".join(str(count) for count in sorted(counts))
         raise ProblemError(
             Problem(
                 code="wrong_batch",
-                message=f"The batches differ: there are {said} images." if whole else "There are no images.",
+                message=f"The batches differ: there are {said} images.",
                 hint="Give batches of one length, or single images.",
                 port="images",
             )
@@ -128,14 +130,12 @@ def grid(
 
     import torch
 
-    from .._pixels import color_of, flattened
+    from .._pixels import color_of, flattened, no_images
 
     color = color_of(background)
     pil_images = [one for image in images for one in flattened(image.pixels, color)]
     if not pil_images:
-        raise ProblemError(
-            Problem(code="wrong_batch", message="There are no images.", hint="Connect at least one.", port="images")
-        )
+        raise no_images("images")
     columns = min(columns or math.ceil(len(pil_images) ** 0.5), len(pil_images))
     rows = math.ceil(len(pil_images) / columns)
     height, width = (max(pil_image.shape[side] for pil_image in pil_images) for side in (0, 1))
@@ -173,15 +173,13 @@ def labelled_grid(
     """
     import torch
 
-    from .._pixels import check_size, color_of, flattened
+    from .._pixels import check_size, color_of, flattened, no_images
     from .._sheets import Sheet, arranged
 
     ground = color_of(background)
     given = [one for image in images for one in flattened(image.pixels, ground)]
     if not given:
-        raise ProblemError(
-            Problem(code="wrong_batch", message="There are no images.", hint="Connect at least one.", port="images")
-        )
+        raise no_images("images")
     plan = Sheet(tuple(columns), tuple(rows), tuple(sheets), tuple(names), size, gap)
     across, down, count = plan.counts(len(given))
     if across * down * count < len(given):
