@@ -188,7 +188,7 @@ class _Level:
             id=self.numbers[name, key],
             type=piece.type,
             typed=dict(piece.typed),
-            outputs=self._outputs(piece, known, raw),
+            outputs=self._outputs(piece, known, raw) or self._told(name, key),
             types={one.name: one.type for one in known.inputs} if known else {},
             mode=node.mode,
             title=node.title if not key else "",
@@ -203,6 +203,13 @@ class _Level:
             outputs = [one for one, _ in made.outputs] if piece.type.startswith(OURS) else []
             made.raw[CLASS] = kept_properties(name, node, spot.left, spot.stand_ins, outputs)
         return made
+
+    def _told(self, name: str, key: str) -> list[tuple[str, str]]:
+        """Outputs of a piece of a class that is not known: those that the node's ports come from, by their names."""
+        slots = {
+            one.slot: port for port, one in self.made[name].outputs.items() if isinstance(one, Own) and one.piece == key
+        }
+        return [(slots.get(slot, ""), "*") for slot in range(max(slots, default=-1) + 1)]
 
     def _outputs(self, piece: Piece, known: classes.NodeClass | None, raw: Mapping[str, Any]) -> list[tuple[str, str]]:
         if known is not None:
