@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -31,10 +32,10 @@ def built_in(size: float, text: str) -> Any:
     plain = ImageFont.load_default(size)
     if text.isascii() or not lacking(plain, signs):
         return plain
-    own = _opened(_OWN, size)
+    own = opened(_OWN, size)
     if not lacking(own, signs):
         return own
-    return next((font for path in _of_system() if not lacking(font := _opened(path, size), signs)), own)
+    return next((font for path in _of_system() if not lacking(font := opened(path, size), signs)), own)
 
 
 def lacking(font: Any, signs: set[str]) -> set[str]:
@@ -48,10 +49,12 @@ def _drawn(font: Any, sign: str) -> tuple[tuple[int, int], bytes]:
     return mask.size, bytes(mask)
 
 
-def _opened(path: Path, size: float) -> Any:
+def opened(path: Path, size: float) -> Any:
+    """The font of a file. Raises OSError where it is none."""
     from PIL import ImageFont
 
-    return ImageFont.truetype(str(path), size)
+    # Pillow reads the bytes, not the path: FreeType opens no names with letters beyond ASCII on some systems.
+    return ImageFont.truetype(io.BytesIO(path.read_bytes()), size)
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safelight.sdk import Problem, ProblemError
 
-from ._fonts import built_in
+from ._fonts import built_in, opened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,15 +28,10 @@ class Lettering(NamedTuple):
 
 def font_of(path: Path | None, size: float, text: str, shown: str = "") -> Any:
     """A font of a file, or one that is there for a text. Raises ProblemError `bad_font`."""
-    from PIL import ImageFont
-
     if path is None:
         return built_in(size, text)
     try:
-        # Pillow reads the bytes, not the path: FreeType opens no names with letters beyond ASCII on some systems.
-        import io
-
-        return ImageFont.truetype(io.BytesIO(path.read_bytes()), size)
+        return opened(path, size)
     except OSError:
         message, hint = f"{shown} is not a font.", "Choose a .ttf or .otf file."
         raise ProblemError(Problem(code="bad_font", message=message, hint=hint, port="font", value=shown)) from None

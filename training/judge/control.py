@@ -28,9 +28,9 @@ from training.fetch import default_target
 from . import report
 from .features import standing_out
 from .held import COUNT, Held, held
-from .painter import Painter, Settings
+from .painter import BATCH, Painter, Settings
 
-FIRST_SEED, BATCH = 1000, 20
+FIRST_SEED = 1000
 Condition = Literal["edges", "shape"]
 HEAD = "| date | control image | without | with | autoencoder | what |\n"
 
@@ -86,18 +86,8 @@ def judged(
     else:
         opaque = np.stack([one.opacities[int(moved)] for one in given]).astype(np.float32)
         hints, score = np.repeat(opaque[..., None], 3, axis=-1), mean_overlap
-    made: list[NDArray[np.float32]] = []
-    for guided in (False, True):
-        parts = [
-            painter.paint(
-                [one.text for one in given[start : start + BATCH]],
-                FIRST_SEED + start,
-                settings,
-                hints[start : start + BATCH] if guided else None,
-            )
-            for start in range(0, len(given), BATCH)
-        ]
-        made.append(np.concatenate(parts))
+    texts = [one.text for one in given]
+    made = [painter.series(texts, FIRST_SEED, settings, guide) for guide in (None, hints)]
     kept = np.concatenate([painter.reconstruct(images[at : at + BATCH]) for at in range(0, len(images), BATCH)])
     if sheet:
         draw([images, hints, *made], sheet.with_stem(f"{sheet.stem}-moved") if moved else sheet)

@@ -30,7 +30,7 @@ from training.export import SHIPPED
 from training.fetch import default_target, load
 
 from . import report
-from .control import BATCH, FIRST_SEED, draw
+from .control import FIRST_SEED, draw
 from .features import delta_e
 from .gallery import Gallery, Tower
 from .held import COUNT, held
@@ -73,16 +73,7 @@ def filled(painter: Painter, texts: Sequence[str], images: Images, masks: Images
     Raises:
         RuntimeError: a pixel outside of a hole is not as it was.
     """
-    parts = [
-        painter.paint(
-            texts[start : start + BATCH],
-            FIRST_SEED + start,
-            settings,
-            holes=(images[start : start + BATCH], masks[start : start + BATCH]),
-        )
-        for start in range(0, len(texts), BATCH)
-    ]
-    made = np.concatenate(parts)
+    made = painter.series(texts, FIRST_SEED, settings, holes=(images, masks))
     if not np.array_equal(made[masks == 0], images[masks == 0]):
         raise RuntimeError("pixels outside of a hole have changed")
     return made

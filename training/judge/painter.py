@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+BATCH = 20
+"""Images that are made at once."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -146,6 +149,29 @@ class Painter:
         if base is not None and mask is not None:
             drawn = layers.composite(base, drawn, mask)
         return drawn.pixels.numpy()
+
+    def series(
+        self,
+        prompts: Sequence[str],
+        seed: int,
+        settings: Settings,
+        hints: NDArray[np.float32] | None = None,
+        references: NDArray[np.float32] | None = None,
+        holes: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+    ) -> NDArray[np.float32]:
+        """As `paint`, of any number, BATCH of them at once."""
+        parts = [
+            self.paint(
+                prompts[part],
+                seed + part.start,
+                settings,
+                None if hints is None else hints[part],
+                None if references is None else references[part],
+                None if holes is None else (holes[0][part], holes[1][part]),
+            )
+            for part in (slice(at, at + BATCH) for at in range(0, len(prompts), BATCH))
+        ]
+        return np.concatenate(parts)
 
     def reconstruct(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """The autoencoder's version of images (N, H, W, 3) in 0..1, its mean as latent."""

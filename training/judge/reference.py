@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from training.export import SHIPPED
 from training.fetch import default_target
 
 from . import report
-from .control import BATCH, FIRST_SEED, draw
+from .control import FIRST_SEED, draw
 from .features import GRID, delta_e, shrink
 from .gallery import Tower
 from .held import COUNT, held
@@ -43,22 +42,6 @@ def apart(images: NDArray[np.float32], references: NDArray[np.float32]) -> float
     return float(delta_e(shrink(images, GRID), shrink(references, GRID)).mean())
 
 
-def painted(
-    painter: Painter, texts: Sequence[str], references: NDArray[np.float32] | None, settings: Settings
-) -> NDArray[np.float32]:
-    """An image for each text, after its reference where there are any."""
-    parts = [
-        painter.paint(
-            texts[start : start + BATCH],
-            FIRST_SEED + start,
-            settings,
-            references=None if references is None else references[start : start + BATCH],
-        )
-        for start in range(0, len(texts), BATCH)
-    ]
-    return np.concatenate(parts)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--adapter", type=Path, required=True)
@@ -75,10 +58,12 @@ def main() -> None:
     given = held(args.cache, args.images, rare=True)
     texts, references = [one.text for one in given], np.stack([one.image for one in given])
     with Painter(args.model, adapter=args.adapter) as painter:
+        whole = Settings(guidance=args.guidance)
+        both = Settings(guidance=args.guidance, scale=args.scale)
         made = [
-            painted(painter, texts, None, Settings(guidance=args.guidance)),
-            painted(painter, [""] * len(texts), references, Settings(guidance=args.guidance)),
-            painted(painter, texts, references, Settings(guidance=args.guidance, scale=args.scale)),
+            painter.series(texts, FIRST_SEED, whole),
+            painter.series([""] * len(texts), FIRST_SEED, whole, references=references),
+            painter.series(texts, FIRST_SEED, both, references=references),
         ]
     tower = Tower(args.tower or args.model / "image_encoder")
     near = ", ".join(f"{alike(tower, images, references):.3f}" for images in made)

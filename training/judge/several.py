@@ -31,7 +31,7 @@ from training.export import SHIPPED
 from training.fetch import default_target
 
 from . import report
-from .control import BATCH, FIRST_SEED, draw
+from .control import FIRST_SEED, draw
 from .features import describe_images, lab, plain_order, standing_out
 from .painter import Painter, Settings
 from .prompts import frequent
@@ -200,7 +200,10 @@ def main() -> None:
     rows = {"composed": {kind: composed(images, ones) for kind, ones in wanted.items()}}
     for name, lora in (("without", None), ("with", args.lora)):
         with Painter(args.model, lora) as painter:
-            rows[name] = {kind: _painted(painter, ones, args.guidance) for kind, ones in wanted.items()}
+            rows[name] = {
+                kind: painter.series([one.text for one in ones], FIRST_SEED, Settings(guidance=args.guidance))
+                for kind, ones in wanted.items()
+            }
     for name, made in rows.items():
         found = [f"{share:.1%}".replace("%", " %") for share in scores(made, wanted, gallery)]
         number, colour, subject, pair, colours, whole = found
@@ -213,15 +216,6 @@ def main() -> None:
     if args.sheet:
         for kind in wanted:
             draw([made[kind] for made in rows.values()], args.sheet.with_stem(f"{args.sheet.stem}-{kind}"))
-
-
-def _painted(painter: Painter, wanted: Sequence[Wanted], guidance: float) -> Images:
-    settings = Settings(guidance=guidance)
-    parts = [
-        painter.paint([one.text for one in wanted[at : at + BATCH]], FIRST_SEED + at, settings)
-        for at in range(0, len(wanted), BATCH)
-    ]
-    return np.concatenate(parts)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from training.export import SHIPPED
 from training.fetch import default_target, load
 
 from . import report
-from .control import BATCH, FIRST_SEED, draw
+from .control import FIRST_SEED, draw
 from .gallery import GROUNDS, Tower, over
 from .painter import Painter, Settings
 from .prompts import frequent
@@ -81,10 +81,7 @@ def main() -> None:
     rows: list[Images] = []
     for lora in (None, args.lora):
         with Painter(args.model, lora) as painter:
-            parts = [
-                painter.paint(asked[at : at + BATCH], FIRST_SEED + at, Settings()) for at in range(0, len(asked), BATCH)
-            ]
-            rows.append(np.concatenate(parts))
+            rows.append(painter.series(asked, FIRST_SEED, Settings()))
     plain, printed = rows
     told, wrong = teller.share(printed), teller.share(plain)
 

@@ -27,7 +27,7 @@ from training.fetch import default_target, load
 from training.robot import CLASS, WORD, Pose, draw
 
 from . import control, report
-from .control import BATCH, FIRST_SEED
+from .control import FIRST_SEED
 from .features import delta_e
 from .gallery import GROUNDS, Tower, over
 from .painter import Painter, Settings
@@ -130,13 +130,6 @@ def judged(
     )
 
 
-def painted(painter: Painter, texts: Sequence[str], first: int) -> Images:
-    """An image for each prompt, from the noise of `first` and the numbers behind it."""
-    return np.concatenate(
-        [painter.paint(texts[at : at + BATCH], first + at, Settings()) for at in range(0, len(texts), BATCH)]
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     shipped = SHIPPED / "subject" / "pytorch_lora_weights.safetensors"
@@ -154,15 +147,15 @@ def main() -> None:
     everyday = sorted({name for name in frequent(subjects).values() if CLASS not in name})[: args.images]
     asked = {"word": prompts(f"{WORD} {CLASS}"), "class": prompts(CLASS), "others": everyday}
     with Painter(args.model) as painter:
-        before = {what: painted(painter, texts, FIRST_SEED) for what, texts in asked.items()}
-        before["seen"] = painted(painter, asked["class"], 2 * FIRST_SEED)
+        before = {what: painter.series(texts, FIRST_SEED, Settings()) for what, texts in asked.items()}
+        before["seen"] = painter.series(asked["class"], 2 * FIRST_SEED, Settings())
     tower = Tower(args.tower or args.model / "image_encoder")
     gallery = over(images, np.array(GROUNDS[0], np.float32) / np.float32(255))
     owners = [set(subjects[entry["subject"]]["names"]) for entry in index["images"]]
     shown = named(before["others"], everyday, gallery, owners)
     for number, lora in enumerate(args.lora):
         with Painter(args.model, lora) as painter:
-            after = {what: painted(painter, texts, FIRST_SEED) for what, texts in asked.items()}
+            after = {what: painter.series(texts, FIRST_SEED, Settings()) for what, texts in asked.items()}
         found = judged(tower, before, after, (named(after["others"], everyday, gallery, owners), shown))
         print(lora)
         for name, value in vars(found).items():

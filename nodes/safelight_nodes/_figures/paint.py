@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from .._pixels import rgb_of
 from .curves import Point, brush, curve
 from .looks import Garment, Look
 
@@ -112,7 +113,7 @@ class Paint:
 
 
 def mixed(one: str, other: str, share: float) -> str:
-    pairs = ((int(one[at : at + 2], 16), int(other[at : at + 2], 16)) for at in (1, 3, 5))
+    pairs = zip(rgb_of(one), rgb_of(other), strict=True)
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
 
 

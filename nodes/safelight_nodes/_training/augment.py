@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from safelight.sdk import Context
 from safelight_nodes.training_values import ImageSet
 
+from .images import weighed
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ def warped(pixels: Tensor, ways: Tensor) -> Tensor:
     import torch
     from torch.nn.functional import affine_grid, grid_sample
 
-    given = pixels.permute(0, 3, 1, 2).float() / 255
-    given = torch.cat([given[:, :3] * given[:, 3:], given[:, 3:]], 1)
+    given = weighed(pixels)
     grid = affine_grid(ways, list(given.shape), align_corners=False)
     # Opaque images are mirrored at their rim; clear ones have nothing there.
     opaque = (pixels[..., 3] == 255).all()

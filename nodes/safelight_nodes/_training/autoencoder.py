@@ -76,13 +76,7 @@ def learn(images: ImageSet, start: ModelRef[VAE] | None, settings: Settings, ctx
             again = vae.decode(vae.encode(shown).latent_dist.mode()).sample.float()
         return Image(tiled(torch.cat([shown, again]).cpu() / 2 + 0.5, SHOWN))
 
-    course = Course(
-        settings.updates,
-        settings.learning_rate,
-        settings.warmup_steps,
-        ema_decay=settings.ema_decay,
-        seed=settings.seed,
-    )
+    course = Course.of(settings)
     curve = fit([{"params": parameters}], loss, course, ctx, show)
     if settings.standardise and settings.learn == "all":
         standardise(vae, _latents(vae, drawer, device))

@@ -96,10 +96,7 @@ def learn(
     def show() -> Image:
         return test.sheet(write, test.share(write, MEASURED_IN_SAMPLES, ctx))
 
-    course = Course(
-        settings.updates, settings.learning_rate, settings.warmup_steps, ema_decay=settings.ema_decay,
-        weight_decay=0.05, betas=(0.9, 0.98), seed=settings.seed,
-    )  # fmt: skip
+    course = Course.of(settings, weight_decay=0.05, betas=(0.9, 0.98))
     # What was trained before moves less than what begins with chance.
     scale = 0.3 if encoder is not None and start is None else 1.0
     first = {id(parameter) for parameter in model.encoder.parameters()}

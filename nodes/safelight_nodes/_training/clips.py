@@ -10,7 +10,7 @@ from safelight.sdk import VAE, Context, ModelRef
 from safelight_nodes.training_values import ClipSet, ImageSet
 
 from .captions import PALETTE, draw_colour
-from .images import WHITE, WHITE_SHARE, Drawer, of_one_size
+from .images import WHITE, WHITE_SHARE, Drawer, of_one_size, weighed
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
@@ -70,10 +70,8 @@ def moved(pixels: Tensor, path: Path, frames: int, ground: tuple[int, int, int])
     from torch.nn.functional import affine_grid, grid_sample, interpolate, pad
 
     side = pixels.shape[0]
-    rgba = pixels.permute(2, 0, 1)[None].float() / 255
-    rgba = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], dim=1)
     small = max(1, round(side * path.size))
-    rgba = interpolate(rgba, (small, small), mode="bilinear", antialias=True)
+    rgba = interpolate(weighed(pixels[None]), (small, small), mode="bilinear", antialias=True)
     before = (side - small) // 2
     rgba = pad(rgba, (before, side - small - before) * 2)
     grid = affine_grid(path.places(frames), [frames, 4, side, side], align_corners=False)

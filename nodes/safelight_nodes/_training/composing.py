@@ -15,7 +15,7 @@ from safelight.sdk import Context, Problem, ProblemError
 from safelight_nodes.training_values import ImageSet
 
 from .captions import PALETTE, STYLE_NAMED, STYLES, colour_names, draw_colour, with_article
-from .images import WHITE, WHITE_SHARE, Drawer, of_one_size
+from .images import WHITE, WHITE_SHARE, Drawer, of_one_size, weighed
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
@@ -249,10 +249,8 @@ def laid_out(images: ImageSet, things: Sequence[Thing], places: Sequence[Place],
     for thing, (right, down, part) in zip(things, places, strict=True):
         pixels = images.pixels[thing.image]
         pixels = painted(pixels, thing.paint) if thing.paint else pixels
-        rgba = pixels.permute(2, 0, 1)[None].float() / 255
-        rgba = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], dim=1)
         tall, wide = max(1, round(height * part)), max(1, round(width * part))
-        rgba = interpolate(rgba, (tall, wide), mode="bilinear", antialias=True)[0].clamp(0, 1)
+        rgba = interpolate(weighed(pixels[None]), (tall, wide), mode="bilinear", antialias=True)[0].clamp(0, 1)
         top = min(max(round(down * height - tall / 2), 0), height - tall)
         left = min(max(round(right * width - wide / 2), 0), width - wide)
         spot = canvas[:, top : top + tall, left : left + wide]

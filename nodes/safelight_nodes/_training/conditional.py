@@ -15,7 +15,7 @@ from safelight.sdk import VAE, Context, Image, ModelRef, Problem, ProblemError
 from safelight_nodes.training_values import ClipSet, ImageSet, LatentSet
 
 from .computing import half_precision
-from .course import Course
+from .course import Course, Pace
 from .images import EMPTY_SHARE, WHITE_SHARE, Drawer, tiled
 from .loop import numpy_generator, torch_generator
 from .text import tokens
@@ -40,31 +40,9 @@ class Drawn:
     colours: list[int]
 
 
-class Pace(Protocol):
-    """What the settings of a part that learns beside a denoiser say of how it learns."""
-
-    @property
-    def updates(self) -> int: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def warmup_steps(self) -> int: ...
-    @property
-    def ema_decay(self) -> float: ...
-    @property
-    def seed(self) -> int: ...
-
-
 def course(pace: Pace) -> Course:
     """How a part beside a denoiser learns."""
-    return Course(
-        pace.updates,
-        pace.learning_rate,
-        pace.warmup_steps,
-        ema_decay=pace.ema_decay,
-        betas=(0.9, 0.999),
-        seed=pace.seed,
-    )
+    return Course.of(pace, betas=(0.9, 0.999))
 
 
 class Drawing(Protocol):

@@ -131,13 +131,7 @@ def learn(
 ) -> Weights:
     """Trains the LoRA. Raises ProblemError for models that it is not made for."""
     student = Student.of(latents, images, model, text, settings.rank, settings.seed, ctx)
-    course = Course(
-        settings.updates,
-        settings.learning_rate,
-        settings.warmup_steps,
-        ema_decay=settings.ema_decay,
-        seed=settings.seed,
-    )
+    course = Course.of(settings)
     side = Side.of([{"params": student.learned}], course)
     loss = Consistency(
         student.pair,

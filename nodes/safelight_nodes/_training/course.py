@@ -5,13 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from .optimisers import Name
 
 Schedule = Literal["cosine", "linear", "constant"]
 
 _POINTS = 240
+
+
+class Pace(Protocol):
+    """What the settings of a training say of how it goes."""
+
+    @property
+    def updates(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def warmup_steps(self) -> int: ...
+    @property
+    def ema_decay(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,18 @@ class Course:
     port: str = "learning_rate"
     optimiser: Name = "adamw"
     accumulate: int = 1
+
+    @classmethod
+    def of(cls, pace: Pace, **more: Any) -> Course:
+        """As the settings of a training say; `more` is what else is not as by default."""
+        return cls(
+            pace.updates,
+            pace.learning_rate,
+            pace.warmup_steps,
+            ema_decay=pace.ema_decay,
+            seed=pace.seed,
+            **more,
+        )
 
 
 @dataclass

@@ -106,14 +106,7 @@ def learn(
             return Image(tiled(made, SHOWN // 2))
 
         show = drawn
-    course = Course(
-        settings.updates,
-        settings.learning_rate,
-        settings.warmup_steps,
-        settings.schedule,
-        settings.ema_decay,
-        seed=settings.seed,
-    )
+    course = Course.of(settings, schedule=settings.schedule)
     curve = tuple(fit(groups, loss, course, ctx, show).points)
     about = {**asdict(settings), "scheduler": scheduler}
     parts = {"UNet2DConditionModel": unet, "CLIPTextModel": tower}

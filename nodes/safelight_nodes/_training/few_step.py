@@ -223,13 +223,7 @@ def distil(
                     return Image(tiled(codec.decode(latents).movedim(-1, 1), SHOWN // 2))
 
             show = drawn
-        course = Course(
-            settings.updates,
-            settings.learning_rate,
-            settings.warmup_steps,
-            ema_decay=settings.ema_decay,
-            seed=settings.seed,
-        )
+        course = Course.of(settings)
         curve = fit([{"params": learned}], loss, course, ctx, show)
     about = {"method": "progressive distillation of the guided model", **asdict(settings)}
     return Weights("lora", {"rank": settings.rank}, lora_tensors(unet), tuple(curve.points), about)

@@ -17,7 +17,7 @@ from safelight.sdk import VAE, Conditioning, Context, Image, Latent, ModelRef, P
 from safelight_nodes.training_values import ImageSet
 
 from .computing import half_precision
-from .course import Course, Schedule
+from .course import Course, Pace, Schedule
 from .images import WHITE, Drawer, composited, tiled
 from .loop import numpy_generator, torch_generator
 from .optimisers import Name
@@ -53,39 +53,21 @@ class Settings:
     seed: int
 
 
-class Paced(Protocol):
-    """What the settings of a fine-tuning say of how it goes."""
+class Tuning(Pace, Protocol):
+    """What the settings of a fine-tuning say beside that."""
 
     @property
-    def updates(self) -> int: ...
-    @property
     def accumulate(self) -> int: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def warmup_steps(self) -> int: ...
     @property
     def schedule(self) -> Schedule: ...
     @property
     def optimiser(self) -> Name: ...
-    @property
-    def ema_decay(self) -> float: ...
-    @property
-    def seed(self) -> int: ...
 
 
-def course(paced: Paced) -> Course:
+def course(tuning: Tuning) -> Course:
     """How a fine-tuning goes."""
-    return Course(
-        paced.updates,
-        paced.learning_rate,
-        paced.warmup_steps,
-        schedule=paced.schedule,
-        ema_decay=paced.ema_decay,
-        betas=(0.9, 0.99),
-        seed=paced.seed,
-        optimiser=paced.optimiser,
-        accumulate=paced.accumulate,
+    return Course.of(
+        tuning, schedule=tuning.schedule, optimiser=tuning.optimiser, accumulate=tuning.accumulate, betas=(0.9, 0.99)
     )
 
 

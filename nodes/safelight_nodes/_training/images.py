@@ -152,6 +152,15 @@ def over(pixels: Tensor, grounds: Tensor) -> Tensor:
     return (rgba[:, :3] * alpha + grounds * (1 - alpha)) * 2 - 1
 
 
+def weighed(pixels: Tensor) -> Tensor:
+    """Images (B, H, W, 4) uint8 as (B, 4, H, W) in 0..1 with colours weighed by alpha, to be scaled or moved: what is
+    hidden does not bleed into the rim."""
+    import torch
+
+    rgba = pixels.permute(0, 3, 1, 2).float() / 255
+    return torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], dim=1)
+
+
 def laid_out(images: ImageSet, count: int, side: int, background: str, seed: int) -> tuple[Tensor, list[str]]:
     """Images (N, H, W, 3) in 0..1 over a colour written as `#rrggbb`, `count` of them evenly spread (0: all) and scaled
     to `side` pixels (0: not), with captions that name style and background: the palette colour that is nearest."""

@@ -60,14 +60,7 @@ def learn(images: ImageSet, settings: Settings, ctx: Context) -> Weights:
     def show() -> Image:
         return Image(tiled(drawn(unet, scheduler, noise, device, dtype).cpu() / 2 + 0.5, SHOWN // 2))
 
-    course = Course(
-        settings.updates,
-        settings.learning_rate,
-        settings.warmup_steps,
-        ema_decay=settings.ema_decay,
-        betas=(0.9, 0.999),
-        seed=settings.seed,
-    )
+    course = Course.of(settings, betas=(0.9, 0.999))
     curve = fit([{"params": list(unet.parameters())}], loss, course, ctx, show)
     about = {**asdict(settings), "scheduler": scheduler}
     return Weights("UNet2DModel", plain_config(unet), plain_tensors(unet), tuple(curve.points), about)

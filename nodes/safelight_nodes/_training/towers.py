@@ -194,10 +194,7 @@ def learn(
     groups: list[dict[str, Any]] = [{"params": [*image.parameters(), scale]}]
     if not frozen:
         groups.append({"params": list(tower.parameters())})
-    course = Course(
-        settings.updates, settings.learning_rate, settings.warmup_steps, ema_decay=settings.ema_decay,
-        weight_decay=0.05, betas=(0.9, 0.98), seed=settings.seed,
-    )  # fmt: skip
+    course = Course.of(settings, weight_decay=0.05, betas=(0.9, 0.98))
     curve = tuple(fit(groups, loss, course, ctx).points)
     own = image.config
     about = asdict(settings) | {"width": own.hidden_size, "layers": own.num_hidden_layers, "patch": own.patch_size}

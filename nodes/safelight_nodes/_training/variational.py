@@ -69,13 +69,7 @@ def learn(images: ImageSet, eyes: ModelRef[ImageEncoder] | None, settings: Setti
         again, made = model.decode(model.encode(shown)[0]), model.decode(z)
         return Image(tiled(torch.cat([shown, again, made]).movedim(-1, 1), SHOWN))
 
-    course = Course(
-        settings.updates,
-        settings.learning_rate,
-        settings.warmup_steps,
-        ema_decay=settings.ema_decay,
-        seed=settings.seed,
-    )
+    course = Course.of(settings)
     # Decay would pull the deviation of bytes to 1.
     scale = {"params": list(network["scale"].parameters()), "weight_decay": 0.0}
     others = [parameter for name, parameter in network.named_parameters() if not name.startswith("scale.")]

@@ -145,7 +145,7 @@ async def zipped(call: Call) -> web.StreamResponse:
     state, ids = call.state, list(dict.fromkeys(item.strip() for item in call.query.items.split(",") if item.strip()))
     if not ids or len(ids) > MOST_ZIPPED:
         raise Refused(400, "bad_request", f"{len(ids)} outputs are named.", f"Name 1 to {MOST_ZIPPED}.")
-    rows = await state.host.archive.kept(ids)
+    rows = await state.host.archive.rows(ids)
 
     def find(row: sqlite3.Row) -> Bytes:
         found = state.folders.bytes_of(row["digest"], [state.host.archive.path_of(row)])
@@ -153,13 +153,17 @@ async def zipped(call: Call) -> web.StreamResponse:
             raise FileNotFoundError(row["name"])
         return found
 
-    for row in rows:
+    def member(row: sqlite3.Row) -> Member:
         # Before anything is sent, while it can still be told.
         try:
-            await asyncio.to_thread(find, row)
+            found = find(row)
         except FileNotFoundError:
             raise Refused(404, "file_missing", f"The file {row['name']} is gone.", "Name the others.") from None
-    members = [Member(row["name"], row["made"] or 0.0, partial(find, row)) for row in rows]
+        # What lies in the cache alone would be held until its turn comes: it is read again.
+        again = partial(find, row) if found.path is None else lambda: found
+        return Member(row["name"], row["made"] or 0.0, again)
+
+    members = await asyncio.to_thread(lambda: [member(row) for row in rows])
     return await send_zip(call.request, members, "safelight.zip")
 
 

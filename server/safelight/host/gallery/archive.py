@@ -63,18 +63,14 @@ class Archive:
         """Where the bytes of an output lie, in the trash or out of it."""
         return self._shelf.path_of(row)
 
-    async def kept(self, items: Sequence[str]) -> list[sqlite3.Row]:
+    async def rows(self, items: Sequence[str]) -> list[sqlite3.Row]:
         """The rows of outputs, in the trash or out of it, in the order of their ids here.
 
         Raises:
             ProblemError: `output_missing`, for one that is not there.
         """
-
-        def found(connection: sqlite3.Connection) -> list[sqlite3.Row]:
-            return [row for trashed in (False, True) for row in rows_of(connection, items, trashed=trashed)]
-
-        rows = await self._database.read(found)
-        by_number = {row["number"]: row for row in rows}
+        found = await self._database.read(lambda connection: rows_of(connection, items, trashed=None))
+        by_number = {row["number"]: row for row in found}
         for item in items:
             if number_of(item) not in by_number:
                 raise missing(item)

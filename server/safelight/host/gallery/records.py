@@ -211,12 +211,12 @@ def with_digest(connection: sqlite3.Connection, digest: str) -> list[sqlite3.Row
     return connection.execute(f"SELECT {_FIELDS} FROM output WHERE digest = ?", (digest,)).fetchall()
 
 
-def rows_of(connection: sqlite3.Connection, items: Iterable[str], *, trashed: bool) -> list[sqlite3.Row]:
-    """The rows of these ids that are in the trash, or are not; unknown ids are left out."""
+def rows_of(connection: sqlite3.Connection, items: Iterable[str], *, trashed: bool | None) -> list[sqlite3.Row]:
+    """The rows of these ids that are in the trash, or are not, or (None) either; unknown ids are left out."""
     numbers = [number_of(item) for item in items]
     marks = ", ".join("?" * len(numbers))
-    state = "trashed IS NOT NULL" if trashed else "trashed IS NULL"
-    return connection.execute(f"SELECT {_FIELDS} FROM output WHERE number IN ({marks}) AND {state}", numbers).fetchall()
+    state = {True: " AND trashed IS NOT NULL", False: " AND trashed IS NULL", None: ""}[trashed]
+    return connection.execute(f"SELECT {_FIELDS} FROM output WHERE number IN ({marks}){state}", numbers).fetchall()
 
 
 def all_rows(connection: sqlite3.Connection, *, trashed: bool) -> list[sqlite3.Row]:
