@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from proofs import Proof
 
 _PARTS = 3
 _PART = "SAFELIGHT_TEST_PART"
+
+# How long drawing examples takes is the machine's affair, not that of what is tested.
+settings.register_profile("anywhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("anywhere")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,7 +14,7 @@ from safelight.environment import Environment
 from safelight.families import Held, load_families
 from safelight.media.registry import built_in
 from safelight.models import ModelStore
-from safelight.sdk import Cancelled, File, Image, ModelRef, Problem, ProblemError, Source
+from safelight.sdk import ALONE, Cancelled, File, Image, ModelRef, Problem, ProblemError, Source
 
 PROMPT, NEGATIVE, SEED = "a red apple on the table", "dark photo", 5
 CLOSE = 1e-5
@@ -53,6 +53,10 @@ class Shelf:
         parameters = list(component.parameters()) if hasattr(component, "parameters") else []
         dtype = parameters[0].dtype if parameters else torch.float32
         self.held[kind, name] = Leased(component, torch.device("cpu"), dtype, MappingProxyType(dict(settings or {})))
+
+    def spread(self, work: Any, ctx: Any, count: int) -> Any:
+        assert count == 1
+        return work(ctx, ALONE)
 
     def find(self, name: str) -> Source:
         return Source("folder", name, fingerprint=name)

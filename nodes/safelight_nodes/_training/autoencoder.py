@@ -13,7 +13,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from safelight.sdk import VAE, Context, Image, ModelRef
+from safelight.sdk import VAE, Context, Image, ModelRef, Team
 from safelight_nodes.training_values import ImageSet, Weights
 
 from .computing import half_precision, own_copy
@@ -55,7 +55,7 @@ class Settings:
     seed: int
 
 
-def learn(images: ImageSet, start: ModelRef[VAE] | None, settings: Settings, ctx: Context) -> Weights:
+def learn(images: ImageSet, start: ModelRef[VAE] | None, settings: Settings, ctx: Context, team: Team) -> Weights:
     """Trains an autoencoder; a new one where none is given to start from."""
     import torch
 
@@ -77,7 +77,7 @@ def learn(images: ImageSet, start: ModelRef[VAE] | None, settings: Settings, ctx
         return Image(tiled(torch.cat([shown, again]).cpu() / 2 + 0.5, SHOWN))
 
     course = Course.of(settings)
-    curve = fit([{"params": parameters}], loss, course, ctx, show)
+    curve = fit([{"params": parameters}], loss, course, ctx, show, team)
     if settings.standardise and settings.learn == "all":
         standardise(vae, _latents(vae, drawer, device))
     about = {**asdict(settings), "psnr": round(measure(vae, drawer, device), 2)}

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from safelight.sdk import VAE, Context, ControlNet, Denoiser, Image, ModelRef, Problem, ProblemError, TextEncoder
+from safelight.sdk import VAE, Context, ControlNet, Denoiser, Image, ModelRef, Problem, ProblemError, Team, TextEncoder
 from safelight_nodes.training_values import ImageSet, LatentSet, Weights
 
 from .captions import PALETTE
@@ -162,6 +162,7 @@ def learn(
     vae: ModelRef[VAE] | None,
     settings: Settings,
     ctx: Context,
+    team: Team,
 ) -> Weights:
     """Trains a ControlNet; a new one where none is given to start from."""
     import torch
@@ -212,7 +213,7 @@ def learn(
             )
 
         show = drawn
-    curve = fit([{"params": list(net.parameters())}], loss, course(settings), ctx, show)
+    curve = fit([{"params": list(net.parameters())}], loss, course(settings), ctx, show, team)
     about = {**asdict(settings), "condition": settings.condition if controls is None else "given"}
     return Weights("ControlNetModel", plain_config(net), plain_tensors(net), tuple(curve.points), about)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, Problem, ProblemError, TextEncoder
+from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, Problem, ProblemError, Team, TextEncoder
 from safelight_nodes.training_values import ImageSet, LatentSet, Tokenizer, Weights
 
 from .computing import half_precision, own_copy
@@ -62,6 +62,7 @@ def learn(
     vae: ModelRef[VAE] | None,
     settings: Settings,
     ctx: Context,
+    team: Team,
 ) -> Learned:
     """Trains a denoiser, and its text encoder along with it where that is wanted."""
     import torch
@@ -107,7 +108,7 @@ def learn(
 
         show = drawn
     course = Course.of(settings, schedule=settings.schedule)
-    curve = tuple(fit(groups, loss, course, ctx, show).points)
+    curve = tuple(fit(groups, loss, course, ctx, show, team).points)
     about = {**asdict(settings), "scheduler": scheduler}
     parts = {"UNet2DConditionModel": unet, "CLIPTextModel": tower}
     made = [Weights(kind, plain_config(part), plain_tensors(part), curve, about) for kind, part in parts.items()]

@@ -23,6 +23,7 @@ from safelight.sdk import (
     Problem,
     ProblemError,
     SampleRequest,
+    Team,
     TextEncoder,
 )
 from safelight_nodes.training_values import ImageSet, Weights
@@ -237,7 +238,7 @@ class Loss:
         return (wrong * noised.weights.to(guess.device)).mean()
 
 
-def learn(given: Given, holes: Holes, settings: Settings, ctx: Context) -> Weights:
+def learn(given: Given, holes: Holes, settings: Settings, ctx: Context, team: Team) -> Weights:
     """Trains a UNet to fill holes: all its weights, or a LoRA of `rank` beside them.
 
     Raises:
@@ -260,7 +261,7 @@ def learn(given: Given, holes: Holes, settings: Settings, ctx: Context) -> Weigh
     noising = Noising(denoiser.scheduler, denoiser.prediction, settings.gamma, 0.0)
     loss = Loss(denoiser, examples, noising, settings, device, dtype)
     show = previews(ctx, denoiser, examples, given.vae, settings.seed, device, dtype)
-    points = tuple(fit([{"params": learned}], loss, course(settings), ctx, show).points)
+    points = tuple(fit([{"params": learned}], loss, course(settings), ctx, show, team).points)
     about = {**asdict(settings), "holes": asdict(holes), "model": given.model.source.name, "family": family}
     if whole:
         said = {**about, "method": "inpainting", "scheduler": dict(denoiser.scheduler)}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import Context, Problem, ProblemError
+from safelight.sdk import Context, Problem, ProblemError, Team
 from safelight_nodes.training_values import Weights
 
 from .computing import own_model
@@ -37,7 +37,7 @@ class Word:
     templates: str
 
 
-def learn_word(given: Given, word: Word, settings: Settings, ctx: Context) -> Weights:
+def learn_word(given: Given, word: Word, settings: Settings, ctx: Context, team: Team) -> Weights:
     """The vectors of a word, for each text encoder that has some."""
     denoiser = own_model(ctx, given.model, "model")
     text = own_model(ctx, given.text, "text")
@@ -57,7 +57,7 @@ def learn_word(given: Given, word: Word, settings: Settings, ctx: Context) -> We
     prompt = (given.prompt or "{}").replace(_PLACE, f"embedding:{NAME}")
     show = previews(ctx, denoiser, read, given.vae, examples, prompt, [], settings.seed, device, dtype)
     loss(0)  # so that a family whose prompts take no embeddings says so before anything is learned
-    points = tuple(fit([{"params": vectors}], loss, course(settings), ctx, show).points)
+    points = tuple(fit([{"params": vectors}], loss, course(settings), ctx, show, team).points)
     named = ["emb_params"] if len(vectors) == 1 else ["clip_l", "clip_g"]
     tensors = {name: one.detach().cpu() for name, one in zip(named, vectors, strict=True)}
     said = about(settings, given.model, method="textual inversion", initial=word.initial, vectors=word.vectors)

@@ -11,7 +11,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import VAE, Context, Denoiser, Image, ImageEncoder, ModelRef, Problem, ProblemError, TextEncoder
+from safelight.sdk import (
+    VAE,
+    Context,
+    Denoiser,
+    Image,
+    ImageEncoder,
+    ModelRef,
+    Problem,
+    ProblemError,
+    Team,
+    TextEncoder,
+)
 from safelight_nodes.training_values import ImageSet, LatentSet, Weights
 
 from .captions import PALETTE
@@ -65,6 +76,7 @@ def learn(
     vae: ModelRef[VAE] | None,
     settings: Settings,
     ctx: Context,
+    team: Team,
 ) -> Weights:
     """Trains an IP-Adapter."""
     import torch
@@ -115,7 +127,7 @@ def learn(
             return shown_with(above.movedim(-1, 1), made)
 
         show = drawn
-    curve = fit([{"params": learned}], loss, course(settings), ctx, show)
+    curve = fit([{"params": learned}], loss, course(settings), ctx, show, team)
     return Weights("ip_adapter", {"words": WORDS}, adapter_tensors(unet), tuple(curve.points), asdict(settings))
 
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from safelight.sdk import Cancelled, Context, Image, Problem, ProblemError
+from safelight.sdk import ALONE, Cancelled, Context, Image, Problem, ProblemError, Team
 
 from .course import Course, Curve
 from .optimisers import optimiser
@@ -51,6 +51,7 @@ def fit(
     course: Course,
     ctx: Context,
     show: Callable[[], Image] | None = None,
+    team: Team = ALONE,
 ) -> Curve:
     """Minimises `loss`; at the end the parameters hold the average of their way.
 
@@ -61,6 +62,8 @@ def fit(
         course: how long and how fast.
         ctx: is told of progress, the curve and samples, keeps checkpoints and may stop the run at any step.
         show: draws samples with the parameters as they are. It must leave torch's random state alone.
+        team: the processes that do this together. Each makes as many passes as an update accumulates, and the update
+            goes by all of them: the same as of one process that accumulates so many, but for rounding.
 
     Raises:
         Cancelled: the run was stopped; what was learned is kept for the next run of the same work.
@@ -68,11 +71,11 @@ def fit(
     """
     side = Side.of(groups, course)
 
-    parts = course.accumulate
+    parts = course.accumulate * team.count
 
     def update(step: int) -> None:
-        losses = (loss(step * parts + part) / parts for part in range(parts))
-        side.note(step, side.learn(losses, step))
+        losses = (loss(step * parts + part) / parts for part in range(team.rank, parts, team.count))
+        side.note(step, side.learn(losses, step, team))
 
     train([side], update, course.steps, ctx, show)
     return side.curve
@@ -200,8 +203,9 @@ class Side:
         kept = EMAModel(held, decay=course.ema_decay, foreach=True) if average else None
         return cls(parameters, held, follow, schedule, kept, course, Curve())
 
-    def learn(self, losses: Iterable[Tensor], step: int) -> float:
-        """Goes one update down the gradient of the sum of losses, which are asked for one after another; returns it.
+    def learn(self, losses: Iterable[Tensor], step: int, team: Team = ALONE) -> float:
+        """Goes one update down the gradient of the sum of losses, which are asked for one after another, and of those
+        that the others of a team have; returns that sum.
 
         Raises:
             ProblemError: `training_diverged`, when it is no longer a number.
@@ -213,6 +217,7 @@ class Side:
         for value in losses:
             value.backward()
             number += float(value.detach())
+        number = team.add_up(self.parameters, number)
         if self.course.clip:
             torch.nn.utils.clip_grad_norm_(self.parameters, self.course.clip)
         self.optimiser.step()

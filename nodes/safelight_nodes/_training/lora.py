@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from safelight.sdk import VAE, Context, Denoiser, ModelRef, Problem, ProblemError, TextEncoder
+from safelight.sdk import VAE, Context, Denoiser, ModelRef, Problem, ProblemError, Team, TextEncoder
 from safelight_nodes.training_values import ImageSet, Weights
 
 from .adapters import Targets, add_lora, lora_tensors
@@ -41,9 +41,9 @@ class Given:
     prompt: str
 
 
-def learn_lora(given: Given, lora: Lora, settings: Settings, ctx: Context) -> Weights:
+def learn_lora(given: Given, lora: Lora, settings: Settings, ctx: Context, team: Team) -> Weights:
     """A LoRA for the denoiser and, with a rate for it, for CLIP's text encoders."""
-    work = _Work(given, settings, ctx, full=False, learns_text=lora.text_rate > 0)
+    work = _Work(given, settings, ctx, team, full=False, learns_text=lora.text_rate > 0)
 
     def laid(module: Any, number: int) -> list[Any]:
         alpha = lora.alpha or None
@@ -68,9 +68,9 @@ def learn_lora(given: Given, lora: Lora, settings: Settings, ctx: Context) -> We
     return Weights("lora", {"rank": lora.rank}, tensors, points, {"method": "LoRA", **said})
 
 
-def learn_whole(given: Given, settings: Settings, ctx: Context) -> Weights:
+def learn_whole(given: Given, settings: Settings, ctx: Context, team: Team) -> Weights:
     """All weights of the denoiser."""
-    work = _Work(given, settings, ctx, full=True, learns_text=False)
+    work = _Work(given, settings, ctx, team, full=True, learns_text=False)
     module = prepared(work.module, settings.checkpointing).requires_grad_(True)
     points = work.fit([{"params": list(module.parameters())}], [module])
     said = about(settings, given.model, method="fine-tuning of the whole denoiser", scheduler=work.scheduler)
@@ -80,8 +80,10 @@ def learn_whole(given: Given, settings: Settings, ctx: Context) -> Weights:
 class _Work:
     """What both have in common: copies of the model, the examples, the loss and the course."""
 
-    def __init__(self, given: Given, settings: Settings, ctx: Context, *, full: bool, learns_text: bool) -> None:
-        self._given, self._settings, self._ctx = given, settings, ctx
+    def __init__(
+        self, given: Given, settings: Settings, ctx: Context, team: Team, *, full: bool, learns_text: bool
+    ) -> None:
+        self._given, self._settings, self._ctx, self._team = given, settings, ctx, team
         self._device, self._dtype = ctx.models.device()
         self.denoiser = own_model(ctx, placed(given.model, full), "model")
         self.text = own_model(ctx, given.text, "text")
@@ -117,7 +119,7 @@ class _Work:
             self._ctx, self.denoiser, self.read, given.vae, self._parts[0][0], given.prompt, modules, settings.seed,
             self._device, self._dtype,
         )  # fmt: skip
-        return tuple(fit(groups, loss, course(settings), self._ctx, show).points)
+        return tuple(fit(groups, loss, course(settings), self._ctx, show, self._team).points)
 
 
 def _towers(modules: Mapping[str, Any], given: Given) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from safelight.diffusion.motion import attentions_in_the_middle, moving
-from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, TextEncoder
+from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, Team, TextEncoder
 from safelight_nodes.training_values import ClipSet, Weights
 
 from .computing import half_precision, own_copy
@@ -56,6 +56,7 @@ def learn(
     vae: ModelRef[VAE] | None,
     settings: Settings,
     ctx: Context,
+    team: Team,
 ) -> Weights:
     """Trains a motion module."""
     import torch
@@ -97,7 +98,7 @@ def learn(
         show = drawn_sheet
     learned = [parameter for parameter in motion.parameters() if parameter.requires_grad]
     with moving(unet, motion, frames):
-        curve = fit([{"params": learned}], loss, course(settings), ctx, show)
+        curve = fit([{"params": learned}], loss, course(settings), ctx, show, team)
     return Weights(KIND, plain_config(motion), plain_tensors(motion), tuple(curve.points), asdict(settings))
 
 

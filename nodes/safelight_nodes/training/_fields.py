@@ -23,6 +23,11 @@ Anywhere = Annotated[
     float, Slider(0, 1, step=0.05), "Part of the images over any colour; the rest is over colours with a name."
 ]
 Rank = Annotated[int, Slider(1, 128), "Rank of the LoRA: its size and its powers."]
+Devices = Annotated[
+    int,
+    Slider(1, 8, advanced=True),
+    "Graphics cards of this machine that share an update: each makes its own passes, and all count alike.",
+]
 RandomSeed = Annotated[int, Seed(), "Where all random numbers start."]
 TextWidth = Annotated[int, Slider(16, 1280), "Channels of a new text encoder."]
 TextLayers = Annotated[int, Slider(1, 32), "Layers of a new text encoder."]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from safelight.sdk import (
@@ -19,6 +20,7 @@ from ..training_values import Weights
 from ._fields import (
     Batch,
     Captioned,
+    Devices,
     EmaDecay,
     ItsText,
     Latents,
@@ -54,6 +56,7 @@ def controlnet(
     ] = "edges",
     updates: Updates = 4000,
     batch: Batch = 32,
+    devices: Devices = 1,
     learning_rate: LearningRate = 3e-4,
     warmup_steps: WarmupSteps = 100,
     ema_decay: EmaDecay = 0.995,
@@ -81,7 +84,8 @@ def controlnet(
     settings = Settings(
         condition, updates, batch, learning_rate, warmup_steps, ema_decay, empty_captions, empty_controls, gamma, seed
     )
-    return learn(latents, images, model, text, controls, start, vae, settings, ctx)
+    work = partial(learn, latents, images, model, text, controls, start, vae, settings)
+    return ctx.models.spread(work, ctx, devices)
 
 
 @node(version=1, title="Train IP-Adapter", tags=("Train IP-Adapter", "IPAdapter", "image prompt", "reference"))
@@ -95,6 +99,7 @@ def ip_adapter(
     *,
     updates: Updates = 3000,
     batch: Batch = 32,
+    devices: Devices = 1,
     learning_rate: LearningRate = 5e-4,
     warmup_steps: WarmupSteps = 100,
     ema_decay: EmaDecay = 0.995,
@@ -117,4 +122,5 @@ def ip_adapter(
     from .._training.ip_adapter import Settings, learn
 
     settings = Settings(updates, batch, learning_rate, warmup_steps, ema_decay, empty, gamma, seed)
-    return learn(latents, images, model, text, encoder, vae, settings, ctx)
+    work = partial(learn, latents, images, model, text, encoder, vae, settings)
+    return ctx.models.spread(work, ctx, devices)

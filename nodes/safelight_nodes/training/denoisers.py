@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 from safelight.sdk import VAE, Context, Denoiser, ModelRef, Number, Slider, TextEncoder, Toggle, node
@@ -11,6 +12,7 @@ from ._fields import (
     BOTH_TO_2,
     Anywhere,
     Batch,
+    Devices,
     EmaDecay,
     LearningRate,
     RandomSeed,
@@ -46,6 +48,7 @@ def denoiser(
     learn_text: Annotated[bool, Toggle(), "Let the given text encoder learn along. Off: it stays as it is."] = False,
     updates: Updates = 40_000,
     batch: Batch = 64,
+    devices: Devices = 1,
     learning_rate: LearningRate = 8e-4,
     warmup_steps: WarmupSteps = 300,
     schedule: Annotated[
@@ -82,7 +85,8 @@ def denoiser(
         learn_text, updates, batch, learning_rate, warmup_steps, schedule, ema_decay, prediction, gamma, beta_end,
         width, widest, levels, heads, text_width, text_layers, seed,
     )  # fmt: skip
-    return Model(*learn(latents, images, tokenizer, start, text, vae, settings, ctx))
+    work = partial(learn, latents, images, tokenizer, start, text, vae, settings)
+    return Model(*ctx.models.spread(work, ctx, devices))
 
 
 @node(

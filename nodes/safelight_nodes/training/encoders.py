@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 from safelight.sdk import VAE, Context, ImageEncoder, ModelRef, Number, Slider, TextEncoder, Toggle, node
@@ -12,6 +13,7 @@ from ._fields import (
     IMAGES_TO_2,
     Anywhere,
     Batch,
+    Devices,
     EmaDecay,
     LearningRate,
     RandomSeed,
@@ -55,6 +57,7 @@ def autoencoder(
     ] = "all",
     updates: Updates = 10_000,
     batch: Batch = 12,
+    devices: Devices = 1,
     learning_rate: LearningRate = 5e-4,
     warmup_steps: WarmupSteps = 100,
     ema_decay: EmaDecay = 0.998,
@@ -102,7 +105,7 @@ def autoencoder(
         learn, updates, batch, learning_rate, warmup_steps, ema_decay, crop, anywhere, squares, edges, kl, noise,
         anchor, standardise and not (start and anchor), width, widest, levels, channels, seed,
     )  # fmt: skip
-    return train(images, start, settings, ctx)
+    return ctx.models.spread(partial(train, images, start, settings), ctx, devices)
 
 
 @node(

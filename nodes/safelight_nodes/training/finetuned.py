@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from safelight.sdk import Context, Number, Slider, Text, node
 
 from ..training_values import Weights
-from ._fields import EmaDecay, RandomSeed, Rank, WarmupSteps
+from ._fields import Devices, EmaDecay, RandomSeed, Rank, WarmupSteps
 from ._tuning import (
     Accumulate,
     Checkpointing,
@@ -61,6 +62,7 @@ def lora(
     updates: FewUpdates = 600,
     batch: SmallBatch = 4,
     accumulate: Accumulate = 1,
+    devices: Devices = 1,
     learning_rate: Rate = 1e-3,
     warmup_steps: WarmupSteps = 20,
     schedule: RateSchedule = "cosine",
@@ -89,7 +91,8 @@ def lora(
         drop_captions, flip, prior_weight, checkpointing, seed,
     )  # fmt: skip
     given = Given(model, text, vae, images, prior, prompt)
-    return learn_lora(given, Lora(rank, alpha, targets, dropout, text_rate), settings, ctx)
+    work = partial(learn_lora, given, Lora(rank, alpha, targets, dropout, text_rate), settings)
+    return ctx.models.spread(work, ctx, devices)
 
 
 @node(
@@ -107,6 +110,7 @@ def dreambooth(
     updates: FewUpdates = 300,
     batch: SmallBatch = 4,
     accumulate: Accumulate = 1,
+    devices: Devices = 1,
     learning_rate: Rate = 5e-5,
     warmup_steps: WarmupSteps = 20,
     schedule: RateSchedule = "constant",
@@ -134,7 +138,8 @@ def dreambooth(
         updates, batch, accumulate, learning_rate, warmup_steps, schedule, optimiser, ema_decay, gamma, noise_offset,
         drop_captions, flip, prior_weight, checkpointing, seed,
     )  # fmt: skip
-    return learn_whole(Given(model, text, vae, images, prior, prompt), settings, ctx)
+    work = partial(learn_whole, Given(model, text, vae, images, prior, prompt), settings)
+    return ctx.models.spread(work, ctx, devices)
 
 
 @node(
@@ -160,6 +165,7 @@ def textual_inversion(
     updates: FewUpdates = 600,
     batch: SmallBatch = 4,
     accumulate: Accumulate = 1,
+    devices: Devices = 1,
     learning_rate: Rate = 5e-3,
     warmup_steps: WarmupSteps = 20,
     schedule: RateSchedule = "cosine",
@@ -185,4 +191,5 @@ def textual_inversion(
         0.0, flip, 0.0, False, seed,
     )  # fmt: skip
     given = Given(model, text, vae, images, None, prompt)
-    return learn_word(given, Word(vectors, initial, captions), settings, ctx)
+    work = partial(learn_word, given, Word(vectors, initial, captions), settings)
+    return ctx.models.spread(work, ctx, devices)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from safelight.sdk import VAE, Context, ModelRef, Slider, node
 
 from ..training_values import ImageSet, Weights
-from ._fields import EmaDecay, RandomSeed, WarmupSteps
+from ._fields import Devices, EmaDecay, RandomSeed, WarmupSteps
 from ._tuning import (
     Accumulate,
     Checkpointing,
@@ -53,6 +54,7 @@ def inpainting(
     updates: FewUpdates = 1000,
     batch: SmallBatch = 16,
     accumulate: Accumulate = 1,
+    devices: Devices = 1,
     learning_rate: Rate = 1e-4,
     warmup_steps: WarmupSteps = 50,
     schedule: RateSchedule = "cosine",
@@ -78,4 +80,5 @@ def inpainting(
         drop_captions, checkpointing, seed,
     )  # fmt: skip
     cut = Holes(holes, min(smallest, largest), max(smallest, largest), whole)
-    return learn(Given(model, text, vae, images), cut, settings, ctx)
+    work = partial(learn, Given(model, text, vae, images), cut, settings)
+    return ctx.models.spread(work, ctx, devices)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 from safelight.sdk import Context, Denoiser, ModelRef, Slider, node
 
 from ..training_values import ClipSet, Weights
-from ._fields import EmaDecay, ItsText, LearningRate, RandomSeed, Shown, Updates, WarmupSteps
+from ._fields import Devices, EmaDecay, ItsText, LearningRate, RandomSeed, Shown, Updates, WarmupSteps
 
 
 @node(version=1, title="Train motion module", tags=("AnimateDiff", "MotionAdapter", "video", "text to video", "loop"))
@@ -24,6 +25,7 @@ def motion(
     ] = "all",
     updates: Updates = 1000,
     batch: Annotated[int, Slider(1, 128), "Clips of an update."] = 4,
+    devices: Devices = 1,
     learning_rate: LearningRate = 5e-4,
     warmup_steps: WarmupSteps = 50,
     ema_decay: EmaDecay = 0.99,
@@ -44,4 +46,4 @@ def motion(
     from .._training.motion import Settings, learn
 
     settings = Settings(blocks, updates, batch, learning_rate, warmup_steps, ema_decay, empty_captions, gamma, seed)
-    return learn(clips, model, text, vae, settings, ctx)
+    return ctx.models.spread(partial(learn, clips, model, text, vae, settings), ctx, devices)

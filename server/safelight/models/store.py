@@ -18,10 +18,11 @@ from safelight.environment import Environment
 from safelight.families import Families, load_families
 from safelight.graph.plan import Ask
 from safelight.protocol.graph import PlannedMemory
-from safelight.sdk.context import T
+from safelight.sdk.context import Context, T
 from safelight.sdk.memory import is_out_of_memory
 from safelight.sdk.models import ModelRef, Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
+from safelight.sdk.team import Team
 
 from .compiling import compile_blocks
 from .entries import ModelEntry
@@ -157,6 +158,11 @@ class ModelStore:
 
         here = self._here()
         return torch.device(here.device), cast("torch.dtype", getattr(torch, here.precision))
+
+    def spread(self, work: Callable[[Context, Team], T], ctx: Context, count: int) -> T:
+        from .teams import spread
+
+        return spread(work, ctx, count, self._home, self._here())
 
     def create(self, name: str) -> AbstractContextManager[Path]:
         return created(self._library.folders[0], name)

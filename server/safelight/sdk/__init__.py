@@ -32,6 +32,7 @@ from .models import (
 from .node import InputSpec, Migration, NodeDefinitionError, NodeSpec, NodeType, OutputSpec, node, node_type
 from .pack import Catalogue, load_packs
 from .problem import Cancelled, Problem, ProblemError
+from .team import ALONE, Team
 from .types import Fit, PortType, can_connect
 from .values import (
     Adapter,
@@ -54,6 +55,7 @@ from .values import (
 from .widgets import Choice, Color, FilePick, Items, ModelPick, Number, Paint, Seed, Slider, Text, Toggle
 
 __all__ = [
+    "ALONE",
     "GAN",
     "VAE",
     "Adapter",
@@ -121,6 +123,7 @@ __all__ = [
     "Sigmas",
     "Slider",
     "Source",
+    "Team",
     "Text",
     "TextEncoder",
     "TextModel",

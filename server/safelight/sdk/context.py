@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from .team import Team
     from .values import Conditioning, Image, Latent
 
 T = TypeVar("T")
@@ -175,6 +176,16 @@ class Models(Protocol):
 
     def device(self) -> tuple[torch.device, torch.dtype]:
         """What models compute on here, and the precision that is fastest on it without visible harm."""
+        ...
+
+    def spread(self, work: Callable[[Context, Team], T], ctx: Context, count: int) -> T:
+        """Calls `work` in `count` processes at once, each with a graphics card of its own, and gives what the first of
+        them returns; with 1 it is called right here.
+
+        On a machine without a card the processes share its cores. `work` is pickled: a function of a module, or a
+        `functools.partial` of one, whose arguments can be pickled. Its context has models, and what a training tells
+        and keeps; no files. Raises ProblemError `too_few_devices` and `team_failed`, and whatever `work` raised.
+        """
         ...
 
     def create(self, name: str) -> AbstractContextManager[Path]:

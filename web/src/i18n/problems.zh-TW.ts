@@ -116,6 +116,8 @@ export const titles: Record<string, string> = {
   no_int8: "沒有安裝 int8 權重所需的軟體包",
   no_float8: "此裝置不支援 8 位權重",
   training_diverged: "訓練發散：損失不再是數字",
+  too_few_devices: "顯示卡數超過本機實有",
+  team_failed: "共同訓練的某個程序已結束",
   posterior_collapse: "後驗坍縮：多數潛在變數不再帶有資訊",
   nothing_selected: "沒有圖片符合選擇條件",
   patched_model: "帶 LoRA 的模型不能在此訓練",

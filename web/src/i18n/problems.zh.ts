@@ -116,6 +116,8 @@ export const titles: Record<string, string> = {
   no_int8: "没有安装 int8 权重所需的软件包",
   no_float8: "此设备不支持 8 位权重",
   training_diverged: "训练发散：损失不再是数字",
+  too_few_devices: "显卡数超过本机实有",
+  team_failed: "共同训练的某个进程已退出",
   posterior_collapse: "后验坍缩：多数潜变量不再携带信息",
   nothing_selected: "没有图片符合选择条件",
   patched_model: "带 LoRA 的模型不能在此训练",

@@ -1,0 +1,136 @@
+"""Has several processes do one work together, and serves them the context of the run."""
+
+from __future__ import annotations
+
+import os
+import queue
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Client, Listener
+from pathlib import Path
+from typing import IO, TypeVar, cast
+
+from safelight.environment import Environment
+from safelight.models.hardware import Numerics, thread_count
+from safelight.sdk.context import Context
+from safelight.sdk.problem import Problem, ProblemError
+from safelight.sdk.team import ALONE, Team
+
+from .orders import ADDRESS, DEVICE, KEY, Asked, Ended, Line, Order, receive, send
+
+T = TypeVar("T")
+_SERVED = ("progress", "wants_preview", "warn", "check_cancelled", "restore", "checkpoint_due", "checkpoint")
+_LOOK_SECONDS = 0.2
+_LEAVE_SECONDS = 10.0
+_SAID = 4000
+
+
+def spread(work: Callable[[Context, Team], T], ctx: Context, count: int, home: Path, here: Numerics) -> T:
+    """See `sdk.Models.spread`."""
+    if count == 1:
+        return work(ctx, ALONE)
+    _require(count, here)
+    with (
+        tempfile.TemporaryFile() as log,
+        _listening() as (listener, key),
+        _started(count, listener, key, here, log) as team,
+    ):
+        connection = _joined(listener, key, team, ctx, log)
+        try:
+            send(connection, Order(work, home, here))
+            while isinstance(message := receive(connection), Asked):
+                send(connection, _answer(ctx, message))
+        except (EOFError, OSError) as error:
+            with suppress(subprocess.TimeoutExpired):
+                team.wait(_LEAVE_SECONDS)  # until it has said why
+            raise _failed(log) from error
+        return cast("T", message.result())
+
+
+def _answer(ctx: Context, asked: Asked) -> Ended:
+    if asked.name not in _SERVED:
+        return Ended(error=AttributeError(asked.name))
+    try:
+        return Ended(getattr(ctx, asked.name)(*asked.given))
+    except Exception as error:
+        return Ended(error=error)
+
+
+@contextmanager
+def _listening() -> Iterator[tuple[Listener, bytes]]:
+    key = secrets.token_bytes(32)
+    with Listener(authkey=key) as listener:
+        yield listener, key
+
+
+@contextmanager
+def _started(
+    count: int, listener: Listener, key: bytes, here: Numerics, log: IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """torchrun, which starts the processes and ends all of them when one has failed."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        ADDRESS: str(listener.address),
+        KEY: key.hex(),
+        DEVICE: here.device.partition(":")[0],
+        # torchrun would say one.
+        "OMP_NUM_THREADS": str(max(1, thread_count(Environment.read()) // count)),
+    }
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    command += ["-m", f"{__package__}.member"]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(_LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _joined(listener: Listener, key: bytes, team: subprocess.Popen[bytes], ctx: Context, log: IO[bytes]) -> Line:
+    """The connection to the first process, once it is there. Raises Cancelled and ProblemError before it is."""
+    came: queue.Queue[Line] = queue.Queue()
+    waiting = threading.Thread(target=lambda: came.put(listener.accept()), daemon=True)
+    waiting.start()
+    try:
+        while True:
+            with suppress(queue.Empty):
+                return came.get(timeout=_LOOK_SECONDS)
+            ctx.check_cancelled()
+            if team.poll() is not None:
+                raise _failed(log)
+    finally:
+        if waiting.is_alive():  # nothing else wakes it
+            Client(listener.address, authkey=key).close()
+            waiting.join()
+
+
+def _require(count: int, here: Numerics) -> None:
+    import torch
+
+    kind = here.device.partition(":")[0]
+    if kind == "cpu":
+        return  # they share its cores
+    found = cast("int", getattr(torch, kind).device_count())
+    if count > found:
+        message = f"{count} graphics cards are asked for, and there {'is' if found == 1 else 'are'} {found}."
+        hint = f"Set devices to {found} or less."
+        raise ProblemError(Problem(code="too_few_devices", message=message, hint=hint, port="devices", value=count))
+
+
+def _failed(log: IO[bytes]) -> ProblemError:
+    log.seek(0, os.SEEK_END)
+    log.seek(max(0, log.tell() - _SAID))
+    said = log.read().decode(errors="replace")
+    message = "One of the processes that train together has ended."
+    hint = "Look at the details. Where memory ran out, a smaller batch or fewer devices may help."
+    return ProblemError(Problem(code="team_failed", message=message, hint=hint, port="devices", details=said))
