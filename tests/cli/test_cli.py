@@ -186,6 +186,10 @@ def test_help_shows_the_inputs_of_the_workflow(safelight: Command) -> None:
         assert words in shown
 
 
+def test_help_names_an_input_of_several_ports_once(safelight: Command) -> None:
+    assert safelight("run", "in_a_style", "--help").stdout.count("--seed ") == 1
+
+
 def test_the_catalogue(safelight: Command) -> None:
     listed = safelight.json("nodes")
     assert {"sampling.sample", "models.load"} <= {spec["id"] for spec in listed["nodes"]}

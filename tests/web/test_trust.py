@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -513,6 +514,19 @@ def test_a_failure_in_a_gap_of_the_stream_is_told_as_well(editor: Editor) -> Non
         }}"""
     )
     card.wait_for()
+
+
+def test_what_a_run_gave_before_the_stream_began_is_shown_as_well(context: Any, server: Server) -> None:
+    away = True
+    context.route_web_socket(re.compile("/api/v1/events"), lambda one: one.close() if away else one.connect_to_server())
+    editor = Editor(context.new_page(), server.url)
+    editor.visit()
+    editor.open(SUM)
+    with editor.page.expect_response(lambda one: one.url.endswith("/runs") and one.request.method == "POST") as posted:
+        editor.press("Control+Enter")
+    server.wait(posted.value.json()["id"])
+    away = False
+    assert editor.node("sum").locator(".values dd").inner_text() == "6.5"
 
 
 def test_running_what_is_up_to_date_says_so_and_offers_a_new_seed(editor: Editor) -> None:

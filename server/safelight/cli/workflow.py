@@ -147,7 +147,11 @@ def print_help(studio: Studio, given: argparse.Namespace) -> None:
     document = migrate(studio.read(given.workflow), studio.catalogue)
     flat = expand(document, studio.catalogue)
     print(f"{document.name or given.workflow}: {document.description}\n\ninputs:")
+    told: set[str] = set()
     for entry in document.inputs:
+        if entry.name in told:  # one value for several ports
+            continue
+        told.add(entry.name)
         kind = _type_of(flat, entry.to, document)
         default = _default(flat, entry.to, document)
         shown = one_of(kind.choices, 8) if kind.choices else str(kind)

@@ -218,13 +218,11 @@ class Dispatcher:
     async def _finish(self, ended: Ended) -> None:
         self._helping.over(ended.run)
         active = self._around.live.active(ended.run)
-        ran = active.ran if active is not None else ()
-        self._around.measures.worked(ended, ran)
+        self._around.measures.worked(ended, active.ran if active is not None else ())
         for problem in ended.problems:
             if problem.node is None:  # those of nodes were told as they came
                 self._around.logs.problem(ended.run, problem)
-        warnings = active.warnings if active is not None else ()
-        how = end_of(ended, self._around.output, self._around.media, ran, warnings)
+        how = end_of(ended, self._around.output, self._around.media, active)
         write = runs.stopped if ended.status == "cancelled" else runs.end
 
         def work(connection: sqlite3.Connection) -> Run | None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from safelight.media.registry import MediaRegistry
 from safelight.protocol.records import NodeState, OutputItem, Run, RunFile
-from safelight.sdk.problem import Problem
 
 from .gallery import Record, record_of
-from .queue import End, number_of
+from .queue import Active, End, number_of
 from .workers import Ended, Made
 
 
-def end_of(ended: Ended, output: Path, media: MediaRegistry, ran: Collection[str], warnings: Sequence[Problem]) -> End:
-    """The end of an attempt. `output` is the folder that files are named below, `ran` the nodes that some worker has
-    computed (to the others they look cached), `warnings` what any worker has warned of."""
+def end_of(ended: Ended, output: Path, media: MediaRegistry, live: Active | None) -> End:
+    """The end of an attempt. `output` is the folder that files are named below, `live` what was told of the run while
+    it was under way: the nodes that some worker has computed (to the others they look cached), what they showed at a
+    glance, and what any worker has warned of."""
+    ran, states = (live.ran, live.nodes) if live else ((), {})
+    warnings = live.warnings if live else []
     told = {(problem.code, problem.node, problem.port, problem.message) for problem in ended.problems}
     others = [one for one in warnings if (one.code, one.node, one.port, one.message) not in told]
     files = [_file(made, output, media) for made in ended.files]
@@ -32,6 +33,8 @@ def end_of(ended: Ended, output: Path, media: MediaRegistry, ran: Collection[str
             name: NodeState(
                 status="ran" if name in ran else report.status,
                 seconds=report.seconds,
+                curve=states[name].curve if name in states else (),
+                values=states[name].values if name in states else {},
                 files=tuple(ended.shown.get(name, ())),
             )
             for name, report in ended.nodes.items()
