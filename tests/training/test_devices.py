@@ -14,14 +14,18 @@ import torch
 
 import tiny_sets
 from node_bench import BenchContext
+from safelight.app import Studio
+from safelight.engine import RunOptions
 from safelight.environment import Environment
 from safelight.families import load_families
+from safelight.graph import Port
 from safelight.models.hardware import Numerics, numerics
 from safelight.models.store import ModelStore
 from safelight.models.teams import lead
 from safelight.sdk import Cancelled, ModelRef, ProblemError
 from safelight.sdk.codec import hash_file
 from safelight_nodes.training import finetuned
+from tiny_trainings import FLOWS, WORKFLOWS
 
 LORA: dict[str, Any] = {
     "updates": 3, "rank": 2, "batch": 2, "learning_rate": 5e-3, "warmup_steps": 2, "ema_decay": 0.5, "seed": 3,
@@ -129,3 +133,25 @@ def test_more_cards_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch, 
     with pytest.raises(ProblemError) as caught:
         lead.spread(partial(ended, 0), trained.context(), 2, trained.home, here)
     assert [(one.code, one.port, one.value) for one in caught.value.problems] == [("too_few_devices", "devices", 2)]
+
+
+@pytest.mark.slow
+@pytest.mark.in_turn
+@pytest.mark.parametrize(
+    "name",
+    ["vae", "unet", "dreambooth", "textual_inversion", "controlnet", "ip_adapter", "motion", "inpainting"],
+)
+def test_every_training_that_takes_devices_learns_from_the_passes_of_all(
+    name: str, home: Path, studio: Studio, tmp_path: Path
+) -> None:
+    """What it is given can be sent to another process, and what that one learns counts."""
+    made: list[set[str]] = []
+    for devices in (1, 2):
+        kept = f"shared/{name}-{devices}"
+        document = studio.read(WORKFLOWS / f"{name}.json").with_inputs({**FLOWS[name], "updates": 3, "name": kept})
+        document = document.with_values({Port("learn", "devices"): devices})
+        outcome = studio.run(document, output=tmp_path, options=RunOptions(checkpoint_seconds=0, strict=True))
+        assert [problem.message for problem in outcome.result.problems] == []
+        files = [path for path in (home / "models").rglob("*.safetensors") if f"{name}-{devices}" in str(path)]
+        made.append({hash_file(path) for path in files})
+    assert made[0] and made[1] and made[0] != made[1]
