@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
@@ -21,7 +24,7 @@ from safelight.families import load_families
 from safelight.graph import Port
 from safelight.models.hardware import Numerics, numerics
 from safelight.models.store import ModelStore
-from safelight.models.teams import lead
+from safelight.models.teams import Place, spread
 from safelight.sdk import Cancelled, ModelRef, ProblemError
 from safelight.sdk.codec import hash_file
 from safelight_nodes.training import finetuned
@@ -31,6 +34,9 @@ LORA: dict[str, Any] = {
     "updates": 3, "rank": 2, "batch": 2, "learning_rate": 5e-3, "warmup_steps": 2, "ema_decay": 0.5, "seed": 3,
     "drop_captions": 0.3,
 }  # fmt: skip
+
+
+ACCUMULATE = ("dreambooth", "textual_inversion", "inpainting")
 
 
 class Stopped(BenchContext):
@@ -120,6 +126,82 @@ def ended(rank: int, ctx: Any, team: Any) -> float:
     return team.add_up([], 1.0)
 
 
+def test_models_from_outside_the_folders_are_known_to_all(trained: Trained, tmp_path: Path) -> None:
+    load_families().require("sd1").tiny(tmp_path / "elsewhere")
+    name = trained.store.add(tmp_path / "elsewhere")
+    assert trained.store.spread(partial(found, name), trained.context(), 2) == "sd1"
+
+
+def found(name: str, ctx: Any, team: Any) -> str:
+    family = ctx.models.family(ctx.models.find(name, "pipeline"))
+    team.add_up([], 0.0)
+    return str(family)
+
+
+def test_what_nobody_expected_is_told_with_its_place(trained: Trained) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        trained.store.spread(divided, trained.context(), 2)
+    assert "in divided" in "".join(caught.value.__notes__)
+
+
+def divided(ctx: Any, team: Any) -> float:
+    del ctx, team
+    return 1 / 0
+
+
+def test_gradients_that_not_all_have_are_no_sum(trained: Trained) -> None:
+    with pytest.raises(RuntimeError, match="a gradient in one process"):
+        trained.store.spread(uneven, trained.context(), 2)
+
+
+def uneven(ctx: Any, team: Any) -> float:
+    del ctx
+    parameter = torch.nn.Parameter(torch.ones(2))
+    if team.rank == 0:
+        parameter.sum().backward()
+    return team.add_up([parameter], 0.0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_a_killed_run_leaves_no_process_behind(trained: Trained, tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from functools import partial; sys.path[:0] = sys.argv[2:]\n"
+        "from safelight.models.hardware import numerics; from safelight.environment import Environment\n"
+        "from safelight.models.store import ModelStore; from safelight.sdk.codec import hash_file\n"
+        "import test_devices; from node_bench import BenchContext; home = Path(sys.argv[1])\n"
+        "here = numerics(home, Environment(device='cpu', precision='float32'))\n"
+        "store = ModelStore(home, fingerprint=hash_file, here=here)\n"
+        "store.spread(partial(test_devices.waits, home / 'pids'), BenchContext(store), 2)\n"
+    )
+    pids = trained.home / "pids"
+    pids.mkdir()
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    run = subprocess.Popen([sys.executable, "-c", script, str(trained.home), *folders])
+    try:
+        members = waited(lambda: [int(one.name) for one in pids.iterdir()], lambda found: len(found) == 2)
+    finally:
+        run.kill()
+        run.wait()
+    waited(lambda: [one for one in members if psutil.pid_exists(one)], lambda left: not left)
+
+
+def waits(pids: Path, ctx: Any, team: Any) -> None:
+    """Steps that never end; each process says who it is."""
+    (pids / str(os.getpid())).touch()
+    while True:
+        ctx.check_cancelled()
+        team.add_up([], 0.0)
+        time.sleep(0.05)
+
+
+def waited(look: Callable[[], list[int]], enough: Callable[[list[int]], bool], seconds: float = 60.0) -> list[int]:
+    end = time.monotonic() + seconds
+    while not enough(seen := look()):
+        assert time.monotonic() < end, seen
+        time.sleep(0.1)
+    return seen
+
+
 def test_a_team_that_is_not_wanted_any_more_before_it_is_there(trained: Trained) -> None:
     begun = time.monotonic()
     with pytest.raises(Cancelled):
@@ -131,7 +213,7 @@ def test_more_cards_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     here = Numerics(device="cuda", precision="float32", vae="float32", text="")
     with pytest.raises(ProblemError) as caught:
-        lead.spread(partial(ended, 0), trained.context(), 2, trained.home, here)
+        spread(partial(ended, 0), trained.context(), 2, Place(trained.home, here))
     assert [(one.code, one.port, one.value) for one in caught.value.problems] == [("too_few_devices", "devices", 2)]
 
 
@@ -149,9 +231,12 @@ def test_every_training_that_takes_devices_learns_from_the_passes_of_all(
     for devices in (1, 2):
         kept = f"shared/{name}-{devices}"
         document = studio.read(WORKFLOWS / f"{name}.json").with_inputs({**FLOWS[name], "updates": 3, "name": kept})
-        document = document.with_values({Port("learn", "devices"): devices})
+        passes = {Port("learn", "accumulate"): 2} if devices == 1 and name in ACCUMULATE else {}
+        document = document.with_values({Port("learn", "devices"): devices, **passes})
         outcome = studio.run(document, output=tmp_path, options=RunOptions(checkpoint_seconds=0, strict=True))
         assert [problem.message for problem in outcome.result.problems] == []
         files = [path for path in (home / "models").rglob("*.safetensors") if f"{name}-{devices}" in str(path)]
         made.append({hash_file(path) for path in files})
-    assert made[0] and made[1] and made[0] != made[1]
+    assert made[0] and made[1]
+    # With as many passes it is the very same where one process can make them.
+    assert (made[0] == made[1]) == (name in ACCUMULATE)

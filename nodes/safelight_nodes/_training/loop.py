@@ -77,7 +77,7 @@ def fit(
         losses = (loss(step * parts + part) / parts for part in range(team.rank, parts, team.count))
         side.note(step, side.learn(losses, step, team))
 
-    train([side], update, course.steps, ctx, show)
+    train([side], update, course.steps, ctx, show, alone=team.count == 1)
     return side.curve
 
 
@@ -87,6 +87,8 @@ def train(
     steps: int,
     ctx: Context,
     show: Callable[[], Image] | None = None,
+    *,
+    alone: bool = True,
 ) -> None:
     """Makes the steps of a training of one side or several; at the end each that is averaged holds its average.
 
@@ -96,6 +98,7 @@ def train(
         steps: how many there are.
         ctx: as for `fit`.
         show: draws samples with the averages in place.
+        alone: whether the processes that are busy beside this one are none of its own team.
 
     Raises:
         Cancelled: as `fit`.
@@ -108,7 +111,7 @@ def train(
 
     first = _put_back(sides, ctx.restore())
     keeper, shower, told = _Pace(), _Pace(_SHOW_SECONDS), 0.0
-    with adapted_threads() as adapt:
+    with adapted_threads(alone) as adapt:
         for step in range(first, steps):
             try:
                 ctx.check_cancelled()
@@ -268,17 +271,20 @@ class Side:
         self.schedule.load_state_dict(dict(state["schedule"]))
         if self.average is not None:
             self.average.load_state_dict(dict(state["average"]))
+            # It takes them as they are, and checkpoints come back to the CPU.
+            kept_there = zip(self.average.shadow_params, self.held, strict=True)
+            self.average.shadow_params = [one.to(held.device) for one, held in kept_there]
         self.curve = Curve.restored(state["curve"])
         # Checkpoints of earlier releases have none.
         self.records |= {name: Curve.restored(kept) for name, kept in state.get("records", {}).items()}
 
 
 def _portable(value: Any) -> Any:
-    """A copy with text keys, as checkpoints want it: training goes on with the tensors themselves."""
+    """A copy with text keys in main memory, as checkpoints want it: training goes on with the tensors themselves."""
     import torch
 
     if isinstance(value, torch.Tensor):
-        return value.detach().clone()
+        return value.detach().to("cpu", copy=True)
     if isinstance(value, Mapping):
         return {str(key): _portable(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -307,11 +313,11 @@ class _Pace:
 
 
 @contextmanager
-def adapted_threads() -> Iterator[Callable[[], None]]:
+def adapted_threads(wanted: bool = True) -> Iterator[Callable[[], None]]:
     """Gives a function to call at every step: one thread while other processes are busy, all of them else.
 
     Threads that wait for a busy core at every operation are slower than one alone (measured on two cores: 8 to 29
-    samples a second against 40). Where only one is wanted, nothing changes.
+    samples a second against 40). Where there is only one, or this is not `wanted`, nothing changes.
     """
     import psutil
     import torch
@@ -325,11 +331,11 @@ def adapted_threads() -> Iterator[Callable[[], None]]:
         idle = times.idle + getattr(times, "iowait", 0.0)
         return time.monotonic(), sum(times) - getattr(times, "guest", 0.0) - idle, mine.user + mine.system
 
-    last = look() if most > 1 else (0.0, 0.0, 0.0)
+    last = look()
 
     def adapt() -> None:
         nonlocal last
-        if most == 1 or time.monotonic() - last[0] < 4:
+        if most == 1 or not wanted or time.monotonic() - last[0] < 4:
             return
         now = look()
         seconds, busy, mine = (b - a for a, b in zip(last, now, strict=True))

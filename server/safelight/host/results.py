@@ -17,8 +17,9 @@ def end_of(ended: Ended, output: Path, media: MediaRegistry, live: Active | None
     """The end of an attempt. `output` is the folder that files are named below, `live` what was told of the run while
     it was under way: the nodes that some worker has computed (to the others they look cached), what they showed at a
     glance, and what any worker has warned of."""
-    ran, states = (live.ran, live.nodes) if live else ((), {})
-    warnings = live.warnings if live else []
+    ran, warnings = (live.ran, live.warnings) if live else ((), [])
+    # Not of turns: a thousand of them would fill the record.
+    states = {name: state for name, state in live.nodes.items() if name not in live.turns} if live else {}
     told = {(problem.code, problem.node, problem.port, problem.message) for problem in ended.problems}
     others = [one for one in warnings if (one.code, one.node, one.port, one.message) not in told]
     files = [_file(made, output, media) for made in ended.files]

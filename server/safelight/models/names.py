@@ -42,6 +42,11 @@ class Names:
                 return name
         return path.as_posix()
 
+    @property
+    def added(self) -> tuple[Path, ...]:
+        """What `add` has been given a name of its own for, in that order."""
+        return tuple(self._added.values())
+
     def mounts(self) -> list[Mount]:
         """Where models are looked for, in this order."""
         own = [Mount("", folder) for folder in self._folders]

@@ -160,9 +160,11 @@ class ModelStore:
         return torch.device(here.device), cast("torch.dtype", getattr(torch, here.precision))
 
     def spread(self, work: Callable[[Context, Team], T], ctx: Context, count: int) -> T:
-        from .teams import spread
+        from .teams import Place, spread
 
-        return spread(work, ctx, count, self._home, self._here())
+        if count > 1:
+            self.clear()  # what lies on the card here would lie beside what the first process loads
+        return spread(work, ctx, count, Place(self._home, self._here(), self._library.names.added))
 
     def create(self, name: str) -> AbstractContextManager[Path]:
         return created(self._library.folders[0], name)

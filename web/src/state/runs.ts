@@ -336,7 +336,8 @@ export async function catchUp(open: ReadonlySet<string>): Promise<void> {
         ...Object.fromEntries(Object.entries(plainNodes(detail.id, detail.nodes)).map(([id, node]) => [id, { ...before[id], ...node }])),
       }));
       for (const [node, { curve, values }] of Object.entries(detail.nodes)) {
-        if (curve?.length || values) showResult(tab.run, node, { ...(curve?.length ? { curve } : {}), ...(values ? { values } : {}) });
+        const told = values && Object.keys(values).length > 0;
+        if (curve?.length || told) showResult(tab.run, node, { ...(curve?.length ? { curve } : {}), ...(told ? { values } : {}) });
       }
       takeRun(detail, open.has(tab.run));
     } catch (error) {

@@ -10,39 +10,40 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
-from pathlib import Path
 from typing import IO, TypeVar, cast
 
 from safelight.environment import Environment
-from safelight.models.hardware import Numerics, thread_count
+from safelight.models.hardware import thread_count
 from safelight.sdk.context import Context
 from safelight.sdk.problem import Problem, ProblemError
 from safelight.sdk.team import ALONE, Team
 
-from .orders import ADDRESS, DEVICE, KEY, Asked, Ended, Line, Order, receive, send
+from .orders import ADDRESS, DEVICE, KEY, Asked, Ended, Line, Order, Place, receive, send
 
 T = TypeVar("T")
 _SERVED = ("progress", "wants_preview", "warn", "check_cancelled", "restore", "checkpoint_due", "checkpoint")
 _LOOK_SECONDS = 0.2
-_LEAVE_SECONDS = 10.0
+_LEAVE_SECONDS = 40.0
+"""torchrun gives its processes thirty to end."""
 _SAID = 4000
 
 
-def spread(work: Callable[[Context, Team], T], ctx: Context, count: int, home: Path, here: Numerics) -> T:
+def spread(work: Callable[[Context, Team], T], ctx: Context, count: int, place: Place) -> T:
     """See `sdk.Models.spread`."""
     if count == 1:
         return work(ctx, ALONE)
-    _require(count, here)
+    _require(count, place.here.device)
     with (
         tempfile.TemporaryFile() as log,
         _listening() as (listener, key),
-        _started(count, listener, key, here, log) as team,
+        _started(count, listener, key, place.here.device, log) as team,
+        closing(_joined(listener, team, ctx, log)) as connection,
     ):
-        connection = _joined(listener, key, team, ctx, log)
         try:
-            send(connection, Order(work, home, here))
+            send(connection, Order(work, place))
             while isinstance(message := receive(connection), Asked):
                 send(connection, _answer(ctx, message))
         except (EOFError, OSError) as error:
@@ -70,7 +71,7 @@ def _listening() -> Iterator[tuple[Listener, bytes]]:
 
 @contextmanager
 def _started(
-    count: int, listener: Listener, key: bytes, here: Numerics, log: IO[bytes]
+    count: int, listener: Listener, key: bytes, device: str, log: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """torchrun, which starts the processes and ends all of them when one has failed."""
     environment = {
@@ -78,9 +79,11 @@ def _started(
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         ADDRESS: str(listener.address),
         KEY: key.hex(),
-        DEVICE: here.device.partition(":")[0],
+        DEVICE: device.partition(":")[0],
         # torchrun would say one.
         "OMP_NUM_THREADS": str(max(1, thread_count(Environment.read()) // count)),
+        "PYTHONSAFEPATH": "1",
+        **_cards(count, device),
     }
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     command += ["-m", f"{__package__}.member"]
@@ -105,10 +108,33 @@ def _started(
             process.wait()
 
 
-def _joined(listener: Listener, key: bytes, team: subprocess.Popen[bytes], ctx: Context, log: IO[bytes]) -> Line:
+def _cards(count: int, device: str) -> dict[str, str]:
+    """What has the processes see so many cards, that of the run first, and none of the others."""
+    kind, _, number = device.partition(":")
+    if kind != "cuda":
+        return {}
+    import torch
+    from accelerate.utils import check_cuda_p2p_ib_support
+
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    seen = named.split(",") if named else [str(card) for card in range(torch.cuda.device_count())]
+    own = seen.pop(int(number or 0))
+    cards = {"CUDA_VISIBLE_DEVICES": ",".join([own, *seen][:count])}
+    # accelerate refuses to begin otherwise on cards that cannot speak to each other directly.
+    slow = {} if check_cuda_p2p_ib_support() else {"NCCL_P2P_DISABLE": "1", "NCCL_IB_DISABLE": "1"}
+    return cards | slow
+
+
+def _joined(listener: Listener, team: subprocess.Popen[bytes], ctx: Context, log: IO[bytes]) -> Line:
     """The connection to the first process, once it is there. Raises Cancelled and ProblemError before it is."""
     came: queue.Queue[Line] = queue.Queue()
-    waiting = threading.Thread(target=lambda: came.put(listener.accept()), daemon=True)
+
+    def wait() -> None:
+        # It fails where the process goes while it says who it is, or where nobody waits any more.
+        with suppress(OSError, EOFError, AuthenticationError):
+            came.put(listener.accept())
+
+    waiting = threading.Thread(target=wait, daemon=True)
     waiting.start()
     try:
         while True:
@@ -117,16 +143,17 @@ def _joined(listener: Listener, key: bytes, team: subprocess.Popen[bytes], ctx: 
             ctx.check_cancelled()
             if team.poll() is not None:
                 raise _failed(log)
-    finally:
-        if waiting.is_alive():  # nothing else wakes it
-            Client(listener.address, authkey=key).close()
-            waiting.join()
+    except BaseException:
+        with suppress(OSError):  # nothing else wakes it; without a key nothing is waited for
+            Client(listener.address).close()
+        waiting.join(1)
+        raise
 
 
-def _require(count: int, here: Numerics) -> None:
+def _require(count: int, device: str) -> None:
     import torch
 
-    kind = here.device.partition(":")[0]
+    kind = device.partition(":")[0]
     if kind == "cpu":
         return  # they share its cores
     found = cast("int", getattr(torch, kind).device_count())

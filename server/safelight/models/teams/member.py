@@ -13,14 +13,16 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Client
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import msgspec
 
 from safelight.media.registry import load_media
+from safelight.models.hardware import attend_by
 from safelight.models.store import ModelStore
 from safelight.sdk.codec import hash_file
 from safelight.sdk.media import Media
+from safelight.sdk.problem import Cancelled, ProblemError
 
 from .orders import ADDRESS, DEVICE, KEY, Asked, Ended, Line, Order, receive, send
 
@@ -50,8 +52,11 @@ class Members:
 
     def __init__(self, device: str) -> None:
         from accelerate import PartialState
+        from torch import distributed
 
         self._state = PartialState(cpu=device == "cpu")
+        # What is no tensor of a step goes through main memory: a set of images would fill the cards.
+        self._beside: Any = distributed.new_group(backend="gloo")
 
     @property
     def rank(self) -> int:
@@ -67,27 +72,33 @@ class Members:
 
     def given(self, value: Any) -> Any:
         """What the first process has here."""
-        from accelerate.utils import broadcast_object_list
+        from torch import distributed
 
+        held = [value]
         with _together():
-            return broadcast_object_list([value])[0]
+            distributed.broadcast_object_list(held, src=0, group=self._beside)
+        return held[0]
 
     def add_up(self, parameters: Sequence[Tensor], number: float) -> float:
         import torch
-        from accelerate.utils import reduce
 
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        told = torch.tensor([number, len(gradients)], dtype=torch.float64)
+        with _together():
+            torch.distributed.all_reduce(told, group=self._beside)
+        if told[1] != len(gradients) * self.count:
+            raise RuntimeError("A parameter has a gradient in one process, and none in another.")
         part: list[Tensor] = []
-        for one in [parameter.grad for parameter in parameters if parameter.grad is not None]:
-            if part and (sum(map(torch.numel, part)) + one.numel() > _AT_ONCE or one.dtype != part[0].dtype):
+        size = 0
+        for one in gradients:
+            if part and (size + one.numel() > _AT_ONCE or one.dtype != part[0].dtype):
                 _add_up(part)
-                part = []
+                part, size = [], 0
             part.append(one)
+            size += one.numel()
         if part:
             _add_up(part)
-        told = torch.tensor([number], dtype=torch.float32, device=self._state.device)
-        with _together():
-            total: Any = reduce(told, "sum")
-        return float(total)
+        return float(told[0])
 
 
 def _add_up(gradients: list[Tensor]) -> None:
@@ -145,19 +156,29 @@ def main() -> None:
     if int(os.environ["RANK"]):
         _follow()
         return
-    with Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ[KEY])) as run:
-        order: Order = receive(run)
-        try:
-            ended = Ended(_done(order, run))
-        except Gone:
-            raise  # torchrun knows which one it was
-        except Exception as error:
-            traceback.print_exc()
-            ended = Ended(error=error)
-        send(run, ended)
-    # The others may be waiting for this one, and a clean farewell would wait for them.
+    try:
+        with Client(os.environ[ADDRESS], authkey=bytes.fromhex(os.environ[KEY])) as run:
+            order: Order = receive(run)
+            try:
+                ended = Ended(_done(order, run))
+            except Gone:
+                raise  # torchrun knows which one it was
+            except Exception as error:
+                if not isinstance(error, ProblemError | Cancelled):
+                    error.add_note(traceback.format_exc())
+                ended = Ended(error=error)
+            send(run, ended)
+    except BaseException:
+        traceback.print_exc()
+        _leave(1)
+    _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends at once: a clean farewell would wait for the others, who may be waiting for this one."""
     sys.stdout.flush()
-    os._exit(0)
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _follow() -> None:
@@ -167,15 +188,20 @@ def _follow() -> None:
         traceback.print_exc()
         # What this one has met, the first may meet as well, and can say it better.
         time.sleep(_WAIT_SECONDS)
-        os._exit(1)
-    os._exit(0)
+        _leave(1)
+    _leave(0)
 
 
 def _done(order: Order | None, run: Line | None) -> Any:
     team = Members(os.environ[DEVICE])
     order = cast("Order", team.given(order))
-    here = msgspec.structs.replace(order.here, device=team.device)
-    models = ModelStore(order.home, fingerprint=hash_file, here=here)
+    place = order.place
+    here = msgspec.structs.replace(place.here, device=team.device)
+    if here.attention:
+        attend_by(here.attention)
+    models = ModelStore(place.home, fingerprint=hash_file, here=here)
+    for path in place.added:
+        models.add(path)
     ctx: Any = MemberContext(models, team, run)
     return order.work(ctx, team)
 

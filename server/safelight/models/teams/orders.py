@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from safelight.models.hardware import Numerics
 
-ADDRESS, KEY, DEVICE = "SAFELIGHT_TEAM_ADDRESS", "SAFELIGHT_TEAM_KEY", "SAFELIGHT_TEAM_DEVICE"
+ADDRESS, KEY, DEVICE = "SAFELIGHT_SPREAD_ADDRESS", "SAFELIGHT_SPREAD_KEY", "SAFELIGHT_SPREAD_DEVICE"
 """The variables that tell a team where the run is, by which key it is known there, and the kind of its devices."""
 
 
@@ -19,15 +19,25 @@ class Line(Protocol):
 
     def send_bytes(self, data: bytes, /) -> None: ...
     def recv_bytes(self) -> bytes: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the processes find models, and how they compute: the data folder, device and precision of the run, and the
+    models outside the model folders that a command line has named."""
+
+    home: Path
+    here: Numerics
+    added: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
 class Order:
-    """`work(ctx, team)` is to be called in each process, with models of this data folder."""
+    """`work(ctx, team)` is to be called in each process."""
 
     work: Callable[[Any, Any], Any]
-    home: Path
-    here: Numerics
+    place: Place
 
 
 @dataclass(frozen=True)
