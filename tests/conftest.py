@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from datetime import date
@@ -46,6 +47,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def proof(request: pytest.FixtureRequest) -> Proof:
     """Holds what a test compares to its bar, and tells `python -m benchmarks.parity`, where that runs the test."""
     return Proof(request.config.pluginmanager.get_plugin("parity"))
+
+
+@pytest.fixture(autouse=True)
+def same_logs() -> Iterator[None]:
+    """A command that was run in this process logs to what pytest took for standard error, and soon closes."""
+    root, ours = logging.getLogger(), logging.getLogger("safelight")
+    handlers, levels = [*root.handlers], (root.level, ours.level)
+    yield
+    if root.handlers != handlers:
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])
 
 
 @pytest.fixture(autouse=True)
