@@ -162,8 +162,7 @@ def uneven(ctx: Any, team: Any) -> float:
     return team.add_up([parameter], 0.0)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-def test_a_killed_run_leaves_no_process_behind(trained: Trained, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_process_behind(trained: Trained) -> None:
     script = (
         "import sys; from pathlib import Path; from functools import partial; sys.path[:0] = sys.argv[2:]\n"
         "from safelight.models.hardware import numerics; from safelight.environment import Environment\n"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +111,7 @@ def train(
 
     first = _put_back(sides, ctx.restore())
     keeper, shower, told = _Pace(), _Pace(_SHOW_SECONDS), 0.0
-    with adapted_threads(alone) as adapt:
+    with adapted_threads() if alone else nullcontext(lambda: None) as adapt:
         for step in range(first, steps):
             try:
                 ctx.check_cancelled()
@@ -272,8 +272,7 @@ class Side:
         if self.average is not None:
             self.average.load_state_dict(dict(state["average"]))
             # It takes them as they are, and checkpoints come back to the CPU.
-            kept_there = zip(self.average.shadow_params, self.held, strict=True)
-            self.average.shadow_params = [one.to(held.device) for one, held in kept_there]
+            self.average.to(self.held[0].device)
         self.curve = Curve.restored(state["curve"])
         # Checkpoints of earlier releases have none.
         self.records |= {name: Curve.restored(kept) for name, kept in state.get("records", {}).items()}
@@ -313,11 +312,11 @@ class _Pace:
 
 
 @contextmanager
-def adapted_threads(wanted: bool = True) -> Iterator[Callable[[], None]]:
+def adapted_threads() -> Iterator[Callable[[], None]]:
     """Gives a function to call at every step: one thread while other processes are busy, all of them else.
 
     Threads that wait for a busy core at every operation are slower than one alone (measured on two cores: 8 to 29
-    samples a second against 40). Where there is only one, or this is not `wanted`, nothing changes.
+    samples a second against 40). Where only one is wanted, nothing changes.
     """
     import psutil
     import torch
@@ -331,11 +330,11 @@ def adapted_threads(wanted: bool = True) -> Iterator[Callable[[], None]]:
         idle = times.idle + getattr(times, "iowait", 0.0)
         return time.monotonic(), sum(times) - getattr(times, "guest", 0.0) - idle, mine.user + mine.system
 
-    last = look()
+    last = look() if most > 1 else (0.0, 0.0, 0.0)
 
     def adapt() -> None:
         nonlocal last
-        if most == 1 or not wanted or time.monotonic() - last[0] < 4:
+        if most == 1 or time.monotonic() - last[0] < 4:
             return
         now = look()
         seconds, busy, mine = (b - a for a, b in zip(last, now, strict=True))

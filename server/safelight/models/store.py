@@ -22,7 +22,7 @@ from safelight.sdk.context import Context, T
 from safelight.sdk.memory import is_out_of_memory
 from safelight.sdk.models import ModelRef, Patch, Source
 from safelight.sdk.problem import Problem, ProblemError
-from safelight.sdk.team import Team
+from safelight.sdk.team import ALONE, Team
 
 from .compiling import compile_blocks
 from .entries import ModelEntry
@@ -162,8 +162,9 @@ class ModelStore:
     def spread(self, work: Callable[[Context, Team], T], ctx: Context, count: int) -> T:
         from .teams import Place, spread
 
-        if count > 1:
-            self.clear()  # what lies on the card here would lie beside what the first process loads
+        if count == 1:
+            return work(ctx, ALONE)
+        self.clear()  # what lies on the card here would lie beside what the first process loads
         return spread(work, ctx, count, Place(self._home, self._here(), self._library.names.added))
 
     def create(self, name: str) -> AbstractContextManager[Path]:

@@ -19,7 +19,7 @@ from safelight.environment import Environment
 from safelight.models.hardware import thread_count
 from safelight.sdk.context import Context
 from safelight.sdk.problem import Problem, ProblemError
-from safelight.sdk.team import ALONE, Team
+from safelight.sdk.team import Team
 
 from .orders import ADDRESS, DEVICE, KEY, Asked, Ended, Line, Order, Place, receive, send
 
@@ -32,13 +32,12 @@ _SAID = 4000
 
 
 def spread(work: Callable[[Context, Team], T], ctx: Context, count: int, place: Place) -> T:
-    """See `sdk.Models.spread`."""
-    if count == 1:
-        return work(ctx, ALONE)
+    """See `sdk.Models.spread`; for more than one."""
     _require(count, place.here.device)
+    key = secrets.token_bytes(32)
     with (
         tempfile.TemporaryFile() as log,
-        _listening() as (listener, key),
+        Listener(authkey=key) as listener,
         _started(count, listener, key, place.here.device, log) as team,
         closing(_joined(listener, team, ctx, log)) as connection,
     ):
@@ -60,13 +59,6 @@ def _answer(ctx: Context, asked: Asked) -> Ended:
         return Ended(getattr(ctx, asked.name)(*asked.given))
     except Exception as error:
         return Ended(error=error)
-
-
-@contextmanager
-def _listening() -> Iterator[tuple[Listener, bytes]]:
-    key = secrets.token_bytes(32)
-    with Listener(authkey=key) as listener:
-        yield listener, key
 
 
 @contextmanager

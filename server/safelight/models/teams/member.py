@@ -17,11 +17,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import msgspec
 
-from safelight.media.registry import load_media
 from safelight.models.hardware import attend_by
 from safelight.models.store import ModelStore
 from safelight.sdk.codec import hash_file
-from safelight.sdk.media import Media
 from safelight.sdk.problem import Cancelled, ProblemError
 
 from .orders import ADDRESS, DEVICE, KEY, Asked, Ended, Line, Order, receive, send
@@ -118,10 +116,6 @@ class MemberContext:
     def __init__(self, models: ModelStore, team: Members, run: Line | None) -> None:
         self.models = models
         self._team, self._run = team, run
-
-    @property
-    def media(self) -> Media:
-        return load_media()
 
     def progress(self, *given: Any) -> None:
         self._ask("progress", *given)
