@@ -11,7 +11,7 @@ from node_bench import CLOSE, SEED, Kit, distance, recipe
 from node_guides import call, conditioning, finish, noise_image, parts
 from proofs import Proof
 from safelight.sdk import Conditioning, Image, Latent, ProblemError
-from safelight_nodes import controlnet, sampling
+from safelight_nodes import controlnet, latent, sampling
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -144,6 +144,20 @@ def test_hints_of_any_size_fit_and_one_a_image_may_be_given(kit: Kit, nets: list
     first = finish(kit, *controlnet.apply(positive, net, noise_image(1), negative), 2)
     assert distance(both[:1], first[:1]) <= CLOSE
     assert distance(both[1:], first[1:]) > 1e-3
+
+
+def test_a_stretched_hint_is_told(kit: Kit, nets: list[Any]) -> None:
+    """Where it has other proportions than the image that is made, and not where it has others by rounding."""
+    positive, negative = conditioning(kit)
+    net = recipe("ControlNet", kit.family, "net4")
+    told: list[list[str]] = []
+    for size in ((64, 64), (48, 64), (63, 64)):
+        ctx = kit.context
+        hint = Image(torch.rand(1, *size, 3, generator=torch.Generator().manual_seed(1)))
+        sides = controlnet.apply(positive, net, hint, negative)
+        sampling.sample(kit.denoiser, *sides, latent.empty(kit.vae, ctx=ctx), steps=2, seed=SEED, ctx=ctx)
+        told.append([f"{problem.code} {problem.level}" for problem in ctx.warned if problem.port == "positive"])
+    assert told == [[], ["hint_stretched warning"], []]
 
 
 @pytest.mark.parametrize("guidance", [1.0, 4.0])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safelight.sdk import Conditioning, Context, Control, Latent, Problem, ProblemError
 from safelight.sdk.models import covers
 
-from .latents import expanded, on_canvas, padded
+from .latents import expanded, image_size, on_canvas, padded
 
 if TYPE_CHECKING:
     import torch
@@ -127,6 +127,27 @@ def strength_at(control: Control, window: tuple[float, float]) -> float:
     # Where the list has as many numbers as there are steps, each step has its own; the rest is for rounding.
     place = (window[0] - control.start) / (control.end - control.start) * len(control.curve) + 1e-6
     return control.strength * control.curve[min(int(place), len(control.curve) - 1)]
+
+
+_STRETCHED = 0.04
+"""From this difference of proportions on it is told that a hint is stretched; sides that are rounded differ by less."""
+
+
+def hint_planes(control: Control, latent: Latent, ctx: Context) -> Tensor:
+    """The hint of a control (B, 3, H, W) in 0..1, brought to the size of a latent's image and padded like it.
+
+    Warns with `hint_stretched` where the two have other proportions.
+    """
+    planes = control.image.pixels[..., :3].movedim(-1, 1).contiguous()
+    (height, width), (tall, wide) = planes.shape[-2:], image_size(latent)
+    if abs(width * tall / (height * wide) - 1) > _STRETCHED:
+        message = (
+            f"The control image of {width} x {height} pixels is stretched to the {wide} x {tall} of the image that is "
+            "made, which has other proportions."
+        )
+        hint = "Crop it, or make an empty latent of the same proportions."
+        ctx.warn(Problem(code="hint_stretched", message=message, hint=hint, port="positive").warning())
+    return on_canvas(planes, latent)
 
 
 def spread(numbers: Sequence[float], count: int) -> list[float]:
@@ -256,8 +277,7 @@ def _prepared(
     mask = None if control.mask is None else on_canvas(control.mask.coverage[:, None].float(), latent)
     with ExitStack() as own:
         lease = own.enter_context(ctx.models.lease(control.model))
-        planes = control.image.pixels[..., :3].movedim(-1, 1).contiguous()
-        hint = on_canvas(planes, latent).to(lease.device, lease.dtype)
+        hint = hint_planes(control, latent, ctx).to(lease.device, lease.dtype)
         common = _Active(control, sides, lease.dtype, mask=None if mask is None else mask.to(lease.device))
         net = joined(lease.component)
         if hasattr(net, "total_downscale_factor"):

@@ -153,6 +153,7 @@ export const titles: Record<string, string> = {
   embedding_unfit: "嵌入屬於其他模型家族",
   feature_not_in_family: "此模型家族不支援該功能",
   setting_unused: "此模型不使用該設定",
+  hint_stretched: "控制圖的寬高比與影像不同，被拉伸",
   prompt_cut: "提示詞過長，末尾被略去",
   latent_too_large: "影像超出模型的最大尺寸",
   no_prompt: "條件中沒有提示詞",

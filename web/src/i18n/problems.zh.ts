@@ -153,6 +153,7 @@ export const titles: Record<string, string> = {
   embedding_unfit: "嵌入属于其他模型家族",
   feature_not_in_family: "此模型家族不支持该功能",
   setting_unused: "此模型不使用该设置",
+  hint_stretched: "控制图的宽高比与图像不同，被拉伸",
   prompt_cut: "提示词过长，末尾被略去",
   latent_too_large: "图像超出模型的最大尺寸",
   no_prompt: "条件中没有提示词",

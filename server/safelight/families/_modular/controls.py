@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.autoencoder import leased_codec
-from safelight.diffusion.control import check_controls, merged, strength_at
-from safelight.diffusion.latents import expanded, on_canvas
+from safelight.diffusion.control import check_controls, hint_planes, merged, strength_at
+from safelight.diffusion.latents import expanded
 from safelight.sdk import Context, Control, Problem, ProblemError
 
 from .controlnet import Guided, NetKind, Residuals
@@ -123,8 +123,7 @@ def leased_controls(
             lease = stack.enter_context(ctx.models.lease(control.model))
             net, dtype = lease.component, lease.dtype
             mode = kind.mode(net, control)
-            pixels = on_canvas(control.image.pixels[..., :3].movedim(-1, 1).contiguous(), request.latent)
-            pixels = whole_tokens(pixels, cells * request.latent.downsampling)
+            pixels = whole_tokens(hint_planes(control, request.latent, ctx), cells * request.latent.downsampling)
             planes = pixels * 2 - 1 if kind.sees_pixels(net) else _encoded(control, pixels, guided, family, ctx)
             hint = kind.hint(net, guided, planes.to(lease.device, dtype))
             active.append(_Active(control, sides, net, dtype, hint, mode))
