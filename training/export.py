@@ -3,8 +3,8 @@
     python -m training.export --model FOLDER [--vae FOLDER] [--image-encoder FOLDER] [--few-step LORA]
                               [--inpainting LORA] [--style LORA] [--subject LORA] [--colors LORA]
                               [--controlnet-edges FOLDER] [--controlnet-shape FOLDER] [--ip-adapter FOLDER]
-                              [--captioner FOLDER] [--upscaler FOLDER] [--motion FOLDER] [--anomaly FOLDER]
-                              --target DIR
+                              [--captioner FOLDER] [--upscaler FOLDER] [--motion FOLDER] [--motion-lora LORA]
+                              [--anomaly FOLDER] --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
 What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
@@ -60,6 +60,7 @@ def export(
     captioner: Path | None = None,
     upscaler: Path | None = None,
     motion: Path | None = None,
+    motion_lora: Path | None = None,
     anomaly: Path | None = None,
     cache: Path | None = None,
 ) -> int:
@@ -79,6 +80,7 @@ def export(
         _half_tower(image_encoder or own, target / "image_encoder")
     loras = {
         "few_step": few_step, "inpainting": inpainting, "style": style, "subject": subject, "colors": colors,
+        "motion_lora": motion_lora,
     }  # fmt: skip
     for name, lora in loras.items():
         if lora:
@@ -201,6 +203,7 @@ def main() -> None:
         "--captioner",
         "--upscaler",
         "--motion",
+        "--motion-lora",
         "--anomaly",
         "--cache",
     ):

@@ -377,8 +377,9 @@ def loops(
     vae: ModelRef[VAE],
     *,
     motion: Annotated[
-        Literal["bounce", "sway", "spin", "pulse", "circle", "any"],
-        "How subjects move. any: each clip in one of these ways, and its caption says it (bouncing, swaying, ...).",
+        Literal["hop", "bounce", "sway", "spin", "pulse", "circle", "any"],
+        "How subjects move. hop: as large as they are, by quarters of their side, in a higher image. any: each clip in "
+        "one of the other ways, and its caption says it (bouncing, swaying, ...).",
     ] = "bounce",
     clips: Annotated[int, Number(1, 100_000), "How many. Images are drawn as often as they weigh."] = 400,
     frames: Annotated[int, Slider(2, 32), "Frames of a clip. The one after the last would be the first again."] = 8,

@@ -124,6 +124,7 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         captioner=parts["captioner"],
         upscaler=parts["upscaler"],
         motion=parts["motion"],
+        motion_lora=parts["few_step"],
         anomaly=parts["anomaly"],
     )
     library = Library((tmp_path / "models",), digest=lambda path: path.name, cache=tmp_path / "hub", starter=starter)
@@ -147,6 +148,7 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         "starter/captioner": "reader",
         "starter/upscaler": "upscaler",
         "starter/motion": "motion",
+        "starter/motion_lora": "lora",
         "starter/anomaly": "variational",
     }
     assert not (starter / "captioner" / "training.json").exists()

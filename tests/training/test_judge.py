@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from training.judge import features, gallery, inpainting, prompts, report, scores
+from training.judge import features, gallery, inpainting, motion, prompts, report, scores
 
 SUBJECTS = {
     "1": {"slug": "cat", "group": "Animals & Nature", "names": ["cat", "cat"], "keywords": []},
@@ -359,3 +360,21 @@ def test_the_difference_across_an_edge_is_that_of_neighbours_on_either_side():
     images[masks > 0] = 0.0
     black, grey = (np.full((1, 3), value, np.float32) for value in (0.0, 0.5))
     assert inpainting.across(images, masks) == pytest.approx(float(features.delta_e(black, grey)[0]), rel=1e-4)
+
+
+def test_a_hop_is_seen_and_what_stays_or_changes_is_told(tmp_path: Path):
+    """A loop is in place and always the same subject; of one that stands still no frame is, and another subject is
+    another."""
+    images = _images()
+    (asked,) = prompts.prompts(SUBJECTS, INDEX["images"], prompts.every(SUBJECTS), 1)
+    own = next(n for n, entry in enumerate(INDEX["images"]) if entry["subject"] in asked.right)
+    other = next(n for n, entry in enumerate(INDEX["images"]) if entry["subject"] not in asked.right)
+    shown = gallery.Gallery(images, INDEX, tmp_path)
+    asked = replace(asked, style=INDEX["images"][own]["style"])
+    hop, wrong = (motion.loop_of(images[n], asked.colour) for n in (own, other))
+    place, apart, named = motion.scores([hop], [asked], shown)
+    assert (place, named) == (1.0, 1.0) and apart < 0.01
+    still = np.repeat(hop[:1], len(hop), axis=0)
+    assert motion.scores([still], [asked], shown)[0] == 0.0
+    mixed = np.concatenate([hop[:4], wrong[4:]])
+    assert motion.between(mixed) > 5 * motion.between(hop) + 1

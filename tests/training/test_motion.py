@@ -13,6 +13,7 @@ from safelight.diffusion.motion import moving
 from safelight.sdk import ProblemError
 from safelight_nodes._training import clips as drawing
 from safelight_nodes._training.conditional import Drawn, Loss
+from safelight_nodes._training.folders import check_kind
 from safelight_nodes._training.motion import fresh
 from safelight_nodes.training import motion
 from safelight_nodes.training_values import ClipSet
@@ -62,6 +63,18 @@ def test_a_bounce_is_a_throw() -> None:
     wanted = 16 * 0.5 * (1 - 8 * part * (1 - part))
     assert torch.allclose(found[:, 0], wanted, atol=0.15)
     assert torch.allclose(found[:, 1], torch.zeros(8), atol=0.1)
+
+
+def test_a_hop_moves_whole_pixels() -> None:
+    """The image is higher; the subject stands on its ground, hops by quarters of its side, and stays as it is."""
+    path = drawing.Path("hop", 0.65, 1.0)
+    frames = drawing.moved(square(), path, 8, (255, 255, 255))
+    assert frames.shape == (8, 3, 48, 32)
+    still = drawing.moved(square(), drawing.Path("bounce", 1.0, 1.0), 1, (255, 255, 255))[0]
+    for frame, up in zip(frames, (0, 1, 1, 2, 2, 2, 1, 1), strict=True):
+        assert torch.allclose(frame[:, 16 - 8 * up : 48 - 8 * up], still, atol=1e-6)
+        assert torch.allclose(frame.sum(), still.sum() + 3 * 16 * 32)
+    assert drawing.Path("hop", 0.65, 0.5).hops(8) == [0, 0, 1, 1, 1, 1, 1, 0]
 
 
 def test_a_circle_is_round() -> None:
@@ -121,12 +134,14 @@ def test_a_clip_has_one_noise_level() -> None:
     assert (levels == levels[:, :1]).all() and levels[0, 0] != levels[1, 0]
 
 
-def test_the_loss_falls_and_the_denoiser_stays() -> None:
+@pytest.mark.parametrize("rank", [0, 2])
+def test_the_loss_falls_and_the_denoiser_stays(rank: int) -> None:
+    """With a LoRA that learns along and without one; what is not there cannot be saved."""
     ctx = bench()
     with ctx.models.lease(ref("Denoiser")) as lease:
         before = {name: one.clone() for name, one in lease.component.modules["unet"].state_dict().items()}
-    made = motion.motion(
-        rising(), ref("Denoiser"), ref("TextEncoder"), None, updates=60, **(FAST | {"batch": 4}), ctx=ctx
+    made, lora = motion.motion(
+        rising(), ref("Denoiser"), ref("TextEncoder"), None, rank=rank, updates=60, **(FAST | {"batch": 4}), ctx=ctx
     )
     values = [value for _, value in made.curve]
     assert sum(values[-15:]) < 0.8 * sum(values[:15])
@@ -135,6 +150,12 @@ def test_the_loss_falls_and_the_denoiser_stays() -> None:
     with ctx.models.lease(ref("Denoiser")) as lease:
         after = lease.component.modules["unet"].state_dict()
     assert all(torch.equal(one, after[name]) for name, one in before.items())
+    if rank:
+        assert lora.kind == "lora"
+        assert all(bool(one.any()) for name, one in lora.tensors.items() if ".lora_B." in name)
+    else:
+        with pytest.raises(ProblemError, match="no LoRA, for rank is 0"):
+            check_kind(lora, "lora")
 
 
 def test_latents_of_another_model_are_refused() -> None:

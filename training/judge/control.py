@@ -98,12 +98,12 @@ def draw(rows: Sequence[NDArray[np.float32]], path: Path, columns: int = 10) -> 
     """A sheet: images of each row below each other, in so many columns."""
     from PIL import Image
 
-    side, bands = rows[0].shape[1], -(-len(rows[0]) // columns)
-    sheet = Image.new("RGB", (columns * (side + 4), bands * (len(rows) * (side + 2) + 10)), "white")
+    (height, width), bands = rows[0].shape[1:3], -(-len(rows[0]) // columns)
+    sheet = Image.new("RGB", (columns * (width + 4), bands * (len(rows) * (height + 2) + 10)), "white")
     for row, images in enumerate(rows):
         for place, image in enumerate(images):
-            y = place // columns * (len(rows) * (side + 2) + 10) + row * (side + 2)
-            sheet.paste(Image.fromarray(np.round(image * 255).astype(np.uint8)), (place % columns * (side + 4), y))
+            y = place // columns * (len(rows) * (height + 2) + 10) + row * (height + 2)
+            sheet.paste(Image.fromarray(np.round(image * 255).astype(np.uint8)), (place % columns * (width + 4), y))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
 

@@ -29,7 +29,8 @@ class Settings:
 
 
 class Painter:
-    """An open model, and what is named beside it: a LoRA on it, a ControlNet, an IP-Adapter, a captioner."""
+    """An open model, and what is named beside it: a LoRA and a motion module on it, a ControlNet, an IP-Adapter, a
+    captioner."""
 
     def __init__(
         self,
@@ -39,19 +40,21 @@ class Painter:
         controlnet: Path | None = None,
         adapter: Path | None = None,
         captioner: Path | None = None,
+        motion: Path | None = None,
     ) -> None:
         from safelight.app import Budgets, Studio
         from safelight.engine import Cancel, NodeContext, Services
         from safelight.environment import Environment
         from safelight.models import ModelStore
         from safelight_nodes import loras, models
+        from safelight_nodes import motion as moving
         from safelight_nodes.reading import models as readers
 
         self._home = tempfile.TemporaryDirectory(prefix="judge-")
         home = Path(self._home.name)
         self._studio = Studio.open(home, budgets=Budgets(memory=1 << 20, disk=1 << 20))
         model = model.resolve()
-        folders = [path.resolve().parent for path in (model, lora, controlnet, adapter, captioner) if path]
+        folders = [path.resolve().parent for path in (model, lora, controlnet, adapter, captioner, motion) if path]
         environment = replace(Environment.read(), models=tuple(folders))
         store = ModelStore(home, fingerprint=self._studio.cache.fingerprint, environment=environment)
         services = Services(self._studio.cache, store, self._studio.services.files, self._studio.media)
@@ -72,6 +75,9 @@ class Painter:
             name = str(lora.resolve())
             changed = loras.apply_lora(self._parts.model, self._parts.text, lora=name, weight=weight, ctx=self._ctx)
             self._parts = self._parts._replace(model=changed.model, text=changed.text)
+        if motion:
+            module = models.load_motion(motion=str(motion.resolve()), ctx=self._ctx)
+            self._parts = self._parts._replace(model=moving.apply(self._parts.model, module, ctx=self._ctx))
         self._controlnet = self._adapter = self._captioner = None
         if controlnet:
             self._controlnet = models.load_controlnet(controlnet=str(controlnet.resolve()), ctx=self._ctx)
@@ -172,6 +178,28 @@ class Painter:
             for part in (slice(at, at + BATCH) for at in range(0, len(prompts), BATCH))
         ]
         return np.concatenate(parts)
+
+    def film(
+        self, prompt: str, seed: int, settings: Settings, frames: int, size: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """(F, H, W, 3) in 0..1: a batch of one prompt, of images of a size (height, width). With a motion module they
+        are the frames of one video."""
+        from safelight_nodes import latent, sampling, text, vae
+
+        parts, ctx = self._parts, self._ctx
+        start = latent.empty(parts.vae, height=size[0], width=size[1], batch=frames, ctx=ctx)
+        made = sampling.sample(
+            parts.model,
+            text.encode(parts.text, text=prompt, ctx=ctx),
+            text.encode(parts.text, text="", ctx=ctx) if settings.guidance > 1 else None,
+            start,
+            steps=settings.steps,
+            guidance=settings.guidance,
+            sampler=settings.sampler,  # pyright: ignore[reportArgumentType]
+            seed=seed,
+            ctx=ctx,
+        )
+        return vae.decode(parts.vae, made, ctx=ctx).pixels.numpy()
 
     def reconstruct(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """The autoencoder's version of images (N, H, W, 3) in 0..1, its mean as latent."""

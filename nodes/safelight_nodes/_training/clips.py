@@ -16,7 +16,7 @@ from .loop import numpy_generator
 if TYPE_CHECKING:
     from torch import Tensor
 
-Motion = Literal["bounce", "sway", "spin", "pulse", "circle"]
+Motion = Literal["hop", "bounce", "sway", "spin", "pulse", "circle"]
 WORDS: dict[Motion, str] = {
     "bounce": "bouncing",
     "sway": "swaying",
@@ -24,7 +24,7 @@ WORDS: dict[Motion, str] = {
     "pulse": "pulsing",
     "circle": "circling",
 }
-"""The motions, and how captions say them."""
+"""The motions for which the image stays as large as it is, and how captions say them."""
 _SHOWN = 4
 _SWAY = math.radians(30)
 
@@ -36,6 +36,17 @@ class Path:
     motion: Motion
     size: float
     amount: float
+
+    @property
+    def quarters(self) -> int:
+        """How high a hop may be, in quarters of the subject's side."""
+        return max(1, round(4 / self.size - 4))
+
+    def hops(self, frames: int) -> list[int]:
+        """How far up a hopping subject is in each frame, in quarters of its side. The frame after the last would be the
+        first."""
+        high = max(1, round(self.quarters * self.amount))
+        return [math.ceil(high * 4 * part * (1 - part) - 0.5) for part in (frame / frames for frame in range(frames))]
 
     def places(self, frames: int) -> Tensor:
         """Where the pixels of each frame come from: matrices (frames, 2, 3) for `affine_grid`, of a subject that is
@@ -69,6 +80,8 @@ def moved(pixels: Tensor, path: Path, frames: int, ground: tuple[int, int, int])
     import torch
     from torch.nn.functional import affine_grid, grid_sample, interpolate, pad
 
+    if path.motion == "hop":
+        return _hopping(pixels, path, frames, ground)
     side = pixels.shape[0]
     small = max(1, round(side * path.size))
     rgba = interpolate(weighed(pixels[None]), (small, small), mode="bilinear", antialias=True)
@@ -78,6 +91,26 @@ def moved(pixels: Tensor, path: Path, frames: int, ground: tuple[int, int, int])
     found = grid_sample(rgba.expand(frames, -1, -1, -1), grid, align_corners=False)
     colour = torch.tensor(ground, dtype=torch.float32)[:, None, None] / 255
     return (found[:, :3] + colour * (1 - found[:, 3:])).clamp(0, 1)
+
+
+def _hopping(pixels: Tensor, path: Path, frames: int, ground: tuple[int, int, int]) -> Tensor:
+    """As `moved`, of a subject that keeps its size and stands on the ground of an image that is higher.
+
+    It is moved by quarters of its side, which are whole cells at all levels of a small denoiser: so what the denoiser
+    knows of the subject stays right, and only its place is new.
+    """
+    import torch
+
+    side = pixels.shape[0]
+    step = side // 4
+    top = path.quarters * step
+    rgba = weighed(pixels[None])[0]
+    colour = torch.tensor(ground, dtype=torch.float32)[:, None, None] / 255
+    made = colour.repeat(frames, 1, side + top, side)
+    for frame, up in enumerate(path.hops(frames)):
+        spot = made[frame, :, top - up * step :][:, :side]
+        spot.mul_(1 - rgba[3:]).add_(rgba[:3])
+    return made.clamp(0, 1)
 
 
 def encoded(
@@ -93,7 +126,8 @@ def encoded(
 ) -> tuple[ClipSet, Tensor]:
     """Clips of images as often as they weigh, and the frames (4 clips at most, H, W, 3) of the first ones.
 
-    With `any` each clip has a motion of its own, and its caption says which.
+    With `any` each clip has a motion of its own (but none hops, for its image would be higher), and its caption says
+    which.
     """
     import torch
 
@@ -105,6 +139,8 @@ def encoded(
     texts: list[str] = []
     shown: list[Tensor] = []
     height, width = images.pixels.shape[1:3]
+    if motion == "hop":
+        height += Path(motion, size, amount).quarters * (height // 4)
     with leased_codec(ctx, vae, (height, width)) as codec:
         for number in range(clips):
             rng = numpy_generator(seed, number)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CLASSIFIER = "ResNetForImageClassification"
+NO_LORA = "no_lora"
+"""What a training gives in place of a LoRA that was not asked for."""
 _SAID = {
     "AutoencoderKL": "an autoencoder",
     "UNet2DConditionModel": "a denoiser",
@@ -25,6 +27,7 @@ _SAID = {
     "ControlNetModel": "a ControlNet",
     "MotionAdapter": "a motion module",
     "lora": "a LoRA",
+    NO_LORA: "no LoRA, for rank is 0",
     "SafelightGAN": "a generator of a GAN",
     VARIATIONAL: "a variational autoencoder",
     "embedding": "a word of textual inversion",

@@ -17,9 +17,10 @@ from safelight.diffusion.motion import attentions_in_the_middle, moving
 from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, Team, TextEncoder
 from safelight_nodes.training_values import ClipSet, Weights
 
+from .adapters import add_lora, lora_tensors
 from .computing import half_precision, own_copy
 from .conditional import Drawn, Loss, check_fit, course, shown
-from .folders import plain_config, plain_tensors
+from .folders import NO_LORA, plain_config, plain_tensors
 from .images import tiled
 from .loop import fit, numpy_generator
 from .text import plain_unet, tokens
@@ -39,6 +40,7 @@ class Settings:
     """What the node is set to; see there."""
 
     blocks: Blocks
+    rank: int
     updates: int
     batch: int
     learning_rate: float
@@ -57,8 +59,8 @@ def learn(
     settings: Settings,
     ctx: Context,
     team: Team,
-) -> Weights:
-    """Trains a motion module."""
+) -> tuple[Weights, Weights]:
+    """Trains a motion module, and the LoRA that learns along, if any."""
     import torch
 
     device, dtype = ctx.models.device()
@@ -67,6 +69,7 @@ def learn(
     check_fit(unet, said.module.config.hidden_size, clips, "clips")
     frames = clips.samples.shape[1]
     motion = fresh(unet, frames, settings.blocks, settings.seed)
+    beside = add_lora(unet, settings.rank, settings.seed, targets="blocks") if settings.rank else []
     unet.to(device, memory_format=torch.channels_last)
     motion.to(device)
     told = _Told(said.module.to(device), said.tokenizers[0], clips.texts, device)
@@ -98,8 +101,12 @@ def learn(
         show = drawn_sheet
     learned = [parameter for parameter in motion.parameters() if parameter.requires_grad]
     with moving(unet, motion, frames):
-        curve = fit([{"params": learned}], loss, course(settings), ctx, show, team)
-    return Weights(KIND, plain_config(motion), plain_tensors(motion), tuple(curve.points), asdict(settings))
+        curve = fit([{"params": [*learned, *beside]}], loss, course(settings), ctx, show, team)
+    points, said = tuple(curve.points), asdict(settings)
+    module = Weights(KIND, plain_config(motion), plain_tensors(motion), points, said)
+    if not settings.rank:
+        return module, Weights(NO_LORA, {}, {}, points, said)
+    return module, Weights("lora", {"rank": settings.rank}, lora_tensors(unet), points, {"method": "LoRA", **said})
 
 
 def fresh(unet: Any, frames: int, blocks: Blocks, seed: int) -> Any:
