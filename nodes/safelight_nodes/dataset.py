@@ -217,6 +217,12 @@ def compose(
     painted: Annotated[
         float, Slider(0, 1, step=0.05), "Part of the subjects that gets a color, which the caption names: a blue cup."
     ] = 0.5,
+    grow: Annotated[
+        bool,
+        Toggle(),
+        "Things keep their size, and the image grows: two stand in one twice as wide or high, three and four in one "
+        "twice as wide and high. So what a model knows of a thing stays right.",
+    ] = False,
     seed: Annotated[int, Seed(), "Another seed draws others."] = 0,
     ctx: Context,
 ) -> ImageSet:
@@ -236,7 +242,7 @@ def compose(
                 value=paired,
             )
         )
-    return composed(images, count, Shares(counted, paired, painted), seed, ctx)
+    return composed(images, count, Shares(counted, paired, painted), seed, ctx, grow=grow)
 
 
 @node(version=2, migrations={1: _IMAGES_TO_2}, tags=("preview", "grid", "thumbnails", "look at data"))

@@ -51,6 +51,32 @@ def test_there_are_as_many_as_the_caption_says() -> None:
             assert len(_seen(pixels)) == NUMBERS.index(match[1]) + 2, said
 
 
+def test_things_that_keep_their_size_stand_in_larger_images() -> None:
+    """Each is there to the pixel, a whole or half side away from the others, and nothing else."""
+    given, side = _discs(), 64
+    alpha = given.pixels[..., 3].float() / 255
+    made = dataset.compose(given, count=80, counted=0.5, paired=0.4, painted=0.0, grow=True, seed=3, ctx=BenchContext())
+    shapes: set[tuple[int, int, int]] = set()
+    for number, subject in enumerate(made.subjects.values()):
+        image = made.alone(number)[..., :3].float()
+        ground = image[0, 0].clone()
+        if any(abs(float(ground.sum()) - 3 * tone) <= 90 for tone in (90, 150)):
+            continue  # nothing would stand out
+        spots = _seen(made.alone(number))
+        said = subject["names"][0].split()[0]
+        assert len(spots) == (NUMBERS.index(said) + 2 if said in NUMBERS else len(spots))
+        shapes.add((image.shape[0] // side, image.shape[1] // side, len(spots)))
+        for right, down, _ in spots:
+            top, left = (round((middle - 31.5) / 32) * 32 for middle in (down, right))
+            there = image[top : top + side, left : left + side]
+            grey = [150.0, 90.0]
+            laid = [
+                tone * one[..., None] + ground * (1 - one[..., None]) for tone, one in zip(grey, alpha, strict=True)
+            ]
+            assert min(float((there - one).abs().max()) for one in laid) <= 1
+    assert shapes == {(1, 1, 1), (1, 2, 2), (2, 1, 2), (2, 2, 3), (2, 2, 4)}
+
+
 def test_what_is_painted_has_the_colour_and_two_stand_where_it_is_said() -> None:
     made = dataset.compose(_discs(), count=60, counted=0.0, paired=1.0, painted=1.0, seed=5, ctx=BenchContext())
     names = [names[0] for names in PALETTE]

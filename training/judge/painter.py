@@ -101,8 +101,10 @@ class Painter:
         hints: NDArray[np.float32] | None = None,
         references: NDArray[np.float32] | None = None,
         holes: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+        size: tuple[int, int] = (0, 0),
     ) -> NDArray[np.float32]:
-        """(N, H, W, 3) in 0..1, all at once. Image k has the noise of seed + k, in whatever batch it is made.
+        """(N, H, W, 3) in 0..1, all at once. Image k has the noise of seed + k, in whatever batch it is made. `size` is
+        (height, width) in pixels; 0 is what the model was made for.
 
         `hints` are control images, `references` images to take after, one for each prompt (N, H, W, 3) in 0..1. `holes`
         are images (N, H, W, 3) and where to paint in them (N, H, W), 0 or 1: what is painted is put into the image, as
@@ -136,7 +138,7 @@ class Painter:
             each, none = one.embeddings.movedim(0, 1), one.negative.movedim(0, 1)
             positive = replace(positive, adapters=(replace(one, embeddings=each, negative=none),))
         base = mask = None
-        start = latent.empty(parts.vae, batch=len(prompts), ctx=ctx)
+        start = latent.empty(parts.vae, height=size[0], width=size[1], batch=len(prompts), ctx=ctx)
         if holes is not None:
             base, mask = Image(torch.from_numpy(holes[0])), Mask(torch.from_numpy(holes[1]))
             start = vae.encode_inpaint(parts.vae, base, mask, ctx=ctx)

@@ -1,13 +1,13 @@
 """Judge a LoRA for several things: whether there are as many as asked for, in the colours asked for, where asked for.
 
-    python -m training.judge.several --lora FILE [--model FOLDER] [--cache DIR] [--sheet FILE] [--note "..."]
+    python -m training.judge.several --lora FILE [--grow] [--model FOLDER] [--cache DIR] [--sheet FILE] [--note "..."]
 
 Prompts name everyday subjects, on white: some of a kind ("two apples"), one in a colour ("a blue cup"), a pair ("an
 apple and a cup"), a pair in colours. *Number*: as many spots stand out of the ground. *Colour*: the median of a spot is
 nearest to that of the palette, among those that things are painted with. *Subject*: what stands in its half of the
 image, framed, is among the five nearest images of everyday subjects by plain features, framed and painted alike. The
-same is asked of images that `dataset.compose` makes for the same prompts: no model can pass that by much. A full run
-adds a line to the history.
+same is asked of images that `dataset.compose` makes for the same prompts: no model can pass that by much. With `--grow`
+images are as large as that node makes them where things keep their size. A full run adds a line to the history.
 """
 
 from __future__ import annotations
@@ -24,7 +24,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safelight_nodes._training.captions import PALETTE, with_article
-from safelight_nodes._training.composing import NUMBERS, PAINTS, RANKS, Thing, bare, laid_out, painted, plural
+from safelight_nodes._training.composing import (
+    NUMBERED,
+    NUMBERS,
+    PAINTS,
+    RANKS,
+    Rank,
+    Thing,
+    bare,
+    laid_out,
+    painted,
+    plural,
+    side_by_side,
+)
 from safelight_nodes._training.images import opened
 from safelight_nodes.training_values import ImageSet
 from training.export import SHIPPED
@@ -33,7 +45,7 @@ from training.fetch import default_target
 from . import report
 from .control import FIRST_SEED, draw
 from .features import describe_images, lab, plain_order, standing_out
-from .painter import Painter, Settings
+from .painter import BATCH, Painter, Settings
 from .prompts import frequent
 from .scores import NEAREST
 
@@ -55,6 +67,11 @@ class Wanted:
     keys: tuple[str, ...]
     paints: tuple[str | None, ...]
     number: int = 1
+
+    @property
+    def rank(self) -> Rank:
+        """How what is asked for stands."""
+        return NUMBERED[max(self.number, len(self.keys)) - 1]
 
 
 def asked(subjects: Mapping[str, Mapping[str, Any]], count: int) -> dict[str, list[Wanted]]:
@@ -153,7 +170,9 @@ class Gallery:
         return describe_images(np.stack(all_of_it))
 
 
-def scores(made: Mapping[str, Images], wanted: Mapping[str, Sequence[Wanted]], gallery: Gallery) -> list[float]:
+def scores(
+    made: Mapping[str, Sequence[Images]], wanted: Mapping[str, Sequence[Wanted]], gallery: Gallery
+) -> list[float]:
     """Shares: the number; the colour and the subject of one; both of a pair; both colours of a pair, and all of it."""
     number = [len(spots(image)) == one.number for image, one in zip(made["counted"], wanted["counted"], strict=True)]
     single = list(zip(made["painted"], wanted["painted"], strict=True))
@@ -171,16 +190,43 @@ def _both(image: Images, wanted: Wanted, gallery: Gallery) -> bool:
     return all(gallery.shows(half, key, paint) for half, key, paint in parts)
 
 
-def composed(images: ImageSet, wanted: Sequence[Wanted]) -> Images:
-    """(N, H, W, 3): what was asked for, composed of the images themselves, in the first style."""
+def composed(images: ImageSet, wanted: Sequence[Wanted], grow: bool = False) -> list[Images]:
+    """(H, W, 3) each: what was asked for, composed of the images themselves, in the first style."""
     first = {entry["subject"]: n for n, entry in reversed(list(enumerate(images.entries)))}
     made: list[Images] = []
     for one in wanted:
         things = [Thing(first[key], "", paint) for key, paint in zip(one.keys, one.paints, strict=True)]
         things = things * one.number
-        places = RANKS[len(things)]
-        made.append(laid_out(images, things, places, _WHITE)[..., :3].numpy().astype(np.float32) / 255)
-    return np.stack(made)
+        if grow:
+            laid = side_by_side(images, things, one.rank, _WHITE)
+        else:
+            laid = laid_out(images, things, RANKS[one.rank], _WHITE)
+        made.append(laid[..., :3].numpy().astype(np.float32) / 255)
+    return made
+
+
+def drawn(
+    painter: Painter, wanted: Sequence[Wanted], sizes: Sequence[tuple[int, int]], guidance: float
+) -> list[Images]:
+    """(H, W, 3) each: what the model draws. Prompts for images of one size are drawn together."""
+    found: dict[int, Images] = {}
+    for size in sorted(set(sizes)):
+        places = [place for place, own in enumerate(sizes) if own == size]
+        for start in range(0, len(places), BATCH):
+            some = places[start : start + BATCH]
+            texts = [wanted[place].text for place in some]
+            made = painter.paint(texts, FIRST_SEED + start, Settings(guidance=guidance), size=size)
+            found.update(zip(some, made, strict=True))
+    return [found[place] for place in range(len(wanted))]
+
+
+def framed_alike(images: Sequence[Images]) -> Images:
+    """(N, H, W, 3): all on white, as large as the largest."""
+    height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    sheet = np.ones((len(images), height, width, 3), np.float32)
+    for place, image in zip(sheet, images, strict=True):
+        place[: image.shape[0], : image.shape[1]] = image
+    return sheet
 
 
 def main() -> None:
@@ -190,6 +236,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=default_target())
     parser.add_argument("--prompts", type=int, default=COUNT, help="of each kind; fewer leave no history")
     parser.add_argument("--guidance", type=float, default=Settings.guidance)
+    parser.add_argument("--grow", action="store_true", help="images of several are larger, and things as large as ever")
     parser.add_argument("--sheet", type=Path, help="write images without it and with it as PNGs, one for each kind")
     parser.add_argument("--history", type=Path, default=report.HISTORY)
     parser.add_argument("--note", default="")
@@ -197,13 +244,11 @@ def main() -> None:
     images = opened(args.cache / "images.json", args.cache / "images.npy")
     wanted = asked(images.subjects, args.prompts)
     gallery = Gallery(images)
-    rows = {"composed": {kind: composed(images, ones) for kind, ones in wanted.items()}}
+    rows = {"composed": {kind: composed(images, ones, args.grow) for kind, ones in wanted.items()}}
+    sizes = {kind: [image.shape[:2] for image in made] for kind, made in rows["composed"].items()}
     for name, lora in (("without", None), ("with", args.lora)):
         with Painter(args.model, lora) as painter:
-            rows[name] = {
-                kind: painter.series([one.text for one in ones], FIRST_SEED, Settings(guidance=args.guidance))
-                for kind, ones in wanted.items()
-            }
+            rows[name] = {kind: drawn(painter, ones, sizes[kind], args.guidance) for kind, ones in wanted.items()}
     for name, made in rows.items():
         found = [f"{share:.1%}".replace("%", " %") for share in scores(made, wanted, gallery)]
         number, colour, subject, pair, colours, whole = found
@@ -215,7 +260,9 @@ def main() -> None:
             report.remember(args.history, f"{row}{colours}, {whole} | {args.note.replace('|', '/')} |\n", HEAD)
     if args.sheet:
         for kind in wanted:
-            draw([made[kind] for made in rows.values()], args.sheet.with_stem(f"{args.sheet.stem}-{kind}"))
+            draw(
+                [framed_alike(made[kind]) for made in rows.values()], args.sheet.with_stem(f"{args.sheet.stem}-{kind}")
+            )
 
 
 if __name__ == "__main__":

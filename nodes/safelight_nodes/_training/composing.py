@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from safelight.sdk import Context, Problem, ProblemError
 from safelight_nodes.training_values import ImageSet
@@ -110,8 +110,9 @@ def painted(pixels: Tensor, paint: str) -> Tensor:
     return torch.cat([(shaded * 255).round().to(torch.uint8), alpha], dim=-1)
 
 
-def composed(images: ImageSet, count: int, shares: Shares, seed: int, ctx: Context) -> ImageSet:
-    """A set of `count` opaque images of the size of those given, each with captions of its own.
+def composed(images: ImageSet, count: int, shares: Shares, seed: int, ctx: Context, *, grow: bool = False) -> ImageSet:
+    """A set of `count` opaque images, each with captions of its own. They have the size of those given, or, where they
+    `grow`, as many times that as the things need which keep theirs.
 
     Raises:
         ProblemError: `wrong_size` where images have sizes of their own; `nothing_transparent` where no image has a
@@ -126,33 +127,43 @@ def composed(images: ImageSet, count: int, shares: Shares, seed: int, ctx: Conte
         raise ProblemError(Problem(code="nothing_transparent", message=message, hint=hint, port="images"))
     _check_names(images, shares)
     drawer = Drawer(images, seed)
-    made = torch.empty((count, *images.pixels.shape[1:]), dtype=torch.uint8)
+    whole = [side * (2 if grow else 1) for side in images.pixels.shape[1:3]]
+    made = torch.zeros((count, *whole, 4), dtype=torch.uint8)
+    sizes: list[tuple[int, int]] = []
     subjects: dict[str, dict[str, Any]] = {}
     for number in range(count):
         ctx.check_cancelled()
         rng = numpy_generator(seed, number)
-        things, words, places = _scene(drawer, rng, shares)
+        things, words, rank = _scene(drawer, rng, shares)
+        places = [] if grow else _moved(RANKS[rank], rng)
         colour, ground = draw_colour(rng, WHITE if rng.random() < WHITE_SHARE else int(rng.integers(len(PALETTE))))
         if colour_names(colour)[0] in {thing.paint for thing in things}:
             colour, ground = draw_colour(rng, WHITE)
         style = images.entries[things[0].image]["style"]
         subjects[str(number)] = {"names": _captions(words, style, colour, rng), "keywords": []}
-        made[number] = laid_out(images, things, places, ground)
+        image = side_by_side(images, things, rank, ground) if grow else laid_out(images, things, places, ground)
+        height, width = image.shape[:2]
+        made[number, :height, :width] = image
+        sizes.append((height, width))
         ctx.progress(number + 1, count)
     entries = tuple({"subject": str(number), "style": -1} for number in range(count))
-    return ImageSet(made, entries, subjects, torch.full((count,), 1 / count, dtype=torch.float64))
+    probability = torch.full((count,), 1 / count, dtype=torch.float64)
+    return ImageSet(made, entries, subjects, probability, tuple(sizes) if grow else ())
 
 
 _TRIES = 50
 """So often another subject is drawn, where one does not fit."""
+Rank = Literal["one", "beside", "above", "three", "four"]
+NUMBERED: tuple[Rank, ...] = ("one", "beside", "three", "four")
+"""How one, two, three and four of a kind stand."""
 _STYLE = "~"
 """Stands in what is said where a style may be named."""
 Place = tuple[float, float, float]
 """Middle (right, down) and side of a thing, in 0..1 of the image."""
 
 
-def _scene(drawer: Drawer, rng: np.random.Generator, shares: Shares) -> tuple[list[Thing], str, list[Place]]:
-    """What is shown, how it is said, and where each thing stands."""
+def _scene(drawer: Drawer, rng: np.random.Generator, shares: Shares) -> tuple[list[Thing], str, Rank]:
+    """What is shown, how it is said, and how things stand."""
     kind = rng.random()
     first = _thing(drawer, rng, shares.painted)
     several = plural(first.name)
@@ -164,7 +175,7 @@ def _scene(drawer: Drawer, rng: np.random.Generator, shares: Shares) -> tuple[li
     if kind < shares.counted and several:
         number = int(rng.integers(2, 2 + len(NUMBERS)))
         said = f"{first.paint} {several}" if first.paint else several
-        return [first] * number, f"{NUMBERS[number - 2]} {_STYLE}{said}", _moved(RANKS[number], rng)
+        return [first] * number, f"{NUMBERS[number - 2]} {_STYLE}{said}", NUMBERED[number - 1]
     if shares.counted <= kind < shares.counted + shares.paired:
         style = drawer.images.entries[first.image]["style"]
         other = first
@@ -177,19 +188,28 @@ def _scene(drawer: Drawer, rng: np.random.Generator, shares: Shares) -> tuple[li
         one, two = with_article(first.phrase), with_article(other.phrase)
         way = rng.random()
         if way < 0.25:
-            return [first, other], f"{one} above {two}", _moved([(0.5, 0.26, 0.48), (0.5, 0.75, 0.48)], rng)
+            return [first, other], f"{one} above {two}", "above"
         words = "and" if way < 0.7 else ("next to", "left of", "beside")[int(rng.integers(3))]
-        return [first, other], f"{one} {words} {two}", _moved(RANKS[2], rng)
-    return [first], f"{_STYLE}{first.phrase}", _moved(RANKS[1], rng)
+        return [first, other], f"{one} {words} {two}", "beside"
+    return [first], f"{_STYLE}{first.phrase}", "one"
 
 
-RANKS: Mapping[int, list[Place]] = {
-    1: [(0.5, 0.5, 0.95)],
-    2: [(0.26, 0.5, 0.48), (0.74, 0.5, 0.48)],
-    3: [(0.5, 0.27, 0.46), (0.26, 0.73, 0.46), (0.74, 0.73, 0.46)],
-    4: [(0.26, 0.27, 0.45), (0.74, 0.27, 0.45), (0.26, 0.73, 0.45), (0.74, 0.73, 0.45)],
+RANKS: Mapping[Rank, list[Place]] = {
+    "one": [(0.5, 0.5, 0.95)],
+    "beside": [(0.26, 0.5, 0.48), (0.74, 0.5, 0.48)],
+    "above": [(0.5, 0.26, 0.48), (0.5, 0.75, 0.48)],
+    "three": [(0.5, 0.27, 0.46), (0.26, 0.73, 0.46), (0.74, 0.73, 0.46)],
+    "four": [(0.26, 0.27, 0.45), (0.74, 0.27, 0.45), (0.26, 0.73, 0.45), (0.74, 0.73, 0.45)],
 }
-"""Where so many things stand."""
+"""Where things stand."""
+CORNERS: Mapping[Rank, list[tuple[float, float]]] = {
+    "one": [(0, 0)],
+    "beside": [(0, 0), (1, 0)],
+    "above": [(0, 0), (0, 1)],
+    "three": [(0.5, 0), (0, 1), (1, 1)],
+    "four": [(0, 0), (1, 0), (0, 1), (1, 1)],
+}
+"""The upper left corners (right, down) of things that keep their size, in sides of a thing."""
 
 
 def _thing(drawer: Drawer, rng: np.random.Generator, share: float) -> Thing:
@@ -257,3 +277,20 @@ def laid_out(images: ImageSet, things: Sequence[Thing], places: Sequence[Place],
         spot.mul_(1 - rgba[3:]).add_(rgba[:3])
     opaque = torch.ones(1, height, width)
     return (torch.cat([canvas.clamp(0, 1), opaque]) * 255).round().to(torch.uint8).movedim(0, -1).contiguous()
+
+
+def side_by_side(images: ImageSet, things: Sequence[Thing], rank: Rank, ground: Sequence[int]) -> Tensor:
+    """The image (h, w, 4) uint8, as large as it has to be: each thing as large as it is, over the ground."""
+    import torch
+
+    height, width = images.pixels.shape[1:3]
+    corners = [(round(down * height), round(right * width)) for right, down in CORNERS[rank]]
+    canvas = (torch.tensor(ground, dtype=torch.float32) / 255)[:, None, None]
+    canvas = canvas.repeat(1, height + max(top for top, _ in corners), width + max(left for _, left in corners))
+    for thing, (top, left) in zip(things, corners, strict=True):
+        pixels = images.pixels[thing.image]
+        rgba = weighed((painted(pixels, thing.paint) if thing.paint else pixels)[None])[0]
+        spot = canvas[:, top : top + height, left : left + width]
+        spot.mul_(1 - rgba[3:]).add_(rgba[:3])
+    made = torch.cat([canvas.clamp(0, 1), torch.ones_like(canvas[:1])])
+    return (made * 255).round().to(torch.uint8).movedim(0, -1).contiguous()
