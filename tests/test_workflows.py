@@ -20,7 +20,7 @@ from sound import assert_sound
 
 NAMES = sorted(shipped_names())
 SIZES = {
-    "long_film": (256, 256), "draw_and_upscale": (512, 512),
+    "long_film": (256, 256), "draw_and_upscale": (512, 512), "two_second_loop": (512, 768),
     "hires_fix": (192, 192), "enlarge": (256, 256), "enlarge_in_tiles": (256, 256), "outpaint": (192, 128),
     "caption": (144, 172), "product_shots": (1584, 1584), "texture_set": None, "noise_levels": (640, 400),
     "concept_sheet": None, "restore_photo": None, "synthetic_scans": None, "style_transfer": (512, 512),
@@ -235,6 +235,21 @@ def test_the_word_of_a_subject_draws_it_and_its_class_stays(studio: Studio, tmp_
         teal[name] = float(((middle[..., 1] > middle[..., 0] + 40) & (middle[..., 2] > middle[..., 0] + 20)).mean())
     assert teal["subject"] > 0.4
     assert teal["class"] < 0.2
+
+
+def test_a_subject_hops_and_comes_back(studio: Studio, tmp_path: Path) -> None:
+    """Half its height up and down again, in the same look: frames that are as high as each other are alike."""
+    document = studio.read("two_second_loop").with_inputs({"prompt": "robot", "steps": 10})
+    document = replace(document, outputs=(OutputPort("frames", Port("decode", "image")),))
+    frames = [
+        Image.open(entry["path"]).convert("RGB") for entry in studio.run(document, output=tmp_path).outputs["frames"]
+    ]
+    assert [frame.size for frame in frames] == [(128, 192)] * 8
+    heights = [centre(frame.convert("L"))[1] for frame in frames]
+    for height, up in zip(heights, (0, 1, 1, 2, 2, 2, 1, 1), strict=True):
+        assert abs(heights[0] - height - 32 * up) < 12
+    low, high = (numpy.asarray(frames[place]).astype(float) for place in (0, 4))
+    assert numpy.abs(low[64:] - high[:128]).mean() < numpy.abs(low - high).mean() / 3
 
 
 def centre(image: Image.Image) -> list[float]:

@@ -56,13 +56,24 @@ def results(studio: Studio, name: str, output: Path) -> list[Image.Image]:
 
 
 def shown(studio: Studio, path: Path) -> list[Image.Image]:
-    """An image, or four frames of a film."""
+    """An image, or four frames of a film or of an image that moves."""
     form = studio.media.format_of(path.name)
-    if form is None or not form.media_type.startswith("video/"):
-        return [seen(Image.open(path))]
-    film = studio.media.film(path)
-    places = [round(number * (film.frames - 1) / 3) for number in range(4)]
-    return [Image.fromarray(film.read(place, 1).frames[0].numpy()) for place in places]
+    if form is not None and form.media_type.startswith("video/"):
+        film = studio.media.film(path)
+        return [Image.fromarray(film.read(place, 1).frames[0].numpy()) for place in spread(film.frames)]
+    image = Image.open(path)
+    frames = getattr(image, "n_frames", 1)
+    return [frame_of(image, place) for place in spread(frames)] if frames > 1 else [seen(image)]
+
+
+def spread(frames: int) -> list[int]:
+    """Four frames, the first and the last among them."""
+    return [round(number * (frames - 1) / 3) for number in range(4)]
+
+
+def frame_of(image: Image.Image, place: int) -> Image.Image:
+    image.seek(place)
+    return seen(image)
 
 
 def seen(image: Image.Image) -> Image.Image:
@@ -100,9 +111,15 @@ def sheet(images: list[Image.Image]) -> Image.Image:
         made.paste(images[0].getpixel((1, 1)), (0, 0, *SIZE))
     for number, image in enumerate(images):
         place = (left + number % columns * (side + GAP), top + number // columns * (side + GAP))
-        fits = ImageOps.pad(image, (side, side), Image.Resampling.LANCZOS, color=image.getpixel((0, 0)))
+        fits = ImageOps.pad(image, (side, side), Image.Resampling.LANCZOS, color=ground(image))
         made.paste(fits, place)
     return made
+
+
+def ground(image: Image.Image) -> tuple[int, ...]:
+    """The colour of its upper edge: one pixel alone may be off."""
+    middle = image.crop((0, 0, image.width, max(1, image.height // 32))).resize((1, 1), Image.Resampling.BOX)
+    return tuple(middle.tobytes())
 
 
 if __name__ == "__main__":

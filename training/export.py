@@ -4,12 +4,13 @@
                               [--inpainting LORA] [--style LORA] [--subject LORA] [--colors LORA]
                               [--controlnet-edges FOLDER] [--controlnet-shape FOLDER] [--ip-adapter FOLDER]
                               [--captioner FOLDER] [--upscaler FOLDER] [--motion FOLDER] [--motion-lora LORA]
-                              [--anomaly FOLDER] --target DIR
+                              [--anomaly FOLDER] [--cut NAME=RANK ...] --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
-What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch with
-`average.shadow`: tensors named `unet.*` and `text.*`. `latent_rgb.json`, with which samples are shown while they are
-made, is fitted to the autoencoder when `--cache` names the image set.
+`--cut colors=8` keeps the eight largest of what a LoRA changes in each layer. What is not named comes from `--model`,
+the shipped starter by default. A checkpoint is a file of torch with `average.shadow`: tensors named `unet.*` and
+`text.*`. `latent_rgb.json`, with which samples are shown while they are made, is fitted to the autoencoder when
+`--cache` names the image set.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,7 @@ def export(
     motion_lora: Path | None = None,
     anomaly: Path | None = None,
     cache: Path | None = None,
+    cut: Mapping[str, int] | None = None,
 ) -> int:
     """Writes the folder and returns the bytes of its weights. What else lies there (card, licences) stays."""
     import torch
@@ -84,7 +87,8 @@ def export(
     }  # fmt: skip
     for name, lora in loras.items():
         if lora:
-            _half_tensors(lora, target / name / "pytorch_lora_weights.safetensors")
+            rank = (cut or {}).get(name, 0)
+            _half_tensors(lora, target / name / "pytorch_lora_weights.safetensors", rank)
     for name, guide in (("controlnet_edges", controlnet_edges), ("controlnet_shape", controlnet_shape)):
         if guide:
             from diffusers import ControlNetModel
@@ -124,14 +128,37 @@ def _half(part: Any, target: Path) -> None:
     config.write_text(json.dumps(said, indent=2) + "\n")
 
 
-def _half_tensors(source: Path, target: Path) -> None:
-    """A file of tensors in float16; the shape of a layer that a LoRA widens stays in whole numbers."""
+def narrowed(tensors: Mapping[str, Any], rank: int) -> dict[str, Any]:
+    """A LoRA of at most this rank that is as near as can be to one by the names of peft: the best of a lower rank is
+    made of the largest singular values (Eckart & Young, 1936)."""
+    import torch
+
+    found = dict(tensors)
+    for name, down in tensors.items():
+        other = name.replace(".lora_A.", ".lora_B.")
+        if other == name:
+            continue
+        up = tensors[other]
+        left, upper = torch.linalg.qr(up.flatten(1).float())
+        right, lower = torch.linalg.qr(down.flatten(1).float().T)
+        turned, sizes, back = torch.linalg.svd(upper @ lower.T)
+        kept = min(rank, len(sizes))
+        root = sizes[:kept].sqrt()
+        found[name] = (root[:, None] * back[:kept] @ right.T).reshape(kept, *down.shape[1:])
+        found[other] = (left @ turned[:, :kept] * root).reshape(len(up), kept, *up.shape[2:])
+    return found
+
+
+def _half_tensors(source: Path, target: Path, rank: int = 0) -> None:
+    """A file of tensors in float16; the shape of a layer that a LoRA widens stays in whole numbers. A LoRA is cut to a
+    rank, if one is named."""
     import torch
     from safetensors.torch import load_file, save_file
 
+    loaded = load_file(source)
     tensors = {
         name: (tensor.to(torch.float16) if tensor.is_floating_point() else tensor).contiguous()
-        for name, tensor in load_file(source).items()
+        for name, tensor in (narrowed(loaded, rank) if rank else loaded).items()
     }
     target.parent.mkdir(exist_ok=True)
     save_file(tensors, target, {"format": "pt"})
@@ -208,8 +235,10 @@ def main() -> None:
         "--cache",
     ):
         parser.add_argument(name, type=Path)
+    parser.add_argument("--cut", nargs="*", default=(), metavar="NAME=RANK", help="LoRAs to cut to a rank")
     args = vars(parser.parse_args())
     target = args.pop("target")
+    args["cut"] = {name: int(rank) for name, _, rank in (one.partition("=") for one in args["cut"])}
     size = export(target, **args)
     print(f"{size / 1e6:.2f} MB of weights in {target}")
     if size > LIMIT:

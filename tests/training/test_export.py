@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from training.export import export
+from training.export import export, narrowed
 
 import tiny_models
 import tiny_sets
@@ -104,6 +104,26 @@ def test_previews_get_the_colours_of_the_autoencoder(home: Path, tmp_path: Path)
     rows = json.loads((tmp_path / "model" / "latent_rgb.json").read_text())
     assert len(rows) == 4 + 1
     assert all(len(row) == 3 for row in rows)
+
+
+def test_a_lora_is_cut_to_a_rank() -> None:
+    """One that has that rank already is the same; of another what is left is the best there is."""
+    draw = torch.Generator().manual_seed(1)
+    down, up = torch.randn(6, 5, 3, 3, generator=draw), torch.randn(7, 6, 1, 1, generator=draw)
+    up[:, 3:] *= 1e-4
+    whole = {"unet.conv.lora_A.weight": down, "unet.conv.lora_B.weight": up}
+
+    def changed(parts: dict[str, torch.Tensor]) -> torch.Tensor:
+        first, second = parts["unet.conv.lora_A.weight"], parts["unet.conv.lora_B.weight"]
+        return second.flatten(1) @ first.flatten(1)
+
+    same, three, one = (narrowed(whole, rank) for rank in (6, 3, 1))
+    assert torch.allclose(changed(same), changed(whole), atol=1e-4)
+    assert three["unet.conv.lora_A.weight"].shape == (3, 5, 3, 3)
+    assert three["unet.conv.lora_B.weight"].shape == (7, 3, 1, 1)
+    assert torch.allclose(changed(three), changed(whole), atol=0.01)
+    sizes = torch.linalg.svdvals(changed(whole))
+    assert float((changed(one) - changed(whole)).norm()) == pytest.approx(float(sizes[1:].norm()), rel=1e-3)
 
 
 def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp_path: Path) -> None:

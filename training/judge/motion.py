@@ -3,7 +3,7 @@
     python -m training.judge.motion [--motion FOLDER] [--lora FILE] [--cache DIR] [--sheet FILE] [--note "..."]
 
 A video of eight frames is drawn for each of the first of the judge's fixed prompts, with the module and without it,
-from the same noise; beside them stand the loops themselves, of the image that was asked for. *In place*: the middle of
+from the same noise; beside them stand the loops themselves, of the image that was asked for. *In place*: the centre of
 what stands out of the ground is, in frames where it should be higher than in the first, where the hop wants it, to an
 eighth of the subject's side. *Between frames*: mean ΔE (CIE76) of each frame and the first one, over the square where
 the subject should be. *Subject*: there, the named one is among the five nearest by plain features, mean over frames. A
@@ -59,9 +59,9 @@ def in_place(film: Images) -> list[bool]:
 
 
 def _middle(frame: Images) -> float:
-    """How far down the middle of what stands out is, in pixels."""
-    rows = np.flatnonzero(standing_out(frame).any(1))
-    return float(rows[0] + rows[-1]) / 2 if len(rows) else 0.0
+    """How far down the centre of what stands out is, in pixels."""
+    rows = standing_out(frame).sum(1)
+    return float(rows @ np.arange(len(rows)) / max(rows.sum(), 1))
 
 
 def between(film: Images) -> float:
