@@ -17,6 +17,7 @@ from safelight.sdk import (
     ModelRef,
     Motion,
     Patch,
+    Problem,
     Reader,
     Text,
     TextEncoder,
@@ -278,8 +279,13 @@ def save_lora(
     ctx: Context,
 ) -> Annotated[ModelRef[Denoiser], "The model with the LoRA on it."]:
     """Write a LoRA below the model folder, in the form that other programs load, too."""
-    from ._training.folders import check_kind, write_lora
+    from ._training.folders import NO_LORA, check_kind, write_lora
 
+    if weights.kind == NO_LORA:
+        message = "No LoRA has learned along, for the rank was 0: nothing is written, and the model stays as it is."
+        hint = "Set the rank where it is trained to more than 0."
+        ctx.warn(Problem(code="setting_unused", message=message, hint=hint, port="weights").warning())
+        return model
     check_kind(weights, "lora")
     with ctx.models.create(name) as folder:
         write_lora(folder, weights, precision, layout)
