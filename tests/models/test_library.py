@@ -157,6 +157,9 @@ def test_a_missing_model_names_what_was_searched_and_how_to_get_it(store: ModelS
     inside = problem(store, "some/model/deep/one.safetensors").hint
     assert "`safelight models download some/model/deep/one.safetensors`" in inside
     assert "Did you mean sdxl" in problem(store, "sdxxl").hint
+    # Parts of the starter go by their whole name, so they are not proposed by less.
+    assert "Did you mean starter/upscaler" in problem(store, "starter/upscalr", "upscaler").hint
+    assert "Did you mean" not in problem(store, "nothing", "motion").hint
     assert "models download" not in problem(store, "sdxxl").hint
 
 

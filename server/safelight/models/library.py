@@ -408,8 +408,9 @@ class Library:
         added = self.trees.kept.trees if self.trees is not None else ()
         searched = [*(str(folder) for folder in self.folders), *(tree.folder for tree in added)]
         known = [STARTER, *(found.name for found in self._all())]
-        # A file may be named without its folder and ending as well.
-        hints = [did_you_mean(name, known) or did_you_mean(name, [PurePosixPath(one).stem for one in known])]
+        # A file may be named without its folder and ending as well, but for parts of the starter.
+        short = [PurePosixPath(one).stem for one in known if not one.startswith(f"{STARTER}/")]
+        hints = [did_you_mean(name, known) or did_you_mean(name, short)]
         # `checkpoints/sd15/a.safetensors` could be a file of a repository `checkpoints/sd15`, and never is.
         placed = name.partition("/")[0] in PLACES.values()
         is_file = (placed or not get) and name.lower().endswith(WEIGHTS)
