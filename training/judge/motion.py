@@ -116,7 +116,9 @@ def main() -> None:
     settings = Settings(guidance=args.guidance)
     for by, module in (("without", None), ("with", args.motion)):
         with Painter(args.model, args.lora, motion=module) as painter:
-            rows[by] = [painter.film(one.text, FIRST_SEED + n, settings, FRAMES, size) for n, one in enumerate(asked)]
+            rows[by] = [
+                painter.paint([one.text] * FRAMES, FIRST_SEED + n, settings, size=size) for n, one in enumerate(asked)
+            ]
     for by, films in rows.items():
         place, apart, shown = scores(films, asked, gallery)
         print(f"{by}: {place:.1%} in place, ΔE {apart:.1f} between frames, subject in {shown:.1%}")

@@ -104,7 +104,7 @@ class Painter:
         size: tuple[int, int] = (0, 0),
     ) -> NDArray[np.float32]:
         """(N, H, W, 3) in 0..1, all at once. Image k has the noise of seed + k, in whatever batch it is made. `size` is
-        (height, width) in pixels; 0 is what the model was made for.
+        (height, width) in pixels; 0 is what the model was made for. With a motion module they are frames of one video.
 
         `hints` are control images, `references` images to take after, one for each prompt (N, H, W, 3) in 0..1. `holes`
         are images (N, H, W, 3) and where to paint in them (N, H, W), 0 or 1: what is painted is put into the image, as
@@ -166,6 +166,7 @@ class Painter:
         hints: NDArray[np.float32] | None = None,
         references: NDArray[np.float32] | None = None,
         holes: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+        size: tuple[int, int] = (0, 0),
     ) -> NDArray[np.float32]:
         """As `paint`, of any number, BATCH of them at once."""
         parts = [
@@ -176,32 +177,11 @@ class Painter:
                 None if hints is None else hints[part],
                 None if references is None else references[part],
                 None if holes is None else (holes[0][part], holes[1][part]),
+                size,
             )
             for part in (slice(at, at + BATCH) for at in range(0, len(prompts), BATCH))
         ]
         return np.concatenate(parts)
-
-    def film(
-        self, prompt: str, seed: int, settings: Settings, frames: int, size: tuple[int, int]
-    ) -> NDArray[np.float32]:
-        """(F, H, W, 3) in 0..1: a batch of one prompt, of images of a size (height, width). With a motion module they
-        are the frames of one video."""
-        from safelight_nodes import latent, sampling, text, vae
-
-        parts, ctx = self._parts, self._ctx
-        start = latent.empty(parts.vae, height=size[0], width=size[1], batch=frames, ctx=ctx)
-        made = sampling.sample(
-            parts.model,
-            text.encode(parts.text, text=prompt, ctx=ctx),
-            text.encode(parts.text, text="", ctx=ctx) if settings.guidance > 1 else None,
-            start,
-            steps=settings.steps,
-            guidance=settings.guidance,
-            sampler=settings.sampler,  # pyright: ignore[reportArgumentType]
-            seed=seed,
-            ctx=ctx,
-        )
-        return vae.decode(parts.vae, made, ctx=ctx).pixels.numpy()
 
     def reconstruct(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """The autoencoder's version of images (N, H, W, 3) in 0..1, its mean as latent."""

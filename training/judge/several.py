@@ -45,7 +45,7 @@ from training.fetch import default_target
 from . import report
 from .control import FIRST_SEED, draw
 from .features import describe_images, lab, plain_order, standing_out
-from .painter import BATCH, Painter, Settings
+from .painter import Painter, Settings
 from .prompts import frequent
 from .scores import NEAREST
 
@@ -212,11 +212,10 @@ def drawn(
     found: dict[int, Images] = {}
     for size in sorted(set(sizes)):
         places = [place for place, own in enumerate(sizes) if own == size]
-        for start in range(0, len(places), BATCH):
-            some = places[start : start + BATCH]
-            texts = [wanted[place].text for place in some]
-            made = painter.paint(texts, FIRST_SEED + start, Settings(guidance=guidance), size=size)
-            found.update(zip(some, made, strict=True))
+        texts = [wanted[place].text for place in places]
+        found.update(
+            zip(places, painter.series(texts, FIRST_SEED, Settings(guidance=guidance), size=size), strict=True)
+        )
     return [found[place] for place in range(len(wanted))]
 
 

@@ -10,7 +10,7 @@ from safelight.sdk import VAE, Context, ModelRef
 from safelight_nodes.training_values import ClipSet, ImageSet
 
 from .captions import PALETTE, draw_colour
-from .images import WHITE, WHITE_SHARE, Drawer, of_one_size, weighed
+from .images import WHITE, WHITE_SHARE, Drawer, lay, of_one_size, weighed
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class Path:
     def quarters(self) -> int:
         """How high a hop may be, in quarters of the subject's side."""
         return max(1, round(4 / self.size - 4))
+
+    def headroom(self, side: int) -> int:
+        """By how many pixels the image of a hop is higher than its subject."""
+        return self.quarters * (side // 4)
 
     def hops(self, frames: int) -> list[int]:
         """How far up a hopping subject is in each frame, in quarters of its side. The frame after the last would be the
@@ -102,14 +106,12 @@ def _hopping(pixels: Tensor, path: Path, frames: int, ground: tuple[int, int, in
     import torch
 
     side = pixels.shape[0]
-    step = side // 4
-    top = path.quarters * step
+    top = path.headroom(side)
     rgba = weighed(pixels[None])[0]
     colour = torch.tensor(ground, dtype=torch.float32)[:, None, None] / 255
     made = colour.repeat(frames, 1, side + top, side)
     for frame, up in enumerate(path.hops(frames)):
-        spot = made[frame, :, top - up * step :][:, :side]
-        spot.mul_(1 - rgba[3:]).add_(rgba[:3])
+        lay(made[frame], rgba, top - up * (side // 4), 0)
     return made.clamp(0, 1)
 
 
@@ -140,7 +142,7 @@ def encoded(
     shown: list[Tensor] = []
     height, width = images.pixels.shape[1:3]
     if motion == "hop":
-        height += Path(motion, size, amount).quarters * (height // 4)
+        height += Path(motion, size, amount).headroom(height)
     with leased_codec(ctx, vae, (height, width)) as codec:
         for number in range(clips):
             rng = numpy_generator(seed, number)

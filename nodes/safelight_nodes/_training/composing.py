@@ -15,7 +15,7 @@ from safelight.sdk import Context, Problem, ProblemError
 from safelight_nodes.training_values import ImageSet
 
 from .captions import PALETTE, STYLE_NAMED, STYLES, colour_names, draw_colour, with_article
-from .images import WHITE, WHITE_SHARE, Drawer, of_one_size, weighed
+from .images import WHITE, WHITE_SHARE, Drawer, lay, of_one_size, weighed
 from .loop import numpy_generator
 
 if TYPE_CHECKING:
@@ -261,36 +261,44 @@ def _captions(words: str, style: int, colour: int, rng: np.random.Generator) -> 
 
 def laid_out(images: ImageSet, things: Sequence[Thing], places: Sequence[Place], ground: Sequence[int]) -> Tensor:
     """The image (H, W, 4) uint8: each thing in its place, over the ground."""
-    import torch
     from torch.nn.functional import interpolate
 
     height, width = images.pixels.shape[1:3]
-    canvas = (torch.tensor(ground, dtype=torch.float32) / 255)[:, None, None].expand(3, height, width).clone()
+    canvas = _empty(height, width, ground)
     for thing, (right, down, part) in zip(things, places, strict=True):
-        pixels = images.pixels[thing.image]
-        pixels = painted(pixels, thing.paint) if thing.paint else pixels
         tall, wide = max(1, round(height * part)), max(1, round(width * part))
-        rgba = interpolate(weighed(pixels[None]), (tall, wide), mode="bilinear", antialias=True)[0].clamp(0, 1)
+        rgba = interpolate(_weighed(images, thing), (tall, wide), mode="bilinear", antialias=True)[0].clamp(0, 1)
         top = min(max(round(down * height - tall / 2), 0), height - tall)
         left = min(max(round(right * width - wide / 2), 0), width - wide)
-        spot = canvas[:, top : top + tall, left : left + wide]
-        spot.mul_(1 - rgba[3:]).add_(rgba[:3])
-    opaque = torch.ones(1, height, width)
-    return (torch.cat([canvas.clamp(0, 1), opaque]) * 255).round().to(torch.uint8).movedim(0, -1).contiguous()
+        lay(canvas, rgba, top, left)
+    return _opaque(canvas)
 
 
 def side_by_side(images: ImageSet, things: Sequence[Thing], rank: Rank, ground: Sequence[int]) -> Tensor:
     """The image (h, w, 4) uint8, as large as it has to be: each thing as large as it is, over the ground."""
-    import torch
-
     height, width = images.pixels.shape[1:3]
     corners = [(round(down * height), round(right * width)) for right, down in CORNERS[rank]]
-    canvas = (torch.tensor(ground, dtype=torch.float32) / 255)[:, None, None]
-    canvas = canvas.repeat(1, height + max(top for top, _ in corners), width + max(left for _, left in corners))
+    canvas = _empty(height + max(top for top, _ in corners), width + max(left for _, left in corners), ground)
     for thing, (top, left) in zip(things, corners, strict=True):
-        pixels = images.pixels[thing.image]
-        rgba = weighed((painted(pixels, thing.paint) if thing.paint else pixels)[None])[0]
-        spot = canvas[:, top : top + height, left : left + width]
-        spot.mul_(1 - rgba[3:]).add_(rgba[:3])
+        lay(canvas, _weighed(images, thing)[0], top, left)
+    return _opaque(canvas)
+
+
+def _empty(height: int, width: int, ground: Sequence[int]) -> Tensor:
+    import torch
+
+    return (torch.tensor(ground, dtype=torch.float32) / 255)[:, None, None].repeat(1, height, width)
+
+
+def _weighed(images: ImageSet, thing: Thing) -> Tensor:
+    """(1, 4, H, W) in 0..1: a thing in its paint, colours weighed by alpha."""
+    pixels = images.pixels[thing.image]
+    return weighed((painted(pixels, thing.paint) if thing.paint else pixels)[None])
+
+
+def _opaque(canvas: Tensor) -> Tensor:
+    """A canvas (3, H, W) in 0..1 as (H, W, 4) uint8."""
+    import torch
+
     made = torch.cat([canvas.clamp(0, 1), torch.ones_like(canvas[:1])])
     return (made * 255).round().to(torch.uint8).movedim(0, -1).contiguous()

@@ -161,6 +161,12 @@ def weighed(pixels: Tensor) -> Tensor:
     return torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], dim=1)
 
 
+def lay(canvas: Tensor, rgba: Tensor, top: int, left: int) -> None:
+    """Lays an image (4, h, w) in 0..1 with colours weighed by alpha on a canvas (3, H, W), which is changed."""
+    height, width = rgba.shape[1:]
+    canvas[:, top : top + height, left : left + width].mul_(1 - rgba[3:]).add_(rgba[:3])
+
+
 def laid_out(images: ImageSet, count: int, side: int, background: str, seed: int) -> tuple[Tensor, list[str]]:
     """Images (N, H, W, 3) in 0..1 over a colour written as `#rrggbb`, `count` of them evenly spread (0: all) and scaled
     to `side` pixels (0: not), with captions that name style and background: the palette colour that is nearest."""
