@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,67 +48,28 @@ def parts_of(model: Path, checkpoint: Path | None, vae: Path | None) -> dict[str
 def export(
     target: Path,
     model: Path = SHIPPED,
+    parts: Mapping[str, Path] | None = None,
+    *,
     checkpoint: Path | None = None,
     vae: Path | None = None,
-    image_encoder: Path | None = None,
-    few_step: Path | None = None,
-    inpainting: Path | None = None,
-    style: Path | None = None,
-    colors: Path | None = None,
-    subject: Path | None = None,
-    controlnet_edges: Path | None = None,
-    controlnet_shape: Path | None = None,
-    ip_adapter: Path | None = None,
-    captioner: Path | None = None,
-    upscaler: Path | None = None,
-    motion: Path | None = None,
-    motion_lora: Path | None = None,
-    anomaly: Path | None = None,
     cache: Path | None = None,
     cut: Mapping[str, int] | None = None,
 ) -> int:
-    """Writes the folder and returns the bytes of its weights. What else lies there (card, licences) stays."""
-    import torch
-
-    parts = parts_of(model, checkpoint, vae)
+    """Writes the folder and returns the bytes of its weights. `parts` are what was trained, by the names of `PARTS`;
+    `cut` has the rank that a LoRA among them is cut to. What else lies there (card, licences) stays."""
     target.mkdir(parents=True, exist_ok=True)
-    for name, part in parts.items():
+    for name, part in parts_of(model, checkpoint, vae).items():
         _half(part, target / name)
     if model.resolve() != target.resolve():
         for name in ("tokenizer", "scheduler"):
             shutil.copytree(model / name, target / name, dirs_exist_ok=True)
         shutil.copy(model / "model_index.json", target / "model_index.json")
-    own = model / "image_encoder"
-    if image_encoder or own.is_dir():
-        _half_tower(image_encoder or own, target / "image_encoder")
-    loras = {
-        "few_step": few_step, "inpainting": inpainting, "style": style, "subject": subject, "colors": colors,
-        "motion_lora": motion_lora,
-    }  # fmt: skip
-    for name, lora in loras.items():
-        if lora:
-            rank = (cut or {}).get(name, 0)
-            _half_tensors(lora, target / name / "pytorch_lora_weights.safetensors", rank)
-    for name, guide in (("controlnet_edges", controlnet_edges), ("controlnet_shape", controlnet_shape)):
-        if guide:
-            from diffusers import ControlNetModel
-
-            made: Any = ControlNetModel.from_pretrained(guide, torch_dtype=torch.float32)
-            _half(made, target / name)
-    if motion:
-        from diffusers import MotionAdapter
-
-        moving: Any = MotionAdapter.from_pretrained(motion, torch_dtype=torch.float32)
-        _half(moving, target / "motion")
-    if anomaly:
-        weights = "diffusion_pytorch_model.safetensors"
-        _half_tensors(anomaly / weights, target / "anomaly" / weights)
-        shutil.copy(anomaly / "config.json", target / "anomaly")
-    if captioner:
-        _half_captioner(captioner, target / "captioner")
-    for name, folder in (("upscaler", upscaler), ("ip_adapter", ip_adapter)):
-        if folder:
-            _half_tensors(folder / f"{name}.safetensors", target / name / f"{name}.safetensors")
+    given = dict(parts or {})
+    if (model / "image_encoder").is_dir():
+        given.setdefault("image_encoder", model / "image_encoder")
+    ranks = cut or {}
+    for name, source in given.items():
+        PARTS[name](source, target / name, ranks.get(name, 0))
     if cache:
         rows = [[round(value, 4) for value in row] for row in latent_rgb(target, cache)]
         (target / "latent_rgb.json").write_text(json.dumps(rows) + "\n")
@@ -164,24 +125,85 @@ def _half_tensors(source: Path, target: Path, rank: int = 0) -> None:
     save_file(tensors, target, {"format": "pt"})
 
 
-def _half_tower(source: Path, target: Path) -> None:
+def _lora(source: Path, target: Path, rank: int) -> None:
+    _half_tensors(source, target / "pytorch_lora_weights.safetensors", rank)
+
+
+def _controlnet(source: Path, target: Path, rank: int) -> None:
+    import torch
+    from diffusers import ControlNetModel
+
+    del rank
+    made: Any = ControlNetModel.from_pretrained(source, torch_dtype=torch.float32)
+    _half(made, target)
+
+
+def _motion(source: Path, target: Path, rank: int) -> None:
+    import torch
+    from diffusers import MotionAdapter
+
+    del rank
+    made: Any = MotionAdapter.from_pretrained(source, torch_dtype=torch.float32)
+    _half(made, target)
+
+
+def _tower(source: Path, target: Path, rank: int) -> None:
     import torch
     from transformers import CLIPVisionModelWithProjection
 
+    del rank
     CLIPVisionModelWithProjection.from_pretrained(source).to(torch.float16).save_pretrained(target)
-    settings = source / "preprocessor_config.json"
-    if settings.is_file() and source.resolve() != target.resolve():
-        shutil.copy(settings, target)
+    _copy(source, target, "preprocessor_config.json")
 
 
-def _half_captioner(source: Path, target: Path) -> None:
+def _captioner(source: Path, target: Path, rank: int) -> None:
     from transformers import VisionEncoderDecoderModel
 
+    del rank
     made: Any = VisionEncoderDecoderModel.from_pretrained(source)
     _half(made, target)
-    if source.resolve() != target.resolve():
-        for name in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"):
+    _copy(source, target, "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json")
+
+
+def _anomaly(source: Path, target: Path, rank: int) -> None:
+    del rank
+    weights = "diffusion_pytorch_model.safetensors"
+    _half_tensors(source / weights, target / weights)
+    _copy(source, target, "config.json")
+
+
+def _one_file(source: Path, target: Path, rank: int) -> None:
+    """A folder whose weights have its part's name."""
+    del rank
+    weights = f"{target.name}.safetensors"
+    _half_tensors(source / weights, target / weights)
+
+
+def _copy(source: Path, target: Path, *names: str) -> None:
+    """Files beside the weights, where they are there and not the same ones."""
+    for name in names:
+        if (source / name).is_file() and source.resolve() != target.resolve():
             shutil.copy(source / name, target)
+
+
+PARTS: Mapping[str, Callable[[Path, Path, int], None]] = {
+    "image_encoder": _tower,
+    "few_step": _lora,
+    "inpainting": _lora,
+    "style": _lora,
+    "subject": _lora,
+    "colors": _lora,
+    "controlnet_edges": _controlnet,
+    "controlnet_shape": _controlnet,
+    "ip_adapter": _one_file,
+    "captioner": _captioner,
+    "upscaler": _one_file,
+    "motion": _motion,
+    "motion_lora": _lora,
+    "anomaly": _anomaly,
+}
+"""What stands beside the model: the folder of each, and what writes it there in float16, from where it was trained and
+cut to a rank (0: whole), where it has one."""
 
 
 def latent_rgb(model: Path, cache: Path, count: int = 200) -> list[list[float]]:
@@ -215,32 +237,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=SHIPPED)
-    for name in (
-        "--checkpoint",
-        "--vae",
-        "--image-encoder",
-        "--few-step",
-        "--inpainting",
-        "--style",
-        "--colors",
-        "--subject",
-        "--controlnet-edges",
-        "--controlnet-shape",
-        "--ip-adapter",
-        "--captioner",
-        "--upscaler",
-        "--motion",
-        "--motion-lora",
-        "--anomaly",
-        "--cache",
-    ):
-        parser.add_argument(name, type=Path)
+    for name in ("checkpoint", "vae", "cache"):
+        parser.add_argument(f"--{name}", type=Path)
+    for name in PARTS:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path)
     parser.add_argument("--cut", nargs="*", default=(), metavar="NAME=RANK", help="LoRAs to cut to a rank")
-    args = vars(parser.parse_args())
-    target = args.pop("target")
-    args["cut"] = {name: int(rank) for name, _, rank in (one.partition("=") for one in args["cut"])}
-    size = export(target, **args)
-    print(f"{size / 1e6:.2f} MB of weights in {target}")
+    args = parser.parse_args()
+    parts = {name: path for name in PARTS if (path := getattr(args, name))}
+    cut = {name: int(rank) for name, _, rank in (one.partition("=") for one in args.cut)}
+    size = export(args.target, args.model, parts, checkpoint=args.checkpoint, vae=args.vae, cache=args.cache, cut=cut)
+    print(f"{size / 1e6:.2f} MB of weights in {args.target}")
     if size > LIMIT:
         raise SystemExit(f"That is more than the {LIMIT / 1e6:.0f} MB that the package may carry.")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from training.export import export, narrowed
+from training.export import PARTS, export, narrowed
 
 import tiny_models
 import tiny_sets
@@ -82,9 +82,16 @@ def test_a_checkpoint_and_parts_become_a_model_in_half_precision(
     target = home / "models" / "exported"
     (target / "licenses").mkdir(parents=True)
     size = export(
-        target, home / "models" / "tiny", parts["checkpoint"], image_encoder=parts["tower"], few_step=parts["few_step"],
-        controlnet_edges=parts["controlnet"], captioner=parts["captioner"],
-    )  # fmt: skip
+        target,
+        home / "models" / "tiny",
+        {
+            "image_encoder": parts["tower"],
+            "few_step": parts["few_step"],
+            "controlnet_edges": parts["controlnet"],
+            "captioner": parts["captioner"],
+        },
+        checkpoint=parts["checkpoint"],
+    )
     files = list(target.rglob("*.safetensors"))
     assert size == sum(path.stat().st_size for path in files)
     assert {tensor.dtype for path in files for tensor in load_file(path).values()} == {torch.float16}
@@ -129,24 +136,25 @@ def test_a_lora_is_cut_to_a_rank() -> None:
 def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp_path: Path) -> None:
     starter = tmp_path / "starter"
     shutil.copytree(home / "models" / "tiny", starter)
-    export(
-        starter,
-        starter,
-        image_encoder=parts["tower"],
-        few_step=parts["few_step"],
-        inpainting=parts["few_step"],
-        style=parts["few_step"],
-        colors=parts["few_step"],
-        subject=parts["few_step"],
-        ip_adapter=parts["adapter"],
-        controlnet_edges=parts["controlnet"],
-        controlnet_shape=parts["controlnet"],
-        captioner=parts["captioner"],
-        upscaler=parts["upscaler"],
-        motion=parts["motion"],
-        motion_lora=parts["few_step"],
-        anomaly=parts["anomaly"],
-    )
+    lora = parts["few_step"]
+    made = {
+        "image_encoder": parts["tower"],
+        "few_step": lora,
+        "inpainting": lora,
+        "style": lora,
+        "colors": lora,
+        "subject": lora,
+        "ip_adapter": parts["adapter"],
+        "controlnet_edges": parts["controlnet"],
+        "controlnet_shape": parts["controlnet"],
+        "captioner": parts["captioner"],
+        "upscaler": parts["upscaler"],
+        "motion": parts["motion"],
+        "motion_lora": lora,
+        "anomaly": parts["anomaly"],
+    }
+    assert set(made) == set(PARTS)
+    export(starter, starter, made)
     library = Library((tmp_path / "models",), digest=lambda path: path.name, cache=tmp_path / "hub", starter=starter)
     assert library.find("starter/few_step", "lora").place == "starter"
     assert library.family(library.find("starter/image_encoder", "image_encoder")) == ""
