@@ -529,6 +529,55 @@ def test_what_a_run_gave_before_the_stream_began_is_shown_as_well(context: Any, 
     assert editor.node("sum").locator(".values dd").inner_text() == "6.5"
 
 
+def test_what_runs_in_line_gave_in_a_gap_of_the_stream_is_shown(context: Any, server: Server) -> None:
+    """The one that waited is the last to end, and so it is the one that is seen; the feed has both."""
+    away = False
+    streams: list[Any] = []
+
+    def reach(one: Any) -> None:
+        if away:
+            one.close()
+        else:
+            streams.append(one.connect_to_server())
+
+    context.route_web_socket(re.compile("/api/v1/events"), reach)
+    editor = Editor(context.new_page(), server.url)
+    editor.visit()
+    editor.open(IMAGES)
+    server.ask("POST", "/queue/pause", {})
+    runs: list[str] = []
+    try:
+        for width in (72, 80):
+            editor.node("solid").get_by_role("spinbutton", name="Width").focus()
+            editor.page.keyboard.type(str(width))
+            editor.page.keyboard.press("Enter")
+            with editor.page.expect_response(lambda one: one.url.endswith("/runs") and one.ok) as posted:
+                editor.press("Control+Enter")
+            runs.append(posted.value.json()["id"])
+            editor.wait(f"__safelight.app.getState().runs['{runs[-1]}']?.status === 'queued'")
+        assert editor.state(f"{TAB}.queued.map(one => one.id)") == runs[1:]
+        away = True
+        for stream in streams:
+            stream.close()
+        editor.wait("__safelight.app.getState().connection !== 'online'")
+    finally:
+        server.ask("POST", "/queue/resume", {})
+    for number in runs:
+        server.wait(number)
+    # What a stream says first where it has forgotten what was told in the gap: nothing goes on.
+    editor.page.evaluate(
+        """() => {
+            const { app, receive } = window.__safelight;
+            receive({ event: "snapshot", runs: [], nodes: {}, queue: app.getState().queue });
+        }"""
+    )
+    editor.page.click('.canvas-tools [data-tool="feed"]')
+    seen = "[...new Set([...document.querySelectorAll('.feed [data-feed]')].map(one => one.dataset.feed))]"
+    editor.wait(f"{seen}.length === 2")
+    assert editor.page.evaluate(seen) == runs[::-1]
+    assert editor.state(f"{TAB}.queued") == []
+
+
 def test_running_what_is_up_to_date_says_so_and_offers_a_new_seed(editor: Editor) -> None:
     document = graph({"s": ("values.seed", 0, 0), "t": ("values.calculate", 300, 0)}, [("s.value", "t.a")])
     document["nodes"]["t"]["values"] = {"b": 1.0}

@@ -328,21 +328,36 @@ export function takeRun(run: Run, fresh = false): void {
 
 /** After a gap: how did the runs of our tabs end? Those that were `open` before it may have ended in it. */
 export async function catchUp(open: ReadonlySet<string>): Promise<void> {
-  for (const tab of useApp.getState().tabs) {
-    if (!tab.run) continue;
-    try {
-      const detail = await call("GET /runs/{id}", { path: { id: tab.run } });
-      setNodes(tab.run, (before) => ({
-        ...Object.fromEntries(Object.entries(plainNodes(detail.id, detail.nodes)).map(([id, node]) => [id, { ...before[id], ...node }])),
-      }));
-      for (const [node, { curve, values }] of Object.entries(detail.nodes)) {
-        const told = values && Object.keys(values).length > 0;
-        if (curve?.length || told) showResult(tab.run, node, { ...(curve?.length ? { curve } : {}), ...(told ? { values } : {}) });
-      }
-      takeRun(detail, open.has(tab.run));
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 404) patchTab(tab.id, { run: null, runDocument: null });
+  for (const { id: tab, run: shown, queued } of useApp.getState().tabs) {
+    if (shown) await followUp(tab, shown, open.has(shown));
+    for (const order of queued) {
+      const known = useApp.getState().runs[order.id];
+      if (known && isActive(known)) continue;
+      // One that waited is over, too. Where the run before it was, those in line have been taken out of it.
+      if (tabOfRun(order.id)?.id !== tab) patchTab(tab, { queued: [order, ...waitingAt(tab)] });
+      await followUp(tab, order.id, open.has(order.id));
     }
   }
 }
+
+/** What a run of a tab made while nothing was heard of it. */
+async function followUp(tab: string, run: string, fresh: boolean): Promise<void> {
+  try {
+    const detail = await call("GET /runs/{id}", { path: { id: run } });
+    setNodes(run, (before) => ({
+      ...Object.fromEntries(Object.entries(plainNodes(detail.id, detail.nodes)).map(([id, node]) => [id, { ...before[id], ...node }])),
+    }));
+    for (const [node, { curve, values }] of Object.entries(detail.nodes)) {
+      const told = values && Object.keys(values).length > 0;
+      if (curve?.length || told) showResult(run, node, { ...(curve?.length ? { curve } : {}), ...(told ? { values } : {}) });
+    }
+    takeRun(detail, fresh);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 404) return;
+    const shown = useApp.getState().tabs.some((one) => one.id === tab && one.run === run);
+    patchTab(tab, { queued: waitingAt(tab).filter(({ id }) => id !== run), ...(shown ? { run: null, runDocument: null } : {}) });
+  }
+}
+
+const waitingAt = (tab: string): readonly Queued[] => useApp.getState().tabs.find(({ id }) => id === tab)?.queued ?? [];
 
