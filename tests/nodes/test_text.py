@@ -13,7 +13,7 @@ from safelight.diffusion.embeddings import Vocabulary
 from safelight.diffusion.text_encoding import split
 from safelight.graph import Document, check
 from safelight.sdk import Area, Conditioning, Mask, ProblemError
-from safelight.sdk.prompt_syntax import Piece, embeddings_in, parse, prompt_hints
+from safelight.sdk.prompt_syntax import Piece, embeddings_in, parse, prompt_hints, weight_hint
 from safelight.sdk.values import Prompt
 from safelight_nodes import text
 
@@ -252,6 +252,30 @@ def test_what_is_understood_is_not_hinted(prompt: str) -> None:
     assert prompt_hints(prompt) == []
 
 
+@pytest.mark.parametrize(
+    ("prompt", "shown"),
+    [
+        ("a (cat:10)", "'cat' has a weight of 10,"),
+        ("a (cat:-1), (dog:4)", "'cat' has a weight of -1,"),
+        ("(((a:2):1.6))", "'a' has a weight of 3.52,"),
+        ("(embedding:fur:3.5)", "'embedding:fur'"),
+    ],
+)
+def test_a_weight_that_no_model_bears_is_told_of(prompt: str, shown: str) -> None:
+    hint = weight_hint(prompt)
+    assert hint is not None and shown in hint[0]
+    document = Document.parse(
+        {"format": "safelight/1", "nodes": {"p": {"type": "trivial_nodes.prompted", "values": {"text": prompt}}}}
+    )
+    checked = check(document, trivial_nodes.catalogue())
+    assert [(p.code, p.level, p.port) for p in checked.problems] == [("weight_extreme", "warning", "text")]
+
+
+@pytest.mark.parametrize("prompt", ["", "a (cat:3) and (dog:0)", "((((a))))", "at 10:30", "(at 10:30 or later)"])
+def test_usual_weights_are_not_told_of(prompt: str) -> None:
+    assert weight_hint(prompt) is None
+
+
 def test_a_hint_is_a_warning_that_stops_nothing() -> None:
     document = Document.parse(
         {"format": "safelight/1", "nodes": {"p": {"type": "trivial_nodes.prompted", "values": {"text": "<lora:x:1>"}}}}
@@ -274,6 +298,7 @@ def test_no_prompt_takes_long_to_read(text: str) -> None:
     started = time.process_time()
     parse(text)
     prompt_hints(text)
+    weight_hint(text)
     assert time.process_time() - started < 2
 
 

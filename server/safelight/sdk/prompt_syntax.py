@@ -13,6 +13,9 @@ from dataclasses import dataclass, replace
 STRONGER = 1.1
 """What one pair of round brackets without a number multiplies by; square ones divide by it."""
 
+STRONGEST = 3
+"""What weighs more, or less than nothing, is told of: vectors so far from all that a model learned give noise."""
+
 _APART = r"\s,;:()\[\]<>|\"\uff0c\u3002\uff1b\uff1a\uff08\uff09"
 """What ends the name of an embedding. A dot ends it, too, where nothing follows."""
 
@@ -133,6 +136,16 @@ def prompt_hints(text: str, scheduled: bool = False) -> list[tuple[str, str]]:
         if match:
             found.append((f"{match.group()[:100]!r} {becomes}.", hint))
     return found
+
+
+def weight_hint(text: str) -> tuple[str, str] | None:
+    """The first weight in a prompt that no model bears: a message that shows it, and what to do instead."""
+    far = next((piece for piece in parse(text) if not 0 <= piece.weight <= STRONGEST), None)
+    if far is None:
+        return None
+    said = far.text.strip() or f"embedding:{far.embedding}"
+    message = f"{said[:100]!r} has a weight of {far.weight:g}, with which most models draw noise."
+    return message, f"Weights from 0.5 to 1.5 are usual, and 0 to {STRONGEST} is what models bear at most."
 
 
 def _name(written: str) -> str:

@@ -12,7 +12,7 @@ import msgspec
 
 from .file_names import pattern_fault
 from .paintings import read_painting
-from .prompt_syntax import embeddings_in, prompt_hints
+from .prompt_syntax import embeddings_in, prompt_hints, weight_hint
 
 
 class Fault(NamedTuple):
@@ -156,7 +156,9 @@ class Text(Widget, frozen=True, tag="text"):
     def remarks(self, value: Any) -> list[Fault]:
         if not self.prompt:
             return []
-        return [Fault("prompt_syntax", message, hint) for message, hint in prompt_hints(value, self.scheduled)]
+        far = weight_hint(value)
+        foreign = [Fault("prompt_syntax", message, hint) for message, hint in prompt_hints(value, self.scheduled)]
+        return [*foreign, Fault("weight_extreme", *far)] if far else foreign
 
     def embeddings(self, value: str) -> list[str]:
         """The names of the embeddings that a text of this widget uses."""

@@ -43,6 +43,7 @@ export const titles: Record<string, string> = {
   wrong_type: "填寫的值型別不對",
   out_of_range: "數值超出範圍",
   prompt_syntax: "提示詞含有其他程式的語法",
+  weight_extreme: "提示詞中有詞的權重過大或為負",
   bad_value: "此值不可用",
   not_a_choice: "不在可選項之中",
   cycle: "連線形成迴圈",

@@ -43,6 +43,7 @@ export const titles: Record<string, string> = {
   wrong_type: "填写的值类型不对",
   out_of_range: "数值超出范围",
   prompt_syntax: "提示词含有其他程序的语法",
+  weight_extreme: "提示词中有词的权重过大或为负",
   bad_value: "此值不可用",
   not_a_choice: "不在可选项之中",
   cycle: "连线形成循环",
