@@ -272,6 +272,10 @@ FED: dict[str, dict[str, Fed]] = {
         "text": ("training.denoiser", "text", {}),
         "tokenizer": ("training.denoiser", "tokenizer", {}),
     },
+    "weights.mix": {
+        "first": ("training.dreambooth", "weights", {}),
+        "second": ("training.dreambooth", "weights", {"seed": 1}),
+    },
     "weights.save_finetuned": {"weights": ("training.dreambooth", "weights", {})},
     "weights.save_embedding": {"weights": ("training.textual_inversion", "weights", {})},
     "weights.save_lora": {"weights": ("training.few_step", "weights", {})},

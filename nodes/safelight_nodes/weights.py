@@ -19,6 +19,7 @@ from safelight.sdk import (
     Patch,
     Problem,
     Reader,
+    Slider,
     Text,
     TextEncoder,
     Upscaler,
@@ -242,6 +243,41 @@ def save_finetuned(
         write_finetuned(folder, weights, denoiser.component, encoder.component, codec.component, precision)
     source = ctx.models.find(name, "pipeline")
     return Saved(replace(model, source=source, schedule=()), replace(text, source=source), replace(vae, source=source))
+
+
+@node(version=1, title="Take weights of a model", tags=("ModelMergeSimple", "checkpoint merger", "model soup"))
+def take(
+    model: Annotated[ModelRef[Denoiser], "The model, as it was loaded."],
+    *,
+    ctx: Context,
+) -> Weights:
+    """The weights of a model's denoiser, to mix them with those of another or of a training."""
+    from ._training.computing import own_copy
+    from ._training.folders import plain_config, plain_tensors
+
+    module = own_copy(ctx, model, "model").module
+    return Weights(type(module).__name__, plain_config(module), plain_tensors(module), (), {"model": model.source.name})
+
+
+@node(
+    version=1,
+    title="Mix weights",
+    tags=("merge models", "ModelMergeSimple", "checkpoint merger", "model soup", "WiSE-FT", "interpolate"),
+)
+def mix(
+    first: Annotated[Weights, "Weights of a model."],
+    second: Annotated[Weights, "Weights of another that is built alike, or of a training that began with the first."],
+    *,
+    share: Annotated[float, Slider(0, 1, step=0.05), "How much of the second: 0 is the first, 1 the second."] = 0.5,
+) -> Annotated[Weights, "Save it with weights.save_finetuned, or as what was trained."]:
+    """Mix two models, or a model with what a training made of it, number by number.
+
+    What a training forgot comes back by a little of what was before. Source: M. Wortsman et al., "Robust fine-tuning of
+    zero-shot models", 2022.
+    """
+    from ._training.mixing import mixed
+
+    return mixed(first, second, share)
 
 
 @node(
