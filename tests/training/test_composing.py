@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -175,3 +178,11 @@ def test_what_cannot_be_composed_is_told() -> None:
     with pytest.raises(ProblemError) as caught:
         dataset.compose(_discs(), count=1, counted=0.6, paired=0.6, ctx=BenchContext())
     assert (caught.value.problems[0].code, caught.value.problems[0].port) == ("bad_value", "paired")
+
+
+@pytest.mark.parametrize("name", ["colors", "several"])
+def test_a_model_learns_from_them_by_a_workflow(name: str, home: Path, run: Callable[..., Any]) -> None:
+    given = {"updates": 2, "batch": 1, "images": 8, "counted": 0.3, "paired": 0.3, "prompts": ["two cats", "a dog"]}
+    outcome, _ = run(name, model="tiny", name=f"{name}_learned", grow=True, **given)
+    assert {"curve", "sheet"} <= set(outcome.outputs)
+    assert list((home / "models" / f"{name}_learned").rglob("*.safetensors"))
