@@ -245,7 +245,7 @@ def save_finetuned(
     return Saved(replace(model, source=source, schedule=()), replace(text, source=source), replace(vae, source=source))
 
 
-@node(version=1, title="Take weights of a model", tags=("ModelMergeSimple", "checkpoint merger", "model soup"))
+@node(version=1, title="Take weights", tags=("ModelMergeSimple", "checkpoint merger", "model soup"))
 def take(
     model: Annotated[ModelRef[Denoiser], "The model, as it was loaded."],
     *,
