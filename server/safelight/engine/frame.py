@@ -424,7 +424,7 @@ class Frame:
         """One step towards the result of a call; see `advance`."""
         body, known = node.body, self._survey.known[number]
         assert body is not None
-        if known is not None and not (state.must_run or body.saves or any(self._states[at].ran for at in sources)):
+        if known is not None and not (state.must_run or body.saves or any(self._changed(at) for at in sources)):
             state.refs = dict(known.outputs)
             lists = self._survey.lists.get(number, {})
             for refs in lists.values():
@@ -456,6 +456,12 @@ class Frame:
         state.report = NodeReport(status="ran" if turned.ran else "cached", seconds=turned.seconds)
         self._finished(number, node, state, not turned.ran, turned.seconds)
         return []
+
+    def _changed(self, number: int) -> bool:
+        """Whether a node ran and gave something else than was known when the frame began: a value that was gone only is
+        made again as it was, and what is known of a call below still holds."""
+        state, known = self._states[number], self._survey.known[number]
+        return state.ran and (known is None or state.refs != dict(known.outputs))
 
     def _named(self, sources: tuple[tuple[int, str], ...]) -> list[Any]:
         """The values of sources that may name files, read for a key."""
