@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from serving import MAIN, Server, test_environment
+from waiting import until
 
 START_SECONDS = 180.0
 SECONDS = 120.0
@@ -188,13 +189,14 @@ class Cluster:
 
 def wait_workers(server: Server, count: int, seconds: float = START_SECONDS) -> list[dict[str, Any]]:
     """The workers that take runs, once there are so many."""
-    deadline = time.monotonic() + seconds
-    while True:
-        ready = [one for one in server.ask("GET", "/system")["workers"] if one["state"] in ("idle", "busy", "warming")]
-        if len(ready) == count:
-            return ready
-        assert time.monotonic() < deadline, f"{len(ready)} workers of {count}\n{server.log.read_text()[-3000:]}"
-        time.sleep(0.2)
+
+    def look() -> list[dict[str, Any]]:
+        return [one for one in server.ask("GET", "/system")["workers"] if one["state"] in ("idle", "busy", "warming")]
+
+    try:
+        return until(look, lambda ready: len(ready) == count, seconds=seconds)
+    except AssertionError as error:
+        raise AssertionError(f"{count} workers are wanted; {error}\n{server.log.read_text()[-3000:]}") from None
 
 
 def _free_port() -> int:

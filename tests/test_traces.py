@@ -8,8 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from safelight.protocol.records import Run
 from safelight.sdk.problem import Problem
 from safelight.traces import RunSpans, Traces
 from serving import chain, serving, single, test_environment
+from waiting import until
 
 PACK = Path(__file__).parent / "host" / "pack"
 
@@ -187,12 +187,6 @@ def test_server_and_worker_send_one_trace(collector: Collector, tmp_path: Path) 
 
 
 def test_a_run_that_ends_while_it_waits_ends_its_span_and_its_log(collector: Collector, tmp_path: Path) -> None:
-    def until(what: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
-        while not what():
-            assert time.monotonic() < deadline, "it did not happen in time"
-            time.sleep(0.05)
-
     def statuses() -> list[str]:
         wholes = [span for span in collector.spans if span.name == "run test"]
         return [one.value.string_value for span in wholes for one in span.attributes if one.key == "safelight.status"]

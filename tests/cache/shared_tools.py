@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -126,10 +125,3 @@ def change(url: str, path: str, data: bytes) -> None:
     from safelight.engine.cache.shared.bucket import Bucket
 
     obstore.put(Bucket(url)._opened(), path, data)
-
-
-def eventually(what: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not come to be so"
-        time.sleep(0.02)

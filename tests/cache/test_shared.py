@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cache.shared_tools import KEY, LocalS3, Machine, change, eventually, objects
+from cache.shared_tools import KEY, LocalS3, Machine, change, objects
 from engine.engine_bench import doc
 from safelight.disk import try_lock
 from safelight.engine.cache import MISSING, store
@@ -22,6 +22,7 @@ from safelight.engine.cache.shared import seal, tier
 from safelight.engine.cache.shared.ledger import record_name
 from safelight.engine.cache.shared.seal import Manifest, action_path, sealed
 from safelight.graph import Document
+from waiting import until
 
 torch = pytest.importorskip("torch")
 
@@ -384,7 +385,7 @@ def test_what_waits_is_sent_when_the_bucket_is_back(machine: Open, s3: LocalS3, 
     finally:
         s3.start()
     first.cache.catch_up()
-    eventually(lambda: first.shared.waiting == 0)
+    until(lambda: first.shared.waiting == 0)
     assert first.shared.trouble == "" and first.shared.sent == 8
     second = machine("second", url)
     assert set(second.statuses(graph()).values()) == {"cached"}
@@ -431,7 +432,7 @@ def test_a_killed_program_leaves_what_waits_on_record(machine: Open, s3: LocalS3
 def test_what_waits_for_one_bucket_goes_to_no_other(machine: Open, bucket: str) -> None:
     first = machine("first", "s3://team/x?endpoint=http://127.0.0.1:9&region=us-east-1", rest=60.0)
     first.run(graph())
-    eventually(lambda: first.shared.waiting > 0)
+    until(lambda: first.shared.waiting > 0)
     first.cache.close()
     other = machine("first", bucket)
     other.cache.catch_up()
@@ -567,7 +568,7 @@ def test_two_programs_of_one_home_send_once(machine: Open, bucket: str) -> None:
     one.run(graph())
     other.run(graph(2))
     one.sent()
-    eventually(lambda: other.shared.waiting == 0)
+    until(lambda: other.shared.waiting == 0)
     assert other.shared.sent == 14, "counts are those of the home"
     assert set(machine("second", bucket).statuses(graph(2)).values()) == {"cached"}
 

@@ -12,11 +12,12 @@ from urllib.request import urlopen
 
 import pytest
 
-from cache.shared_tools import LocalS3, eventually, objects
+from cache.shared_tools import LocalS3, objects
 from cli.safelight_command import Command
 from engine.cache_tools import run_python
 from safelight.engine.cache.shared.patience import WINDOW, Patience
 from serving import chain, serving
+from waiting import until
 
 pytest.importorskip("torch")
 
@@ -159,7 +160,7 @@ def test_servers_share_what_their_workers_make(tmp_path: Path, s3: LocalS3) -> N
     with serving(tmp_path / "first", "--shared-cache", url, **given) as first:
         run = first.ask("POST", "/runs", {"document": chain(4, 5)})["id"]
         assert first.wait(run)["status"] == "done"
-        eventually(lambda: _metric(first.url, "safelight_shared_cache_sent_total") == 4)
+        until(lambda: _metric(first.url, "safelight_shared_cache_sent_total") == 4)
         assert _metric(first.url, "safelight_shared_cache_waiting") == 0
         assert _metric(first.url, "safelight_shared_cache_misses_total") >= 4
         assert first.ask("GET", "/cache")["shared"]["url"].startswith("s3://team/")

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from cache.shared_tools import Machine, change, eventually, objects
+from cache.shared_tools import Machine, change, objects
 from engine.engine_bench import doc
 from safelight.engine import Cancel, RunOptions
 from safelight.protocol.events import NodeProgress
+from waiting import until
 
 torch = pytest.importorskip("torch")
 
@@ -61,7 +62,7 @@ def test_work_goes_on_at_another_machine(machine: Open, bucket: str) -> None:
     assert steps[0] > 10 and steps[-1] == 40, "it did not begin again"
     # It is of no use to anybody now.
     second.sent()
-    eventually(lambda: not states(bucket))
+    until(lambda: not states(bucket))
 
 
 def test_states_come_back_bit_for_bit(machine: Open, bucket: str) -> None:
@@ -92,7 +93,7 @@ def test_they_are_not_sent_all_the_time(machine: Open, bucket: str) -> None:
     for step in range(5):
         first.cache.save_state("the work", {"step": step})
         first.cache.flush()
-        eventually(lambda: len(states(bucket)) == 1)
+        until(lambda: len(states(bucket)) == 1)
     assert first.shared.waiting == 1, "the newest waits for its turn"
 
 

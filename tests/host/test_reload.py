@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from made_packs import make_pack, write
 from serving import Server, serving
+from waiting import until
 
 NODES = '''
 from safelight.sdk import node
@@ -27,13 +27,9 @@ DOCUMENT = {
 }
 
 
-def until(server: Server, what: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+def catalogue(server: Server, enough: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The catalogue once it is so."""
-    deadline = time.monotonic() + 20
-    while not what(found := server.ask("GET", "/catalogue")):
-        assert time.monotonic() < deadline, found["packs"]
-        time.sleep(0.05)
-    return found
+    return until(lambda: server.ask("GET", "/catalogue"), enough)
 
 
 def result(server: Server) -> Any:
@@ -47,23 +43,23 @@ def test_an_edited_pack_is_reloaded_and_a_broken_one_says_why(tmp_path: Path) ->
     package = make_pack(tmp_path / "packs", "lab", {"work.py": NODES.format(more="")})
     paths = os.pathsep.join([str(tmp_path / "packs"), os.environ.get("PYTHONPATH", "")])
     with serving(tmp_path / "home", "--dev", pack=False, PYTHONPATH=paths) as server:
-        first = until(server, lambda found: any(node["id"] == "lab/work.number" for node in found["nodes"]))
+        first = catalogue(server, lambda found: any(node["id"] == "lab/work.number" for node in found["nodes"]))
         assert result(server) == 20
 
         write(package / "work.py", NODES.format(more="+ 1"))
         write(package / "further.py", NODES.format(more="+ 2"))
-        found = until(server, lambda found: any(node["id"] == "lab/further.number" for node in found["nodes"]))
+        found = catalogue(server, lambda found: any(node["id"] == "lab/further.number" for node in found["nodes"]))
         assert found["digest"] != first["digest"]
         assert result(server) == 21, "the worker runs the code of today, and no result of the code before is taken"
 
         write(package / "work.py", "import no_such_library_at_all")
-        found = until(server, lambda found: any(pack["reason"] for pack in found["packs"]))
+        found = catalogue(server, lambda found: any(pack["reason"] for pack in found["packs"]))
         assert not any(node["id"] == "lab/work.number" for node in found["nodes"])
         (problem,) = server.ask("POST", "/check", {"document": DOCUMENT})["problems"]
         assert problem["code"] == "unknown_type" and "no_such_library_at_all" in problem["hint"]
 
         write(package / "work.py", NODES.format(more="* 2"))
-        until(server, lambda found: not any(pack["reason"] for pack in found["packs"]))
+        catalogue(server, lambda found: not any(pack["reason"] for pack in found["packs"]))
         assert result(server) == 40
         workers = server.ask("GET", "/system")["workers"]
         assert not any(worker["note"] for worker in workers), "replacing a worker is no death of one"

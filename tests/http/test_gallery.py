@@ -24,6 +24,7 @@ from safelight.places import shipped_workflows
 from safelight.protocol.facts import Facts, Parameter
 from safelight.sdk.pack import load_packs
 from serving import Server, found, saved, serving
+from waiting import until
 
 embed = built_in().embed
 
@@ -94,16 +95,13 @@ def test_images_that_came_by_other_ways_are_found(tmp_path: Path) -> None:
         path.write_bytes(b"half")
         os.utime(path, (time.time() - age, time.time() - age))
 
-    def until(query: str, names: list[str]) -> None:
-        deadline = time.monotonic() + 20
-        while sorted(found(server, query)) != sorted(names):
-            assert time.monotonic() < deadline, found(server, query)
-            time.sleep(0.1)
+    def listed(query: str, names: list[str]) -> None:
+        until(lambda: sorted(found(server, query)), lambda seen: seen == sorted(names))
 
     with serving(home) as server:
-        until("", ["old/whale.png", "old/plain.png"])
-        until("search=purple%20WHALE", ["old/whale.png"])
-        until("model=starter&node=sampling.sample", ["old/whale.png"])
+        listed("", ["old/whale.png", "old/plain.png"])
+        listed("search=purple%20WHALE", ["old/whale.png"])
+        listed("model=starter&node=sampling.sample", ["old/whale.png"])
         (item,) = server.call("GET", "/gallery?search=whale")[1]["items"]
         assert item["prompts"][0] == "A Purple whale" and item["seed"] == 1 and item["width"] == 40
         _, carried = server.call("GET", f"/gallery/{item['id']}/document")
@@ -114,7 +112,7 @@ def test_images_that_came_by_other_ways_are_found(tmp_path: Path) -> None:
         assert (status, answer["problems"][0]["code"]) == (422, "no_workflow_inside")
         (folder / "plain.png").unlink()
     with serving(home) as server:
-        until("", ["old/whale.png"])
+        listed("", ["old/whale.png"])
 
 
 # On record, without a server

@@ -13,6 +13,7 @@ import pytest
 import tiny_models
 from away import Away, serving_away
 from serving import Server, serving
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -45,21 +46,17 @@ def server(home: Path) -> Iterator[Server]:
         yield made
 
 
-def until(server: Server, name: str, *status: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 30
-    while True:
-        found = {one["id"]: one for one in server.ask("GET", "/downloads")["downloads"]}
-        if found[name]["status"] in status:
-            return found[name]
-        assert time.monotonic() < deadline, found[name]
-        time.sleep(0.05)
+def download(server: Server, name: str, *status: str) -> dict[str, Any]:
+    """A download, once it has one of these states."""
+
+    def look() -> dict[str, Any]:
+        return next(one for one in server.ask("GET", "/downloads")["downloads"] if one["id"] == name)
+
+    return until(look, lambda found: found["status"] in status)
 
 
 def listed(server: Server, query: str = "") -> list[str]:
-    deadline = time.monotonic() + 30
-    while (answer := server.ask("GET", f"/models{query}"))["scanning"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    answer = until(lambda: server.ask("GET", f"/models{query}"), lambda answer: not answer["scanning"])
     return [one["name"] for one in answer["models"] if one["place"] != "starter"]
 
 
@@ -103,12 +100,12 @@ def test_what_a_workflow_lacks_is_fetched_from_where_it_says(server: Server, awa
     away.manner = "slow"
     order = {name: wanted[name] for name in ("url", "folder", "sha256", "size")}
     begun = server.ask("POST", "/downloads", order)
-    until(server, begun["id"], "running")
+    download(server, begun["id"], "running")
     paused = server.ask("POST", f"/downloads/{begun['id']}/pause")
     assert paused["status"] == "paused" and not (home / "models/loras/new.safetensors").exists()
     away.manner = "whole"
     server.ask("POST", f"/downloads/{begun['id']}/resume")
-    assert until(server, begun["id"], "done", "failed")["model"] == "loras/new.safetensors"
+    assert download(server, begun["id"], "done", "failed")["model"] == "loras/new.safetensors"
     assert (home / "models/loras/new.safetensors").read_bytes() == away.data
     assert server.ask("POST", "/model-missing", {"document": document})["models"] == []
     server.ask("DELETE", f"/downloads/{begun['id']}")
@@ -127,9 +124,9 @@ def test_downloads_that_may_not_be_are_refused(server: Server, away: Away) -> No
         assert status in (403, 422) and answer["problems"][0]["code"] == code
     inside = {"url": "https://localhost:9/a.safetensors", "confirmed": "localhost:9"}
     begun = server.ask("POST", "/downloads", inside)
-    assert until(server, begun["id"], "failed")["problem"]["code"] == "host_not_allowed"
+    assert download(server, begun["id"], "failed")["problem"]["code"] == "host_not_allowed"
     begun = server.ask("POST", "/downloads", {"url": away.url("run.ckpt")})
-    assert until(server, begun["id"], "failed")["problem"]["code"] == "unsafe_weights"
+    assert download(server, begun["id"], "failed")["problem"]["code"] == "unsafe_weights"
 
 
 def test_a_download_outlives_the_server(tmp_path: Path, away: Away) -> None:
@@ -139,14 +136,14 @@ def test_a_download_outlives_the_server(tmp_path: Path, away: Away) -> None:
     away.manner = "slow"
     with serving(home, "--download", pack=False) as server:
         begun = server.ask("POST", "/downloads", {"url": away.url("long.safetensors"), "folder": "loras"})
-        until(server, begun["id"], "running")
+        download(server, begun["id"], "running")
         time.sleep(0.1)
         server.kill()
     away.manner = "whole"
     with serving(home, "--download", pack=False) as server:
-        assert until(server, begun["id"], "paused")["url"] == begun["url"]
+        assert download(server, begun["id"], "paused")["url"] == begun["url"]
         server.ask("POST", f"/downloads/{begun['id']}/resume")
-        until(server, begun["id"], "done")
+        download(server, begun["id"], "done")
     assert (home / "models/loras/long.safetensors").read_bytes() == away.data
 
 

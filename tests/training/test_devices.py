@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from safelight.sdk import Cancelled, ModelRef, ProblemError
 from safelight.sdk.codec import hash_file
 from safelight_nodes.training import finetuned
 from tiny_trainings import FLOWS, WORKFLOWS
+from waiting import until
 
 LORA: dict[str, Any] = {
     "updates": 3, "rank": 2, "batch": 2, "learning_rate": 5e-3, "warmup_steps": 2, "ema_decay": 0.5, "seed": 3,
@@ -177,11 +178,11 @@ def test_a_killed_run_leaves_no_process_behind(trained: Trained) -> None:
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     run = subprocess.Popen([sys.executable, "-c", script, str(trained.home), *folders])
     try:
-        members = waited(lambda: [int(one.name) for one in pids.iterdir()], lambda found: len(found) == 2)
+        members = until(lambda: [int(one.name) for one in pids.iterdir()], lambda found: len(found) == 2)
     finally:
         run.kill()
         run.wait()
-    waited(lambda: [one for one in members if psutil.pid_exists(one)], lambda left: not left)
+    until(lambda: [one for one in members if psutil.pid_exists(one)], lambda left: not left)
 
 
 def waits(pids: Path, ctx: Any, team: Any) -> None:
@@ -191,14 +192,6 @@ def waits(pids: Path, ctx: Any, team: Any) -> None:
         ctx.check_cancelled()
         team.add_up([], 0.0)
         time.sleep(0.05)
-
-
-def waited(look: Callable[[], list[int]], enough: Callable[[list[int]], bool], seconds: float = 60.0) -> list[int]:
-    end = time.monotonic() + seconds
-    while not enough(seen := look()):
-        assert time.monotonic() < end, seen
-        time.sleep(0.1)
-    return seen
 
 
 def test_a_team_that_is_not_wanted_any_more_before_it_is_there(trained: Trained) -> None:

@@ -18,6 +18,7 @@ import pytest
 from clusters import Cluster
 from safelight.sdk.codec import hash_bytes
 from serving import MAIN, Server, saving, serving, single, test_environment
+from waiting import until
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 300.0
@@ -44,13 +45,6 @@ def digests(server: Server, seeds: list[int], steps: int, **more: Any) -> dict[i
 def local(folder: Path, seeds: list[int], steps: int) -> dict[int, list[str]]:
     with serving(folder / "local", "--threads", "1") as server:
         return digests(server, seeds, steps)
-
-
-def until(what: Any, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def workers(server: Server) -> list[dict[str, Any]]:
@@ -205,7 +199,7 @@ def test_a_server_that_is_killed_goes_on_after_its_next_start(cluster: Cluster, 
         until(lambda: len(journal.read_text().split()) > 30)
         pids = [worker["pid"] for worker in workers(server)]
         server.kill()
-        until(lambda: not any(psutil.pid_exists(pid) for pid in pids), 30)
+        until(lambda: not any(psutil.pid_exists(pid) for pid in pids), seconds=30)
     with cluster.serving(home, alive) as server:
         ended = server.wait(run, SECONDS)
         assert ended["status"] == "done"

@@ -19,6 +19,7 @@ from safelight.host.placement import choose, fits
 from safelight.host.workers import Begin
 from safelight.protocol.records import WorkerInfo
 from serving import Server, document, serving, single
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +76,6 @@ def submit(server: Server, what: dict[str, Any], **more: Any) -> str:
 def calls(journal: Path) -> list[tuple[str, str]]:
     """Values and processes of the calls of slow nodes."""
     return [(one, two) for one, two in (line.split() for line in journal.read_text().splitlines())]
-
-
-def until(what: Any, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def test_three_branches_on_three_workers_take_the_time_of_one(server: Server, tmp_path: Path) -> None:
@@ -174,7 +168,7 @@ def test_a_cancelled_run_leaves_no_helper_at_work(server: Server, tmp_path: Path
     until(lambda: len([worker for worker in workers(server) if worker["state"] == "busy"]) == 3)
     server.ask("POST", f"/runs/{run}/cancel", {})
     assert server.wait(run)["status"] == "cancelled"
-    until(lambda: all(worker["state"] == "idle" for worker in workers(server)), 5.0)
+    until(lambda: all(worker["state"] == "idle" for worker in workers(server)), seconds=5.0)
 
 
 def test_a_helper_that_hears_nothing_is_ended_with_its_run(server: Server, tmp_path: Path) -> None:
@@ -186,7 +180,7 @@ def test_a_helper_that_hears_nothing_is_ended_with_its_run(server: Server, tmp_p
     before = {worker["pid"] for worker in workers(server)}
     server.ask("POST", f"/runs/{run}/cancel", {"hard": True})
     assert server.wait(run)["status"] == "cancelled"
-    until(lambda: all(worker["state"] in ("idle", "warming") for worker in workers(server)), 30.0)
+    until(lambda: all(worker["state"] in ("idle", "warming") for worker in workers(server)), seconds=30.0)
     assert not before & {worker["pid"] for worker in workers(server)}
     ready(server)
 

@@ -25,6 +25,7 @@ from safelight.host.workers.local_pool import LocalPool, PoolOptions
 from safelight.host.workers.wire import Setup
 from safelight.protocol.records import WorkerInfo
 from serving import Server, chain, saving, serving, single
+from waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,6 @@ def submit(server: Server, document: dict[str, Any], **more: Any) -> str:
     status, answer = server.call("POST", "/runs", {"document": document, **more})
     assert status in (200, 201), answer
     return answer["id"]
-
-
-def until(what: Any, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def status_of(server: Server, run: str) -> str:
@@ -298,7 +292,7 @@ def test_nothing_is_lost_or_doubled_under_kills(tmp_path: Path) -> None:
             current[0] = Server(home, "--workers", "2")
     submitting.join(120)
     assert len(accepted) == count
-    until(lambda: _is_idle(current[0]), 60 + count * 0.1)
+    until(lambda: _is_idle(current[0]), seconds=60 + count * 0.1)
     current[0].stop()
     _verify(home, count, accepted)
 
