@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import waiting
 from safelight.app import Studio
 from safelight.engine import Cancel
 from safelight.environment import Environment
@@ -24,9 +26,10 @@ from safelight.protocol.records import Run
 from safelight.sdk.problem import Problem
 from safelight.traces import RunSpans, Traces
 from serving import chain, serving, single, test_environment
-from waiting import until
 
 PACK = Path(__file__).parent / "host" / "pack"
+
+until = partial(waiting.until, seconds=60.0)
 
 
 @pytest.fixture

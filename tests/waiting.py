@@ -9,7 +9,7 @@ from typing import TypeVar
 Seen = TypeVar("Seen")
 
 
-def until(look: Callable[[], Seen], enough: Callable[[Seen], object] = bool, *, seconds: float = 60.0) -> Seen:
+def until(look: Callable[[], Seen], enough: Callable[[Seen], object] = bool, *, seconds: float = 20.0) -> Seen:
     """What is seen, once it is enough.
 
     Raises:

@@ -19,6 +19,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def export(
     cache: Path | None = None,
     cut: Mapping[str, int] | None = None,
 ) -> int:
-    """Writes the folder and returns the bytes of its weights. `parts` are what was trained, by the names of `PARTS`;
+    """Writes the folder and returns the bytes of its weights. `parts` are what was trained, by name (`LORAS`, `PARTS`);
     `cut` has the rank that a LoRA among them is cut to. What else lies there (card, licences) stays."""
     target.mkdir(parents=True, exist_ok=True)
     for name, part in parts_of(model, checkpoint, vae).items():
@@ -69,7 +70,10 @@ def export(
         given.setdefault("image_encoder", model / "image_encoder")
     ranks = cut or {}
     for name, source in given.items():
-        PARTS[name](source, target / name, ranks.get(name, 0))
+        if name in LORAS:
+            _half_tensors(source, target / name / "pytorch_lora_weights.safetensors", ranks.get(name, 0))
+        else:
+            PARTS[name](source, target / name)
     if cache:
         rows = [[round(value, 4) for value in row] for row in latent_rgb(target, cache)]
         (target / "latent_rgb.json").write_text(json.dumps(rows) + "\n")
@@ -125,56 +129,39 @@ def _half_tensors(source: Path, target: Path, rank: int = 0) -> None:
     save_file(tensors, target, {"format": "pt"})
 
 
-def _lora(source: Path, target: Path, rank: int) -> None:
-    _half_tensors(source, target / "pytorch_lora_weights.safetensors", rank)
-
-
-def _controlnet(source: Path, target: Path, rank: int) -> None:
+def _module(kind: str, source: Path, target: Path) -> None:
+    """A module of diffusers, by its class."""
+    import diffusers
     import torch
-    from diffusers import ControlNetModel
 
-    del rank
-    made: Any = ControlNetModel.from_pretrained(source, torch_dtype=torch.float32)
+    made: Any = getattr(diffusers, kind).from_pretrained(source, torch_dtype=torch.float32)
     _half(made, target)
 
 
-def _motion(source: Path, target: Path, rank: int) -> None:
-    import torch
-    from diffusers import MotionAdapter
-
-    del rank
-    made: Any = MotionAdapter.from_pretrained(source, torch_dtype=torch.float32)
-    _half(made, target)
-
-
-def _tower(source: Path, target: Path, rank: int) -> None:
+def _tower(source: Path, target: Path) -> None:
     import torch
     from transformers import CLIPVisionModelWithProjection
 
-    del rank
     CLIPVisionModelWithProjection.from_pretrained(source).to(torch.float16).save_pretrained(target)
     _copy(source, target, "preprocessor_config.json")
 
 
-def _captioner(source: Path, target: Path, rank: int) -> None:
+def _captioner(source: Path, target: Path) -> None:
     from transformers import VisionEncoderDecoderModel
 
-    del rank
     made: Any = VisionEncoderDecoderModel.from_pretrained(source)
     _half(made, target)
     _copy(source, target, "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json")
 
 
-def _anomaly(source: Path, target: Path, rank: int) -> None:
-    del rank
+def _anomaly(source: Path, target: Path) -> None:
     weights = "diffusion_pytorch_model.safetensors"
     _half_tensors(source / weights, target / weights)
     _copy(source, target, "config.json")
 
 
-def _one_file(source: Path, target: Path, rank: int) -> None:
+def _one_file(source: Path, target: Path) -> None:
     """A folder whose weights have its part's name."""
-    del rank
     weights = f"{target.name}.safetensors"
     _half_tensors(source / weights, target / weights)
 
@@ -186,24 +173,19 @@ def _copy(source: Path, target: Path, *names: str) -> None:
             shutil.copy(source / name, target)
 
 
-PARTS: Mapping[str, Callable[[Path, Path, int], None]] = {
+LORAS = ("few_step", "inpainting", "style", "subject", "colors", "motion_lora")
+PARTS: Mapping[str, Callable[[Path, Path], None]] = {
     "image_encoder": _tower,
-    "few_step": _lora,
-    "inpainting": _lora,
-    "style": _lora,
-    "subject": _lora,
-    "colors": _lora,
-    "controlnet_edges": _controlnet,
-    "controlnet_shape": _controlnet,
+    "controlnet_edges": partial(_module, "ControlNetModel"),
+    "controlnet_shape": partial(_module, "ControlNetModel"),
     "ip_adapter": _one_file,
     "captioner": _captioner,
     "upscaler": _one_file,
-    "motion": _motion,
-    "motion_lora": _lora,
+    "motion": partial(_module, "MotionAdapter"),
     "anomaly": _anomaly,
 }
-"""What stands beside the model: the folder of each, and what writes it there in float16, from where it was trained and
-cut to a rank (0: whole), where it has one."""
+"""What stands beside the model: the folder of each part, and what writes it there in float16 from where it was trained.
+LoRAs are all written alike, and may be cut to a rank."""
 
 
 def latent_rgb(model: Path, cache: Path, count: int = 200) -> list[list[float]]:
@@ -239,11 +221,11 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=SHIPPED)
     for name in ("checkpoint", "vae", "cache"):
         parser.add_argument(f"--{name}", type=Path)
-    for name in PARTS:
+    for name in (*LORAS, *PARTS):
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path)
     parser.add_argument("--cut", nargs="*", default=(), metavar="NAME=RANK", help="LoRAs to cut to a rank")
     args = parser.parse_args()
-    parts = {name: path for name in PARTS if (path := getattr(args, name))}
+    parts = {name: path for name in (*LORAS, *PARTS) if (path := getattr(args, name))}
     cut = {name: int(rank) for name, _, rank in (one.partition("=") for one in args.cut)}
     size = export(args.target, args.model, parts, checkpoint=args.checkpoint, vae=args.vae, cache=args.cache, cut=cut)
     print(f"{size / 1e6:.2f} MB of weights in {args.target}")

@@ -52,11 +52,11 @@ def download(server: Server, name: str, *status: str) -> dict[str, Any]:
     def look() -> dict[str, Any]:
         return next(one for one in server.ask("GET", "/downloads")["downloads"] if one["id"] == name)
 
-    return until(look, lambda found: found["status"] in status)
+    return until(look, lambda found: found["status"] in status, seconds=30)
 
 
 def listed(server: Server, query: str = "") -> list[str]:
-    answer = until(lambda: server.ask("GET", f"/models{query}"), lambda answer: not answer["scanning"])
+    answer = until(lambda: server.ask("GET", f"/models{query}"), lambda answer: not answer["scanning"], seconds=30)
     return [one["name"] for one in answer["models"] if one["place"] != "starter"]
 
 

@@ -178,11 +178,11 @@ def test_a_killed_run_leaves_no_process_behind(trained: Trained) -> None:
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     run = subprocess.Popen([sys.executable, "-c", script, str(trained.home), *folders])
     try:
-        members = until(lambda: [int(one.name) for one in pids.iterdir()], lambda found: len(found) == 2)
+        members = until(lambda: [int(one.name) for one in pids.iterdir()], lambda found: len(found) == 2, seconds=60)
     finally:
         run.kill()
         run.wait()
-    until(lambda: [one for one in members if psutil.pid_exists(one)], lambda left: not left)
+    until(lambda: [one for one in members if psutil.pid_exists(one)], lambda left: not left, seconds=60)
 
 
 def waits(pids: Path, ctx: Any, team: Any) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -15,14 +16,16 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
+import waiting
 from clusters import Cluster
 from safelight.sdk.codec import hash_bytes
 from serving import MAIN, Server, saving, serving, single, test_environment
-from waiting import until
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 300.0
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(800)]
+
+until = partial(waiting.until, seconds=60.0)
 
 
 def shipped(name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, cast
@@ -20,12 +21,14 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
+import waiting
 from safelight.host.workers import local_pool
 from safelight.host.workers.local_pool import LocalPool, PoolOptions
 from safelight.host.workers.wire import Setup
 from safelight.protocol.records import WorkerInfo
 from serving import Server, chain, saving, serving, single
-from waiting import until
+
+until = partial(waiting.until, seconds=10.0)
 
 
 @pytest.fixture(scope="module")

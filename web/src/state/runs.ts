@@ -360,4 +360,3 @@ async function followUp(tab: string, run: string, fresh: boolean): Promise<void>
 }
 
 const waitingAt = (tab: string): readonly Queued[] => useApp.getState().tabs.find(({ id }) => id === tab)?.queued ?? [];
-
