@@ -24,7 +24,7 @@ from safelight.places import InputFolders
 pytest.importorskip("obstore")
 
 KEY = b"a key of the team that tests"
-OPTIONS = SharedOptions("", KEY, wait=2.0, rest=0.2, state_seconds=0.0)
+OPTIONS = SharedOptions("", KEY, wait=20.0, rest=0.2, state_seconds=0.0)
 
 
 class Machine(Engine):

@@ -156,7 +156,8 @@ def test_a_sweep_is_sent_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_servers_share_what_their_workers_make(tmp_path: Path, s3: LocalS3) -> None:
     url = s3.url(tmp_path.name)
-    given = {"SAFELIGHT_TEAM_KEY": "a key of the team that tests"}
+    # Patience for a machine under load: a bucket of tests that takes longer than usual is not one that is away.
+    given = {"SAFELIGHT_TEAM_KEY": "a key of the team that tests", "SAFELIGHT_SHARED_WAIT": "60"}
     with serving(tmp_path / "first", "--shared-cache", url, **given) as first:
         run = first.ask("POST", "/runs", {"document": chain(4, 5)})["id"]
         assert first.wait(run)["status"] == "done"
@@ -169,7 +170,7 @@ def test_servers_share_what_their_workers_make(tmp_path: Path, s3: LocalS3) -> N
         assert {(node["status"], node["shared"]) for node in plan["nodes"].values()} == {("cached", True)}
         run = second.ask("POST", "/runs", {"document": chain(4, 5)})["id"]
         found = second.wait(run)
-        assert {node["status"] for node in found["nodes"].values()} == {"cached"}
+        assert {node["status"] for node in found["nodes"].values()} == {"cached"}, second.log.read_text()
         assert _metric(second.url, "safelight_shared_cache_hits_total") >= 4
         assert _metric(second.url, "safelight_shared_cache_refused_total") == 0
         assert _metric(second.url, "safelight_shared_cache_received_bytes_total") > 0
