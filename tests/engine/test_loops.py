@@ -6,6 +6,7 @@ import gc
 import time
 import weakref
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -211,6 +212,25 @@ def test_no_turn_at_all(engine: Engine) -> None:
     )
     assert results(engine, document) == {"last": 7, "halves": [], "more": 8}
     assert set(engine.statuses(document).values()) == {"cached"}
+
+
+def test_no_turn_where_nothing_is_kept(tmp_path: Path) -> None:
+    """An empty list without room was looked for, and made again, without end."""
+    made = Engine(tmp_path, memory_bytes=1, disk_bytes=None)
+    body = ADDS | {"inputs": ports("to", a="sum.a", plus="sum.plus")}
+    document = doc(
+        {"loop": loop(values={"a": 7}, times=0), "after": loop(each=["a"])},
+        links("loop.out > after.a"),
+        {"none": "loop.out", "none_more": "after.out"},
+        adds=body,
+    )
+    for _ in range(2):
+        enough = Cancel()
+        timer = Timer(20.0, enough.set)
+        timer.start()
+        result = made.run(document, cancel=enough)
+        timer.cancel()
+        assert result.status == "done" and result.values == {"none": [], "none_more": []}
 
 
 def test_more_turns_than_allowed_are_an_error(engine: Engine) -> None:

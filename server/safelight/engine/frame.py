@@ -426,9 +426,7 @@ class Frame:
         assert body is not None
         if known is not None and not (state.must_run or body.saves or any(self._changed(at) for at in sources)):
             state.refs = dict(known.outputs)
-            lists = self._survey.lists.get(number, {})
-            for refs in lists.values():
-                self._cache.compose(refs)
+            self._compose(number, state, self._survey.lists.get(number, {}))
             if number in self._kept and not self._load(number):
                 return []
             state.report = NodeReport(status="cached", seconds=known.seconds)
@@ -438,7 +436,7 @@ class Frame:
         if late:
             return late
         if state.turns is None:
-            state.turns = Turns(self, node, all_values=state.must_run)
+            state.turns = Turns(self, node, all_values=state.must_run or number in self._kept)
         turned = state.turns.run()
         state.turns = None
         self._let_go(node.wires.items())
@@ -456,6 +454,18 @@ class Frame:
         state.report = NodeReport(status="ran" if turned.ran else "cached", seconds=turned.seconds)
         self._finished(number, node, state, not turned.ran, turned.seconds)
         return []
+
+    def _compose(self, number: int, state: State, lists: Mapping[str, list[ValueRef]]) -> None:
+        """Makes the lists of a call that is remembered. Where one has no room but its elements are there, it is held."""
+        scarce = [port for port, refs in lists.items() if not self.holding.value(self._cache.compose(refs))]
+        if not scarce or not all(self._cache.has(ref) for port in scarce for ref in lists[port]):
+            return
+        values = {port: self._cache.get(ref) for port, ref in (state.refs or {}).items() if port not in scarce}
+        values |= {port: [self._cache.get(ref) for ref in lists[port]] for port in scarce}
+        parts = [part for value in values.values() for part in (value if isinstance(value, list) else [value])]
+        if not any(part is MISSING for part in parts):
+            state.only_here = True
+            self._claims.hold(number, values)
 
     def _changed(self, number: int) -> bool:
         """Whether a node ran and gave something else than was known when the frame began: a value that was gone only is

@@ -273,7 +273,8 @@ class Turns:
 
     def _missing(self, port: str, *, lost: bool) -> None:
         if port not in self._carried or not self._turn:
-            if lost:
+            # One that may not be needed is only made again where it is asked for, though it was known before.
+            if lost and port not in self._node.kind.lazy:
                 raise Gone
             raise Demand(port)
         # What the turn before gave is not there: back to the last turn whose own inputs are, and on from it.
@@ -349,7 +350,8 @@ class Turns:
                 refs[name] = given.refs[0]
             else:
                 refs[name] = self._cache.compose(given.refs)
-                self._outer.holding.value(refs[name])
+                # The list may have no room where its elements have: an empty one has none to lack.
+                scarce = not self._outer.holding.value(refs[name]) or scarce
         if not scarce:
             return Turned(refs, None, self._ran, self._seconds)
         for name, given in self._gathered.items():

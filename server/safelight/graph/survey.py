@@ -245,7 +245,10 @@ class Survey:
             self._foreseen[number] = known
             return None
         self.lists[number] = lists
-        return Called(known, found.seconds, tuple(ref for refs in found.needs for ref in refs))
+        needs = tuple(ref for refs in found.needs for ref in refs)
+        if found.total == 0:  # what came in goes out
+            needs = tuple(ref for port, ref in known.items() if port not in lists)
+        return Called(known, found.seconds, needs)
 
     def _all_turns(
         self, node: GraphNode, body: Body, inputs: dict[str, Any], lists: dict[str, Any], found: Turned
