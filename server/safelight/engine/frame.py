@@ -456,7 +456,7 @@ class Frame:
         return []
 
     def _compose(self, number: int, state: State, lists: Mapping[str, list[ValueRef]]) -> None:
-        """Makes the lists of a call that is remembered. Where one has no room but its elements are there, it is held."""
+        """Makes the lists of a call that is remembered; one that has no room, but whose elements are there, is held."""
         scarce = [port for port, refs in lists.items() if not self.holding.value(self._cache.compose(refs))]
         if not scarce or not all(self._cache.has(ref) for port in scarce for ref in lists[port]):
             return
