@@ -4,7 +4,12 @@
 
 writes a folder named after the installed version: every shipped workflow, an image that each of them saved (with the
 document inside), and one document that has a node of every type with every value given. A folder is written once,
-before the release, and never changed.
+before the release, and its documents are never changed.
+
+    python tests/releases/keep.py FOLDER
+
+makes the images of a folder again, from the documents that lie in them: for a release that is not out yet, where the
+starter's weights are other ones.
 """
 
 from __future__ import annotations
@@ -14,10 +19,11 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from safelight.app import Studio
 from safelight.engine import RunOptions
@@ -55,6 +61,22 @@ def _keep_image(studio: Studio, name: str, folder: Path) -> None:
         shutil.copy(path, folder / f"{name}{path.suffix}")
 
 
+def make_again(folder: Path) -> None:
+    """Replaces the pixels of a folder's images; the documents in them stay as they are."""
+    with tempfile.TemporaryDirectory() as home:
+        studio = Studio.open(Path(home))
+        for path in sorted(folder.glob("*.png")):
+            outcome = studio.run(studio.read(str(path)), output=Path(home) / "made", options=RunOptions(strict=True))
+            assert outcome.result.problems == [], outcome.result.problems
+            made = next(entry["path"] for entries in outcome.outputs.values() for entry in entries)
+            texts = PngInfo()
+            with Image.open(path) as old, Image.open(made) as new:
+                for name, text in cast(PngImageFile, old).text.items():
+                    texts.add_itxt(name, text, zip=True)
+                new.load()
+                new.save(path, pnginfo=texts)
+
+
 def every_node(studio: Studio) -> dict[str, Any]:
     """A document with a node of every type: every value written out, and every choice made once."""
     nodes: dict[str, Any] = {}
@@ -70,4 +92,7 @@ def every_node(studio: Studio) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    keep(Path(__file__).parent / version("safelight"))
+    if len(sys.argv) > 1:
+        make_again(Path(sys.argv[1]))
+    else:
+        keep(Path(__file__).parent / version("safelight"))
