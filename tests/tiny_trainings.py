@@ -40,6 +40,7 @@ FLOWS: dict[str, dict[str, Any]] = {
         "vae": "tiny", "updates": STEPS, "batch": 2, "crop": 32, "scale": "2", "width": 8, "blocks": 1,
         "adversarial": 0.01, "index": "emoji/images.json", "pixels": "emoji/images.npy",
     },
+    "words": {"model": "tiny", "updates": STEPS, "batch": 4, "rank": 2, "kept": 3, "prompts": ["a"]},
     "classifier": {"classes": "style", "updates": STEPS, "batch": 4, "side": 32, "width": 8},
     "ddpm": {"updates": STEPS, "batch": 2, "side": 16, "width": 16, "widest": 16, "steps": 2},
 }  # fmt: skip

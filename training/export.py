@@ -4,13 +4,13 @@
                               [--inpainting LORA] [--style LORA] [--subject LORA] [--colors LORA]
                               [--controlnet-edges FOLDER] [--controlnet-shape FOLDER] [--ip-adapter FOLDER]
                               [--captioner FOLDER] [--upscaler FOLDER] [--motion FOLDER] [--motion-lora LORA]
-                              [--anomaly FOLDER] [--cut NAME=RANK ...] --target DIR
+                              [--anomaly FOLDER] [--words LORA] [--cut NAME=RANK ...] --target DIR
     python -m training.export --checkpoint unet.pt ...      denoiser and text encoder from the averages of a checkpoint
 
-`--cut colors=8` keeps the eight largest of what a LoRA changes in each layer. What is not named comes from `--model`,
-the shipped starter by default. A checkpoint is a file of torch with `average.shadow`: tensors named `unet.*` and
-`text.*`. `latent_rgb.json`, with which samples are shown while they are made, is fitted to the autoencoder when
-`--cache` names the image set.
+`--words` is added to the weights of the text encoder. `--cut colors=8` keeps the eight largest of what a LoRA changes
+in each layer. What is not named comes from `--model`, the shipped starter by default. A checkpoint is a file of torch
+with `average.shadow`: tensors named `unet.*` and `text.*`. `latent_rgb.json`, with which samples are shown while they
+are made, is fitted to the autoencoder when `--cache` names the image set.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ LIMIT = 97_000_000
 """Bytes of weights that the package may carry: packed they are a twelfth less, and a wheel may have 95 MB."""
 
 
-def parts_of(model: Path, checkpoint: Path | None, vae: Path | None) -> dict[str, Any]:
-    """Denoiser, text encoder and autoencoder in float32."""
+def parts_of(model: Path, checkpoint: Path | None, vae: Path | None, words: Path | None = None) -> dict[str, Any]:
+    """Denoiser, text encoder and autoencoder in float32; what a LoRA of words has learned is added to the encoder."""
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel
@@ -42,8 +42,25 @@ def parts_of(model: Path, checkpoint: Path | None, vae: Path | None) -> dict[str
         shadow = found["average"]["shadow"]
         for prefix, part in (("unet.", unet), ("text.", text)):
             part.load_state_dict({k.removeprefix(prefix): v for k, v in shadow.items() if k.startswith(prefix)})
+    if words:
+        _add(words, text)
     autoencoder = AutoencoderKL.from_pretrained(vae or model / "vae", **full)
     return {"unet": unet, "text_encoder": text, "vae": autoencoder}
+
+
+def _add(lora: Path, text: Any) -> None:
+    """Adds a LoRA for text encoders to the weights of one, which is changed."""
+    import torch
+    from safetensors.torch import load_file
+
+    tensors = load_file(lora)
+    with torch.no_grad():
+        for name, down in tensors.items():
+            path, mark, _ = name.removeprefix("text_encoder.").partition(".lora_A.")
+            if mark:
+                path = path if hasattr(text, "text_model") else path.removeprefix("text_model.")
+                up = tensors[name.replace(mark, ".lora_B.")]
+                text.get_submodule(path).weight += up.float() @ down.float()
 
 
 def export(
@@ -53,13 +70,14 @@ def export(
     *,
     checkpoint: Path | None = None,
     vae: Path | None = None,
+    words: Path | None = None,
     cache: Path | None = None,
     cut: Mapping[str, int] | None = None,
 ) -> int:
     """Writes the folder and returns the bytes of its weights. `parts` are what was trained, by name (`LORAS`, `PARTS`);
     `cut` has the rank that a LoRA among them is cut to. What else lies there (card, licences) stays."""
     target.mkdir(parents=True, exist_ok=True)
-    for name, part in parts_of(model, checkpoint, vae).items():
+    for name, part in parts_of(model, checkpoint, vae, words).items():
         _half(part, target / name)
     if model.resolve() != target.resolve():
         for name in ("tokenizer", "scheduler"):
@@ -219,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=SHIPPED)
-    for name in ("checkpoint", "vae", "cache"):
+    for name in ("checkpoint", "vae", "words", "cache"):
         parser.add_argument(f"--{name}", type=Path)
     for name in (*LORAS, *PARTS):
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path)
@@ -227,7 +245,8 @@ def main() -> None:
     args = parser.parse_args()
     parts = {name: path for name in (*LORAS, *PARTS) if (path := getattr(args, name))}
     cut = {name: int(rank) for name, _, rank in (one.partition("=") for one in args.cut)}
-    size = export(args.target, args.model, parts, checkpoint=args.checkpoint, vae=args.vae, cache=args.cache, cut=cut)
+    given = {"checkpoint": args.checkpoint, "vae": args.vae, "words": args.words, "cache": args.cache}
+    size = export(args.target, args.model, parts, **given, cut=cut)
     print(f"{size / 1e6:.2f} MB of weights in {args.target}")
     if size > LIMIT:
         raise SystemExit(f"That is more than the {LIMIT / 1e6:.0f} MB that the package may carry.")

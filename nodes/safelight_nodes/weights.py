@@ -39,7 +39,11 @@ class Saved(NamedTuple):
     vae: ModelRef[VAE]
 
 
-_Name = Annotated[str, Text(), "Name of the model: a folder below the model folder, replaced if it is there."]
+_Name = Annotated[
+    str,
+    Text(model_name=True),
+    "Name of the model: a folder below the model folder. What a training wrote there is replaced.",
+]
 _Precision = Annotated[
     Literal["float16", "bfloat16", "float32"], "How weights are kept on disk. Half precision is enough for use."
 ]
@@ -286,7 +290,9 @@ def mix(
 def save_embedding(
     weights: Annotated[Weights, "The vectors of a word that were learned."],
     *,
-    name: Annotated[str, Text(), "The new word. In prompts it is embedding:NAME; its file is replaced."] = "my-word",
+    name: Annotated[
+        str, Text(model_name=True), "The new word. In prompts it is embedding:NAME; its file is replaced."
+    ] = "my-word",
     ctx: Context,
 ) -> Annotated[str, "How prompts say it."]:
     """Write a new word for prompts into the folder embeddings of the model folder, as other programs read it, too."""
@@ -326,6 +332,24 @@ def save_lora(
     with ctx.models.create(name) as folder:
         write_lora(folder, weights, precision, layout)
     return model.patched(Patch("lora", ctx.models.find(name, "lora")))
+
+
+@node(version=1, title="Save LoRA of words", output=True, cache=False, tags=("SaveLoRA", "text encoder", "export"))
+def save_words(
+    weights: Annotated[Weights, "A LoRA of text encoders alone that was trained."],
+    text: Annotated[ModelRef[TextEncoder], "The text encoders it was trained on."],
+    *,
+    name: _Name = "trained/words",
+    precision: _Precision = "float16",
+    ctx: Context,
+) -> Annotated[ModelRef[TextEncoder], "The text encoders with the LoRA on them."]:
+    """Write a LoRA of text encoders below the model folder, in the form that other programs load, too."""
+    from ._training.folders import check_kind, write_lora
+
+    check_kind(weights, "lora")
+    with ctx.models.create(name) as folder:
+        write_lora(folder, weights, precision, "diffusers")
+    return text.patched(Patch("lora", ctx.models.find(name, "lora")))
 
 
 @node(version=1, title="Save ControlNet", output=True, cache=False, tags=("ControlNetSave", "export"))

@@ -41,6 +41,18 @@ def test_a_new_model_is_written_whole_and_draws_a_image(run: Callable[..., Any],
     assert drawn.outputs["image"][0]["width"] == tiny_sets.SIDE
 
 
+@pytest.mark.parametrize(("width", "text_width"), [(130, 200), (9, 17), (24, 130)])
+def test_any_width_makes_a_model(width: int, text_width: int) -> None:
+    images = tiny_sets.image_set(32)
+    words = encoders.tokenizer(images, vocabulary=700, length=24)
+    shape = {"width": width, "widest": 2 * width, "levels": 2, "text_width": text_width, "text_layers": 1}
+    made = denoisers.denoiser(
+        _latents(images), images, words, None, None, None, updates=1, batch=2, heads=4, **shape, ctx=Bench()
+    )
+    assert made.denoiser.config["block_out_channels"] == [width, 2 * width]
+    assert made.text.config["hidden_size"] == text_width
+
+
 def test_a_model_is_gone_on_with(run: Callable[..., Any], home: Path) -> None:
     from safetensors.torch import load_file
 

@@ -180,3 +180,24 @@ def test_parts_of_the_starter_have_names(parts: dict[str, Path], home: Path, tmp
         "starter/anomaly": "variational",
     }
     assert not (starter / "captioner" / "training.json").exists()
+
+
+def test_words_are_added_to_the_weights_of_the_text_encoder(home: Path, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+    from transformers import CLIPTextModel
+
+    from safelight_nodes._training.adapters import add_lora, lora_tensors
+
+    made: Any = CLIPTextModel.from_pretrained(home / "models" / "tiny" / "text_encoder", torch_dtype=torch.float32)
+    for parameter in add_lora(made.eval(), rank=2, seed=0):
+        torch.nn.init.normal_(parameter, std=0.05)
+    save_file(lora_tensors(made, "text_encoder"), tmp_path / "words.safetensors")
+    export(tmp_path / "out", home / "models" / "tiny", words=tmp_path / "words.safetensors")
+    given = {"torch_dtype": torch.float32}
+    added: Any = CLIPTextModel.from_pretrained(tmp_path / "out" / "text_encoder", **given).eval()
+    plain: Any = CLIPTextModel.from_pretrained(home / "models" / "tiny" / "text_encoder", **given).eval()
+    ids = torch.arange(8)[None]
+    with torch.no_grad():
+        wanted, found, before = (one(input_ids=ids).last_hidden_state for one in (made, added, plain))
+    assert float((found - wanted).abs().max()) < 0.01  # of float16
+    assert float((before - wanted).abs().max()) > 0.1

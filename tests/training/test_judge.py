@@ -233,11 +233,13 @@ def test_a_shape_is_compared_with_what_stands_out():
 
 
 def test_things_in_an_image_are_counted_and_their_colours_told():
-    from training.judge.several import colour_of, framed, halves, spots
+    from training.judge.several import alone, colour_of, framed, halves, spots
 
     two = _on_white((64, 32, 40, RED), (64, 96, 40, BLUE))
     assert len(spots(two)) == 2
     assert [colour_of(half) for half in halves(two)] == ["red", "blue"]
+    assert [colour_of(one) for one in alone(two)] == ["red", "blue"]
+    assert all(len(spots(one)) == 1 for one in alone(two))
     # A leaf that came loose is no second apple; dust is nothing.
     assert len(spots(_on_white((64, 64, 60, RED), (20, 64, 16, RED), (110, 110, 4, BLUE)))) == 1
     assert spots(_on_white()) == []

@@ -4,10 +4,11 @@
 
 Prompts name everyday subjects, on white: some of a kind ("two apples"), one in a colour ("a blue cup"), a pair ("an
 apple and a cup"), a pair in colours. *Number*: as many spots stand out of the ground. *Colour*: the median of a spot is
-nearest to that of the palette, among those that things are painted with. *Subject*: what stands in its half of the
-image, framed, is among the five nearest images of everyday subjects by plain features, framed and painted alike. The
-same is asked of images that `dataset.compose` makes for the same prompts: no model can pass that by much. With `--grow`
-images are as large as that node makes them where things keep their size. A full run adds a line to the history.
+nearest to that of the palette, among those that things are painted with. *All are it*: the number is right, and each
+spot is the named subject, as below. *Subject*: what stands in its half of the image, framed, is among the five nearest
+images of everyday subjects by plain features, framed and painted alike. The same is asked of images that
+`dataset.compose` makes for the same prompts: no model can pass that by much. With `--grow` images are as large as that
+node makes them where things keep their size. A full run adds a line to the history.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ from .scores import NEAREST
 
 COUNT = 40
 """Prompts of each of the four kinds."""
-HEAD = "| date | by | number | colour, subject | pair | colours of a pair, all of it | what |\n"
+HEAD = "| date | by | number; and all are it | colour, subject | pair | colours of a pair, all of it | what |\n"
 SIDE = 128
 _LEAST = 0.006
 """A spot has at least this part of the image."""
@@ -119,6 +120,18 @@ def halves(image: Images) -> list[Images]:
     return found
 
 
+def alone(image: Images) -> list[Images]:
+    """Each spot by itself, (H, W, 3) on the ground's colour."""
+    found: list[Images] = []
+    for spot in spots(image):
+        down, across = (np.flatnonzero(spot.any(axis)) for axis in (1, 0))
+        part = slice(down[0], down[-1] + 1), slice(across[0], across[-1] + 1)
+        whole = np.broadcast_to(image[0, 0], image.shape).copy()
+        whole[part] = image[part]
+        found.append(whole)
+    return found
+
+
 def framed(image: Images) -> Images:
     """What stands out, as large as it can be in the middle of a square of SIDE pixels on the ground's colour."""
     import cv2
@@ -173,8 +186,14 @@ class Gallery:
 def scores(
     made: Mapping[str, Sequence[Images]], wanted: Mapping[str, Sequence[Wanted]], gallery: Gallery
 ) -> list[float]:
-    """Shares: the number; the colour and the subject of one; both of a pair; both colours of a pair, and all of it."""
-    number = [len(spots(image)) == one.number for image, one in zip(made["counted"], wanted["counted"], strict=True)]
+    """Shares: the number, and all of them it; the colour and the subject of one; both of a pair; both colours of a
+    pair, and all of it."""
+    several = list(zip(made["counted"], wanted["counted"], strict=True))
+    number = [len(spots(image)) == one.number for image, one in several]
+    named = [
+        right and all(gallery.shows(part, one.keys[0], None) for part in alone(image))
+        for right, (image, one) in zip(number, several, strict=True)
+    ]
     single = list(zip(made["painted"], wanted["painted"], strict=True))
     colour = [colour_of(image) == one.paints[0] for image, one in single]
     subject = [gallery.shows(image, one.keys[0], one.paints[0]) for image, one in single]
@@ -182,7 +201,7 @@ def scores(
     last = list(zip(made["both"], wanted["both"], strict=True))
     colours = [tuple(colour_of(half) for half in halves(image)) == one.paints for image, one in last]
     whole = [right and _both(image, one, gallery) for right, (image, one) in zip(colours, last, strict=True)]
-    return [float(np.mean(each)) for each in (number, colour, subject, pair, colours, whole)]
+    return [float(np.mean(each)) for each in (number, named, colour, subject, pair, colours, whole)]
 
 
 def _both(image: Images, wanted: Wanted, gallery: Gallery) -> bool:
@@ -250,12 +269,13 @@ def main() -> None:
             rows[name] = {kind: drawn(painter, ones, sizes[kind], args.guidance) for kind, ones in wanted.items()}
     for name, made in rows.items():
         found = [f"{share:.1%}".replace("%", " %") for share in scores(made, wanted, gallery)]
-        number, colour, subject, pair, colours, whole = found
+        number, named, colour, subject, pair, colours, whole = found
         print(
-            f"{name}: number {number}, colour {colour}, subject {subject}, pair {pair}, colours {colours}, all {whole}"
+            f"{name}: number {number}, all are it {named}, colour {colour}, subject {subject}, pair {pair}, "
+            f"colours {colours}, all {whole}"
         )
         if args.prompts >= COUNT:
-            row = f"| {time.strftime('%Y-%m-%d %H:%M')} | {name} | {number} | {colour}, {subject} | {pair} | "
+            row = f"| {time.strftime('%Y-%m-%d %H:%M')} | {name} | {number}; {named} | {colour}, {subject} | {pair} | "
             report.remember(args.history, f"{row}{colours}, {whole} | {args.note.replace('|', '/')} |\n", HEAD)
     if args.sheet:
         for kind in wanted:

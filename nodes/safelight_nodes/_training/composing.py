@@ -140,7 +140,7 @@ def composed(images: ImageSet, count: int, shares: Shares, seed: int, ctx: Conte
         if colour_names(colour)[0] in {thing.paint for thing in things}:
             colour, ground = draw_colour(rng, WHITE)
         style = images.entries[things[0].image]["style"]
-        subjects[str(number)] = {"names": _captions(words, style, colour, rng), "keywords": []}
+        subjects[str(number)] = {"names": ways_to_ask(words, style, colour, rng), "keywords": []}
         image = side_by_side(images, things, rank, ground) if grow else laid_out(images, things, places, ground)
         height, width = image.shape[:2]
         made[number, :height, :width] = image
@@ -156,7 +156,7 @@ _TRIES = 50
 Rank = Literal["one", "beside", "above", "three", "four"]
 NUMBERED: tuple[Rank, ...] = ("one", "beside", "three", "four")
 """How one, two, three and four of a kind stand."""
-_STYLE = "~"
+STYLE_PLACE = "~"
 """Stands in what is said where a style may be named."""
 Place = tuple[float, float, float]
 """Middle (right, down) and side of a thing, in 0..1 of the image."""
@@ -165,22 +165,22 @@ Place = tuple[float, float, float]
 def _scene(drawer: Drawer, rng: np.random.Generator, shares: Shares) -> tuple[list[Thing], str, Rank]:
     """What is shown, how it is said, and how things stand."""
     kind = rng.random()
-    first = _thing(drawer, rng, shares.painted)
+    first = thing(drawer, rng, shares.painted)
     several = plural(first.name)
     for _ in range(_TRIES):
         if kind >= shares.counted or several:
             break
-        first = _thing(drawer, rng, shares.painted)
+        first = thing(drawer, rng, shares.painted)
         several = plural(first.name)
     if kind < shares.counted and several:
         number = int(rng.integers(2, 2 + len(NUMBERS)))
         said = f"{first.paint} {several}" if first.paint else several
-        return [first] * number, f"{NUMBERS[number - 2]} {_STYLE}{said}", NUMBERED[number - 1]
+        return [first] * number, f"{NUMBERS[number - 2]} {STYLE_PLACE}{said}", NUMBERED[number - 1]
     if shares.counted <= kind < shares.counted + shares.paired:
         style = drawer.images.entries[first.image]["style"]
         other = first
         for tries in range(2 * _TRIES):
-            other = _thing(drawer, rng, shares.painted)
+            other = thing(drawer, rng, shares.painted)
             alike = drawer.images.entries[other.image]["style"] == style
             # Where each subject has a style of its own, none can be alike.
             if other.name != first.name and (alike or tries >= _TRIES):
@@ -191,7 +191,7 @@ def _scene(drawer: Drawer, rng: np.random.Generator, shares: Shares) -> tuple[li
             return [first, other], f"{one} above {two}", "above"
         words = "and" if way < 0.7 else ("next to", "left of", "beside")[int(rng.integers(3))]
         return [first, other], f"{one} {words} {two}", "beside"
-    return [first], f"{_STYLE}{first.phrase}", "one"
+    return [first], f"{STYLE_PLACE}{first.phrase}", "one"
 
 
 RANKS: Mapping[Rank, list[Place]] = {
@@ -212,7 +212,8 @@ CORNERS: Mapping[Rank, list[tuple[float, float]]] = {
 """The upper left corners (right, down) of things that keep their size, in sides of a thing."""
 
 
-def _thing(drawer: Drawer, rng: np.random.Generator, share: float) -> Thing:
+def thing(drawer: Drawer, rng: np.random.Generator, share: float) -> Thing:
+    """One of a set by one of its names, `share` of them in a paint."""
     image = int(drawer.numbers(rng, 1)[0])
     names = drawer.images.subjects[drawer.images.entries[image]["subject"]]["names"]
     name = names[1 + int(rng.integers(len(names) - 1))] if len(names) > 1 and rng.random() < 0.7 else names[0]
@@ -241,15 +242,16 @@ def _moved(places: Sequence[Place], rng: np.random.Generator) -> list[Place]:
     return found
 
 
-def _captions(words: str, style: int, colour: int, rng: np.random.Generator) -> list[str]:
-    """Three ways to ask for it; what is said of style and ground is said as for single subjects."""
+def ways_to_ask(words: str, style: int, colour: int, rng: np.random.Generator) -> list[str]:
+    """Three ways to ask for it; what is said of style and ground is said as for single subjects. `words` have
+    STYLE_PLACE where a style may be named."""
     found: list[str] = []
     for _ in range(3):
         named = 0 <= style < len(STYLES) and rng.random() < STYLE_NAMED[style]
-        said = words.replace(_STYLE, f"{STYLES[style]} " if named else "")
-        if words.startswith(_STYLE) and rng.random() < 0.5:
+        said = words.replace(STYLE_PLACE, f"{STYLES[style]} " if named else "")
+        if words.startswith(STYLE_PLACE) and rng.random() < 0.5:
             said = with_article(said)
-        if named and _STYLE not in words:
+        if named and STYLE_PLACE not in words:
             said = f"{said}, {STYLES[style]}"
         if colour != WHITE or rng.random() < 0.25:
             names = colour_names(colour)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +12,8 @@ from typing import Any
 from safelight.sdk import Context, FamilyFacts, ImageEncoder, ModelRef, Problem, ProblemError
 
 from .adapters import bare
+
+_MANY = 32 * 32
 
 
 @contextmanager
@@ -30,6 +33,20 @@ def half_precision(device: Any, dtype: Any, *, fused: bool = False) -> Iterator[
             # The backward pass of the fused kernel is slow for few tokens: plain attention made a step 17 % faster.
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         yield
+
+
+def cast(module: Any, *to: Any) -> Any:
+    """A module on a device, in a precision; changed in place. Those of diffusers would warn of parts that are to
+    stay in float32, and name none."""
+    import torch
+
+    return torch.nn.Module.to(module, *to)
+
+
+def many(latents: Any) -> bool:
+    """Whether latents (B, C, h, w) are so large that plain attention, which keeps (h w)^2 numbers a head, costs more
+    memory than the fused kernel costs time."""
+    return math.prod(latents.shape[2:]) > _MANY
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from safelight.sdk import VAE, Context, ControlNet, Denoiser, Image, ModelRef, P
 from safelight_nodes.training_values import ImageSet, LatentSet, Weights
 
 from .captions import PALETTE
-from .computing import half_precision, own_copy
+from .computing import cast, half_precision, own_copy
 from .conditional import (
     SHOWN,
     SHOWN_STEP,
@@ -179,9 +179,7 @@ def learn(
     first = hints(examples.draw(0, settings.batch), 0)
     net = fresh(unet, first, latents.downsampling, settings.seed) if start is None else _copy(ctx, start)
     net.to(device, memory_format=torch.channels_last).requires_grad_(True).train()
-    # Its own `to` warns of parts that are to stay in float32, and names none.
-    torch.nn.Module.to(unet, device, dtype)
-    unet.to(memory_format=torch.channels_last).requires_grad_(False)
+    cast(unet, device, dtype).to(memory_format=torch.channels_last).requires_grad_(False)
     told = Told(said.module.to(device).requires_grad_(False), said.tokenizers[0], images, False, device, dtype)
 
     def guided(noisy: Tensor, t: Tensor, context: Tensor, hint: Tensor) -> Tensor:

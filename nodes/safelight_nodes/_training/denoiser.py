@@ -150,7 +150,7 @@ def fresh(latents: LatentSet, text_width: int, settings: Settings) -> Any:
             block_out_channels=widths,
             layers_per_block=1,
             attention_head_dim=settings.heads,
-            norm_num_groups=16 if all(width % 16 == 0 for width in widths) else 4,
+            norm_num_groups=next(groups for groups in (16, 4, 2, 1) if all(width % groups == 0 for width in widths)),
             cross_attention_dim=text_width,
         )
 

@@ -85,6 +85,14 @@ class Pair:
             return plain + guidance * (told - plain)
 
 
+class Unlearning(Pair):
+    """A UNet that stays as it is, while what it is told learns: always the teacher."""
+
+    @contextmanager
+    def teaching(self) -> Iterator[None]:
+        yield
+
+
 @dataclass(frozen=True)
 class Ends(Meaning):
     """Consistency functions: what a student says the end of the way is, from any place of it.

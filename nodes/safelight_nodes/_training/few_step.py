@@ -21,7 +21,7 @@ from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, TextEncoder
 from safelight_nodes.training_values import ImageSet, Weights
 
 from .adapters import add_lora, lora_tensors
-from .computing import own_copy
+from .computing import cast, own_copy
 from .course import Course
 from .distilling import Meaning, Pair
 from .images import Drawer, tiled
@@ -61,6 +61,18 @@ class Route(Meaning):
     @property
     def steps(self) -> int:
         return len(self.times) // self.inner
+
+    def walked(self, guided: Callable[[Tensor, Tensor], Tensor], state: Tensor) -> Tensor:
+        """The states (steps + 1, B, C, h, w) of the way from noise, by what is predicted of them at timesteps."""
+        import torch
+
+        states = [state]
+        for place, time in enumerate(self.times):
+            power, after = (self.alphas[at].to(state.device) for at in (place, place + 1))
+            state = self.moved(state, self.clean(state, guided(state, time), power), power, after)
+            if (place + 1) % self.inner == 0:
+                states.append(state)
+        return torch.stack(states)
 
     @staticmethod
     def implied(noisy: Tensor, moved: Tensor, power: Tensor, after: Tensor) -> Tensor:
@@ -131,18 +143,11 @@ class FewStep:
         """The teacher's states (steps + 1, walks, C, H, W) in float32 for the prompts of a round."""
         import torch
 
-        route = self._route
         text = self._draw(number).to(self._device)
-        generator = torch_generator(self._seed, number)
-        state = torch.randn((len(text), *self._shape), generator=generator).to(self._device)
-        states = [state]
-        for place, time in enumerate(route.times):
-            power, after = route.alphas[place].to(self._device), route.alphas[place + 1].to(self._device)
-            predicted = self._pair.guided(state, time, text, self._empty.to(self._device), self._guidance)
-            state = route.moved(state, route.clean(state, predicted, power), power, after)
-            if (place + 1) % route.inner == 0:
-                states.append(state)
-        self._round, self._states, self._text = number, torch.stack(states), text
+        empty = self._empty.to(self._device)
+        noise = torch.randn((len(text), *self._shape), generator=torch_generator(self._seed, number)).to(self._device)
+        states = self._route.walked(lambda x, t: self._pair.guided(x, t, text, empty, self._guidance), noise)
+        self._round, self._states, self._text = number, states, text
 
     def sample(self, text: Tensor, seed: int) -> Tensor:
         """The student's latents (B, C, H, W) for prompts (B, tokens, channels)."""
@@ -190,7 +195,7 @@ def distil(
 
     own = own_copy(ctx, model, "model")
     device, dtype = ctx.models.device()
-    unet = plain_unet(own, "model").to(device, dtype)
+    unet = cast(plain_unet(own, "model"), device, dtype)
     config = unet.config
     learned = add_lora(unet, settings.rank, settings.seed)
     route = Route.of(own.scheduler, settings.steps, settings.inner)

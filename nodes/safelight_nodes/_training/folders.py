@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from safelight.diffusion.variational import CLASS as VARIATIONAL
 from safelight.sdk import Problem, ProblemError
+from safelight.sdk.file_names import ABOUT
 from safelight_nodes.training_values import Tokenizer, Weights
 
 from .adapters import SHAPE, Layout, bare, kohya
+from .computing import cast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,8 +38,6 @@ _SAID = {
     "upscaler": "an upscaler",
     CLASSIFIER: "a classifier",
 }
-ABOUT = "training.json"
-"""Beside the weights: settings and loss curve of the training."""
 
 
 def check_kind(weights: Weights, wanted: str, port: str = "weights") -> None:
@@ -135,9 +135,9 @@ def write_pipeline(
     import torch
 
     dtype = getattr(torch, precision)
-    module(denoiser).to(dtype).save_pretrained(folder / "unet")
-    module(text).to(dtype).save_pretrained(folder / "text_encoder")
-    copy.deepcopy(vae).to(dtype).save_pretrained(folder / "vae")
+    cast(module(denoiser), dtype).save_pretrained(folder / "unet")
+    cast(module(text), dtype).save_pretrained(folder / "text_encoder")
+    cast(copy.deepcopy(vae), dtype).save_pretrained(folder / "vae")
     (folder / "tokenizer").mkdir()
     for name, content in tokenizer.files.items():
         (folder / "tokenizer" / name).write_text(content, encoding="utf-8")
@@ -167,8 +167,7 @@ def write_pixel_pipeline(folder: Path, weights: Weights, precision: str) -> None
     import torch
 
     made = module(weights)
-    # Its own `to` warns of parts that are to stay in float32, and names none.
-    torch.nn.Module.to(made, getattr(torch, precision))
+    cast(made, getattr(torch, precision))
     made.save_pretrained(folder / "unet")
     scheduler = dict(weights.about["scheduler"])
     kind = scheduler.pop("_class_name")
@@ -229,7 +228,7 @@ def write_finetuned(folder: Path, weights: Weights, denoiser: Any, text: Any, va
     index: dict[str, Any] = {"_class_name": _pipeline(denoiser, weights), "_diffusers_version": diffusers.__version__}
     for part, one in given.items():
         kept = bare(copy.deepcopy(one))
-        torch.nn.Module.to(kept, dtype)
+        cast(kept, dtype)
         kept.save_pretrained(folder / part)
         index[part] = [type(kept).__module__.partition(".")[0], type(kept).__name__]
     for part, tokenizer in zip(text.modules, text.tokenizers, strict=False):
@@ -312,7 +311,7 @@ def write_ip_adapter(folder: Path, weights: Weights, encoder: Any, processor: An
     dtype = getattr(torch, precision)
     tensors = {name: tensor.to(dtype).contiguous() for name, tensor in weights.tensors.items()}
     save_file(tensors, folder / "ip_adapter.safetensors", {"format": "pt"})
-    copy.deepcopy(encoder).to(dtype).save_pretrained(folder / "image_encoder")
+    cast(copy.deepcopy(encoder), dtype).save_pretrained(folder / "image_encoder")
     processor.save_pretrained(folder / "image_encoder")
     write_about(folder, weights)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Shape = Literal["square", "keep"]
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp")
 _EACH_LINE = 'Each line is to be like {"file_name": "cat.png", "text": "a cat"}.'
+_REMOVE = "Save it again as PNG, JPEG or WebP, or take it out of the folder."
 _WIDEST = 2.0
 """Sides differ by this factor at most; what is longer is cropped."""
 
@@ -47,7 +48,7 @@ def read_folder(ctx: Context, named: str, caption: str, size: int, shape: Shape)
         except ProblemError as error:
             problems += error.problems
         except (ValueError, OSError) as error:
-            problems.append(_unusable(f"{name} cannot be used", error))
+            problems.append(_unusable(f"{name} cannot be used", error, _REMOVE))
     if problems or not images:
         empty = Problem(
             code="bad_caption_line",
@@ -140,6 +141,6 @@ def _opened(path: Path) -> PILImage:
     return read_image(path).pil_image().convert("RGBA")
 
 
-def _unusable(what: str, error: Exception) -> Problem:
+def _unusable(what: str, error: Exception, hint: str = _EACH_LINE) -> Problem:
     message = f"{what}: {str(error)[:200] or type(error).__name__}."
-    return Problem(code="bad_caption_line", message=message, hint=_EACH_LINE, port="captions")
+    return Problem(code="bad_caption_line", message=message, hint=hint, port="captions")

@@ -10,7 +10,7 @@ from safelight.sdk import VAE, Context, Denoiser, Image, ModelRef, TextEncoder
 from safelight_nodes.training_values import ImageSet, LatentSet
 
 from .adapters import add_lora
-from .computing import own_copy
+from .computing import cast, own_copy
 from .conditional import SHOWN, SHOWN_STEP, Examples, Told, check_fit, check_latents
 from .distilling import Ends, Pair
 from .images import Drawer, tiled
@@ -45,7 +45,7 @@ class Student:
         own, said = own_copy(ctx, model, "model"), own_copy(ctx, text, "text")
         unet = plain_unet(own, "model")
         check_fit(unet, said.module.config.hidden_size, latents)
-        unet.to(device, dtype)
+        cast(unet, device, dtype)
         learned = add_lora(unet, rank, seed)
         told = Told(said.module.to(device).requires_grad_(False), said.tokenizers[0], images, False, device, dtype)
         examples = Examples(latents, Drawer(images, seed), seed, empty=0.0)

@@ -62,7 +62,7 @@ def text_tower(vocabulary: int, length: int, width: int, layers: int, seed: int)
 
     config = CLIPTextConfig(
         vocab_size=vocabulary, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers,
-        num_attention_heads=max(1, width // 64), max_position_embeddings=length, projection_dim=width,
+        num_attention_heads=heads_of(width, 64), max_position_embeddings=length, projection_dim=width,
         bos_token_id=vocabulary - 2, eos_token_id=vocabulary - 1, pad_token_id=vocabulary - 1,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
@@ -70,9 +70,9 @@ def text_tower(vocabulary: int, length: int, width: int, layers: int, seed: int)
         return CLIPTextModel(config)
 
 
-def heads_of(width: int) -> int:
-    """Heads of attention over so many channels: of about 48 each, as many as share them evenly."""
-    return next(heads for heads in range(max(1, width // 48), 0, -1) if width % heads == 0)
+def heads_of(width: int, each: int = 48) -> int:
+    """Heads of attention over so many channels: of about `each`, as many as share them evenly."""
+    return next(heads for heads in range(max(1, width // each), 0, -1) if width % heads == 0)
 
 
 def image_tower(side: int, patch: int, width: int, layers: int, shared: int, seed: int) -> Any:

@@ -1,10 +1,10 @@
-"""Versions of a model that need fewer steps."""
+"""Models distilled from themselves: for fewer steps, and for other words."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from safelight.sdk import Context, Denoiser, ModelRef, Number, Slider, node
+from safelight.sdk import Context, Denoiser, ModelRef, Number, Slider, Text, TextEncoder, Toggle, node
 
 from ..training_values import ImageSet, Weights
 from ._fields import (
@@ -179,3 +179,54 @@ def adversarial(
         discriminator_learning_rate, warmup_steps, ema_decay, seed,
     )  # fmt: skip
     return learn(latents, images, model, text, vae, settings, ctx)
+
+
+@node(
+    version=1,
+    title="Train LoRA of words",
+    tags=("synonyms", "plural", "language", "text encoder", "knowledge distillation", "AltCLIP", "Train LoRA"),
+)
+def words(
+    model: Annotated[ModelRef[Denoiser], "The model that is told; it stays as it is."],
+    text: Annotated[ModelRef[TextEncoder], "Its text encoder, which learns."],
+    prompts: Annotated[ImageSet, "Captions that keep their meaning, and names to count; its images are not looked at."],
+    kept: Annotated[ImageSet | None, "More captions that keep their meaning."],
+    *,
+    wordings: Annotated[
+        str,
+        Text(multiline=True),
+        "A line each: the new words, an equals sign, the words that are known, as in “kitty = cat”.",
+    ] = "",
+    counted: Annotated[
+        float,
+        Slider(0, 1, step=0.05),
+        "Part of what is new that counts: “three apples” comes to mean “three apple”, for models that know numbers and "
+        "names, and no plurals. With no wordings it is all of it.",
+    ] = 0.0,
+    grow: Annotated[
+        bool, Toggle(), "Things keep their size, and images of several are larger; as in dataset.compose."
+    ] = False,
+    guidance: Annotated[float, Slider(1, 15, step=0.5), "The guidance of the images on whose way it learns."] = 2.0,
+    hold: Annotated[
+        float, Slider(0, 10, step=0.5), "How much captions that keep their meaning count beside the new words."
+    ] = 2.0,
+    rank: Rank = 16,
+    updates: Updates = 1000,
+    batch: Annotated[int, Slider(1, 512), "New captions of an update; as many keep their meaning."] = 16,
+    learning_rate: LearningRate = 1e-3,
+    warmup_steps: WarmupSteps = 50,
+    ema_decay: EmaDecay = 0.99,
+    seed: RandomSeed = 0,
+    ctx: Context,
+) -> Annotated[Weights, "Save it with weights.save_lora."]:
+    """Teach a text encoder new words for what it knows: a LoRA, in minutes, and without an image.
+
+    What the model draws when it is told the known words is what it learns to draw when it is told the new ones.
+    Source: Z. Chen et al., "AltCLIP", 2022.
+    """
+    from .._training.wordings import Settings, learn
+
+    settings = Settings(
+        wordings, counted, grow, guidance, hold, rank, updates, batch, learning_rate, warmup_steps, ema_decay, seed
+    )  # fmt: skip
+    return learn(model, text, prompts, kept, settings, ctx)

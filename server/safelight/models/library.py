@@ -13,6 +13,7 @@ import msgspec
 
 from safelight.families import Families, load_families
 from safelight.sdk.codec import hash_text
+from safelight.sdk.file_names import STARTER
 from safelight.sdk.models import Source
 from safelight.sdk.problem import Problem, ProblemError, did_you_mean, one_of
 
@@ -37,7 +38,6 @@ from .pickles import PICKLES
 from .trees import PLACES, Trees
 from .walk import WEIGHTS, Found, found_at, models_of
 
-STARTER = "starter"
 _INNER = frozenset({"unet", "vae", "text_encoder", "tokenizer", "scheduler"})
 """The parts of the starter that make it a pipeline, and are no models beside it."""
 _LONGEST = 1024

@@ -49,6 +49,27 @@ def pattern_fault(pattern: str) -> tuple[str, str] | None:
     return None
 
 
+ABOUT = "training.json"
+"""The file in the folder of a model that a training wrote."""
+STARTER = "starter"
+"""The name of the model that comes along; none may be written in its place."""
+_LONGEST = 200
+"""Bytes of a part of a model's name: temporary names beside it are a little longer, and 255 is the most."""
+
+
+def model_fault(name: str) -> tuple[str, str] | None:
+    """What is wrong with the name of a model to write below the model folder, and the remedy; None when it is good."""
+    stem = name.strip().replace("\\", "/")
+    parts = [part for part in stem.split("/") if part not in ("", ".")]
+    leads_away = stem.startswith("/") or re.match(r"^[A-Za-z]:", stem) or "\0" in stem
+    if not parts or leads_away or parts[0] == STARTER or any(part[0] in ".~" for part in parts):
+        hint = "Give a name such as my-model or trained/my-model; it becomes a folder below the model folder."
+        return "cannot be the name of a new model.", hint
+    if any(len(part.encode(errors="replace")) > _LONGEST for part in parts):
+        return "has a part that is too long.", f"Use at most {_LONGEST} bytes between two `/`."
+    return None
+
+
 def value_in_name(value: object) -> str:
     """A value as a part of a name: without what no system takes, and not too long."""
     text = f"{value:g}" if isinstance(value, float) else str(value)

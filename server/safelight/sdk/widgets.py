@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .file_names import pattern_fault
+from .file_names import model_fault, pattern_fault
 from .paintings import read_painting
 from .prompt_syntax import embeddings_in, prompt_hints, weight_hint
 
@@ -128,7 +128,7 @@ class Text(Widget, frozen=True, tag="text"):
 
     `prompt` turns on the helpers for writing prompts. The state of the embeddings that a prompt names is part of the
     cache key; `scheduled` says that it may change from step to step (see `prompt_schedule`). `file_name` says that it
-    names files to save, as `safelight.sdk.file_names` has it.
+    names files to save, and `model_name` a model to write, as `safelight.sdk.file_names` has it.
     """
 
     multiline: bool = False
@@ -136,6 +136,7 @@ class Text(Widget, frozen=True, tag="text"):
     prompt: bool = False
     max_length: int = 100_000
     file_name: bool = False
+    model_name: bool = False
     scheduled: bool = False
 
     def accepts(self) -> tuple[str, ...]:
@@ -146,6 +147,8 @@ class Text(Widget, frozen=True, tag="text"):
             return Fault("bad_value", f"The text has {len(value)} characters.", f"At most {self.max_length} are taken.")
         if "\0" in value:
             return Fault("bad_value", "The text holds a NUL character.", "Remove it.")
+        if self.model_name and (fault := model_fault(value)):
+            return Fault("bad_path", f"{value!r} {fault[0]}", fault[1])
         fault = pattern_fault(value) if self.file_name else None
         return Fault("bad_file_name", f"{value!r} {fault[0]}", fault[1]) if fault else None
 

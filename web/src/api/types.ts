@@ -1464,7 +1464,7 @@ export interface TemplateCost {
  *
  * `prompt` turns on the helpers for writing prompts. The state of the embeddings that a prompt names is part of the
  * cache key; `scheduled` says that it may change from step to step (see `prompt_schedule`). `file_name` says that it
- * names files to save, as `safelight.sdk.file_names` has it.
+ * names files to save, and `model_name` a model to write, as `safelight.sdk.file_names` has it.
  */
 export interface Text {
   widget: "text";
@@ -1473,6 +1473,7 @@ export interface Text {
   prompt: boolean;
   max_length: number;
   file_name: boolean;
+  model_name: boolean;
   scheduled: boolean;
   group: string;
   advanced: boolean;

@@ -7,9 +7,9 @@ from importlib.util import find_spec
 from safelight.app import Studio
 from safelight.graph import Document, Graph
 from safelight.missing import missing_models
-from safelight.models.library import STARTER
 from safelight.places import shipped_names
 from safelight.protocol.workflows import TemplateCost
+from safelight.sdk.file_names import STARTER
 from safelight.sdk.problem import ProblemError
 from safelight.sdk.widgets import FilePick, ModelPick
 
