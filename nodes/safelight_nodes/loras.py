@@ -28,14 +28,14 @@ from ._refusal import require_part
 from .models import found
 
 _HOW_STRONGLY = "How strongly it counts. 0 is not at all, 1 as it was trained."
-Weight = Annotated[float, Number(-10, 10, step=0.05), _HOW_STRONGLY]
+Weight = Annotated[float, Number(-10, 10, step=0.05, usual=3), _HOW_STRONGLY]
 Which = Annotated[
     Literal["both", "high_noise", "low_noise"],
     Choice(advanced=True),
     "Which denoiser of a model of two it changes: Wan 2.2 has LoRAs in pairs, one for much noise and one for little.",
 ]
 _SAID = {"high_noise": "much noise", "low_noise": "little noise"}
-TextWeight = Annotated[float, Number(-10, 10, step=0.05, advanced=True), _HOW_STRONGLY]
+TextWeight = Annotated[float, Number(-10, 10, step=0.05, usual=3, advanced=True), _HOW_STRONGLY]
 
 Start = Annotated[
     float, Slider(0, 1, step=0.01, advanced=True, group="Part of the steps"), "On from this fraction of the steps."

@@ -87,6 +87,7 @@ class Number(Widget, frozen=True, tag="number"):
     """A number that is typed in, with hard bounds where they are given.
 
     `zero` is what the editor shows instead of 0, where that has a meaning of its own, such as "auto".
+    `usual` is how far from 0 values mostly are: what is farther is told of, and taken.
     """
 
     min: float | None = None
@@ -94,6 +95,7 @@ class Number(Widget, frozen=True, tag="number"):
     step: float | None = None
     multiple_of: int | None = None
     zero: str = ""
+    usual: float | None = None
 
     def accepts(self) -> tuple[str, ...]:
         return ("int", "float")
@@ -104,6 +106,12 @@ class Number(Widget, frozen=True, tag="number"):
             message = f"{value} is not a multiple of {self.multiple_of}."
             return Fault("out_of_range", message, f"The nearest one is {near}.")
         return _range_complaint(value, self.min, self.max)
+
+    def remarks(self, value: Any) -> list[Fault]:
+        if self.usual is None or abs(value) <= self.usual:
+            return []
+        message = f"{value:g} is far more than usual: most models draw noise with it."
+        return [Fault("weight_extreme", message, f"Stay between {-self.usual:g} and {self.usual:g}.")]
 
 
 LARGEST_SEED = 2**64 - 1

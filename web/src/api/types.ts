@@ -825,6 +825,7 @@ export interface NodeWarned {
  * A number that is typed in, with hard bounds where they are given.
  *
  * `zero` is what the editor shows instead of 0, where that has a meaning of its own, such as "auto".
+ * `usual` is how far from 0 values mostly are: what is farther is told of, and taken.
  */
 export interface Number {
   widget: "number";
@@ -833,6 +834,7 @@ export interface Number {
   step: number | null;
   multiple_of: number | null;
   zero: string;
+  usual: number | null;
   group: string;
   advanced: boolean;
   shown_if: { [key: string]: unknown };
