@@ -75,8 +75,8 @@ class Wanted:
         return NUMBERED[max(self.number, len(self.keys)) - 1]
 
 
-def asked(subjects: Mapping[str, Mapping[str, Any]], count: int) -> dict[str, list[Wanted]]:
-    """Prompts by kind: `counted`, `painted`, `paired`, `both`."""
+def asked(subjects: Mapping[str, Mapping[str, Any]], count: int, *, singular: bool = False) -> dict[str, list[Wanted]]:
+    """Prompts by kind: `counted`, `painted`, `paired`, `both`. `singular`: numbers with the name of one."""
     names = frequent(subjects)
     keys = [key for key in names if subjects[key]["group"] not in ("People & Body", "Flags")]
     several = [key for key in keys if plural(names[key])]
@@ -85,7 +85,8 @@ def asked(subjects: Mapping[str, Mapping[str, Any]], count: int) -> dict[str, li
     for place in range(count):
         key = several[int(rng.integers(len(several)))]
         number = 2 + place % len(NUMBERS)
-        found["counted"].append(Wanted(f"{NUMBERS[number - 2]} {plural(names[key])}", (key,), (None,), number))
+        said = names[key] if singular else plural(names[key])
+        found["counted"].append(Wanted(f"{NUMBERS[number - 2]} {said}", (key,), (None,), number))
         one, two, three = (keys[int(at)] for at in rng.choice(len(keys), 3, replace=False))
         first, second = (PAINTS[int(at)] for at in rng.choice(len(PAINTS), 2, replace=False))
         plain_names = {key: bare(names[key]) for key in (one, two, three)}
@@ -255,12 +256,13 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=COUNT, help="of each kind; fewer leave no history")
     parser.add_argument("--guidance", type=float, default=Settings.guidance)
     parser.add_argument("--grow", action="store_true", help="images of several are larger, and things as large as ever")
+    parser.add_argument("--singular", action="store_true", help="numbers with the name of one: 'three apple'")
     parser.add_argument("--sheet", type=Path, help="write images without it and with it as PNGs, one for each kind")
     parser.add_argument("--history", type=Path, default=report.HISTORY)
     parser.add_argument("--note", default="")
     args = parser.parse_args()
     images = opened(args.cache / "images.json", args.cache / "images.npy")
-    wanted = asked(images.subjects, args.prompts)
+    wanted = asked(images.subjects, args.prompts, singular=args.singular)
     gallery = Gallery(images)
     rows = {"composed": {kind: composed(images, ones, args.grow) for kind, ones in wanted.items()}}
     sizes = {kind: [image.shape[:2] for image in made] for kind, made in rows["composed"].items()}
