@@ -21,7 +21,7 @@ from sound import assert_sound
 NAMES = sorted(shipped_names())
 SIZES = {
     "long_film": (256, 256), "draw_and_upscale": (512, 512), "two_second_loop": (512, 768),
-    "hires_fix": (192, 192), "enlarge": (256, 256), "enlarge_in_tiles": (256, 256), "outpaint": (192, 128),
+    "enlarge": (256, 256), "enlarge_in_tiles": (256, 256), "outpaint": (192, 128),
     "caption": (144, 172), "product_shots": (1584, 1584), "texture_set": None, "noise_levels": (640, 400),
     "concept_sheet": None, "restore_photo": None, "synthetic_scans": None, "style_transfer": (512, 512),
     "prompt_sheet": None, "in_a_style": None, "several_things": (2048, 512), "draw_in_a_shape": None, "try_on": None,

@@ -113,6 +113,12 @@ def test_a_missing_model_is_told_with_the_way_to_get_it(safelight: Command) -> N
     assert "models download nobody/nothing" in problem["hint"]
 
 
+def test_a_port_of_a_subgraph_is_set_by_what_it_leads_to(safelight: Command) -> None:
+    report = safelight.json("check", "hires_fix", "--set", "hires.scale=1.5", "--set", "hires.denoise=2", code=2)
+    (problem,) = report["problems"]
+    assert problem["code"] == "out_of_range", "2 is read as a number, and 1.5 is one"
+
+
 def test_a_model_is_found_by_its_path(safelight: Command) -> None:
     tiny_models.tiny_sd1(safelight.folder / "elsewhere" / "tiny")
     tiny_models.tiny_lora(safelight.folder / "mine.safetensors", "sd1")

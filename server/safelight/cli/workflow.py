@@ -82,8 +82,8 @@ def read_workflow(studio: Studio, given: argparse.Namespace, rest: Sequence[str]
         try:
             port, value = _assignment(text)
             port = today(port)
-            given_value = _from_text(_type_of(flat, port), value, str(port))
-            values[port] = _model_here(studio, given, flat, port, None, given_value)
+            given_value = _from_text(_type_of(flat, port, document), value, str(port))
+            values[port] = _model_here(studio, given, flat, port, document, given_value)
         except ProblemError as error:
             problems += error.problems
     types = {entry.name: _type_of(flat, entry.to, document) for entry in document.inputs}
@@ -130,7 +130,7 @@ def typer(studio: Studio, document: Document) -> Callable[[str, Any], Any]:
             hint = f"It has {one_of(list(ports))}; any other port is NODE.PORT." if ports else "Name a port: NODE.PORT."
             message = f"The workflow has no input {name!r}. {did_you_mean(name, ports)}".rstrip()
             raise ProblemError(Problem(code="unknown_input", message=message, hint=hint, value=name))
-        kind = _type_of(flat, ports[name], document) if name in ports else _type_of(flat, Port(node, port))
+        kind = _type_of(flat, ports[name], document) if name in ports else _type_of(flat, Port(node, port), document)
         if isinstance(given, float) and not math.isfinite(given):
             raise _bad(name, str(given), "a number", "Give a number.")
         return _from_text(kind, given, name) if isinstance(given, str) else given
