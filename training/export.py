@@ -102,9 +102,9 @@ def _half(part: Any, target: Path) -> None:
     """Writes a part in float16, without where it was loaded from."""
     import torch
 
-    # Its own `to` warns of parts that are to stay in float32, and names none.
-    torch.nn.Module.to(part.eval(), torch.float16)
-    part.save_pretrained(target)
+    from safelight_nodes._training.computing import cast
+
+    cast(part.eval(), torch.float16).save_pretrained(target)
     config = target / "config.json"
     said = json.loads(config.read_text())
     said.pop("_name_or_path", None)

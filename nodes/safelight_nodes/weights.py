@@ -321,17 +321,14 @@ def save_lora(
     ctx: Context,
 ) -> Annotated[ModelRef[Denoiser], "The model with the LoRA on it."]:
     """Write a LoRA below the model folder, in the form that other programs load, too."""
-    from ._training.folders import NO_LORA, check_kind, write_lora
+    from ._training.folders import NO_LORA
 
     if weights.kind == NO_LORA:
         message = "No LoRA has learned along, for the rank was 0: nothing is written, and the model stays as it is."
         hint = "Set the rank where it is trained to more than 0."
         ctx.warn(Problem(code="setting_unused", message=message, hint=hint, port="weights").warning())
         return model
-    check_kind(weights, "lora")
-    with ctx.models.create(name) as folder:
-        write_lora(folder, weights, precision, layout)
-    return model.patched(Patch("lora", ctx.models.find(name, "lora")))
+    return model.patched(_written_lora(weights, name, precision, layout, ctx))
 
 
 @node(version=1, title="Save LoRA of words", output=True, cache=False, tags=("SaveLoRA", "text encoder", "export"))
@@ -344,12 +341,18 @@ def save_words(
     ctx: Context,
 ) -> Annotated[ModelRef[TextEncoder], "The text encoders with the LoRA on them."]:
     """Write a LoRA of text encoders below the model folder, in the form that other programs load, too."""
+    return text.patched(_written_lora(weights, name, precision, "diffusers", ctx))
+
+
+def _written_lora(
+    weights: Weights, name: str, precision: str, layout: Literal["diffusers", "kohya"], ctx: Context
+) -> Patch:
     from ._training.folders import check_kind, write_lora
 
     check_kind(weights, "lora")
     with ctx.models.create(name) as folder:
-        write_lora(folder, weights, precision, "diffusers")
-    return text.patched(Patch("lora", ctx.models.find(name, "lora")))
+        write_lora(folder, weights, precision, layout)
+    return Patch("lora", ctx.models.find(name, "lora"))
 
 
 @node(version=1, title="Save ControlNet", output=True, cache=False, tags=("ControlNetSave", "export"))

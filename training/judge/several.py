@@ -189,11 +189,11 @@ def scores(
 ) -> list[float]:
     """Shares: the number, and all of them it; the colour and the subject of one; both of a pair; both colours of a
     pair, and all of it."""
-    several = list(zip(made["counted"], wanted["counted"], strict=True))
-    number = [len(spots(image)) == one.number for image, one in several]
+    several = list(zip(map(alone, made["counted"]), wanted["counted"], strict=True))
+    number = [len(things) == one.number for things, one in several]
     named = [
-        right and all(gallery.shows(part, one.keys[0], None) for part in alone(image))
-        for right, (image, one) in zip(number, several, strict=True)
+        right and all(gallery.shows(thing, one.keys[0], None) for thing in things)
+        for right, (things, one) in zip(number, several, strict=True)
     ]
     single = list(zip(made["painted"], wanted["painted"], strict=True))
     colour = [colour_of(image) == one.paints[0] for image, one in single]

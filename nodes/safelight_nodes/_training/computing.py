@@ -14,14 +14,16 @@ from safelight.sdk import Context, FamilyFacts, ImageEncoder, ModelRef, Problem,
 from .adapters import bare
 
 _MANY = 32 * 32
+"""Places of a latent above which plain attention, which keeps their square a head, costs more memory than the fused
+kernel costs time."""
 
 
 @contextmanager
-def half_precision(device: Any, dtype: Any, *, fused: bool = False) -> Iterator[None]:
+def half_precision(device: Any, dtype: Any, latents: Any = None, *, fused: bool = False) -> Iterator[None]:
     """Multiplies matrices in `dtype` inside the block, if that is a half precision; weights stay in float32.
 
     `fused` leaves the choice of attention to torch. Gradient checkpointing needs that: what it computes again, it
-    computes outside of the block.
+    computes outside of the block. Large `latents` (B, C, h, w), where the block attends to some, have it so as well.
     """
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -29,7 +31,8 @@ def half_precision(device: Any, dtype: Any, *, fused: bool = False) -> Iterator[
     with ExitStack() as stack:
         if dtype != torch.float32:
             stack.enter_context(torch.autocast(device.type, dtype))
-        if device.type == "cpu" and not fused:
+        large = latents is not None and math.prod(latents.shape[2:]) > _MANY
+        if device.type == "cpu" and not fused and not large:
             # The backward pass of the fused kernel is slow for few tokens: plain attention made a step 17 % faster.
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         yield
@@ -41,12 +44,6 @@ def cast(module: Any, *to: Any) -> Any:
     import torch
 
     return torch.nn.Module.to(module, *to)
-
-
-def many(latents: Any) -> bool:
-    """Whether latents (B, C, h, w) are so large that plain attention, which keeps (h w)^2 numbers a head, costs more
-    memory than the fused kernel costs time."""
-    return math.prod(latents.shape[2:]) > _MANY
 
 
 @dataclass(frozen=True)

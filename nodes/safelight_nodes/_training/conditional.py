@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from safelight.sdk import VAE, Context, Image, ModelRef, Problem, ProblemError
 from safelight_nodes.training_values import ClipSet, ImageSet, LatentSet
 
-from .computing import half_precision, many
+from .computing import half_precision
 from .course import Course, Pace
 from .images import EMPTY_SHARE, WHITE_SHARE, Drawer, tiled
 from .loop import numpy_generator, torch_generator
@@ -150,7 +150,7 @@ class Loss:
         noisy = (signal * z + sigma * noise).to(self._device).contiguous(memory_format=torch.channels_last)
         target = (signal * noise - sigma * z if self._velocity else noise).to(self._device)
         context = self._told(drawn.texts)
-        with half_precision(self._device, self._dtype, fused=many(noisy)):
+        with half_precision(self._device, self._dtype, noisy):
             guess = self._guess(noisy, t.to(self._device), context, drawn, step)
         error = (guess.float() - target).square().mean((1, 2, 3))
         ratio = (power / (1 - power)).flatten().to(self._device) + self._velocity

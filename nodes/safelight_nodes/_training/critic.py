@@ -23,8 +23,8 @@ def features(pair: Pair, noisy: Tensor, times: Tensor, text: Tensor) -> list[Ten
     latents. The other half of the UNet is not run."""
     unet = pair.unet
     found: list[Tensor] = []
-    with pair.teaching(), pair.precision():
-        given = pair.laid_out(noisy)
+    given = pair.laid_out(noisy)
+    with pair.teaching(), pair.precision(given):
         told = text.to(given.dtype)
         embedded = unet.time_embedding(unet.get_time_embed(given, times))
         hidden = unet.conv_in(given)

@@ -50,7 +50,7 @@ class Pair:
     def __call__(self, noisy: Tensor, times: Tensor, text: Tensor) -> Tensor:
         """What is predicted of latents (B, C, h, w) at timesteps, () or (B,), told texts (B, tokens, channels)."""
         given = self.laid_out(noisy)
-        with self.precision():
+        with self.precision(given):
             return self.unet(given, times, text.to(self._dtype), return_dict=False)[0].float()
 
     def laid_out(self, noisy: Tensor) -> Tensor:
@@ -59,8 +59,8 @@ class Pair:
 
         return noisy.to(self._dtype).contiguous(memory_format=torch.channels_last)
 
-    def precision(self) -> Any:
-        return half_precision(self.device, self._dtype)
+    def precision(self, latents: Tensor) -> Any:
+        return half_precision(self.device, self._dtype, latents)
 
     @contextmanager
     def teaching(self) -> Iterator[None]:

@@ -62,6 +62,18 @@ class Route(Meaning):
     def steps(self) -> int:
         return len(self.times) // self.inner
 
+    def drawn(self, step: int, walks: int, batch: int, passes: int, seed: int) -> tuple[int, Tensor, Tensor]:
+        """The round of a step, and which places (batch,) of which of its ways (batch,) the step looks at. A round is
+        `walks` x `batch` ways, and all their places are gone over `passes` times, each time in an order of its own."""
+        import torch
+
+        parts = walks * self.steps
+        number, place = divmod(step, parts * passes)
+        lap, part = divmod(place, parts)
+        order = torch.randperm(parts * batch, generator=torch_generator(seed + 1 + lap, number))
+        chosen = order[part * batch : (part + 1) * batch]
+        return number, chosen % self.steps, chosen // self.steps
+
     def walked(self, guided: Callable[[Tensor, Tensor], Tensor], state: Tensor) -> Tensor:
         """The states (steps + 1, B, C, h, w) of the way from noise, by what is predicted of them at timesteps."""
         import torch
@@ -116,18 +128,10 @@ class FewStep:
         self._text: Any = None
 
     def __call__(self, step: int) -> Tensor:
-        """A round holds `walks` x `steps` pairs of states; each pass over them has an order of its own."""
-        import torch
-
         route = self._route
-        parts = WALKS * route.steps
-        number, place = divmod(step, parts * self._passes)
+        number, at, rows = route.drawn(step, WALKS, self._batch, self._passes, self._seed)
         if number != self._round:
             self._walk(number)
-        lap, part = divmod(place, parts)
-        order = torch.randperm(parts * self._batch, generator=torch_generator(self._seed + 1 + lap, number))
-        chosen = order[part * self._batch : (part + 1) * self._batch]
-        at, rows = chosen % route.steps, chosen // route.steps
         noisy, goal = self._states[at, rows], self._states[at + 1, rows]
         power = route.alphas[at * route.inner][:, None, None, None].to(self._device)
         after = route.alphas[(at + 1) * route.inner][:, None, None, None].to(self._device)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from safelight.sdk import VAE, Conditioning, Context, Image, Latent, ModelRef, Problem, ProblemError, SampleRequest
 from safelight_nodes.training_values import ImageSet
 
-from .computing import half_precision, many
+from .computing import half_precision
 from .course import Course, Pace, Schedule
 from .images import WHITE, Drawer, composited, tiled
 from .loop import numpy_generator, torch_generator
@@ -238,8 +238,7 @@ class Loss:
 
     def error(self, clean: Tensor, texts: Sequence[str], generator: torch.Generator) -> Tensor:
         noised = self.noising(clean, generator)
-        fused = self.settings.checkpointing or many(noised.noisy)
-        with half_precision(self.device, self.dtype, fused=fused):
+        with half_precision(self.device, self.dtype, noised.noisy, fused=self.settings.checkpointing):
             said = self.denoiser.predict(noised.noisy, noised.levels, self.read(texts))
         wrong = (said - noised.aim.to(said.device)).square().mean((1, 2, 3))
         return (wrong * noised.weights.to(said.device)).mean()

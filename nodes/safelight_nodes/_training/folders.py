@@ -85,7 +85,7 @@ def plain_tensors(made: Any) -> dict[str, Tensor]:
 def write_part(folder: Path, weights: Weights, precision: str) -> None:
     import torch
 
-    module(weights).to(getattr(torch, precision)).save_pretrained(folder)
+    cast(module(weights), getattr(torch, precision)).save_pretrained(folder)
     write_about(folder, weights)
 
 
@@ -166,8 +166,7 @@ def write_pixel_pipeline(folder: Path, weights: Weights, precision: str) -> None
     import diffusers
     import torch
 
-    made = module(weights)
-    cast(made, getattr(torch, precision))
+    made = cast(module(weights), getattr(torch, precision))
     made.save_pretrained(folder / "unet")
     scheduler = dict(weights.about["scheduler"])
     kind = scheduler.pop("_class_name")
@@ -227,8 +226,7 @@ def write_finetuned(folder: Path, weights: Weights, denoiser: Any, text: Any, va
     given = {**denoiser.modules, **text.modules, **vae.modules, trained: module(weights)}
     index: dict[str, Any] = {"_class_name": _pipeline(denoiser, weights), "_diffusers_version": diffusers.__version__}
     for part, one in given.items():
-        kept = bare(copy.deepcopy(one))
-        cast(kept, dtype)
+        kept = cast(bare(copy.deepcopy(one)), dtype)
         kept.save_pretrained(folder / part)
         index[part] = [type(kept).__module__.partition(".")[0], type(kept).__name__]
     for part, tokenizer in zip(text.modules, text.tokenizers, strict=False):

@@ -232,7 +232,7 @@ class Loss:
         said = [self.examples.empty if rng.random() < settings.drop_captions else one for one in batch.said]
         noised = self.noising(batch.clean, torch_generator(settings.seed, step))
         shown = torch.cat([noised.noisy, batch.seen], dim=1)
-        with half_precision(self.device, self.dtype, fused=settings.checkpointing):
+        with half_precision(self.device, self.dtype, shown, fused=settings.checkpointing):
             guess = self.denoiser.predict(shown, noised.levels, said)
         wrong = (guess - noised.aim.to(guess.device)).square().mean((1, 2, 3))
         return (wrong * noised.weights.to(guess.device)).mean()

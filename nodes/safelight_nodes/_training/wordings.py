@@ -98,10 +98,9 @@ class Lessons:
     def __init__(self, prompts: ImageSet, kept: ImageSet | None, settings: Settings) -> None:
         self._settings = settings
         self._drawers = [Drawer(images, settings.seed) for images in (prompts, kept) if images is not None]
-        self._pairs = wordings(settings.wordings)
-        self._known = [self._named(known) for _, known in self._pairs]
-        self._counted = settings.counted if self._pairs else 1.0 if settings.counted else 0.0
-        if not self._pairs and not settings.counted:
+        self._worded = [self._in_names(pair) for pair in wordings(settings.wordings)]
+        self._counted = settings.counted if self._worded else 1.0
+        if not self._worded and not settings.counted:
             message = "There are no new words to learn."
             hint = "Write wordings, such as “kitty = cat”, or set counted above 0."
             raise ProblemError(Problem(code="nothing_to_learn", message=message, hint=hint, port="wordings"))
@@ -117,30 +116,24 @@ class Lessons:
         drawers = [self._drawers[int(at)] for at in rng.integers(len(self._drawers), size=count)]
         return [drawer.captions(int(rng.integers(1 << 40)), 1, 0.3)[0] for drawer in drawers]
 
-    def _named(self, known: str) -> list[tuple[str, int]]:
-        """Names of subjects that say it, with the style of an image; itself where none does."""
+    def _in_names(self, pair: Said) -> list[tuple[Said, int]]:
+        """The pair within names of subjects that say the known words, with the style of an image; alone where none
+        does."""
         images = self._drawers[0].images
-        whole = re.compile(rf"(?<!\w){re.escape(known)}(?!\w)", re.IGNORECASE)
+        whole = re.compile(rf"(?<!\w){re.escape(pair.meant)}(?!\w)", re.IGNORECASE)
+        # A function, for a backslash in what is put in is no group.
         found = [
-            (name, int(entry["style"]))
+            (Said(whole.sub(lambda _: pair.said, name), name), int(entry["style"]))
             for entry in images.entries
             for name in images.subjects[entry["subject"]]["names"]
             if whole.search(name)
         ]
-        return found or [(known, int(entry["style"])) for entry in images.entries]
+        return found or [(pair, int(entry["style"])) for entry in images.entries]
 
     def _word(self, rng: np.random.Generator) -> Said:
-        at = int(rng.integers(len(self._pairs)))
-        new, known = self._pairs[at]
-        name, style = self._known[at][int(rng.integers(len(self._known[at])))]
-        whole = rf"(?<!\w){re.escape(known)}(?!\w)"
-        # A function, for a backslash in what is put in is no group.
-        return _both(
-            f"{STYLE_PLACE}{re.sub(whole, lambda _: new, name, flags=re.IGNORECASE)}",
-            f"{STYLE_PLACE}{name}",
-            style,
-            rng,
-        )
+        found = self._worded[int(rng.integers(len(self._worded)))]
+        (said, meant), style = found[int(rng.integers(len(found)))]
+        return _both(f"{STYLE_PLACE}{said}", f"{STYLE_PLACE}{meant}", style, rng)
 
     def _count(self, rng: np.random.Generator) -> Said:
         """Several of a kind by their plural, which is to mean the number and the name of one."""
@@ -205,14 +198,9 @@ class Loss:
         import torch
 
         settings, route = self._settings, self._route
-        number, place = divmod(step, route.steps * PASSES)
+        number, at, rows = route.drawn(step, 1, settings.batch, PASSES, settings.seed)
         if number != self._round:
             self._walk(number)
-        lap, part = divmod(place, route.steps)
-        count = route.steps * settings.batch
-        order = torch.randperm(count, generator=torch_generator(settings.seed + 1 + lap, number))
-        chosen = order[part * settings.batch : (part + 1) * settings.batch]
-        at, rows = chosen % route.steps, chosen // route.steps
         noisy, times = self._states[at, rows], route.times[at].to(self._device)
         new = [self._said[row] for row in rows.tolist()]
         held = self._lessons.held(step, settings.batch)

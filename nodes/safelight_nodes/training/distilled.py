@@ -218,7 +218,7 @@ def words(
     ema_decay: EmaDecay = 0.99,
     seed: RandomSeed = 0,
     ctx: Context,
-) -> Annotated[Weights, "Save it with weights.save_lora."]:
+) -> Annotated[Weights, "Save it with weights.save_words."]:
     """Teach a text encoder new words for what it knows: a LoRA, in minutes, and without an image.
 
     What the model draws when it is told the known words is what it learns to draw when it is told the new ones.

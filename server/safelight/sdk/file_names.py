@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import re
 
+ABOUT = "training.json"
+"""The file in the folder of a model that a training wrote."""
+STARTER = "starter"
+"""The name of the model that comes along; none may be written in its place."""
+_LONGEST = 200
+"""Bytes of a part of a model's name: temporary names beside it are a little longer, and 255 is the most."""
 TOKEN = re.compile(r"\{([^{}/\\]*)\}")
 PLAIN_TOKENS = ("counter", "date", "time", "seed")
 MOST_BYTES = 150
@@ -47,14 +53,6 @@ def pattern_fault(pattern: str) -> tuple[str, str] | None:
         if len(part.encode(errors="replace")) > MOST_BYTES:
             return "has a part that is too long.", f"Use at most {MOST_BYTES} bytes between two `/`."
     return None
-
-
-ABOUT = "training.json"
-"""The file in the folder of a model that a training wrote."""
-STARTER = "starter"
-"""The name of the model that comes along; none may be written in its place."""
-_LONGEST = 200
-"""Bytes of a part of a model's name: temporary names beside it are a little longer, and 255 is the most."""
 
 
 def model_fault(name: str) -> tuple[str, str] | None:
